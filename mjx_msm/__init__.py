@@ -1,0 +1,1 @@
+"""From a recording of a person to that person's musculoskeletal model."""
