@@ -1,0 +1,146 @@
+"""A trial on a model's clock: what the residuals read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Float
+from scipy.interpolate import make_smoothing_spline
+
+from mjx_msm.errors import InputError
+from mjx_msm.model import Model
+from mjx_msm.trial import Trial
+
+
+class Recording(eqx.Module):
+    """One trial, sampled at the model's timestep. Where nothing was measured, the weight is 0.
+
+    `smooth_*` come from a smoothing spline whose stiffness is chosen by generalised cross-validation (Craven &
+    Wahba 1978, doi 10.1007/BF01404567); they stand in for the state where one is needed, `position` is the data.
+    """
+
+    envelope: Float[np.ndarray, "time channel"]
+    mixing: Float[np.ndarray, "muscle channel"]
+    position: Float[np.ndarray, "time free"]
+    """Recorded free coordinates [rad]."""
+    weight: Float[np.ndarray, "time free"]
+    """1 where `position` was measured, 0 elsewhere."""
+    smooth_position: Float[np.ndarray, "time coordinate"]
+    """Every coordinate of the model [rad]; prescribed and locked ones included."""
+    smooth_velocity: Float[np.ndarray, "time coordinate"]
+    smooth_acceleration: Float[np.ndarray, "time coordinate"]
+    moment: Float[np.ndarray, "time free"]
+    """Recorded net moments of the free coordinates [N·m]."""
+    moment_weight: Float[np.ndarray, "time free"]
+    name: str = eqx.field(static=True)
+    start: float = eqx.field(static=True)
+    """Clock time of the first sample [s]."""
+
+    @property
+    def first(self) -> int:
+        """First sample at which every coordinate is known."""
+        return int(np.flatnonzero(self.known)[0])
+
+    @property
+    def last(self) -> int:
+        return int(np.flatnonzero(self.known)[-1])
+
+    @property
+    def known(self) -> np.ndarray:
+        """Samples inside the recorded motion."""
+        if self.weight.shape[1]:
+            rows = np.flatnonzero(self.weight.any(axis=1))
+        else:
+            rows = np.arange(len(self.position))
+        inside = np.zeros(len(self.position), dtype=bool)
+        inside[rows[0] : rows[-1] + 1] = True
+        return inside
+
+
+def record(model: Model, trial: Trial, emg_map: Mapping[str, Mapping[str, float]]) -> Recording:
+    """Put a trial on the model's clock.
+
+    **Arguments:** `emg_map`: muscle to {EMG channel: weight}; an empty mapping is a silent muscle.
+
+    **Raises:** `InputError` if a coordinate of the model has no column, a muscle no entry, or a channel is missing.
+    """
+    h = model.timestep
+    samples = int(np.floor((trial.time[-1] - trial.time[0]) / h + 1e-6)) + 1
+    time = trial.time[0] + h * np.arange(samples)
+    count = len(model.coordinates)
+    smooth = [np.zeros((samples, count)) for _ in range(3)]
+    position, weight = np.zeros((samples, len(model.free))), np.zeros((samples, len(model.free)))
+    for i, name in enumerate(model.coordinates):
+        if name in model.host.locked:
+            smooth[0][:, i] = model.host.locked[name]
+            continue
+        if name not in trial.coordinates:
+            raise InputError(f"trial '{trial.name}' has no coordinate '{name}'; add its column, or lock the coordinate")
+        column = trial.position[:, trial.coordinates.index(name)]
+        for k, values in enumerate(_spline(trial.time, column, time, f"coordinate '{name}' of trial '{trial.name}'")):
+            smooth[k][:, i] = values
+        if trial.velocity is not None:
+            measured = trial.velocity[:, trial.coordinates.index(name)]
+            if np.any(np.isfinite(measured)):
+                smooth[1][:, i] = _spline(trial.time, measured, time, f"velocity of '{name}' of trial '{trial.name}'")[0]
+        if name in model.free:
+            k = model.free.index(name)
+            position[:, k], weight[:, k] = _sampled(trial.time, column, time)
+    moment, moment_weight = np.zeros_like(position), np.zeros_like(position)
+    for k, name in enumerate(model.free):
+        if trial.moment is not None and name in trial.moment_coordinates:
+            column = trial.moment[:, trial.moment_coordinates.index(name)]
+            moment[:, k], moment_weight[:, k] = _sampled(trial.time, column, time)
+    envelope = np.stack([np.interp(time, trial.time, _filled(trial.emg[:, c])) for c in range(len(trial.channels))], -1)
+    return Recording(
+        envelope, mixing_matrix(model, trial.channels, emg_map), position, weight, *smooth, moment, moment_weight,
+        name=trial.name, start=float(trial.time[0]),
+    )  # fmt: skip
+
+
+def mixing_matrix(
+    model: Model, channels: tuple[str, ...], emg_map: Mapping[str, Mapping[str, float]]
+) -> Float[np.ndarray, "muscle channel"]:
+    """Weights with which the channels drive the muscles."""
+    mixing = np.zeros((len(model.muscles), len(channels)))
+    for i, muscle in enumerate(model.muscles):
+        if muscle not in emg_map:
+            raise InputError(f"muscle '{muscle}' has no EMG channel; map it to one, or to 0.0 if it is silent")
+        for channel, share in emg_map[muscle].items():
+            if channel not in channels:
+                raise InputError(f"EMG channel '{channel}' of muscle '{muscle}' was not recorded; there are {', '.join(channels)}")
+            mixing[i, channels.index(channel)] = share
+    return mixing
+
+
+def _filled(column: np.ndarray) -> np.ndarray:
+    """NaN of a channel bridged linearly, ends held."""
+    good = np.isfinite(column)
+    if not good.any():
+        return np.zeros_like(column)
+    return np.interp(np.arange(len(column)), np.flatnonzero(good), column[good])
+
+
+def _spline(source: np.ndarray, column: np.ndarray, time: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Value, velocity, acceleration on `time` of a GCV smoothing spline; constant outside the data."""
+    good = np.isfinite(column)
+    if good.sum() < 5:
+        raise InputError(f"{what} has only {int(good.sum())} samples; at least 5 are needed")
+    spline = make_smoothing_spline(source[good], column[good])
+    inside = np.clip(time, source[good][0], source[good][-1])
+    moving = inside == time
+    return spline(inside), np.where(moving, spline.derivative()(inside), 0.0), np.where(moving, spline.derivative(2)(inside), 0.0)
+
+
+def _sampled(source: np.ndarray, column: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Column on `time`, and weight 1 at the samples nearest to a measured one: upsampling adds no information."""
+    good = np.isfinite(column)
+    weight = np.zeros(len(time))
+    if not good.any():
+        return weight.copy(), weight
+    values = np.interp(time, source[good], column[good])
+    nearest = np.rint((source[good] - time[0]) / (time[1] - time[0])).astype(int)
+    weight[nearest[(nearest >= 0) & (nearest < len(time))]] = 1.0
+    return values, weight

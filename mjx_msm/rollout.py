@@ -1,0 +1,330 @@
+"""From excitation to motion: activation dynamics, one step, a rollout, many segments at once.
+
+A step is MuJoCo's own: semi-implicit Euler with joint damping implicit,
+
+    (M + h·D) q̈ = τ_passive − bias + Rᵀ F + τ_applied,   q̇ ← q̇ + h q̈,   q ← q + h q̇,   a ← a + h ȧ(u, a)
+
+assembled from MJX's public stages, with the muscle model called between velocity and acceleration. R holds the
+moment arms −∂L/∂q, F the tensions. Models without contacts and equalities need no constraint solver, so forward and
+reverse mode are both exact. Held (prescribed or locked) coordinates have a known acceleration; the free ones are
+solved with their inertial coupling to it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from mjx_msm._mjx import import_mjx
+from mjx_msm.compiled import jit
+from mjx_msm.errors import InputError
+from mjx_msm.model import Model
+from mjx_msm.parameters import Parameters, inertia_matrix
+from mjx_msm.personalise import with_parameters
+
+
+class State(eqx.Module):
+    """Mechanical and activation state at one instant."""
+
+    position: Float[Array, "*batch coordinate"]
+    """[rad or m], every coordinate of the model."""
+    velocity: Float[Array, "*batch coordinate"]
+    """[rad/s or m/s]."""
+    activation: Float[Array, "*batch muscle"]
+    """0..1."""
+
+
+class Mechanics(eqx.Module):
+    """What the equations of motion need at one (q, q̇); independent of muscle parameters."""
+
+    mass_matrix: Float[Array, "coordinate coordinate"]
+    """[kg·m²], joint and tendon armature included."""
+    passive: Float[Array, "coordinate"]
+    """Joint springs and dampers, stops, gravity compensation [N·m]."""
+    bias: Float[Array, "coordinate"]
+    """Coriolis, centrifugal and gravitational terms [N·m]."""
+    path_length: Float[Array, "muscle"]
+    """[m]."""
+    moment_arm: Float[Array, "muscle coordinate"]
+    """−∂L/∂q [m]: positive where tension drives the coordinate up."""
+
+
+class Rollout(eqx.Module):
+    """A simulated motion. After a failure the last finite state is repeated; it never holds NaN."""
+
+    time: Float[Array, "step_plus_1"]
+    """[s], from 0."""
+    position: Float[Array, "*batch step_plus_1 coordinate"]
+    velocity: Float[Array, "*batch step_plus_1 coordinate"]
+    activation: Float[Array, "*batch step_plus_1 muscle"]
+    failed_step: Int[Array, "*batch"]
+    """First step whose result was not finite, -1 if none."""
+    failed_coordinate: Int[Array, "*batch"]
+    """Index of the coordinate that was not finite there, -1 if none."""
+    coordinates: tuple[str, ...] = eqx.field(static=True)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every step was finite."""
+        return bool(jnp.all(self.failed_step < 0))
+
+    def failure(self) -> str | None:
+        """The failure of a single rollout in words, None if there is none."""
+        step = int(self.failed_step)
+        if step < 0:
+            return None
+        return f"step {step} (t = {float(self.time[step]):.4g} s): coordinate '{self.coordinates[int(self.failed_coordinate)]}' is not finite"
+
+
+class Body(eqx.Module):
+    """Parameters already on the device, so that a scan does not repeat the edit every step."""
+
+    mjx_model: Any
+    inertia: Float[Array, "body 3 3"]
+
+
+def device_body(model: Model, parameters: Parameters) -> Body:
+    """The parameter edit, once per rollout."""
+    return Body(with_parameters(model, parameters), inertia_matrix(jnp.asarray(parameters.body.inertia)))
+
+
+def mechanics(model: Model, body: Body, position: Float[Array, "coordinate"], velocity: Float[Array, "coordinate"]) -> Mechanics:
+    """Equations-of-motion terms at one state, from MJX's public stages."""
+    mjx = import_mjx()
+    m = body.mjx_model
+    d = mjx.make_data(model.host.mj_model).replace(qpos=jnp.asarray(position), qvel=jnp.asarray(velocity))
+    d = mjx.kinematics(m, d)
+    d = mjx.com_pos(m, d)
+    d = d.tree_replace({"_impl.cinert": _spatial_inertia(model, body, d)})
+    d = mjx.tendon(m, d)
+    d = mjx.crb(m, d)
+    d = mjx.transmission(m, d)
+    d = mjx.fwd_velocity(m, d)
+    jacobian = d._impl.ten_J
+    return Mechanics(
+        mass_matrix=mjx.full_m(m, d) + jacobian.T @ (m.tendon_armature[:, None] * jacobian),
+        passive=d.qfrc_passive,
+        bias=d.qfrc_bias,
+        path_length=d.actuator_length,
+        moment_arm=-d._impl.actuator_moment,
+    )
+
+
+def _spatial_inertia(model: Model, body: Body, d: Any) -> Float[Array, "nbody 10"]:
+    """MJX's `cinert` from full inertia matrices: smooth where the principal axes of a body are not."""
+    bodies, mj = model.host.body_ids, model.host.mj_model
+    offset = d.xipos[bodies] - d.subtree_com[np.asarray(mj.body_rootid)[bodies]]
+    rotation, mass = d.xmat[bodies], body.mjx_model.body_mass[bodies]
+    square = jnp.einsum("bi,bi->b", offset, offset)[:, None, None] * jnp.eye(3) - offset[:, :, None] * offset[:, None, :]
+    world = jnp.einsum("bij,bjk,blk->bil", rotation, body.inertia, rotation) + mass[:, None, None] * square
+    upper = world[:, jnp.array([0, 1, 2, 0, 0, 1]), jnp.array([0, 1, 2, 1, 2, 2])]
+    return d._impl.cinert.at[bodies].set(jnp.concatenate([upper, offset * mass[:, None], mass[:, None]], -1))
+
+
+def muscle_tension(
+    model: Model,
+    parameters: Parameters,
+    terms: Mechanics,
+    velocity: Float[Array, "coordinate"],
+    activation: Float[Array, "muscle"],
+) -> Float[Array, "muscle"]:
+    """Tension of every muscle at a state [N]."""
+    return model.muscle.tension(parameters.muscle, activation, terms.path_length, -terms.moment_arm @ velocity)
+
+
+def activate(
+    model: Model, parameters: Parameters, initial: Float[Array, "muscle"], excitation: Float[Array, "step muscle"]
+) -> Float[Array, "step_plus_1 muscle"]:
+    """Activation over time; it depends on excitation alone, so it is computed ahead of the motion."""
+    h = model.timestep
+
+    def step(a: Array, u: Array) -> tuple[Array, Array]:
+        a = a + h * model.muscle.activation_rate(parameters.muscle, u, a)
+        return a, a
+
+    initial = jnp.asarray(initial) + jnp.zeros_like(parameters.muscle.activation_time_constant)
+    _, later = jax.lax.scan(step, initial, jnp.asarray(excitation))
+    return jnp.concatenate([initial[None], later])
+
+
+def acceleration(
+    model: Model,
+    parameters: Parameters,
+    body: Body,
+    state: State,
+    held_acceleration: Float[Array, "held"],
+    applied: Float[Array, "coordinate"],
+) -> Float[Array, "coordinate"]:
+    """q̈ of every coordinate, held ones included, as MuJoCo's Euler step uses it (damping implicit) [rad/s²]."""
+    terms = mechanics(model, body, state.position, state.velocity)
+    tension = muscle_tension(model, parameters, terms, state.velocity, state.activation)
+    force = terms.passive - terms.bias + terms.moment_arm.T @ tension + applied
+    matrix = terms.mass_matrix + model.timestep * jnp.diag(jnp.asarray(parameters.joint.damping))
+    free, held = model.host.free_index, _held_index(model)
+    result = jnp.zeros(len(model.coordinates)).at[held].set(held_acceleration)
+    right = force[free] - matrix[np.ix_(free, held)] @ held_acceleration
+    return result.at[free].set(_solve(matrix[np.ix_(free, free)], right))
+
+
+def _held_index(model: Model) -> np.ndarray:
+    return np.setdiff1d(np.arange(len(model.coordinates)), model.host.free_index)
+
+
+def _solve(matrix: Float[Array, "n n"], right: Float[Array, "n"]) -> Float[Array, "n"]:
+    """Symmetric positive definite solve, unrolled: a LAPACK call per lane would keep XLA from fusing the step."""
+    n = right.shape[0]
+    lower: list[list[Any]] = [[None] * n for _ in range(n)]
+    for j in range(n):
+        lower[j][j] = jnp.sqrt(matrix[j, j] - sum(lower[j][k] ** 2 for k in range(j)))
+        for i in range(j + 1, n):
+            lower[i][j] = (matrix[i, j] - sum(lower[i][k] * lower[j][k] for k in range(j))) / lower[j][j]
+    y: list[Any] = []
+    for i in range(n):
+        y.append((right[i] - sum(lower[i][k] * y[k] for k in range(i))) / lower[i][i])
+    x: list[Any] = [None] * n
+    for i in reversed(range(n)):
+        x[i] = (y[i] - sum(lower[k][i] * x[k] for k in range(i + 1, n))) / lower[i][i]
+    return jnp.stack(x) if n else right
+
+
+def simulate_motion(
+    model: Model,
+    parameters: Parameters,
+    position: Float[Array, "coordinate"],
+    velocity: Float[Array, "coordinate"],
+    activation: Float[Array, "step muscle"],
+    held: Float[Array, "step_plus_1 held"],
+    applied: Float[Array, "step coordinate"] | None = None,
+) -> tuple[Float[Array, "step_plus_1 coordinate"], Float[Array, "step_plus_1 coordinate"], Int[Array, ""], Int[Array, ""]]:
+    """Motion under known activation; the un-jitted core that rollouts, segments and sensitivities share.
+
+    **Arguments:**
+
+    - `position`, `velocity`: the initial state; entries of held coordinates are taken as they are.
+    - `activation`: at the start of every step.
+    - `held`: positions of the held coordinates (prescribed and locked, in coordinate order) at every sample.
+    - `applied`: additional generalised forces during every step [N·m].
+
+    **Returns:** positions, velocities, first failed step and coordinate (-1 if none).
+    """
+    body = device_body(model, parameters)
+    h, held_index = model.timestep, _held_index(model)
+    held_velocity = jnp.diff(held, axis=0) / h
+    if applied is None:
+        applied = jnp.zeros((activation.shape[0], len(model.coordinates)))
+
+    def step(carry: Any, inputs: Any) -> tuple[Any, Any]:
+        q, v, failed_step, failed_coordinate = carry
+        k, a, v_held, force = inputs
+        held_acceleration = (v_held - v[held_index]) / h
+        next_v = v + h * acceleration(model, parameters, body, State(q, v, a), held_acceleration, force)
+        next_q = q + h * next_v
+        finite = jnp.isfinite(next_q) & jnp.isfinite(next_v)
+        fails = (failed_step < 0) & ~jnp.all(finite)
+        failed_coordinate = jnp.where(fails, jnp.argmin(finite), failed_coordinate)
+        failed_step = jnp.where(fails, k, failed_step)
+        good = failed_step < 0
+        q, v = jnp.where(good, next_q, q), jnp.where(good, next_v, v)
+        return (q, v, failed_step, failed_coordinate), (q, v)
+
+    none = jnp.full((), -1)
+    steps = jnp.arange(activation.shape[0])
+    start = (jnp.asarray(position) + jnp.zeros(()), jnp.asarray(velocity) + jnp.zeros(()), none, none)
+    (_, _, failed_step, failed_coordinate), (qs, vs) = jax.lax.scan(step, start, (steps, activation, held_velocity, applied))
+    return jnp.concatenate([start[0][None], qs]), jnp.concatenate([start[1][None], vs]), failed_step, failed_coordinate
+
+
+def held_positions(model: Model, prescribed: Float[Any, "sample prescribed"] | None, samples: int) -> Float[Array, "sample held"]:
+    """Positions of all held coordinates: the prescribed ones as given, the locked ones constant."""
+    if model.prescribed and prescribed is None:
+        raise InputError(f"coordinates {', '.join(model.prescribed)} are prescribed; pass their positions as `prescribed` (steps + 1 samples)")
+    if prescribed is not None and prescribed.shape != (samples, len(model.prescribed)):
+        raise InputError(f"`prescribed` has shape {prescribed.shape}, expected ({samples}, {len(model.prescribed)}) for {', '.join(model.prescribed) or 'no coordinates'}")
+    columns = []
+    for i in _held_index(model):
+        name = model.coordinates[i]
+        if name in model.host.locked:
+            columns.append(jnp.full(samples, model.host.locked[name]))
+        else:
+            columns.append(jnp.asarray(prescribed)[:, model.prescribed.index(name)])
+    return jnp.stack(columns, -1) if columns else jnp.zeros((samples, 0))
+
+
+def initial_state(model: Model, position: dict[str, float] | None = None, activation: float = 0.0) -> State:
+    """A resting state.
+
+    **Arguments:** `position`: coordinate to its value [rad]; others start at the model's reference (locked ones at
+    their locked value). `activation`: of every muscle.
+    """
+    q = np.array(model.host.mj_model.qpos0, dtype=float)
+    for name, value in {**model.host.locked, **(position or {})}.items():
+        if name not in model.coordinates:
+            raise InputError(f"coordinate '{name}' is not in the model; it has {', '.join(model.coordinates)}")
+        q[model.coordinates.index(name)] = value
+    return State(jnp.asarray(q), jnp.zeros(len(q)), jnp.full(len(model.muscles), activation))
+
+
+@jit
+def rollout(
+    model: Model,
+    parameters: Parameters,
+    initial_state: State,
+    excitation: Float[Array, "step muscle"],
+    *,
+    prescribed: Float[Array, "step_plus_1 prescribed"] | None = None,
+    applied: Float[Array, "step coordinate"] | None = None,
+) -> Rollout:
+    """Simulate one motion from excitations, at the model's timestep. Pure: jit, vmap, jvp and grad all apply.
+
+    **Arguments:**
+
+    - `initial_state`: see `initial_state`.
+    - `excitation`: of every muscle during every step, 0..1.
+    - `prescribed`: positions of the prescribed coordinates at every sample [rad].
+    - `applied`: additional generalised forces [N·m].
+
+    **Raises:** `InputError` if a shape does not fit the model.
+    """
+    steps = excitation.shape[0]
+    if excitation.shape[1:] != (len(model.muscles),):
+        raise InputError(f"`excitation` has shape {excitation.shape}, expected (steps, {len(model.muscles)}) for muscles {', '.join(model.muscles)}")
+    held = held_positions(model, prescribed, steps + 1)
+    activation = activate(model, parameters, initial_state.activation, excitation)
+    q, v, failed_step, failed_coordinate = simulate_motion(
+        model, parameters, initial_state.position, initial_state.velocity, activation[:-1], held, applied
+    )
+    time = model.timestep * jnp.arange(steps + 1)
+    return Rollout(time, q, v, activation, failed_step, failed_coordinate, model.coordinates)
+
+
+@jit
+def rollout_segments(
+    model: Model,
+    parameters: Parameters,
+    position: Float[Array, "segment coordinate"],
+    velocity: Float[Array, "segment coordinate"],
+    activation: Float[Array, "segment step muscle"],
+    *,
+    held: Float[Array, "segment step_plus_1 held"] | None = None,
+    applied: Float[Array, "segment step coordinate"] | None = None,
+) -> Rollout:
+    """Many short motions under known activation, side by side: each segment is a lane.
+
+    **Arguments:** as `simulate_motion`, with a leading segment axis. `held` may be omitted where nothing is held.
+    """
+    segments, steps = activation.shape[:2]
+    if held is None:
+        held = jnp.broadcast_to(held_positions(model, None, steps + 1), (segments, steps + 1, len(_held_index(model))))
+    if applied is None:
+        applied = jnp.zeros((segments, steps, len(model.coordinates)))
+    q, v, failed_step, failed_coordinate = jax.vmap(lambda *lane: simulate_motion(model, parameters, *lane))(
+        position, velocity, activation, held, applied
+    )
+    last = activation[:, -1:]
+    time = model.timestep * jnp.arange(steps + 1)
+    return Rollout(time, q, v, jnp.concatenate([activation, last], 1), failed_step, failed_coordinate, model.coordinates)
