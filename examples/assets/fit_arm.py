@@ -18,8 +18,8 @@ from pathlib import Path
 import mujoco
 import numpy as np
 import opensim
+from fit_paths import Free, Targets, TendonPath, fit_path
 from opensim_reference import OpenSimReference, grid
-from scipy.optimize import least_squares
 
 MUSCLES = ("TRIlong", "TRIlat", "TRImed", "BIClong", "BICshort", "BRA")
 BODIES = {"base": "thorax", "r_humerus": "humerus", "r_ulna_radius_hand": "forearm"}
@@ -37,7 +37,9 @@ TO_MUJOCO = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])
 
 def text(values, digits: int = 5) -> str:
     """Numbers as MJCF text: at most `digits` decimals, no trailing zeros."""
-    return " ".join(f"{round(float(v), digits) + 0.0:.{digits}f}".rstrip("0").rstrip(".") for v in np.ravel(values))
+    return " ".join(
+        f"{round(float(v), digits) + 0.0:.{digits}f}".rstrip("0").rstrip(".") for v in np.ravel(values)
+    )
 
 
 @dataclass
@@ -70,12 +72,11 @@ def read_geometry(reference: OpenSimReference) -> Geometry:
             geometry.points[name] = (BODIES[body], TO_MUJOCO @ place)
             names.append(name)
         geometry.paths[muscle] = names
-    shoulder = np.array([-0.058898, 0.0023, 0.998261])
-    elbow = np.array([0.0494, 0.0366, 0.998108])
+    elbow = _axis(reference, "r_elbow")
     geometry.wraps = {
-        "TRI_elbow": Wrap("humerus", TO_MUJOCO @ [0.0028, -0.2919, -0.0069], 0.016, TO_MUJOCO @ elbow, 0.025),
-        "BRA_elbow": Wrap("humerus", TO_MUJOCO @ [0.0028, -0.2919, -0.0069], 0.016, TO_MUJOCO @ elbow, 0.025),
-        "TRIlong_head": Wrap("humerus", TO_MUJOCO @ [-0.0078, -0.0041, -0.0014], 0.028, TO_MUJOCO @ shoulder),
+        "TRI_elbow": Wrap("humerus", TO_MUJOCO @ [0.0028, -0.2919, -0.0069], 0.016, elbow, 0.025),
+        "BRA_elbow": Wrap("humerus", TO_MUJOCO @ [-0.0010, -0.2904, -0.0069], 0.020, elbow, 0.025),
+        "TRIlong_head": Wrap("thorax", TO_MUJOCO @ [-0.0320, 0.0060, 0.1580], 0.028),
         "BIClong_head": Wrap("humerus", TO_MUJOCO @ [0.0033, 0.0073, 0.0003], 0.021),
     }
     for muscle in ("TRIlong", "TRIlat", "TRImed"):
@@ -183,7 +184,9 @@ def _origin(reference: OpenSimReference, body: str, parent: str) -> np.ndarray:
     return TO_MUJOCO @ origin
 
 
-def mjcf(reference: OpenSimReference, geometry: Geometry, length_range: Mapping[str, tuple[float, float]]) -> str:
+def mjcf(
+    reference: OpenSimReference, geometry: Geometry, length_range: Mapping[str, tuple[float, float]]
+) -> str:
     """The whole file as text. `length_range` [m]: the tendon's length over the joints' range."""
     looks = _looks()
 
@@ -224,7 +227,9 @@ def mjcf(reference: OpenSimReference, geometry: Geometry, length_range: Mapping[
         low, high = length_range[muscle]
         r0, r1 = ((x - c.tendon_slack_length) / c.optimal_fiber_length for x in (low, high))
         force = c.max_isometric_force * np.cos(c.pennation_angle)
-        numbers = f"{r0:.6g} {r1:.6g} {force:.6g} 200 {LMIN} {LMAX} {c.max_contraction_velocity:g} {FPMAX} {FVMAX}"
+        numbers = (
+            f"{r0:.6g} {r1:.6g} {force:.6g} 200 {LMIN} {LMAX} {c.max_contraction_velocity:g} {FPMAX} {FVMAX}"
+        )
         actuators.append(
             f'    <general name="{muscle}" class="muscle" tendon="{muscle}" lengthrange="{low:.4f} {high:.4f}"\n'
             f'             gainprm="{numbers}"\n'
@@ -274,7 +279,7 @@ def mjcf(reference: OpenSimReference, geometry: Geometry, length_range: Mapping[
     <default class="BIC"><tendon width="0.0075" rgba="0.78 0.28 0.24 1"/></default>
     <default class="BRA"><tendon width="0.0085" rgba="0.70 0.24 0.24 1"/></default>
     <!-- Joint limits as springs with a dead band: passive forces, the same in C and MJX, differentiable. -->
-    <default class="limit"><tendon limited="false" stiffness="100" damping="0"/></default>
+    <default class="limit"><tendon limited="false" stiffness="200" damping="0"/></default>
     <!-- gainprm = biasprm = range[0] range[1] force scale lmin lmax vmax fpmax fvmax;
          range = (lengthrange - tendon slack length) / optimal fiber length;
          force = maximal isometric force x cos(pennation at optimal length): the native muscle has no pennation.
@@ -329,42 +334,103 @@ def mjcf(reference: OpenSimReference, geometry: Geometry, length_range: Mapping[
 # --- lengths from MuJoCo, the fit -------------------------------------------------------------------------------------
 
 
-class Paths:
-    """Lengths and moment arms of a compiled model whose sites and wraps may be moved in place."""
+@dataclass(frozen=True)
+class Task:
+    """One wrap to fit: over `follow` [deg] of `joint` to OpenSim's own curve; over the rest of `cover` to a length
+    whose moment arm keeps its last value. There OpenSim's path leaves its wrap or slips to its other side, and a
+    simulation that overshoots a joint limit must not meet a jump."""
 
-    def __init__(self, xml: str) -> None:
-        self.model = mujoco.MjModel.from_xml_string(xml)
-        self.data = mujoco.MjData(self.model)
-        self.joints = [self.model.joint(j).qposadr[0] for j in JOINTS]
+    muscle: str
+    joint: str
+    wrap: str
+    sites: tuple[str, ...]
+    follow: tuple[float, float]
+    cover: tuple[float, float]
+    reach: tuple[float, float, float] = (0.020, 0.012, 0.012)  # of centre, radius, sites [m]
+    same: tuple[str, ...] = ()  # muscles that share wrap and sites
 
-    def lengths(self, muscle: str, poses: np.ndarray) -> np.ndarray:
-        """[m], (n,), at poses (n, 2): shoulder, elbow [rad]."""
-        tendon = self.model.tendon(muscle).id
-        out = np.empty(len(poses))
-        for i, pose in enumerate(poses):
-            self.data.qpos[self.joints] = pose
-            mujoco.mj_kinematics(self.model, self.data)
-            mujoco.mj_tendon(self.model, self.data)
-            out[i] = self.data.ten_length[tendon]
-        return out
 
-    def moment_arms(self, muscle: str, poses: np.ndarray, step: float = 1e-4) -> np.ndarray:
-        """-dL/dq [m], (n, 2)."""
-        arms = []
-        for j in range(2):
-            shift = step * np.eye(2)[j]
-            arms.append((self.lengths(muscle, poses - shift) - self.lengths(muscle, poses + shift)) / (2 * step))
-        return np.stack(arms, -1)
+TASKS = (
+    Task("TRIlong", "shoulder_elev", "TRIlong_head", ("TRIlong-P1", "TRIlong-P2"), (-70, 100), (-90, 165)),
+    Task("BIClong", "shoulder_elev", "BIClong_head", ("BIClong-P2", "BIClong-P3"), (-70, 130), (-90, 165)),
+    Task("BRA", "elbow_flex", "BRA_elbow", ("BRA-P1", "BRA-P2"), (0, 140), (-20, 155), (0.014, 0.010, 0.008)),
+    Task("TRIlat", "elbow_flex", "TRI_elbow", ("TRIlat-P4", "TRIlat-P5"), (0, 140), (-20, 160), (0.010, 0.006, 0.005),
+         same=("TRIlong", "TRImed")),
+)
+
+
+def targets(reference: OpenSimReference, task: Task) -> Targets:
+    angles = np.radians(np.arange(task.cover[0], task.cover[1] + 1, 5.0))
+    low, high = np.radians(task.follow)
+    inside = (angles > low - 1e-9) & (angles < high + 1e-9)
+    poses = {c: np.zeros(len(angles)) for c in JOINTS.values()}
+    poses[JOINTS[task.joint]] = angles
+    arm = reference.moment_arms([task.muscle], poses, JOINTS[task.joint], step=None)[:, 0]
+    length = reference.lengths([task.muscle], poses)[:, 0]
+    arm = np.interp(angles, angles[inside], arm[inside])
+    first, last = np.flatnonzero(inside)[[0, -1]]
+    length = np.where(angles > angles[last], length[last] - arm * (angles - angles[last]), length)
+    length = np.where(angles < angles[first], length[first] - arm * (angles - angles[first]), length)
+    qpos = np.stack([poses[c] for c in JOINTS.values()], -1)
+    return Targets(qpos, length, {task.joint: arm}, np.where(inside, 1.0, 0.2))
+
+
+def fit(reference: OpenSimReference, geometry: Geometry) -> None:
+    """Move wraps and the attachments next to them until lengths and moment arms are OpenSim's."""
+    model = mujoco.MjModel.from_xml_string(mjcf(reference, geometry, {m: (0.1, 0.2) for m in MUSCLES}))
+    for task in TASKS:
+        free = [Free("geom", task.wrap, reach=task.reach[0]), Free("radius", task.wrap, reach=task.reach[1])]
+        free += [Free("site", name, reach=task.reach[2]) for name in task.sites]
+        found = fit_path(model, task.muscle, free, targets(reference, task), starts=6)
+        wrap = geometry.wraps[task.wrap]
+        wrap.center, wrap.radius = found.values[task.wrap], found.values[f"radius/{task.wrap}"]
+        for name in task.sites:
+            for muscle in (task.muscle, *task.same):
+                twin = name.replace(task.muscle, muscle)
+                geometry.points[twin] = (geometry.points[twin][0], found.values[name])
+                model.site(twin).pos = found.values[name]
+        print(
+            f"{task.muscle:8s} moment arm {found.arm_rms[task.joint] * 1e3:.2f} mm RMS, length "
+            f"{found.length_rms * 1e3:.2f} mm RMS over {task.cover} deg; barrier {found.barrier * 1e3:.2f} mm"
+        )
+    for muscle in MUSCLES:  # what is left is a constant: slide the origin along the path, so that l_slack stays OpenSim's
+        offset = slide_origin(reference, geometry, muscle, move=muscle != "TRIlong")  # TRIlong's is bound to its wrap
+        print(f"{muscle:8s} length {offset * 1e3:+.2f} mm before its origin was moved along the path")
+
+
+def slide_origin(reference: OpenSimReference, geometry: Geometry, muscle: str, move: bool) -> float:
+    """Move the first site away from (or towards) the second, until the mean length over the fit's range is OpenSim's.
+
+    Returns by how much it was too long [m]."""
+    excesses = []
+    axes = (np.radians(np.arange(low, high + 1, 10)) for low, high in (SHOULDER_FIT, ELBOW_FIT))
+    poses = grid(dict(zip(JOINTS.values(), axes, strict=True)))
+    qpos = np.stack(list(poses.values()), -1)
+    length = reference.lengths([muscle], poses)[:, 0]
+    first, second = [n for n in geometry.paths[muscle] if n in geometry.points][:2]
+    for _ in range(3):
+        model = mujoco.MjModel.from_xml_string(mjcf(reference, geometry, {m: (0.1, 0.2) for m in MUSCLES}))
+        path = TendonPath(model, muscle)
+        excess = np.mean(path.evaluate(qpos)[0] - length)
+        excesses.append(float(excess))
+        if not move:
+            break
+        path.evaluate(np.radians([[30.0, 60.0]]))
+        away = path.data.site(first).xpos - path.data.site(second).xpos
+        body, place = geometry.points[first]
+        away = path.data.body(body).xmat.reshape(3, 3).T @ away
+        geometry.points[first] = (body, place - excess * away / np.linalg.norm(away))
+    return excesses[0]
 
 
 def length_ranges(reference: OpenSimReference, geometry: Geometry) -> dict[str, tuple[float, float]]:
     """Shortest and longest path between the joint limits, rounded outwards to 0.1 mm."""
-    paths = Paths(mjcf(reference, geometry, {m: (0.1, 0.2) for m in MUSCLES}))
+    model = mujoco.MjModel.from_xml_string(mjcf(reference, geometry, {m: (0.1, 0.2) for m in MUSCLES}))
     axes = {"s": np.linspace(*np.radians(SHOULDER_LIMIT), 45), "e": np.linspace(*np.radians(ELBOW_LIMIT), 28)}
     poses = np.stack(list(grid(axes).values()), -1)
     out = {}
     for muscle in MUSCLES:
-        lengths = paths.lengths(muscle, poses)
+        lengths, _ = TendonPath(model, muscle).evaluate(poses)
         out[muscle] = (np.floor(lengths.min() * 1e4) / 1e4, np.ceil(lengths.max() * 1e4) / 1e4)
     return out
 
@@ -381,10 +447,6 @@ def main() -> None:
         fit(reference, geometry)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(mjcf(reference, geometry, length_ranges(reference, geometry)))
-
-
-def fit(reference: OpenSimReference, geometry: Geometry) -> None:
-    """Move wraps and attachments until lengths and moment arms are OpenSim's."""
 
 
 if __name__ == "__main__":
