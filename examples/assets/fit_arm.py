@@ -124,15 +124,23 @@ def _ellipsoid(center, radii, kind="bone", pitch=0.0, roll=0.0) -> str:
 def _looks() -> dict[str, list[str]]:
     """Bones and body shapes, drawn by eye; no mass, no contact."""
     thorax = [
-        _ellipsoid([-0.055, -0.155, 0.0], [0.105, 0.215, 0.135], "body"),
-        _ellipsoid([-0.060, -0.400, 0.0], [0.095, 0.150, 0.120], "body"),
-        _capsule([-0.060, -0.520, -0.050], [-0.060, -0.520, 0.050], 0.085, "body"),
-        _capsule([-0.060, 0.030, 0.0], [-0.045, 0.130, 0.0], 0.048, "body"),
-        _ellipsoid([-0.020, 0.235, 0.0], [0.095, 0.120, 0.075], "body"),
-        _capsule([0.030, -0.010, 0.020], [0.005, 0.022, 0.090], 0.0075),
-        _capsule([0.005, 0.022, 0.090], [-0.025, 0.026, 0.155], 0.0065),
-        _capsule([-0.085, 0.000, 0.085], [-0.030, 0.028, 0.165], 0.0065),
-        _ellipsoid([-0.105, -0.055, 0.085], [0.007, 0.075, 0.042], "bone", -12.0),
+        _ellipsoid([-0.050, -0.150, 0.0], [0.098, 0.205, 0.132], "body"),
+        _ellipsoid([-0.052, -0.020, 0.0], [0.060, 0.060, 0.130], "body"),
+        _ellipsoid([-0.050, -0.360, 0.0], [0.088, 0.180, 0.118], "body"),
+        _ellipsoid([-0.055, -0.520, 0.0], [0.098, 0.110, 0.142], "body"),
+        _capsule([-0.060, 0.020, 0.0], [-0.045, 0.110, 0.0], 0.050, "body"),
+        _ellipsoid([-0.022, 0.225, 0.0], [0.092, 0.118, 0.074], "body"),
+        _ellipsoid([0.010, 0.175, 0.0], [0.058, 0.062, 0.055], "body"),
+        *(_capsule([-0.055, -0.570, z], [-0.045, -0.930, 0.95 * z], 0.068, "body") for z in (-0.082, 0.082)),
+        *(_capsule([-0.045, -0.930, 0.95 * z], [-0.070, -1.300, 0.95 * z], 0.047, "body") for z in (-0.082, 0.082)),
+        *(_ellipsoid([-0.015, -1.362, 0.95 * z], [0.125, 0.036, 0.044], "body") for z in (-0.082, 0.082)),
+        _capsule([-0.030, -0.010, -0.165], [-0.030, -0.290, -0.190], 0.043, "body"),
+        _capsule([-0.030, -0.290, -0.190], [0.015, -0.530, -0.200], 0.033, "body"),
+        _ellipsoid([0.030, -0.620, -0.203], [0.034, 0.075, 0.020], "body"),
+        _capsule([0.022, 0.004, 0.020], [0.006, 0.026, 0.090], 0.0080),
+        _capsule([0.006, 0.026, 0.090], [-0.025, 0.026, 0.155], 0.0065),
+        _capsule([-0.120, -0.002, 0.075], [-0.030, 0.028, 0.165], 0.0070),
+        _ellipsoid([-0.122, -0.062, 0.092], [0.007, 0.078, 0.045], "bone", -14.0),
         _ellipsoid([-0.042, -0.006, 0.146], [0.012, 0.019, 0.008]),
         _capsule([-0.035, 0.012, 0.130], [0.002, -0.010, 0.138], 0.0060),
     ]
@@ -253,31 +261,31 @@ def mjcf(
   <visual>
     <global offwidth="1920" offheight="1080"/>
     <quality shadowsize="4096" offsamples="8"/>
-    <headlight ambient="0.35 0.35 0.35" diffuse="0.35 0.35 0.35" specular="0.1 0.1 0.1"/>
+    <headlight ambient="0.40 0.40 0.40" diffuse="0.40 0.40 0.40" specular="0.1 0.1 0.1"/>
     <map znear="0.02"/>
   </visual>
 
   <asset>
     <texture name="sky" type="skybox" builtin="gradient" rgb1="0.93 0.95 0.97" rgb2="0.68 0.75 0.82" width="256" height="1536"/>
-    <texture name="floor" type="2d" builtin="checker" rgb1="0.80 0.82 0.84" rgb2="0.75 0.77 0.80" width="256" height="256"/>
-    <material name="floor" texture="floor" texrepeat="8 8" texuniform="false" reflectance="0.05"/>
+    <texture name="floor" type="2d" builtin="checker" rgb1="0.92 0.93 0.94" rgb2="0.86 0.88 0.90" width="256" height="256"/>
+    <material name="floor" texture="floor" texrepeat="8 8" reflectance="0"/>
     <material name="bone" rgba="0.93 0.89 0.80 1" specular="0.25" shininess="0.3"/>
     <material name="hand" rgba="0.93 0.86 0.76 1" specular="0.2" shininess="0.3"/>
-    <material name="body" rgba="0.62 0.69 0.76 0.35" specular="0.1" shininess="0.1"/>
+    <material name="body" rgba="0.60 0.67 0.74 1" specular="0.1" shininess="0.1"/>
   </asset>
 
   <default>
     <!-- Passive viscosity of the joints: see README.md. -->
-    <joint type="hinge" damping="0.1" armature="0" limited="false"/>
+    <joint type="hinge" damping="0.05" armature="0" limited="false"/>
     <geom contype="0" conaffinity="0" mass="0" group="1"/>
     <default class="bone"><geom material="bone"/></default>
     <default class="hand"><geom material="hand"/></default>
     <default class="body"><geom material="body" group="0"/></default>
     <default class="wrap"><geom rgba="0.2 0.6 0.9 0.3" group="3"/></default>
     <default class="path"><site size="0.003" rgba="0.9 0.7 0.2 1" group="3"/></default>
-    <default class="TRI"><tendon width="0.0075" rgba="0.75 0.25 0.22 1"/></default>
-    <default class="BIC"><tendon width="0.0075" rgba="0.78 0.28 0.24 1"/></default>
-    <default class="BRA"><tendon width="0.0085" rgba="0.70 0.24 0.24 1"/></default>
+    <default class="TRI"><tendon width="0.008" rgba="0.75 0.25 0.22 1"/></default>
+    <default class="BIC"><tendon width="0.008" rgba="0.78 0.28 0.24 1"/></default>
+    <default class="BRA"><tendon width="0.0095" rgba="0.70 0.24 0.24 1"/></default>
     <!-- Joint limits as springs with a dead band: passive forces, the same in C and MJX, differentiable. -->
     <default class="limit"><tendon limited="false" stiffness="200" damping="0"/></default>
     <!-- gainprm = biasprm = range[0] range[1] force scale lmin lmax vmax fpmax fvmax;
@@ -291,13 +299,13 @@ def mjcf(
   </default>
 
   <worldbody>
-    <light name="key" pos="1.5 -2.0 3.0" dir="-0.5 0.6 -0.8" diffuse="0.55 0.55 0.52" castshadow="true"/>
+    <light name="key" pos="1.2 -2.2 3.4" dir="-0.4 0.65 -0.8" diffuse="0.55 0.55 0.52" castshadow="true"/>
     <light name="fill" pos="-1.5 -1.5 2.0" dir="0.6 0.6 -0.5" diffuse="0.2 0.2 0.23" castshadow="false"/>
-    <camera name="sagittal" pos="0.12 -1.85 0.90" xyaxes="1 0 0 0 0.02 1" fovy="40"/>
-    <camera name="oblique" pos="1.10 -1.25 1.15" xyaxes="0.72 0.69 0 -0.14 0.15 1" fovy="40"/>
+    <camera name="sagittal" pos="0.16 -1.85 1.27" xyaxes="1 0 0 0 0.02 1" fovy="40"/>
+    <camera name="oblique" pos="1.20 -1.45 1.62" xyaxes="0.78 0.63 0 -0.13 0.16 1" fovy="40"/>
     <geom name="floor" type="plane" size="2 2 0.05" material="floor" group="0"/>
 
-    <body name="thorax" pos="0 0 1">
+    <body name="thorax" pos="0 0 1.4">
       {contents("thorax", 6)}
 
       <body name="humerus" pos="{text(_origin(reference, "r_humerus", "base"), 6)}">
