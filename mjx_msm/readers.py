@@ -40,7 +40,7 @@ def suggest(name: str, options: Iterable[str], *, limit: int = 6) -> str:
         return "; did you mean " + " or ".join(f"'{c}'" for c in close) + "?"
     if not options:
         return "; there are none"
-    return "; there is: " + ", ".join(options[:limit]) + (", …" if len(options) > limit else "")
+    return "; choose from: " + ", ".join(options[:limit]) + (", …" if len(options) > limit else "")
 
 
 @dataclass(frozen=True)

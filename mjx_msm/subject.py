@@ -10,7 +10,7 @@ units = "deg"                # of angles: "deg", "rad", or "auto" (default: as e
 
 [columns]                    # model coordinate -> column; needed only where the names differ
 knee_angle = "knee_angle_r"
-ankle_angle = { column = "ankle_r", scale = -1.0, units = "rad", offset = 0.0 }
+hip_flexion = { column = "hip_r", scale = -1.0, units = "rad", offset = 0.0 }
 
 [moment_columns]             # default: "<coordinate>_moment", else "<coordinate>", for every free coordinate
 knee_angle = { column = "knee_moment", units = "Nm/kg" }
@@ -332,7 +332,7 @@ class _Section:
         )
         return InputError(f"{self.where}: {key} must be {wanted}, got {_show(value)}{hint}")
 
-    def _required(self, key: str, wanted: str) -> None:
+    def require(self, key: str, wanted: str) -> None:
         if key not in self.data:
             raise InputError(f"{self.where}: '{key}' is missing; give {wanted}")
 
@@ -346,7 +346,7 @@ class _Section:
     ) -> str | None:
         wanted = "one of " + ", ".join(f"'{o}'" for o in options) if options else "a text in quotes"
         if required:
-            self._required(key, wanted)
+            self.require(key, wanted)
         value = self.data.get(key, default)
         if value is None:
             return None
@@ -368,7 +368,7 @@ class _Section:
     ) -> float | None:
         wanted = "a number" + (f" [{unit}]" if unit else "")
         if required:
-            self._required(key, wanted)
+            self.require(key, wanted)
         if key not in self.data:
             return default
         value = self.data[key]
@@ -384,7 +384,7 @@ class _Section:
     def names(self, key: str, *, required: bool = False) -> tuple[str, ...]:
         wanted = f'a list of texts, like {key} = ["…"]'
         if required:
-            self._required(key, wanted)
+            self.require(key, wanted)
         value = self.data.get(key, [])
         if not isinstance(value, list | tuple) or not all(isinstance(v, str) and v for v in value):
             raise self.fail(key, wanted)
@@ -695,7 +695,9 @@ def _parse_trial(
     section = _Section(entry, f"{top.where} [[trials]] {label}", keys)
 
     def file(key: str, required: bool) -> Path | None:
-        value = section.text(key, required=required)
+        if required:
+            section.require(key, "the name of a file")
+        value = section.text(key)
         return None if value is None else data / _expand(value, f"{section.where}: {key}")
 
     emg = file("emg", bool(_channels(emg_map)))
@@ -714,8 +716,8 @@ def _parse_trial(
         section.data.get("time_offset", {}), f"{section.where} time_offset", ("motion", "emg", "moments")
     )
 
-    recorded = (*model.free, *model.prescribed)
-    columns = _columns(top, section, "columns", recorded, (*_UNITS[1:], "m"))
+    everything = (*model.free, *model.prescribed, *model.locked)
+    columns = _columns(top, section, "columns", everything, (*_UNITS[1:], "m"))
     moment_columns = _columns(top, section, "moment_columns", model.free, ("Nm", "Nm/kg"))
     return _Trial(
         name=section.text("name", required=True) or "",
@@ -745,11 +747,9 @@ def _columns(
         section = _Section(data, where, None)
         for coordinate, value in section.data.items():
             if coordinate not in coordinates:
-                role = "free nor prescribed" if key == "columns" else "free"
+                role = "neither free, prescribed nor locked" if key == "columns" else "not free"
                 raise InputError(
-                    f"{where}: '{coordinate}' is neither {role} in [model]{suggest(coordinate, coordinates)}"
-                    if key == "columns"
-                    else f"{where}: '{coordinate}' is not free in [model]{suggest(coordinate, coordinates)}"
+                    f"{where}: '{coordinate}' is {role} in [model]{suggest(coordinate, coordinates)}"
                 )
             if isinstance(value, str):
                 out[coordinate] = _Column(value)
@@ -1011,11 +1011,13 @@ def _motion(document: _Document, trial: _Trial, table: Table, notes: list[str]) 
 
 def _moments(document: _Document, trial: _Trial, table: Table) -> Table:
     """Joint moments under the coordinates' names [N·m]."""
-    columns = dict(trial.moment_columns) or {
-        c: _Column(_find(table, c, (f"{c}_moment", c), trial.where, "moment_columns"))
-        for c in document.model.free
-    }
-    if "moment" in document.identify.residuals:
+    columns = dict(trial.moment_columns)
+    needed = "moment" in document.identify.residuals
+    if not columns:
+        for c in document.model.free:
+            if needed or c in table.columns or f"{c}_moment" in table.columns:
+                columns[c] = _Column(_find(table, c, (f"{c}_moment", c), trial.where, "moment_columns"))
+    if needed:
         for coordinate in document.model.free:
             if coordinate not in columns:
                 raise InputError(

@@ -123,9 +123,9 @@ def build_trial(
 
     The clock runs at `rate` through the first motion sample from `start` on, reaches back up to `lead_in`
     before it as far as there is EMG, and ends where the motion, the EMG or `stop` does. Positions are cubic
-    splines, and velocities those splines' derivatives; EMG and moments are low-passed at 0.4 · `rate` first if they were
-    sampled faster than the clock, then interpolated, linearly and by cubic splines. On the clock the EMG is
-    complete; positions and moments are NaN outside their recording and in gaps longer than `max_gap`.
+    splines, and velocities those splines' derivatives; EMG and moments are low-passed at 0.4 · `rate` first
+    if they were sampled faster than the clock, then interpolated, linearly and by cubic splines. On the clock
+    the EMG is complete; positions and moments are NaN outside their recording and in gaps beyond `max_gap`.
 
     **Arguments:**
 
