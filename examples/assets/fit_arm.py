@@ -27,8 +27,8 @@ JOINTS = {"shoulder_elev": "r_shoulder_elev", "elbow_flex": "r_elbow_flex"}
 SHOULDER_LIMIT, ELBOW_LIMIT = (-70.0, 150.0), (0.0, 135.0)  # degrees: springs outside
 SHOULDER_FIT, ELBOW_FIT = (-30.0, 100.0), (0.0, 130.0)  # degrees: compared with OpenSim
 
-# Shape of the native curves: least squares to DeGroote-Fregly 2016 (doi 10.1007/s10439-016-1591-9), force-length
-# over 0.35..1.6, passive over 1..1.6, force-velocity over -1..1.
+# Shape of the native curves: least squares to DeGroote and Fregly 2016 (doi 10.1007/s10439-016-1591-9),
+# force-length over 0.35..1.6 and passive (half weight) over 1..1.6 together, force-velocity over -1..1.
 LMIN, LMAX, FPMAX, FVMAX = 0.33, 1.72, 0.60, 1.71
 
 # OpenSim: x forward, y up, z right.  MuJoCo: x forward, y left, z up.
@@ -87,31 +87,31 @@ def read_geometry(reference: OpenSimReference) -> Geometry:
     return geometry
 
 
-# --- MJCF -----------------------------------------------------------------------------------------------------------
+# --- MJCF ---------------------------------------------------------------------------------------------
 
 HEADER = """\
 <!-- Right arm, sagittal plane: shoulder elevation and elbow flexion, six muscles.
 
      Adapted from OpenSim's Arm26 ("arm26.osim"), CC-BY 3.0, http://creativecommons.org/licenses/by/3.0/
-     The OpenSim Development Team (Reinbolt, J; Seth, A; Habib, A; Hamner, S), adapted from a model by Kate Holzbaur:
-     Holzbaur, Murray, Delp, "A Model of the Upper Extremity for Simulating Musculoskeletal Surgery and Analyzing
-     Neuromuscular Control", Annals of Biomedical Engineering 33:829-840, 2005.
-     Changed: converted to MJCF, muscle wrapping refitted, MuJoCo's native muscle, bones drawn with primitives.
+     The OpenSim Development Team (Reinbolt, J; Seth, A; Habib, A; Hamner, S), adapted from a model by
+     Kate Holzbaur: Holzbaur, Murray, Delp, "A Model of the Upper Extremity for Simulating Musculoskeletal
+     Surgery and Analyzing Neuromuscular Control", Annals of Biomedical Engineering 33:829-840, 2005.
+     Changed: converted to MJCF, muscle wrapping refitted, MuJoCo's native muscle, bones drawn by hand.
 
      Written by examples/assets/fit_arm.py for MuJoCo {mujoco}; errors against OpenSim are in README.md.
      x forward, y left, z up.  Both joints at 0: the arm hangs straight down; flexion is positive. -->
 """
 CREDIT = (
-    "Adapted from OpenSim Arm26, CC-BY 3.0 (http://creativecommons.org/licenses/by/3.0/): the OpenSim Development "
-    "Team (Reinbolt, J; Seth, A; Habib, A; Hamner, S), adapted from a model by Kate Holzbaur (Holzbaur, Murray, Delp, "
-    "Ann Biomed Eng 33:829-840, 2005). Changed: MJCF, refitted wrapping, native muscles."
+    "Adapted from OpenSim Arm26, CC-BY 3.0 (http://creativecommons.org/licenses/by/3.0/): the OpenSim "
+    "Development Team (Reinbolt, J; Seth, A; Habib, A; Hamner, S), adapted from a model by Kate Holzbaur "
+    "(Holzbaur, Murray, Delp, Ann Biomed Eng 33:829-840, 2005). "
+    "Changed: MJCF, refitted wrapping, native muscles."
 )
 
 
-def _capsule(a, b, radius, kind="bone", name="") -> str:
-    a, b = TO_MUJOCO @ np.array(a), TO_MUJOCO @ np.array(b)
-    label = f'name="{name}" ' if name else ""
-    return f'<geom {label}class="{kind}" type="capsule" fromto="{text(np.r_[a, b], 4)}" size="{text(radius, 4)}"/>'
+def _capsule(a, b, radius, kind="bone") -> str:
+    ends = text(np.r_[TO_MUJOCO @ np.array(a), TO_MUJOCO @ np.array(b)], 4)
+    return f'<geom class="{kind}" type="capsule" fromto="{ends}" size="{text(radius, 4)}"/>'
 
 
 def _ellipsoid(center, radii, kind="bone", pitch=0.0, roll=0.0) -> str:
@@ -131,9 +131,9 @@ def _looks() -> dict[str, list[str]]:
         _capsule([-0.060, 0.020, 0.0], [-0.045, 0.110, 0.0], 0.050, "body"),
         _ellipsoid([-0.022, 0.225, 0.0], [0.092, 0.118, 0.074], "body"),
         _ellipsoid([0.010, 0.175, 0.0], [0.058, 0.062, 0.055], "body"),
-        *(_capsule([-0.055, -0.570, z], [-0.045, -0.930, 0.95 * z], 0.068, "body") for z in (-0.082, 0.082)),
-        *(_capsule([-0.045, -0.930, 0.95 * z], [-0.070, -1.300, 0.95 * z], 0.047, "body") for z in (-0.082, 0.082)),
-        *(_ellipsoid([-0.015, -1.362, 0.95 * z], [0.125, 0.036, 0.044], "body") for z in (-0.082, 0.082)),
+        *(_capsule([-0.055, -0.570, z], [-0.045, -0.930, z], 0.068, "body") for z in (-0.080, 0.080)),
+        *(_capsule([-0.045, -0.930, z], [-0.070, -1.300, z], 0.047, "body") for z in (-0.078, 0.078)),
+        *(_ellipsoid([-0.015, -1.362, z], [0.125, 0.036, 0.044], "body") for z in (-0.078, 0.078)),
         _capsule([-0.030, -0.010, -0.165], [-0.030, -0.290, -0.190], 0.043, "body"),
         _capsule([-0.030, -0.290, -0.190], [0.015, -0.530, -0.200], 0.033, "body"),
         _ellipsoid([0.030, -0.620, -0.203], [0.034, 0.075, 0.020], "body"),
@@ -239,7 +239,8 @@ def mjcf(
             f"{r0:.6g} {r1:.6g} {force:.6g} 200 {LMIN} {LMAX} {c.max_contraction_velocity:g} {FPMAX} {FVMAX}"
         )
         actuators.append(
-            f'    <general name="{muscle}" class="muscle" tendon="{muscle}" lengthrange="{low:.4f} {high:.4f}"\n'
+            f'    <general name="{muscle}" class="muscle" tendon="{muscle}"\n'
+            f'             lengthrange="{low:.4f} {high:.4f}"\n'
             f'             gainprm="{numbers}"\n'
             f'             biasprm="{numbers}"/>'
         )
@@ -266,8 +267,10 @@ def mjcf(
   </visual>
 
   <asset>
-    <texture name="sky" type="skybox" builtin="gradient" rgb1="0.93 0.95 0.97" rgb2="0.68 0.75 0.82" width="256" height="1536"/>
-    <texture name="floor" type="2d" builtin="checker" rgb1="0.92 0.93 0.94" rgb2="0.86 0.88 0.90" width="256" height="256"/>
+    <texture name="sky" type="skybox" builtin="gradient" rgb1="0.93 0.95 0.97" rgb2="0.68 0.75 0.82"
+             width="256" height="1536"/>
+    <texture name="floor" type="2d" builtin="checker" rgb1="0.92 0.93 0.94" rgb2="0.86 0.88 0.90"
+             width="256" height="256"/>
     <material name="floor" texture="floor" texrepeat="8 8" reflectance="0"/>
     <material name="bone" rgba="0.93 0.89 0.80 1" specular="0.25" shininess="0.3"/>
     <material name="hand" rgba="0.93 0.86 0.76 1" specular="0.2" shininess="0.3"/>
@@ -279,7 +282,10 @@ def mjcf(
     <joint type="hinge" damping="0.05" armature="0" limited="false"/>
     <geom contype="0" conaffinity="0" mass="0" group="1"/>
     <default class="bone"><geom material="bone"/></default>
-    <default class="hand"><geom material="hand"/></default>
+    <default class="hand">
+      <geom material="hand"/>
+      <site size="0.006" rgba="0.2 0.5 0.9 1" group="4"/>
+    </default>
     <default class="body"><geom material="body" group="0"/></default>
     <default class="wrap"><geom rgba="0.2 0.6 0.9 0.3" group="3"/></default>
     <default class="path"><site size="0.003" rgba="0.9 0.7 0.2 1" group="3"/></default>
@@ -290,7 +296,7 @@ def mjcf(
     <default class="limit"><tendon limited="false" stiffness="200" damping="0"/></default>
     <!-- gainprm = biasprm = range[0] range[1] force scale lmin lmax vmax fpmax fvmax;
          range = (lengthrange - tendon slack length) / optimal fiber length;
-         force = maximal isometric force x cos(pennation at optimal length): the native muscle has no pennation.
+         force = maximal isometric force x cos(pennation): the native muscle has no pennation.
          lmin, lmax, fpmax, fvmax: least squares to the curves of DeGroote and Fregly 2016. -->
     <default class="muscle">
       <general dyntype="muscle" gaintype="muscle" biastype="muscle" dynprm="0.01 0.04 0.02"
@@ -318,7 +324,7 @@ def mjcf(
           <joint name="elbow_flex" axis="{text(elbow, 6)}"/>
           {contents("forearm", 10)}
           <!-- the palm: payloads, targets -->
-          <site name="hand" pos="{text(TO_MUJOCO @ [0.010, -0.300, 0.084], 4)}" size="0.006" rgba="0.2 0.5 0.9 1" group="4"/>
+          <site name="hand" class="hand" pos="{text(TO_MUJOCO @ [0.010, -0.300, 0.084], 4)}"/>
         </body>
       </body>
     </body>
@@ -327,8 +333,12 @@ def mjcf(
   <tendon>
 {nl.join(tendons)}
     <!-- length = joint angle [rad], free between the two numbers -->
-    <fixed name="shoulder_limit" class="limit" springlength="{limits[0]}"><joint joint="shoulder_elev" coef="1"/></fixed>
-    <fixed name="elbow_limit" class="limit" springlength="{limits[1]}"><joint joint="elbow_flex" coef="1"/></fixed>
+    <fixed name="shoulder_limit" class="limit" springlength="{limits[0]}">
+      <joint joint="shoulder_elev" coef="1"/>
+    </fixed>
+    <fixed name="elbow_limit" class="limit" springlength="{limits[1]}">
+      <joint joint="elbow_flex" coef="1"/>
+    </fixed>
   </tendon>
 
   <actuator>
@@ -339,14 +349,14 @@ def mjcf(
     )
 
 
-# --- lengths from MuJoCo, the fit -------------------------------------------------------------------------------------
+# --- the fit ------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Task:
-    """One wrap to fit: over `follow` [deg] of `joint` to OpenSim's own curve; over the rest of `cover` to a length
-    whose moment arm keeps its last value. There OpenSim's path leaves its wrap or slips to its other side, and a
-    simulation that overshoots a joint limit must not meet a jump."""
+    """One wrap to fit: over `follow` [deg] of `joint` to OpenSim's own curve; over the rest of `cover` to a
+    length whose moment arm keeps its last value. There OpenSim's path leaves its wrap or slips to its other
+    side, and a simulation that overshoots a joint limit must not meet a jump."""
 
     muscle: str
     joint: str
@@ -362,8 +372,16 @@ TASKS = (
     Task("TRIlong", "shoulder_elev", "TRIlong_head", ("TRIlong-P1", "TRIlong-P2"), (-70, 100), (-90, 165)),
     Task("BIClong", "shoulder_elev", "BIClong_head", ("BIClong-P2", "BIClong-P3"), (-70, 130), (-90, 165)),
     Task("BRA", "elbow_flex", "BRA_elbow", ("BRA-P1", "BRA-P2"), (0, 140), (-20, 155), (0.014, 0.010, 0.008)),
-    Task("TRIlat", "elbow_flex", "TRI_elbow", ("TRIlat-P4", "TRIlat-P5"), (0, 140), (-20, 160), (0.010, 0.006, 0.005),
-         same=("TRIlong", "TRImed")),
+    Task(
+        "TRIlat",
+        "elbow_flex",
+        "TRI_elbow",
+        ("TRIlat-P4", "TRIlat-P5"),
+        (0, 140),
+        (-20, 160),
+        (0.010, 0.006, 0.005),
+        same=("TRIlong", "TRImed"),
+    ),
 )
 
 
@@ -401,15 +419,17 @@ def fit(reference: OpenSimReference, geometry: Geometry) -> None:
             f"{task.muscle:8s} moment arm {found.arm_rms[task.joint] * 1e3:.2f} mm RMS, length "
             f"{found.length_rms * 1e3:.2f} mm RMS over {task.cover} deg; barrier {found.barrier * 1e3:.2f} mm"
         )
-    for muscle in MUSCLES:  # what is left is a constant: slide the origin along the path, so that l_slack stays OpenSim's
-        offset = slide_origin(reference, geometry, muscle, move=muscle != "TRIlong")  # TRIlong's is bound to its wrap
+    # What is left is a constant. Slide the origin along the path, so that l_slack may stay OpenSim's;
+    # TRIlong's origin is bound to its wrap and stays.
+    for muscle in MUSCLES:
+        offset = slide_origin(reference, geometry, muscle, move=muscle != "TRIlong")
         print(f"{muscle:8s} length {offset * 1e3:+.2f} mm before its origin was moved along the path")
 
 
 def slide_origin(reference: OpenSimReference, geometry: Geometry, muscle: str, move: bool) -> float:
-    """Move the first site away from (or towards) the second, until the mean length over the fit's range is OpenSim's.
+    """Move the first site away from (or towards) the second, until the mean length is OpenSim's.
 
-    Returns by how much it was too long [m]."""
+    Returns by how much it was too long [m], over the range of the comparison."""
     excesses = []
     axes = (np.radians(np.arange(low, high + 1, 10)) for low, high in (SHOULDER_FIT, ELBOW_FIT))
     poses = grid(dict(zip(JOINTS.values(), axes, strict=True)))
