@@ -409,11 +409,12 @@ def fit(reference: OpenSimReference, geometry: Geometry) -> None:
         free += [Free("site", name, reach=task.reach[2]) for name in task.sites]
         found = fit_path(model, task.muscle, free, targets(reference, task), starts=6)
         wrap = geometry.wraps[task.wrap]
-        wrap.center, wrap.radius = found.values[task.wrap], found.values[f"radius/{task.wrap}"]
+        wrap.center = np.asarray(found.values[task.wrap])
+        wrap.radius = float(found.values[f"radius/{task.wrap}"])
         for name in task.sites:
             for muscle in (task.muscle, *task.same):
                 twin = name.replace(task.muscle, muscle)
-                geometry.points[twin] = (geometry.points[twin][0], found.values[name])
+                geometry.points[twin] = (geometry.points[twin][0], np.asarray(found.values[name]))
                 model.site(twin).pos = found.values[name]
         print(
             f"{task.muscle:8s} moment arm {found.arm_rms[task.joint] * 1e3:.2f} mm RMS, length "
@@ -454,7 +455,10 @@ def slide_origin(reference: OpenSimReference, geometry: Geometry, muscle: str, m
 def length_ranges(reference: OpenSimReference, geometry: Geometry) -> dict[str, tuple[float, float]]:
     """Shortest and longest path between the joint limits, rounded outwards to 0.1 mm."""
     model = mujoco.MjModel.from_xml_string(mjcf(reference, geometry, {m: (0.1, 0.2) for m in MUSCLES}))
-    axes = {"s": np.linspace(*np.radians(SHOULDER_LIMIT), 45), "e": np.linspace(*np.radians(ELBOW_LIMIT), 28)}
+    axes = {
+        "shoulder": np.radians(np.linspace(*SHOULDER_LIMIT, 45)),
+        "elbow": np.radians(np.linspace(*ELBOW_LIMIT, 28)),
+    }
     poses = np.stack(list(grid(axes).values()), -1)
     out = {}
     for muscle in MUSCLES:
