@@ -2,14 +2,34 @@
 
 A muscle model is a value. It maps (activation, path length, path velocity) to tension; the path itself, its
 length and its moment arms are MuJoCo's.
+
+Both models here have a rigid tendon: the tendon keeps its slack length and the fiber takes up every change
+of the path. Arrays broadcast: parameters of shape (muscle,) serve states of shape (..., muscle). Results have
+the floating type of the inputs, float32 or float64. Every function has finite derivatives, in forward and
+reverse mode, also where two pieces of a curve meet; at a corner (clipping at 0 and 1) the derivative is the
+one from inside the interval.
+
+Sources:
+    MuJoCo: https://mujoco.readthedocs.io/en/stable/modeling.html#muscles
+    Millard, Uchida, Seth, Delp 2013, doi 10.1115/1.4023390
+    De Groote, Kinney, Rao, Fregly 2016, doi 10.1007/s10439-016-1591-9
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Any, final
 
 import equinox as eqx
-from jaxtyping import Array, Float
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, ArrayLike, Float
+
+FPMAX = 1.3
+"""Standard height of MuJoCo's passive curve (`fpmax`) [-]; `passive_force_scale` multiplies it."""
+
+_MINVAL = 1e-15  # MuJoCo's mjMINVAL
 
 
 class MuscleParameters(eqx.Module):
@@ -58,3 +78,377 @@ class AbstractMuscle(eqx.Module):
         activation: Float[Array, "*batch muscle"],
     ) -> Float[Array, "*batch muscle"]:
         """Time derivative of activation [1/s]; excitation outside 0..1 is clipped."""
+
+
+# ------------------------------------------------------------------------------ shared helpers
+
+
+def _like(value: ArrayLike, reference: Array) -> Array:
+    """A shape constant in the floating type of the data it meets: it never widens a float32 result."""
+    return jnp.asarray(value, jnp.result_type(reference, float))
+
+
+def _clip_unit(x: Array) -> Array:
+    """Clip to 0..1; unlike `jnp.clip`, the derivative at exactly 0 and 1 is 1, not 1/2."""
+    return jnp.where(x < 0, jnp.zeros_like(x), jnp.where(x > 1, jnp.ones_like(x), x))
+
+
+def _require(
+    muscle: eqx.Module, field: str, low: float, high: float, *, open_interval: bool, fix: str
+) -> None:
+    """`ValueError` if a field is outside low..high; traced values pass unseen."""
+    value: Any = getattr(muscle, field)
+    if isinstance(value, Tracer):
+        return
+    x = np.asarray(value)
+    inside = (x > low) & (x < high) if open_interval else (x >= low) & (x <= high)
+    if not np.all(inside):
+        raise ValueError(f"{type(muscle).__name__}.{field} = {value}: {fix}")
+
+
+# ------------------------------------------------------------------------------ MuJoCo's muscle
+
+
+def mujoco_active_force_length(
+    fiber_length: Float[Array, "*batch muscle"],
+    lmin: Float[ArrayLike, "*#batch #muscle"] = 0.5,
+    lmax: Float[ArrayLike, "*#batch #muscle"] = 1.6,
+) -> Float[Array, "*batch muscle"]:
+    """MuJoCo's active force-length curve FL [-].
+
+    With L the fiber length over the optimal one [-], a = (lmin + 1)/2 and b = (1 + lmax)/2::
+
+        lmin <= L <= a    FL = x**2 / 2        x = (L - lmin)/(a - lmin)
+           a <  L <= 1    FL = 1 - x**2 / 2    x = (1 - L)/(1 - a)
+           1 <  L <= b    FL = 1 - x**2 / 2    x = (L - 1)/(b - 1)
+           b <  L <= lmax FL = x**2 / 2        x = (lmax - L)/(lmax - b)
+        otherwise         FL = 0
+
+    Continuous with its first derivative. Source: MuJoCo, `mju_muscleGainLength`; module docstring.
+    """
+    length = jnp.asarray(fiber_length)
+    lmin, lmax = _like(lmin, length), _like(lmax, length)
+    a, b = 0.5 * (lmin + 1), 0.5 * (1 + lmax)
+    # Choose the piece before squaring: a piece that is not in use then cannot overflow into the derivative.
+    rising = jnp.where(length <= a, length - lmin, 1 - length) / jnp.maximum(_MINVAL, 1 - a)
+    falling = jnp.where(length <= b, length - 1, lmax - length) / jnp.maximum(_MINVAL, b - 1)
+    inside = (lmin <= length) & (length <= lmax)
+    x = jnp.where(inside, jnp.where(length <= 1, rising, falling), 0)
+    half_square = 0.5 * x * x
+    middle = (a < length) & (length <= b)
+    return jnp.where(inside, jnp.where(middle, 1 - half_square, half_square), 0)
+
+
+def mujoco_force_velocity(
+    fiber_velocity: Float[Array, "*batch muscle"],
+    fvmax: Float[ArrayLike, "*#batch #muscle"] = 1.2,
+) -> Float[Array, "*batch muscle"]:
+    """MuJoCo's force-velocity curve FV [-].
+
+    With V the fiber velocity over the maximum contraction velocity [-], positive when lengthening, and
+    y = fvmax - 1::
+
+             V <= -1    FV = 0
+        -1 < V <= 0     FV = (1 + V)**2
+         0 < V <= y     FV = fvmax - (y - V)**2 / y
+         y < V          FV = fvmax
+
+    Continuous with its first derivative. Source: MuJoCo, `mju_muscleGain`; module docstring.
+    """
+    velocity = jnp.asarray(fiber_velocity)
+    fvmax = _like(fvmax, velocity)
+    y = fvmax - 1
+    shortening = jnp.where((velocity > -1) & (velocity <= 0), velocity + 1, 0)
+    lengthening = jnp.where((velocity > 0) & (velocity <= y), y - velocity, 0)
+    return jnp.where(velocity <= 0, shortening**2, fvmax - lengthening**2 / jnp.maximum(_MINVAL, y))
+
+
+def mujoco_passive_force_length(
+    fiber_length: Float[Array, "*batch muscle"],
+    lmax: Float[ArrayLike, "*#batch #muscle"] = 1.6,
+    fpmax: Float[ArrayLike, "*#batch #muscle"] = FPMAX,
+) -> Float[Array, "*batch muscle"]:
+    """MuJoCo's passive force-length curve FP [-].
+
+    With L the fiber length over the optimal one [-] and b = (1 + lmax)/2::
+
+            L <= 1    FP = 0
+        1 < L <= b    FP = fpmax/2 * ((L - 1)/(b - 1))**2
+        b < L         FP = fpmax * (1/2 + (L - b)/(b - 1))
+
+    Continuous with its first derivative. Source: MuJoCo, `mju_muscleBias`; module docstring.
+    """
+    length = jnp.asarray(fiber_length)
+    lmax, fpmax = _like(lmax, length), _like(fpmax, length)
+    b = 0.5 * (1 + lmax)
+    width = jnp.maximum(_MINVAL, b - 1)
+    toe = jnp.where((length > 1) & (length <= b), length - 1, 0) / width
+    linear = jnp.where(b < length, 0.5 + (length - b) / width, 0)
+    return fpmax * (0.5 * toe**2 + linear)
+
+
+@final
+class MujocoMuscle(AbstractMuscle):
+    """MuJoCo's native `<muscle>`, to the rounding error of C.
+
+    With L = (path_length - l_slack)/l_opt and V = path_velocity/(l_opt * vmax)::
+
+        tension = F0 * (activation * FL(L) * FV(V) + passive_force_scale * FP(L))
+
+    An MJCF muscle with compiled lengthrange LR gives this tension, as minus its actuator force, when
+    gainprm = biasprm = (r0, r1, F0, scale, lmin, lmax, vmax, 1.3 * passive_force_scale, fvmax) with
+    (r0, r1) = ((LR0 - l_slack)/l_opt, (LR1 - l_slack)/l_opt).
+
+    `pennation_angle` is ignored: the native muscle has none. As in C, activation enters the tension as it is;
+    it stays within 0..1 because its rate points inwards, and only the time constants use a clipped value.
+
+    Fields are scalars or arrays that broadcast against (..., muscle).
+
+    Source: MuJoCo, `mju_muscleGain`, `mju_muscleBias`, `mju_muscleDynamics`; activation dynamics after
+    Millard et al. 2013, doi 10.1115/1.4023390.
+    """
+
+    lmin: Float[ArrayLike, "*#batch #muscle"] = 0.5
+    """Normalized length below which there is no active force [-]; less than 1."""
+    lmax: Float[ArrayLike, "*#batch #muscle"] = 1.6
+    """Normalized length above which there is no active force [-]; more than 1."""
+    fvmax: Float[ArrayLike, "*#batch #muscle"] = 1.2
+    """Active force at saturating lengthening velocity, over F0 [-]; at least 1."""
+    tausmooth: Float[ArrayLike, "*#batch #muscle"] = 0.0
+    """Width, in excitation minus activation, of the blend between the two time constants [-]; 0 switches."""
+
+    def __check_init__(self) -> None:
+        _require(self, "lmin", -np.inf, 1, open_interval=True, fix="choose lmin < 1")
+        _require(self, "lmax", 1, np.inf, open_interval=True, fix="choose lmax > 1")
+        _require(self, "fvmax", 1, np.inf, open_interval=False, fix="choose fvmax >= 1")
+        _require(self, "tausmooth", 0, np.inf, open_interval=False, fix="choose tausmooth >= 0")
+
+    def normalized_fiber_length(
+        self, parameters: MuscleParameters, path_length: Float[Array, "*batch muscle"]
+    ) -> Float[Array, "*batch muscle"]:
+        """L = (path_length - l_slack)/l_opt [-]; `path_length` in m. Negative on a path below l_slack."""
+        return (path_length - parameters.tendon_slack_length) / parameters.optimal_fiber_length
+
+    def tension(
+        self,
+        parameters: MuscleParameters,
+        activation: Float[Array, "*batch muscle"],
+        path_length: Float[Array, "*batch muscle"],
+        path_velocity: Float[Array, "*batch muscle"],
+    ) -> Float[Array, "*batch muscle"]:
+        """Tension along the path [N], never negative for activation >= 0; equation in the class docstring.
+
+        `activation` [-], `path_length` [m], `path_velocity` [m/s], each (..., muscle).
+        """
+        L = self.normalized_fiber_length(parameters, path_length)
+        V = path_velocity / (parameters.optimal_fiber_length * parameters.max_contraction_velocity)
+        active = mujoco_active_force_length(L, self.lmin, self.lmax) * mujoco_force_velocity(V, self.fvmax)
+        passive = parameters.passive_force_scale * mujoco_passive_force_length(L, self.lmax)
+        return parameters.max_isometric_force * (active * activation + passive)
+
+    def activation_rate(
+        self,
+        parameters: MuscleParameters,
+        excitation: Float[Array, "*batch muscle"],
+        activation: Float[Array, "*batch muscle"],
+    ) -> Float[Array, "*batch muscle"]:
+        """Time derivative of activation [1/s]; u excitation [-], a activation [-], each (..., muscle)::
+
+            da/dt = (clip(u) - a) / tau
+            tau   = tau_act * (1/2 + 3/2 clip(a))        if clip(u) > a
+                    tau_deact / (1/2 + 3/2 clip(a))      otherwise
+
+        clip is to 0..1. With `tausmooth` > 0 the two are blended, tau = tau_d + (tau_a - tau_d) S(x),
+        x = clip((clip(u) - a)/tausmooth + 1/2), S(x) = 6x^5 - 15x^4 + 10x^3.
+        """
+        a = jnp.asarray(activation)
+        difference = _clip_unit(jnp.asarray(excitation)) - a
+        speed = 0.5 + 1.5 * _clip_unit(a)
+        tau_rising = parameters.activation_time_constant * speed
+        tau_falling = parameters.deactivation_time_constant / speed
+        width = _like(self.tausmooth, difference)
+        switching = width < _MINVAL
+        # The blend is computed even where it is not used: divide by 1 there.
+        x = _clip_unit(difference / jnp.where(switching, 1, width) + 0.5)
+        blend = x**3 * (3 * x * (2 * x - 5) + 10)
+        tau = jnp.where(
+            switching,
+            jnp.where(difference > 0, tau_rising, tau_falling),
+            tau_falling + (tau_rising - tau_falling) * blend,
+        )
+        return difference / jnp.maximum(_MINVAL, tau)
+
+
+# ------------------------------------------------------------------------------ De Groote-Fregly 2016
+
+# Rows (b1, b2, b3, b4) of the active force-length curve. The paper prints three digits; these are OpenSim's
+# (DeGrooteFregly2016Muscle.h), chosen so that the curve is 1 at length 1.
+_ACTIVE = (
+    (0.8150671134243542, 1.055033428970575, 0.162384573599574, 0.063303448465465),
+    (0.433004984392647, 0.716775413397760, -0.029947116970696, 0.200356847296188),
+    (0.1, 1.0, 0.353553390593274, 0.0),
+)
+_FORCE_VELOCITY = (-0.3211346127989808, -8.149, -0.374, 0.8825327733249912)
+_PASSIVE_STIFFNESS = 4.0  # kPE
+_PASSIVE_STRAIN = 0.6  # e0, fiber strain at passive force F0
+_MIN_FIBER_LENGTH = 0.2  # [optimal fiber lengths], where the passive curve is 0
+_FLOOR_FIBER_LENGTH = 0.1  # [optimal fiber lengths], what a slack fiber tends to
+
+
+def degroote_active_force_length(
+    fiber_length: Float[Array, "*batch muscle"],
+) -> Float[Array, "*batch muscle"]:
+    """De Groote-Fregly active force-length curve f_L [-] of the normalized fiber length l [-].
+
+    f_L(l) = sum over three rows of b1 * exp(-(l - b2)**2 / (2 (b3 + b4 l)**2)), f_L(1) = 1.
+
+    Source: De Groote et al. 2016, doi 10.1007/s10439-016-1591-9; constants of OpenSim.
+    """
+    length = jnp.asarray(fiber_length)
+    total = jnp.zeros_like(length)
+    for b1, b2, b3, b4 in _ACTIVE:
+        width = b3 + b4 * length
+        # The second row's width passes through 0 at l = 0.149, where its term and all its derivatives are 0.
+        # Within 0.01 of it the term is below the smallest float64: put a width there that can be divided by.
+        width = jnp.where(jnp.abs(width) < 0.01, 0.01, width)
+        total = total + b1 * jnp.exp(-0.5 * ((length - b2) / width) ** 2)
+    return total
+
+
+def degroote_force_velocity(fiber_velocity: Float[Array, "*batch muscle"]) -> Float[Array, "*batch muscle"]:
+    """De Groote-Fregly force-velocity curve f_V [-] of the normalized fiber velocity v [-].
+
+    f_V(v) = d1 * ln(w + sqrt(w**2 + 1)) + d4 with w = d2 v + d3; f_V(-1) = 0, f_V(0) = 1, f_V(1) = 1.794.
+    Positive v lengthens. As published the curve is not clipped: below -1 it is negative.
+
+    Source: De Groote et al. 2016, doi 10.1007/s10439-016-1591-9; constants of OpenSim.
+    """
+    d1, d2, d3, d4 = _FORCE_VELOCITY
+    return d1 * jnp.arcsinh(d2 * jnp.asarray(fiber_velocity) + d3) + d4
+
+
+def degroote_passive_force_length(
+    fiber_length: Float[Array, "*batch muscle"],
+) -> Float[Array, "*batch muscle"]:
+    """De Groote-Fregly passive force-length curve f_PE [-] of the normalized fiber length l [-].
+
+    f_PE(l) = (exp(kPE (l - 1)/e0) - o)/(exp(kPE) - o), o = exp(kPE (0.2 - 1)/e0), kPE = 4, e0 = 0.6;
+    f_PE(0.2) = 0, f_PE(1) = 0.0182, f_PE(1.6) = 1. The paper has o = 1, and so f_PE(1) = 0 and negative force
+    on shorter fibers.
+
+    Source: De Groote et al. 2016, doi 10.1007/s10439-016-1591-9; offset of OpenSim.
+    """
+    offset = float(np.exp(_PASSIVE_STIFFNESS * (_MIN_FIBER_LENGTH - 1) / _PASSIVE_STRAIN))
+    peak = float(np.exp(_PASSIVE_STIFFNESS))
+    stretch = (_PASSIVE_STIFFNESS / _PASSIVE_STRAIN) * (jnp.asarray(fiber_length) - 1)
+    return (jnp.exp(stretch) - offset) / (peak - offset)
+
+
+def _taken_up(length: Array) -> tuple[Array, Array]:
+    """Length along the tendon that the fiber takes up, and its derivative, both over l_opt [-].
+
+    The identity from 0.2 upwards; below, with s = (0.2 - length)/0.1, it is 0.1 + 0.1/(1 + s + s**2), which
+    meets the identity with two continuous derivatives and tends to 0.1.
+    """
+    room = _MIN_FIBER_LENGTH - _FLOOR_FIBER_LENGTH
+    s = jnp.where(length < _MIN_FIBER_LENGTH, (_MIN_FIBER_LENGTH - length) / room, 0)
+    inverse = 1 / (1 + s + s * s)
+    below = _FLOOR_FIBER_LENGTH + room * inverse
+    slope = (1 + 2 * s) * inverse * inverse
+    return jnp.where(length < _MIN_FIBER_LENGTH, below, length), slope
+
+
+@final
+class DeGrooteFregly2016(AbstractMuscle):
+    """De Groote-Fregly 2016 muscle with a rigid tendon and pennation, as OpenSim's `DeGrooteFregly2016Muscle`
+    with `ignore_tendon_compliance`.
+
+    The muscle keeps its thickness h = l_opt sin(pennation_angle); lengths over l_opt, velocities over
+    l_opt * vmax::
+
+        x         = (path_length - l_slack)/l_opt              along the tendon
+        l         = sqrt(x**2 + sin(pennation_angle)**2)       fiber length
+        cos alpha = x / l
+        v         = path_velocity/(l_opt * vmax) * cos alpha   fiber velocity
+        fiber     = activation * f_L(l) * f_V(v) + passive_force_scale * f_PE(l) + fiber_damping * v
+        tension   = F0 * fiber * cos alpha
+
+    On a path shorter than l_slack + 0.2 l_opt (OpenSim's shortest fiber, too, is 0.2) the fiber gives way:
+    x is bent, with two continuous derivatives, from the identity towards 0.1, and v is the rate of what
+    remains. All stays finite however short the path is, and the isometric tension of a slack muscle fades to
+    between -5e-5 F0 (passive) and 0.004 F0 (fully active).
+
+    As published, f_V is negative for fibers that shorten faster than vmax, so that tension can be (slightly)
+    negative there; damping does the same.
+
+    Source: De Groote et al. 2016, doi 10.1007/s10439-016-1591-9; constants of OpenSim.
+    """
+
+    fiber_damping: Float[ArrayLike, "*#batch #muscle"] = 0.0
+    """Damping force at the maximum contraction velocity, over F0 [-]; OpenSim's default too is 0."""
+    activation_smoothing: Float[ArrayLike, "*#batch #muscle"] = 10.0
+    """Steepness b of the change between the two time constants [-]. The paper has 0.1, which nearly averages
+    them; OpenSim recommends 10 (SymPy's default), for rates that come near the time constants."""
+
+    def __check_init__(self) -> None:
+        _require(self, "fiber_damping", 0, np.inf, open_interval=False, fix="choose fiber_damping >= 0")
+        _require(
+            self, "activation_smoothing", 0, np.inf, open_interval=True, fix="choose activation_smoothing > 0"
+        )
+
+    def normalized_fiber_length(
+        self, parameters: MuscleParameters, path_length: Float[Array, "*batch muscle"]
+    ) -> Float[Array, "*batch muscle"]:
+        """Fiber length l over the optimal one [-], at least 0.1; `path_length` in m."""
+        x = (path_length - parameters.tendon_slack_length) / parameters.optimal_fiber_length
+        taken_up, _ = _taken_up(x)
+        return jnp.sqrt(taken_up**2 + jnp.sin(parameters.pennation_angle) ** 2)
+
+    def tension(
+        self,
+        parameters: MuscleParameters,
+        activation: Float[Array, "*batch muscle"],
+        path_length: Float[Array, "*batch muscle"],
+        path_velocity: Float[Array, "*batch muscle"],
+    ) -> Float[Array, "*batch muscle"]:
+        """Tension along the path [N]; equation in the class docstring.
+
+        `activation` [-], `path_length` [m], `path_velocity` [m/s], each (..., muscle).
+        """
+        optimal = parameters.optimal_fiber_length
+        x, slope = _taken_up((path_length - parameters.tendon_slack_length) / optimal)
+        length = jnp.sqrt(x**2 + jnp.sin(parameters.pennation_angle) ** 2)
+        cos = x / length
+        velocity = slope * path_velocity / (optimal * parameters.max_contraction_velocity) * cos
+        fiber_force = (
+            activation * degroote_active_force_length(length) * degroote_force_velocity(velocity)
+            + parameters.passive_force_scale * degroote_passive_force_length(length)
+            + _like(self.fiber_damping, velocity) * velocity
+        )
+        return parameters.max_isometric_force * fiber_force * cos
+
+    def activation_rate(
+        self,
+        parameters: MuscleParameters,
+        excitation: Float[Array, "*batch muscle"],
+        activation: Float[Array, "*batch muscle"],
+    ) -> Float[Array, "*batch muscle"]:
+        """Time derivative of activation [1/s]; u excitation [-], a activation [-], each (..., muscle)::
+
+            da/dt = (f_rise / (tau_act * z) + (1 - f_rise) * z / tau_deact) * (clip(u) - a)
+            z     = 1/2 + 3/2 clip(a)
+            f_rise = 1/2 + 1/2 tanh(b (clip(u) - a))
+
+        with b the `activation_smoothing`, and clip to 0..1.
+
+        Source: De Groote et al. 2016, doi 10.1007/s10439-016-1591-9.
+        """
+        a = jnp.asarray(activation)
+        difference = _clip_unit(jnp.asarray(excitation)) - a
+        z = 0.5 + 1.5 * _clip_unit(a)
+        rising = 0.5 + 0.5 * jnp.tanh(_like(self.activation_smoothing, difference) * difference)
+        rate = (
+            rising / (parameters.activation_time_constant * z)
+            + (1 - rising) * z / parameters.deactivation_time_constant
+        )
+        return rate * difference
