@@ -50,8 +50,7 @@ class EmgProcessing:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise InputError(
-                    f"EMG processing: {name} is {value:g} Hz; give a positive frequency, or false to "
-                    "switch it off"
+                    f"EMG processing: {name} is {value:g} Hz; give a positive frequency, or false to switch it off"
                 )
         for value in self.notch:
             if not value > 0:
@@ -103,8 +102,7 @@ def envelope(
                 out[start:stop, channel] = _envelope(raw[start:stop, channel], rate, processing)
     if raw.size and np.all(np.isnan(out)):
         raise InputError(
-            f"EMG is shorter than the {shortest} samples without a gap which its filters need; give a "
-            "longer recording"
+            f"EMG is shorter than the {shortest} samples without a gap which its filters need; give a longer recording"
         )
     return out
 
@@ -217,10 +215,7 @@ def inspect(x: Float[np.ndarray, "time"], *, raw: bool) -> list[str]:
         return [f"is flat (constant {x[0]:g}); was the sensor on?"]
     share = max(_plateau(x), _plateau(-x)) if raw else _plateau(x)
     if share > (0.002 if raw else 0.05):
-        return [
-            f"looks saturated ({100 * share:.1f} % of the samples sit on its limit); check the amplifier's "
-            "range"
-        ]
+        return [f"looks saturated ({100 * share:.1f} % of the samples sit on its limit); check the amplifier's range"]
     return []
 
 

@@ -93,7 +93,7 @@ class Model(eqx.Module):
         return self.host.prescribed
 
 
-_MUSCLES = {"mujoco": MujocoMuscle, "degroote": DeGrooteFregly2016}
+MUSCLES = {"mujoco": MujocoMuscle, "degroote": DeGrooteFregly2016}
 
 
 def load_model(
@@ -134,7 +134,10 @@ def load_model(
 
     coordinates = tuple(mj_model.joint(j).name for j in range(mj_model.njnt))
     free, prescribed, locked = _roles(coordinates, free, tuple(prescribed), dict(locked or {}))
-    moving = np.array([b for b in range(mj_model.nbody) if mj_model.body_weldid[b] != 0 and mj_model.body_mass[b] > 0], dtype=int)
+    moving = np.array(
+        [b for b in range(mj_model.nbody) if mj_model.body_weldid[b] != 0 and mj_model.body_mass[b] > 0],
+        dtype=int,
+    )
     names = Names(
         muscle=tuple(mj_model.actuator(i).name for i in range(mj_model.nu)),
         body=tuple(mj_model.body(b).name for b in moving),
@@ -178,7 +181,9 @@ def nominal_parameters(mj_model: mujoco.MjModel, names: Names, body_ids: np.ndar
         rotation = rotation.reshape(3, 3)
         full = rotation @ np.diag(mj_model.body_inertia[b]) @ rotation.T
         inertia[k] = full[[0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]]
-    body = BodyParameters(mass=mj_model.body_mass[body_ids].copy(), com=mj_model.body_ipos[body_ids].copy(), inertia=inertia)
+    body = BodyParameters(
+        mass=mj_model.body_mass[body_ids].copy(), com=mj_model.body_ipos[body_ids].copy(), inertia=inertia
+    )
     joint = JointParameters(damping=mj_model.dof_damping.copy(), stiffness=mj_model.jnt_stiffness.copy())
     emg = EmgParameters(gain=np.zeros(0), delay=np.zeros(0), shape=np.zeros(0))
     return Parameters(muscle, body, joint, emg, names)  # type: ignore[arg-type]
@@ -189,20 +194,30 @@ def _muscle_model(muscle: str | AbstractMuscle, mj_model: mujoco.MjModel) -> Abs
         return muscle
     if muscle == "mujoco":
         gain = mj_model.actuator_gainprm
-        return MujocoMuscle(lmin=gain[:, 4].copy(), lmax=gain[:, 5].copy(), fvmax=gain[:, 8].copy(), tausmooth=mj_model.actuator_dynprm[:, 2].copy())
-    if muscle not in _MUSCLES:
-        raise InputError(f"muscle model '{muscle}' is unknown; choose one of {', '.join(_MUSCLES)}")
-    return _MUSCLES[muscle]()
+        return MujocoMuscle(
+            lmin=gain[:, 4].copy(),
+            lmax=gain[:, 5].copy(),
+            fvmax=gain[:, 8].copy(),
+            tausmooth=mj_model.actuator_dynprm[:, 2].copy(),
+        )
+    if muscle not in MUSCLES:
+        raise InputError(f"muscle model '{muscle}' is unknown; choose one of {', '.join(MUSCLES)}")
+    return MUSCLES[muscle]()
 
 
 def _roles(
-    coordinates: tuple[str, ...], free: Iterable[str] | None, prescribed: tuple[str, ...], locked: dict[str, float]
+    coordinates: tuple[str, ...],
+    free: Iterable[str] | None,
+    prescribed: tuple[str, ...],
+    locked: dict[str, float],
 ) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, float]]:
     for role, names in (("free", free or ()), ("prescribed", prescribed), ("locked", locked)):
         for name in names:
             if name not in coordinates:
                 close = difflib.get_close_matches(name, coordinates, n=1, cutoff=0)
-                raise InputError(f"{role} coordinate '{name}' is not in the model; it has {', '.join(coordinates)} (closest: {close[0]})")
+                raise InputError(
+                    f"{role} coordinate '{name}' is not in the model; it has {', '.join(coordinates)} (closest: {close[0]})"
+                )
     held = (*prescribed, *locked)
     rest = tuple(c for c in coordinates if c not in held)
     chosen = rest if free is None else tuple(c for c in coordinates if c in set(free))
@@ -211,7 +226,11 @@ def _roles(
         if count != 1:
             what = "has no role" if count == 0 else "has more than one role"
             raise InputError(f"coordinate '{name}' {what}; make it free, prescribed or locked")
-    return chosen, tuple(c for c in coordinates if c in prescribed), {c: float(locked[c]) for c in coordinates if c in locked}
+    return (
+        chosen,
+        tuple(c for c in coordinates if c in prescribed),
+        {c: float(locked[c]) for c in coordinates if c in locked},
+    )
 
 
 # What a file may hold --------------------------------------------------------------------------------------
@@ -234,12 +253,17 @@ def _refuse(m: mujoco.MjModel, source: str) -> None:
         if np.any(m.jnt_stiffnesspoly[j]) or np.any(m.dof_dampingpoly[m.jnt_dofadr[j]]):
             refuse(f"joint '{name}' has polynomial stiffness or damping, which MJX ignores", "use linear ones")
         if m.dof_frictionloss[m.jnt_dofadr[j]]:
-            refuse(f"joint '{name}' has dry friction, which needs a constraint solver", "use damping instead of frictionloss")
+            refuse(
+                f"joint '{name}' has dry friction, which needs a constraint solver",
+                "use damping instead of frictionloss",
+            )
         if m.jnt_actfrclimited[j]:
             refuse(f"joint '{name}' limits its actuator force", "remove actuatorfrcrange")
     for i in range(m.nu):
         name = m.actuator(i).name
-        muscle = tuple(int(t) for t in (mujoco.mjtGain.mjGAIN_MUSCLE, mujoco.mjtBias.mjBIAS_MUSCLE, mujoco.mjtDyn.mjDYN_MUSCLE))
+        muscle = tuple(
+            int(t) for t in (mujoco.mjtGain.mjGAIN_MUSCLE, mujoco.mjtBias.mjBIAS_MUSCLE, mujoco.mjtDyn.mjDYN_MUSCLE)
+        )
         if not name:
             refuse(f"actuator {i} has no name", "name every muscle")
         if (m.actuator_gaintype[i], m.actuator_biastype[i], m.actuator_dyntype[i]) != muscle:
@@ -251,16 +275,22 @@ def _refuse(m: mujoco.MjModel, source: str) -> None:
         if m.actuator_forcelimited[i] or m.actuator_actlimited[i]:
             refuse(f"muscle '{name}' limits its force or activation", "remove forcerange and actrange")
         if m.actuator_lengthrange[i, 1] <= m.actuator_lengthrange[i, 0]:
-            refuse(f"muscle '{name}' has no length range", "write lengthrange=\"lo hi\" [m]")
+            refuse(f"muscle '{name}' has no length range", 'write lengthrange="lo hi" [m]')
     for t in range(m.ntendon):
         name = m.tendon(t).name
         if m.tendon_limited[t] or m.tendon_frictionloss[t]:
-            refuse(f"tendon '{name}' has a limit or dry friction, which need a constraint solver", "use a springlength deadband with stiffness")
+            refuse(
+                f"tendon '{name}' has a limit or dry friction, which need a constraint solver",
+                "use a springlength deadband with stiffness",
+            )
         if np.any(m.tendon_stiffnesspoly[t]) or np.any(m.tendon_dampingpoly[t]):
             refuse(f"tendon '{name}' has polynomial stiffness or damping, which MJX ignores", "use linear ones")
         for w in range(m.tendon_adr[t], m.tendon_adr[t] + m.tendon_num[t]):
             side = round(float(m.wrap_prm[w]))
-            if mujoco.mjtWrap(m.wrap_type[w]) in (mujoco.mjtWrap.mjWRAP_SPHERE, mujoco.mjtWrap.mjWRAP_CYLINDER) and side >= 0:
+            if (
+                mujoco.mjtWrap(m.wrap_type[w]) in (mujoco.mjtWrap.mjWRAP_SPHERE, mujoco.mjtWrap.mjWRAP_CYLINDER)
+                and side >= 0
+            ):
                 geom = m.wrap_objid[w]
                 if np.linalg.norm(m.site_pos[side] - m.geom_pos[geom]) < m.geom_size[geom, 0]:
                     refuse(
@@ -269,7 +299,10 @@ def _refuse(m: mujoco.MjModel, source: str) -> None:
                     )
     for e in range(m.neq):
         if m.eq_active0[e]:
-            refuse(f"equality constraint '{m.equality(e).name or e}' needs a constraint solver", "remove it or replace the coupled joint by sites and wraps")
+            refuse(
+                f"equality constraint '{m.equality(e).name or e}' needs a constraint solver",
+                "remove it or replace the coupled joint by sites and wraps",
+            )
     if m.nplugin or m.nflex:
         refuse("it uses plugins or flexes", "remove them")
 
@@ -291,8 +324,12 @@ def _simplify(spec: mujoco.MjSpec, m: mujoco.MjModel) -> list[str]:
             joint.limited = mujoco.mjtLimited.mjLIMITED_FALSE
             limited.append(joint.name)
     if limited:
-        notes.append(f"limits of {', '.join(limited)} turned into {LIMIT_STIFFNESS:g} N·m/rad stops, which need no constraint solver")
-    contacts = not (m.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_CONTACT) and bool(np.any(m.geom_contype) or m.npair)
+        notes.append(
+            f"limits of {', '.join(limited)} turned into {LIMIT_STIFFNESS:g} N·m/rad stops, which need no constraint solver"
+        )
+    contacts = not (m.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_CONTACT) and bool(
+        np.any(m.geom_contype) or m.npair
+    )
     if contacts:
         spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_CONTACT
         notes.append("contacts disabled")
@@ -310,7 +347,12 @@ def _simplify(spec: mujoco.MjSpec, m: mujoco.MjModel) -> list[str]:
     if from_geoms or spec.compiler.settotalmass > 0 or spec.compiler.boundmass > 0 or spec.compiler.boundinertia > 0:
         for body in spec.bodies[1:]:
             b = m.body(body.name).id
-            body.mass, body.ipos, body.iquat, body.inertia = m.body_mass[b], m.body_ipos[b], m.body_iquat[b], m.body_inertia[b]
+            body.mass, body.ipos, body.iquat, body.inertia = (
+                m.body_mass[b],
+                m.body_ipos[b],
+                m.body_iquat[b],
+                m.body_inertia[b],
+            )
             body.explicitinertial = True
         spec.compiler.settotalmass, spec.compiler.boundmass, spec.compiler.boundinertia = -1, 0, 0
     spec.compiler.inertiafromgeom = mujoco.mjtInertiaFromGeom.mjINERTIAFROMGEOM_AUTO

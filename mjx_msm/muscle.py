@@ -93,9 +93,7 @@ def _clip_unit(x: Array) -> Array:
     return jnp.where(x < 0, jnp.zeros_like(x), jnp.where(x > 1, jnp.ones_like(x), x))
 
 
-def _require(
-    muscle: eqx.Module, field: str, low: float, high: float, *, open_interval: bool, fix: str
-) -> None:
+def _require(muscle: eqx.Module, field: str, low: float, high: float, *, open_interval: bool, fix: str) -> None:
     """`ValueError` if a field is outside low..high; traced values pass unseen."""
     value: Any = getattr(muscle, field)
     if isinstance(value, Tracer):
@@ -392,9 +390,7 @@ class DeGrooteFregly2016(AbstractMuscle):
 
     def __check_init__(self) -> None:
         _require(self, "fiber_damping", 0, np.inf, open_interval=False, fix="choose fiber_damping >= 0")
-        _require(
-            self, "activation_smoothing", 0, np.inf, open_interval=True, fix="choose activation_smoothing > 0"
-        )
+        _require(self, "activation_smoothing", 0, np.inf, open_interval=True, fix="choose activation_smoothing > 0")
 
     def normalized_fiber_length(
         self, parameters: MuscleParameters, path_length: Float[Array, "*batch muscle"]

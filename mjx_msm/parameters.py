@@ -78,7 +78,9 @@ class Parameters(eqx.Module):
     def with_channels(self, channels: Iterable[str]) -> Parameters:
         """The same subject with neutral EMG parameters (gain 1, no delay, linear) for `channels`."""
         channels = tuple(channels)
-        neutral = EmgParameters(gain=np.ones(len(channels)), delay=np.zeros(len(channels)), shape=np.zeros(len(channels)))  # type: ignore[arg-type]
+        neutral = EmgParameters(
+            gain=np.ones(len(channels)), delay=np.zeros(len(channels)), shape=np.zeros(len(channels))
+        )  # type: ignore[arg-type]
         return Parameters(self.muscle, self.body, self.joint, neutral, replace(self.names, emg=channels))
 
     def to_dict(self) -> dict[str, float]:
@@ -135,7 +137,9 @@ def match(scalars: list[Scalar], pattern: str) -> list[Scalar]:
     hits = [s for s in scalars if fnmatch.fnmatchcase(s.path, pattern) or fnmatch.fnmatchcase(s.path, f"{pattern}/*")]
     if not hits:
         close = difflib.get_close_matches(pattern, [s.path for s in scalars], n=3, cutoff=0.3)
-        raise InputError(f"parameter pattern '{pattern}' matches nothing; did you mean {', '.join(close) or 'another model'}?")
+        raise InputError(
+            f"parameter pattern '{pattern}' matches nothing; did you mean {', '.join(close) or 'another model'}?"
+        )
     return hits
 
 
@@ -345,14 +349,18 @@ def parameter_space(
             else:
                 chosen[scalar.path] = scalar
     if not chosen:
-        raise InputError("nothing to estimate: give at least one pattern in `free`, e.g. 'muscle/*/max_isometric_force'")
+        raise InputError(
+            "nothing to estimate: give at least one pattern in `free`, e.g. 'muscle/*/max_isometric_force'"
+        )
     scalars = tuple(s for s in everything if s.path in chosen)
     draft = ParameterSpace(nominal, *(np.zeros(len(scalars)) for _ in range(4)), scalars=scalars)
     with jax.enable_x64(True):
         centre = np.asarray(draft.pack(nominal))
     if not np.all(np.isfinite(centre)):
         bad = draft.paths[int(np.flatnonzero(~np.isfinite(centre))[0])]
-        raise InputError(f"parameter {bad} is not physically possible in the starting model (zero, negative or NaN); fix the model first")
+        raise InputError(
+            f"parameter {bad} is not physically possible in the starting model (zero, negative or NaN); fix the model first"
+        )
 
     lower, upper, scale = (np.zeros(len(scalars)) for _ in range(3))
     mean = centre.copy()
@@ -402,7 +410,7 @@ def _prior_in_z(kind: Kind, mean: float, scale: float, spec: Mapping[str, Any] |
     if spec == "none":
         return mean, np.inf
     if isinstance(spec, str) or not set(spec) <= {"mean", "sd", "relative_sd"} or {"sd", "relative_sd"} <= set(spec):
-        raise InputError(f"prior of {path} needs mean and/or sd (in its unit), or relative_sd, or \"none\"")
+        raise InputError(f'prior of {path} needs mean and/or sd (in its unit), or relative_sd, or "none"')
     if kind.transform == "inertia":
         if "relative_sd" not in spec or "mean" in spec:
             raise InputError(f"prior of {path} takes relative_sd only; an inertia is estimated through its factor")

@@ -65,7 +65,9 @@ def with_parameters(model: Model, parameters: Parameters) -> Any:
     gain = m.actuator_gainprm.at[:, 0].set(low).at[:, 1].set(high)
     gain = gain.at[:, 2].set(muscles.max_isometric_force).at[:, 6].set(muscles.max_contraction_velocity)
     gain = gain.at[:, 7].set(muscles.passive_force_scale * STANDARD_FPMAX)
-    time_constants = jnp.stack([jnp.asarray(muscles.activation_time_constant), jnp.asarray(muscles.deactivation_time_constant)], -1)
+    time_constants = jnp.stack(
+        [jnp.asarray(muscles.activation_time_constant), jnp.asarray(muscles.deactivation_time_constant)], -1
+    )
     return m.replace(
         actuator_gainprm=gain,
         actuator_biasprm=m.actuator_biasprm.at[:, :9].set(gain[:, :9]),
@@ -171,7 +173,12 @@ def _edit(model: Model, parameters: Parameters) -> mujoco.MjSpec:
 
 
 def export(
-    model: Model, parameters: Parameters, path: str | Path, *, subject: str = "", allow_approximation: bool = False
+    model: Model,
+    parameters: Parameters,
+    path: str | Path,
+    *,
+    subject: str = "",
+    allow_approximation: bool = False,
 ) -> Path:
     """Write a subject as an ordinary MJCF file that plain MuJoCo loads and steps to the same trajectory.
 
@@ -213,7 +220,9 @@ def export(
     with _full_precision():
         xml = spec.to_xml()
     xml = re.sub(r"(?<![\w.])-?\d+\.\d{6,}(?:e[-+]\d+)?", lambda n: _shortest(n.group()), xml)
-    comment = "\n".join(line for line in (text["mjx_msm"], f"subject: {subject}" if subject else "", credit, approximation) if line)
+    comment = "\n".join(
+        line for line in (text["mjx_msm"], f"subject: {subject}" if subject else "", credit, approximation) if line
+    )
     write_text(path, f"<!--\n{comment.replace('--', '—')}\n-->\n{xml}")
     return path
 
@@ -234,7 +243,9 @@ def native_force_error(model: Model, parameters: Parameters) -> Float[np.ndarray
         path = p.tendon_slack_length + length * p.optimal_fiber_length * jnp.cos(p.pennation_angle)
         for activation in (0.0, 1.0):
             a = jnp.full(len(worst), activation)
-            difference = model.muscle.tension(p, a, path, jnp.zeros_like(a)) - native.tension(p, a, path, jnp.zeros_like(a))
+            difference = model.muscle.tension(p, a, path, jnp.zeros_like(a)) - native.tension(
+                p, a, path, jnp.zeros_like(a)
+            )
             worst = np.maximum(worst, np.abs(np.asarray(difference / p.max_isometric_force)))
     return worst
 

@@ -111,9 +111,7 @@ def read_table(path: str | Path, *, time_column: str | None = None) -> Table:
         return read_storage(path)
     if suffix in (".csv", ".tsv", ".txt"):
         return read_csv(path, time_column=time_column)
-    raise InputError(
-        f"{path}: unknown kind of file '{suffix}'; supported are .mot, .sto, .csv, .tsv, .txt and .c3d"
-    )
+    raise InputError(f"{path}: unknown kind of file '{suffix}'; supported are .mot, .sto, .csv, .tsv, .txt and .c3d")
 
 
 # Text ----------------------------------------------------------------------------------------------------
@@ -154,9 +152,7 @@ def read_storage(path: str | Path) -> Table:
     notes = []
     announced = folded.get("nrows") or folded.get("datarows")
     if announced and announced.isdigit() and int(announced) != len(values):
-        notes.append(
-            f"{path}: header announces {announced} rows, the file has {len(values)}; using those it has"
-        )
+        notes.append(f"{path}: header announces {announced} rows, the file has {len(values)}; using those it has")
     return Table(values[:, 0], tuple(names[1:]), values[:, 1:], in_degrees, path, (), header, tuple(notes))
 
 
@@ -175,15 +171,11 @@ def read_csv(path: str | Path, *, time_column: str | None = None) -> Table:
         raise InputError(f"{path}: is empty; export it again")
     names, rows, numbers = _split(path, lines, start)
     if names and all(_is_number(n) for n in names if n):
-        raise InputError(
-            f"{path}: line {start + 1} holds numbers; add a first line with the names of the columns"
-        )
+        raise InputError(f"{path}: line {start + 1} holds numbers; add a first line with the names of the columns")
     if time_column is not None:
         hits = [i for i, n in enumerate(names) if n == time_column]
     else:
-        hits = [
-            i for i, n in enumerate(names) if n.casefold() in ("time", "t", "time_s", "time [s]", "time (s)")
-        ]
+        hits = [i for i, n in enumerate(names) if n.casefold() in ("time", "t", "time_s", "time [s]", "time (s)")]
     if not hits:
         wanted = time_column or "time"
         raise InputError(
@@ -260,14 +252,11 @@ def _split(path: Path, lines: list[str], start: int) -> tuple[list[str], list[li
             row.pop()
         if len(row) != len(cells):
             fault = (
-                "the file is cut off there"
-                if i >= len(lines) - 2 and len(row) < len(cells)
-                else "correct that line"
+                "the file is cut off there" if i >= len(lines) - 2 and len(row) < len(cells) else "correct that line"
             )
             hint = " (a decimal comma?)" if separator == "," and len(row) > len(cells) else ""
             raise InputError(
-                f"{path}: line {i + 1} has {len(row)} cells, the {len(cells)} columns need one each{hint}; "
-                f"{fault}"
+                f"{path}: line {i + 1} has {len(row)} cells, the {len(cells)} columns need one each{hint}; {fault}"
             )
         rows.append(row)
         numbers.append(i + 1)
@@ -339,8 +328,7 @@ def _check_time(path: Path, time: np.ndarray, lines: list[int]) -> None:
         i = int(np.flatnonzero(step <= 0)[0])
         if step[i] == 0:
             raise InputError(
-                f"{path}: time {time[i]:g} s is duplicated (lines {lines[i]} and {lines[i + 1]}); remove "
-                "one of them"
+                f"{path}: time {time[i]:g} s is duplicated (lines {lines[i]} and {lines[i + 1]}); remove one of them"
             )
         raise InputError(
             f"{path}: time runs backwards on line {lines[i + 1]} (from {time[i]:g} to {time[i + 1]:g} s); "

@@ -84,7 +84,9 @@ def record(model: Model, trial: Trial, emg_map: Mapping[str, Mapping[str, float]
         if trial.velocity is not None:
             measured = trial.velocity[:, trial.coordinates.index(name)]
             if np.any(np.isfinite(measured)):
-                smooth[1][:, i] = _spline(trial.time, measured, time, f"velocity of '{name}' of trial '{trial.name}'")[0]
+                smooth[1][:, i] = _spline(trial.time, measured, time, f"velocity of '{name}' of trial '{trial.name}'")[
+                    0
+                ]
         if name in model.free:
             k = model.free.index(name)
             position[:, k], weight[:, k] = _sampled(trial.time, column, time)
@@ -110,7 +112,9 @@ def mixing_matrix(
             raise InputError(f"muscle '{muscle}' has no EMG channel; map it to one, or to 0.0 if it is silent")
         for channel, share in emg_map[muscle].items():
             if channel not in channels:
-                raise InputError(f"EMG channel '{channel}' of muscle '{muscle}' was not recorded; there are {', '.join(channels)}")
+                raise InputError(
+                    f"EMG channel '{channel}' of muscle '{muscle}' was not recorded; there are {', '.join(channels)}"
+                )
             mixing[i, channels.index(channel)] = share
     return mixing
 
@@ -123,7 +127,9 @@ def _filled(column: np.ndarray) -> np.ndarray:
     return np.interp(np.arange(len(column)), np.flatnonzero(good), column[good])
 
 
-def _spline(source: np.ndarray, column: np.ndarray, time: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _spline(
+    source: np.ndarray, column: np.ndarray, time: np.ndarray, what: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Value, velocity, acceleration on `time` of a GCV smoothing spline; constant outside the data."""
     good = np.isfinite(column)
     if good.sum() < 5:
@@ -131,7 +137,11 @@ def _spline(source: np.ndarray, column: np.ndarray, time: np.ndarray, what: str)
     spline = make_smoothing_spline(source[good], column[good])
     inside = np.clip(time, source[good][0], source[good][-1])
     moving = inside == time
-    return spline(inside), np.where(moving, spline.derivative()(inside), 0.0), np.where(moving, spline.derivative(2)(inside), 0.0)
+    return (
+        spline(inside),
+        np.where(moving, spline.derivative()(inside), 0.0),
+        np.where(moving, spline.derivative(2)(inside), 0.0),
+    )
 
 
 def _sampled(source: np.ndarray, column: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

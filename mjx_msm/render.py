@@ -128,9 +128,7 @@ def rendering_backend() -> Backend:
         if not _failure(name):
             return Backend(name, "")
     packages = "libegl1 or libosmesa6 (Debian, Ubuntu)" if system == "Linux" else "an OpenGL driver"
-    return Backend(
-        "schematic", f"no OpenGL here: drawing a schematic; install {packages} for the full picture"
-    )
+    return Backend("schematic", f"no OpenGL here: drawing a schematic; install {packages} for the full picture")
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -221,10 +219,7 @@ class _Schematic:
         turn = 2 * np.pi * np.arange(16) / 16
         ring = np.stack([np.cos(turn), np.sin(turn), np.zeros(16)], axis=-1)
         ball = np.concatenate(
-            [
-                ring * (np.cos(a), np.cos(a), 0) + (0, 0, np.sin(a))
-                for a in np.linspace(-np.pi / 2, np.pi / 2, 7)
-            ]
+            [ring * (np.cos(a), np.cos(a), 0) + (0, 0, np.sin(a)) for a in np.linspace(-np.pi / 2, np.pi / 2, 7)]
         )
         ends = np.array([[[0, 0, -1.0]], [[0, 0, 1.0]]])
         if geom.type == kinds.mjGEOM_PLANE:
@@ -355,9 +350,7 @@ class FrameRenderer:
         """How many muscles `activation` speaks of."""
         return len(self._tendons)
 
-    def frame(
-        self, qpos: ArrayLike, activation: ArrayLike | None = None, ghost: ArrayLike | None = None
-    ) -> Frame:
+    def frame(self, qpos: ArrayLike, activation: ArrayLike | None = None, ghost: ArrayLike | None = None) -> Frame:
         """One picture of the pose `qpos` (nq,) [rad, m].
 
         `activation` (muscle,) in 0..1 colours the muscles from blue to red (NaN: grey), in the order of
@@ -373,9 +366,7 @@ class FrameRenderer:
         if activation is not None:
             level = np.asarray(activation, float)
             if level.shape != self._tendons.shape:
-                raise InputError(
-                    f"activation has shape {level.shape}: with this model it is ({len(self._tendons)},)"
-                )
+                raise InputError(f"activation has shape {level.shape}: with this model it is ({len(self._tendons)},)")
             model.tendon_rgba[self._tendons, :3] = _muscle_colour(level)
         self._data.qpos[:] = pose
         mujoco.mj_fwdPosition(model, self._data)
@@ -535,9 +526,7 @@ def _draw_all(
             yield renderer.frame(**now)
 
 
-def _between(
-    model: mujoco.MjModel, a: NDArray[np.float64], b: NDArray[np.float64], part: float
-) -> NDArray[np.float64]:
+def _between(model: mujoco.MjModel, a: NDArray[np.float64], b: NDArray[np.float64], part: float) -> NDArray[np.float64]:
     """The pose `part` of the way from a to b, in the tangent space at a."""
     if part == 0:
         return a
@@ -609,8 +598,7 @@ def side_by_side(
             raise InputError("side_by_side: one of the two videos has no frames")
         if last_a.shape[0] != last_b.shape[0]:
             raise InputError(
-                f"side_by_side: frames are {last_a.shape[0]} and {last_b.shape[0]} pixels high; "
-                "draw both at one size"
+                f"side_by_side: frames are {last_a.shape[0]} and {last_b.shape[0]} pixels high; draw both at one size"
             )
         yield np.concatenate([last_a, last_b], axis=1)
 
@@ -740,9 +728,7 @@ def video(path: str | os.PathLike[str], frames: Iterable[Frame], fps: float) -> 
     try:
         temporary.touch(exist_ok=False)
     except OSError as error:
-        raise InputError(
-            f"{path}: cannot write in {path.parent} ({error.strerror}); choose another folder"
-        ) from error
+        raise InputError(f"{path}: cannot write in {path.parent} ({error.strerror}); choose another folder") from error
     try:
         _encode(temporary, frames, fps)
         os.replace(temporary, path)

@@ -93,7 +93,9 @@ def device_body(model: Model, parameters: Parameters) -> Body:
     return Body(with_parameters(model, parameters), inertia_matrix(jnp.asarray(parameters.body.inertia)))
 
 
-def mechanics(model: Model, body: Body, position: Float[Array, "coordinate"], velocity: Float[Array, "coordinate"]) -> Mechanics:
+def mechanics(
+    model: Model, body: Body, position: Float[Array, "coordinate"], velocity: Float[Array, "coordinate"]
+) -> Mechanics:
     """Equations-of-motion terms at one state, from MJX's public stages."""
     mjx = import_mjx()
     m = body.mjx_model
@@ -120,7 +122,9 @@ def _spatial_inertia(model: Model, body: Body, d: Any) -> Float[Array, "nbody 10
     bodies, mj = model.host.body_ids, model.host.mj_model
     offset = d.xipos[bodies] - d.subtree_com[np.asarray(mj.body_rootid)[bodies]]
     rotation, mass = d.xmat[bodies], body.mjx_model.body_mass[bodies]
-    square = jnp.einsum("bi,bi->b", offset, offset)[:, None, None] * jnp.eye(3) - offset[:, :, None] * offset[:, None, :]
+    square = (
+        jnp.einsum("bi,bi->b", offset, offset)[:, None, None] * jnp.eye(3) - offset[:, :, None] * offset[:, None, :]
+    )
     world = jnp.einsum("bij,bjk,blk->bil", rotation, body.inertia, rotation) + mass[:, None, None] * square
     upper = world[:, jnp.array([0, 1, 2, 0, 0, 1]), jnp.array([0, 1, 2, 1, 2, 2])]
     return d._impl.cinert.at[bodies].set(jnp.concatenate([upper, offset * mass[:, None], mass[:, None]], -1))
@@ -138,7 +142,10 @@ def muscle_tension(
 
 
 def activate(
-    model: Model, parameters: Parameters, initial: Float[Array, "muscle"], excitation: Float[Array, "step muscle"]
+    model: Model,
+    parameters: Parameters,
+    initial: Float[Array, "muscle"],
+    excitation: Float[Array, "step muscle"],
 ) -> Float[Array, "step_plus_1 muscle"]:
     """Activation over time; it depends on excitation alone, so it is computed ahead of the motion."""
     h = model.timestep
@@ -200,7 +207,12 @@ def simulate_motion(
     activation: Float[Array, "step muscle"],
     held: Float[Array, "step_plus_1 held"],
     applied: Float[Array, "step coordinate"] | None = None,
-) -> tuple[Float[Array, "step_plus_1 coordinate"], Float[Array, "step_plus_1 coordinate"], Int[Array, ""], Int[Array, ""]]:
+) -> tuple[
+    Float[Array, "step_plus_1 coordinate"],
+    Float[Array, "step_plus_1 coordinate"],
+    Int[Array, ""],
+    Int[Array, ""],
+]:
     """Motion under known activation; the un-jitted core that rollouts, segments and sensitivities share.
 
     **Arguments:**
@@ -235,16 +247,29 @@ def simulate_motion(
     none = jnp.full((), -1)
     steps = jnp.arange(activation.shape[0])
     start = (jnp.asarray(position) + jnp.zeros(()), jnp.asarray(velocity) + jnp.zeros(()), none, none)
-    (_, _, failed_step, failed_coordinate), (qs, vs) = jax.lax.scan(step, start, (steps, activation, held_velocity, applied))
-    return jnp.concatenate([start[0][None], qs]), jnp.concatenate([start[1][None], vs]), failed_step, failed_coordinate
+    (_, _, failed_step, failed_coordinate), (qs, vs) = jax.lax.scan(
+        step, start, (steps, activation, held_velocity, applied)
+    )
+    return (
+        jnp.concatenate([start[0][None], qs]),
+        jnp.concatenate([start[1][None], vs]),
+        failed_step,
+        failed_coordinate,
+    )
 
 
-def held_positions(model: Model, prescribed: Float[Any, "sample prescribed"] | None, samples: int) -> Float[Array, "sample held"]:
+def held_positions(
+    model: Model, prescribed: Float[Any, "sample prescribed"] | None, samples: int
+) -> Float[Array, "sample held"]:
     """Positions of all held coordinates: the prescribed ones as given, the locked ones constant."""
     if model.prescribed and prescribed is None:
-        raise InputError(f"coordinates {', '.join(model.prescribed)} are prescribed; pass their positions as `prescribed` (steps + 1 samples)")
+        raise InputError(
+            f"coordinates {', '.join(model.prescribed)} are prescribed; pass their positions as `prescribed` (steps + 1 samples)"
+        )
     if prescribed is not None and prescribed.shape != (samples, len(model.prescribed)):
-        raise InputError(f"`prescribed` has shape {prescribed.shape}, expected ({samples}, {len(model.prescribed)}) for {', '.join(model.prescribed) or 'no coordinates'}")
+        raise InputError(
+            f"`prescribed` has shape {prescribed.shape}, expected ({samples}, {len(model.prescribed)}) for {', '.join(model.prescribed) or 'no coordinates'}"
+        )
     columns = []
     for i in _held_index(model):
         name = model.coordinates[i]
@@ -292,7 +317,9 @@ def rollout(
     """
     steps = excitation.shape[0]
     if excitation.shape[1:] != (len(model.muscles),):
-        raise InputError(f"`excitation` has shape {excitation.shape}, expected (steps, {len(model.muscles)}) for muscles {', '.join(model.muscles)}")
+        raise InputError(
+            f"`excitation` has shape {excitation.shape}, expected (steps, {len(model.muscles)}) for muscles {', '.join(model.muscles)}"
+        )
     held = held_positions(model, prescribed, steps + 1)
     activation = activate(model, parameters, initial_state.activation, excitation)
     q, v, failed_step, failed_coordinate = simulate_motion(
@@ -327,4 +354,6 @@ def rollout_segments(
     )
     last = activation[:, -1:]
     time = model.timestep * jnp.arange(steps + 1)
-    return Rollout(time, q, v, jnp.concatenate([activation, last], 1), failed_step, failed_coordinate, model.coordinates)
+    return Rollout(
+        time, q, v, jnp.concatenate([activation, last], 1), failed_step, failed_coordinate, model.coordinates
+    )

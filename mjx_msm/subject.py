@@ -164,9 +164,7 @@ def load_subject(path: str | Path) -> Study:
     except FileNotFoundError:
         raise InputError(f"{path}: no such subject file; correct the path") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path}: cannot be read as a text file ({error}); give a subject file in TOML"
-        ) from None
+        raise InputError(f"{path}: cannot be read as a text file ({error}); give a subject file in TOML") from None
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -213,8 +211,7 @@ def check_against_model(
     for name in coordinates:
         if name not in given:
             raise InputError(
-                f"{where} [model]: coordinate '{name}' of {model} has no role; list it in free, prescribed "
-                "or locked"
+                f"{where} [model]: coordinate '{name}' of {model} has no role; list it in free, prescribed or locked"
             )
     unmapped = [m for m in muscles if m not in study.emg_map]
     for name in study.emg_map:
@@ -238,9 +235,7 @@ def check_against_model(
             if group not in owners:
                 continue
             paths = [f"{n}/{f}" for n in owners[group] for f in _FIELDS[group]]
-            if not any(
-                fnmatch.fnmatchcase(p, rest) or fnmatch.fnmatchcase(p, rest.rpartition("/")[0]) for p in paths
-            ):
+            if not any(fnmatch.fnmatchcase(p, rest) or fnmatch.fnmatchcase(p, rest.rpartition("/")[0]) for p in paths):
                 raise InputError(
                     f"{where} [identify] {key}: pattern '{pattern}' matches "
                     f"nothing{suggest(rest.split('/')[0], owners[group])}"
@@ -394,9 +389,7 @@ class _Section:
         return tuple(value)
 
     def section(self, key: str, allowed: Sequence[str] | None) -> _Section:
-        inside = (
-            f"{self.where.removesuffix(']')}.{key}]" if self.where.endswith("]") else f"{self.where} [{key}]"
-        )
+        inside = f"{self.where.removesuffix(']')}.{key}]" if self.where.endswith("]") else f"{self.where} [{key}]"
         return _Section(self.data.get(key, {}), inside, allowed)
 
 
@@ -434,9 +427,7 @@ def parse_subject(document: Mapping[str, Any], path: str | Path) -> _Document:
     who = top.section("subject", ("name", "mass", "height", "sex"))
     height = who.data.get("height")
     if isinstance(height, int | float) and 40 <= height <= 250:
-        raise InputError(
-            f"{who.where}: height = {height:g} looks like centimetres; write {height / 100:g} [m]"
-        )
+        raise InputError(f"{who.where}: height = {height:g} looks like centimetres; write {height / 100:g} [m]")
     subject = Person(
         name=who.text("name", required=True) or "",
         mass=who.number("mass", low=2, high=400, unit="kg", required=True) or 0.0,
@@ -500,8 +491,7 @@ def _parse_model(top: _Section, folder: Path, units: str) -> ModelSpec:
     for name in everything:
         if everything.count(name) > 1:
             raise InputError(
-                f"{section.where}: coordinate '{name}' has two roles; keep it in one of free, prescribed, "
-                "locked"
+                f"{section.where}: coordinate '{name}' has two roles; keep it in one of free, prescribed, locked"
             )
     muscle = section.text("muscle", "mujoco", options=("mujoco", "degroote")) or ""
     return ModelSpec(source, muscle, roles["free"], roles["prescribed"], locked)
@@ -515,9 +505,7 @@ def _parse_emg(top: _Section) -> tuple[str, EmgProcessing, dict[str, str], dict[
     if kind == "envelope":
         for key in steps.data:
             if key not in ("normalise", "clip"):
-                raise InputError(
-                    f'{steps.where}: {key} is for raw EMG; set kind = "raw" in [emg], or remove it'
-                )
+                raise InputError(f'{steps.where}: {key} is for raw EMG; set kind = "raw" in [emg], or remove it')
     settings: dict[str, Any] = {} if kind == "raw" else {"normalise": None, "clip": False}
     for key in ("high_pass", "low_pass"):
         if steps.data.get(key) is False:
@@ -574,8 +562,7 @@ def _parse_emg(top: _Section) -> tuple[str, EmgProcessing, dict[str, str], dict[
     for alias in aliases:
         if alias not in _channels(emg_map):
             raise InputError(
-                f"{channels.where}: channel '{alias}' is used by no "
-                f"muscle{suggest(alias, _channels(emg_map))}"
+                f"{channels.where}: channel '{alias}' is used by no muscle{suggest(alias, _channels(emg_map))}"
             )
     if isinstance(processing.normalise, Mapping):
         for name in processing.normalise:
@@ -594,9 +581,7 @@ def _parse_identify(top: _Section) -> IdentifySpec:
     section = top.section("identify", ("free", "residuals", "rate", "bounds", "priors"))
     free = section.names("free", required=True)
     if not free:
-        raise InputError(
-            f'{section.where}: free is empty; name what to estimate, e.g. "muscle/*/max_isometric_force"'
-        )
+        raise InputError(f'{section.where}: free is empty; name what to estimate, e.g. "muscle/*/max_isometric_force"')
     residuals = section.names("residuals", required=True)
     for name in residuals:
         if name not in _RESIDUALS:
@@ -620,8 +605,7 @@ def _parse_identify(top: _Section) -> IdentifySpec:
             )
         if not pair[0] < pair[1]:
             raise InputError(
-                f"{section.where} bounds: '{pattern}' is empty ({pair[0]:g} to {pair[1]:g}); put the lower "
-                "bound first"
+                f"{section.where} bounds: '{pattern}' is empty ({pair[0]:g} to {pair[1]:g}); put the lower bound first"
             )
         bounds[pattern] = {key: [float(x) for x in pair] for key in value}
     priors: dict[str, Any] = {}
@@ -651,8 +635,7 @@ def _check_pattern(pattern: str, where: str) -> None:
     group, _, rest = pattern.partition("/")
     if not rest:
         raise InputError(
-            f"{where}: '{pattern}' is not a parameter; write group/name/parameter, e.g. "
-            "muscle/*/max_isometric_force"
+            f"{where}: '{pattern}' is not a parameter; write group/name/parameter, e.g. muscle/*/max_isometric_force"
         )
     if group not in _FIELDS and not re.search(r"[*?\[]", group):
         raise InputError(f"{where}: '{pattern}' begins with unknown group '{group}'{suggest(group, _FIELDS)}")
@@ -661,8 +644,7 @@ def _check_pattern(pattern: str, where: str) -> None:
     # A wildcard may span the slash, so a last part that holds one is left to the model to judge
     if not any(re.search(r"[*?\[]", part) for part in last) and not any(part in fields for part in last):
         raise InputError(
-            f"{where}: '{pattern}' ends in unknown parameter "
-            f"'{last[-1]}'{suggest(last[-1], fields, limit=10)}"
+            f"{where}: '{pattern}' ends in unknown parameter '{last[-1]}'{suggest(last[-1], fields, limit=10)}"
         )
 
 
@@ -748,9 +730,7 @@ def _columns(
         for coordinate, value in section.data.items():
             if coordinate not in coordinates:
                 role = "neither free, prescribed nor locked" if key == "columns" else "not free"
-                raise InputError(
-                    f"{where}: '{coordinate}' is {role} in [model]{suggest(coordinate, coordinates)}"
-                )
+                raise InputError(f"{where}: '{coordinate}' is {role} in [model]{suggest(coordinate, coordinates)}")
             if isinstance(value, str):
                 out[coordinate] = _Column(value)
                 continue
@@ -785,9 +765,7 @@ def _numeric(text: str) -> bool:
 def _show(value: Any) -> str:
     if value is None:
         return "nothing"
-    kind = {str: "the text", bool: "", int: "", float: "", list: "the list", dict: "the table"}.get(
-        type(value), ""
-    )
+    kind = {str: "the text", bool: "", int: "", float: "", list: "the list", dict: "the table"}.get(type(value), "")
     shown = json.dumps(value, ensure_ascii=False, default=str)
     return f"{kind} {shown[:60]}{'…' if len(shown) > 60 else ''}".strip()
 
@@ -808,9 +786,7 @@ def _expand(text: str, where: str) -> str:
         if found:
             return os.path.abspath(os.path.expanduser(found))
         if default is None:
-            raise InputError(
-                f"{where}: environment variable {name} is not set; set it, or write ${{{name}:-default}}"
-            )
+            raise InputError(f"{where}: environment variable {name} is not set; set it, or write ${{{name}:-default}}")
         return default
 
     return os.path.expanduser(re.sub(r"\$\{(\w+)(?::-([^}]*))?\}", value, text))
@@ -865,9 +841,7 @@ def _load(document: _Document) -> Study:
     for trial in document.trials:
         motion = _motion(document, trial, read(trial.motion, trial.time_column), notes)
         moments = (
-            _moments(document, trial, read(trial.moments, trial.time_column))
-            if trial.moments is not None
-            else None
+            _moments(document, trial, read(trial.moments, trial.time_column)) if trial.moments is not None else None
         )
         used = {"motion": trial.motion, "emg": trial.emg, "moments": trial.moments}
         metadata = {key: Path(os.path.normpath(p)).name for key, p in used.items() if p is not None}
@@ -894,8 +868,7 @@ def _load(document: _Document) -> Study:
             raise InputError(f"{document.path} [model]: source: no file {model}; correct the path")
         files.append(model)
     hashes = {
-        Path(os.path.relpath(p.resolve(), folder)).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
-        for p in files
+        Path(os.path.relpath(p.resolve(), folder)).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files
     }
     return Study(
         subject=document.subject,
@@ -910,9 +883,7 @@ def _load(document: _Document) -> Study:
     )
 
 
-def _emg(
-    document: _Document, trial: _Trial, table: Table, channels: Sequence[str], notes: list[str]
-) -> Table:
+def _emg(document: _Document, trial: _Trial, table: Table, channels: Sequence[str], notes: list[str]) -> Table:
     """The channels in use as envelopes, not yet normalised."""
     try:
         table = table.select({c: document.aliases.get(c, c) for c in channels})
@@ -926,9 +897,7 @@ def _emg(
                 f"{table.path}: EMG channel '{channel}' holds no numbers (all NaN or empty); map another "
                 "one, or set its muscles to 0.0"
             )
-        notes += [
-            f"{table.path}: EMG channel '{channel}' {fault}" for fault in emg_signals.inspect(values, raw=raw)
-        ]
+        notes += [f"{table.path}: EMG channel '{channel}' {fault}" for fault in emg_signals.inspect(values, raw=raw)]
     if raw:
         table = _evenly(table, document.sampling["max_gap"])
         try:
@@ -971,17 +940,12 @@ def _evenly(table: Table, max_gap: float) -> Table:
 def _motion(document: _Document, trial: _Trial, table: Table, notes: list[str]) -> Table:
     """The recorded coordinates under the model's names [rad, m]."""
     coordinates = (*document.model.free, *document.model.prescribed)
-    columns = {
-        c: trial.columns.get(c) or _Column(_find(table, c, (c,), trial.where, "columns")) for c in coordinates
-    }
-    table = table.select({c: column.column for c, column in columns.items()}).shifted(
-        trial.offsets.get("motion", 0.0)
-    )
+    columns = {c: trial.columns.get(c) or _Column(_find(table, c, (c,), trial.where, "columns")) for c in coordinates}
+    table = table.select({c: column.column for c, column in columns.items()}).shifted(trial.offsets.get("motion", 0.0))
     declared = {None: "auto", True: "deg", False: "rad"}[table.in_degrees]
     if trial.units != "auto" and table.in_degrees is not None and trial.units != declared:
         notes.append(
-            f'{table.path}: says inDegrees={"yes" if table.in_degrees else "no"}, units = "{trial.units}" '
-            "overrides it"
+            f'{table.path}: says inDegrees={"yes" if table.in_degrees else "no"}, units = "{trial.units}" overrides it'
         )
     values = table.values.copy()
     small: list[str] = []
@@ -1024,9 +988,7 @@ def _moments(document: _Document, trial: _Trial, table: Table) -> Table:
                     f"{trial.where}: moment_columns has no entry for the free coordinate '{coordinate}'; "
                     f"add it{suggest(coordinate, table.columns)}"
                 )
-    table = table.select({c: column.column for c, column in columns.items()}).shifted(
-        trial.offsets.get("moments", 0.0)
-    )
+    table = table.select({c: column.column for c, column in columns.items()}).shifted(trial.offsets.get("moments", 0.0))
     values = table.values.copy()
     for i, column in enumerate(columns.values()):
         per_kilogram = document.subject.mass if column.units == "Nm/kg" else 1.0
@@ -1059,9 +1021,7 @@ def to_toml(document: Mapping[str, Any]) -> str:
     def table(data: Mapping[str, Any], path: tuple[str, ...]) -> None:
         deep = [k for k, v in data.items() if isinstance(v, dict) and len(path) < 2]
         deep += [
-            k
-            for k, v in data.items()
-            if not path and isinstance(v, list) and v and all(isinstance(x, dict) for x in v)
+            k for k, v in data.items() if not path and isinstance(v, list) and v and all(isinstance(x, dict) for x in v)
         ]
         for key, value in data.items():
             if key not in deep:
@@ -1105,9 +1065,5 @@ def _value(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(map(_value, value)) + "]"
     if isinstance(value, dict):
-        return (
-            "{ " + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items()) + " }" if value else "{}"
-        )
-    raise InputError(
-        f"a subject file cannot hold {type(value).__name__} ({value!r}); convert it to text or a number"
-    )
+        return "{ " + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items()) + " }" if value else "{}"
+    raise InputError(f"a subject file cannot hold {type(value).__name__} ({value!r}); convert it to text or a number")

@@ -48,9 +48,7 @@ class Trial:
             raise InputError(f"{here}: its clock has {n} samples; at least two are needed")
         step = np.diff(self.time)
         if not np.all(np.isfinite(step)) or step.min() <= 0 or np.ptp(step) > 1e-6 * step.mean() + 1e-9:
-            raise InputError(
-                f"{here}: its clock is not uniform; resample it first, for example with build_trial"
-            )
+            raise InputError(f"{here}: its clock is not uniform; resample it first, for example with build_trial")
         for what, names, values in (
             ("position", self.coordinates, self.position),
             ("emg", self.channels, self.emg),
@@ -60,13 +58,9 @@ class Trial:
             if values is None:
                 continue
             if values.shape != (n, len(names)):
-                raise InputError(
-                    f"{here}: {what} has shape {values.shape}, expected {(n, len(names))} (time, names)"
-                )
+                raise InputError(f"{here}: {what} has shape {values.shape}, expected {(n, len(names))} (time, names)")
             if len(set(names)) < len(names):
-                raise InputError(
-                    f"{here}: names of {what} are not unique: {', '.join(names)}; rename the double ones"
-                )
+                raise InputError(f"{here}: names of {what} are not unique: {', '.join(names)}; rename the double ones")
         if self.moment is None and self.moment_coordinates:
             raise InputError(f"{here}: names moment coordinates without moments; give both or neither")
 
@@ -272,8 +266,7 @@ def _check_columns(table: Table) -> None:
     for column, values in zip(table.columns, table.values.T, strict=True):
         if np.sum(np.isfinite(values)) < 4:
             raise InputError(
-                f"{table.path}: '{column}' holds no numbers (all NaN or empty); map another column, or "
-                "export it again"
+                f"{table.path}: '{column}' holds no numbers (all NaN or empty); map another column, or export it again"
             )
 
 

@@ -1,0 +1,81 @@
+"""What the data determined: Fisher information, covariance, and the directions left to the prior."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+# A direction counts as determined when the data hold at least as much information on it as the prior.
+DETERMINED = 0.5
+# Without a prior, a direction is undetermined below this fraction of the best determined one.
+RANK_TOLERANCE = 1e-10
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """Laplace approximation of the posterior at the optimum, in the solver's coordinates z."""
+
+    covariance: Float[np.ndarray, "free free"]
+    """(F + P)⁻¹; infinite on the diagonal where neither data nor prior say anything."""
+    data_share: Float[np.ndarray, "free"]
+    """Part of every estimate that comes from the data, 0 (all prior) to 1: diagonal of (F + P)⁻¹ F."""
+    directions: tuple[tuple[tuple[int, float], ...], ...]
+    """Combinations of parameters which the data do not determine: (index, weight) of the leading members."""
+
+
+def uncertainty(fisher: Float[np.ndarray, "free free"], prior_scale: Float[np.ndarray, "free"]) -> Uncertainty:
+    """Covariance and identifiability from the data's information matrix.
+
+    **Arguments:** `fisher`: JᵀJ of the whitened residuals. `prior_scale`: standard deviation of the prior in z,
+    infinite for none.
+
+    In units of the prior, the eigenvalues λ of the information compare data with prior: a direction with
+    λ/(1 + λ) below one half is left mostly to the prior.
+    """
+    precision = np.where(np.isfinite(prior_scale), 1.0 / np.square(prior_scale), 0.0)
+    unit = np.where(np.isfinite(prior_scale), prior_scale, 1.0 / np.sqrt(np.maximum(np.diag(fisher), 1e-300)))
+    scaled = unit[:, None] * fisher * unit[None, :]
+    total = scaled + np.diag(precision * unit**2)
+    eigenvalue, vector = np.linalg.eigh(total)
+    lost = eigenvalue <= RANK_TOLERANCE * max(eigenvalue[-1], 1e-300)
+    inverse = vector @ np.diag(np.where(lost, 0.0, 1.0 / np.where(lost, 1.0, eigenvalue))) @ vector.T
+    share = np.clip(np.diag(inverse @ scaled), 0.0, 1.0)
+    covariance = unit[:, None] * inverse * unit[None, :]
+    unknown = (vector[:, lost] ** 2).sum(axis=1) > 1e-6
+    covariance[np.diag_indices_from(covariance)] = np.where(unknown, np.inf, np.diag(covariance))
+    share = np.where(unknown, 0.0, share)
+
+    information, basis = np.linalg.eigh(scaled)
+    has_prior = (basis**2 * (precision > 0)[:, None]).sum(axis=0)
+    weak = np.where(
+        has_prior > 0.5,
+        information / (1.0 + np.maximum(information, 0.0)) < DETERMINED,
+        information < RANK_TOLERANCE * information[-1],
+    )
+    directions = []
+    for column in basis[:, weak].T:
+        order = np.argsort(-np.abs(column))
+        kept = [int(i) for i in order if abs(column[i]) > 0.3][:4] or [int(order[0])]
+        sign = np.sign(column[kept[0]])
+        directions.append(tuple((i, float(sign * column[i])) for i in kept))
+    return Uncertainty(covariance, share, tuple(directions))
+
+
+def autocorrelation_time(residual: Float[np.ndarray, "sample"]) -> float:
+    """Samples per independent sample: 1 + 2 Σ ρ_k over the initial positive sequence (Geyer 1992, doi 10.1214/ss/1177011137).
+
+    Residuals of a filtered recording, or of a wrong model, repeat themselves; counted as independent they would
+    make every interval too narrow.
+    """
+    x = np.asarray(residual) - 0.0
+    n = len(x)
+    power = float(x @ x)
+    if n < 8 or power == 0.0:
+        return 1.0
+    spectrum = np.fft.rfft(x, 2 * n)
+    rho = np.fft.irfft(spectrum * spectrum.conj())[:n] / power
+    pairs = rho[1 : n - 1 : 2] + rho[2:n:2]
+    end = np.argmax(pairs < 0) if np.any(pairs < 0) else len(pairs)
+    return float(np.clip(1.0 + 2.0 * pairs[:end].sum(), 1.0, n / 4))
