@@ -27,9 +27,7 @@ CROSSES = {
     "elbow_flex": MUSCLES,
 }
 SHOULDER, ELBOW = (-30, 100), (0, 130)  # degrees, where we claim to be OpenSim's arm
-TO_MUJOCO = np.array(
-    [[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]]
-)  # OpenSim's x, y up, z right -> x, y left, z up
+TO_MUJOCO = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])  # OpenSim's x, y up, z right -> x, y left, z up
 
 
 def _needs(path: Path) -> Path:
@@ -119,9 +117,7 @@ def test_masses_and_muscles_are_opensims(model, reference):
         r0, r1, force = actuator.gainprm[:3]
         low, high = model.actuator_lengthrange[actuator.id]
         optimal = (high - low) / (r1 - r0)
-        assert force == pytest.approx(
-            constants.max_isometric_force * np.cos(constants.pennation_angle), rel=1e-5
-        )
+        assert force == pytest.approx(constants.max_isometric_force * np.cos(constants.pennation_angle), rel=1e-5)
         assert optimal == pytest.approx(constants.optimal_fiber_length, rel=1e-5)
         assert low - r0 * optimal == pytest.approx(constants.tendon_slack_length, abs=1e-6)
 

@@ -79,9 +79,7 @@ def test_normalise():
     np.testing.assert_allclose(process(raw, RATE, EmgProcessing(normalise=None, clip=False)), smooth)
     assert process(raw, RATE, EmgProcessing(normalise=1e-3)).max() == 1
     # Over several trials it is one reference
-    np.testing.assert_allclose(
-        references([smooth, 2 * smooth], "ab", EmgProcessing()), 2 * smooth.max(axis=0)
-    )
+    np.testing.assert_allclose(references([smooth, 2 * smooth], "ab", EmgProcessing()), 2 * smooth.max(axis=0))
     with pytest.raises(InputError, match="no reference for channel 'b'"):
         references([smooth], "ab", EmgProcessing(normalise={"a": 1.0}))
 
@@ -114,9 +112,7 @@ def test_settings_that_make_no_sense(settings, message):
 
 
 def test_signals_that_cannot_be_processed():
-    with pytest.raises(
-        InputError, match=r"high_pass = 30 Hz needs more than 60 samples a second, the EMG has 50"
-    ):
+    with pytest.raises(InputError, match=r"high_pass = 30 Hz needs more than 60 samples a second, the EMG has 50"):
         envelope(np.ones((100, 1)), 50)
     with pytest.raises(InputError, match="shorter than the 28 samples"):
         envelope(np.ones((20, 1)), RATE)

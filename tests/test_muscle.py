@@ -360,8 +360,7 @@ def test_degroote_on_a_slack_path():
         assert normalized[length[:, 0] < 0, 0].max() < high
         for order in (0, 1, 2):
             fine, coarse = (
-                np.abs(np.diff(normalized[1::n], order + 1, axis=0) / (n * step) ** order).max()
-                for n in (1, 2)
+                np.abs(np.diff(normalized[1::n], order + 1, axis=0) / (n * step) ** order).max() for n in (1, 2)
             )
             assert fine < 0.55 * coarse
 
@@ -461,9 +460,7 @@ def test_derivatives_are_finite_at_kinks(model, dtype, x64):
         def everything(leaves):
             values, pullback = jax.vjp(function, leaves)
             cotangents = pullback(jax.tree.map(jnp.ones_like, values))
-            one_hot = [
-                jnp.zeros((len(leaves), *leaf.shape), dtype).at[i].set(1) for i, leaf in enumerate(leaves)
-            ]
+            one_hot = [jnp.zeros((len(leaves), *leaf.shape), dtype).at[i].set(1) for i, leaf in enumerate(leaves)]
             tangents = jax.vmap(lambda t: jax.jvp(function, (leaves,), (t,))[1])(one_hot)
             return values, cotangents, tangents
 
@@ -512,9 +509,7 @@ def test_mujoco_activation_follows_the_closed_form():
         else:
             time = 2 * fall * np.log(start * (0.5 + 1.5 * end) / (end * (0.5 + 1.5 * start)))
         rate = jax.jit(lambda a, u=u: model.activation_rate(p, jnp.array([u]), a))
-        solution = solve_ivp(
-            lambda t, a, rate=rate: np.asarray(rate(a)), (0, time), [start], rtol=1e-9, atol=1e-11
-        )
+        solution = solve_ivp(lambda t, a, rate=rate: np.asarray(rate(a)), (0, time), [start], rtol=1e-9, atol=1e-11)
         np.testing.assert_allclose(solution.y[0, -1], end, atol=1e-7)
 
 

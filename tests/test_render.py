@@ -350,9 +350,7 @@ def test_traces_below_with_a_cursor_that_moves():
     panels = [f[240:] for f in frames]
     assert frames[0].shape == (240 + 96, 320, 3)
     np.testing.assert_array_equal(frames[4][:240], plain[4])
-    centres = [
-        np.mean(np.nonzero((p != panels[-1]).any(axis=-1).sum(axis=0) > 20)[0][0]) for p in panels[:-1]
-    ]
+    centres = [np.mean(np.nonzero((p != panels[-1]).any(axis=-1).sum(axis=0) > 20)[0][0]) for p in panels[:-1]]
     np.testing.assert_allclose(np.diff(centres), np.diff(centres).mean(), atol=1.5)
     assert np.diff(centres).mean() > 15
     # Away from the two cursors nothing changes: the curves are drawn once.

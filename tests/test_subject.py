@@ -174,9 +174,7 @@ def test_gap_in_a_free_coordinate_is_left_out_and_a_short_one_filled(tmp_path):
     position = study.trials[0].position[30:, 0]
     assert np.flatnonzero(np.isnan(position)).tolist() == list(range(100, 120))
     np.testing.assert_allclose(position[50:54], files["motion"]["knee"][50:54], atol=1e-4)
-    assert any(
-        "coordinate 'knee' has a gap from 2 to 2.19 s, longer than max_gap = 0.05 s" in n for n in study.notes
-    )
+    assert any("coordinate 'knee' has a gap from 2 to 2.19 s, longer than max_gap = 0.05 s" in n for n in study.notes)
     # Missing rows are the same gap as empty cells
     keep = np.isfinite(values)
     store(tmp_path, "motion", {k: v[keep] for k, v in files["motion"].items()})

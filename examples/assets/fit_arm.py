@@ -37,9 +37,7 @@ TO_MUJOCO = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])
 
 def text(values, digits: int = 5) -> str:
     """Numbers as MJCF text: at most `digits` decimals, no trailing zeros."""
-    return " ".join(
-        f"{round(float(v), digits) + 0.0:.{digits}f}".rstrip("0").rstrip(".") for v in np.ravel(values)
-    )
+    return " ".join(f"{round(float(v), digits) + 0.0:.{digits}f}".rstrip("0").rstrip(".") for v in np.ravel(values))
 
 
 @dataclass
@@ -192,9 +190,7 @@ def _origin(reference: OpenSimReference, body: str, parent: str) -> np.ndarray:
     return TO_MUJOCO @ origin
 
 
-def mjcf(
-    reference: OpenSimReference, geometry: Geometry, length_range: Mapping[str, tuple[float, float]]
-) -> str:
+def mjcf(reference: OpenSimReference, geometry: Geometry, length_range: Mapping[str, tuple[float, float]]) -> str:
     """The whole file as text. `length_range` [m]: the tendon's length over the joints' range."""
     looks = _looks()
 
@@ -235,9 +231,7 @@ def mjcf(
         low, high = length_range[muscle]
         r0, r1 = ((x - c.tendon_slack_length) / c.optimal_fiber_length for x in (low, high))
         force = c.max_isometric_force * np.cos(c.pennation_angle)
-        numbers = (
-            f"{r0:.6g} {r1:.6g} {force:.6g} 200 {LMIN} {LMAX} {c.max_contraction_velocity:g} {FPMAX} {FVMAX}"
-        )
+        numbers = f"{r0:.6g} {r1:.6g} {force:.6g} 200 {LMIN} {LMAX} {c.max_contraction_velocity:g} {FPMAX} {FVMAX}"
         actuators.append(
             f'    <general name="{muscle}" class="muscle" tendon="{muscle}"\n'
             f'             lengthrange="{low:.4f} {high:.4f}"\n'
