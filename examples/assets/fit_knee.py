@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - lines of the MJCF it writes
 """Build ``assets/knee/knee.xml`` from an OpenSim leg: segments and hinges averaged over the motion, muscle paths fitted.
 
     python examples/assets/fit_knee.py subject_walk_scaled.osim [--coordinates coordinates.sto] [--out knee.xml]
@@ -62,7 +63,7 @@ class Cylinder:
     reach: float = 0.02
 
 
-Path_ = Sequence[Point | Cylinder]
+MusclePath = Sequence[Point | Cylinder]
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,7 @@ def _rz(angle: float) -> np.ndarray:
     return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
 
 
-def _planar_mean(
-    poses: Sequence[tuple[np.ndarray, np.ndarray]], points: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _planar_mean(poses: Sequence[tuple[np.ndarray, np.ndarray]], points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The sagittal pose (rotation about z, translation) that carries ``points`` nearest to where ``poses`` do."""
     turn = _rz(float(np.mean([np.arctan2(r[1, 0] - r[0, 1], r[0, 0] + r[1, 1]) for r, _ in poses])))
     shift = np.mean([(points @ r.T + p - points @ turn.T).mean(axis=0) for r, p in poses], axis=0)
@@ -123,7 +122,7 @@ def measure_leg(reference: OpenSimReference) -> Leg:
     fit = least_squares(spread, [0.0, -0.4])
     tibia = _planar_mean(carried(fit.x), landmarks)
     knee = np.array([*fit.x, 0.0])
-    turned = []
+    turned, p = [], np.zeros(3)
     for angle in np.radians(np.arange(-25.0, 26.0, 5.0)):
         reference.pose({"knee_angle_r": 0.0, "ankle_angle_r": angle})
         r, p = reference.frame("talus_r", "tibia_r")
@@ -134,7 +133,7 @@ def measure_leg(reference: OpenSimReference) -> Leg:
     return Leg(reference, knee, tibia, foot, ankle_in_tibia, float(np.sqrt(np.mean(fit.fun**2))))
 
 
-def initial_paths(leg: Leg) -> dict[str, list[Point | Cylinder]]:
+def initial_paths(leg: Leg) -> dict[str, MusclePath]:
     """Each muscle's topology, at OpenSim's own attachment points."""
 
     def points(muscle: str, keep: Sequence[int], reach: Sequence[float]) -> list[Point]:
@@ -143,14 +142,14 @@ def initial_paths(leg: Leg) -> dict[str, list[Point | Cylinder]]:
 
     knee = TO_MUJOCO @ leg.knee_in_femur
     behind, front = np.array([0.004, 0.0, 0.0]), np.array([0.012, 0.0, 0.002])
-    paths: dict[str, list[Point | Cylinder]] = {}
+    paths: dict[str, MusclePath] = {}
     for name, keep in {
         "recfem": (0, 3, 4),
         "vasmed": (0, 1, 3, 4),
         "vasint": (0, 1, 3, 4),
         "vaslat": (0, 1, 3, 4),
     }.items():
-        p = points(name, keep, [0.01 if name == "recfem" else 0.0, *([0.0] * (len(keep) - 3)), 0.025, 0.02])
+        p = points(name, keep, [0.01 if name == "recfem" else 0.0, *([0.0] * (len(keep) - 3)), 0.025, 0.008])
         paths[name] = [*p[:-1], Cylinder("femur", knee + front, 0.018, 0.02), p[-1]]
     for name, keep in {"bflh": (0, 1), "semimem": (0, 1)}.items():
         p = points(name, keep, [0.015, 0.025])
@@ -167,7 +166,7 @@ def initial_paths(leg: Leg) -> dict[str, list[Point | Cylinder]]:
     return paths
 
 
-def crossed(path: Path_) -> list[str]:
+def crossed(path: MusclePath) -> list[str]:
     order = ["pelvis", "femur", "tibia", "foot"]
     first, last = order.index(path[0].body), order.index(path[-1].body)
     return list(JOINTS)[first:last]
@@ -176,9 +175,7 @@ def crossed(path: Path_) -> list[str]:
 # --- reference --------------------------------------------------------------------------------------------------------
 
 
-def reference_arms(
-    reference: OpenSimReference, muscle: str, poses: Mapping[str, np.ndarray], joint: str
-) -> np.ndarray:
+def reference_arms(reference: OpenSimReference, muscle: str, poses: Mapping[str, np.ndarray], joint: str) -> np.ndarray:
     """OpenSim's moment arm [m]: the mean of its two definitions, ``-dL/dq`` and its force-based ``computeMomentArm``.
 
     They agree within 0.2 mm except for gaslat short of 35 degrees of flexion, whose two wraps OpenSim does not solve as
@@ -235,7 +232,7 @@ def looks(muscle: str) -> str:
     return "hamstrings" if muscle in ("bflh", "bfsh", "semimem", "semiten") else "shank"
 
 
-def path_xml(name: str, path: Path_) -> tuple[dict[str, list[str]], str]:
+def path_xml(name: str, path: MusclePath) -> tuple[dict[str, list[str]], str]:
     """Sites and wrap geoms by body, and the tendon's element, for one muscle."""
     by_body: dict[str, list[str]] = {}
     tendon = [f'<spatial name="{name}" class="{looks(name)}">']
@@ -256,12 +253,10 @@ def path_xml(name: str, path: Path_) -> tuple[dict[str, list[str]], str]:
 
 
 def text(values, digits: int = 5) -> str:
-    return " ".join(
-        f"{round(float(v), digits) + 0.0:.{digits}f}".rstrip("0").rstrip(".") for v in np.ravel(values)
-    )
+    return " ".join(f"{round(float(v), digits) + 0.0:.{digits}f}".rstrip("0").rstrip(".") for v in np.ravel(values))
 
 
-def skeleton(leg: Leg, paths: Mapping[str, Path_]) -> str:
+def skeleton(leg: Leg, paths: Mapping[str, MusclePath]) -> str:
     """A bare model, for fitting: bodies, hinges, paths."""
     sites: dict[str, list[str]] = {}
     tendons = []
@@ -291,7 +286,7 @@ def hip_in_pelvis(leg: Leg) -> np.ndarray:
 
 
 def fit_muscle(
-    leg: Leg, name: str, path: Path_, walk: np.ndarray, starts: int = 4
+    leg: Leg, name: str, path: MusclePath, walk: np.ndarray, starts: int = 4
 ) -> tuple[list[Point | Cylinder], PathFit]:
     joints = crossed(path)
     degrees, weights = target_poses(joints, walk)
@@ -316,9 +311,7 @@ def fit_muscle(
         labels.append(label)
     model = mujoco.MjModel.from_xml_string(skeleton(leg, {name: path}))
     ends = [np.radians(v) for j, v in LIMITS.items()]
-    guard = np.stack(
-        np.meshgrid(ends[0], np.linspace(*np.radians([-10, 140.0]), 11), ends[2], indexing="ij"), -1
-    )
+    guard = np.stack(np.meshgrid(ends[0], np.radians(np.linspace(-10.0, 140.0, 11)), ends[2], indexing="ij"), -1)
     fit = fit_path(model, name, free, targets, guard_qpos=guard.reshape(-1, 3), starts=starts)
     out: list[Point | Cylinder] = []
     for item, label in zip(path, labels, strict=True):
@@ -333,7 +326,7 @@ def fit_muscle(
 
 CREDIT = (
     "Geometry, inertias and muscle constants adapted from the OpenSim model of Rajagopal et al. 2016 (IEEE Trans Biomed "
-    "Eng 63:2068-2079) with the changes of Lai et al. 2017 (Ann Biomed Eng 45:2762-2774) and Uhlrich et al. 2022, "
+    "Eng 63:2068-2079) with the changes of Lai et al. 2017 (Ann Biomed Eng 45:2762-2774) and Uhlrich et al. 2022 (Sci Rep 12:9842), "
     "scaled to the subject of opensim-core's Moco example3DWalking; Rajagopal, A., Dembia, C.L., DeMers, M.S., Delp, "
     "D.D., Hicks, J.L., Delp, S.L.; CC-BY 3.0 (http://creativecommons.org/licenses/by/3.0/), example files Apache-2.0. "
     "Changed: one leg in the sagittal plane, three hinges, refitted muscle paths, native MuJoCo muscles."
@@ -354,47 +347,58 @@ HEADER = """\
 
 DRAWING = {
     "pelvis": """
-      <geom class="bone" type="ellipsoid" pos="-0.050 -0.098 0.022" size="0.066 0.012 0.058" euler="8 24 6"/>
-      <geom class="bone" type="capsule" fromto="0.004 -0.118 -0.004 -0.030 -0.128 0.064" size="0.0095"/>
-      <geom class="bone" type="capsule" fromto="-0.030 -0.128 0.064 -0.085 -0.100 0.074" size="0.010"/>
-      <geom class="bone" type="capsule" fromto="-0.085 -0.100 0.074 -0.136 -0.050 0.040" size="0.011"/>
-      <geom class="bone" type="capsule" fromto="0.004 -0.118 -0.004 -0.050 -0.094 -0.070" size="0.014"/>
-      <geom class="bone" type="capsule" fromto="-0.130 -0.052 0.020 -0.072 -0.088 -0.068" size="0.017"/>
+      <!-- ilium: a fan from the acetabulum to the crest -->
+      <geom class="bone" type="capsule" fromto="0.004 -0.118 -0.004 -0.024 -0.128 0.052" size="0.0095"/>
+      <geom class="bone" type="capsule" fromto="-0.024 -0.128 0.052 -0.062 -0.118 0.078" size="0.0100"/>
+      <geom class="bone" type="capsule" fromto="-0.062 -0.118 0.078 -0.104 -0.086 0.074" size="0.0105"/>
+      <geom class="bone" type="capsule" fromto="-0.104 -0.086 0.074 -0.138 -0.050 0.040" size="0.0110"/>
+      <geom class="bone" type="capsule" fromto="0.002 -0.117 -0.006 -0.056 -0.092 -0.072" size="0.0140"/>
+      <geom class="bone" type="capsule" fromto="-0.010 -0.121 0.022 -0.060 -0.092 -0.060" size="0.0135"/>
+      <geom class="bone" type="capsule" fromto="-0.024 -0.126 0.050 -0.064 -0.092 -0.060" size="0.0135"/>
+      <geom class="bone" type="capsule" fromto="-0.044 -0.121 0.064 -0.066 -0.090 -0.060" size="0.0135"/>
+      <geom class="bone" type="capsule" fromto="-0.064 -0.115 0.074 -0.068 -0.090 -0.060" size="0.0135"/>
+      <geom class="bone" type="capsule" fromto="-0.085 -0.100 0.074 -0.070 -0.088 -0.060" size="0.0135"/>
+      <geom class="bone" type="capsule" fromto="-0.104 -0.085 0.070 -0.072 -0.086 -0.060" size="0.0135"/>
+      <geom class="bone" type="capsule" fromto="-0.122 -0.066 0.054 -0.074 -0.086 -0.060" size="0.0130"/>
+      <geom class="bone" type="capsule" fromto="-0.134 -0.054 0.032 -0.076 -0.086 -0.066" size="0.0150"/>
       <geom class="bone" type="ellipsoid" pos="-0.067 -0.086 -0.086" size="0.033 0.020 0.033"/>
-      <geom class="bone" type="capsule" fromto="-0.078 -0.080 -0.098 -0.112 -0.062 -0.138" size="0.016"/>
-      <geom class="bone" type="capsule" fromto="-0.108 -0.060 -0.148 -0.040 -0.020 -0.135" size="0.009"/>
+      <!-- ischium and pubis -->
+      <geom class="bone" type="capsule" fromto="-0.078 -0.080 -0.098 -0.110 -0.062 -0.132" size="0.0165"/>
+      <geom class="bone" type="capsule" fromto="-0.110 -0.062 -0.132 -0.100 -0.054 -0.152" size="0.0130"/>
+      <geom class="bone" type="capsule" fromto="-0.100 -0.054 -0.152 -0.040 -0.020 -0.135" size="0.0085"/>
       <geom class="bone" type="capsule" fromto="-0.052 -0.074 -0.082 -0.012 -0.014 -0.098" size="0.0105"/>
-      <geom class="bone" type="capsule" fromto="-0.012 -0.014 -0.098 -0.040 -0.020 -0.135" size="0.010"/>
-      <geom class="bone" type="ellipsoid" pos="-0.135 0 0.020" size="0.026 0.050 0.058" euler="0 -22 0"/>
-      <geom class="bone" type="capsule" fromto="-0.152 0 -0.035 -0.135 0 -0.078" size="0.011"/>""",
+      <geom class="bone" type="capsule" fromto="-0.012 -0.014 -0.098 -0.040 -0.020 -0.135" size="0.0100"/>
+      <!-- sacrum, coccyx -->
+      <geom class="bone" type="ellipsoid" pos="-0.130 0 0.025" size="0.026 0.050 0.060" euler="0 20 0"/>
+      <geom class="bone" type="capsule" fromto="-0.150 0 -0.028 -0.136 0 -0.068" size="0.0105"/>""",
     "femur": """
       <geom class="bone" type="sphere" size="0.0235"/>
       <geom class="bone" type="capsule" fromto="0 0 0 -0.006 -0.038 -0.026" size="0.0135"/>
       <geom class="bone" type="ellipsoid" pos="-0.012 -0.056 -0.014" size="0.018 0.014 0.030"/>
-      <geom class="bone" type="ellipsoid" pos="-0.005 -0.046 -0.062" size="0.0165 0.0165 0.066" euler="-4 0 0"/>
-      <geom class="bone" type="capsule" fromto="-0.004 -0.045 -0.050 0.007 -0.030 -0.190" size="0.0135"/>
-      <geom class="bone" type="capsule" fromto="0.007 -0.030 -0.190 0.000 -0.010 -0.350" size="0.0130"/>
-      <geom class="bone" type="ellipsoid" pos="-0.001 -0.007 -0.352" size="0.0185 0.029 0.064" euler="-5 0 0"/>
+      <geom class="bone" type="ellipsoid" pos="-0.004 -0.047 -0.066" size="0.0190 0.0190 0.075" euler="-4 0 0"/>
+      <geom class="bone" type="capsule" fromto="-0.004 -0.045 -0.050 0.010 -0.030 -0.190" size="0.0155"/>
+      <geom class="bone" type="capsule" fromto="0.010 -0.030 -0.190 0.001 -0.010 -0.350" size="0.0150"/>
+      <geom class="bone" type="ellipsoid" pos="0.000 -0.007 -0.345" size="0.0205 0.0310 0.075" euler="-5 0 0"/>
       <geom class="bone" type="ellipsoid" pos="-0.0055 0.022 -0.3935" size="0.0285 0.0150 0.0245"/>
       <geom class="bone" type="ellipsoid" pos="-0.0055 -0.024 -0.3930" size="0.0285 0.0150 0.0245"/>
-      <geom class="bone" type="ellipsoid" pos="0.0075 -0.001 -0.3850" size="0.0180 0.0230 0.0200"/>""",
+      <geom class="bone" type="ellipsoid" pos="0.0085 -0.001 -0.3870" size="0.0190 0.0240 0.0210"/>
+      <!-- The patella, for the eye only: fixed where the quadriceps turns over the femur. -->
+      <geom class="patella" type="ellipsoid" pos="0.0405 -0.001 -0.4020" size="0.0125 0.0200 0.0225" euler="0 -6 0"/>""",
     "tibia": """
-      <geom class="cartilage" type="ellipsoid" pos="-0.003 0.020 -0.0175" size="0.024 0.017 0.0055"/>
-      <geom class="cartilage" type="ellipsoid" pos="-0.003 -0.022 -0.0175" size="0.024 0.016 0.0055"/>
-      <geom class="bone" type="ellipsoid" pos="-0.001 -0.001 -0.0300" size="0.0270 0.0380 0.0125"/>
-      <geom class="bone" type="ellipsoid" pos="0.003 0.000 -0.0560" size="0.0225 0.0270 0.0550"/>
-      <geom class="bone" type="ellipsoid" pos="0.0225 -0.003 -0.0660" size="0.0085 0.0100 0.0210" euler="0 10 0"/>
-      <geom class="bone" type="capsule" fromto="0.009 0.000 -0.070 0.006 0.003 -0.230" size="0.0135"/>
-      <geom class="bone" type="capsule" fromto="0.006 0.003 -0.230 -0.001 0.003 -0.420" size="0.0115"/>
-      <geom class="bone" type="ellipsoid" pos="-0.002 0.003 -0.415" size="0.0165 0.0185 0.0420"/>
+      <geom class="cartilage" type="ellipsoid" pos="-0.002 0.020 -0.0195" size="0.025 0.017 0.0050"/>
+      <geom class="cartilage" type="ellipsoid" pos="-0.002 -0.022 -0.0195" size="0.025 0.016 0.0050"/>
+      <geom class="bone" type="ellipsoid" pos="0.001 -0.001 -0.0320" size="0.0290 0.0390 0.0125"/>
+      <geom class="bone" type="ellipsoid" pos="0.010 0.000 -0.0600" size="0.0265 0.0300 0.0600"/>
+      <geom class="bone" type="ellipsoid" pos="0.0345 0.000 -0.0640" size="0.0140 0.0115 0.0320" euler="0 10 0"/>
+      <geom class="bone" type="capsule" fromto="0.016 0.000 -0.070 0.011 0.003 -0.230" size="0.0140"/>
+      <geom class="bone" type="capsule" fromto="0.011 0.003 -0.230 0.000 0.003 -0.420" size="0.0120"/>
+      <geom class="bone" type="ellipsoid" pos="-0.002 0.003 -0.415" size="0.0170 0.0185 0.0440"/>
       <geom class="bone" type="ellipsoid" pos="-0.001 0.021 -0.447" size="0.0105 0.0060 0.0190"/>
       <!-- fibula -->
       <geom class="bone" type="ellipsoid" pos="-0.019 -0.034 -0.0480" size="0.0105 0.0095 0.0140"/>
       <geom class="bone" type="capsule" fromto="-0.019 -0.034 -0.050 -0.013 -0.031 -0.240" size="0.0062"/>
       <geom class="bone" type="capsule" fromto="-0.013 -0.031 -0.240 -0.008 -0.023 -0.430" size="0.0060"/>
-      <geom class="bone" type="ellipsoid" pos="-0.007 -0.023 -0.452" size="0.0095 0.0065 0.0240"/>
-      <!-- The patella, for the eye only: fixed to the tibia, it glides around the femur with the quadriceps. -->
-      <geom class="patella" type="ellipsoid" pos="0.0365 -0.001 0.0060" size="0.0085 0.0190 0.0205" euler="0 -6 0"/>""",
+      <geom class="bone" type="ellipsoid" pos="-0.007 -0.023 -0.452" size="0.0095 0.0065 0.0240"/>""",
     "foot": """
       <geom class="bone" type="ellipsoid" pos="0.004 0 -0.010" size="0.0260 0.0190 0.0170"/>
       <geom class="bone" type="ellipsoid" pos="-0.034 -0.004 -0.036" size="0.0340 0.0165 0.0200" euler="0 -14 0"/>
@@ -426,7 +430,7 @@ class Inertia:
     def combine(parts: Sequence[Inertia]) -> Inertia:
         """Several rigidly joined bodies as one (parallel axes)."""
         mass = sum(p.mass for p in parts)
-        com = sum(p.mass * p.com for p in parts) / mass
+        com = np.sum([p.mass * p.com for p in parts], axis=0) / mass
         total = np.zeros((3, 3))
         for p in parts:
             d = p.com - com
@@ -471,7 +475,7 @@ def length_range(model: mujoco.MjModel, muscle: str) -> tuple[float, float]:
     return float(np.floor(lengths.min() * 1e4) / 1e4), float(np.ceil(lengths.max() * 1e4) / 1e4)
 
 
-def mjcf(leg: Leg, paths: Mapping[str, Path_], offsets: Mapping[str, float]) -> str:
+def mjcf(leg: Leg, paths: Mapping[str, MusclePath], offsets: Mapping[str, float]) -> str:
     """The whole file as text."""
     model = mujoco.MjModel.from_xml_string(skeleton(leg, paths))
     by_body: dict[str, list[str]] = {}
@@ -550,7 +554,7 @@ def mjcf(leg: Leg, paths: Mapping[str, Path_], offsets: Mapping[str, float]) -> 
     <default class="hamstrings"><tendon width="0.0075" rgba="0.70 0.24 0.24 1"/></default>
     <default class="shank"><tendon width="0.0075" rgba="0.78 0.28 0.24 1"/></default>
     <!-- Joint limits as springs with a dead band: passive forces, the same in C and MJX, differentiable. -->
-    <default class="limit"><tendon limited="false" stiffness="200" damping="0"/></default>
+    <default class="limit"><tendon limited="false" stiffness="500" damping="0"/></default>
     <!-- gainprm = biasprm = range[0] range[1] force scale lmin lmax vmax fpmax fvmax;
          range = (lengthrange - tendon slack length) / optimal fiber length;
          force and optimal fiber length are the reference's times cos(pennation at optimal length): the native
@@ -577,7 +581,7 @@ def mjcf(leg: Leg, paths: Mapping[str, Path_], offsets: Mapping[str, float]) -> 
         {contents("femur", 8)}
 
         <body name="tibia" pos="{text(knee)}">
-          <joint name="knee_angle" axis="0 1 0" damping="0.4"/>
+          <joint name="knee_angle" axis="0 1 0" damping="0.5"/>
           {contents("tibia", 10)}
 
           <body name="foot" pos="{text(ankle)}">
@@ -591,14 +595,14 @@ def mjcf(leg: Leg, paths: Mapping[str, Path_], offsets: Mapping[str, float]) -> 
 
   <tendon>
 {nl.join(tendons)}
-    <!-- length = joint angle [rad], free between the two numbers -->
+    <!-- length = joint angle [rad], free between the two numbers; stiffness [N m/rad] -->
     <fixed name="hip_limit" class="limit" springlength="{limits["hip_flexion"]}">
       <joint joint="hip_flexion" coef="1"/>
     </fixed>
-    <fixed name="knee_limit" class="limit" springlength="{limits["knee_angle"]}">
+    <fixed name="knee_limit" class="limit" stiffness="1000" springlength="{limits["knee_angle"]}">
       <joint joint="knee_angle" coef="1"/>
     </fixed>
-    <fixed name="ankle_limit" class="limit" springlength="{limits["ankle_angle"]}">
+    <fixed name="ankle_limit" class="limit" stiffness="200" springlength="{limits["ankle_angle"]}">
       <joint joint="ankle_angle" coef="1"/>
     </fixed>
   </tendon>
@@ -670,9 +674,7 @@ def fiber_length_errors(
     out = {}
     for k, muscle in enumerate(muscles):
         c = reference.constants(names[k])
-        theirs = (lengths[:, k] - c.tendon_slack_length) / (
-            c.optimal_fiber_length * np.cos(c.pennation_angle)
-        )
+        theirs = (lengths[:, k] - c.tendon_slack_length) / (c.optimal_fiber_length * np.cos(c.pennation_angle))
         actuator = model.actuator(muscle)
         r0, r1 = actuator.gainprm[:2]
         lr0, lr1 = actuator.lengthrange
@@ -713,9 +715,7 @@ def report(xml: Path, reference: OpenSimReference, walk: np.ndarray) -> None:
     print("|---|---|---|---|---|---|---|")
     for e in errors(model, reference, muscles):
         low, high = LIMITS[e.joint]
-        _, jump = roughness(
-            model, e.muscle, e.joint, np.zeros(3), np.radians(np.arange(low, high + 0.1, 0.25))
-        )
+        _, jump = roughness(model, e.muscle, e.joint, np.zeros(3), np.radians(np.arange(low, high + 0.1, 0.25)))
         fiber = f"{fibers[e.muscle]:.4f}" if e.muscle in fibers else ""
         numbers = " | ".join(f"{x / MM:.2f}" for x in (e.arm_by_length, e.arm_by_force, e.length))
         print(f"| {e.muscle} | {e.joint} | {numbers} | {fiber} | {jump / MM:.2f} |")

@@ -5,8 +5,8 @@ Bounded nonlinear least squares over a handful of numbers a path. The residual, 
 - change of length: ``L(q) - L_ref(q)`` less its mean (a constant offset belongs to the tendon slack length),
 - moment arm about every joint given, ``r = -dL/dq``,
 - a soft pull of every free number towards where it started (anatomy), and
-- barriers: a path point that comes near or inside a wrap, and a segment that passes so near a wrap's axis that
-  the shorter way around it could change sides. Both would make the length jump.
+- barriers: a path point that comes near or inside a wrap, and a segment that passes so near a wrap's axis
+  that the shorter way around it could change sides. Both would make the length jump.
 
 The last barrier lets these models do without MuJoCo side sites, whose rule differs between 3.x and 4.x.
 """
@@ -27,8 +27,8 @@ MM = 1e-3
 class Free:
     """One thing the fit may move: ``kind`` is "site" or "geom" (position, the named ``axes``) or "radius".
 
-    ``reach`` [m] bounds the move to either side of the start, in the parent body's frame; the pull towards the
-    start, over all n poses, is there as strong as a third of a millimetre of error at each of them.
+    ``reach`` [m] bounds the move to either side of the start, in the parent body's frame; there the pull
+    towards the start is as strong as a third of a millimetre of error at each of the n poses.
     """
 
     kind: str
@@ -64,16 +64,14 @@ class TendonPath:
         self.model, self.data = model, mujoco.MjData(model)
         self.id = model.tendon(tendon).id
         start, count = int(model.tendon_adr[self.id]), int(model.tendon_num[self.id])
-        self.wraps = [
-            (int(model.wrap_type[k]), int(model.wrap_objid[k])) for k in range(start, start + count)
-        ]
+        self.wraps = [(int(model.wrap_type[k]), int(model.wrap_objid[k])) for k in range(start, start + count)]
 
     def evaluate(self, qpos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Length (n,) [m] and ``-dL/dq`` (n, nv) over poses (n, nq)."""
-        lengths, arms, _ = self._evaluate(qpos, False)
+        lengths, arms, _ = self._evaluate(qpos)
         return lengths, arms
 
-    def _evaluate(self, qpos: np.ndarray, geometry: bool):
+    def _evaluate(self, qpos: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         m, d = self.model, self.data
         lengths, arms, near = np.empty(len(qpos)), np.zeros((len(qpos), m.nv)), []
         for i, q in enumerate(qpos):
@@ -83,13 +81,12 @@ class TendonPath:
             mujoco.mj_tendon(m, d)
             lengths[i] = d.ten_length[self.id]
             arms[i] = -dense_tendon_jacobian(m, d)[self.id]
-            if geometry:
-                near.append(self._near())
-        return lengths, arms, np.array(near) if geometry else None
+            near.append(self._near())
+        return lengths, arms, np.array(near)
 
     def _near(self) -> list[list[float]]:
-        """For each cylinder or sphere between two sites: the sites' distances [m] from its surface, and the signed
-        distance [m] of the straight segment between them from its axis (infinite for a sphere, which has none)."""
+        """For each cylinder or sphere between two sites: the sites' distances [m] from its surface, and the
+        signed distance [m] of the straight segment from its axis (infinite for a sphere, which has none)."""
         m, d, out = self.model, self.data, []
         for k, (kind, geom) in enumerate(self.wraps):
             if kind not in (mujoco.mjtWrap.mjWRAP_CYLINDER, mujoco.mjtWrap.mjWRAP_SPHERE):
@@ -100,9 +97,10 @@ class TendonPath:
             radius = m.geom_size[geom, 0]
             clear = [float(np.linalg.norm(e)) - radius for e in ends]
             segment = ends[1] - ends[0]
-            signed = (
-                float(np.cross(ends[0], segment) / np.linalg.norm(segment)) if len(segment) == 2 else np.inf
-            )
+            signed = np.inf
+            if len(segment) == 2:
+                cross = ends[0][0] * segment[1] - ends[0][1] * segment[0]
+                signed = float(cross / np.linalg.norm(segment))
             out.append([*clear, signed])
         return out
 
@@ -137,7 +135,7 @@ def fit_path(
     Args:
         guard_qpos: (k, nq) further poses at which the wraps have to stay safe (joint limits, say).
         clearance: least distance [m] of a path point from a wrap's surface.
-        side_margin: least distance [m] of a straight segment from a wrap's axis, on the side where it mostly is.
+        side_margin: least distance [m] of a straight segment from a wrap's axis, on its usual side.
         starts: random restarts inside the bounds, the first from where the model stands; the cheapest wins.
     """
     path = TendonPath(model, tendon)
@@ -174,7 +172,7 @@ def fit_path(
 
     def errors(x: np.ndarray):
         write(x)
-        lengths, arms, near = path._evaluate(guard, True)
+        lengths, arms, near = path._evaluate(guard)
         d_length = lengths[:n] - targets.lengths
         d_arms = {j: arms[:n, dof] - targets.moment_arms[j] for j, dof in joints.items()}
         return d_length, d_arms, near
@@ -190,7 +188,7 @@ def fit_path(
         return np.concatenate(parts)
 
     rng = np.random.default_rng(seed)
-    best, best_cost = start, np.inf
+    best, best_cost, best_sides = start, np.inf, list(sides)
     for trial in range(starts):
         x0 = start if trial == 0 else rng.uniform(0.5 * (lower + start), 0.5 * (upper + start))
         x0 = np.clip(x0, lower + 1e-9, upper - 1e-9)
@@ -207,9 +205,7 @@ def fit_path(
         if item.kind == "radius":
             values[f"radius/{item.name}"] = float(model.geom_size[model.geom(item.name).id, 0])
         else:
-            values[item.name] = getattr(model, f"{item.kind}_pos")[
-                getattr(model, item.kind)(item.name).id
-            ].copy()
+            values[item.name] = getattr(model, f"{item.kind}_pos")[getattr(model, item.kind)(item.name).id].copy()
     barrier = 0.0
     if near.size:
         barrier = float(
@@ -232,9 +228,9 @@ def fit_path(
 def roughness(
     model: mujoco.MjModel, tendon: str, joint: str, base: np.ndarray, angles: np.ndarray
 ) -> tuple[float, float]:
-    """Along one joint from pose ``base`` over fine, even ``angles`` [rad]: the largest disagreement [m] of the
-    moment arm with ``-dL/dq`` by central differences, and its largest step [m] between neighbours. A wrap that
-    flips shows in both."""
+    """Along one joint from pose ``base`` over fine, even ``angles`` [rad]: the largest disagreement [m] of
+    the moment arm with ``-dL/dq`` by central differences, and its largest step [m] between neighbours. A wrap
+    that flips shows in both."""
     qpos = np.repeat(np.asarray(base, float)[None], len(angles), axis=0)
     qpos[:, int(model.joint(joint).qposadr[0])] = angles
     lengths, arms = TendonPath(model, tendon).evaluate(qpos)
