@@ -1,1 +1,87 @@
-"""From a recording of a person to that person's musculoskeletal model."""
+"""From a recording of a person to that person's musculoskeletal model.
+
+The names below load their module when they are first used, so `import mjx_msm` stays quick: it imports
+neither JAX nor MuJoCo, and registers the Gymnasium environments by the name of their class only.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from mjx_msm import assets, envs
+
+if TYPE_CHECKING:
+    from mjx_msm.errors import InputError
+    from mjx_msm.identification import Identification, Outcome
+    from mjx_msm.identify import cross_validate
+    from mjx_msm.model import Model, load_model
+    from mjx_msm.muscle import DeGrooteFregly2016, MujocoMuscle, MuscleParameters
+    from mjx_msm.parameters import Parameters, parameter_space
+    from mjx_msm.personalise import export
+    from mjx_msm.render import render_rollout, video
+    from mjx_msm.rollout import State, initial_state, rollout_segments
+    from mjx_msm.subject import load_subject
+    from mjx_msm.trial import Trial
+
+    __version__: str
+
+__all__ = [
+    "DeGrooteFregly2016",
+    "Identification",
+    "InputError",
+    "Model",
+    "MujocoMuscle",
+    "MuscleParameters",
+    "Outcome",
+    "Parameters",
+    "State",
+    "Trial",
+    "assets",
+    "cross_validate",
+    "envs",
+    "export",
+    "initial_state",
+    "load_model",
+    "load_subject",
+    "parameter_space",
+    "render_rollout",
+    "rollout_segments",
+    "video",
+]
+
+# Where each public name lives. A public name is never a module's name too: importing a module makes it an
+# attribute of its package, so such a name would mean the module or the function depending on who came first.
+_HOME = {
+    "InputError": "errors",
+    "Identification": "identification",
+    "Outcome": "identification",
+    "cross_validate": "identify",
+    "Model": "model",
+    "load_model": "model",
+    "DeGrooteFregly2016": "muscle",
+    "MujocoMuscle": "muscle",
+    "MuscleParameters": "muscle",
+    "Parameters": "parameters",
+    "parameter_space": "parameters",
+    "export": "personalise",
+    "render_rollout": "render",
+    "video": "render",
+    "State": "rollout",
+    "initial_state": "rollout",
+    "rollout_segments": "rollout",
+    "load_subject": "subject",
+    "Trial": "trial",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("mjx-msm")
+    if name in _HOME:
+        return getattr(import_module(f"mjx_msm.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'mjx_msm' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})

@@ -1,0 +1,254 @@
+"""Who may import whom: imports go down the table of rooms, and each failure names the line that goes up.
+
+Only the text of the files is read, so an import inside a function counts like one at the top.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "mjx_msm"
+
+# The rooms of the package from the ground up: each may import those before it.
+ROOMS = (
+    # ground: no physics, no data
+    "errors",
+    "files",
+    "assets",
+    "_mjx",
+    "compiled",
+    # recordings, in numpy and scipy
+    "readers",
+    "emg",
+    "trial",
+    "subject",
+    # physics, in JAX
+    "muscle",
+    "parameters",
+    "model",
+    "personalise",
+    "rollout",
+    # estimation: physics meets recordings
+    "excitation",
+    "recording",
+    "residuals",
+    "identification",
+    "uncertainty",
+    "identify",
+    # what is made of it
+    "render",
+    "plot",
+    "synthetic",
+    "study",
+    "envs",
+    "cli",
+)
+
+# Rooms that stay apart from the rooms below them, except these.
+ONLY = {
+    "assets": set(),
+    "muscle": {"errors"},
+    "readers": {"errors", "files"},
+    "emg": {"errors", "files", "readers"},
+    "trial": {"errors", "files", "readers", "emg"},
+    "subject": {"errors", "files", "readers", "emg", "trial"},
+}
+
+# Libraries that a room, and with it everything it may import, does without.
+PHYSICS = {"jax", "jaxlib", "equinox", "optax", "mujoco"}
+WITHOUT = {
+    "readers": PHYSICS,
+    "emg": PHYSICS,
+    "trial": PHYSICS,
+    "subject": PHYSICS,
+    "muscle": {"mujoco"},
+    "parameters": {"mujoco"},
+    "uncertainty": {"jax", "equinox", "mujoco"},
+}
+
+# Rooms a caller outside the package does not see, besides those that start with an underscore.
+PRIVATE = {"files", "compiled"}
+
+
+def sources(folder: Path) -> list[Path]:
+    """Python files below `folder`, without those that are seen through the package's links to `envs` and `assets`."""
+    return sorted(p for p in folder.rglob("*.py") if not any(q.is_symlink() for q in p.parents if q != ROOT))
+
+
+def rooms() -> dict[str, list[Path]]:
+    """Each room of the package with its files. A folder is one room; `envs` and `assets` lie beside the package."""
+    found = {p.stem: [p] for p in PACKAGE.glob("*.py") if p.stem != "__init__"}
+    for folder in (*PACKAGE.iterdir(), ROOT / "envs", ROOT / "assets"):
+        if folder.is_dir() and not folder.is_symlink() and folder.name != "__pycache__":
+            found[folder.name] = sources(folder)
+    return found
+
+
+def where(path: Path, node: ast.stmt | ast.expr) -> str:
+    return f"{path.relative_to(ROOT)}:{node.lineno}"
+
+
+def imports(path: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each module or name that a file imports, absolute and in parts, with the place."""
+    package = path.relative_to(ROOT).parent.parts
+    if package[:1] in (("envs",), ("assets",)):
+        package = ("mjx_msm", *package)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield where(path, node), tuple(alias.name.split("."))
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = (*base, *(node.module.split(".") if node.module else ()))
+            for alias in node.names:
+                yield where(path, node), (*module, alias.name)
+
+
+def test_every_room_is_in_the_table():
+    assert len(set(ROOMS)) == len(ROOMS)
+    assert set(rooms()) - set(ROOMS) == set(), "give each new room its place in ROOMS"
+
+
+@pytest.mark.parametrize("room", sorted(rooms()))
+def test_imports_go_down(room: str):
+    allowed = ONLY.get(room, set(ROOMS[: ROOMS.index(room)])) | {room}
+    wrong = []
+    for path in rooms()[room]:
+        for place, name in imports(path):
+            if name[0] in ("envs", "assets"):
+                wrong.append(f"{place}: `{name[0]}` is a second copy of mjx_msm.{name[0]}; import that")
+            elif name[0] == "mjx_msm" and (len(name) == 1 or name[1] not in rooms()):
+                wrong.append(f"{place}: {'.'.join(name)} is the front door; import the room the name lives in")
+            elif name[0] == "mjx_msm" and name[1] not in allowed:
+                wrong.append(f"{place}: {room} may not import {name[1]}")
+            elif name[0] in WITHOUT.get(room, ()):
+                wrong.append(f"{place}: {room} does without {name[0]}")
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+def test_a_room_without_a_library_imports_no_room_with_it():
+    wrong = [
+        f"{room} does without {library}, but may import {below}, which does not"
+        for room, libraries in WITHOUT.items()
+        for below in ONLY.get(room, ())
+        for library in libraries
+        if any(name[0] == library for path in rooms().get(below, []) for _, name in imports(path))
+    ]
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+@pytest.mark.parametrize("path", sources(ROOT / "examples"), ids=lambda p: str(p.relative_to(ROOT)))
+def test_examples_use_the_public_api_only(path: Path):
+    wrong = []
+    for place, name in imports(path):
+        if name[0] in ("envs", "assets"):
+            wrong.append(f"{place}: import mjx_msm.{name[0]}")
+        elif name[0] == "mjx_msm" and any(part in PRIVATE or part.startswith("_") for part in name[1:]):
+            wrong.append(f"{place}: {'.'.join(name)} is not public")
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+@pytest.mark.parametrize("room", sorted(set(rooms()) - {"cli"}))
+def test_only_the_command_line_prints(room: str):
+    wrong = [
+        where(path, node)
+        for path in rooms()[room]
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    ]
+    assert not wrong, f"print in {', '.join(wrong)}"
+
+
+# What changes a list, dict or set in place.
+MUTATORS = {"append", "extend", "insert", "add", "update", "setdefault", "pop", "popitem", "remove", "discard", "clear"}
+
+
+def state_changes(path: Path) -> Iterator[str]:
+    """Places where code that runs after the import changes a variable of its module."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    shared = {
+        target.id
+        for statement in tree.body
+        if isinstance(statement, ast.Assign | ast.AnnAssign)
+        for target in (statement.targets if isinstance(statement, ast.Assign) else [statement.target])
+        if isinstance(target, ast.Name)
+    }
+    for function in (f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef)):
+        own = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        own |= {a.arg for a in ast.walk(function) if isinstance(a, ast.arg)}
+        for node in ast.walk(function):
+            if isinstance(node, ast.Global):
+                yield f"{where(path, node)}: global {', '.join(node.names)}"
+            held = None
+            if isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del):
+                held = node.value
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in MUTATORS:
+                held = node.func.value
+            if isinstance(held, ast.Name) and held.id in shared - own:
+                yield f"{where(path, node)}: changes {held.id}"
+
+
+@pytest.mark.parametrize("room", sorted(rooms()))
+def test_no_room_keeps_state(room: str):
+    wrong = [change for path in rooms()[room] for change in state_changes(path)]
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+def test_the_checks_find_what_they_look_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The readers above, on a file that breaks every rule they serve."""
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    bad = tmp_path / "mjx_msm" / "bad.py"
+    bad.parent.mkdir()
+    bad.write_text(
+        "import jax.numpy as jnp\n"
+        "from mjx_msm import cli\n"
+        "from . import render\n"
+        "from .study import run\n"
+        "seen = {}\n"
+        "def f(x):\n"
+        "    import envs\n"
+        "    seen[x] = 1\n"
+        "    seen.update(y=2)\n"
+        "    global count\n"
+        "    count = 1\n"
+        "def g(seen):\n"
+        "    seen['local'] = 1\n"
+    )
+    assert sorted(imports(bad)) == [
+        ("mjx_msm/bad.py:1", ("jax", "numpy")),
+        ("mjx_msm/bad.py:2", ("mjx_msm", "cli")),
+        ("mjx_msm/bad.py:3", ("mjx_msm", "render")),
+        ("mjx_msm/bad.py:4", ("mjx_msm", "study", "run")),
+        ("mjx_msm/bad.py:7", ("envs",)),
+    ]
+    assert sorted(state_changes(bad)) == [
+        "mjx_msm/bad.py:10: global count",
+        "mjx_msm/bad.py:8: changes seen",
+        "mjx_msm/bad.py:9: changes seen",
+    ]
+
+
+def test_the_front_door():
+    """`mjx_msm/__init__.py` names every public object three times: for readers, for type checkers and for Python."""
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    values = {
+        s.targets[0].id: ast.literal_eval(s.value)
+        for s in tree.body
+        if isinstance(s, ast.Assign) and isinstance(s.targets[0], ast.Name)
+    }
+    homes, public = values["_HOME"], values["__all__"]
+    checked = {
+        alias.name: node.module.removeprefix("mjx_msm.")
+        for block in tree.body
+        if isinstance(block, ast.If)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom) and node.module
+        for alias in node.names
+    }
+    assert checked == homes
+    assert set(public) == {*homes, "assets", "envs"}
+    # Importing mjx_msm.x sets the attribute x of the package to the module, over any function of that name.
+    assert set(homes) & set(rooms()) == set(), "a public name that is a module's name too"
