@@ -6,20 +6,25 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from mjx_msm.muscle import _clip_unit
 from mjx_msm.parameters import EmgParameters
 
 
 def delayed(
     envelope: Float[Array, "time channel"], delay: Float[Array, "channel"], timestep: float
 ) -> Float[Array, "time channel"]:
-    """envelope(t − delay) by linear interpolation; before the recording starts, its first sample."""
+    """envelope(t − delay) by linear interpolation; before the recording starts, its first sample.
+
+    Where the delayed instant meets a sample the derivative is the one towards longer delays: 0 is the lower bound.
+    """
     last = envelope.shape[0] - 1
-    position = jnp.clip(jnp.arange(envelope.shape[0])[:, None] - delay / timestep, 0.0, last)
-    index = jnp.clip(jnp.floor(jax.lax.stop_gradient(position)).astype(int), 0, max(last - 1, 0))
+    position = jnp.arange(envelope.shape[0])[:, None] - delay / timestep
+    position = jnp.where(position > 0, jnp.where(position > last, last, position), 0.0)
+    index = jnp.clip(jnp.ceil(jax.lax.stop_gradient(position)).astype(int) - 1, 0, max(last - 1, 0))
     fraction = position - index
     below = jnp.take_along_axis(envelope, index, axis=0)
     above = jnp.take_along_axis(envelope, jnp.minimum(index + 1, last), axis=0)
-    return below + fraction * (above - below)
+    return (1 - fraction) * below + fraction * above
 
 
 def shaped(signal: Float[Array, "*batch"], shape: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
@@ -27,8 +32,9 @@ def shaped(signal: Float[Array, "*batch"], shape: Float[Array, "*batch"]) -> Flo
     small = jnp.abs(shape) < 1e-3
     safe = jnp.where(small, -1.0, shape)
     curved = jnp.expm1(safe * signal) / jnp.expm1(safe)
-    # second-order limit, so that the derivative with respect to A is right at A = 0
-    return jnp.where(small, signal + 0.5 * shape * signal * (signal - 1.0), curved)
+    # the series to A², so that the derivative with respect to A is right at 0 and continuous where the two meet
+    bend = 0.5 * signal * (signal - 1.0)
+    return jnp.where(small, signal + shape * bend * (1.0 + shape * (2.0 * signal - 1.0) / 6.0), curved)
 
 
 def excitation(
@@ -39,7 +45,8 @@ def excitation(
 ) -> Float[Array, "time muscle"]:
     """Excitation of every muscle, 0..1.
 
-    Each channel is amplified, clipped to 0..1, delayed and shaped; a muscle's excitation is its weighted mix.
+    Each channel is delayed, amplified, clipped to 0..1 and shaped; a muscle's excitation is its weighted mix.
+    At exactly 0 and 1 the derivative is the one from inside the interval.
     """
-    signal = jnp.clip(parameters.gain * delayed(envelope, parameters.delay, timestep), 0.0, 1.0)
-    return jnp.clip(shaped(signal, jnp.asarray(parameters.shape)) @ mixing.T, 0.0, 1.0)
+    signal = _clip_unit(parameters.gain * delayed(envelope, parameters.delay, timestep))
+    return _clip_unit(shaped(signal, jnp.asarray(parameters.shape)) @ mixing.T)
