@@ -12,7 +12,7 @@ from mjx_msm.errors import InputError
 def write_text(path: Path, text: str) -> None:
     """Write a text file so that readers see the old one or the whole new one, never a part.
 
-    **Raises:** `InputError` if the folder cannot be written.
+    **Raises:** `InputError` if the file cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -24,6 +24,8 @@ def write_text(path: Path, text: str) -> None:
             f.write(text)
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as e:
         Path(temporary).unlink(missing_ok=True)
+        if isinstance(e, OSError):
+            raise InputError(f"cannot write {path}: {e.strerror}; choose another file") from e
         raise

@@ -151,6 +151,11 @@ def personalised_spec(model: Model, parameters: Parameters) -> mujoco.MjSpec:
 def _edit(model: Model, parameters: Parameters) -> mujoco.MjSpec:
     spec, compiled = model.host.spec.copy(), model.host.mj_model
     p = jax.tree.map(lambda x: np.asarray(x, dtype=float), parameters)
+    if p.body.mass.ndim != 1:
+        raise InputError("a population cannot be written to one file; export its members one by one")
+    for name, value in p.to_dict().items():
+        if not np.isfinite(value):
+            raise InputError(f"parameter {name} is {value}; it cannot be written to a file")
     low, high = native_range(p.muscle, compiled.actuator_lengthrange)
     for i, name in enumerate(parameters.names.muscle):
         actuator = spec.actuator(name)
@@ -216,10 +221,13 @@ def export(
             existing = next((t for t in spec.texts if t.name == name), None)
             (existing or spec.add_text(name=name)).data = data
     credit = next((t.data for t in spec.texts if t.name == "credit"), "")
-    spec.compile()
+    try:
+        spec.compile()
+    except ValueError as e:
+        raise InputError(f"{path} not written, the parameters are not physical: {' '.join(str(e).split())}") from e
     with _full_precision():
         xml = spec.to_xml()
-    xml = re.sub(r"(?<![\w.])-?\d+\.\d{6,}(?:e[-+]\d+)?", lambda n: _shortest(n.group()), xml)
+    xml = re.sub(r'(\w+)="([^"]*)"', _shorten, xml)
     comment = "\n".join(
         line for line in (text["mjx_msm"], f"subject: {subject}" if subject else "", credit, approximation) if line
     )
@@ -227,16 +235,23 @@ def export(
     return path
 
 
-def _shortest(number: str) -> str:
-    """Shortest text that reads back to the same number; colours and the like are single precision."""
-    value = float(number)
-    single = np.float32(value)
-    return str(single) if float(single) == value else repr(value)
+def _shorten(attribute: re.Match[str]) -> str:
+    """An XML attribute with every number as the shortest text that reads back to it; colours are single precision."""
+    name, text = attribute.groups()
+    if name in ("name", "data", "file"):
+        return attribute.group()
+    single = name in ("rgba", "rgb1", "rgb2", "ambient", "diffuse", "specular", "shininess", "znear", "texrepeat")
+    shortest = (lambda n: str(np.float32(n.group()))) if single else (lambda n: repr(float(n.group())))
+    return f'{name}="{re.sub(r"-?[0-9]+[.][0-9]{6,}(?:e[-+][0-9]+)?", shortest, text)}"'
 
 
 def native_force_error(model: Model, parameters: Parameters) -> Float[np.ndarray, "muscle"]:
-    """Largest isometric force difference to MuJoCo's native muscle over normalised fiber lengths 0.5–1.5, relative to F0."""
-    native = MujocoMuscle()
+    """Largest isometric force difference to MuJoCo's native muscle over normalised fiber lengths 0.5–1.5, relative to F0.
+
+    The native muscle has the curves of the model's own file, as the exported one does.
+    """
+    gain = model.host.mj_model.actuator_gainprm
+    native = MujocoMuscle(lmin=gain[:, 4], lmax=gain[:, 5], fvmax=gain[:, 8])
     p = parameters.muscle
     worst = np.zeros(len(parameters.names.muscle))
     for length in np.linspace(0.5, 1.5, 41):
