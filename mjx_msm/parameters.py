@@ -393,16 +393,26 @@ def _bounds_in_z(kind: Kind, centre: float, spec: Mapping[str, Any], path: str) 
     if kind.transform == "inertia":
         raise InputError(f"bounds of {path} cannot be set one by one; an inertia is bounded through its factor")
     if set(spec) == {"range"}:
-        lo, hi = map(float, spec["range"])
+        lo, hi = _pair(spec["range"], path)
     elif set(spec) == {"factor"}:
         value = float(np.exp(centre)) if kind.transform == "log" else float(centre)
-        lo, hi = sorted(value * float(f) for f in spec["factor"])
+        lo, hi = sorted(value * f for f in _pair(spec["factor"], path))
     else:
         raise InputError(f"bounds of {path} need either factor = [lo, hi] or range = [lo, hi], got {sorted(spec)}")
     if kind.transform == "log":
         if lo <= 0:
             raise InputError(f"lower bound of {path} must be positive")
         lo, hi = float(np.log(lo)), float(np.log(hi))
+    return lo, hi
+
+
+def _pair(values: Any, path: str) -> tuple[float, float]:
+    try:
+        lo, hi = map(float, values)
+    except (TypeError, ValueError):
+        lo = hi = np.nan
+    if not np.isfinite([lo, hi]).all():
+        raise InputError(f"bounds of {path} need two finite numbers [lo, hi], got {values}")
     return lo, hi
 
 
