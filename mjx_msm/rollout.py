@@ -246,7 +246,14 @@ def simulate_motion(
 
     none = jnp.full((), -1)
     steps = jnp.arange(activation.shape[0])
-    start = (jnp.asarray(position) + jnp.zeros(()), jnp.asarray(velocity) + jnp.zeros(()), none, none)
+    start_q, start_v = jnp.asarray(position) + jnp.zeros(()), jnp.asarray(velocity) + jnp.zeros(())
+    finite = jnp.isfinite(start_q) & jnp.isfinite(start_v)
+    start = (
+        jnp.where(finite, start_q, 0),
+        jnp.where(finite, start_v, 0),
+        jnp.where(jnp.all(finite), none, 0),
+        jnp.where(jnp.all(finite), none, jnp.argmin(finite)),
+    )
     (_, _, failed_step, failed_coordinate), (qs, vs) = jax.lax.scan(
         step, start, (steps, activation, held_velocity, applied)
     )
@@ -294,6 +301,18 @@ def initial_state(model: Model, position: dict[str, float] | None = None, activa
     return State(jnp.asarray(q), jnp.zeros(len(q)), jnp.full(len(model.muscles), activation))
 
 
+def _expect(name: str, array: Any, shape: tuple[int, ...]) -> None:
+    if array is not None and array.shape != shape:
+        raise InputError(f"`{name}` has shape {array.shape}, expected {shape}")
+
+
+def _last_finite(x: Float[Array, "sample n"]) -> Float[Array, "sample n"]:
+    """x with samples that are not finite replaced by the last finite one, or 0 where there is none."""
+    finite = jnp.all(jnp.isfinite(x), axis=-1)
+    last = jax.lax.cummax(jnp.where(finite, jnp.arange(x.shape[0]), 0))
+    return jnp.where(jnp.isfinite(x[last]), x[last], 0)
+
+
 @jit
 def rollout(
     model: Model,
@@ -308,7 +327,7 @@ def rollout(
 
     **Arguments:**
 
-    - `initial_state`: see `initial_state`.
+    - `initial_state`: see `initial_state`; held coordinates start where they are held.
     - `excitation`: of every muscle during every step, 0..1.
     - `prescribed`: positions of the prescribed coordinates at every sample [rad].
     - `applied`: additional generalised forces [N·m].
@@ -321,11 +340,27 @@ def rollout(
             f"`excitation` has shape {excitation.shape}, expected (steps, {len(model.muscles)}) for muscles {', '.join(model.muscles)}"
         )
     held = held_positions(model, prescribed, steps + 1)
+    names, own = parameters.names, model.nominal.names
+    if (names.muscle, names.body, names.joint) != (own.muscle, own.body, own.joint):
+        raise InputError("`parameters` belong to another model: their muscles, bodies or joints differ")
+    _expect("initial_state.position", initial_state.position, (len(model.coordinates),))
+    _expect("initial_state.velocity", initial_state.velocity, (len(model.coordinates),))
+    _expect("initial_state.activation", initial_state.activation, (len(model.muscles),))
+    _expect("applied", applied, (steps, len(model.coordinates)))
+    index = _held_index(model)
+    held_velocity = (held[min(1, steps)] - held[0]) / model.timestep
     activation = activate(model, parameters, initial_state.activation, excitation)
     q, v, failed_step, failed_coordinate = simulate_motion(
-        model, parameters, initial_state.position, initial_state.velocity, activation[:-1], held, applied
+        model,
+        parameters,
+        jnp.asarray(initial_state.position).at[index].set(held[0]),
+        jnp.asarray(initial_state.velocity).at[index].set(held_velocity),
+        activation[:-1],
+        held,
+        applied,
     )
     time = model.timestep * jnp.arange(steps + 1)
+    activation = _last_finite(activation)
     return Rollout(time, q, v, activation, failed_step, failed_coordinate, model.coordinates)
 
 
@@ -344,7 +379,16 @@ def rollout_segments(
 
     **Arguments:** as `simulate_motion`, with a leading segment axis. `held` may be omitted where nothing is held.
     """
+    if activation.ndim != 3 or activation.shape[2] != len(model.muscles):
+        raise InputError(
+            f"`activation` has shape {activation.shape}, expected (segments, steps, {len(model.muscles)})"
+            f" for muscles {', '.join(model.muscles)}"
+        )
     segments, steps = activation.shape[:2]
+    _expect("position", position, (segments, len(model.coordinates)))
+    _expect("velocity", velocity, (segments, len(model.coordinates)))
+    _expect("held", held, (segments, steps + 1, len(_held_index(model))))
+    _expect("applied", applied, (segments, steps, len(model.coordinates)))
     if held is None:
         held = jnp.broadcast_to(held_positions(model, None, steps + 1), (segments, steps + 1, len(_held_index(model))))
     if applied is None:
