@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -128,9 +128,15 @@ def load_model(
         raise InputError(f"model '{source}' does not compile: {str(e).splitlines()[0]}") from e
     if timestep is not None:
         spec.option.timestep = timestep
+    if not 0 < spec.option.timestep < np.inf:
+        raise InputError(f"model '{source}': timestep {spec.option.timestep} s; it must be positive")
     _refuse(mj_model, str(source))
-    notes = _simplify(spec, mj_model)
-    mj_model = spec.compile()
+    try:
+        notes = _simplify(spec, mj_model)
+        mj_model = spec.compile()
+    except ValueError as e:
+        reason = " ".join(str(e).split())
+        raise InputError(f"model '{source}' does not compile without joint limits and contacts: {reason}") from e
 
     coordinates = tuple(mj_model.joint(j).name for j in range(mj_model.njnt))
     free, prescribed, locked = _roles(coordinates, free, tuple(prescribed), dict(locked or {}))
@@ -155,8 +161,11 @@ def load_model(
         actuator_ids=np.arange(mj_model.nu),
         notes=tuple(notes),
     )
-    with jax.enable_x64(True):
-        device = jax.tree.map(np.asarray, import_mjx().put_model(mj_model))
+    try:
+        with jax.enable_x64(True):
+            device = jax.tree.map(np.asarray, import_mjx().put_model(mj_model))
+    except NotImplementedError as e:
+        raise InputError(f"model '{source}' uses something that MJX cannot represent: {e}; remove it") from e
     return Model(device, nominal_parameters(mj_model, names, moving), _muscle_model(muscle, mj_model), host)
 
 
@@ -242,6 +251,24 @@ def _refuse(m: mujoco.MjModel, source: str) -> None:
     def refuse(what: str, fix: str) -> None:
         raise InputError(f"model '{source}': {what}; {fix}")
 
+    flags = mujoco.mjtDisableBit
+    for bit, name in (
+        (flags.mjDSBL_ACTUATION, "actuation"),
+        (flags.mjDSBL_SPRING, "spring"),
+        (flags.mjDSBL_DAMPER, "damper"),
+        (flags.mjDSBL_EULERDAMP, "eulerdamp"),
+    ):
+        if m.opt.disableflags & bit:
+            refuse(f'its option flag {name}="disable" is not followed here', "remove the flag")
+    if m.opt.disableactuator:
+        refuse("it disables actuator groups", "remove actuatorgroupdisable")
+    if m.opt.density or m.opt.viscosity:
+        refuse(
+            "it moves in a fluid, whose forces use inertias that are not personalised", "set density and viscosity 0"
+        )
+    for b in range(1, m.nbody):
+        if m.body_weldid[b] and m.body_mass[b] > 0 and not m.body(b).name:
+            refuse(f"body {b} has no name", "name every body")
     if m.nu == 0:
         refuse("it has no actuators", "a musculoskeletal model needs muscle actuators (<muscle tendon=...>)")
     for j in range(m.njnt):
@@ -259,6 +286,8 @@ def _refuse(m: mujoco.MjModel, source: str) -> None:
             )
         if m.jnt_actfrclimited[j]:
             refuse(f"joint '{name}' limits its actuator force", "remove actuatorfrcrange")
+        if m.jnt_actgravcomp[j]:
+            refuse(f"joint '{name}' compensates gravity by its actuators", "remove actuatorgravcomp")
     for i in range(m.nu):
         name = m.actuator(i).name
         muscle = tuple(
@@ -274,6 +303,9 @@ def _refuse(m: mujoco.MjModel, source: str) -> None:
             refuse(f"muscle '{name}' uses actearly, damping, armature or delay, which MJX ignores", "remove them")
         if m.actuator_forcelimited[i] or m.actuator_actlimited[i]:
             refuse(f"muscle '{name}' limits its force or activation", "remove forcerange and actrange")
+        clamps = not m.opt.disableflags & flags.mjDSBL_CLAMPCTRL and m.actuator_ctrllimited[i]
+        if clamps and (m.actuator_ctrlrange[i, 0] > 0 or m.actuator_ctrlrange[i, 1] < 1):
+            refuse(f"muscle '{name}' clamps its excitation to less than 0..1", 'write ctrlrange="0 1"')
         if m.actuator_lengthrange[i, 1] <= m.actuator_lengthrange[i, 0]:
             refuse(f"muscle '{name}' has no length range", 'write lengthrange="lo hi" [m]')
     for t in range(m.ntendon):
@@ -313,13 +345,22 @@ def _simplify(spec: mujoco.MjSpec, m: mujoco.MjModel) -> list[str]:
     if m.opt.integrator != mujoco.mjtIntegrator.mjINT_EULER:
         spec.option.integrator = mujoco.mjtIntegrator.mjINT_EULER
         notes.append("integrator set to Euler: MJX drops the muscle velocity term of the implicit ones")
+    spec.option.solver = mujoco.mjtSolver.mjSOL_NEWTON  # nothing is left to solve; MJX does not know them all
     limited = []
     for joint in spec.joints:
         j = m.joint(joint.name).id
         if m.jnt_limited[j]:
             lo, hi = m.jnt_range[j]
-            stop = spec.add_tendon(name=f"{joint.name}_stop", springlength=[lo, hi], rgba=[0, 0, 0, 0])
-            stop.stiffness[0] = LIMIT_STIFFNESS
+            stop = spec.add_tendon(
+                name=f"{joint.name}_stop",
+                springlength=[lo, hi],
+                rgba=[0, 0, 0, 0],
+                stiffness=[LIMIT_STIFFNESS, 0, 0],
+                damping=[0, 0, 0],  # this and the rest may be set by the file's defaults
+                armature=0,
+                frictionloss=0,
+                limited=mujoco.mjtLimited.mjLIMITED_FALSE,
+            )
             stop.wrap_joint(joint.name, 1.0)
             joint.limited = mujoco.mjtLimited.mjLIMITED_FALSE
             limited.append(joint.name)
