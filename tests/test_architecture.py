@@ -31,6 +31,7 @@ ROOMS = (
     "model",
     "personalise",
     "rollout",
+    "prescribed",
     # estimation: physics meets recordings
     "excitation",
     "recording",
@@ -55,6 +56,7 @@ ONLY = {
     "emg": {"errors", "files", "readers"},
     "trial": {"errors", "files", "readers", "emg"},
     "subject": {"errors", "files", "readers", "emg", "trial"},
+    "prescribed": {"errors"},
 }
 
 # Libraries that a room, and with it everything it may import, does without.

@@ -84,8 +84,9 @@ def members(wheel: Path) -> list[str]:
 def test_wheel_holds_the_package_and_nothing_else(wheels: dict[str, Path], origin: str):
     names = members(wheels[origin])
     assert len(set(names)) == len(names)
+    for asset in (p.stem for p in (ROOT / "assets").glob("*/*.xml")):
+        assert [n for n in names if n.endswith(f"/{asset}.xml")] == [f"mjx_msm/assets/{asset}/{asset}.xml"]
     for model in MODELS:
-        assert [n for n in names if n.endswith(f"/{model}.xml")] == [f"mjx_msm/assets/{model}/{model}.xml"]
         assert f"mjx_msm/assets/{model}/README.md" in names, "the model's credit and licence note travels with it"
     assert {"mjx_msm/__init__.py", "mjx_msm/py.typed", "mjx_msm/envs/__init__.py"} <= set(names)
     assert any(n.endswith(".dist-info/licenses/LICENSE") for n in names)
@@ -132,7 +133,7 @@ def installed(
     venv.create(home, with_pip=True, symlinks=os.name != "nt")
     places = {"base": str(home), "platbase": str(home)}
     scripts = Path(sysconfig.get_path("scripts", scheme="venv", vars=places))
-    interpreter = scripts / Path(sys.executable).with_stem("python").name
+    interpreter = scripts / ("python.exe" if os.name == "nt" else "python")
     command = [str(interpreter), "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
     subprocess.run([*command, str(wheels[request.param])], check=True, cwd=home, stdin=subprocess.DEVNULL)
     packages = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
