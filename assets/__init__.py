@@ -4,12 +4,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 
+HUMANS = ("arm", "knee")
+ROBOTS = ("exo",)
+
 
 def path(name: str) -> Path:
-    """Path of the MJCF file of the bundled model `name` (``"arm"`` or ``"knee"``)."""
+    """Path of the MJCF file of the bundled model `name`, e.g. ``"arm"``, ``"knee"`` or ``"exo"``."""
     return ROOT / name / f"{name}.xml"
 
 
 def names() -> tuple[str, ...]:
-    """Names of the bundled models."""
-    return tuple(sorted(p.parent.name for p in ROOT.glob("*/*.xml") if p.stem == p.parent.name))
+    """Names of the bundled models of people, which `load_model` takes."""
+    return HUMANS
