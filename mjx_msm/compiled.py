@@ -20,16 +20,24 @@ def jit(function: Function) -> Function:
     """Compile `function`: arrays are traced, everything else is static.
 
     Called from inside another transformation's trace it is an ordinary function, since compiler options
-    belong to the outermost `jax.jit`.
+    belong to the outermost `jax.jit`. Weakly typed arrays (``jnp.full(3, 0.1)``) are made strong: they would be
+    compiled for again.
     """
     compiled = eqx.filter_jit(function, compiler_options=COMPILER_OPTIONS)
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         inside_a_trace = isinstance(jnp.zeros(()), jax.core.Tracer)
-        return (function if inside_a_trace else compiled)(*args, **kwargs)
+        if inside_a_trace:
+            return function(*args, **kwargs)
+        args, kwargs = jax.tree.map(_strong, (args, kwargs))
+        return compiled(*args, **kwargs)
 
     return call  # type: ignore[return-value]
+
+
+def _strong(leaf: Any) -> Any:
+    return leaf.astype(leaf.dtype) if isinstance(leaf, jax.Array) and leaf.weak_type else leaf
 
 
 def float64() -> Any:

@@ -43,7 +43,8 @@ class Host:
     prescribed: tuple[str, ...]
     locked: Mapping[str, float]
     body_ids: np.ndarray
-    """Bodies behind `Parameters.body` (moving, with mass)."""
+    """Bodies behind `Parameters.body` (moving, with mass). Copy it before it indexes on the device: JAX remembers an
+    index array by identity, in the precision of its first use, and fails when float32 and float64 take turns."""
     actuator_ids: np.ndarray
     notes: tuple[str, ...] = ()
     """What was changed on load, in words."""

@@ -45,7 +45,7 @@ def personalise(model: Model, parameters: Parameters) -> Any:
 
     **Returns:** an `mjx.Model` with float leaves in the caller's JAX precision.
     """
-    bodies = model.host.body_ids
+    bodies = model.host.body_ids.copy()
     moments, axes = jnp.linalg.eigh(inertia_matrix(jnp.asarray(parameters.body.inertia)))
     moments, axes = moments[:, ::-1], axes[:, :, ::-1]  # MuJoCo's order: descending
     axes = axes * jnp.sign(jnp.linalg.det(axes))[:, None, None]
@@ -60,7 +60,7 @@ def personalise(model: Model, parameters: Parameters) -> Any:
 def with_parameters(model: Model, parameters: Parameters) -> Any:
     """`model.mjx_model` with everything of `parameters` but the inertias, no derived constants; cheap and smooth."""
     m = jax.tree.map(jnp.asarray, model.mjx_model)
-    bodies, muscles = model.host.body_ids, parameters.muscle
+    bodies, muscles = model.host.body_ids.copy(), parameters.muscle
     low, high = native_range(muscles, model.mjx_model.actuator_lengthrange)
     gain = m.actuator_gainprm.at[:, 0].set(low).at[:, 1].set(high)
     gain = gain.at[:, 2].set(muscles.max_isometric_force).at[:, 6].set(muscles.max_contraction_velocity)

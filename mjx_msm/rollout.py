@@ -119,7 +119,7 @@ def mechanics(
 
 def _spatial_inertia(model: Model, body: Body, d: Any) -> Float[Array, "nbody 10"]:
     """MJX's `cinert` from full inertia matrices: smooth where the principal axes of a body are not."""
-    bodies, mj = model.host.body_ids, model.host.mj_model
+    bodies, mj = model.host.body_ids.copy(), model.host.mj_model
     offset = d.xipos[bodies] - d.subtree_com[np.asarray(mj.body_rootid)[bodies]]
     rotation, mass = d.xmat[bodies], body.mjx_model.body_mass[bodies]
     square = (
