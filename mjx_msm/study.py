@@ -1,0 +1,352 @@
+"""From a subject file to its result folder: the road that the command line and Python users share.
+
+    study = load_subject("subject.toml")
+    model = study_model(study)
+    result = identify_study(study, model)
+    with result_folder("runs/anna") as folder:
+        write_result(folder, study, model, result)
+
+A result folder holds `identification.json`, `model.xml` (the person as an ordinary MJCF file), `excitation.csv` (the
+first trial's excitations and coordinates on the model's clock, which an environment can replay), `trials/*.csv` (every
+trial as recorded and as simulated: a `Replay` each) and figures.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from mjx_msm.compiled import float64, jit
+from mjx_msm.errors import InputError
+from mjx_msm.excitation import excitation
+from mjx_msm.identification import Identification
+from mjx_msm.identify import HORIZONS, Listener, cross_validate, identify, reordered
+from mjx_msm.model import Model, load_model
+from mjx_msm.parameters import ParameterSpace, parameter_space
+from mjx_msm.plot import Replay, save_figures
+from mjx_msm.readers import write_csv
+from mjx_msm.recording import Recording, record
+from mjx_msm.residuals import moment_term, motion_term
+from mjx_msm.rollout import activate
+from mjx_msm.subject import Study, check_against_model
+from mjx_msm.trial import Trial
+
+RESULT = "identification.json"
+
+# Identification ------------------------------------------------------------------------------------------
+
+
+def study_model(study: Study) -> Model:
+    """The generic model a subject file names, checked against it.
+
+    **Raises:** `InputError` naming the muscle, coordinate or pattern that does not fit.
+    """
+    spec = study.model
+    everything = load_model(spec.source, muscle=spec.muscle)
+    check_against_model(
+        study, everything.muscles, everything.coordinates, bodies=everything.nominal.names.body
+    )  # names the line of the file, which load_model cannot
+    return load_model(
+        spec.source, muscle=spec.muscle, free=spec.free, prescribed=spec.prescribed, locked=spec.locked
+    )  # fmt: skip
+
+
+def settings(study: Study) -> dict[str, Any]:
+    """What `identify` and `cross_validate` take from a subject file, as keyword arguments."""
+    spec = study.identify
+    return {
+        "free": spec.free,
+        "emg_map": study.emg_map,
+        "residuals": spec.residuals,
+        "bounds": spec.bounds,
+        "priors": spec.priors,
+        "rate": spec.rate,
+    }
+
+
+def identify_study(
+    study: Study,
+    model: Model | None = None,
+    *,
+    horizons: Sequence[int | None] = HORIZONS,
+    starts: int = 1,
+    seed: int = 0,
+    listener: Listener | None = None,
+) -> Identification:
+    """`mjx_msm.identify.identify` on a loaded subject file."""
+    model = study_model(study) if model is None else model
+    return identify(
+        model,
+        study.trials,
+        held_out=study.held_out,
+        horizons=horizons,
+        starts=starts,
+        seed=seed,
+        subject=study.subject.name,
+        hashes=study.hashes,
+        listener=listener,
+        **settings(study),
+    )
+
+
+def can_cross_validate(study: Study) -> bool:
+    """Whether blocked cross-validation applies: every trial has moments, and they are used."""
+    return "moment" in study.identify.residuals and all(t.moment is not None for t in study.trials)
+
+
+def cross_validated(
+    study: Study,
+    model: Model,
+    result: Identification,
+    *,
+    blocks: int = 10,
+    folds: int = 5,
+    horizons: Sequence[int | None] = HORIZONS,
+    listener: Listener | None = None,
+) -> Identification:
+    """The result with the error rows of a blocked cross-validation over time added."""
+    rows = cross_validate(
+        model, study.trials, blocks=blocks, folds=folds, horizons=horizons, listener=listener, **settings(study)
+    )
+    return result.with_fits(rows)
+
+
+# What was recorded and what is simulated -------------------------------------------------------------------
+
+
+def replays(model: Model, result: Identification, study: Study) -> tuple[Replay, ...]:
+    """Every trial of the study, the ones to identify from first, as recorded and as simulated.
+
+    Motions are simulated from start to end where the "motion" residual was used, their initial state fitted, as
+    in the error table; moments are predicted along the recorded motion where they were recorded.
+    """
+    space = _space(model, study)
+    with float64():
+        start = np.asarray(space.pack(model.nominal.with_channels(study.channels)))
+    stride = max(1, round(1.0 / (study.identify.rate * model.timestep)))
+    noise = result.stages[-1].noise if result.stages else {}
+    scale = np.array([noise.get(f"motion/{c}", 1.0) for c in model.free])  # weighs the fit of the initial states
+    out: list[Replay] = []
+    for group in (study.trials, study.held_out):
+        if group:
+            out += _replays(
+                model, space, {"generic": start, "identified": np.array(result.z)}, study, group, stride, scale
+            )
+    return tuple(out)
+
+
+def _space(model: Model, study: Study) -> ParameterSpace:
+    spec = study.identify
+    nominal = model.nominal.with_channels(study.channels)
+    return parameter_space(nominal, spec.free, bounds=spec.bounds, priors=spec.priors)
+
+
+def _replays(
+    model: Model,
+    space: ParameterSpace,
+    versions: Mapping[str, np.ndarray],
+    study: Study,
+    trials: Sequence[Trial],
+    stride: int,
+    scale: Float[np.ndarray, "free"],
+) -> list[Replay]:
+    recordings = [record(model, reordered(t, study.channels), study.emg_map) for t in trials]
+    moments = positions = None
+    if "motion" in study.identify.residuals:
+        positions = motion_term(model, space, tuple(recordings), max(r.last - r.first for r in recordings))
+    if any(r.moment_weight.any() for r in recordings):
+        moments = moment_term(model, space, tuple(recordings), stride)
+    simulated = {v: positions.evaluate(z, scale) for v, z in versions.items()} if positions is not None else {}
+    predicted = {v: moments.evaluate(z, scale) for v, z in versions.items()} if moments is not None else {}
+    out = []
+    for i, (recording, trial) in enumerate(zip(recordings, trials, strict=True)):
+        picks = np.arange(recording.first, recording.last + 1, stride)
+        q = recording.smooth_position[picks].copy()
+        q[:, model.host.free_index] = _measured(recording.position, recording.weight, trial, model)[picks]
+        motion, moment, torque = {}, None, None
+        if positions is not None:
+            rows = positions.trial == i
+            seen = positions.weight[rows] > 0
+            for version, residual in simulated.items():
+                # where nothing was measured the residual is masked: bridge the simulated curve between samples
+                values = positions.signal()[rows] + residual[rows]
+                steps = np.arange(len(values))
+                motion[version] = np.stack(
+                    [np.interp(picks - recording.first, steps[s], x[s]) for x, s in zip(values.T, seen.T, strict=True)],
+                    -1,
+                )
+        if moments is not None and recording.moment_weight.any():
+            rows = moments.trial == i
+            gone = moments.weight[rows] == 0
+            moment = np.where(gone, np.nan, moments.signal()[rows])
+            torque = {v: np.where(gone, np.nan, moment + r[rows]) for v, r in predicted.items()}
+        out.append(
+            Replay(
+                recording.name,
+                recording.start + model.timestep * picks,
+                model.coordinates,
+                model.free,
+                model.muscles,
+                q,
+                _drive(model, space, versions["identified"], recording)[1][picks],
+                motion,
+                moment,
+                torque,
+            )
+        )
+    return out
+
+
+def _measured(values: np.ndarray, weight: np.ndarray, trial: Trial, model: Model) -> np.ndarray:
+    """Values between measured samples of one stretch; NaN in gaps."""
+    reach = max(1, math.ceil(trial.timestep / model.timestep - 1e-6))
+    out = np.full(values.shape, np.nan)
+    for c in range(values.shape[1]):
+        seen = np.flatnonzero(weight[:, c] > 0)
+        for a, b in zip(seen, np.append(seen[1:], seen[-1:]), strict=True):
+            out[a, c] = values[a, c]
+            if b - a <= reach:
+                out[a : b + 1, c] = values[a : b + 1, c]
+    return out
+
+
+@jit
+def _drive_on_device(model: Model, emg: Any, activation_of: Any, envelope: Any, mixing: Any) -> Any:
+    u = excitation(emg, envelope, mixing, model.timestep)
+    return u, activate(model, activation_of, u[0], u[:-1])
+
+
+def _drive(
+    model: Model, space: ParameterSpace, z: np.ndarray, recording: Recording
+) -> tuple[Float[np.ndarray, "time muscle"], Float[np.ndarray, "time muscle"]]:
+    """Excitation and activation of a recording over its whole clock, EMG lead-in included."""
+    with float64():
+        parameters = space.unpack(jnp.asarray(z))
+        u, a = _drive_on_device(
+            model, parameters.emg, parameters, jnp.asarray(recording.envelope), jnp.asarray(recording.mixing)
+        )
+        return np.asarray(u), np.asarray(a)
+
+
+# The folder ------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def result_folder(path: str | Path) -> Iterator[Path]:
+    """A folder to fill, which appears under `path` when it is complete.
+
+    Where `path` exists, only files of the same names are replaced, `identification.json` last; nothing else in it
+    is touched, but trials of an earlier result go. On an error nothing appears.
+
+    **Raises:** `InputError` if it cannot be written.
+    """
+    path = Path(path)
+    try:
+        if path.exists() and not path.is_dir():
+            raise InputError(f"{path}: is a file; name a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir() and not os.access(path, os.W_OK):
+            raise PermissionError(13, "Permission denied")
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
+    try:
+        os.chmod(temporary, 0o755)
+        yield temporary
+        try:
+            _move(temporary, path)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _move(source: Path, target: Path) -> None:
+    if not target.exists():
+        os.rename(source, target)
+        return
+    if (target / RESULT).is_file():
+        for old in (target / "trials").glob("*.csv"):
+            old.unlink()
+    files = sorted((p for p in source.rglob("*") if p.is_file()), key=lambda p: p.name == RESULT)
+    for file in files:
+        to = target / file.relative_to(source)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(file, to)
+
+
+def write_result(
+    folder: str | Path,
+    study: Study,
+    model: Model,
+    result: Identification,
+    *,
+    truth: Mapping[str, float] | None = None,
+) -> None:
+    """Fill a result folder: see the module's head. `truth` marks the true parameters in the figures."""
+    folder = Path(folder)
+    (folder / "trials").mkdir(parents=True, exist_ok=True)
+    result.export(folder / "model.xml")
+    _save_excitation(folder / "excitation.csv", study, model, result)
+    signals = replays(model, result, study)
+    for signal in signals:
+        signal.save(folder / "trials" / f"{_file_name(signal.name)}.csv")
+    save_figures(folder, signals, result, truth)
+    result.save(folder / RESULT)
+
+
+def _file_name(name: str) -> str:
+    return "".join(c if c.isalnum() or c in " ._-+" else "_" for c in name) or "trial"
+
+
+def _save_excitation(path: Path, study: Study, model: Model, result: Identification) -> None:
+    """The first trial's excitations and coordinates on the model's clock, from its first to its last motion sample."""
+    recording = record(model, reordered(study.trials[0], study.channels), study.emg_map)
+    u, _ = _drive(model, _space(model, study), np.array(result.z), recording)
+    rows = slice(recording.first, recording.last + 1)
+    time = recording.start + model.timestep * np.arange(len(u))
+    columns = {f"excitation/{m}": u[rows, i] for i, m in enumerate(model.muscles)}
+    columns |= {f"position/{c}": recording.smooth_position[rows, i] for i, c in enumerate(model.coordinates)}
+    write_csv(path, time[rows], columns)
+
+
+def load_result(path: str | Path) -> tuple[Identification, tuple[Replay, ...]]:
+    """A result folder's identification and trials, the ones to identify from first."""
+    path = Path(path)
+    if not path.is_dir():
+        raise InputError(f"{path}: is not a folder; give one written by `mjx-msm identify`")
+    result = Identification.load(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = [Replay.load(p, result.free) for p in sorted((path / "trials").glob("*.csv"))]
+    if not found:
+        raise InputError(f"{path}: holds no trials; identify again")
+    held = {f.trial for f in result.fits if f.role == "held-out"}
+    return result, tuple(sorted(found, key=lambda r: r.name in held))
+
+
+# Truth -----------------------------------------------------------------------------------------------------
+
+
+def load_truth(study: Study) -> dict[str, float] | None:
+    """The true parameters of a synthetic subject: `truth.json` next to its subject file, if there is one."""
+    path = study.path.parent / "truth.json"
+    if not path.is_file():
+        return None
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))["parameters"]
+        return {str(k): float(v) for k, v in data.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: is not a truth file of `mjx-msm simulate` ({error}); remove it") from None
