@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
+import jax.core
 import jax.numpy as jnp
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -23,7 +24,7 @@ def jit(function: Function) -> Function:
     belong to the outermost `jax.jit`. Weakly typed arrays (``jnp.full(3, 0.1)``) are made strong: they would be
     compiled for again.
     """
-    compiled = eqx.filter_jit(function, compiler_options=COMPILER_OPTIONS)
+    compiled: Callable[..., Any] = eqx.filter_jit(function, compiler_options=COMPILER_OPTIONS)  # type: ignore[call-overload]
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:

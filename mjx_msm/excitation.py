@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from mjx_msm.muscle import _clip_unit
+from mjx_msm.muscle import AnyArray
 from mjx_msm.parameters import EmgParameters
 
 
@@ -40,7 +41,7 @@ def shaped(signal: Float[Array, "*batch"], shape: Float[Array, "*batch"]) -> Flo
 def excitation(
     parameters: EmgParameters,
     envelope: Float[Array, "time channel"],
-    mixing: Float[Array, "muscle channel"],
+    mixing: Float[AnyArray, "muscle channel"],
     timestep: float,
 ) -> Float[Array, "time muscle"]:
     """Excitation of every muscle, 0..1.
@@ -48,5 +49,6 @@ def excitation(
     Each channel is delayed, amplified, clipped to 0..1 and shaped; a muscle's excitation is its weighted mix.
     At exactly 0 and 1 the derivative is the one from inside the interval.
     """
-    signal = _clip_unit(parameters.gain * delayed(envelope, parameters.delay, timestep))
+    gain, delay = jnp.asarray(parameters.gain), jnp.asarray(parameters.delay)
+    signal = _clip_unit(gain * delayed(envelope, delay, timestep))
     return _clip_unit(shaped(signal, jnp.asarray(parameters.shape)) @ mixing.T)

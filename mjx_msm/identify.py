@@ -73,6 +73,7 @@ def identify(
     free: Iterable[str],
     emg_map: Mapping[str, Mapping[str, float]] | None = None,
     residuals: Sequence[str] = ("motion",),
+    tied: Iterable[str] = (),
     bounds: Mapping[str, Mapping[str, Any]] | None = None,
     priors: Mapping[str, Mapping[str, Any] | str] | None = None,
     held_out: Sequence[Trial] = (),
@@ -93,6 +94,7 @@ def identify(
     - `free`: parameter patterns to estimate, see `mjx_msm.parameters.parameter_space`.
     - `emg_map`: muscle to {channel: weight}; by default every muscle has a channel of its own name.
     - `residuals`: any of "acceleration", "moment" (needs recorded moments), "motion".
+    - `tied`: patterns whose members share one unknown, e.g. one electromechanical delay ``["emg/*/delay"]``.
     - `bounds`, `priors`: overrides by pattern.
     - `held_out`: trials that only judge the result.
     - `rate`: samples per second at which acceleration and moment residuals are formed.
@@ -104,7 +106,7 @@ def identify(
 
     **Raises:** `InputError` naming the trial, channel or parameter that does not fit.
     """
-    problem = _Problem.build(model, trials, free, emg_map, residuals, bounds, priors, rate, horizons)
+    problem = _Problem.build(model, trials, free, emg_map, residuals, tied, bounds, priors, rate, horizons)
     space = problem.space
     listener = listener or (lambda iteration: None)
     candidates = [space.clip(problem.start)]
@@ -158,6 +160,7 @@ class _Problem:
         free: Iterable[str],
         emg_map: Mapping[str, Mapping[str, float]] | None,
         residuals: Sequence[str],
+        tied: Iterable[str],
         bounds: Any,
         priors: Any,
         rate: float,
@@ -174,7 +177,7 @@ class _Problem:
         if "moment" in residuals and not any(r.moment_weight.any() for r in recordings):
             raise InputError(f"residual 'moment' needs recorded moments of {', '.join(model.free)}; no trial has them")
         nominal = model.nominal.with_channels(channels)
-        space = parameter_space(nominal, free, bounds=bounds, priors=priors)
+        space = parameter_space(nominal, free, tied=tied, bounds=bounds, priors=priors)
         with float64():
             start = np.asarray(space.pack(nominal))
         stride = max(1, round(1.0 / (rate * model.timestep)))
@@ -241,15 +244,22 @@ def _solve(
 def _noise(
     term: AbstractTerm, residual: Float[np.ndarray, "sample coordinate"], unknowns: int
 ) -> Float[np.ndarray, "coordinate"]:
-    """Noise scale per coordinate, widened for samples that repeat each other."""
-    out = np.zeros(residual.shape[1])
+    """Noise scale per coordinate: root mean square of its residuals per degree of freedom."""
+    squares, count = (residual**2).sum(axis=0), term.weight.sum(axis=0)
+    freedom = np.maximum(count - term.eliminated - unknowns / residual.shape[1], np.maximum(0.2 * count, 1.0))
+    return np.maximum(np.sqrt(squares / freedom), NOISE_FLOOR[term.kind])
+
+
+def _repetition(
+    term: AbstractTerm, residual: Float[np.ndarray, "sample coordinate"]
+) -> Float[np.ndarray, "coordinate"]:
+    """Samples per independent sample, per coordinate: the mean over trials of their autocorrelation times."""
+    out = np.ones(residual.shape[1])
     for c in range(residual.shape[1]):
-        measured = term.weight[:, c] > 0
-        values = residual[measured, c]
-        freedom = max(len(values) - term.eliminated - unknowns / residual.shape[1], 0.2 * len(values), 1.0)
-        variance = float(values @ values) / freedom
-        out[c] = np.sqrt(variance * autocorrelation_time(values))
-    return np.maximum(out, NOISE_FLOOR[term.kind])
+        rows = [(term.trial == i) & (term.weight[:, c] > 0) for i in np.unique(term.trial)]
+        times = [(autocorrelation_time(residual[r, c]), r.sum()) for r in rows if r.any()]
+        out[c] = sum(t * n for t, n in times) / sum(n for _, n in times) if times else 1.0
+    return out
 
 
 def _least_squares(
@@ -262,17 +272,10 @@ def _least_squares(
     """scipy's trust-region reflective solver on whitened residuals and prior; `solution.z` follows the iterates."""
     has_prior = np.isfinite(space.prior_scale)
     prior_scale = np.where(has_prior, space.prior_scale, 1.0)
-    cache: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
 
-    def linearised(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        key = z.tobytes()
-        if key not in cache:
-            cache.clear()
-            parts = [t.linearise(z, s) for t, s in zip(terms, solution.scales, strict=True)]
-            r = np.concatenate([*(p[0].ravel() for p in parts), ((z - space.prior_mean) / prior_scale)[has_prior]])
-            j = np.concatenate([*(p[1].reshape(-1, len(z)) for p in parts), np.diag(1.0 / prior_scale)[has_prior]])
-            cache[key] = np.nan_to_num(r, nan=1e6, posinf=1e6, neginf=-1e6), np.nan_to_num(j)
-        return cache[key]
+    def jacobian(z: np.ndarray) -> np.ndarray:
+        parts = [t.linearise(z, s)[1].reshape(-1, len(z)) for t, s in zip(terms, solution.scales, strict=True)]
+        return np.nan_to_num(np.concatenate([*parts, np.diag(1.0 / prior_scale)[has_prior]]))
 
     def values(z: np.ndarray) -> np.ndarray:
         solution.evaluations += 1
@@ -292,17 +295,27 @@ def _least_squares(
         report(int(intermediate_result.nit), solution.cost, errors, solution.z)
 
     result = least_squares(
-        values, space.clip(solution.z), jac=lambda z: linearised(z)[1], bounds=(space.lower, space.upper),
-        x_scale=np.where(has_prior, prior_scale, space.upper - space.lower), method="trf", ftol=1e-10, xtol=1e-10, gtol=1e-10,
-        max_nfev=max_evaluations, callback=follow,
-    )  # fmt: skip
+        values,
+        space.clip(solution.z),
+        jac=jacobian,  # type: ignore[arg-type]
+        bounds=(space.lower, space.upper),
+        x_scale=np.where(has_prior, prior_scale, space.upper - space.lower),
+        method="trf",
+        ftol=1e-8,
+        xtol=1e-8,
+        gtol=1e-8,
+        max_nfev=max_evaluations,
+        callback=follow,
+    )
     solution.z, solution.cost = result.x, float(result.cost)
     solution.converged = result.status > 0
 
 
 def _evidence(solution: _Solution, terms: list[AbstractTerm]) -> float:
     """Negative log posterior with the noise scales at their estimates, up to a constant: ranks starting points."""
-    return sum(float((t.weight.sum(axis=0) * np.log(s)).sum()) for t, s in zip(terms, solution.scales, strict=True))
+    data = sum(float((t.weight.sum(axis=0) * np.log(s)).sum()) for t, s in zip(terms, solution.scales, strict=True))
+    space = terms[0].space
+    return data + 0.5 * float((((solution.z - space.prior_mean) / space.prior_scale) ** 2).sum())
 
 
 def _result(
@@ -317,8 +330,14 @@ def _result(
     hashes: Mapping[str, str],
 ) -> Identification:
     model, space, z = problem.model, problem.space, solution.z
-    jacobians = [t.linearise(z, s)[1].reshape(-1, space.size) for t, s in zip(terms, solution.scales, strict=True)]
-    known = uncertainty(sum(j.T @ j for j in jacobians), space.prior_scale)
+    fisher = np.zeros((space.size, space.size))
+    for term, scale in zip(terms, solution.scales, strict=True):
+        # Residuals that repeat each other count as fewer samples; as weights they are left alone, since the
+        # estimate itself gains nothing from discounting all of them alike.
+        repetition = _repetition(term, term.evaluate(z, scale))
+        jacobian = (term.linearise(z, scale)[1] / np.sqrt(repetition)[:, None]).reshape(-1, space.size)
+        fisher += jacobian.T @ jacobian
+    known = uncertainty(fisher, space.prior_scale)
     estimates = _estimates(problem, z, known)
     undetermined = tuple(
         " with ".join(
@@ -455,8 +474,9 @@ def fit_row(
     simulated = recorded + identified
     varies = np.std(recorded) > 0 and np.std(simulated) > 0
     correlation = float(np.corrcoef(simulated, recorded)[0, 1]) if varies and len(recorded) > 2 else float("nan")
-    rms = [float(np.sqrt(np.mean(r**2))) for r in (generic, identified)]
-    return Fit(trial, role, term.kind, coordinate, term.unit, *rms, correlation, float(np.std(recorded)))
+    rms_generic, rms_identified = (float(np.sqrt(np.mean(r**2))) for r in (generic, identified))
+    spread = float(np.std(recorded))
+    return Fit(trial, role, term.kind, coordinate, term.unit, rms_generic, rms_identified, correlation, spread)
 
 
 # Cross-validation ------------------------------------------------------------------------------------------
@@ -476,23 +496,24 @@ def cross_validate(
     Every trial's recorded moments are cut into `blocks` contiguous blocks; fold k holds out the blocks k,
     k + folds, …, identifies from the rest, and predicts what it held out.
 
-    **Arguments:** `settings`: as `identify`; `held_out` and `starts` are ignored.
+    **Arguments:** `settings`: as `identify`; `held_out` is ignored.
 
     **Returns:** one error row per trial and coordinate, over all held-out samples together.
 
     **Raises:** `InputError` if no trial has recorded moments.
     """
-    for name in ("held_out", "starts", "subject", "hashes"):
+    for name in ("held_out", "subject", "hashes"):
         settings.pop(name, None)
+    search = {"starts": settings.pop("starts", 1), "seed": settings.pop("seed", 0)}
     arguments = {
         "emg_map": None,
         "residuals": ("moment",),
+        "tied": (),
         "bounds": None,
         "priors": None,
         "rate": 200.0,
         "horizons": HORIZONS,
     } | settings
-    arguments.pop("seed", None)
     if "moment" not in arguments["residuals"]:
         raise InputError("blocked cross-validation needs the 'moment' residual; hold out a whole trial instead")
     free = arguments.pop("free")
@@ -502,16 +523,13 @@ def cross_validate(
     generic, predicted = judge.evaluate(whole.start, one), np.zeros_like(judge.weight)
     block = [_blocks(t, blocks) for t in trials]
     for fold in range(folds):
-        masked = [
-            replace(t, moment=np.where((b % folds == fold)[:, None], np.nan, t.moment))
-            for t, b in zip(trials, block, strict=True)
-        ]
+        masked = [_without(t, b % folds == fold) for t, b in zip(trials, block, strict=True)]
 
         def report(iteration: Iteration, fold: int = fold) -> None:
             if listener is not None:
                 listener(replace(iteration, stage=f"cross-validation {fold + 1}/{folds}"))
 
-        result = identify(model, masked, free=free, listener=report, **arguments)
+        result = identify(model, masked, free=free, listener=report, **search, **arguments)
         if result.outcome is Outcome.INTERRUPTED:
             raise KeyboardInterrupt
         residual = judge.evaluate(np.array(result.z), one)
@@ -538,6 +556,12 @@ def cross_validate(
                     )
                 )
     return tuple(rows)
+
+
+def _without(trial: Trial, rows: np.ndarray) -> Trial:
+    """The trial with the recorded moments of some samples taken out."""
+    assert trial.moment is not None
+    return replace(trial, moment=np.where(rows[:, None], np.nan, trial.moment))
 
 
 def _blocks(trial: Trial, blocks: int) -> np.ndarray:

@@ -196,7 +196,7 @@ def nominal_parameters(mj_model: mujoco.MjModel, names: Names, body_ids: np.ndar
     )
     joint = JointParameters(damping=mj_model.dof_damping.copy(), stiffness=mj_model.jnt_stiffness.copy())
     emg = EmgParameters(gain=np.zeros(0), delay=np.zeros(0), shape=np.zeros(0))
-    return Parameters(muscle, body, joint, emg, names)  # type: ignore[arg-type]
+    return Parameters(muscle, body, joint, emg, names)
 
 
 def _muscle_model(muscle: str | AbstractMuscle, mj_model: mujoco.MjModel) -> AbstractMuscle:

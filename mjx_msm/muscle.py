@@ -32,24 +32,28 @@ FPMAX = 1.3
 _MINVAL = 1e-15  # MuJoCo's mjMINVAL
 
 
+AnyArray = Array | np.ndarray
+"""What a parameter may be: NumPy where it is data (always float64), JAX where it is computed."""
+
+
 class MuscleParameters(eqx.Module):
     """What distinguishes one person's muscles from another's; one entry per muscle."""
 
-    max_isometric_force: Float[Array, "*batch muscle"]
+    max_isometric_force: Float[AnyArray, "*batch muscle"]
     """F0 [N]."""
-    optimal_fiber_length: Float[Array, "*batch muscle"]
+    optimal_fiber_length: Float[AnyArray, "*batch muscle"]
     """Fiber length of greatest active force [m]."""
-    tendon_slack_length: Float[Array, "*batch muscle"]
+    tendon_slack_length: Float[AnyArray, "*batch muscle"]
     """Tendon length at which it starts to carry load [m]."""
-    max_contraction_velocity: Float[Array, "*batch muscle"]
+    max_contraction_velocity: Float[AnyArray, "*batch muscle"]
     """[optimal fiber lengths / s]."""
-    passive_force_scale: Float[Array, "*batch muscle"]
+    passive_force_scale: Float[AnyArray, "*batch muscle"]
     """Multiple of the muscle model's standard passive curve [-]."""
-    pennation_angle: Float[Array, "*batch muscle"]
+    pennation_angle: Float[AnyArray, "*batch muscle"]
     """Angle between fibers and tendon at optimal fiber length [rad]."""
-    activation_time_constant: Float[Array, "*batch muscle"]
+    activation_time_constant: Float[AnyArray, "*batch muscle"]
     """[s]."""
-    deactivation_time_constant: Float[Array, "*batch muscle"]
+    deactivation_time_constant: Float[AnyArray, "*batch muscle"]
     """[s]."""
 
 
@@ -242,7 +246,7 @@ class MujocoMuscle(AbstractMuscle):
         V = path_velocity / (parameters.optimal_fiber_length * parameters.max_contraction_velocity)
         active = mujoco_active_force_length(L, self.lmin, self.lmax) * mujoco_force_velocity(V, self.fvmax)
         passive = parameters.passive_force_scale * mujoco_passive_force_length(L, self.lmax)
-        return parameters.max_isometric_force * (active * activation + passive)
+        return jnp.asarray(parameters.max_isometric_force) * (active * activation + passive)
 
     def activation_rate(
         self,
@@ -421,7 +425,7 @@ class DeGrooteFregly2016(AbstractMuscle):
             + parameters.passive_force_scale * degroote_passive_force_length(length)
             + _like(self.fiber_damping, velocity) * velocity
         )
-        return parameters.max_isometric_force * fiber_force * cos
+        return jnp.asarray(parameters.max_isometric_force) * fiber_force * cos
 
     def activation_rate(
         self,

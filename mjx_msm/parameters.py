@@ -19,37 +19,37 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from mjx_msm.errors import InputError
-from mjx_msm.muscle import MuscleParameters
+from mjx_msm.muscle import AnyArray, MuscleParameters
 
 
 class BodyParameters(eqx.Module):
     """Inertial parameters of the moving bodies."""
 
-    mass: Float[Array, "*batch body"]
+    mass: Float[AnyArray, "*batch body"]
     """[kg]."""
-    com: Float[Array, "*batch body 3"]
+    com: Float[AnyArray, "*batch body 3"]
     """Centre of mass in the body's frame [m]."""
-    inertia: Float[Array, "*batch body 6"]
+    inertia: Float[AnyArray, "*batch body 6"]
     """About the centre of mass, along the body's axes: xx, yy, zz, xy, xz, yz [kg·m²]."""
 
 
 class JointParameters(eqx.Module):
     """Passive properties of the joints."""
 
-    damping: Float[Array, "*batch joint"]
+    damping: Float[AnyArray, "*batch joint"]
     """[N·m·s/rad]."""
-    stiffness: Float[Array, "*batch joint"]
+    stiffness: Float[AnyArray, "*batch joint"]
     """About the joint's spring reference [N·m/rad]."""
 
 
 class EmgParameters(eqx.Module):
     """From an EMG channel's envelope to excitation, see `mjx_msm.excitation`."""
 
-    gain: Float[Array, "*batch channel"]
+    gain: Float[AnyArray, "*batch channel"]
     """[-]."""
-    delay: Float[Array, "*batch channel"]
+    delay: Float[AnyArray, "*batch channel"]
     """Electromechanical delay [s]."""
-    shape: Float[Array, "*batch channel"]
+    shape: Float[AnyArray, "*batch channel"]
     """Exponent of the EMG-to-excitation curve, -3 (strongly curved) to 0 (linear) [-]."""
 
 
@@ -80,7 +80,7 @@ class Parameters(eqx.Module):
         channels = tuple(channels)
         neutral = EmgParameters(
             gain=np.ones(len(channels)), delay=np.zeros(len(channels)), shape=np.zeros(len(channels))
-        )  # type: ignore[arg-type]
+        )
         return Parameters(self.muscle, self.body, self.joint, neutral, replace(self.names, emg=channels))
 
     def to_dict(self) -> dict[str, float]:
@@ -155,7 +155,7 @@ def _with_arrays(parameters: Parameters, arrays: Mapping[tuple[str, str], Any]) 
 # Physical inertia ----------------------------------------------------------------------------------------
 
 
-def inertia_matrix(inertia: Float[Array, "*batch 6"]) -> Float[Array, "*batch 3 3"]:
+def inertia_matrix(inertia: Float[AnyArray, "*batch 6"]) -> Float[Array, "*batch 3 3"]:
     """Symmetric matrix of (xx, yy, zz, xy, xz, yz)."""
     order = jnp.array([[0, 3, 4], [3, 1, 5], [4, 5, 2]])
     return jnp.asarray(inertia)[..., order]
@@ -166,7 +166,7 @@ def inertia_vector(matrix: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch 6
     return jnp.asarray(matrix)[..., jnp.array([0, 1, 2, 0, 0, 1]), jnp.array([0, 1, 2, 1, 2, 2])]
 
 
-def inertia_to_log_cholesky(inertia: Float[Array, "*batch 6"]) -> Float[Array, "*batch 6"]:
+def inertia_to_log_cholesky(inertia: Float[AnyArray, "*batch 6"]) -> Float[Array, "*batch 6"]:
     """Unconstrained coordinates of a physically possible inertia about the centre of mass.
 
     The second moment of mass Σ = ½ tr(I)·1 − I of a real body is positive definite; together with a positive
@@ -254,68 +254,72 @@ class ParameterSpace(eqx.Module):
     prior_mean: Float[np.ndarray, "free"]
     prior_scale: Float[np.ndarray, "free"]
     """Standard deviation in z; infinite where there is no prior."""
+    offset: Float[np.ndarray, "scalar"]
+    """What a member of a tied group adds to the group's z: ln of its nominal ratio to the first member."""
     scalars: tuple[Scalar, ...] = eqx.field(static=True)
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """Path of every entry of z; inertia coordinates end in ``l11 … l32``."""
-        return tuple(
-            s.path if s.field != "inertia" else f"{s.path.rsplit('/', 1)[0]}/{_CHOLESKY_COMPONENTS[s.index[1]]}"
-            for s in self.scalars
-        )
+    """Every freed parameter."""
+    owner: tuple[int, ...] = eqx.field(static=True)
+    """Entry of z behind each of `scalars`; tied parameters share one."""
+    paths: tuple[str, ...] = eqx.field(static=True)
+    """Path of every entry of z; of a tied group its pattern; inertia coordinates end in ``l11 … l32``."""
 
     @property
     def size(self) -> int:
-        return len(self.scalars)
+        """Number of unknowns."""
+        return len(self.paths)
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        return tuple(KINDS[s.group, s.field] for s in self.scalars)
+        """Kind of every entry of z."""
+        first = [self.scalars[self.owner.index(k)] for k in range(self.size)]
+        return tuple(KINDS[s.group, s.field] for s in first)
 
-    def _blocks(self) -> list[tuple[tuple[str, str], np.ndarray, tuple[np.ndarray, ...]]]:
+    def _blocks(self) -> list[tuple[tuple[str, str], np.ndarray, np.ndarray, tuple[np.ndarray, ...]]]:
+        """For every field: its scalars, their entries of z, and where they sit in the field's array."""
         keys = dict.fromkeys((s.group, s.field) for s in self.scalars)
         out = []
         for key in keys:
-            where = np.array([k for k, s in enumerate(self.scalars) if (s.group, s.field) == key])
-            index = tuple(np.array(c) for c in zip(*(self.scalars[k].index for k in where), strict=True))
-            out.append((key, where, index))
+            which = np.array([k for k, s in enumerate(self.scalars) if (s.group, s.field) == key])
+            index = tuple(np.array(c) for c in zip(*(self.scalars[k].index for k in which), strict=True))
+            out.append((key, which, np.array(self.owner)[which], index))
         return out
 
     def pack(self, parameters: Parameters) -> Float[Array, "free"]:
-        """z of `parameters`."""
+        """z of `parameters`; of a tied group, the mean over its members."""
         z = jnp.zeros(self.size)
-        for (group, field), where, index in self._blocks():
+        for (group, field), which, where, index in self._blocks():
             array = jnp.asarray(getattr(getattr(parameters, group), field))
             transform = KINDS[group, field].transform
             if transform == "log":
                 array = jnp.log(array)
             elif transform == "inertia":
                 array = inertia_to_log_cholesky(array)
-            z = z.at[where].set(array[index])
-        return z
+            z = z.at[where].add(array[index] - self.offset[which])
+        return z / np.bincount(self.owner, minlength=self.size)
 
-    def unpack(self, z: Float[Array, "free"]) -> Parameters:
+    def unpack(self, z: Float[Any, "free"]) -> Parameters:
         """Parameters at z, differentiable."""
         arrays = {}
-        for (group, field), where, index in self._blocks():
-            array = jnp.asarray(getattr(getattr(self.nominal, group), field))
+        for (group, field), which, where, index in self._blocks():
+            array: Array = jnp.asarray(getattr(getattr(self.nominal, group), field))
             transform = KINDS[group, field].transform
+            values = z[where] + self.offset[which]
             if transform == "log":
-                array = array.at[index].set(jnp.exp(z[where]))
+                array = array.at[index].set(jnp.exp(values))
             elif transform == "linear":
-                array = array.at[index].set(z[where])
+                array = array.at[index].set(values)
             else:
                 bodies = np.unique(index[0])
-                array = array.at[bodies].set(log_cholesky_to_inertia(z[where].reshape(len(bodies), 6)))
+                array = array.at[bodies].set(log_cholesky_to_inertia(values.reshape(len(bodies), 6)))
             arrays[group, field] = array
         return _with_arrays(self.nominal, arrays) if arrays else self.nominal
 
-    def physical(self, z: Float[Array, "free"]) -> Float[np.ndarray, "free"]:
+    def physical(self, z: Float[Any, "free"]) -> Float[np.ndarray, "free"]:
         """z in physical units, for tables: exp for positive parameters, the coordinates themselves for an inertia."""
         z = np.asarray(z)
         return np.where([k.transform == "log" for k in self.kinds], np.exp(z), z)
 
-    def clip(self, z: Float[Array, "free"], margin: float = 1e-9) -> Float[np.ndarray, "free"]:
+    def clip(self, z: Float[Any, "free"], margin: float = 1e-9) -> Float[np.ndarray, "free"]:
         """z moved strictly inside its bounds by `margin` of their distance."""
         gap = margin * (self.upper - self.lower)
         return np.clip(np.asarray(z), self.lower + gap, self.upper - gap)
@@ -325,6 +329,7 @@ def parameter_space(
     nominal: Parameters,
     free: Iterable[str],
     *,
+    tied: Iterable[str] = (),
     bounds: Mapping[str, Mapping[str, Any]] | None = None,
     priors: Mapping[str, Mapping[str, Any] | str] | None = None,
 ) -> ParameterSpace:
@@ -334,6 +339,8 @@ def parameter_space(
 
     - `nominal`: the starting subject; also the centre of the default priors.
     - `free`: path patterns, e.g. ``["muscle/*/max_isometric_force", "body/forearm/mass"]``.
+    - `tied`: patterns whose free members are one unknown: a common factor of their nominal values for positive
+      parameters, a common value for the others (one electromechanical delay: ``["emg/*/delay"]``).
     - `bounds`: pattern to ``{"factor": [lo, hi]}`` (of nominal) or ``{"range": [lo, hi]}`` (in the unit).
     - `priors`: pattern to ``{"mean": m, "sd": s}`` in the unit, ``{"relative_sd": s}``, or ``"none"``.
 
@@ -353,16 +360,26 @@ def parameter_space(
             "nothing to estimate: give at least one pattern in `free`, e.g. 'muscle/*/max_isometric_force'"
         )
     scalars = tuple(s for s in everything if s.path in chosen)
-    draft = ParameterSpace(nominal, *(np.zeros(len(scalars)) for _ in range(4)), scalars=scalars)
+    owner, paths = _tie(scalars, tied)
+    blank = np.zeros(len(scalars))
+    loose = ParameterSpace(
+        nominal, blank, blank, blank, blank, blank, scalars, tuple(range(len(scalars))), _paths(scalars)
+    )
     with jax.enable_x64(True):
-        centre = np.asarray(draft.pack(nominal))
+        each = np.asarray(loose.pack(nominal))
+    first = np.array([owner.index(k) for k in range(len(paths))])
+    positive = np.array([KINDS[s.group, s.field].transform == "log" for s in scalars])
+    offset = np.where(positive, each - each[first][list(owner)], 0.0)
+    size = np.zeros(len(paths))
+    draft = ParameterSpace(nominal, size, size, size, size, offset, scalars, owner, paths)
+    centre = np.bincount(owner, weights=each - offset) / np.bincount(owner)
     if not np.all(np.isfinite(centre)):
         bad = draft.paths[int(np.flatnonzero(~np.isfinite(centre))[0])]
         raise InputError(
             f"parameter {bad} is not physically possible in the starting model (zero, negative or NaN); fix the model first"
         )
 
-    lower, upper, scale = (np.zeros(len(scalars)) for _ in range(3))
+    lower, upper, scale = (np.zeros(len(paths)) for _ in range(3))
     mean = centre.copy()
     for k, kind in enumerate(draft.kinds):
         if kind.transform == "log":
@@ -371,7 +388,7 @@ def parameter_space(
             lower[k], upper[k] = (centre[k] if kind.offset else 0.0) + np.array([kind.lower, kind.upper])
         scale[k] = kind.prior_scale
 
-    position = {s.path: k for k, s in enumerate(scalars)}
+    position = {s.path: k for s, k in zip(scalars, owner, strict=True)}
     for pattern, spec in (bounds or {}).items():
         for scalar in match(list(scalars), pattern):
             k = position[scalar.path]
@@ -386,7 +403,31 @@ def parameter_space(
             raise InputError(f"bounds of {path} are empty; the lower one must be below the upper one")
         if not lower[k] <= centre[k] <= upper[k]:
             raise InputError(f"starting value of {path} lies outside its bounds; widen the bounds or change the start")
-    return ParameterSpace(nominal, lower, upper, mean, scale, scalars)
+    return ParameterSpace(nominal, lower, upper, mean, scale, offset, scalars, owner, paths)
+
+
+def _paths(scalars: Iterable[Scalar]) -> tuple[str, ...]:
+    return tuple(
+        s.path if s.field != "inertia" else f"{s.path.rsplit('/', 1)[0]}/{_CHOLESKY_COMPONENTS[s.index[1]]}"
+        for s in scalars
+    )
+
+
+def _tie(scalars: tuple[Scalar, ...], tied: Iterable[str]) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Entry of z behind every scalar, and the path of every entry."""
+    group: dict[str, str] = {}
+    for pattern in tied:
+        members = match(list(scalars), pattern)
+        kinds = {(s.group, s.field) for s in members}
+        if len(kinds) > 1 or members[0].field == "inertia":
+            raise InputError(f"tied = '{pattern}' mixes parameters of different kinds; name one, e.g. 'emg/*/delay'")
+        for s in members:
+            if s.path in group:
+                raise InputError(f"parameter {s.path} is tied twice, by '{group[s.path]}' and '{pattern}'; keep one")
+            group[s.path] = pattern
+    labels = [group.get(s.path, p) for s, p in zip(scalars, _paths(scalars), strict=True)]
+    paths = tuple(dict.fromkeys(labels))
+    return tuple(paths.index(label) for label in labels), paths
 
 
 def _bounds_in_z(kind: Kind, centre: float, spec: Mapping[str, Any], path: str) -> tuple[float, float]:

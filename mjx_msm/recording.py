@@ -97,9 +97,18 @@ def record(model: Model, trial: Trial, emg_map: Mapping[str, Mapping[str, float]
             moment[:, k], moment_weight[:, k] = _sampled(trial.time, column, time)
     envelope = np.stack([np.interp(time, trial.time, _filled(trial.emg[:, c])) for c in range(len(trial.channels))], -1)
     return Recording(
-        envelope, mixing_matrix(model, trial.channels, emg_map), position, weight, *smooth, moment, moment_weight,
-        name=trial.name, start=float(trial.time[0]),
-    )  # fmt: skip
+        envelope=envelope,
+        mixing=mixing_matrix(model, trial.channels, emg_map),
+        position=position,
+        weight=weight,
+        smooth_position=smooth[0],
+        smooth_velocity=smooth[1],
+        smooth_acceleration=smooth[2],
+        moment=moment,
+        moment_weight=moment_weight,
+        name=trial.name,
+        start=float(trial.time[0]),
+    )
 
 
 def mixing_matrix(

@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Int
 from mjx_msm.compiled import float64, jit
 from mjx_msm.excitation import excitation
 from mjx_msm.model import Model
+from mjx_msm.muscle import AnyArray
 from mjx_msm.parameters import Parameters, ParameterSpace
 from mjx_msm.recording import Recording
 from mjx_msm.rollout import Mechanics, State, acceleration, activate, device_body, mechanics, simulate_motion
@@ -100,7 +101,7 @@ def activations(
     model: Model,
     parameters: Parameters,
     envelope: Float[Array, "time channel"],
-    mixing: Float[Array, "muscle channel"],
+    mixing: Float[AnyArray, "muscle channel"],
 ) -> Float[Array, "time muscle"]:
     """Activation at every sample, starting at rest with respect to the first excitation."""
     drive = excitation(parameters.emg, envelope, mixing, model.timestep)
@@ -234,7 +235,7 @@ class AccelerationTerm(AbstractTerm):
         activation = where.activation(model, parameters)
         held = np.setdiff1d(np.arange(len(model.coordinates)), model.host.free_index)
 
-        def one(q: Array, v: Array, a: Array, activation: Array) -> Array:
+        def one(q: Any, v: Any, a: Any, activation: Any) -> Array:
             applied = jnp.zeros(len(model.coordinates))
             return acceleration(model, parameters, body, State(q, v, activation), a[held], applied)
 
@@ -404,7 +405,17 @@ def motion_term(model: Model, space: ParameterSpace, recordings: Sequence[Record
             # the joint sample of two segments counts once, for the one that starts there
             last = (np.arange(horizon + 1) == horizon) & (start + horizon < r.last)
             rows["mask"].append(r.weight[index] * (inside & ~last)[:, None])
+    column = {k: np.array(v) for k, v in rows.items()}
     return MotionTerm(
-        model, space, padded([r.envelope for r in recordings], length), recordings[0].mixing,
-        *(np.array(rows[k]) for k in ("recording", "start", "q", "v", "held", "target", "mask")),
-    )  # fmt: skip
+        model=model,
+        space=space,
+        envelope=padded([r.envelope for r in recordings], length),
+        mixing=recordings[0].mixing,
+        recording=column["recording"],
+        start=column["start"],
+        first_position=column["q"],
+        first_velocity=column["v"],
+        held=column["held"],
+        target=column["target"],
+        mask=column["mask"],
+    )

@@ -57,6 +57,8 @@ time_offset = { emg = 0.02 } # added to a file's time [s], optional
 [identify]
 free = ["muscle/*/max_isometric_force", "emg/*/gain", "emg/*/delay"]
 residuals = ["moment"]       # "acceleration", "moment", "motion"
+tied = ["emg/*/delay"]       # optional: patterns whose members share one unknown
+starts = 4                   # optional: starting points, all but the first drawn from the prior
 rate = 200.0                 # of the common clock [Hz]
 bounds = { "muscle/*/tendon_slack_length" = { factor = [0.9, 1.1] } }  # or { range = [lo, hi] }
 priors = { "emg/*/gain" = { mean = 0.5, sd = 0.2 } }                   # or { relative_sd = 0.1 }, or "none"
@@ -122,6 +124,10 @@ class IdentifySpec:
     free: tuple[str, ...]
     """Parameter patterns, as `parameter_space` takes them."""
     residuals: tuple[str, ...]
+    tied: tuple[str, ...]
+    """Patterns whose members share one unknown."""
+    starts: int
+    """Number of starting points."""
     rate: float
     """Of the trials' common clock [Hz]."""
     bounds: Mapping[str, Mapping[str, list[float]]]
@@ -229,7 +235,7 @@ def check_against_model(
     if bodies is not None:
         owners["body"] = list(bodies)
     spec = study.identify
-    for key, patterns in (("free", spec.free), ("bounds", spec.bounds), ("priors", spec.priors)):
+    for key, patterns in (("free", spec.free), ("tied", spec.tied), ("bounds", spec.bounds), ("priors", spec.priors)):
         for pattern in patterns:
             group, _, rest = pattern.partition("/")
             if group not in owners:
@@ -578,7 +584,7 @@ def _parse_emg(top: _Section) -> tuple[str, EmgProcessing, dict[str, str], dict[
 
 
 def _parse_identify(top: _Section) -> IdentifySpec:
-    section = top.section("identify", ("free", "residuals", "rate", "bounds", "priors"))
+    section = top.section("identify", ("free", "residuals", "tied", "starts", "rate", "bounds", "priors"))
     free = section.names("free", required=True)
     if not free:
         raise InputError(f'{section.where}: free is empty; name what to estimate, e.g. "muscle/*/max_isometric_force"')
@@ -624,11 +630,15 @@ def _parse_identify(top: _Section) -> IdentifySpec:
                 f"{section.where} priors: '{pattern}' must have mean, sd or relative_sd, or be \"none\", "
                 f"got {_show(value)}"
             )
-    for key, patterns in (("free", free), ("bounds", bounds), ("priors", priors)):
+    tied = section.names("tied")
+    for key, patterns in (("free", free), ("tied", tied), ("bounds", bounds), ("priors", priors)):
         for pattern in patterns:
             _check_pattern(pattern, f"{section.where} {key}")
     rate = section.number("rate", 200.0, low=20, high=5000, unit="Hz") or 200.0
-    return IdentifySpec(free, residuals, rate, bounds, priors)
+    starts = section.number("starts", 1, low=1, high=1000) or 1
+    if starts != int(starts):
+        raise section.fail("starts", "a whole number")
+    return IdentifySpec(free, residuals, tied, int(starts), rate, bounds, priors)
 
 
 def _check_pattern(pattern: str, where: str) -> None:

@@ -38,7 +38,7 @@ class Trial:
     moment: Float[np.ndarray, "time moment_coordinate"] | None = None
     """Net joint moments, e.g. from inverse dynamics [N·m]; positive along the coordinate."""
     velocity: Float[np.ndarray, "time coordinate"] | None = None
-    """[rad/s]; None: differentiated from position."""
+    """Only where it was measured [rad/s]; None: consumers differentiate the position."""
     metadata: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -117,7 +117,7 @@ def build_trial(
 
     The clock runs at `rate` through the first motion sample from `start` on, reaches back up to `lead_in`
     before it as far as there is EMG, and ends where the motion, the EMG or `stop` does. Positions are cubic
-    splines, and velocities those splines' derivatives; EMG and moments are low-passed at 0.4 · `rate` first
+    splines; EMG and moments are low-passed at 0.4 · `rate` first
     if they were sampled faster than the clock, then interpolated, linearly and by cubic splines. On the clock
     the EMG is complete; positions and moments are NaN outside their recording and in gaps beyond `max_gap`.
 
@@ -189,9 +189,9 @@ def build_trial(
     clock = anchor + np.arange(-lead, count) / rate
     live = slice(lead, None)
 
-    position, velocity = (np.full((len(clock), len(motion.columns)), np.nan) for _ in range(2))
+    position = np.full((len(clock), len(motion.columns)), np.nan)
     for i, coordinate in enumerate(motion.columns):
-        position[live, i], velocity[live, i] = _splined(motion, i, clock[live], max_gap, motion_cutoff)
+        position[live, i] = _splined(motion, i, clock[live], max_gap, motion_cutoff)
         span = _first_gap(clock[live], position[live, i])
         if span is None:
             continue
@@ -224,7 +224,7 @@ def build_trial(
         moment = np.full((len(clock), len(moments.columns)), np.nan)
         for i, coordinate in enumerate(moments.columns):
             cutoff = 0.4 * rate if moments.rate > 1.25 * rate else None
-            moment[live, i], _ = _splined(moments, i, clock[live], max_gap, cutoff)
+            moment[live, i] = _splined(moments, i, clock[live], max_gap, cutoff)
             if np.all(np.isnan(moment[:, i])):
                 raise InputError(
                     f"{here}: no overlap between moments ({moments.path}, {moments.time[0]:g} to "
@@ -247,12 +247,7 @@ def build_trial(
         emg=excitation,
         moment_coordinates=moments.columns if moments is not None else (),
         moment=moment,
-        velocity=velocity,
-        metadata={
-            **(metadata or {}),
-            "velocity": "derivative of the position's spline",
-            "notes": tuple(notes),
-        },
+        metadata={**(metadata or {}), "notes": tuple(notes)},
     )
 
 
@@ -299,11 +294,9 @@ def _uniform(time: np.ndarray, rate: float) -> np.ndarray:
     return np.linspace(time[0], time[-1], max(round((time[-1] - time[0]) * rate) + 1, 4))
 
 
-def _splined(
-    table: Table, column: int, clock: np.ndarray, max_gap: float, cutoff: float | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Value and time derivative of a column on the clock; NaN where there is none."""
-    value, derivative = np.full(len(clock), np.nan), np.full(len(clock), np.nan)
+def _splined(table: Table, column: int, clock: np.ndarray, max_gap: float, cutoff: float | None) -> np.ndarray:
+    """A column on the clock; NaN where there is none."""
+    value = np.full(len(clock), np.nan)
     for time, x in _pieces(table, column, max_gap):
         spline = CubicSpline(time, x)
         if cutoff is not None:
@@ -311,8 +304,8 @@ def _splined(
             spline = CubicSpline(grid, zero_phase(spline(grid), table.rate, cutoff))
         here = _within(clock, time)
         at = np.clip(clock[here], time[0], time[-1])
-        value[here], derivative[here] = spline(at), spline(at, 1)
-    return value, derivative
+        value[here] = spline(at)
+    return value
 
 
 def _linear(table: Table, column: int, clock: np.ndarray, max_gap: float, rate: float) -> np.ndarray:
