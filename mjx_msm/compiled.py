@@ -25,12 +25,15 @@ def jit(function: Function) -> Function:
     compiled for again.
     """
     compiled: Callable[..., Any] = eqx.filter_jit(function, compiler_options=COMPILER_OPTIONS)  # type: ignore[call-overload]
+    nested = eqx.filter_jit(function)
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         inside_a_trace = isinstance(jnp.zeros(()), jax.core.Tracer)
         if inside_a_trace:
             return function(*args, **kwargs)
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((args, kwargs))):
+            return nested(*args, **kwargs)  # jax.grad and its like, not compiled themselves
         args, kwargs = jax.tree.map(_strong, (args, kwargs))
         return compiled(*args, **kwargs)
 
