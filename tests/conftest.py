@@ -3,7 +3,18 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+
+def pytest_configure() -> None:
+    """With MJX_MSM_TEST_CACHE=FOLDER compiled functions are kept there, and a second run is fast."""
+    folder = os.environ.get("MJX_MSM_TEST_CACHE")
+    if folder:
+        import jax
+
+        jax.config.update("jax_compilation_cache_dir", folder)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +25,63 @@ def data_dir() -> Path:
     if not (folder / "knee_walk").is_dir():
         pytest.skip(f"recorded data not found in {folder}; set MJX_MSM_DATA to the folder with knee_walk/")
     return folder
+
+
+@pytest.fixture
+def x64():
+    """JAX in float64 during one test."""
+    import jax
+
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture(scope="session")
+def arm():
+    """The bundled arm; one object for the session, so that what is compiled for it is compiled once."""
+    from mjx_msm.model import load_model
+
+    return load_model("arm")
+
+
+@pytest.fixture(scope="session")
+def knee():
+    """The bundled knee; one object for the session."""
+    from mjx_msm.model import load_model
+
+    return load_model("knee")
+
+
+@pytest.fixture(scope="session")
+def step_in_c():
+    """MuJoCo's own trajectory: (mj_model, position, velocity, activation, excitation) to qpos, qvel and act."""
+    import mujoco
+
+    def run(mj_model, position, velocity, activation, excitation, applied=None):
+        d = mujoco.MjData(mj_model)
+        d.qpos[:], d.qvel[:], d.act[:] = position, velocity, activation
+        q, v, a = [d.qpos.copy()], [d.qvel.copy()], [d.act.copy()]
+        for k, u in enumerate(np.asarray(excitation)):
+            d.ctrl[:] = u
+            if applied is not None:
+                d.qfrc_applied[:] = applied[k]
+            mujoco.mj_step(mj_model, d)
+            q.append(d.qpos.copy())
+            v.append(d.qvel.copy())
+            a.append(d.act.copy())
+        return np.array(q), np.array(v), np.array(a)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def smooth_excitation():
+    """Random smooth excitations (steps, muscles) that also leave 0..1, where every muscle clips them."""
+
+    def draw(seed, timestep, steps, muscles):
+        rng = np.random.default_rng(seed)
+        t = timestep * np.arange(steps)[:, None]
+        waves = [rng.uniform(0, 0.5, muscles) * np.sin(2 * np.pi * f * t + rng.uniform(0, 6, muscles)) for f in (1, 3)]
+        return rng.uniform(0, 0.7, muscles) + sum(waves)
+
+    return draw
