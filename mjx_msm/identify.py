@@ -535,7 +535,7 @@ def cross_validate(
         residual = judge.evaluate(np.array(result.z), one)
         for i, (recording, b) in enumerate(zip(whole.recordings, block, strict=True)):
             rows = np.flatnonzero(judge.trial == i)
-            times = recording.start + model.timestep * judge.nodes.sample[rows]
+            times = recording.start + model.timestep * judge.at.sample[rows]
             nearest = np.clip(np.rint((times - trials[i].time[0]) / trials[i].timestep).astype(int), 0, len(b) - 1)
             held = rows[b[nearest] % folds == fold]
             predicted[held] = residual[held]

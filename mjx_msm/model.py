@@ -37,6 +37,8 @@ class Host:
     spec: mujoco.MjSpec
     """Uncompiled MJCF, never mutated: `spec.copy()` before an edit."""
     mj_model: mujoco.MjModel
+    skeleton: mujoco.MjModel
+    """The same mechanics without what only draws: the compiled twin of `Model.mjx_model`."""
     coordinates: tuple[str, ...]
     """All joints, in qpos order."""
     free: tuple[str, ...]
@@ -58,15 +60,17 @@ class Host:
         return np.array([self.coordinates.index(c) for c in self.prescribed], dtype=int)
 
     @property
-    def locked_index(self) -> np.ndarray:
-        return np.array([self.coordinates.index(c) for c in self.locked], dtype=int)
+    def held_index(self) -> np.ndarray:
+        """Prescribed and locked coordinates, in coordinate order."""
+        return np.setdiff1d(np.arange(len(self.coordinates)), self.free_index)
 
 
 class Model(eqx.Module):
     """A musculoskeletal model: geometry and topology on the device, names and MJCF on the host."""
 
     mjx_model: Any
-    """`mjx.Model`, its leaves float64 NumPy arrays so that it follows the caller's JAX precision."""
+    """`mjx.Model` of the skeleton (no geoms, lights and cameras that only draw), its leaves float64 NumPy arrays so
+    that it follows the caller's JAX precision."""
     nominal: Parameters
     """The subject the MJCF file describes."""
     muscle: AbstractMuscle
@@ -154,6 +158,7 @@ def load_model(
         source=str(source),
         spec=spec,
         mj_model=mj_model,
+        skeleton=_skeleton(spec, mj_model),
         coordinates=coordinates,
         free=free,
         prescribed=prescribed,
@@ -164,10 +169,37 @@ def load_model(
     )
     try:
         with jax.enable_x64(True):
-            device = jax.tree.map(np.asarray, import_mjx().put_model(mj_model))
+            device = jax.tree.map(np.asarray, import_mjx().put_model(host.skeleton))
     except NotImplementedError as e:
         raise InputError(f"model '{source}' uses something that MJX cannot represent: {e}; remove it") from e
     return Model(device, nominal_parameters(mj_model, names, moving), _muscle_model(muscle, mj_model), host)
+
+
+def _skeleton(spec: mujoco.MjSpec, m: mujoco.MjModel) -> mujoco.MjModel:
+    """The model without sensors, lights, cameras, and geoms and sites that no tendon passes.
+
+    MJX computes the pose of everything in a model at every step; a drawn arm has ten times the geoms it needs.
+    """
+    spec = spec.copy()
+    spec.compile()  # gives every element its id
+    on_path = {kind: set() for kind in ("site", "geom")}
+    for kind, objid, prm in zip(m.wrap_type, m.wrap_objid, m.wrap_prm, strict=True):
+        if mujoco.mjtWrap(kind) == mujoco.mjtWrap.mjWRAP_SITE:
+            on_path["site"].add(int(objid))
+        elif mujoco.mjtWrap(kind) in (mujoco.mjtWrap.mjWRAP_SPHERE, mujoco.mjtWrap.mjWRAP_CYLINDER):
+            on_path["geom"].add(int(objid))
+            on_path["site"].add(round(float(prm)))  # the side site, -1 if none
+    for body in spec.bodies[1:]:
+        b = m.body(body.id)
+        body.mass, body.ipos, body.iquat, body.inertia = b.mass[0], b.ipos, b.iquat, b.inertia
+        body.fullinertia = np.full(6, np.nan)
+        body.explicitinertial = True
+    unused = [*spec.sensors, *spec.lights, *spec.cameras, *spec.pairs, *spec.excludes]
+    unused += [g for g in spec.geoms if g.id not in on_path["geom"]]
+    unused += [s for s in spec.sites if s.id not in on_path["site"]]
+    for element in unused:
+        spec.delete(element)
+    return spec.compile()
 
 
 def nominal_parameters(mj_model: mujoco.MjModel, names: Names, body_ids: np.ndarray) -> Parameters:

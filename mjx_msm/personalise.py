@@ -98,7 +98,7 @@ def _quaternion(rotation: Float[Array, "3 3"]) -> Float[Array, "4"]:
 def _derive(model: Model, m: Any) -> Any:
     """What MuJoCo's compiler derives from masses and geometry at qpos0, again (mj_setConst)."""
     mjx = import_mjx()
-    mj = model.host.mj_model
+    mj = model.host.skeleton
     d = mjx.make_data(mj).replace(qpos=m.qpos0)
     d = mjx.kinematics(m, d)
     d = mjx.com_pos(m, d)

@@ -1,39 +1,41 @@
 """What a model gets wrong about a recording: acceleration, moment and motion residuals, and their Jacobians.
 
-Every term returns residuals whitened by a noise scale per coordinate, with a mask for what was not measured, and
-their derivative with respect to the free parameters' vector z. Terms are immutable; `linearise` is compiled once
-per shape.
+A term compares a model with all recordings at once. It returns residuals in physical units (simulated minus recorded,
+0 where nothing was measured), or whitened by a noise scale per coordinate together with their derivative with
+respect to the free parameters' vector z.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
 from mjx_msm.compiled import float64, jit
-from mjx_msm.excitation import excitation
 from mjx_msm.model import Model
-from mjx_msm.muscle import AnyArray
 from mjx_msm.parameters import Parameters, ParameterSpace
 from mjx_msm.recording import Recording
-from mjx_msm.rollout import Mechanics, State, acceleration, activate, device_body, mechanics, simulate_motion
+from mjx_msm.rollout import Mechanics, device_body, mechanics, simulate_motion
+from mjx_msm.sensitivities import (
+    acceleration_derivatives,
+    activation_derivatives,
+    chain,
+    recorded_activations,
+    tension_jacobian,
+)
+
+EDGE = 0.05
+"""At both ends of a recording the second derivative of its spline is not data [s]."""
 
 
-class Linearisation(eqx.Module):
-    """Whitened residuals and their derivative."""
-
-    residual: Float[Array, "sample coordinate"]
-    jacobian: Float[Array, "sample coordinate free"]
-
-
-class AbstractTerm(eqx.Module):
+@dataclass(frozen=True, eq=False)
+class AbstractTerm(ABC):
     """One kind of residual over all trials."""
 
     model: Model
@@ -52,27 +54,6 @@ class AbstractTerm(eqx.Module):
         """Which recording a sample belongs to."""
 
     @abstractmethod
-    def raw(self, z: Float[Array, "free"], scale: Float[Array, "coordinate"]) -> Float[Array, "sample coordinate"]:
-        """Simulated minus recorded in physical units; `scale` weighs the coordinates where a nuisance is eliminated."""
-
-    @abstractmethod
-    def whitened_jacobian(self, z: Float[Array, "free"], scale: Float[Array, "coordinate"]) -> Linearisation:
-        """Whitened residuals and Jacobian, nuisance unknowns eliminated."""
-
-    def evaluate(
-        self, z: Float[Any, "free"], scale: Float[Any, "coordinate"]
-    ) -> Float[np.ndarray, "sample coordinate"]:
-        """Residuals in physical units, 0 where nothing was measured."""
-        with float64():
-            return np.asarray(_evaluate(self, jnp.asarray(z), jnp.asarray(scale)))
-
-    def linearise(self, z: Float[Any, "free"], scale: Float[Any, "coordinate"]) -> tuple[np.ndarray, np.ndarray]:
-        """Whitened residuals and their derivative with respect to z, as NumPy arrays."""
-        with float64():
-            result = _linearise(self, jnp.asarray(z), jnp.asarray(scale))
-            return np.asarray(result.residual), np.asarray(result.jacobian)
-
-    @abstractmethod
     def signal(self) -> Float[np.ndarray, "sample coordinate"]:
         """What was recorded, in physical units."""
 
@@ -81,47 +62,41 @@ class AbstractTerm(eqx.Module):
         """Number of nuisance unknowns fitted per coordinate."""
         return 0
 
+    def evaluate(
+        self, z: Float[np.ndarray, "free"], scale: Float[np.ndarray, "coordinate"]
+    ) -> Float[np.ndarray, "sample coordinate"]:
+        """Simulated minus recorded, in physical units; `scale` weighs coordinates where a nuisance is eliminated."""
+        with float64():
+            return self._residual(np.asarray(z, dtype=float), np.asarray(scale, dtype=float))
 
-@jit
-def _evaluate(term: AbstractTerm, z: Array, scale: Array) -> Array:
-    return term.raw(z, scale) * term.weight
+    def linearise(
+        self, z: Float[np.ndarray, "free"], scale: Float[np.ndarray, "coordinate"]
+    ) -> tuple[Float[np.ndarray, "sample coordinate"], Float[np.ndarray, "sample coordinate free"]]:
+        """Whitened residuals and their derivative with respect to z, nuisance unknowns eliminated."""
+        with float64():
+            return self._linearisation(np.asarray(z, dtype=float), np.asarray(scale, dtype=float))
 
+    @abstractmethod
+    def _residual(self, z: np.ndarray, scale: np.ndarray) -> np.ndarray: ...
 
-@jit
-def _linearise(term: AbstractTerm, z: Array, scale: Array) -> Linearisation:
-    return term.whitened_jacobian(z, scale)
-
-
-def _forward_jacobian(function: Any, z: Array) -> tuple[Array, Array]:
-    """Value and forward-mode Jacobian in one pass."""
-    return jax.vmap(lambda t: jax.jvp(function, (z,), (t,)), out_axes=(None, -1))(jnp.eye(z.shape[0]))
-
-
-def activations(
-    model: Model,
-    parameters: Parameters,
-    envelope: Float[Array, "time channel"],
-    mixing: Float[AnyArray, "muscle channel"],
-) -> Float[Array, "time muscle"]:
-    """Activation at every sample, starting at rest with respect to the first excitation."""
-    drive = excitation(parameters.emg, envelope, mixing, model.timestep)
-    return activate(model, parameters, drive[0], drive[:-1])
+    @abstractmethod
+    def _linearisation(self, z: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
 
 
-class Nodes(eqx.Module):
-    """Instants of the recordings at which a residual is formed."""
+# Instants ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Instants:
+    """Samples of the recordings at which a residual is formed, with the recorded motion as the state."""
 
     envelope: Float[np.ndarray, "recording time channel"]
     mixing: Float[np.ndarray, "muscle channel"]
-    recording: Int[np.ndarray, "sample"]
-    sample: Int[np.ndarray, "sample"]
-    position: Float[np.ndarray, "sample coordinate"]
-    velocity: Float[np.ndarray, "sample coordinate"]
-    acceleration: Float[np.ndarray, "sample coordinate"]
-
-    def activation(self, model: Model, parameters: Parameters) -> Float[Array, "sample muscle"]:
-        every = jax.vmap(lambda e: activations(model, parameters, e, self.mixing))(self.envelope)
-        return every[self.recording, self.sample]
+    recording: Int[np.ndarray, "instant"]
+    sample: Int[np.ndarray, "instant"]
+    position: Float[np.ndarray, "instant coordinate"]
+    velocity: Float[np.ndarray, "instant coordinate"]
+    acceleration: Float[np.ndarray, "instant coordinate"]
 
 
 def padded(arrays: Sequence[np.ndarray], length: int) -> np.ndarray:
@@ -129,32 +104,40 @@ def padded(arrays: Sequence[np.ndarray], length: int) -> np.ndarray:
     return np.stack([np.concatenate([a, np.repeat(a[-1:], length - len(a), axis=0)]) for a in arrays])
 
 
-def nodes(recordings: Sequence[Recording], stride: int) -> Nodes:
+def instants(recordings: Sequence[Recording], stride: int) -> Instants:
     """Every `stride`-th sample inside the recorded motion of every trial."""
     length = max(len(r.position) for r in recordings)
     picks = [np.arange(r.first, r.last + 1, stride) for r in recordings]
-    recording = np.concatenate([np.full(len(p), i) for i, p in enumerate(picks)])
 
-    def pick(field: str) -> np.ndarray:
-        return np.concatenate([getattr(r, field)[p] for r, p in zip(recordings, picks, strict=True)])
+    def pick(name: str) -> np.ndarray:
+        return np.concatenate([getattr(r, name)[p] for r, p in zip(recordings, picks, strict=True)])
 
-    return Nodes(
-        padded([r.envelope for r in recordings], length), recordings[0].mixing, recording, np.concatenate(picks),
-        pick("smooth_position"), pick("smooth_velocity"), pick("smooth_acceleration"),
-    )  # fmt: skip
+    return Instants(
+        envelope=padded([r.envelope for r in recordings], length),
+        mixing=recordings[0].mixing,
+        recording=np.concatenate([np.full(len(p), i) for i, p in enumerate(picks)]),
+        sample=np.concatenate(picks),
+        position=pick("smooth_position"),
+        velocity=pick("smooth_velocity"),
+        acceleration=pick("smooth_acceleration"),
+    )
 
 
-def _at(recordings: Sequence[Recording], where: Nodes, field: str) -> np.ndarray:
-    return np.stack([getattr(recordings[i], field)[k] for i, k in zip(where.recording, where.sample, strict=True)])
+def _at(recordings: Sequence[Recording], where: Instants, name: str) -> np.ndarray:
+    return np.stack([getattr(recordings[i], name)[k] for i, k in zip(where.recording, where.sample, strict=True)])
 
 
+# Moment --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
 class MomentTerm(AbstractTerm):
     """Muscle and passive joint moment against the recorded net moment of the free coordinates [N·m].
 
     The recorded motion is the state, so paths and moment arms are computed once: no parameter moves them.
     """
 
-    nodes: Nodes
+    at: Instants
     terms: Mechanics
     target: Float[np.ndarray, "sample coordinate"]
     mask: Float[np.ndarray, "sample coordinate"]
@@ -167,39 +150,36 @@ class MomentTerm(AbstractTerm):
 
     @property
     def trial(self) -> Int[np.ndarray, "sample"]:
-        return self.nodes.recording
-
-    def raw(self, z: Float[Array, "free"], scale: Float[Array, "coordinate"]) -> Float[Array, "sample coordinate"]:
-        parameters = self.space.unpack(z)
-        return (self.predicted(parameters) - self.target) * self.mask
+        return self.at.recording
 
     def signal(self) -> Float[np.ndarray, "sample coordinate"]:
         return self.target
 
-    def predicted(self, parameters: Parameters) -> Float[Array, "sample coordinate"]:
-        """Net moment of muscles and passive joint of the free coordinates."""
-        model, arms = self.model, self.terms.moment_arm
-        activation = self.nodes.activation(model, parameters)
-        path_velocity = -jnp.einsum("smc,sc->sm", arms, self.nodes.velocity)
-        tension = model.muscle.tension(parameters.muscle, activation, self.terms.path_length, path_velocity)
-        nominal = model.nominal.joint
-        passive = self.terms.passive - (parameters.joint.damping - nominal.damping) * self.nodes.velocity
-        spring = self.nodes.position - model.host.mj_model.qpos_spring
-        passive = passive - (parameters.joint.stiffness - nominal.stiffness) * spring
-        return (jnp.einsum("smc,sm->sc", arms, tension) + passive)[:, model.host.free_index]
+    def _activation(self, z: np.ndarray) -> Array:
+        at = self.at
+        every = recorded_activations(self.model, self.space, z, at.envelope, at.mixing)
+        return every[at.recording, at.sample]
 
-    def whitened_jacobian(self, z: Float[Array, "free"], scale: Float[Array, "coordinate"]) -> Linearisation:
-        return Linearisation(*_forward_jacobian(lambda z: self.raw(z, scale) / scale, z))
+    def _residual(self, z: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        moment = _moments(self.model, self.space, z, self._activation(z), self.terms, self.at.position, self.at.velocity)
+        return (np.asarray(moment) - self.target) * self.mask
+
+    def _linearisation(self, z: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        at = self.at
+        by_entry = activation_derivatives(self.model, self.space, z, at.envelope, at.mixing)[at.recording, at.sample]
+        jacobian = _moment_jacobian(
+            self.model, self.space, z, self._activation(z), by_entry, self.terms, at.position, at.velocity
+        )
+        whiten = self.mask / scale
+        return self._residual(z, scale) / scale, np.asarray(jacobian) * whiten[..., None]
 
 
 def moment_term(model: Model, space: ParameterSpace, recordings: Sequence[Recording], stride: int) -> MomentTerm:
     """Moment residual at every `stride`-th sample."""
-    where = nodes(recordings, stride)
+    at = instants(recordings, stride)
     with float64():
-        terms = _mechanics_at(model, model.nominal, jnp.asarray(where.position), jnp.asarray(where.velocity))
-        terms = jax.tree.map(np.asarray, terms)
-    target, weight = _at(recordings, where, "moment"), _at(recordings, where, "moment_weight")
-    return MomentTerm(model, space, where, terms, target, weight)
+        terms = jax.tree.map(np.asarray, _mechanics_at(model, model.nominal, at.position, at.velocity))
+    return MomentTerm(model, space, at, terms, _at(recordings, at, "moment"), _at(recordings, at, "moment_weight"))
 
 
 @jit
@@ -208,6 +188,49 @@ def _mechanics_at(model: Model, parameters: Parameters, position: Array, velocit
     return jax.vmap(lambda q, v: mechanics(model, body, q, v))(position, velocity)
 
 
+@jit
+def _moments(
+    model: Model, space: ParameterSpace, z: Array, activation: Array, terms: Mechanics, position: Array, velocity: Array
+) -> Float[Array, "instant free"]:
+    """Net moment of muscles and passive joint of the free coordinates."""
+    parameters, nominal = space.unpack(z), model.nominal.joint
+    path_velocity = -jnp.einsum("smc,sc->sm", terms.moment_arm, velocity)
+    tension = model.muscle.tension(parameters.muscle, activation, terms.path_length, path_velocity)
+    spring = position - model.host.mj_model.qpos_spring
+    passive = terms.passive - (parameters.joint.damping - nominal.damping) * velocity
+    passive = passive - (parameters.joint.stiffness - nominal.stiffness) * spring
+    return (jnp.einsum("smc,sm->sc", terms.moment_arm, tension) + passive)[:, model.host.free_index]
+
+
+@jit
+def _moment_jacobian(
+    model: Model,
+    space: ParameterSpace,
+    z: Array,
+    activation: Array,
+    activation_by_entry: Array,
+    terms: Mechanics,
+    position: Array,
+    velocity: Array,
+) -> Float[Array, "instant free entry"]:
+    parameters, free = space.unpack(z), model.host.free_index
+
+    def one(activation: Array, by_entry: Array, length: Array, arm: Array, q: Array, v: Array) -> Array:
+        slope = tension_jacobian(model, space, z, parameters, activation, by_entry, length, -arm @ v)
+        columns = arm.T @ slope
+        effect = {"damping": -v, "stiffness": -(q - model.host.mj_model.qpos_spring)}
+        for s, entry in zip(space.scalars, space.owner, strict=True):
+            if s.group == "joint":
+                columns = columns.at[s.index[0], entry].add(effect[s.field][s.index[0]])
+        return columns[free]
+
+    return jax.vmap(one)(activation, activation_by_entry, terms.path_length, terms.moment_arm, position, velocity)
+
+
+# Acceleration --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
 class AccelerationTerm(AbstractTerm):
     """One-step-ahead acceleration against the recorded one [rad/s²].
 
@@ -215,7 +238,7 @@ class AccelerationTerm(AbstractTerm):
     the answer.
     """
 
-    nodes: Nodes
+    at: Instants
     mask: Float[np.ndarray, "sample coordinate"]
     kind: ClassVar[str] = "acceleration"
     unit: ClassVar[str] = "rad/s²"
@@ -226,38 +249,55 @@ class AccelerationTerm(AbstractTerm):
 
     @property
     def trial(self) -> Int[np.ndarray, "sample"]:
-        return self.nodes.recording
-
-    def raw(self, z: Float[Array, "free"], scale: Float[Array, "coordinate"]) -> Float[Array, "sample coordinate"]:
-        model, where = self.model, self.nodes
-        parameters = self.space.unpack(z)
-        body = device_body(model, parameters)
-        activation = where.activation(model, parameters)
-        held = np.setdiff1d(np.arange(len(model.coordinates)), model.host.free_index)
-
-        def one(q: Any, v: Any, a: Any, activation: Any) -> Array:
-            applied = jnp.zeros(len(model.coordinates))
-            return acceleration(model, parameters, body, State(q, v, activation), a[held], applied)
-
-        simulated = jax.vmap(one)(where.position, where.velocity, where.acceleration, activation)
-        difference = (simulated - where.acceleration)[:, model.host.free_index]
-        return jnp.where(self.mask > 0, difference, 0.0)
-
-    def whitened_jacobian(self, z: Float[Array, "free"], scale: Float[Array, "coordinate"]) -> Linearisation:
-        return Linearisation(*_forward_jacobian(lambda z: self.raw(z, scale) / scale, z))
+        return self.at.recording
 
     def signal(self) -> Float[np.ndarray, "sample coordinate"]:
-        return self.nodes.acceleration[:, self.model.host.free_index]
+        return self.at.acceleration[:, self.model.host.free_index]
+
+    def _derivatives(self, z: np.ndarray, *, parameters: bool) -> Any:
+        at, model, space = self.at, self.model, self.space
+        activation = recorded_activations(model, space, z, at.envelope, at.mixing)[at.recording, at.sample]
+        by_entry = None
+        if parameters:
+            by_entry = activation_derivatives(model, space, z, at.envelope, at.mixing)[at.recording, at.sample]
+        held = at.acceleration[:, model.host.held_index]
+        return acceleration_derivatives(model, space, z, at.position, at.velocity, activation, held, by_entry)
+
+    def _residual(self, z: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        return (self._derivatives(z, parameters=False).acceleration - self.signal()) * self.mask
+
+    def _linearisation(self, z: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        result, whiten = self._derivatives(z, parameters=True), self.mask / scale
+        return (result.acceleration - self.signal()) * whiten, result.by_parameters * whiten[..., None]
 
 
 def acceleration_term(
     model: Model, space: ParameterSpace, recordings: Sequence[Recording], stride: int
 ) -> AccelerationTerm:
-    """Acceleration residual at every `stride`-th sample inside the recorded motion."""
-    where = nodes(recordings, stride)
-    return AccelerationTerm(model, space, where, np.ones((len(where.sample), len(model.free))))
+    """Acceleration residual at every `stride`-th sample inside the recorded motion, its edges left out."""
+    at = instants(recordings, stride)
+    edge = round(EDGE / model.timestep)
+    first, last = (np.array([getattr(r, end) for r in recordings])[at.recording] for end in ("first", "last"))
+    margin = np.minimum(edge, (last - first) // 4)
+    inside = (at.sample >= first + margin) & (at.sample <= last - margin)
+    return AccelerationTerm(model, space, at, np.repeat(inside[:, None], len(model.free), axis=1).astype(float))
 
 
+# Motion --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Motion:
+    """Segments simulated from their best initial states."""
+
+    key: bytes
+    initial: Float[np.ndarray, "segment two_free"]
+    position: Float[np.ndarray, "segment step_plus_1 coordinate"]
+    velocity: Float[np.ndarray, "segment step_plus_1 coordinate"]
+    activation: Float[np.ndarray, "segment step muscle"]
+
+
+@dataclass(frozen=True, eq=False)
 class MotionTerm(AbstractTerm):
     """Simulated against recorded motion over segments of one horizon [rad].
 
@@ -275,10 +315,12 @@ class MotionTerm(AbstractTerm):
     held: Float[np.ndarray, "segment step_plus_1 held"]
     target: Float[np.ndarray, "segment step_plus_1 coordinate"]
     mask: Float[np.ndarray, "segment step_plus_1 coordinate"]
+    latest: list[_Motion] = field(default_factory=list, repr=False)
+    """The last solution: asked for again at the same z it is the answer, at another z a good first guess."""
     kind: ClassVar[str] = "motion"
     unit: ClassVar[str] = "rad"
-    iterations: int = eqx.field(static=True, default=4)
-    """Gauss–Newton steps for a segment's initial state; it is nearly linear in it."""
+    iterations: ClassVar[int] = 8
+    """Most Gauss–Newton steps for the initial states; they are nearly linear in them, so few are needed."""
 
     @property
     def weight(self) -> Float[np.ndarray, "sample coordinate"]:
@@ -292,102 +334,117 @@ class MotionTerm(AbstractTerm):
     def eliminated(self) -> int:
         return 2 * len(self.recording)
 
-    def _activation(self, parameters: Parameters) -> Float[Array, "segment step muscle"]:
-        every = jax.vmap(lambda e: activations(self.model, parameters, e, self.mixing))(self.envelope)
-        steps = self.target.shape[1] - 1
-        index = jnp.minimum(self.start[:, None] + jnp.arange(steps), every.shape[1] - 1)
-        return every[self.recording[:, None], index]
-
-    def _segment(self, parameters: Parameters, initial: Array, activation: Array, lane: Any) -> Array:
-        """Difference to the recording of one segment from `initial` = (q, q̇) of the free coordinates."""
-        first_position, first_velocity, held, target, mask = lane
-        free = self.model.host.free_index
-        n = len(free)
-        q = jnp.asarray(first_position).at[free].set(initial[:n])
-        v = jnp.asarray(first_velocity).at[free].set(initial[n:])
-        positions, _, _, _ = simulate_motion(self.model, parameters, q, v, activation, held)
-        return (positions[:, free] - target) * mask
-
     def signal(self) -> Float[np.ndarray, "sample coordinate"]:
         return self.target.reshape(-1, self.target.shape[-1])
 
-    @property
-    def _lanes(self) -> Any:
-        return self.first_position, self.first_velocity, self.held, self.target, self.mask
+    def _residual(self, z: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        return self._difference(self._solved(z, scale).position).reshape(-1, self.mask.shape[-1])
 
-    def initial_states(
-        self,
-        parameters: Parameters,
-        activation: Float[Array, "segment step muscle"],
-        scale: Float[Array, "coordinate"],
-    ) -> Float[Array, "segment two_free"]:
-        """Best initial (q, q̇) of every segment for given parameters."""
+    def _difference(self, position: np.ndarray) -> np.ndarray:
+        return (position[..., self.model.host.free_index] - self.target) * self.mask
+
+    def _segmented(self, every: Array) -> np.ndarray:
+        """What the recordings have at every sample, at the start of every step of every segment."""
+        steps = self.target.shape[1] - 1
+        index = np.minimum(self.start[:, None] + np.arange(steps), every.shape[1] - 1)
+        return np.asarray(every)[self.recording[:, None], index]
+
+    def _solved(self, z: np.ndarray, scale: np.ndarray) -> _Motion:
+        """The segments from the initial states that fit the recording best at these parameters."""
+        key = z.tobytes() + scale.tobytes()
+        if self.latest and self.latest[0].key == key:
+            return self.latest[0]
+        model, free = self.model, self.model.host.free_index
+        activation = self._segmented(recorded_activations(model, self.space, z, self.envelope, self.mixing))
+        cold = np.concatenate([self.first_position[:, free], self.first_velocity[:, free]], 1)
+        x = self.latest[0].initial if self.latest else cold
+        best, best_cost = None, np.full(len(x), np.inf)
+        whiten = (self.mask / scale)[..., None]
+        for _ in range(self.iterations):
+            q, v = self._simulated(z, x, activation)
+            r = self._difference(q) / scale
+            cost = (r**2).sum(axis=(1, 2))
+            better = cost < best_cost
+            if best is None:
+                best = (x.copy(), q.copy(), v.copy())
+            for kept, new in zip(best, (x, q, v), strict=True):
+                kept[better] = new[better]
+            best_cost = np.where(better, cost, best_cost)
+            slope = self._derivatives(z, best[1], best[2], activation, None)[0] * whiten
+            slope = slope.reshape(len(x), -1, slope.shape[-1])
+            residual = (self._difference(best[1]) / scale).reshape(len(x), -1)
+            normal = np.swapaxes(slope, 1, 2) @ slope
+            gradient = np.einsum("skx,sk->sx", slope, residual)
+            size = np.trace(normal, axis1=1, axis2=2)[:, None, None]
+            ridge = (1e-13 * size + 1e-300) * np.eye(normal.shape[-1])
+            step = np.nan_to_num(np.linalg.solve(normal + ridge, gradient[..., None])[..., 0])
+            promised = np.einsum("sx,sx->s", gradient, step).sum()
+            if promised <= 1e-7 * best_cost.sum():
+                break
+            # a segment that got worse goes half way back before it tries again
+            x = np.where(better[:, None], best[0] - step, 0.5 * (x + best[0]))
+        assert best is not None
+        motion = _Motion(key, *best, activation)
+        self.latest[:] = [motion]
+        return motion
+
+    def _simulated(self, z: np.ndarray, x: np.ndarray, activation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         free = self.model.host.free_index
+        q, v = self.first_position.copy(), self.first_velocity.copy()
+        q[:, free], v[:, free] = x[:, : len(free)], x[:, len(free) :]
+        q, v = _segments(self.model, self.space, z, q, v, activation, self.held)
+        return np.array(q), np.array(v)
 
-        def best(activation: Array, lane: Any) -> Array:
-            first_position, first_velocity = lane[0], lane[1]
+    def _derivatives(
+        self, z: np.ndarray, q: np.ndarray, v: np.ndarray, activation: np.ndarray, by_entry: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Derivatives of the free positions with respect to the initial states, and to z."""
+        model = self.model
+        segments, steps = activation.shape[:2]
+        held_velocity = np.diff(self.held, axis=1) / model.timestep
+        held = (held_velocity - v[:, :-1, model.host.held_index]) / model.timestep
 
-            def difference(x: Array) -> Array:
-                return (self._segment(parameters, x, activation, lane) / scale).ravel()
+        def flat(x: np.ndarray) -> np.ndarray:
+            return x.reshape(segments * steps, *x.shape[2:])
 
-            def improve(carry: Any, _: None) -> tuple[Any, None]:
-                x, champion, champion_cost = carry
-                r, j = _forward_jacobian(difference, x)
-                cost = jnp.sum(r**2)
-                better = cost < champion_cost
-                champion = jnp.where(better, x, champion)
-                champion_cost = jnp.where(better, cost, champion_cost)
-                normal = j.T @ j
-                ridge = 1e-12 * jnp.trace(normal) * jnp.eye(x.shape[0]) + 1e-30 * jnp.eye(x.shape[0])
-                step = jnp.linalg.solve(normal + ridge, j.T @ r)
-                x = jnp.where(jnp.all(jnp.isfinite(step)), x - step, champion)
-                return (x, champion, champion_cost), None
+        entries = None if by_entry is None else flat(by_entry)
+        d = acceleration_derivatives(
+            model, self.space, z, flat(q[:, :-1]), flat(v[:, :-1]), flat(activation), flat(held), entries
+        )
+        by_state = d.by_state.reshape(segments, steps, *d.by_state.shape[1:])
+        if d.by_parameters is None:
+            return np.asarray(chain(by_state, None, model.timestep)[0]), None
+        states, columns = chain(by_state, d.by_parameters.reshape(segments, steps, *d.by_parameters.shape[1:]), model.timestep)
+        return np.asarray(states), np.asarray(columns)
 
-            x0 = jnp.concatenate([first_position[free], first_velocity[free]])
-            start = (x0, x0, jnp.full((), jnp.inf))
-            (x, champion, champion_cost), _ = jax.lax.scan(improve, start, None, length=self.iterations)
-            return jnp.where(jnp.sum(difference(x) ** 2) < champion_cost, x, champion)
+    def _linearisation(self, z: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        motion = self._solved(z, scale)
+        by_entry = self._segmented(activation_derivatives(self.model, self.space, z, self.envelope, self.mixing))
+        states, columns = self._derivatives(z, motion.position, motion.velocity, motion.activation, by_entry)
+        assert columns is not None
+        segments, whiten = len(states), (self.mask / scale)[..., None]
+        states = (states * whiten).reshape(segments, -1, states.shape[-1])
+        columns = (columns * whiten).reshape(segments, -1, columns.shape[-1])
+        basis, _ = np.linalg.qr(np.nan_to_num(states))
+        columns = columns - basis @ (np.swapaxes(basis, 1, 2) @ columns)
+        residual = self._difference(motion.position) / scale
+        free = residual.shape[-1]
+        return residual.reshape(-1, free), columns.reshape(-1, free, columns.shape[-1])
 
-        return jax.lax.stop_gradient(jax.vmap(best)(activation, self._lanes))
 
-    def raw(self, z: Float[Array, "free"], scale: Float[Array, "coordinate"]) -> Float[Array, "sample coordinate"]:
-        parameters = self.space.unpack(z)
-        activation = self._activation(parameters)
-        initial = self.initial_states(parameters, activation, scale)
-        difference = jax.vmap(lambda *lane: self._segment(parameters, *lane))(initial, activation, self._lanes)
-        return difference.reshape(-1, difference.shape[-1])
-
-    def whitened_jacobian(self, z: Float[Array, "free"], scale: Float[Array, "coordinate"]) -> Linearisation:
-        parameters = self.space.unpack(z)
-        initial = self.initial_states(parameters, self._activation(parameters), scale)
-
-        def by_parameters(z: Array) -> Array:
-            parameters = self.space.unpack(z)
-            lanes = (initial, self._activation(parameters), self._lanes)
-            return jax.vmap(lambda *lane: self._segment(parameters, *lane))(*lanes) / scale
-
-        residual, jacobian = _forward_jacobian(by_parameters, z)
-        activation = self._activation(parameters)
-
-        def by_state(initial: Array, activation: Array, lane: Any) -> Array:
-            return _forward_jacobian(
-                lambda x: (self._segment(parameters, x, activation, lane) / scale).ravel(), initial
-            )[1]
-
-        states = jax.vmap(by_state)(initial, activation, self._lanes)
-        basis, _ = jnp.linalg.qr(states)
-        segments, samples, free = residual.shape
-        flat = jacobian.reshape(segments, samples * free, -1)
-        flat = flat - basis @ (jnp.swapaxes(basis, 1, 2) @ flat)
-        return Linearisation(residual.reshape(-1, free), flat.reshape(segments * samples, free, -1))
+@jit
+def _segments(
+    model: Model, space: ParameterSpace, z: Array, position: Array, velocity: Array, activation: Array, held: Array
+) -> tuple[Array, Array]:
+    parameters = space.unpack(z)
+    return jax.vmap(lambda *lane: simulate_motion(model, parameters, *lane)[:2])(position, velocity, activation, held)
 
 
 def motion_term(model: Model, space: ParameterSpace, recordings: Sequence[Recording], horizon: int) -> MotionTerm:
     """Motion residual over segments of `horizon` steps that tile every trial."""
     length = max(len(r.position) for r in recordings)
     horizon = min(horizon, max(r.last - r.first for r in recordings))
-    h, free = model.timestep, model.host.free_index
-    held_index = np.setdiff1d(np.arange(len(model.coordinates)), free)
+    h, held_index = model.timestep, model.host.held_index
     rows: dict[str, list[Any]] = {k: [] for k in ("recording", "start", "q", "v", "held", "target", "mask")}
     for i, r in enumerate(recordings):
         for start in range(r.first, r.last, horizon):

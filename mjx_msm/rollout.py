@@ -99,7 +99,7 @@ def mechanics(
     """Equations-of-motion terms at one state, from MJX's public stages."""
     mjx = import_mjx()
     m = body.mjx_model
-    d = mjx.make_data(model.host.mj_model).replace(qpos=jnp.asarray(position), qvel=jnp.asarray(velocity))
+    d = mjx.make_data(model.host.skeleton).replace(qpos=jnp.asarray(position), qvel=jnp.asarray(velocity))
     d = mjx.kinematics(m, d)
     d = mjx.com_pos(m, d)
     d = d.tree_replace({"_impl.cinert": _spatial_inertia(model, body, d)})
@@ -159,27 +159,26 @@ def activate(
     return jnp.concatenate([initial[None], later])
 
 
-def acceleration(
+def solve_acceleration(
     model: Model,
     parameters: Parameters,
-    body: Body,
-    state: State,
+    terms: Mechanics,
+    force: Float[Array, "coordinate"],
     held_acceleration: Float[Array, "held"],
-    applied: Float[Array, "coordinate"],
-) -> Float[Array, "coordinate"]:
-    """q̈ of every coordinate, held ones included, as MuJoCo's Euler step uses it (damping implicit) [rad/s²]."""
-    terms = mechanics(model, body, state.position, state.velocity)
-    tension = muscle_tension(model, parameters, terms, state.velocity, state.activation)
-    force = terms.passive - terms.bias + terms.moment_arm.T @ tension + applied
+) -> Float[Array, "free"]:
+    """Accelerations of the free coordinates under a generalised force, as MuJoCo's Euler step takes them [rad/s²].
+
+    Damping is implicit, (M + h·D) q̈ = force; the held coordinates' inertial coupling goes to the right-hand side.
+    """
     matrix = terms.mass_matrix + model.timestep * jnp.diag(jnp.asarray(parameters.joint.damping))
-    free, held = model.host.free_index, _held_index(model)
-    result = jnp.zeros(len(model.coordinates)).at[held].set(held_acceleration)
+    free, held = model.host.free_index, model.host.held_index
     right = force[free] - matrix[np.ix_(free, held)] @ held_acceleration
-    return result.at[free].set(_solve(matrix[np.ix_(free, free)], right))
+    return _solve(matrix[np.ix_(free, free)], right)
 
 
-def _held_index(model: Model) -> np.ndarray:
-    return np.setdiff1d(np.arange(len(model.coordinates)), model.host.free_index)
+def generalised_force(terms: Mechanics, tension: Float[Array, "muscle"]) -> Float[Array, "coordinate"]:
+    """Passive, gravitational and velocity-dependent forces and the muscles' moments [N·m]."""
+    return terms.passive - terms.bias + terms.moment_arm.T @ tension
 
 
 def _solve(matrix: Float[Array, "n n"], right: Float[Array, "n"]) -> Float[Array, "n"]:
@@ -225,7 +224,7 @@ def simulate_motion(
     **Returns:** positions, velocities, first failed step and coordinate (-1 if none).
     """
     body = device_body(model, parameters)
-    h, held_index = model.timestep, _held_index(model)
+    h, free_index, held_index = model.timestep, model.host.free_index, model.host.held_index
     held_velocity = jnp.diff(held, axis=0) / h
     if applied is None:
         applied = jnp.zeros((activation.shape[0], len(model.coordinates)))
@@ -234,7 +233,10 @@ def simulate_motion(
         q, v, failed_step, failed_coordinate = carry
         k, a, v_held, force = inputs
         held_acceleration = (v_held - v[held_index]) / h
-        next_v = v + h * acceleration(model, parameters, body, State(q, v, a), held_acceleration, force)
+        terms = mechanics(model, body, q, v)
+        total = generalised_force(terms, muscle_tension(model, parameters, terms, v, a)) + force
+        free_acceleration = solve_acceleration(model, parameters, terms, total, held_acceleration)
+        next_v = v.at[free_index].add(h * free_acceleration).at[held_index].set(v_held)
         next_q = q + h * next_v
         finite = jnp.isfinite(next_q) & jnp.isfinite(next_v)
         fails = (failed_step < 0) & ~jnp.all(finite)
@@ -278,7 +280,7 @@ def held_positions(
             f"`prescribed` has shape {prescribed.shape}, expected ({samples}, {len(model.prescribed)}) for {', '.join(model.prescribed) or 'no coordinates'}"
         )
     columns = []
-    for i in _held_index(model):
+    for i in model.host.held_index:
         name = model.coordinates[i]
         if name in model.host.locked:
             columns.append(jnp.full(samples, model.host.locked[name]))
@@ -347,7 +349,7 @@ def rollout(
     _expect("initial_state.velocity", initial_state.velocity, (len(model.coordinates),))
     _expect("initial_state.activation", initial_state.activation, (len(model.muscles),))
     _expect("applied", applied, (steps, len(model.coordinates)))
-    index = _held_index(model)
+    index = model.host.held_index
     held_velocity = (held[min(1, steps)] - held[0]) / model.timestep
     activation = activate(model, parameters, initial_state.activation, excitation)
     q, v, failed_step, failed_coordinate = simulate_motion(
@@ -387,10 +389,10 @@ def rollout_segments(
     segments, steps = activation.shape[:2]
     _expect("position", position, (segments, len(model.coordinates)))
     _expect("velocity", velocity, (segments, len(model.coordinates)))
-    _expect("held", held, (segments, steps + 1, len(_held_index(model))))
+    _expect("held", held, (segments, steps + 1, len(model.host.held_index)))
     _expect("applied", applied, (segments, steps, len(model.coordinates)))
     if held is None:
-        held = jnp.broadcast_to(held_positions(model, None, steps + 1), (segments, steps + 1, len(_held_index(model))))
+        held = jnp.broadcast_to(held_positions(model, None, steps + 1), (segments, steps + 1, len(model.host.held_index)))
     if applied is None:
         applied = jnp.zeros((segments, steps, len(model.coordinates)))
     q, v, failed_step, failed_coordinate = jax.vmap(lambda *lane: simulate_motion(model, parameters, *lane))(
