@@ -35,6 +35,10 @@ HORIZONS: tuple[int | None, ...] = (20, 100, 500, None)
 NOISE_FLOOR = {"acceleration": 1e-7, "moment": 1e-7, "motion": 1e-9}
 
 
+# Alternations of parameters and noise scales, at most; and for each starting point before the best goes on.
+SWEEPS, SEARCH_SWEEPS = 12, 2
+
+
 @dataclass(frozen=True)
 class Iteration:
     """What a progress display is told after every iteration."""
@@ -50,10 +54,6 @@ class Iteration:
 
 
 Listener = Callable[[Iteration], None]
-
-
-class _Stopped(Exception):
-    """Raised inside the solver to leave it with the iterate at hand."""
 
 
 @dataclass
@@ -125,15 +125,24 @@ def identify(
         def report(iteration: int, cost: float, errors: Any, z: Any, name: str = name, index: int = index) -> None:
             listener(Iteration(name, len(problem.stages), index, iteration, cost, errors, z))
 
-        tried = [_solve(terms, space, z, report) for z in (candidates if index == 0 else [solution.z])]
-        solution = min(tried, key=lambda s: _evidence(s, terms))
+        searched = 0
+        if index == 0 and starts > 1:
+            tried = []
+            for z in candidates:
+                tried.append(_solve(terms, space, z, report, sweeps=SEARCH_SWEEPS))
+                if tried[-1].interrupted:
+                    break
+            solution = min(tried, key=lambda s: _evidence(s, terms))
+            searched = sum(t.evaluations for t in tried)
+        if not solution.interrupted:
+            solution = _solve(terms, space, solution.z, report)
         noise = {
             f"{t.kind}/{c}": float(s)
             for t, scale in zip(terms, solution.scales, strict=True)
             for c, s in zip(model.free, scale, strict=True)
         }
-        evaluations = sum(t.evaluations for t in tried)
-        stages.append(Stage(name, solution.cost, evaluations, time.perf_counter() - began, noise))
+        seconds = time.perf_counter() - began
+        stages.append(Stage(name, solution.cost, searched + solution.evaluations, seconds, noise))
         if solution.interrupted:
             break
     return _result(problem, terms, solution, stages, trials, held_out, seed, subject, hashes or {})
@@ -219,32 +228,37 @@ def _solve(
     space: ParameterSpace,
     z: Float[np.ndarray, "free"],
     report: Callable[..., None],
+    sweeps: int = SWEEPS,
 ) -> _Solution:
     """One stage: least squares for z and the noise scales in turn, until the scales settle."""
     ones = np.ones(len(terms[0].model.free))
-    residuals = [t.evaluate(z, ones) for t in terms]
-    solution = _Solution(z, [_noise(t, r, 0) for t, r in zip(terms, residuals, strict=True)])
+    solution = _Solution(z, [ones for _ in terms])
     try:
-        for sweep in range(12):
+        residuals = [t.evaluate(z, ones) for t in terms]
+        solution.scales = [_noise(t, r, 0.0) for t, r in zip(terms, residuals, strict=True)]
+        for sweep in range(sweeps):
             before = solution.scales
-            _least_squares(terms, space, solution, report, max_evaluations=15 if sweep < 2 else 60)
+            used = _least_squares(terms, space, solution, report, max_evaluations=15 if sweep < 2 else 60)
             residuals = [t.evaluate(solution.z, s) for t, s in zip(terms, before, strict=True)]
-            solution.scales = [_noise(t, r, space.size) for t, r in zip(terms, residuals, strict=True)]
+            solution.scales = [_noise(t, r, used) for t, r in zip(terms, residuals, strict=True)]
             change = max(np.max(np.abs(np.log(a / b))) for a, b in zip(solution.scales, before, strict=True))
             at_floor = all(np.all(s <= 1.01 * NOISE_FLOOR[t.kind]) for t, s in zip(terms, solution.scales, strict=True))
-            if change < 0.02 or at_floor:
+            if change < 0.05 or at_floor:
                 break
         else:
             solution.converged = False
-    except (KeyboardInterrupt, _Stopped):
+    except KeyboardInterrupt:
         solution.interrupted = True
     return solution
 
 
 def _noise(
-    term: AbstractTerm, residual: Float[np.ndarray, "sample coordinate"], unknowns: int
+    term: AbstractTerm, residual: Float[np.ndarray, "sample coordinate"], unknowns: float
 ) -> Float[np.ndarray, "coordinate"]:
-    """Noise scale per coordinate: root mean square of its residuals per degree of freedom."""
+    """Noise scale per coordinate: root mean square of its residuals per degree of freedom.
+
+    **Arguments:** `unknowns`: how many the data have used up, which is fewer than there are where a prior holds some.
+    """
     squares, count = (residual**2).sum(axis=0), term.weight.sum(axis=0)
     freedom = np.maximum(count - term.eliminated - unknowns / residual.shape[1], np.maximum(0.2 * count, 1.0))
     return np.maximum(np.sqrt(squares / freedom), NOISE_FLOOR[term.kind])
@@ -268,8 +282,11 @@ def _least_squares(
     solution: _Solution,
     report: Callable[..., None],
     max_evaluations: int,
-) -> None:
-    """scipy's trust-region reflective solver on whitened residuals and prior; `solution.z` follows the iterates."""
+) -> float:
+    """scipy's trust-region reflective solver on whitened residuals and prior; `solution.z` follows the iterates.
+
+    **Returns:** the number of unknowns that the data determined: the trace of (F + P)⁻¹ F.
+    """
     has_prior = np.isfinite(space.prior_scale)
     prior_scale = np.where(has_prior, space.prior_scale, 1.0)
 
@@ -301,14 +318,16 @@ def _least_squares(
         bounds=(space.lower, space.upper),
         x_scale=np.where(has_prior, prior_scale, space.upper - space.lower),
         method="trf",
-        ftol=1e-8,
-        xtol=1e-8,
-        gtol=1e-8,
+        ftol=1e-6,
+        xtol=1e-9,
+        gtol=1e-7,
         max_nfev=max_evaluations,
         callback=follow,
     )
     solution.z, solution.cost = result.x, float(result.cost)
     solution.converged = result.status > 0
+    data = len(result.fun) - int(has_prior.sum())
+    return float(np.square(np.linalg.qr(result.jac)[0][:data]).sum())
 
 
 def _evidence(solution: _Solution, terms: list[AbstractTerm]) -> float:

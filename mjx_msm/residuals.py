@@ -161,7 +161,9 @@ class MomentTerm(AbstractTerm):
         return every[at.recording, at.sample]
 
     def _residual(self, z: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        moment = _moments(self.model, self.space, z, self._activation(z), self.terms, self.at.position, self.at.velocity)
+        moment = _moments(
+            self.model, self.space, z, self._activation(z), self.terms, self.at.position, self.at.velocity
+        )
         return (np.asarray(moment) - self.target) * self.mask
 
     def _linearisation(self, z: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -370,7 +372,7 @@ class MotionTerm(AbstractTerm):
             for kept, new in zip(best, (x, q, v), strict=True):
                 kept[better] = new[better]
             best_cost = np.where(better, cost, best_cost)
-            slope = self._derivatives(z, best[1], best[2], activation, None)[0] * whiten
+            slope = np.nan_to_num(self._derivatives(z, best[1], best[2], activation, None)[0]) * whiten
             slope = slope.reshape(len(x), -1, slope.shape[-1])
             residual = (self._difference(best[1]) / scale).reshape(len(x), -1)
             normal = np.swapaxes(slope, 1, 2) @ slope
@@ -414,7 +416,9 @@ class MotionTerm(AbstractTerm):
         by_state = d.by_state.reshape(segments, steps, *d.by_state.shape[1:])
         if d.by_parameters is None:
             return np.asarray(chain(by_state, None, model.timestep)[0]), None
-        states, columns = chain(by_state, d.by_parameters.reshape(segments, steps, *d.by_parameters.shape[1:]), model.timestep)
+        states, columns = chain(
+            by_state, d.by_parameters.reshape(segments, steps, *d.by_parameters.shape[1:]), model.timestep
+        )
         return np.asarray(states), np.asarray(columns)
 
     def _linearisation(self, z: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
