@@ -46,7 +46,7 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; the exit code is 0, 2 for bad input (one line on stderr) or 130 after an interrupt."""
-    # typer brings its own copy of click from 0.26 on, so its base class is found by name
+    # newer releases of typer bring their own copy of click, so its base class is found by name
     usage_error: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")  # type: ignore[assignment]
     try:
         return int(app(list(arguments), prog_name="mjx-msm", standalone_mode=False) or 0)
@@ -196,7 +196,9 @@ def identify_command(
     subject: Annotated[Path, typer.Argument(help="Subject file (TOML).", show_default=False)],
     out: Out,
     cv: Annotated[bool, typer.Option(help="Blocked cross-validation over time, where moments are used.")] = True,
-    starts: Annotated[int, typer.Option(min=1, help="Starting points; the best by the first stage goes on.")] = 1,
+    starts: Annotated[
+        int | None, typer.Option(min=1, help="Starting points; default: as the subject file says.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the random starting points.")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing; only write the result.")] = False,
 ) -> int:
@@ -231,7 +233,7 @@ def identify_command(
 
 
 def _identify(
-    console: Console, study: Study, model: Model, *, cv: bool, starts: int, seed: int, quiet: bool, **more: Any
+    console: Console, study: Study, model: Model, *, cv: bool, starts: int | None, seed: int, quiet: bool, **more: Any
 ) -> tuple[Identification, bool]:
     """The identification and its cross-validation; whether it was interrupted."""
     from mjx_msm.identification import Outcome
@@ -243,7 +245,7 @@ def _identify(
             return result, True
         if cv and can_cross_validate(study):
             try:
-                result = cross_validated(study, model, result, listener=progress, **more)
+                result = cross_validated(study, model, result, starts=starts, seed=seed, listener=progress, **more)
             except KeyboardInterrupt:
                 return result, True
     return result, False
@@ -599,7 +601,7 @@ def demo(
             study = load_subject(data / "subject.toml")
             model, truth = study_model(study), load_truth(study)
             found, stopped = _identify(
-                console, study, model, cv=False, starts=1, seed=seed, quiet=False, horizons=DEMO_HORIZONS
+                console, study, model, cv=False, starts=None, seed=seed, quiet=False, horizons=DEMO_HORIZONS
             )
             person.mkdir()
             write_result(person, study, model, found, truth=truth)

@@ -70,6 +70,8 @@ def settings(study: Study) -> dict[str, Any]:
         "free": spec.free,
         "emg_map": study.emg_map,
         "residuals": spec.residuals,
+        "tied": spec.tied,
+        "starts": spec.starts,
         "bounds": spec.bounds,
         "priors": spec.priors,
         "rate": spec.rate,
@@ -81,24 +83,27 @@ def identify_study(
     model: Model | None = None,
     *,
     horizons: Sequence[int | None] = HORIZONS,
-    starts: int = 1,
+    starts: int | None = None,
     seed: int = 0,
     listener: Listener | None = None,
 ) -> Identification:
-    """`mjx_msm.identify.identify` on a loaded subject file."""
+    """`mjx_msm.identify.identify` on a loaded subject file; `starts` overrides the file's."""
     model = study_model(study) if model is None else model
     return identify(
         model,
         study.trials,
         held_out=study.held_out,
         horizons=horizons,
-        starts=starts,
         seed=seed,
         subject=study.subject.name,
         hashes=study.hashes,
         listener=listener,
-        **settings(study),
+        **_with_starts(study, starts),
     )
+
+
+def _with_starts(study: Study, starts: int | None) -> dict[str, Any]:
+    return settings(study) | ({} if starts is None else {"starts": starts})
 
 
 def can_cross_validate(study: Study) -> bool:
@@ -114,11 +119,20 @@ def cross_validated(
     blocks: int = 10,
     folds: int = 5,
     horizons: Sequence[int | None] = HORIZONS,
+    starts: int | None = None,
+    seed: int = 0,
     listener: Listener | None = None,
 ) -> Identification:
     """The result with the error rows of a blocked cross-validation over time added."""
     rows = cross_validate(
-        model, study.trials, blocks=blocks, folds=folds, horizons=horizons, listener=listener, **settings(study)
+        model,
+        study.trials,
+        blocks=blocks,
+        folds=folds,
+        horizons=horizons,
+        seed=seed,
+        listener=listener,
+        **_with_starts(study, starts),
     )
     return result.with_fits(rows)
 
@@ -150,7 +164,7 @@ def replays(model: Model, result: Identification, study: Study) -> tuple[Replay,
 def _space(model: Model, study: Study) -> ParameterSpace:
     spec = study.identify
     nominal = model.nominal.with_channels(study.channels)
-    return parameter_space(nominal, spec.free, bounds=spec.bounds, priors=spec.priors)
+    return parameter_space(nominal, spec.free, tied=spec.tied, bounds=spec.bounds, priors=spec.priors)
 
 
 def _replays(

@@ -1,5 +1,7 @@
 """The command line: what it writes, what it says, and how it refuses."""
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -42,10 +44,17 @@ def synthetic(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def result(synthetic: Path) -> Path:
-    out = synthetic / "result"
-    assert cli.run(["identify", str(synthetic / "quick.toml"), "--out", str(out)]) == 0
-    return out
+def identified(synthetic: Path) -> tuple[Path, str]:
+    """A result folder, and what was printed on the way to it."""
+    out, said = synthetic / "result", io.StringIO()
+    with contextlib.redirect_stdout(said):
+        assert cli.run(["identify", str(synthetic / "quick.toml"), "--out", str(out)]) == 0
+    return out, said.getvalue()
+
+
+@pytest.fixture(scope="module")
+def result(identified: tuple[Path, str]) -> Path:
+    return identified[0]
 
 
 def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -162,22 +171,18 @@ def test_identify_writes_a_result(result):
     assert force == pytest.approx(found["muscle/BRA/max_isometric_force"].value)
 
 
-def test_identify_says_what_it_found(result, synthetic, capsys):
-    (result / "mine.txt").write_text("a note of the user's")
-    assert cli.run(["identify", str(synthetic / "quick.toml"), "--out", str(result)]) == 0
-    out = capsys.readouterr().out
-    assert "stage 1/1 acceleration" in out
-    assert "°/s²" in out
-    assert "muscle/BRA/max_isometric_force" in out
-    assert "truth" in out
-    assert (result / "mine.txt").is_file(), "files that are not ours stay"
-    (result / "mine.txt").unlink()
+def test_identify_says_what_it_found(identified):
+    for word in ("stage 1/1 acceleration", "°/s²", "muscle/BRA/max_isometric_force", "truth", "identification.json"):
+        assert word in identified[1]
 
 
-def test_quiet_is_quiet(synthetic, tmp_path, capsys):
+def test_quiet_is_quiet_and_other_files_stay(synthetic, tmp_path, capsys):
+    (tmp_path / "mine.txt").write_text("a note of the user's")
     capsys.readouterr()
-    assert cli.run(["identify", str(synthetic / "quick.toml"), "--out", str(tmp_path / "r"), "--quiet"]) == 0
+    assert cli.run(["identify", str(synthetic / "quick.toml"), "--out", str(tmp_path), "--quiet"]) == 0
     assert capsys.readouterr() == ("", "")
+    assert (tmp_path / "mine.txt").is_file()
+    assert (tmp_path / "identification.json").is_file()
 
 
 def test_an_interrupt_keeps_what_there_is(synthetic, tmp_path, monkeypatch, capsys):
