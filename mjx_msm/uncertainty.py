@@ -34,25 +34,32 @@ def uncertainty(fisher: Float[np.ndarray, "free free"], prior_scale: Float[np.nd
     In units of the prior, the eigenvalues λ of the information compare data with prior: a direction with
     λ/(1 + λ) below one half is left mostly to the prior.
     """
-    precision = np.where(np.isfinite(prior_scale), 1.0 / np.square(prior_scale), 0.0)
-    unit = np.where(np.isfinite(prior_scale), prior_scale, 1.0 / np.sqrt(np.maximum(np.diag(fisher), 1e-300)))
+    anchored = np.isfinite(prior_scale)
+    data = np.diag(fisher)
+    strongest = max(1.0, *(data * np.where(anchored, prior_scale, 0.0) ** 2))
+    unit = np.where(anchored, prior_scale, np.sqrt(strongest / np.where(data > 0, data, 1.0)))
     scaled = unit[:, None] * fisher * unit[None, :]
-    total = scaled + np.diag(precision * unit**2)
-    eigenvalue, vector = np.linalg.eigh(total)
-    lost = eigenvalue <= RANK_TOLERANCE * max(eigenvalue[-1], 1e-300)
-    inverse = vector @ np.diag(np.where(lost, 0.0, 1.0 / np.where(lost, 1.0, eigenvalue))) @ vector.T
-    share = np.clip(np.diag(inverse @ scaled), 0.0, 1.0)
+    information, basis = np.linalg.eigh(scaled)
+    # What an eigenvalue loses to round-off is no information; without this, exact data would drown the priors.
+    information = np.where(information > 1e-14 * information[-1], information, 0.0)
+    total = np.diag(information) + basis.T @ (anchored[:, None] * basis)
+    root = np.sqrt(np.where(np.diag(total) > RANK_TOLERANCE, np.diag(total), 1.0))
+    eigenvalue, vector = np.linalg.eigh(total / np.outer(root, root))
+    lost = eigenvalue <= RANK_TOLERANCE
+    half = (basis / root) @ vector[:, ~lost] / np.sqrt(eigenvalue[~lost])
+    inverse = half @ half.T
+    share = np.clip(1.0 - anchored * np.diag(inverse), 0.0, 1.0)
     covariance = unit[:, None] * inverse * unit[None, :]
-    unknown = (vector[:, lost] ** 2).sum(axis=1) > 1e-6
+    nowhere = (basis / root) @ vector[:, lost]
+    unknown = (np.square(nowhere / np.linalg.norm(nowhere, axis=0)).sum(axis=1)) > 1e-6
     covariance[np.diag_indices_from(covariance)] = np.where(unknown, np.inf, np.diag(covariance))
     share = np.where(unknown, 0.0, share)
 
-    information, basis = np.linalg.eigh(scaled)
-    has_prior = (basis**2 * (precision > 0)[:, None]).sum(axis=0)
+    has_prior = (basis**2 * anchored[:, None]).sum(axis=0)
     weak = np.where(
         has_prior > 0.5,
-        information / (1.0 + np.maximum(information, 0.0)) < DETERMINED,
-        information < RANK_TOLERANCE * information[-1],
+        information / (1.0 + information) < DETERMINED,
+        information <= RANK_TOLERANCE * information[-1],
     )
     directions = []
     for column in basis[:, weak].T:
@@ -64,8 +71,9 @@ def uncertainty(fisher: Float[np.ndarray, "free free"], prior_scale: Float[np.nd
 
 
 def autocorrelation_time(residual: Float[np.ndarray, "sample"]) -> float:
-    """Samples per independent sample: 1 + 2 Σ ρ_k over the initial positive sequence (Geyer 1992, doi 10.1214/ss/1177011137).
+    """Samples per independent sample: 1 + 2 Σ ρ_k over the initial positive sequence.
 
+    Geyer 1992, doi 10.1214/ss/1177011137.
     Residuals of a filtered recording, or of a wrong model, repeat themselves; counted as independent they would
     make every interval too narrow.
     """
