@@ -1,0 +1,173 @@
+"""A trial on the model's clock: derivatives of closed forms, what counts as measured, what is refused."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mjx_msm.errors import InputError
+from mjx_msm.model import load_model
+from mjx_msm.recording import mixing_matrix, record
+from mjx_msm.trial import Trial
+
+FREQUENCY, AMPLITUDE = 2 * np.pi * 1.3, 0.4
+
+
+def wave(t):
+    """Position, velocity and acceleration of both coordinates."""
+    s, c = np.sin(FREQUENCY * t), np.cos(FREQUENCY * t)
+    q = np.stack([0.3 + AMPLITUDE * s, 1.0 + 0.5 * AMPLITUDE * c], -1)
+    v = FREQUENCY * AMPLITUDE * np.stack([c, -0.5 * s], -1)
+    return q, v, -(FREQUENCY**2) * (q - [0.3, 1.0])
+
+
+def make(arm, rate=100.0, start=0.0, duration=1.2, noise=0.0, **changes):
+    time = start + np.arange(round(duration * rate) + 1) / rate
+    q = wave(time)[0] + noise * np.random.default_rng(0).standard_normal((len(time), 2))
+    emg = np.tile(0.1 + 0.05 * np.arange(len(arm.muscles)), (len(time), 1))
+    return replace(Trial("wave", time, arm.coordinates, q, arm.muscles, emg), **changes)
+
+
+@pytest.fixture(scope="module")
+def own(arm):
+    return {m: {m: 1.0} for m in arm.muscles}
+
+
+def clock(arm, recording):
+    return recording.start + arm.timestep * np.arange(len(recording.position))
+
+
+def rms(x):
+    return float(np.sqrt(np.mean(np.square(x))))
+
+
+def test_derivatives_of_a_closed_form(arm, own):
+    r = record(arm, make(arm), own)
+    q, v, a = wave(clock(arm, r))
+    inner = slice(50, -50)  # a smoothing spline ends straight: its second derivative at the ends is not data
+    assert np.max(np.abs(r.smooth_position - q)[inner]) < 2e-4
+    assert np.max(np.abs(r.smooth_position - q)) < 0.01 * AMPLITUDE
+    assert np.max(np.abs(r.smooth_velocity - v)[inner]) < 1e-3 * np.max(np.abs(v))
+    assert np.max(np.abs(r.smooth_acceleration - a)[inner]) < 0.01 * np.max(np.abs(a))
+
+
+def test_derivatives_through_noise(arm, own):
+    """0.3° at 500 Hz: differences of the samples are useless, the spline is not."""
+    noise = np.deg2rad(0.3)
+    trial = make(arm, rate=500.0, noise=noise)
+    r = record(arm, trial, own)
+    q, v, a = wave(clock(arm, r))
+    inner = slice(100, -100)
+    assert rms(r.position - q) == pytest.approx(noise, rel=0.1)  # the data are left as they are
+    assert rms((r.smooth_position - q)[inner]) < 0.3 * noise
+    assert rms((r.smooth_velocity - v)[inner]) < 0.03 * rms(v)
+    assert rms((r.smooth_acceleration - a)[inner]) < 0.15 * rms(a)
+    crude = np.gradient(np.gradient(trial.position, trial.timestep, axis=0), trial.timestep, axis=0)
+    assert rms((crude - a)[inner]) > 10 * rms(a)
+
+
+def test_a_measured_velocity_is_used(arm, own):
+    trial = make(arm)
+    shifted = wave(trial.time)[1] + 1.0  # no derivative of the position, so that its origin shows
+    r = record(arm, replace(trial, velocity=shifted), own)
+    assert np.max(np.abs(r.smooth_velocity - wave(clock(arm, r))[1] - 1.0)[50:-50]) < 2e-3
+
+
+@pytest.mark.parametrize(("rate", "start"), [(100.0, 0.0), (120.0, 3.217), (500.0, -0.4)])
+def test_the_clock_and_what_counts_as_measured(arm, own, rate, start):
+    """Every measured sample has one sample of the clock, the nearest; upsampling adds none."""
+    trial = make(arm, rate=rate, start=start)
+    r = record(arm, trial, own)
+    time = clock(arm, r)
+    assert r.start == start
+    assert time[-1] <= trial.time[-1] + 1e-9 < time[-1] + arm.timestep + 2e-9
+    assert r.weight.sum(axis=0) == pytest.approx(len(trial.time))
+    for k in np.flatnonzero(r.weight[:, 0]):
+        assert np.min(np.abs(trial.time - time[k])) <= 0.5 * arm.timestep + 1e-9
+    np.testing.assert_allclose(r.position, wave(time)[0], atol=1e-3)
+    on_both = np.isclose(np.min(np.abs(trial.time[None] - time[:, None]), axis=1), 0, atol=1e-9)
+    np.testing.assert_allclose(r.position[on_both], wave(time[on_both])[0], atol=1e-9)
+    assert r.known.all()
+    assert r.first == 0
+    assert r.last == len(time) - 1
+
+
+def test_missing_samples_have_no_weight(arm, own):
+    trial = make(arm)
+    q = trial.position.copy()
+    q[40:50, 0] = np.nan
+    r = record(arm, replace(trial, position=q), own)
+    assert r.weight.sum(axis=0) == pytest.approx([len(q) - 10, len(q)])
+    assert not r.weight[40 * 5 : 49 * 5 + 1, 0].any()
+    assert np.isfinite(r.position).all()
+    assert np.isfinite(r.smooth_acceleration).all()
+    assert r.known.all()  # the other coordinate was recorded
+
+
+def test_emg_may_precede_the_motion(arm, own):
+    trial = make(arm)
+    q = trial.position.copy()
+    q[:30] = q[-20:] = np.nan
+    r = record(arm, replace(trial, position=q), own)
+    assert (r.first, r.last) == (30 * 5, (len(q) - 21) * 5)
+    assert not r.known[: r.first].any()
+    assert not r.known[r.last + 1 :].any()
+    assert r.known[r.first : r.last + 1].all()
+    assert np.allclose(r.smooth_velocity[: r.first], 0)
+    assert np.allclose(r.smooth_acceleration[: r.first], 0)
+    assert len(r.envelope) == len(r.position)
+
+
+def test_envelopes_are_interpolated_and_bridged(arm, own):
+    trial = make(arm)
+    ramp = np.tile(np.linspace(0, 1, len(trial.time))[:, None], (1, len(arm.muscles)))
+    holes = ramp.copy()
+    holes[20:30, 1] = np.nan
+    r = record(arm, replace(trial, emg=holes), own)
+    exact = np.linspace(0, 1, len(r.envelope))
+    np.testing.assert_allclose(r.envelope, np.tile(exact[:, None], (1, len(arm.muscles))), atol=1e-12)
+
+
+def test_moments_weigh_where_they_were_measured(arm, own):
+    trial = make(arm)
+    moment = 3.0 * wave(trial.time)[0][:, 1:]
+    moment[:25] = np.nan
+    r = record(arm, replace(trial, moment_coordinates=(arm.coordinates[1],), moment=moment), own)
+    assert not r.moment_weight[:, 0].any()
+    assert not r.moment[:, 0].any()
+    assert r.moment_weight[:, 1].sum() == len(moment) - 25
+    measured = r.moment_weight[:, 1] > 0
+    np.testing.assert_allclose(r.moment[measured, 1], moment[25:, 0], atol=1e-12)
+
+
+def test_channels_mix_into_muscles(arm):
+    muscles = arm.muscles
+    emg_map = {m: {} for m in muscles} | {muscles[0]: {"b": 1.0}, muscles[1]: {"a": 0.3, "b": 0.7}}
+    mixing = mixing_matrix(arm, ("a", "b"), emg_map)
+    np.testing.assert_array_equal(mixing[:2], [[0, 1], [0.3, 0.7]])
+    assert not mixing[2:].any()  # silent muscles
+
+
+def test_a_locked_coordinate_needs_no_column(arm, own):
+    model = load_model("arm", free=["elbow_flex"], locked={"shoulder_elev": 0.2})
+    trial = make(arm)
+    trial = replace(trial, coordinates=("elbow_flex",), position=trial.position[:, 1:])
+    r = record(model, trial, own)
+    assert r.position.shape[1] == 1
+    column = model.coordinates.index("shoulder_elev")
+    assert np.all(r.smooth_position[:, column] == 0.2)
+    assert not r.smooth_velocity[:, column].any()
+
+
+def test_what_does_not_fit_is_named(arm, own):
+    trial = make(arm)
+    with pytest.raises(InputError, match=f"'wave' has no coordinate '{arm.coordinates[1]}'"):
+        record(arm, replace(trial, coordinates=arm.coordinates[:1], position=trial.position[:, :1]), own)
+    with pytest.raises(InputError, match=f"muscle '{arm.muscles[0]}' has no EMG channel"):
+        record(arm, trial, {m: v for m, v in own.items() if m != arm.muscles[0]})
+    with pytest.raises(InputError, match="EMG channel 'left' of muscle"):
+        record(arm, trial, own | {arm.muscles[0]: {"left": 1.0}})
+    q = trial.position.copy()
+    q[4:, 1] = np.nan
+    with pytest.raises(InputError, match=f"'{arm.coordinates[1]}' of trial 'wave' has only 4 samples"):
+        record(arm, replace(trial, position=q), own)
