@@ -35,8 +35,8 @@ HORIZONS: tuple[int | None, ...] = (20, 100, 500, None)
 NOISE_FLOOR = {"acceleration": 1e-7, "moment": 1e-7, "motion": 1e-9}
 
 
-# Alternations of parameters and noise scales, at most; and for each starting point before the best goes on.
-SWEEPS, SEARCH_SWEEPS = 12, 2
+# Alternations of parameters and noise scales, at most.
+SWEEPS = 12
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def identify(
     problem = _Problem.build(model, trials, free, emg_map, residuals, tied, bounds, priors, rate, horizons)
     space = problem.space
     listener = listener or (lambda iteration: None)
-    candidates = [space.clip(problem.start)]
+    candidates = [space.clip(space.prior_mean)]  # the nominal value, unless a prior says better
     rng = np.random.default_rng(seed)
     for _ in range(starts - 1):
         spread = np.where(np.isfinite(space.prior_scale), space.prior_scale, 0.25 * (space.upper - space.lower))
@@ -125,17 +125,10 @@ def identify(
         def report(iteration: int, cost: float, errors: Any, z: Any, name: str = name, index: int = index) -> None:
             listener(Iteration(name, len(problem.stages), index, iteration, cost, errors, z))
 
+        solution = _solve(terms, space, solution.z, report)
         searched = 0
-        if index == 0 and starts > 1:
-            tried = []
-            for z in candidates:
-                tried.append(_solve(terms, space, z, report, sweeps=SEARCH_SWEEPS))
-                if tried[-1].interrupted:
-                    break
-            solution = min(tried, key=lambda s: _evidence(s, terms))
-            searched = sum(t.evaluations for t in tried)
-        if not solution.interrupted:
-            solution = _solve(terms, space, solution.z, report)
+        if index == 0 and starts > 1 and not solution.interrupted:
+            solution, searched = _search(terms, space, solution, candidates[1:], report)
         noise = {
             f"{t.kind}/{c}": float(s)
             for t, scale in zip(terms, solution.scales, strict=True)
@@ -228,17 +221,24 @@ def _solve(
     space: ParameterSpace,
     z: Float[np.ndarray, "free"],
     report: Callable[..., None],
+    scales: list[Float[np.ndarray, "coordinate"]] | None = None,
     sweeps: int = SWEEPS,
 ) -> _Solution:
-    """One stage: least squares for z and the noise scales in turn, until the scales settle."""
+    """One stage: least squares for z and the noise scales in turn, until the scales settle.
+
+    **Arguments:** `scales`: noise scales to begin with; by default what the starting point leaves unexplained.
+    """
     ones = np.ones(len(terms[0].model.free))
-    solution = _Solution(z, [ones for _ in terms])
+    solution = _Solution(z, scales or [ones for _ in terms])
     try:
-        residuals = [t.evaluate(z, ones) for t in terms]
-        solution.scales = [_noise(t, r, 0.0) for t, r in zip(terms, residuals, strict=True)]
+        if scales is None:
+            residuals = [t.evaluate(z, ones) for t in terms]
+            solution.scales = [_noise(t, r, 0.0) for t, r in zip(terms, residuals, strict=True)]
         for sweep in range(sweeps):
             before = solution.scales
-            used = _least_squares(terms, space, solution, report, max_evaluations=15 if sweep < 2 else 60)
+            used = _least_squares(
+                terms, space, solution, report, max_evaluations=15 if scales is None and sweep < 2 else 60
+            )
             residuals = [t.evaluate(solution.z, s) for t, s in zip(terms, before, strict=True)]
             solution.scales = [_noise(t, r, used) for t, r in zip(terms, residuals, strict=True)]
             change = max(np.max(np.abs(np.log(a / b))) for a, b in zip(solution.scales, before, strict=True))
@@ -250,6 +250,30 @@ def _solve(
     except KeyboardInterrupt:
         solution.interrupted = True
     return solution
+
+
+def _search(
+    terms: list[AbstractTerm],
+    space: ParameterSpace,
+    first: _Solution,
+    starts: Sequence[Float[np.ndarray, "free"]],
+    report: Callable[..., None],
+) -> tuple[_Solution, int]:
+    """The best of several starting points, and the evaluations it took to find it.
+
+    The others begin with the first one's noise scales: with scales as large as their own first residuals the prior
+    would pull all of them into the basin around its mean.
+    """
+    tried = [first]
+    for z in starts:
+        tried.append(_solve(terms, space, z, report, first.scales, sweeps=1))
+        if tried[-1].interrupted:
+            return replace(first, interrupted=True), sum(t.evaluations for t in tried) - first.evaluations
+    best = min(tried, key=lambda s: _evidence(s, terms))
+    searched = sum(t.evaluations for t in tried)
+    if best is first:
+        return first, searched - first.evaluations
+    return _solve(terms, space, best.z, report, best.scales), searched
 
 
 def _noise(

@@ -392,7 +392,9 @@ def rollout_segments(
     _expect("held", held, (segments, steps + 1, len(model.host.held_index)))
     _expect("applied", applied, (segments, steps, len(model.coordinates)))
     if held is None:
-        held = jnp.broadcast_to(held_positions(model, None, steps + 1), (segments, steps + 1, len(model.host.held_index)))
+        held = jnp.broadcast_to(
+            held_positions(model, None, steps + 1), (segments, steps + 1, len(model.host.held_index))
+        )
     if applied is None:
         applied = jnp.zeros((segments, steps, len(model.coordinates)))
     q, v, failed_step, failed_coordinate = jax.vmap(lambda *lane: simulate_motion(model, parameters, *lane))(

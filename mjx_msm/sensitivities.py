@@ -39,7 +39,9 @@ def forward_jacobian(function: Any, at: Array) -> tuple[Array, Array]:
 
 def activation_entries(space: ParameterSpace) -> Int[np.ndarray, "entry"]:
     """Entries of z that activation depends on."""
-    hits = {k for s, k in zip(space.scalars, space.owner, strict=True) if s.group == "emg" or s.field in _ACTIVATION_FIELDS}
+    hits = {
+        k for s, k in zip(space.scalars, space.owner, strict=True) if s.group == "emg" or s.field in _ACTIVATION_FIELDS
+    }
     return np.array(sorted(hits), dtype=int)
 
 
@@ -187,7 +189,10 @@ def _linearise_chunk(
             q_x, v_x = q.at[free].set(x[:n]), v.at[free].set(x[n:])
             terms = mechanics(model, body, q_x, v_x)
             tension = model.muscle.tension(parameters.muscle, a, terms.path_length, -terms.moment_arm @ v_x)
-            return solve_acceleration(model, parameters, terms, generalised_force(terms, tension), held), (terms, tension)
+            return solve_acceleration(model, parameters, terms, generalised_force(terms, tension), held), (
+                terms,
+                tension,
+            )
 
         x = jnp.concatenate([q[free], v[free]])
         tangents = jnp.eye(2 * n)
