@@ -11,15 +11,16 @@ from mjx_msm import assets, envs
 
 if TYPE_CHECKING:
     from mjx_msm.errors import InputError
+    from mjx_msm.estimation import cross_validate, identify
     from mjx_msm.identification import Identification, Outcome
-    from mjx_msm.identify import cross_validate
     from mjx_msm.model import Model, load_model
     from mjx_msm.muscle import DeGrooteFregly2016, MujocoMuscle, MuscleParameters
     from mjx_msm.parameters import Parameters, parameter_space
-    from mjx_msm.personalise import export
+    from mjx_msm.personalisation import export, personalise
     from mjx_msm.render import render_rollout, video
-    from mjx_msm.rollout import State, initial_state, rollout_segments
+    from mjx_msm.simulation import State, initial_state, rollout, rollout_segments
     from mjx_msm.subject import load_subject
+    from mjx_msm.synthetic import synthetic_subject, synthetic_trials
     from mjx_msm.trial import Trial
 
     __version__: str
@@ -39,12 +40,17 @@ __all__ = [
     "cross_validate",
     "envs",
     "export",
+    "identify",
     "initial_state",
     "load_model",
     "load_subject",
     "parameter_space",
+    "personalise",
     "render_rollout",
+    "rollout",
     "rollout_segments",
+    "synthetic_subject",
+    "synthetic_trials",
     "video",
 ]
 
@@ -54,7 +60,8 @@ _HOME = {
     "InputError": "errors",
     "Identification": "identification",
     "Outcome": "identification",
-    "cross_validate": "identify",
+    "cross_validate": "estimation",
+    "identify": "estimation",
     "Model": "model",
     "load_model": "model",
     "DeGrooteFregly2016": "muscle",
@@ -62,13 +69,17 @@ _HOME = {
     "MuscleParameters": "muscle",
     "Parameters": "parameters",
     "parameter_space": "parameters",
-    "export": "personalise",
+    "export": "personalisation",
+    "personalise": "personalisation",
     "render_rollout": "render",
     "video": "render",
-    "State": "rollout",
-    "initial_state": "rollout",
-    "rollout_segments": "rollout",
+    "State": "simulation",
+    "initial_state": "simulation",
+    "rollout": "simulation",
+    "rollout_segments": "simulation",
     "load_subject": "subject",
+    "synthetic_subject": "synthetic",
+    "synthetic_trials": "synthetic",
     "Trial": "trial",
 }
 

@@ -8,7 +8,7 @@ from types import ModuleType
 
 
 def import_mjx() -> ModuleType:
-    """`mujoco.mjx`; its import prints two lines where the optional Warp back end is missing, which no user asked for."""
+    """`mujoco.mjx`; where the optional Warp back end is missing, its import prints two lines nobody asked for."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         from mujoco import mjx
     return mjx

@@ -21,8 +21,8 @@ from rich.table import Table
 from mjx_msm.errors import InputError
 
 if TYPE_CHECKING:
+    from mjx_msm.estimation import Iteration
     from mjx_msm.identification import Identification
-    from mjx_msm.identify import Iteration
     from mjx_msm.model import Model
     from mjx_msm.plot import Replay
     from mjx_msm.subject import Study

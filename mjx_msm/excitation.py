@@ -6,8 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mjx_msm.muscle import _clip_unit
-from mjx_msm.muscle import AnyArray
+from mjx_msm.muscle import AnyArray, _clip_unit
 from mjx_msm.parameters import EmgParameters
 
 

@@ -17,7 +17,7 @@ from mjx_msm.errors import InputError
 from mjx_msm.files import write_text
 from mjx_msm.model import Model, load_model
 from mjx_msm.parameters import Names, Parameters
-from mjx_msm.personalise import export
+from mjx_msm.personalisation import export
 
 SCHEMA = 1
 
@@ -145,7 +145,7 @@ class Identification:
             data = json.loads(path.read_text(encoding="utf-8"))
         except OSError as e:
             raise InputError(
-                f"{path}: cannot be read ({e.strerror}); give a folder written by `mjx-msm identify`, or its identification.json"
+                f"{path}: cannot be read ({e.strerror}); give a folder that `mjx-msm identify` wrote"
             ) from None
         except ValueError as e:
             raise InputError(
@@ -205,14 +205,16 @@ class Identification:
         return console.file.getvalue()  # type: ignore[attr-defined]
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
+        from rich.markup import escape
         from rich.table import Table
 
-        yield f"[bold]{self.subject or 'subject'}[/bold] on model {Path(self.source).name}: {self.outcome.value}"
+        name = escape(self.subject or "subject")
+        yield f"[bold]{name}[/bold] on model {escape(Path(self.source).name)}: {self.outcome.value}"
         table = Table("parameter", "unit", "start", "estimate", "95 % interval", "data", "", box=None, pad_edge=False)
         for column in table.columns[2:6]:
             column.justify = "right"
         for e in self.estimates:
-            if e.determined or e.bound:
+            if e.determined:
                 row = (f"{e.value:.4g}", f"{e.low:.4g} … {e.high:.4g}", f"{100 * e.data_share:.0f} %")
             else:  # a number with no identifiability behind it is not printed as one
                 row = (
@@ -221,7 +223,7 @@ class Identification:
                     f"{100 * e.data_share:.0f} %",
                 )
             table.add_row(
-                e.path,
+                escape(e.path),
                 e.unit,
                 f"{e.start:.4g}",
                 *row,
@@ -231,7 +233,7 @@ class Identification:
         if self.undetermined:
             yield "\n[bold]Not determined by these data[/bold] (the prior decides):"
             for line in self.undetermined[:12]:
-                yield f"  {line}"
+                yield f"  {escape(line)}"
             if len(self.undetermined) > 12:
                 yield f"  … and {len(self.undetermined) - 12} more"
         if self.fits:
@@ -252,9 +254,15 @@ class Identification:
             for f in self.fits:
                 unit, factor = ("°", 180 / math.pi) if f.unit == "rad" else (f.unit, 1.0)
                 errors.add_row(
-                    f.trial, f.role, f.coordinate, f.kind, f"{f.generic * factor:.3g} {unit}", f"{f.identified * factor:.3g} {unit}",
-                    "" if not math.isfinite(f.correlation) else f"{f.correlation:.3f}", f"{f.spread * factor:.3g} {unit}",
-                )  # fmt: skip
+                    escape(f.trial),
+                    f.role,
+                    escape(f.coordinate),
+                    f.kind,
+                    f"{f.generic * factor:.3g} {unit}",
+                    f"{f.identified * factor:.3g} {unit}",
+                    f"{f.correlation:.3f}" if math.isfinite(f.correlation) else "",
+                    f"{f.spread * factor:.3g} {unit}",
+                )
             yield ""
             yield errors
 

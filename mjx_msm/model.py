@@ -203,7 +203,7 @@ def _skeleton(spec: mujoco.MjSpec, m: mujoco.MjModel) -> mujoco.MjModel:
 
 
 def nominal_parameters(mj_model: mujoco.MjModel, names: Names, body_ids: np.ndarray) -> Parameters:
-    """Physical parameters of a compiled model; the inverse of `mjx_msm.personalise.export`."""
+    """Physical parameters of a compiled model; the inverse of `mjx_msm.personalisation.export`."""
     gain, lengthrange = mj_model.actuator_gainprm, mj_model.actuator_lengthrange
     optimal = (lengthrange[:, 1] - lengthrange[:, 0]) / (gain[:, 1] - gain[:, 0])
     muscle = MuscleParameters(
@@ -258,7 +258,8 @@ def _roles(
             if name not in coordinates:
                 close = difflib.get_close_matches(name, coordinates, n=1, cutoff=0)
                 raise InputError(
-                    f"{role} coordinate '{name}' is not in the model; it has {', '.join(coordinates)} (closest: {close[0]})"
+                    f"{role} coordinate '{name}' is not in the model (closest: '{close[0]}'); it has "
+                    f"{', '.join(coordinates)}"
                 )
     held = (*prescribed, *locked)
     rest = tuple(c for c in coordinates if c not in held)
@@ -382,7 +383,7 @@ def _simplify(spec: mujoco.MjSpec, m: mujoco.MjModel) -> list[str]:
     limited = []
     for joint in spec.joints:
         j = m.joint(joint.name).id
-        if m.jnt_limited[j]:
+        if m.jnt_limited[j] and not m.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_LIMIT:
             lo, hi = m.jnt_range[j]
             stop = spec.add_tendon(
                 name=f"{joint.name}_stop",
@@ -399,7 +400,8 @@ def _simplify(spec: mujoco.MjSpec, m: mujoco.MjModel) -> list[str]:
             limited.append(joint.name)
     if limited:
         notes.append(
-            f"limits of {', '.join(limited)} turned into {LIMIT_STIFFNESS:g} N·m/rad stops, which need no constraint solver"
+            f"limits of {', '.join(limited)} turned into stops of {LIMIT_STIFFNESS:g} N·m/rad, "
+            "which need no constraint solver"
         )
     contacts = not (m.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_CONTACT) and bool(
         np.any(m.geom_contype) or m.npair

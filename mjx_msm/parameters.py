@@ -369,14 +369,16 @@ def parameter_space(
         each = np.asarray(loose.pack(nominal))
     first = np.array([owner.index(k) for k in range(len(paths))])
     positive = np.array([KINDS[s.group, s.field].transform == "log" for s in scalars])
-    offset = np.where(positive, each - each[first][list(owner)], 0.0)
+    with np.errstate(invalid="ignore"):
+        offset = np.where(positive, each - each[first][list(owner)], 0.0)
     size = np.zeros(len(paths))
     draft = ParameterSpace(nominal, size, size, size, size, offset, scalars, owner, paths)
     centre = np.bincount(owner, weights=each - offset) / np.bincount(owner)
     if not np.all(np.isfinite(centre)):
         bad = draft.paths[int(np.flatnonzero(~np.isfinite(centre))[0])]
         raise InputError(
-            f"parameter {bad} is not physically possible in the starting model (zero, negative or NaN); fix the model first"
+            f"parameter {bad} is not physically possible in the starting model (zero, negative or NaN); "
+            "fix the model first"
         )
 
     lower, upper, scale = (np.zeros(len(paths)) for _ in range(3))

@@ -6,7 +6,7 @@ generalised force that makes it so is
 
     q̈_f = A_ff⁻¹ (f_f − A_fh q̈*),    τ_h = A_hh q̈* + A_hf q̈_f − f_h
 
-which is what `mjx_msm.rollout` does on the device; here τ_h goes into `qfrc_applied`, and MuJoCo does the rest.
+which is what `mjx_msm.simulation` does on the device; here τ_h goes into `qfrc_applied`, and MuJoCo does the rest.
 """
 
 from __future__ import annotations

@@ -50,10 +50,7 @@ class Recording(eqx.Module):
     @property
     def known(self) -> np.ndarray:
         """Samples inside the recorded motion."""
-        if self.weight.shape[1]:
-            rows = np.flatnonzero(self.weight.any(axis=1))
-        else:
-            rows = np.arange(len(self.position))
+        rows = np.flatnonzero(self.weight.any(axis=1))
         inside = np.zeros(len(self.position), dtype=bool)
         inside[rows[0] : rows[-1] + 1] = True
         return inside

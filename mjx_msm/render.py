@@ -760,7 +760,10 @@ def _encode(path: Path, frames: Iterable[Frame], fps: float) -> None:
         **_ENCODERS[path.suffix],
     )
     with contextlib.closing(writer):
-        writer.send(None)
+        with warnings.catch_warnings():
+            # imageio_ffmpeg forks to start ffmpeg and executes it at once; JAX warns of forks that go on in Python
+            warnings.filterwarnings("ignore", message=r"os\.fork\(\) was called", category=RuntimeWarning)
+            writer.send(None)
         for number, frame in enumerate(itertools.chain([first], iterator)):
             if frame.shape != first.shape or frame.dtype != np.uint8 or frame.shape[2:] != (3,):
                 raise InputError(

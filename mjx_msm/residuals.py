@@ -21,7 +21,6 @@ from mjx_msm.compiled import float64, jit
 from mjx_msm.model import Model
 from mjx_msm.parameters import Parameters, ParameterSpace
 from mjx_msm.recording import Recording
-from mjx_msm.rollout import Mechanics, device_body, mechanics, simulate_motion
 from mjx_msm.sensitivities import (
     acceleration_derivatives,
     activation_derivatives,
@@ -29,6 +28,7 @@ from mjx_msm.sensitivities import (
     recorded_activations,
     tension_jacobian,
 )
+from mjx_msm.simulation import Mechanics, device_body, mechanics, simulate_motion
 
 EDGE = 0.05
 """At both ends of a recording the second derivative of its spline is not data [s]."""
@@ -185,14 +185,20 @@ def moment_term(model: Model, space: ParameterSpace, recordings: Sequence[Record
 
 
 @jit
-def _mechanics_at(model: Model, parameters: Parameters, position: Array, velocity: Array) -> Mechanics:
+def _mechanics_at(model: Model, parameters: Parameters, position: Any, velocity: Any) -> Mechanics:
     body = device_body(model, parameters)
     return jax.vmap(lambda q, v: mechanics(model, body, q, v))(position, velocity)
 
 
 @jit
 def _moments(
-    model: Model, space: ParameterSpace, z: Array, activation: Array, terms: Mechanics, position: Array, velocity: Array
+    model: Model,
+    space: ParameterSpace,
+    z: Any,
+    activation: Any,
+    terms: Mechanics,
+    position: Any,
+    velocity: Any,
 ) -> Float[Array, "instant free"]:
     """Net moment of muscles and passive joint of the free coordinates."""
     parameters, nominal = space.unpack(z), model.nominal.joint
@@ -208,12 +214,12 @@ def _moments(
 def _moment_jacobian(
     model: Model,
     space: ParameterSpace,
-    z: Array,
-    activation: Array,
-    activation_by_entry: Array,
+    z: Any,
+    activation: Any,
+    activation_by_entry: Any,
     terms: Mechanics,
-    position: Array,
-    velocity: Array,
+    position: Any,
+    velocity: Any,
 ) -> Float[Array, "instant free entry"]:
     parameters, free = space.unpack(z), model.host.free_index
 
@@ -438,7 +444,13 @@ class MotionTerm(AbstractTerm):
 
 @jit
 def _segments(
-    model: Model, space: ParameterSpace, z: Array, position: Array, velocity: Array, activation: Array, held: Array
+    model: Model,
+    space: ParameterSpace,
+    z: Any,
+    position: Any,
+    velocity: Any,
+    activation: Any,
+    held: Any,
 ) -> tuple[Array, Array]:
     parameters = space.unpack(z)
     return jax.vmap(lambda *lane: simulate_motion(model, parameters, *lane)[:2])(position, velocity, activation, held)

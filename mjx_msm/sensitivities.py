@@ -23,8 +23,9 @@ from jaxtyping import Array, Float, Int
 from mjx_msm.compiled import jit
 from mjx_msm.excitation import excitation
 from mjx_msm.model import Model
+from mjx_msm.muscle import AnyArray
 from mjx_msm.parameters import KINDS, Parameters, ParameterSpace
-from mjx_msm.rollout import activate, device_body, generalised_force, mechanics, solve_acceleration
+from mjx_msm.simulation import activate, device_body, generalised_force, mechanics, solve_acceleration
 
 CHUNK = 512
 """Instants linearised by one call: long enough to fill the cores, short enough for little padding and memory."""
@@ -63,8 +64,8 @@ def activations(
 def recorded_activations(
     model: Model,
     space: ParameterSpace,
-    z: Float[Array, "free"],
-    envelope: Float[Array, "recording time channel"],
+    z: Float[AnyArray, "free"],
+    envelope: Float[AnyArray, "recording time channel"],
     mixing: Float[Any, "muscle channel"],
 ) -> Float[Array, "recording time muscle"]:
     """Activations of all recordings."""
@@ -76,12 +77,12 @@ def recorded_activations(
 def activation_derivatives(
     model: Model,
     space: ParameterSpace,
-    z: Float[Array, "free"],
-    envelope: Float[Array, "recording time channel"],
+    z: Float[AnyArray, "free"],
+    envelope: Float[AnyArray, "recording time channel"],
     mixing: Float[Any, "muscle channel"],
 ) -> Float[Array, "recording time muscle entry"]:
     """Derivative of all recordings' activations with respect to the entries of z they depend on."""
-    entries = activation_entries(space)
+    entries, z = activation_entries(space), jnp.asarray(z)
     if not len(entries):
         shape = (*envelope.shape[:2], len(model.muscles), 0)
         return jnp.zeros(shape)
@@ -144,12 +145,12 @@ class Derivatives(eqx.Module):
 def acceleration_derivatives(
     model: Model,
     space: ParameterSpace,
-    z: Float[Array, "free"],
-    position: Float[np.ndarray, "instant coordinate"],
-    velocity: Float[np.ndarray, "instant coordinate"],
-    activation: Float[np.ndarray, "instant muscle"],
-    held_acceleration: Float[np.ndarray, "instant held"],
-    activation_by_entry: Float[np.ndarray, "instant muscle entry"] | None = None,
+    z: Float[AnyArray, "free"],
+    position: Float[AnyArray, "instant coordinate"],
+    velocity: Float[AnyArray, "instant coordinate"],
+    activation: Float[AnyArray, "instant muscle"],
+    held_acceleration: Float[AnyArray, "instant held"],
+    activation_by_entry: Float[AnyArray, "instant muscle entry"] | None = None,
 ) -> Derivatives:
     """Linearise the equations of motion at many instants; parameters too if `activation_by_entry` is given."""
     count = len(position)
@@ -218,15 +219,16 @@ def _linearise_chunk(
             columns = columns.at[:, mechanical].add(forward_jacobian(by_mechanics, z[mechanical])[1])
         return acceleration, derivative, columns
 
+    lanes = (position, velocity, activation, held_acceleration)
     if activation_by_entry is None:
-        return jax.vmap(lambda *lane: one(*lane, None))(position, velocity, activation, held_acceleration)
-    return jax.vmap(one)(position, velocity, activation, held_acceleration, activation_by_entry)
+        return jax.vmap(lambda q, v, a, held: one(q, v, a, held, None))(*lanes)
+    return jax.vmap(one)(*lanes, activation_by_entry)
 
 
 @jit
 def chain(
-    by_state: Float[Array, "segment step free two_free"],
-    by_parameters: Float[Array, "segment step free entry"] | None,
+    by_state: Float[AnyArray, "segment step free two_free"],
+    by_parameters: Float[AnyArray, "segment step free entry"] | None,
     timestep: float,
 ) -> tuple[Float[Array, "segment step_plus_1 free two_free"], Float[Array, "segment step_plus_1 free entry"] | None]:
     """Derivative of the positions of every segment with respect to its initial (q, q̇), and to z.

@@ -30,16 +30,16 @@ from jaxtyping import Float
 
 from mjx_msm.compiled import float64, jit
 from mjx_msm.errors import InputError
+from mjx_msm.estimation import HORIZONS, Listener, cross_validate, identify, reordered
 from mjx_msm.excitation import excitation
 from mjx_msm.identification import Identification
-from mjx_msm.identify import HORIZONS, Listener, cross_validate, identify, reordered
 from mjx_msm.model import Model, load_model
 from mjx_msm.parameters import ParameterSpace, parameter_space
 from mjx_msm.plot import Replay, save_figures
 from mjx_msm.readers import write_csv
 from mjx_msm.recording import Recording, record
 from mjx_msm.residuals import moment_term, motion_term
-from mjx_msm.rollout import activate
+from mjx_msm.simulation import activate
 from mjx_msm.subject import Study, check_against_model
 from mjx_msm.trial import Trial
 
@@ -87,7 +87,7 @@ def identify_study(
     seed: int = 0,
     listener: Listener | None = None,
 ) -> Identification:
-    """`mjx_msm.identify.identify` on a loaded subject file; `starts` overrides the file's."""
+    """`mjx_msm.estimation.identify` on a loaded subject file; `starts` overrides the file's."""
     model = study_model(study) if model is None else model
     return identify(
         model,

@@ -22,7 +22,7 @@ from mjx_msm.compiled import float64, jit
 from mjx_msm.errors import InputError
 from mjx_msm.model import Model
 from mjx_msm.parameters import Parameters
-from mjx_msm.rollout import Rollout, State, rollout
+from mjx_msm.simulation import Rollout, State, rollout
 from mjx_msm.trial import Trial
 
 MUSCLE_AND_BONE = ("max_isometric_force", "optimal_fiber_length", "tendon_slack_length")

@@ -22,10 +22,10 @@ from mjx_msm.envs.human import Recorded, Seated
 from mjx_msm.envs.knee_exo import KneeExoEnv
 from mjx_msm.errors import InputError
 from mjx_msm.model import load_model
-from mjx_msm.personalise import export
+from mjx_msm.personalisation import export
 from mjx_msm.prescribed import PrescribedMotion, constraint_reason
 from mjx_msm.readers import write_csv
-from mjx_msm.rollout import initial_state, rollout
+from mjx_msm.simulation import initial_state, rollout
 
 ENV = mjx_msm.envs.KNEE_EXO
 HELD = ("hip_flexion", "ankle_angle")

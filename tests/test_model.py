@@ -9,8 +9,8 @@ from mjx_msm import assets
 from mjx_msm.errors import InputError
 from mjx_msm.model import LIMIT_STIFFNESS, load_model
 from mjx_msm.muscle import DeGrooteFregly2016, MujocoMuscle
-from mjx_msm.personalise import export
-from mjx_msm.rollout import initial_state, rollout
+from mjx_msm.personalisation import export
+from mjx_msm.simulation import initial_state, rollout
 
 pytestmark = pytest.mark.usefixtures("x64")
 

@@ -5,10 +5,10 @@ import pytest
 
 from mjx_msm.compiled import float64
 from mjx_msm.errors import InputError
+from mjx_msm.estimation import identify
 from mjx_msm.identification import Outcome
-from mjx_msm.identify import identify
 from mjx_msm.model import load_model
-from mjx_msm.rollout import State, rollout
+from mjx_msm.simulation import State, rollout
 from mjx_msm.synthetic import (
     coordinate_range,
     matching,

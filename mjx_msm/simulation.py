@@ -25,7 +25,7 @@ from mjx_msm.compiled import jit
 from mjx_msm.errors import InputError
 from mjx_msm.model import Model
 from mjx_msm.parameters import Parameters, inertia_matrix
-from mjx_msm.personalise import with_parameters
+from mjx_msm.personalisation import with_parameters
 
 
 class State(eqx.Module):
@@ -78,7 +78,8 @@ class Rollout(eqx.Module):
         step = int(self.failed_step)
         if step < 0:
             return None
-        return f"step {step} (t = {float(self.time[step]):.4g} s): coordinate '{self.coordinates[int(self.failed_coordinate)]}' is not finite"
+        name = self.coordinates[int(self.failed_coordinate)]
+        return f"step {step} (t = {float(self.time[step]):.4g} s): coordinate '{name}' is not finite"
 
 
 class Body(eqx.Module):
@@ -249,7 +250,8 @@ def simulate_motion(
     none = jnp.full((), -1)
     steps = jnp.arange(activation.shape[0])
     start_q, start_v = jnp.asarray(position) + jnp.zeros(()), jnp.asarray(velocity) + jnp.zeros(())
-    finite = jnp.isfinite(start_q) & jnp.isfinite(start_v)
+    known = jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(parameters)]))
+    finite = jnp.isfinite(start_q) & jnp.isfinite(start_v) & known
     start = (
         jnp.where(finite, start_q, 0),
         jnp.where(finite, start_v, 0),
@@ -273,11 +275,13 @@ def held_positions(
     """Positions of all held coordinates: the prescribed ones as given, the locked ones constant."""
     if model.prescribed and prescribed is None:
         raise InputError(
-            f"coordinates {', '.join(model.prescribed)} are prescribed; pass their positions as `prescribed` (steps + 1 samples)"
+            f"coordinates {', '.join(model.prescribed)} are prescribed; "
+            "pass their positions as `prescribed` (steps + 1 samples)"
         )
     if prescribed is not None and prescribed.shape != (samples, len(model.prescribed)):
         raise InputError(
-            f"`prescribed` has shape {prescribed.shape}, expected ({samples}, {len(model.prescribed)}) for {', '.join(model.prescribed) or 'no coordinates'}"
+            f"`prescribed` has shape {prescribed.shape}, expected ({samples}, {len(model.prescribed)}) "
+            f"for {', '.join(model.prescribed) or 'no coordinates'}"
         )
     columns = []
     for i in model.host.held_index:
@@ -327,6 +331,9 @@ def rollout(
 ) -> Rollout:
     """Simulate one motion from excitations, at the model's timestep. Pure: jit, vmap, jvp and grad all apply.
 
+    A lane that fails (`Rollout.failed_step`) has no reverse-mode gradient: it is NaN. Wrap a gradient in
+    `mjx_msm.compiled.jit`, which compiles it in a fraction of the time that `jax.jit` takes on a CPU.
+
     **Arguments:**
 
     - `initial_state`: see `initial_state`; held coordinates start where they are held.
@@ -339,7 +346,8 @@ def rollout(
     steps = excitation.shape[0]
     if excitation.shape[1:] != (len(model.muscles),):
         raise InputError(
-            f"`excitation` has shape {excitation.shape}, expected (steps, {len(model.muscles)}) for muscles {', '.join(model.muscles)}"
+            f"`excitation` has shape {excitation.shape}, expected (steps, {len(model.muscles)}) "
+            f"for muscles {', '.join(model.muscles)}"
         )
     held = held_positions(model, prescribed, steps + 1)
     names, own = parameters.names, model.nominal.names

@@ -14,8 +14,8 @@ from mjx_msm.errors import InputError
 from mjx_msm.files import write_text
 from mjx_msm.model import load_model
 from mjx_msm.parameters import inertia_matrix, parameter_space
-from mjx_msm.personalise import export, native_force_error, personalise, personalised_spec
-from mjx_msm.rollout import State, rollout
+from mjx_msm.personalisation import export, native_force_error, personalise, personalised_spec
+from mjx_msm.simulation import State, rollout
 
 pytestmark = pytest.mark.usefixtures("x64")
 

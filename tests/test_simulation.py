@@ -20,7 +20,7 @@ from mjx_msm.excitation import excitation as emg_to_excitation
 from mjx_msm.model import load_model
 from mjx_msm.muscle import AbstractMuscle, DeGrooteFregly2016, MujocoMuscle
 from mjx_msm.parameters import parameter_space
-from mjx_msm.rollout import (
+from mjx_msm.simulation import (
     State,
     activate,
     device_body,

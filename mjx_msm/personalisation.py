@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ctypes
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,7 @@ def personalise(model: Model, parameters: Parameters) -> Any:
     """The `mjx.Model` of a subject, differentiable with respect to `parameters`.
 
     Inertias are written as principal moments and axes, whose derivative does not exist where two moments
-    coincide; `mjx_msm.rollout` therefore takes the inertia from `parameters` and only the rest from here.
+    coincide; `mjx_msm.simulation` therefore takes the inertia from `parameters` and only the rest from here.
     Constants that MuJoCo's compiler derives (`dof_M0`, `*_invweight0`, `actuator_acc0`, `body_subtreemass`,
     `stat.meaninertia`) are derived again, so that the result also serves where limits or contacts use them.
 
@@ -143,7 +145,7 @@ def personalised_spec(model: Model, parameters: Parameters) -> mujoco.MjSpec:
     if not isinstance(model.muscle, MujocoMuscle):
         raise InputError(
             f"muscle model {type(model.muscle).__name__} cannot be written as MJCF; "
-            'identify with muscle = "mujoco", or pass allow_approximation=True to export the native muscle with its force error'
+            'identify with muscle = "mujoco", or pass allow_approximation=True for the native muscle and its error'
         )
     return _edit(model, parameters)
 
@@ -196,23 +198,10 @@ def export(
     **Raises:** `InputError` if the muscle model cannot be written, or the folder cannot be.
     """
     path = Path(path)
-    approximation = ""
-    if isinstance(model.muscle, MujocoMuscle):
-        spec = personalised_spec(model, parameters)
-    elif allow_approximation:
-        spec = _edit(model, parameters)
-        error = native_force_error(model, parameters)
-        approximation = (
-            f"muscle model {type(model.muscle).__name__} written as MuJoCo's native muscle; "
-            f"isometric force differs by up to {100 * error.max():.1f} % of F0 ({parameters.names.muscle[int(error.argmax())]})"
-        )
-    else:
-        personalised_spec(model, parameters)
-        raise AssertionError("unreachable")
-    from importlib.metadata import version
-
+    spec, approximation = _written_spec(model, parameters, allow_approximation)
+    source = Path(model.host.source).name
     text = {
-        "mjx_msm": f"written by mjx_msm {version('mjx-msm')} with MuJoCo {mujoco.__version__}, from model {Path(model.host.source).name}",
+        "mjx_msm": f"written by mjx_msm {version('mjx-msm')} with MuJoCo {mujoco.__version__}, from model {source}",
         "subject": subject,
         "approximation": approximation,
     }
@@ -227,12 +216,38 @@ def export(
         raise InputError(f"{path} not written, the parameters are not physical: {' '.join(str(e).split())}") from e
     with _full_precision():
         xml = spec.to_xml()
-    xml = re.sub(r'(\w+)="([^"]*)"', _shorten, xml)
-    comment = "\n".join(
-        line for line in (text["mjx_msm"], f"subject: {subject}" if subject else "", credit, approximation) if line
-    )
-    write_text(path, f"<!--\n{comment.replace('--', '—')}\n-->\n{xml}")
+    xml = _with_files(spec, re.sub(r'(\w+)="([^"]*)"', _shorten, xml), path)
+    lines = (text["mjx_msm"], f"subject: {subject}" if subject else "", credit, approximation)
+    comment = "\n".join(filter(None, lines)).replace("--", "—")
+    write_text(path, f"<!--\n{comment}\n-->\n{xml}")
     return path
+
+
+def _written_spec(model: Model, parameters: Parameters, allow_approximation: bool) -> tuple[mujoco.MjSpec, str]:
+    """What is written, and in words what it only approximates."""
+    if isinstance(model.muscle, MujocoMuscle) or not allow_approximation:
+        return personalised_spec(model, parameters), ""
+    error = native_force_error(model, parameters)
+    return _edit(model, parameters), (
+        f"muscle model {type(model.muscle).__name__} written as MuJoCo's native muscle; isometric force differs by "
+        f"up to {100 * error.max():.1f} % of F0 ({parameters.names.muscle[int(error.argmax())]})"
+    )
+
+
+def _with_files(spec: mujoco.MjSpec, xml: str, path: Path) -> str:
+    """Copy the meshes, textures and height fields a model reads next to its export; the XML with their new places."""
+    here, folder = Path(spec.modelfiledir), path.parent / f"{path.stem}_files"
+    mesh, texture = spec.compiler.meshdir, spec.compiler.texturedir
+    groups = ((spec.meshes, mesh), (spec.hfields, mesh), (spec.textures, texture))
+    for file, subfolder in [(e.file, subfolder) for elements, subfolder in groups for e in elements if e.file]:
+        original, copy = here / subfolder / file, folder / Path(file).name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(original, copy)
+        except OSError as e:
+            raise InputError(f"cannot copy {original} to {folder}: {e.strerror}; export to another folder") from e
+        xml = xml.replace(f'file="{file}"', f'file="{folder.name}/{copy.name}"')
+    return re.sub(r' (?:mesh|texture|asset)dir="[^"]*"', "", xml)
 
 
 def _shorten(attribute: re.Match[str]) -> str:
@@ -246,7 +261,7 @@ def _shorten(attribute: re.Match[str]) -> str:
 
 
 def native_force_error(model: Model, parameters: Parameters) -> Float[np.ndarray, "muscle"]:
-    """Largest isometric force difference to MuJoCo's native muscle over normalised fiber lengths 0.5–1.5, relative to F0.
+    """Largest isometric force difference to MuJoCo's native muscle over fiber lengths 0.5–1.5 l_opt, relative to F0.
 
     The native muscle has the curves of the model's own file, as the exported one does.
     """

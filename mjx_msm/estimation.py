@@ -8,6 +8,7 @@ parameters by alternation, which is the maximum a posteriori estimate with the n
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -35,8 +36,8 @@ HORIZONS: tuple[int | None, ...] = (20, 100, 500, None)
 NOISE_FLOOR = {"acceleration": 1e-7, "moment": 1e-7, "motion": 1e-9}
 
 
-# Alternations of parameters and noise scales, at most.
-SWEEPS = 12
+# Alternations of parameters and noise scales, at most; in a stage that only opens the way for the next, fewer do.
+SWEEPS, OPENING_SWEEPS = 12, 3
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ def identify(
     - `held_out`: trials that only judge the result.
     - `rate`: samples per second at which acceleration and moment residuals are formed.
     - `horizons`: segment lengths of the motion stages in steps; None is the whole trial.
-    - `starts`: number of starting points; all but the first are drawn from the prior, the best by the first stage goes on.
+    - `starts`: number of starting points; all but the first are drawn from the prior, and the best by the first
+      stage goes on.
     - `listener`: called after every iteration. A `KeyboardInterrupt` at any point keeps the last iterate.
 
     **Returns:** an `Identification`; its `outcome` says how the solver ended.
@@ -120,12 +122,23 @@ def identify(
     terms: list[AbstractTerm] = []
     for index, (name, make) in enumerate(problem.stages):
         began = time.perf_counter()
-        terms = make()
+        counter = itertools.count(1)
 
-        def report(iteration: int, cost: float, errors: Any, z: Any, name: str = name, index: int = index) -> None:
-            listener(Iteration(name, len(problem.stages), index, iteration, cost, errors, z))
+        def report(
+            cost: float, errors: Any, z: Any, name: str = name, index: int = index, count: Any = counter
+        ) -> None:
+            listener(Iteration(name, len(problem.stages), index, next(count), cost, errors, z))
 
-        solution = _solve(terms, space, solution.z, report)
+        try:
+            stage_terms = make()
+        except KeyboardInterrupt:
+            if not terms:
+                raise
+            solution = replace(solution, interrupted=True)
+            break
+        terms = stage_terms
+        opening = index + 1 < len(problem.stages)  # finds the basin; the stages after it find the answer
+        solution = _solve(terms, space, solution.z, report, sweeps=OPENING_SWEEPS if opening else SWEEPS)
         searched = 0
         if index == 0 and starts > 1 and not solution.interrupted:
             solution, searched = _search(terms, space, solution, candidates[1:], report)
@@ -333,7 +346,7 @@ def _least_squares(
             block = r[offset : offset + term.weight.size].reshape(term.weight.shape) * scale
             offset += term.weight.size
             errors[term.kind] = (float(np.sqrt((block**2).sum() / max(term.weight.sum(), 1.0))), term.unit)
-        report(int(intermediate_result.nit), solution.cost, errors, solution.z)
+        report(solution.cost, errors, solution.z)
 
     result = least_squares(
         values,
