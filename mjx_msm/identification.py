@@ -156,7 +156,7 @@ class Identification:
             raise InputError(f"{path}: schema {found} is not {SCHEMA}; identify again with this version")
         try:
             return _restore(data)
-        except (KeyError, TypeError, ValueError) as e:
+        except (AttributeError, KeyError, TypeError, ValueError) as e:
             raise InputError(f"{path}: is damaged ({e}); identify again") from None
 
     # Use ---------------------------------------------------------------------------------------------------
