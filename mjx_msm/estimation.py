@@ -111,7 +111,7 @@ def identify(
     problem = _Problem.build(model, trials, free, emg_map, residuals, tied, bounds, priors, rate, horizons)
     space = problem.space
     listener = listener or (lambda iteration: None)
-    candidates = [space.clip(space.prior_mean)]  # the nominal value, unless a prior says better
+    candidates = [problem.start]
     rng = np.random.default_rng(seed)
     for _ in range(starts - 1):
         spread = np.where(np.isfinite(space.prior_scale), space.prior_scale, 0.25 * (space.upper - space.lower))
@@ -193,8 +193,7 @@ class _Problem:
             raise InputError(f"residual 'moment' needs recorded moments of {', '.join(model.free)}; no trial has them")
         nominal = model.nominal.with_channels(channels)
         space = parameter_space(nominal, free, tied=tied, bounds=bounds, priors=priors)
-        with float64():
-            start = np.asarray(space.pack(nominal))
+        start = space.clip(space.prior_mean)  # the nominal value, unless a prior says better
         stride = max(1, round(1.0 / (rate * model.timestep)))
 
         def direct(kinds: Sequence[str]) -> list[AbstractTerm]:

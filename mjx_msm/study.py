@@ -147,8 +147,7 @@ def replays(model: Model, result: Identification, study: Study) -> tuple[Replay,
     in the error table; moments are predicted along the recorded motion where they were recorded.
     """
     space = _space(model, study)
-    with float64():
-        start = np.asarray(space.pack(model.nominal.with_channels(study.channels)))
+    start = space.clip(space.prior_mean)  # where the estimator starts
     stride = max(1, round(1.0 / (study.identify.rate * model.timestep)))
     noise = result.stages[-1].noise if result.stages else {}
     scale = np.array([noise.get(f"motion/{c}", 1.0) for c in model.free])  # weighs the fit of the initial states
