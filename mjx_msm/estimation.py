@@ -38,6 +38,8 @@ NOISE_FLOOR = {"acceleration": 1e-7, "moment": 1e-7, "motion": 1e-9}
 
 # Alternations of parameters and noise scales, at most; in a stage that only opens the way for the next, fewer do.
 SWEEPS, OPENING_SWEEPS = 12, 3
+# Evaluations that a further starting point gets to show what its basin is worth.
+SEARCH_EVALUATIONS = 25
 
 
 @dataclass(frozen=True)
@@ -235,10 +237,12 @@ def _solve(
     report: Callable[..., None],
     scales: list[Float[np.ndarray, "coordinate"]] | None = None,
     sweeps: int = SWEEPS,
+    evaluations: int | None = None,
 ) -> _Solution:
     """One stage: least squares for z and the noise scales in turn, until the scales settle.
 
     **Arguments:** `scales`: noise scales to begin with; by default what the starting point leaves unexplained.
+    `evaluations`: at most, per sweep.
     """
     ones = np.ones(len(terms[0].model.free))
     solution = _Solution(z, scales or [ones for _ in terms])
@@ -248,9 +252,8 @@ def _solve(
             solution.scales = [_noise(t, r, 0.0) for t, r in zip(terms, residuals, strict=True)]
         for sweep in range(sweeps):
             before = solution.scales
-            used = _least_squares(
-                terms, space, solution, report, max_evaluations=15 if scales is None and sweep < 2 else 60
-            )
+            limit = evaluations or (15 if scales is None and sweep < 2 else 60)
+            used = _least_squares(terms, space, solution, report, limit)
             residuals = [t.evaluate(solution.z, s) for t, s in zip(terms, before, strict=True)]
             solution.scales = [_noise(t, r, used) for t, r in zip(terms, residuals, strict=True)]
             change = max(np.max(np.abs(np.log(a / b))) for a, b in zip(solution.scales, before, strict=True))
@@ -278,10 +281,12 @@ def _search(
     """
     tried = [first]
     for z in starts:
-        tried.append(_solve(terms, space, z, report, first.scales, sweeps=1))
+        tried.append(_solve(terms, space, z, report, first.scales, sweeps=1, evaluations=SEARCH_EVALUATIONS))
         if tried[-1].interrupted:
-            return replace(first, interrupted=True), sum(t.evaluations for t in tried) - first.evaluations
+            break
     best = min(tried, key=lambda s: _evidence(s, terms))
+    if tried[-1].interrupted:
+        return replace(best, interrupted=True), sum(t.evaluations for t in tried)
     searched = sum(t.evaluations for t in tried)
     if best is first:
         return first, searched - first.evaluations
