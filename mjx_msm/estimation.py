@@ -110,6 +110,8 @@ def identify(
 
     **Raises:** `InputError` naming the trial, channel or parameter that does not fit.
     """
+    if starts < 1:
+        raise InputError(f"starts = {starts} must be at least 1")
     problem = _Problem.build(model, trials, free, emg_map, residuals, tied, bounds, priors, rate, horizons)
     space = problem.space
     listener = listener or (lambda iteration: None)
@@ -162,11 +164,13 @@ class _Problem:
 
     model: Model
     space: ParameterSpace
+    nominal: Float[np.ndarray, "free"]
+    """z of the model as it was loaded."""
     start: Float[np.ndarray, "free"]
     recordings: tuple[Recording, ...]
     emg_map: Mapping[str, Mapping[str, float]]
     channels: tuple[str, ...]
-    stride: int
+    rate: float
     stages: tuple[tuple[str, Callable[[], list[AbstractTerm]]], ...]
     final: tuple[str, ...]
 
@@ -185,6 +189,12 @@ class _Problem:
     ) -> _Problem:
         if not trials:
             raise InputError("no trials to identify from; give at least one")
+        if not model.free:
+            raise InputError("no coordinate is free; leave at least one neither prescribed nor locked")
+        if not rate > 0:
+            raise InputError(f"rate {rate} must be positive [samples/s]")
+        if "motion" in residuals and (not horizons or any(h is not None and h < 1 for h in horizons)):
+            raise InputError(f"horizons {tuple(horizons)} must be one or more positive numbers of steps, or None")
         unknown = [r for r in residuals if r not in RESIDUALS]
         if unknown or not residuals:
             raise InputError(f"residuals {', '.join(unknown) or 'are empty'}; choose from {', '.join(RESIDUALS)}")
@@ -195,15 +205,16 @@ class _Problem:
             raise InputError(f"residual 'moment' needs recorded moments of {', '.join(model.free)}; no trial has them")
         nominal = model.nominal.with_channels(channels)
         space = parameter_space(nominal, free, tied=tied, bounds=bounds, priors=priors)
+        with float64():
+            centre = np.asarray(space.pack(nominal))
         start = space.clip(space.prior_mean)  # the nominal value, unless a prior says better
-        stride = max(1, round(1.0 / (rate * model.timestep)))
 
         def direct(kinds: Sequence[str]) -> list[AbstractTerm]:
             out: list[AbstractTerm] = []
             if "moment" in kinds:
-                out.append(moment_term(model, space, recordings, stride))
+                out.append(moment_term(model, space, recordings, rate))
             if "acceleration" in kinds:
-                out.append(acceleration_term(model, space, recordings, stride))
+                out.append(acceleration_term(model, space, recordings, rate))
             return out
 
         with_moment = [k for k in residuals if k == "moment"]
@@ -219,7 +230,9 @@ class _Problem:
                     f"motion over {horizon * model.timestep:g} s",
                     lambda horizon=horizon: [*direct(with_moment), motion_term(model, space, recordings, horizon)],
                 ))  # fmt: skip
-        return _Problem(model, space, start, recordings, emg_map, channels, stride, tuple(stages), tuple(residuals))
+        return _Problem(
+            model, space, centre, start, recordings, emg_map, channels, rate, tuple(stages), tuple(residuals)
+        )
 
 
 def reordered(trial: Trial, channels: tuple[str, ...]) -> Trial:
@@ -286,7 +299,7 @@ def _search(
             break
     best = min(tried, key=lambda s: _evidence(s, terms))
     if tried[-1].interrupted:
-        return replace(best, interrupted=True), sum(t.evaluations for t in tried)
+        return replace(best, interrupted=True), sum(t.evaluations for t in tried) - best.evaluations
     searched = sum(t.evaluations for t in tried)
     if best is first:
         return first, searched - first.evaluations
@@ -390,14 +403,15 @@ def _result(
     hashes: Mapping[str, str],
 ) -> Identification:
     model, space, z = problem.model, problem.space, solution.z
-    fisher = np.zeros((space.size, space.size))
+    fisher, score = np.zeros((space.size, space.size)), np.zeros((space.size, space.size))
     for term, scale in zip(terms, solution.scales, strict=True):
-        # Residuals that repeat each other count as fewer samples; as weights they are left alone, since the
-        # estimate itself gains nothing from discounting all of them alike.
-        repetition = _repetition(term, term.evaluate(z, scale))
-        jacobian = (term.linearise(z, scale)[1] / np.sqrt(repetition)[:, None]).reshape(-1, space.size)
-        fisher += jacobian.T @ jacobian
-    known = uncertainty(fisher, space.prior_scale)
+        repetition = _repetition(term, term.evaluate(z, scale))  # residuals that repeat each other count as fewer
+        jacobian = term.linearise(z, scale)[1]
+        repeated = jacobian * np.sqrt(repetition)[:, None]
+        for total, columns in ((fisher, jacobian), (score, repeated)):
+            columns = columns.reshape(-1, space.size)
+            total += columns.T @ columns
+    known = uncertainty(fisher, space.prior_scale, score=score, width=space.upper - space.lower)
     estimates = _estimates(problem, z, known)
     undetermined = tuple(
         " with ".join(
@@ -412,11 +426,11 @@ def _result(
         kinds = [t.kind for t in terms]
         judges: list[AbstractTerm] = []
         if "moment" in kinds and any(r.moment_weight.any() for r in recordings):
-            judges.append(moment_term(model, space, recordings, problem.stride))
+            judges.append(moment_term(model, space, recordings, problem.rate))
         if "motion" in kinds:
             judges.append(motion_term(model, space, recordings, max(r.last - r.first for r in recordings)))
         if "acceleration" in kinds:
-            judges.append(acceleration_term(model, space, recordings, problem.stride))
+            judges.append(acceleration_term(model, space, recordings, problem.rate))
         scales = [solution.scales[kinds.index(t.kind)] for t in judges]
         fits += _fits(judges, recordings, z, problem.start, scales, "held-out")
     with float64():
@@ -431,6 +445,7 @@ def _result(
         subject=subject,
         source=host.source,
         muscle_model=_muscle_name(model),
+        timestep=model.timestep,
         free=host.free,
         prescribed=host.prescribed,
         locked=dict(host.locked),
@@ -476,20 +491,22 @@ def _estimates(problem: _Problem, z: Float[np.ndarray, "free"], known: Uncertain
     out = []
     for k, (path, kind) in enumerate(zip(space.paths, space.kinds, strict=True)):
         bound = "lower" if z[k] <= space.lower[k] + margin[k] else "upper" if z[k] >= space.upper[k] - margin[k] else ""
+        unit, one = ("-", 1.0) if kind.transform == "inertia" else (kind.unit, 1.0)
+        members = [m for m, owner in enumerate(space.owner) if owner == k]
+        if np.any(space.offset[members]):  # a common factor of different nominal values is shown as one
+            unit, one = "×", float(space.physical(problem.nominal)[k])
         spread = float(value[k] * sd[k]) if kind.transform == "log" else float(sd[k])
-        unit = "-" if kind.transform == "inertia" else kind.unit
-        share = float(known.data_share[k])
         out.append(
             Estimate(
-                path,
-                unit,
-                float(start[k]),
-                float(value[k]),
-                spread,
-                float(low[k]),
-                float(high[k]),
-                share,
-                bound,
+                path=path,
+                unit=unit,
+                start=float(start[k]) / one,
+                value=float(value[k]) / one,
+                sd=spread / one,
+                low=float(low[k]) / one,
+                high=float(high[k]) / one,
+                data_share=float(known.data_share[k]),
+                bound=bound,
             )
         )
     return tuple(out)
@@ -574,11 +591,14 @@ def cross_validate(
         "rate": 200.0,
         "horizons": HORIZONS,
     } | settings
-    if "moment" not in arguments["residuals"]:
-        raise InputError("blocked cross-validation needs the 'moment' residual; hold out a whole trial instead")
+    if tuple(arguments["residuals"]) != ("moment",):
+        raise InputError(
+            "blocked cross-validation is for residuals = ['moment'] alone: another residual would see the motion of "
+            "the held-out blocks; hold out a whole trial instead"
+        )
     free = arguments.pop("free")
     whole = _Problem.build(model, trials, free, **arguments)
-    judge = moment_term(model, whole.space, whole.recordings, whole.stride)
+    judge = moment_term(model, whole.space, whole.recordings, whole.rate)
     one = np.ones(len(model.free))
     generic, predicted = judge.evaluate(whole.start, one), np.zeros_like(judge.weight)
     block = [_blocks(t, blocks) for t in trials]

@@ -15,8 +15,8 @@ from jaxtyping import Float
 
 from mjx_msm.errors import InputError
 from mjx_msm.files import write_text
-from mjx_msm.model import Model, load_model
-from mjx_msm.parameters import Names, Parameters
+from mjx_msm.model import MUSCLES, Model, load_model
+from mjx_msm.parameters import Parameters
 from mjx_msm.personalisation import export
 
 SCHEMA = 1
@@ -93,6 +93,8 @@ class Identification:
     source: str
     """Model name or MJCF path it was identified on."""
     muscle_model: str
+    timestep: float
+    """Of the model [s]."""
     free: tuple[str, ...]
     prescribed: tuple[str, ...]
     locked: Mapping[str, float]
@@ -162,9 +164,18 @@ class Identification:
     # Use ---------------------------------------------------------------------------------------------------
 
     def model(self) -> Model:
-        """The model it was identified on, with the same coordinates free, prescribed and locked."""
+        """The model it was identified on, with the same coordinates free, prescribed and locked.
+
+        **Raises:** `InputError` if its muscle model is a class of your own, which a file cannot name.
+        """
+        if self.muscle_model not in MUSCLES:
+            raise InputError(
+                f"muscle model '{self.muscle_model}' is not one of {', '.join(MUSCLES)}; pass the model it was "
+                "identified on"
+            )
         return load_model(
             self.source,
+            timestep=self.timestep,
             muscle=self.muscle_model,
             free=self.free,
             prescribed=self.prescribed,
@@ -176,18 +187,23 @@ class Identification:
         model = self.model() if model is None else model
         return model.nominal.with_channels(self.channels).updated(self.parameters)
 
-    def export(self, path: str | Path) -> Path:
+    def export(self, path: str | Path, model: Model | None = None) -> Path:
         """Write the subject as an ordinary MJCF file.
+
+        **Arguments:** `model`: what it was identified on; needed where that had muscle constants or a class of
+        your own, by default loaded from `source`.
 
         A muscle model that MJCF cannot hold is approximated by MuJoCo's native muscle; its force error is
         written into the file.
         """
-        model = self.model()
+        model = self.model() if model is None else model
         return export(model, self.personalised(model), path, subject=self.subject, allow_approximation=True)
 
     def sample(self, count: int, seed: int) -> Float[np.ndarray, "count free"]:
         """Draws of z from the Laplace posterior; directions nothing determines stay at the estimate."""
-        covariance = np.where(np.isfinite(np.array(self.covariance)), np.array(self.covariance), 0.0)
+        covariance = np.array(self.covariance)
+        known = np.isfinite(np.diag(covariance))
+        covariance = np.where(known[:, None] & known[None, :], covariance, 0.0)
         value, vector = np.linalg.eigh(covariance)
         root = vector * np.sqrt(np.maximum(value, 0.0))
         return np.array(self.z) + np.random.default_rng(seed).standard_normal((count, len(self.z))) @ root.T
@@ -289,7 +305,7 @@ def _restore(data: Mapping[str, Any]) -> Identification:
     def record(cls: Any, row: Mapping[str, Any]) -> Any:
         return cls(**{k: (number(v) if cls.__dataclass_fields__[k].type == "float" else v) for k, v in row.items()})
 
-    names = ("subject", "source", "muscle_model", "emg_map", "seed", "versions", "hashes", "schema")
+    names = ("subject", "source", "muscle_model", "timestep", "emg_map", "seed", "versions", "hashes", "schema")
     return Identification(
         **{k: data[k] for k in names},
         free=tuple(data["free"]),
@@ -305,11 +321,3 @@ def _restore(data: Mapping[str, Any]) -> Identification:
         fits=tuple(record(Fit, r) for r in data["fits"]),
         stages=tuple(record(Stage, r) for r in data["stages"]),
     )
-
-
-def check_names(names: Names, parameters: Mapping[str, float]) -> None:
-    """Refuse a result that belongs to another model."""
-    for path in parameters:
-        group, name, _ = path.split("/", 2)
-        if name not in getattr(names, group):
-            raise InputError(f"parameter {path} does not belong to this model; load the model it was identified on")

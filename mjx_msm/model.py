@@ -26,7 +26,8 @@ from mjx_msm.parameters import BodyParameters, EmgParameters, JointParameters, N
 STANDARD_FPMAX = 1.3
 
 # Ligament-like stop that replaces a joint limit: firm enough to hold a limb, soft enough for a 2 ms step.
-LIMIT_STIFFNESS = 200.0  # N·m/rad
+LIMIT_STIFFNESS = 200.0  # N·m/rad, of a hinge
+SLIDE_LIMIT_STIFFNESS = 20e3  # N/m
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,6 @@ class Host:
     body_ids: np.ndarray
     """Bodies behind `Parameters.body` (moving, with mass). Copy it before it indexes on the device: JAX remembers an
     index array by identity, in the precision of its first use, and fails when float32 and float64 take turns."""
-    actuator_ids: np.ndarray
     notes: tuple[str, ...] = ()
     """What was changed on load, in words."""
 
@@ -155,7 +155,7 @@ def load_model(
         joint=coordinates,
     )
     host = Host(
-        source=str(source),
+        source=str(source) if source in assets.names() else str(path.resolve()),
         spec=spec,
         mj_model=mj_model,
         skeleton=_skeleton(spec, mj_model),
@@ -164,7 +164,6 @@ def load_model(
         prescribed=prescribed,
         locked=locked,
         body_ids=moving,
-        actuator_ids=np.arange(mj_model.nu),
         notes=tuple(notes),
     )
     try:
@@ -172,7 +171,11 @@ def load_model(
             device = jax.tree.map(np.asarray, import_mjx().put_model(host.skeleton))
     except NotImplementedError as e:
         raise InputError(f"model '{source}' uses something that MJX cannot represent: {e}; remove it") from e
-    return Model(device, nominal_parameters(mj_model, names, moving), _muscle_model(muscle, mj_model), host)
+    nominal = nominal_parameters(mj_model, names, moving)
+    law = _muscle_model(muscle, mj_model)
+    if not isinstance(law, MujocoMuscle):  # the file's passive force belongs to the native curve
+        nominal = eqx.tree_at(lambda p: p.muscle.passive_force_scale, nominal, np.ones(mj_model.nu))
+    return Model(device, nominal, law, host)
 
 
 def _skeleton(spec: mujoco.MjSpec, m: mujoco.MjModel) -> mujoco.MjModel:
@@ -385,11 +388,12 @@ def _simplify(spec: mujoco.MjSpec, m: mujoco.MjModel) -> list[str]:
         j = m.joint(joint.name).id
         if m.jnt_limited[j] and not m.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_LIMIT:
             lo, hi = m.jnt_range[j]
+            hinge = mujoco.mjtJoint(m.jnt_type[j]) == mujoco.mjtJoint.mjJNT_HINGE
             stop = spec.add_tendon(
                 name=f"{joint.name}_stop",
                 springlength=[lo, hi],
                 rgba=[0, 0, 0, 0],
-                stiffness=[LIMIT_STIFFNESS, 0, 0],
+                stiffness=[LIMIT_STIFFNESS if hinge else SLIDE_LIMIT_STIFFNESS, 0, 0],
                 damping=[0, 0, 0],  # this and the rest may be set by the file's defaults
                 armature=0,
                 frictionloss=0,
@@ -400,8 +404,8 @@ def _simplify(spec: mujoco.MjSpec, m: mujoco.MjModel) -> list[str]:
             limited.append(joint.name)
     if limited:
         notes.append(
-            f"limits of {', '.join(limited)} turned into stops of {LIMIT_STIFFNESS:g} N·m/rad, "
-            "which need no constraint solver"
+            f"limits of {', '.join(limited)} turned into stops of {LIMIT_STIFFNESS:g} N·m/rad "
+            f"(slides {SLIDE_LIMIT_STIFFNESS:g} N/m), which need no constraint solver"
         )
     contacts = not (m.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_CONTACT) and bool(
         np.any(m.geom_contype) or m.npair
@@ -422,7 +426,7 @@ def _simplify(spec: mujoco.MjSpec, m: mujoco.MjModel) -> list[str]:
     from_geoms = spec.compiler.inertiafromgeom == mujoco.mjtInertiaFromGeom.mjINERTIAFROMGEOM_TRUE
     if from_geoms or spec.compiler.settotalmass > 0 or spec.compiler.boundmass > 0 or spec.compiler.boundinertia > 0:
         for body in spec.bodies[1:]:
-            b = m.body(body.name).id
+            b = body.id  # of the compilation that made `m`
             body.mass, body.ipos, body.iquat, body.inertia = (
                 m.body_mass[b],
                 m.body_ipos[b],

@@ -134,7 +134,10 @@ def _scalars(parameters: Parameters) -> list[Scalar]:
 
 def match(scalars: list[Scalar], pattern: str) -> list[Scalar]:
     """Scalars whose path matches `pattern`; a pattern without the last component takes all components."""
-    hits = [s for s in scalars if fnmatch.fnmatchcase(s.path, pattern) or fnmatch.fnmatchcase(s.path, f"{pattern}/*")]
+    exact = [s for s in scalars if s.path == pattern]  # a name may hold a bracket, which a pattern reads otherwise
+    hits = exact or [
+        s for s in scalars if fnmatch.fnmatchcase(s.path, pattern) or fnmatch.fnmatchcase(s.path, f"{pattern}/*")
+    ]
     if not hits:
         close = difflib.get_close_matches(pattern, [s.path for s in scalars], n=3, cutoff=0.3)
         raise InputError(
@@ -346,6 +349,8 @@ def parameter_space(
 
     **Raises:** `InputError` naming the pattern that matches nothing or asks for something impossible.
     """
+    if isinstance(free, str) or isinstance(tied, str):
+        raise InputError("free and tied are lists of patterns, e.g. ['muscle/*/max_isometric_force']")
     everything = _scalars(nominal)
     chosen: dict[str, Scalar] = {}
     for pattern in free:
@@ -462,8 +467,13 @@ def _pair(values: Any, path: str) -> tuple[float, float]:
 def _prior_in_z(kind: Kind, mean: float, scale: float, spec: Mapping[str, Any] | str, path: str) -> tuple[float, float]:
     if spec == "none":
         return mean, np.inf
-    if isinstance(spec, str) or not set(spec) <= {"mean", "sd", "relative_sd"} or {"sd", "relative_sd"} <= set(spec):
-        raise InputError(f'prior of {path} needs mean and/or sd (in its unit), or relative_sd, or "none"')
+    wanted = f'prior of {path} needs mean and/or sd (in its unit), or relative_sd, or "none"; got {spec}'
+    if not isinstance(spec, Mapping) or not all(isinstance(v, int | float) for v in spec.values()):
+        raise InputError(wanted)
+    if not spec or not set(spec) <= {"mean", "sd", "relative_sd"} or {"sd", "relative_sd"} <= set(spec):
+        raise InputError(wanted)
+    if not all(spec[k] > 0 for k in ("sd", "relative_sd") if k in spec):
+        raise InputError(f"prior sd of {path} must be positive")
     if kind.transform == "inertia":
         if "relative_sd" not in spec or "mean" in spec:
             raise InputError(f"prior of {path} takes relative_sd only; an inertia is estimated through its factor")

@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import mujoco
@@ -22,6 +23,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from mjx_msm._mjx import import_mjx
+from mjx_msm.compiled import float64
 from mjx_msm.errors import InputError
 from mjx_msm.files import write_text
 from mjx_msm.model import STANDARD_FPMAX, Model
@@ -35,6 +37,32 @@ def native_range(
     """MuJoCo's `range` of a muscle: normalised fiber length at both ends of `lengthrange`, (LR − l_slack)/l_opt."""
     slack, optimal = parameters.tendon_slack_length, parameters.optimal_fiber_length
     return (lengthrange[:, 0] - slack) / optimal, (lengthrange[:, 1] - slack) / optimal
+
+
+def native_muscles(model: Model, muscles: MuscleParameters) -> MuscleParameters:
+    """The parameters of MuJoCo's native muscle that stand for `muscles` under the model's muscle model.
+
+    The native muscle's own are themselves. It has no pennation: another model's F0 and l_opt are taken along the
+    tendon, and its passive scale multiplies the passive curve of the file (for the bundled models a fit to De Groote
+    and Fregly's).
+    """
+    if isinstance(model.muscle, MujocoMuscle):
+        return muscles
+    along = jnp.cos(jnp.asarray(muscles.pennation_angle))
+    return eqx.tree_at(
+        lambda m: (m.max_isometric_force, m.optimal_fiber_length, m.passive_force_scale, m.pennation_angle),
+        muscles,
+        (
+            muscles.max_isometric_force * along,
+            muscles.optimal_fiber_length * along,
+            muscles.passive_force_scale * model.host.mj_model.actuator_gainprm[:, 7] / STANDARD_FPMAX,
+            jnp.zeros_like(along),
+        ),
+    )
+
+
+_CURVES = ((4, "lmin"), (5, "lmax"), (8, "fvmax"))
+"""Where gainprm holds the shape of the native curves."""
 
 
 def personalise(model: Model, parameters: Parameters) -> Any:
@@ -62,18 +90,23 @@ def personalise(model: Model, parameters: Parameters) -> Any:
 def with_parameters(model: Model, parameters: Parameters) -> Any:
     """`model.mjx_model` with everything of `parameters` but the inertias, no derived constants; cheap and smooth."""
     m = jax.tree.map(jnp.asarray, model.mjx_model)
-    bodies, muscles = model.host.body_ids.copy(), parameters.muscle
+    bodies, muscles = model.host.body_ids.copy(), native_muscles(model, parameters.muscle)
     low, high = native_range(muscles, model.mjx_model.actuator_lengthrange)
     gain = m.actuator_gainprm.at[:, 0].set(low).at[:, 1].set(high)
     gain = gain.at[:, 2].set(muscles.max_isometric_force).at[:, 6].set(muscles.max_contraction_velocity)
     gain = gain.at[:, 7].set(muscles.passive_force_scale * STANDARD_FPMAX)
+    dynamics = m.actuator_dynprm
+    if isinstance(model.muscle, MujocoMuscle):
+        for slot, name in _CURVES:
+            gain = gain.at[:, slot].set(getattr(model.muscle, name))
+        dynamics = dynamics.at[:, 2].set(model.muscle.tausmooth)
     time_constants = jnp.stack(
         [jnp.asarray(muscles.activation_time_constant), jnp.asarray(muscles.deactivation_time_constant)], -1
     )
     return m.replace(
         actuator_gainprm=gain,
         actuator_biasprm=m.actuator_biasprm.at[:, :9].set(gain[:, :9]),
-        actuator_dynprm=m.actuator_dynprm.at[:, :2].set(time_constants),
+        actuator_dynprm=dynamics.at[:, :2].set(time_constants),
         body_mass=m.body_mass.at[bodies].set(parameters.body.mass),
         body_ipos=m.body_ipos.at[bodies].set(parameters.body.com),
         dof_damping=jnp.asarray(parameters.joint.damping),
@@ -158,15 +191,22 @@ def _edit(model: Model, parameters: Parameters) -> mujoco.MjSpec:
     for name, value in p.to_dict().items():
         if not np.isfinite(value):
             raise InputError(f"parameter {name} is {value}; it cannot be written to a file")
-    low, high = native_range(p.muscle, compiled.actuator_lengthrange)
+    with float64():
+        muscle = jax.tree.map(np.asarray, native_muscles(model, p.muscle))
+    low, high = native_range(muscle, compiled.actuator_lengthrange)
     for i, name in enumerate(parameters.names.muscle):
         actuator = spec.actuator(name)
         for prm in (actuator.gainprm, actuator.biasprm):
             prm[0], prm[1] = low[i], high[i]
-            prm[2], prm[6] = p.muscle.max_isometric_force[i], p.muscle.max_contraction_velocity[i]
-            prm[7] = p.muscle.passive_force_scale[i] * STANDARD_FPMAX
-        actuator.dynprm[0] = p.muscle.activation_time_constant[i]
-        actuator.dynprm[1] = p.muscle.deactivation_time_constant[i]
+            prm[2], prm[6] = muscle.max_isometric_force[i], muscle.max_contraction_velocity[i]
+            prm[7] = muscle.passive_force_scale[i] * STANDARD_FPMAX
+            if isinstance(model.muscle, MujocoMuscle):
+                for slot, curve in _CURVES:
+                    prm[slot] = np.broadcast_to(np.asarray(getattr(model.muscle, curve), dtype=float), low.shape)[i]
+        actuator.dynprm[0] = muscle.activation_time_constant[i]
+        actuator.dynprm[1] = muscle.deactivation_time_constant[i]
+        if isinstance(model.muscle, MujocoMuscle):
+            actuator.dynprm[2] = np.broadcast_to(np.asarray(model.muscle.tausmooth, dtype=float), low.shape)[i]
     for k, name in enumerate(parameters.names.body):
         body = spec.body(name)
         body.explicitinertial = True
@@ -267,15 +307,14 @@ def native_force_error(model: Model, parameters: Parameters) -> Float[np.ndarray
     """
     gain = model.host.mj_model.actuator_gainprm
     native = MujocoMuscle(lmin=gain[:, 4], lmax=gain[:, 5], fvmax=gain[:, 8])
-    p = parameters.muscle
+    p, q = parameters.muscle, native_muscles(model, parameters.muscle)
     worst = np.zeros(len(parameters.names.muscle))
     for length in np.linspace(0.5, 1.5, 41):
         path = p.tendon_slack_length + length * p.optimal_fiber_length * jnp.cos(p.pennation_angle)
         for activation in (0.0, 1.0):
             a = jnp.full(len(worst), activation)
-            difference = model.muscle.tension(p, a, path, jnp.zeros_like(a)) - native.tension(
-                p, a, path, jnp.zeros_like(a)
-            )
+            still = jnp.zeros_like(a)
+            difference = model.muscle.tension(p, a, path, still) - native.tension(q, a, path, still)
             worst = np.maximum(worst, np.abs(np.asarray(difference / p.max_isometric_force)))
     return worst
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.interpolate import make_smoothing_spline
 
 from mjx_msm.errors import InputError
@@ -34,6 +34,8 @@ class Recording(eqx.Module):
     moment: Float[np.ndarray, "time free"]
     """Recorded net moments of the free coordinates [N·m]."""
     moment_weight: Float[np.ndarray, "time free"]
+    clock: Int[np.ndarray, "sample"]
+    """The samples nearest to those of the trial's own clock."""
     name: str = eqx.field(static=True)
     start: float = eqx.field(static=True)
     """Clock time of the first sample [s]."""
@@ -103,6 +105,7 @@ def record(model: Model, trial: Trial, emg_map: Mapping[str, Mapping[str, float]
         smooth_acceleration=smooth[2],
         moment=moment,
         moment_weight=moment_weight,
+        clock=np.unique(np.clip(np.rint((trial.time - time[0]) / h).astype(int), 0, samples - 1)),
         name=trial.name,
         start=float(trial.time[0]),
     )

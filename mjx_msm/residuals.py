@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
+from scipy.ndimage import binary_closing, binary_erosion
 
 from mjx_msm.compiled import float64, jit
 from mjx_msm.model import Model
@@ -104,10 +105,9 @@ def padded(arrays: Sequence[np.ndarray], length: int) -> np.ndarray:
     return np.stack([np.concatenate([a, np.repeat(a[-1:], length - len(a), axis=0)]) for a in arrays])
 
 
-def instants(recordings: Sequence[Recording], stride: int) -> Instants:
-    """Every `stride`-th sample inside the recorded motion of every trial."""
+def instants(recordings: Sequence[Recording], picks: Sequence[Int[np.ndarray, "pick"]]) -> Instants:
+    """The chosen samples of every trial."""
     length = max(len(r.position) for r in recordings)
-    picks = [np.arange(r.first, r.last + 1, stride) for r in recordings]
 
     def pick(name: str) -> np.ndarray:
         return np.concatenate([getattr(r, name)[p] for r, p in zip(recordings, picks, strict=True)])
@@ -176,9 +176,14 @@ class MomentTerm(AbstractTerm):
         return self._residual(z, scale) / scale, np.asarray(jacobian) * whiten[..., None]
 
 
-def moment_term(model: Model, space: ParameterSpace, recordings: Sequence[Recording], stride: int) -> MomentTerm:
-    """Moment residual at every `stride`-th sample."""
-    at = instants(recordings, stride)
+def moment_term(model: Model, space: ParameterSpace, recordings: Sequence[Recording], rate: float) -> MomentTerm:
+    """Moment residual at the samples of the trials' own clocks, thinned to about `rate` a second."""
+    picks = []
+    for r in recordings:
+        own = r.clock[(r.clock >= r.first) & (r.clock <= r.last)]
+        spacing = float(np.median(np.diff(own))) * model.timestep
+        picks.append(own[:: max(1, round(1.0 / (rate * spacing)))])
+    at = instants(recordings, picks)
     with float64():
         terms = jax.tree.map(np.asarray, _mechanics_at(model, model.nominal, at.position, at.velocity))
     return MomentTerm(model, space, at, terms, _at(recordings, at, "moment"), _at(recordings, at, "moment_weight"))
@@ -280,15 +285,21 @@ class AccelerationTerm(AbstractTerm):
 
 
 def acceleration_term(
-    model: Model, space: ParameterSpace, recordings: Sequence[Recording], stride: int
+    model: Model, space: ParameterSpace, recordings: Sequence[Recording], rate: float
 ) -> AccelerationTerm:
-    """Acceleration residual at every `stride`-th sample inside the recorded motion, its edges left out."""
-    at = instants(recordings, stride)
-    edge = round(EDGE / model.timestep)
-    first, last = (np.array([getattr(r, end) for r in recordings])[at.recording] for end in ("first", "last"))
-    margin = np.minimum(edge, (last - first) // 4)
-    inside = (at.sample >= first + margin) & (at.sample <= last - margin)
-    return AccelerationTerm(model, space, at, np.repeat(inside[:, None], len(model.free), axis=1).astype(float))
+    """Acceleration residual about `rate` times a second where all coordinates were measured, edges left out."""
+    stride = max(1, round(1.0 / (rate * model.timestep)))
+    edge = max(1, round(EDGE / model.timestep))
+    picks = []
+    for r in recordings:
+        measured = np.ones(len(r.weight), dtype=bool)
+        for column in r.weight.T:  # samples of one clock belong together; a longer pause is a gap with edges
+            measured &= binary_closing(column > 0, np.ones(edge))
+        margin = min(edge, (r.last - r.first) // 4)
+        inside = binary_erosion(measured, np.ones(2 * margin + 1)) if margin else measured
+        picks.append(np.flatnonzero(inside)[::stride])
+    at = instants(recordings, picks)
+    return AccelerationTerm(model, space, at, np.ones((len(at.sample), len(model.free))))
 
 
 # Motion --------------------------------------------------------------------------------------------------

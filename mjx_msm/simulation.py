@@ -343,6 +343,7 @@ def rollout(
 
     **Raises:** `InputError` if a shape does not fit the model.
     """
+    excitation = jnp.asarray(excitation)
     steps = excitation.shape[0]
     if excitation.shape[1:] != (len(model.muscles),):
         raise InputError(

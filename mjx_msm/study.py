@@ -107,8 +107,8 @@ def _with_starts(study: Study, starts: int | None) -> dict[str, Any]:
 
 
 def can_cross_validate(study: Study) -> bool:
-    """Whether blocked cross-validation applies: every trial has moments, and they are used."""
-    return "moment" in study.identify.residuals and all(t.moment is not None for t in study.trials)
+    """Whether blocked cross-validation applies: moments are what is fitted, and every trial has them."""
+    return study.identify.residuals == ("moment",) and all(t.moment is not None for t in study.trials)
 
 
 def cross_validated(
@@ -148,14 +148,14 @@ def replays(model: Model, result: Identification, study: Study) -> tuple[Replay,
     """
     space = _space(model, study)
     start = space.clip(space.prior_mean)  # where the estimator starts
-    stride = max(1, round(1.0 / (study.identify.rate * model.timestep)))
+    rate = study.identify.rate
     noise = result.stages[-1].noise if result.stages else {}
     scale = np.array([noise.get(f"motion/{c}", 1.0) for c in model.free])  # weighs the fit of the initial states
     out: list[Replay] = []
     for group in (study.trials, study.held_out):
         if group:
             out += _replays(
-                model, space, {"generic": start, "identified": np.array(result.z)}, study, group, stride, scale
+                model, space, {"generic": start, "identified": np.array(result.z)}, study, group, rate, scale
             )
     return tuple(out)
 
@@ -172,7 +172,7 @@ def _replays(
     versions: Mapping[str, np.ndarray],
     study: Study,
     trials: Sequence[Trial],
-    stride: int,
+    rate: float,
     scale: Float[np.ndarray, "free"],
 ) -> list[Replay]:
     recordings = [record(model, reordered(t, study.channels), study.emg_map) for t in trials]
@@ -180,12 +180,16 @@ def _replays(
     if "motion" in study.identify.residuals:
         positions = motion_term(model, space, tuple(recordings), max(r.last - r.first for r in recordings))
     if any(r.moment_weight.any() for r in recordings):
-        moments = moment_term(model, space, tuple(recordings), stride)
+        moments = moment_term(model, space, tuple(recordings), rate)
     simulated = {v: positions.evaluate(z, scale) for v, z in versions.items()} if positions is not None else {}
     predicted = {v: moments.evaluate(z, scale) for v, z in versions.items()} if moments is not None else {}
     out = []
     for i, (recording, trial) in enumerate(zip(recordings, trials, strict=True)):
-        picks = np.arange(recording.first, recording.last + 1, stride)
+        if moments is not None:
+            picks = moments.at.sample[moments.trial == i]
+        else:
+            stride = max(1, round(1.0 / (rate * model.timestep)))
+            picks = np.arange(recording.first, recording.last + 1, stride)
         q = recording.smooth_position[picks].copy()
         q[:, model.host.free_index] = _measured(recording.position, recording.weight, trial, model)[picks]
         motion, moment, torque = {}, None, None

@@ -18,18 +18,32 @@ class Uncertainty:
     """Laplace approximation of the posterior at the optimum, in the solver's coordinates z."""
 
     covariance: Float[np.ndarray, "free free"]
-    """(F + P)⁻¹; infinite on the diagonal where neither data nor prior say anything."""
+    """Sampling covariance of the estimate; infinite on the diagonal where neither data nor prior say anything."""
     data_share: Float[np.ndarray, "free"]
-    """Part of every estimate that comes from the data, 0 (all prior) to 1: diagonal of (F + P)⁻¹ F."""
+    """Part of every estimate that comes from the data, 0 (all prior) to 1: diagonal of (F + P)⁻¹ F. Without a prior,
+    what the data add to the bounds."""
     directions: tuple[tuple[tuple[int, float], ...], ...]
     """Combinations of parameters which the data do not determine: (index, weight) of the leading members."""
 
 
-def uncertainty(fisher: Float[np.ndarray, "free free"], prior_scale: Float[np.ndarray, "free"]) -> Uncertainty:
+def uncertainty(
+    fisher: Float[np.ndarray, "free free"],
+    prior_scale: Float[np.ndarray, "free"],
+    *,
+    score: Float[np.ndarray, "free free"] | None = None,
+    width: Float[np.ndarray, "free"] | None = None,
+) -> Uncertainty:
     """Covariance and identifiability from the data's information matrix.
 
-    **Arguments:** `fisher`: JᵀJ of the whitened residuals. `prior_scale`: standard deviation of the prior in z,
-    infinite for none.
+    **Arguments:**
+
+    - `fisher`: F = JᵀJ of the whitened residuals, the weights that the estimate was made with.
+    - `prior_scale`: standard deviation of the prior in z, infinite for none; P is its precision.
+    - `score`: V, the variance of Jᵀr; it exceeds F where residuals repeat each other. By default F.
+    - `width`: distance of the bounds, which stands in for a prior in `data_share` where there is none.
+
+    The covariance is that of the estimate as it was made, (F + P)⁻¹ (V + P) (F + P)⁻¹ (Huber 1967; White 1982,
+    doi 10.2307/1912526).
 
     In units of the prior, the eigenvalues λ of the information compare data with prior: a direction with
     λ/(1 + λ) below one half is left mostly to the prior.
@@ -49,7 +63,12 @@ def uncertainty(fisher: Float[np.ndarray, "free free"], prior_scale: Float[np.nd
     half = (basis / root) @ vector[:, ~lost] / np.sqrt(eigenvalue[~lost])
     inverse = half @ half.T
     share = np.clip(1.0 - anchored * np.diag(inverse), 0.0, 1.0)
+    if score is not None:  # as an excess, which is exactly nothing where samples are independent
+        inverse = inverse + inverse @ (unit[:, None] * (score - fisher) * unit[None, :]) @ inverse
     covariance = unit[:, None] * inverse * unit[None, :]
+    if width is not None:
+        box = np.square(width) / 12.0
+        share = np.where(anchored, share, box / (box + np.diag(covariance)))
     nowhere = (basis / root) @ vector[:, lost]
     unknown = (np.square(nowhere / np.linalg.norm(nowhere, axis=0)).sum(axis=1)) > 1e-6
     covariance[np.diag_indices_from(covariance)] = np.where(unknown, np.inf, np.diag(covariance))
