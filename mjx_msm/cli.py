@@ -228,7 +228,12 @@ def identify_command(
         console.print(_truth_table(result, truth))
     console.print(f"\nwritten to {out}: {', '.join(_contents(out))}", markup=False)
     if interrupted:
-        console.print("interrupted: the result holds the last completed iteration")
+        in_fit = result.outcome.name == "INTERRUPTED"
+        console.print(
+            "interrupted: the result holds the last completed iteration"
+            if in_fit
+            else "interrupted during the cross-validation: the result is complete, its cross-validated error is missing"
+        )
     return INTERRUPTED if interrupted else 0
 
 
@@ -239,6 +244,8 @@ def _identify(
     from mjx_msm.identification import Outcome
     from mjx_msm.study import can_cross_validate, cross_validated, identify_study
 
+    if not quiet:
+        console.print("compiling first: a minute or two, less when it was done before", style="dim")
     with Progress(console, quiet) as progress:
         result = identify_study(study, model, starts=starts, seed=seed, listener=progress, **more)
         if result.outcome is Outcome.INTERRUPTED:
@@ -291,9 +298,9 @@ def simulate(
     out: Out,
     model: Annotated[str, typer.Option(help="arm, knee, or an MJCF file with muscles.")] = "arm",
     trials: Annotated[int, typer.Option(min=1, help="Trials to identify from; one more is held out.")] = 4,
-    duration: Annotated[float, typer.Option(help="Of a trial [s].")] = 2.0,
+    duration: Annotated[float, typer.Option(help="Of a trial, in seconds.")] = 2.0,
     rate: Annotated[float, typer.Option(help="Samples per second; divides the model's clock.")] = 500.0,
-    noise_angle: Annotated[float, typer.Option(help="Standard deviation of the angle noise [deg].")] = 0.0,
+    noise_angle: Annotated[float, typer.Option(help="Standard deviation of the angle noise, in degrees.")] = 0.0,
     noise_emg: Annotated[bool, typer.Option("--noise-emg", help="EMG with 5 % + 0.02 noise.")] = False,
     truth_spread: Annotated[float, typer.Option(help="Largest relative difference of the truth to the model.")] = 0.1,
     free: Annotated[
@@ -407,7 +414,7 @@ def render(
     folder: Annotated[Path, typer.Argument(help="Folder written by `mjx-msm identify`.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", help="Video, .mp4 or .gif.", show_default=False)],
     trial: Annotated[str | None, typer.Option(help="Which trial; the first one by default.")] = None,
-    size: Annotated[str, typer.Option(help="Width x height of the scene [pixels].")] = "640x480",
+    size: Annotated[str, typer.Option(help="Width x height of the scene, in pixels.")] = "640x480",
     fps: Annotated[float, typer.Option(min=1, max=240, help="Frames per second.")] = 30.0,
     speed: Annotated[float, typer.Option(min=0.01, max=10, help="0.5 is slow motion.")] = 1.0,
 ) -> None:

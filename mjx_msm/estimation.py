@@ -25,7 +25,7 @@ from mjx_msm.identification import Estimate, Fit, Identification, Outcome, Stage
 from mjx_msm.model import MUSCLES, Model
 from mjx_msm.parameters import ParameterSpace, parameter_space
 from mjx_msm.recording import Recording, record
-from mjx_msm.residuals import AbstractTerm, acceleration_term, moment_term, motion_term
+from mjx_msm.residuals import AbstractTerm, MotionTerm, acceleration_term, moment_term, motion_term
 from mjx_msm.trial import Trial
 from mjx_msm.uncertainty import Uncertainty, autocorrelation_time, uncertainty
 
@@ -435,11 +435,6 @@ def _result(
         fits += _fits(judges, recordings, z, problem.start, scales, "held-out")
     with float64():
         parameters = space.unpack(z).to_dict()
-    outcome = (
-        Outcome.INTERRUPTED
-        if solution.interrupted
-        else (Outcome.CONVERGED if solution.converged else Outcome.MAX_EVALUATIONS)
-    )
     host = model.host
     return Identification(
         subject=subject,
@@ -451,7 +446,7 @@ def _result(
         locked=dict(host.locked),
         channels=problem.channels,
         emg_map={m: dict(problem.emg_map[m]) for m in model.muscles},
-        outcome=outcome,
+        outcome=_outcome(terms, solution),
         parameters=parameters,
         estimates=estimates,
         undetermined=undetermined,
@@ -463,6 +458,15 @@ def _result(
         versions=_versions(),
         hashes=dict(hashes),
     )
+
+
+def _outcome(terms: Sequence[AbstractTerm], solution: _Solution) -> Outcome:
+    if solution.interrupted:
+        return Outcome.INTERRUPTED
+    motions = [(t, s) for t, s in zip(terms, solution.scales, strict=True) if isinstance(t, MotionTerm)]
+    if any(t.failed_segments(solution.z, s) for t, s in motions):
+        return Outcome.NOT_FINITE
+    return Outcome.CONVERGED if solution.converged else Outcome.MAX_EVALUATIONS
 
 
 def _muscle_name(model: Model) -> str:

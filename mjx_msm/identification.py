@@ -27,6 +27,7 @@ class Outcome(enum.Enum):
 
     CONVERGED = "converged"
     MAX_EVALUATIONS = "ran out of evaluations"
+    NOT_FINITE = "the simulation of some segments is not finite at the estimate: do not use it"
     INTERRUPTED = "interrupted; the last completed iteration is kept"
 
 
@@ -281,6 +282,8 @@ class Identification:
                 )
             yield ""
             yield errors
+            if any(f.identified > f.spread > 0 for f in self.fits):
+                yield "[yellow]The identified model predicts worse than a constant: check units and signs.[/yellow]"
 
     def with_fits(self, fits: tuple[Fit, ...]) -> Identification:
         """A copy with further error rows, e.g. of a cross-validation."""

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 from scipy.ndimage import binary_closing, binary_erosion
 
 from mjx_msm.compiled import float64, jit
@@ -127,22 +127,12 @@ def _at(recordings: Sequence[Recording], where: Instants, name: str) -> np.ndarr
     return np.stack([getattr(recordings[i], name)[k] for i, k in zip(where.recording, where.sample, strict=True)])
 
 
-# Moment --------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, eq=False)
-class MomentTerm(AbstractTerm):
-    """Muscle and passive joint moment against the recorded net moment of the free coordinates [N·m].
-
-    The recorded motion is the state, so paths and moment arms are computed once: no parameter moves them.
-    """
+class AbstractInstantTerm(AbstractTerm):
+    """A residual at chosen instants, the recorded motion being the state."""
 
     at: Instants
-    terms: Mechanics
-    target: Float[np.ndarray, "sample coordinate"]
     mask: Float[np.ndarray, "sample coordinate"]
-    kind: ClassVar[str] = "moment"
-    unit: ClassVar[str] = "N·m"
 
     @property
     def weight(self) -> Float[np.ndarray, "sample coordinate"]:
@@ -151,6 +141,22 @@ class MomentTerm(AbstractTerm):
     @property
     def trial(self) -> Int[np.ndarray, "sample"]:
         return self.at.recording
+
+
+# Moment --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class MomentTerm(AbstractInstantTerm):
+    """Muscle and passive joint moment against the recorded net moment of the free coordinates [N·m].
+
+    The recorded motion is the state, so paths and moment arms are computed once: no parameter moves them.
+    """
+
+    terms: Mechanics
+    target: Float[np.ndarray, "sample coordinate"]
+    kind: ClassVar[str] = "moment"
+    unit: ClassVar[str] = "N·m"
 
     def signal(self) -> Float[np.ndarray, "sample coordinate"]:
         return self.target
@@ -186,7 +192,8 @@ def moment_term(model: Model, space: ParameterSpace, recordings: Sequence[Record
     at = instants(recordings, picks)
     with float64():
         terms = jax.tree.map(np.asarray, _mechanics_at(model, model.nominal, at.position, at.velocity))
-    return MomentTerm(model, space, at, terms, _at(recordings, at, "moment"), _at(recordings, at, "moment_weight"))
+    moment, measured = (_at(recordings, at, name) for name in ("moment", "moment_weight"))
+    return MomentTerm(model, space, at, measured, terms, moment)
 
 
 @jit
@@ -244,25 +251,15 @@ def _moment_jacobian(
 
 
 @dataclass(frozen=True, eq=False)
-class AccelerationTerm(AbstractTerm):
+class AccelerationTerm(AbstractInstantTerm):
     """One-step-ahead acceleration against the recorded one [rad/s²].
 
     Smooth in the parameters and cheap, hence the initialiser; biased by the differentiation of noise, hence not
     the answer.
     """
 
-    at: Instants
-    mask: Float[np.ndarray, "sample coordinate"]
     kind: ClassVar[str] = "acceleration"
     unit: ClassVar[str] = "rad/s²"
-
-    @property
-    def weight(self) -> Float[np.ndarray, "sample coordinate"]:
-        return self.mask
-
-    @property
-    def trial(self) -> Int[np.ndarray, "sample"]:
-        return self.at.recording
 
     def signal(self) -> Float[np.ndarray, "sample coordinate"]:
         return self.at.acceleration[:, self.model.host.free_index]
@@ -294,7 +291,7 @@ def acceleration_term(
     for r in recordings:
         measured = np.ones(len(r.weight), dtype=bool)
         for column in r.weight.T:  # samples of one clock belong together; a longer pause is a gap with edges
-            measured &= binary_closing(column > 0, np.ones(edge))
+            measured &= binary_closing(np.pad(column > 0, edge), np.ones(edge))[edge:-edge]
         margin = min(edge, (r.last - r.first) // 4)
         inside = binary_erosion(measured, np.ones(2 * margin + 1)) if margin else measured
         picks.append(np.flatnonzero(inside)[::stride])
@@ -313,6 +310,8 @@ class _Motion:
     initial: Float[np.ndarray, "segment two_free"]
     position: Float[np.ndarray, "segment step_plus_1 coordinate"]
     velocity: Float[np.ndarray, "segment step_plus_1 coordinate"]
+    failed: Bool[np.ndarray, "segment"]
+    """Segments whose simulation was not finite to the end."""
     activation: Float[np.ndarray, "segment step muscle"]
 
 
@@ -380,13 +379,13 @@ class MotionTerm(AbstractTerm):
         best, best_cost = None, np.full(len(x), np.inf)
         whiten = (self.mask / scale)[..., None]
         for _ in range(self.iterations):
-            q, v = self._simulated(z, x, activation)
+            q, v, failed = self._simulated(z, x, activation)
             r = self._difference(q) / scale
             cost = (r**2).sum(axis=(1, 2))
             better = cost < best_cost
             if best is None:
-                best = (x.copy(), q.copy(), v.copy())
-            for kept, new in zip(best, (x, q, v), strict=True):
+                best = (x.copy(), q.copy(), v.copy(), failed.copy())
+            for kept, new in zip(best, (x, q, v, failed), strict=True):
                 kept[better] = new[better]
             best_cost = np.where(better, cost, best_cost)
             slope = np.nan_to_num(self._derivatives(z, best[1], best[2], activation, None)[0]) * whiten
@@ -407,12 +406,17 @@ class MotionTerm(AbstractTerm):
         self.latest[:] = [motion]
         return motion
 
-    def _simulated(self, z: np.ndarray, x: np.ndarray, activation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def failed_segments(self, z: np.ndarray, scale: np.ndarray) -> int:
+        """How many segments have no finite simulation at these parameters."""
+        with float64():
+            return int(self._solved(np.asarray(z, dtype=float), np.asarray(scale, dtype=float)).failed.sum())
+
+    def _simulated(self, z: np.ndarray, x: np.ndarray, activation: np.ndarray) -> tuple[np.ndarray, ...]:
         free = self.model.host.free_index
         q, v = self.first_position.copy(), self.first_velocity.copy()
         q[:, free], v[:, free] = x[:, : len(free)], x[:, len(free) :]
-        q, v = _segments(self.model, self.space, z, q, v, activation, self.held)
-        return np.array(q), np.array(v)
+        q, v, failed_step = _segments(self.model, self.space, z, q, v, activation, self.held)
+        return np.array(q), np.array(v), np.asarray(failed_step) >= 0
 
     def _derivatives(
         self, z: np.ndarray, q: np.ndarray, v: np.ndarray, activation: np.ndarray, by_entry: np.ndarray | None
@@ -462,9 +466,9 @@ def _segments(
     velocity: Any,
     activation: Any,
     held: Any,
-) -> tuple[Array, Array]:
+) -> tuple[Array, Array, Array]:
     parameters = space.unpack(z)
-    return jax.vmap(lambda *lane: simulate_motion(model, parameters, *lane)[:2])(position, velocity, activation, held)
+    return jax.vmap(lambda *lane: simulate_motion(model, parameters, *lane)[:3])(position, velocity, activation, held)
 
 
 def motion_term(model: Model, space: ParameterSpace, recordings: Sequence[Recording], horizon: int) -> MotionTerm:

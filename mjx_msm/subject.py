@@ -268,6 +268,8 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
 _RESIDUALS = ("acceleration", "moment", "motion")
 _UNITS = ("auto", "rad", "deg")
 _BUNDLED = ("arm", "knee")
+IMPLAUSIBLE_MOMENT = 15.0
+"""Net joint moments of landing and jumping stay below about 5 N·m per kg of body mass."""
 
 
 @dataclass(frozen=True)
@@ -1003,6 +1005,13 @@ def _moments(document: _Document, trial: _Trial, table: Table) -> Table:
     for i, column in enumerate(columns.values()):
         per_kilogram = document.subject.mass if column.units == "Nm/kg" else 1.0
         values[:, i] = (values[:, i] * column.scale + column.offset) * per_kilogram
+        peak = float(np.nanmax(np.abs(values[:, i]), initial=0.0)) / document.subject.mass
+        if peak > IMPLAUSIBLE_MOMENT:
+            fix = "the column seems to hold N·m already: remove units" if per_kilogram != 1.0 else "check its units"
+            raise InputError(
+                f"{table.path}: column '{column.column}' reaches {peak:.3g} N·m per kg of body mass, more than a joint "
+                f"can bear; {fix}"
+            )
     return replace(table, values=values)
 
 

@@ -250,7 +250,7 @@ def with_moments(arm, truth, exact):
         replace(t, moment_coordinates=arm.coordinates, moment=np.zeros_like(t.position)) for t in exact[:2]
     ]  # fmt: skip
     space = parameter_space(arm.nominal.with_channels(arm.muscles), STRENGTH)
-    term = moment_term(arm, space, [record(arm, t, own) for t in blank], 1)
+    term = moment_term(arm, space, [record(arm, t, own) for t in blank], 500.0)
     with float64():
         z = np.asarray(space.pack(truth.with_channels(arm.muscles)))
     moment = term.evaluate(z, np.ones(2))

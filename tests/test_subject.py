@@ -558,18 +558,18 @@ def test_knee_walk_example(data_dir, monkeypatch):
     check_against_model(study, model.muscles, model.coordinates, bodies=model.nominal.names.body)
     (trial,) = study.trials
     assert trial.coordinates == ("knee_angle", "hip_flexion", "ankle_angle")
-    assert trial.timestep == pytest.approx(0.005)
+    assert trial.timestep == pytest.approx(0.02)
     assert trial.time[trial.motion_start] == pytest.approx(0.45)
     assert trial.time[0] == pytest.approx(0.15)
     assert np.isfinite(trial.emg).all()
     recorded = read_table(data_dir / "knee_walk" / "coordinates.sto")
     here = trial.position[trial.motion_start :, 0]
     np.testing.assert_allclose(
-        here, recorded["/jointset/walker_knee_r/knee_angle_r/value"][::5][: len(here)], atol=1e-12
+        here, recorded["/jointset/walker_knee_r/knee_angle_r/value"][::20][: len(here)], atol=1e-12
     )
     moments = read_table(data_dir / "knee_walk" / "id_walk.sto")["knee_angle_r_moment"]
     assert trial.moment is not None
-    difference = trial.moment[trial.motion_start :, 0] - moments[::5][: len(here)]
+    difference = trial.moment[trial.motion_start :, 0] - moments[::20][: len(here)]
     assert np.sqrt(np.mean(difference**2)) < 0.5
     assert np.nanstd(trial.moment) == pytest.approx(27, abs=1)
 
