@@ -207,7 +207,8 @@ class Identification:
         covariance = np.where(known[:, None] & known[None, :], covariance, 0.0)
         value, vector = np.linalg.eigh(covariance)
         root = vector * np.sqrt(np.maximum(value, 0.0))
-        return np.array(self.z) + np.random.default_rng(seed).standard_normal((count, len(self.z))) @ root.T
+        draws = np.random.default_rng(seed).standard_normal((count, len(self.z))) @ root.T
+        return np.array(self.z) + np.where(known, draws, 0.0)
 
     # Words -------------------------------------------------------------------------------------------------
 
