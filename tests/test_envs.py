@@ -470,6 +470,7 @@ def test_an_identification_json_is_enough(tmp_path) -> None:
         subject="weaker",
         source="knee",
         muscle_model="mujoco",
+        timestep=0.001,
         free=("knee_angle",),
         prescribed=HELD,
         locked={},

@@ -2,6 +2,8 @@
 
 import fnmatch
 import logging
+import subprocess
+import sys
 from functools import partial
 
 import equinox as eqx
@@ -515,15 +517,21 @@ def test_segments_are_the_rollout_in_pieces(arm, smooth_excitation):
     assert np.isfinite(pieces.position).all()
 
 
-def test_single_precision(arm, smooth_excitation):
+def test_single_precision(arm, smooth_excitation, tmp_path):
+    """A process of its own: JAX keeps constants by identity, so one process should stay with one precision."""
     u = smooth_excitation(4, arm.timestep, SECOND["arm"], 6)
-    start = ((0.4, 1.0), (1.0, 0.0), np.full(6, 0.1))
-    exact = rollout(arm, arm.nominal, state_of(*start), jnp.asarray(u))
-    with jax.enable_x64(False):
-        single = rollout(arm, arm.nominal, state_of(*start), jnp.asarray(u))
-        assert single.position.dtype == jnp.float32
-        assert single.ok
-    np.testing.assert_allclose(single.position, exact.position, rtol=0, atol=1e-3)
+    exact = rollout(arm, arm.nominal, state_of((0.4, 1.0), (1.0, 0.0), np.full(6, 0.1)), jnp.asarray(u))
+    np.save(tmp_path / "u.npy", u)
+    program = """
+import numpy as np, mjx_msm as msm
+arm = msm.load_model("arm")
+state = msm.State(np.array([0.4, 1.0], np.float32), np.array([1.0, 0.0], np.float32), np.full(6, 0.1, np.float32))
+motion = msm.rollout(arm, arm.nominal, state, np.load("u.npy").astype(np.float32))
+assert motion.ok and motion.position.dtype == np.float32
+np.save("q.npy", motion.position)
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
+    np.testing.assert_allclose(np.load(tmp_path / "q.npy"), exact.position, rtol=0, atol=1e-3)
 
 
 def test_initial_state(arm):
