@@ -172,7 +172,6 @@ class _Problem:
     channels: tuple[str, ...]
     rate: float
     stages: tuple[tuple[str, Callable[[], list[AbstractTerm]]], ...]
-    final: tuple[str, ...]
 
     @staticmethod
     def build(
@@ -230,9 +229,7 @@ class _Problem:
                     f"motion over {horizon * model.timestep:g} s",
                     lambda horizon=horizon: [*direct(with_moment), motion_term(model, space, recordings, horizon)],
                 ))  # fmt: skip
-        return _Problem(
-            model, space, centre, start, recordings, emg_map, channels, rate, tuple(stages), tuple(residuals)
-        )
+        return _Problem(model, space, centre, start, recordings, emg_map, channels, rate, tuple(stages))
 
 
 def reordered(trial: Trial, channels: tuple[str, ...]) -> Trial:

@@ -19,11 +19,8 @@ import numpy as np
 from mjx_msm import assets
 from mjx_msm._mjx import import_mjx
 from mjx_msm.errors import InputError
-from mjx_msm.muscle import AbstractMuscle, DeGrooteFregly2016, MujocoMuscle, MuscleParameters
+from mjx_msm.muscle import FPMAX, AbstractMuscle, DeGrooteFregly2016, MujocoMuscle, MuscleParameters
 from mjx_msm.parameters import BodyParameters, EmgParameters, JointParameters, Names, Parameters
-
-# MuJoCo's own default of the passive force at lmax; `passive_force_scale` is relative to it.
-STANDARD_FPMAX = 1.3
 
 # Ligament-like stop that replaces a joint limit: firm enough to hold a limb, soft enough for a 2 ms step.
 LIMIT_STIFFNESS = 200.0  # N·m/rad, of a hinge
@@ -214,7 +211,7 @@ def nominal_parameters(mj_model: mujoco.MjModel, names: Names, body_ids: np.ndar
         optimal_fiber_length=optimal,
         tendon_slack_length=lengthrange[:, 0] - gain[:, 0] * optimal,
         max_contraction_velocity=gain[:, 6].copy(),
-        passive_force_scale=gain[:, 7] / STANDARD_FPMAX,
+        passive_force_scale=gain[:, 7] / FPMAX,
         pennation_angle=np.zeros(mj_model.nu),
         activation_time_constant=mj_model.actuator_dynprm[:, 0].copy(),
         deactivation_time_constant=mj_model.actuator_dynprm[:, 1].copy(),

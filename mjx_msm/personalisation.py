@@ -26,8 +26,8 @@ from mjx_msm._mjx import import_mjx
 from mjx_msm.compiled import float64
 from mjx_msm.errors import InputError
 from mjx_msm.files import write_text
-from mjx_msm.model import STANDARD_FPMAX, Model
-from mjx_msm.muscle import MujocoMuscle, MuscleParameters
+from mjx_msm.model import Model
+from mjx_msm.muscle import FPMAX, MujocoMuscle, MuscleParameters
 from mjx_msm.parameters import Parameters, inertia_matrix
 
 
@@ -55,7 +55,7 @@ def native_muscles(model: Model, muscles: MuscleParameters) -> MuscleParameters:
         (
             muscles.max_isometric_force * along,
             muscles.optimal_fiber_length * along,
-            muscles.passive_force_scale * model.host.mj_model.actuator_gainprm[:, 7] / STANDARD_FPMAX,
+            muscles.passive_force_scale * model.host.mj_model.actuator_gainprm[:, 7] / FPMAX,
             jnp.zeros_like(along),
         ),
     )
@@ -94,7 +94,7 @@ def with_parameters(model: Model, parameters: Parameters) -> Any:
     low, high = native_range(muscles, model.mjx_model.actuator_lengthrange)
     gain = m.actuator_gainprm.at[:, 0].set(low).at[:, 1].set(high)
     gain = gain.at[:, 2].set(muscles.max_isometric_force).at[:, 6].set(muscles.max_contraction_velocity)
-    gain = gain.at[:, 7].set(muscles.passive_force_scale * STANDARD_FPMAX)
+    gain = gain.at[:, 7].set(muscles.passive_force_scale * FPMAX)
     dynamics = m.actuator_dynprm
     if isinstance(model.muscle, MujocoMuscle):
         for slot, name in _CURVES:
@@ -199,7 +199,7 @@ def _edit(model: Model, parameters: Parameters) -> mujoco.MjSpec:
         for prm in (actuator.gainprm, actuator.biasprm):
             prm[0], prm[1] = low[i], high[i]
             prm[2], prm[6] = muscle.max_isometric_force[i], muscle.max_contraction_velocity[i]
-            prm[7] = muscle.passive_force_scale[i] * STANDARD_FPMAX
+            prm[7] = muscle.passive_force_scale[i] * FPMAX
             if isinstance(model.muscle, MujocoMuscle):
                 for slot, curve in _CURVES:
                     prm[slot] = np.broadcast_to(np.asarray(getattr(model.muscle, curve), dtype=float), low.shape)[i]

@@ -25,7 +25,7 @@ from mjx_msm.excitation import excitation
 from mjx_msm.model import Model
 from mjx_msm.muscle import AnyArray
 from mjx_msm.parameters import KINDS, Parameters, ParameterSpace
-from mjx_msm.simulation import activate, device_body, generalised_force, mechanics, solve_acceleration
+from mjx_msm.simulation import activate, device_body, generalised_force, mechanics, muscle_tension, solve_acceleration
 
 CHUNK = 512
 """Instants linearised by one call: long enough to fill the cores, short enough for little padding and memory."""
@@ -189,7 +189,7 @@ def _linearise_chunk(
         def by_state(x: Array) -> tuple[Array, Any]:
             q_x, v_x = q.at[free].set(x[:n]), v.at[free].set(x[n:])
             terms = mechanics(model, body, q_x, v_x)
-            tension = model.muscle.tension(parameters.muscle, a, terms.path_length, -terms.moment_arm @ v_x)
+            tension = muscle_tension(model, parameters, terms, v_x, a)
             return solve_acceleration(model, parameters, terms, generalised_force(terms, tension), held), (
                 terms,
                 tension,
