@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mjx_msm import assets, envs
 
 if TYPE_CHECKING:
+    from mjx_msm.anthropometry import segment_priors
     from mjx_msm.errors import InputError
     from mjx_msm.estimation import cross_validate, identify
     from mjx_msm.identification import Identification, Outcome
@@ -49,6 +50,7 @@ __all__ = [
     "render_rollout",
     "rollout",
     "rollout_segments",
+    "segment_priors",
     "synthetic_subject",
     "synthetic_trials",
     "video",
@@ -57,6 +59,7 @@ __all__ = [
 # Where each public name lives. A public name is never a module's name too: importing a module makes it an
 # attribute of its package, so such a name would mean the module or the function depending on who came first.
 _HOME = {
+    "segment_priors": "anthropometry",
     "InputError": "errors",
     "Identification": "identification",
     "Outcome": "identification",

@@ -134,7 +134,8 @@ def _scalars(parameters: Parameters) -> list[Scalar]:
 
 def match(scalars: list[Scalar], pattern: str) -> list[Scalar]:
     """Scalars whose path matches `pattern`; a pattern without the last component takes all components."""
-    exact = [s for s in scalars if s.path == pattern]  # a name may hold a bracket, which a pattern reads otherwise
+    # a name may hold a bracket, which a pattern reads otherwise
+    exact = [s for s in scalars if s.path == pattern or s.path.startswith(f"{pattern}/")]
     hits = exact or [
         s for s in scalars if fnmatch.fnmatchcase(s.path, pattern) or fnmatch.fnmatchcase(s.path, f"{pattern}/*")
     ]
@@ -209,8 +210,9 @@ def log_cholesky_to_inertia(z: Float[Array, "*batch 6"]) -> Float[Array, "*batch
 class Kind:
     """How one kind of parameter is estimated: unit, transform, default bounds and prior scale.
 
-    `log` parameters are positive: bounds are factors of nominal, the prior scale is relative. `linear` ones
-    have bounds and prior scale in their own unit (relative to nominal where `offset` is set).
+    `log` parameters are positive: bounds are factors of the prior mean, which is nominal unless a prior says
+    otherwise; the prior scale is relative. `linear` ones have bounds and prior scale in their own unit (around the
+    prior mean where `offset` is set).
     """
 
     unit: str
@@ -223,7 +225,7 @@ class Kind:
 
 # Bounds and scales in use: fiber and tendon lengths 0.6–1.4 (NMSM Pipeline) and 0.85–1.15 (CEINMS), strength
 # 0.5–2.5 and delay 0–70 ms (PMC3399054), EMG shape −3…0 (Lloyd & Besier 2003, doi 10.1016/S0021-9290(03)00010-1).
-# Segment mass and CoM spread: de Leva 1996, doi 10.1016/0021-9290(95)00178-6.
+# Segment mass and CoM spread: see `mjx_msm.anthropometry`.
 KINDS: Mapping[tuple[str, str], Kind] = {
     ("muscle", "max_isometric_force"): Kind("N", "log", 0.5, 2.5, 0.3),
     ("muscle", "optimal_fiber_length"): Kind("m", "log", 0.6, 1.4, 0.15),
@@ -344,8 +346,12 @@ def parameter_space(
     - `free`: path patterns, e.g. ``["muscle/*/max_isometric_force", "body/forearm/mass"]``.
     - `tied`: patterns whose free members are one unknown: a common factor of their nominal values for positive
       parameters, a common value for the others (one electromechanical delay: ``["emg/*/delay"]``).
-    - `bounds`: pattern to ``{"factor": [lo, hi]}`` (of nominal) or ``{"range": [lo, hi]}`` (in the unit).
-    - `priors`: pattern to ``{"mean": m, "sd": s}`` in the unit, ``{"relative_sd": s}``, or ``"none"``.
+    - `bounds`: pattern to ``{"factor": [lo, hi]}`` (of nominal) or ``{"range": [lo, hi]}`` (in the unit). By default
+      they surround the prior mean (see `KINDS`); some are fixed, like those of a delay.
+    - `priors`: pattern to ``{"mean": m, "sd": s}`` in the unit, ``{"relative_sd": s}``, or ``"none"``. Of an inertia,
+      ``body/<name>/inertia`` to ``{"mean": [xx, yy, zz, xy, xz, yz], "relative_sd": s}`` (about the centre of mass,
+      along the body's axes; s is that of a length, half that of a moment of inertia). A later pattern overrides
+      what it says of an earlier one.
 
     **Raises:** `InputError` naming the pattern that matches nothing or asks for something impossible.
     """
@@ -386,30 +392,37 @@ def parameter_space(
             "fix the model first"
         )
 
-    lower, upper, scale = (np.zeros(len(paths)) for _ in range(3))
-    mean = centre.copy()
+    position = {s.path: (k, float(o)) for s, k, o in zip(scalars, owner, offset, strict=True)}
+    mean, scale = centre.copy(), np.array([kind.prior_scale for kind in draft.kinds])
+    for pattern, spec in (priors or {}).items():
+        hits = match(list(scalars), pattern)
+        for scalar in hits:
+            k, more = position[scalar.path]
+            _check_whole_inertia(scalar, hits, spec)
+            mean[k], scale[k] = _prior_in_z(draft.kinds[k], mean[k] + more, scale[k], spec, scalar)
+            mean[k] -= more
+
+    lower, upper = np.zeros(len(paths)), np.zeros(len(paths))
     for k, kind in enumerate(draft.kinds):
         if kind.transform == "log":
-            lower[k], upper[k] = centre[k] + np.log([kind.lower, kind.upper])
+            lower[k], upper[k] = mean[k] + np.log([kind.lower, kind.upper])
         else:
-            lower[k], upper[k] = (centre[k] if kind.offset else 0.0) + np.array([kind.lower, kind.upper])
-        scale[k] = kind.prior_scale
-
-    position = {s.path: k for s, k in zip(scalars, owner, strict=True)}
+            lower[k], upper[k] = (mean[k] if kind.offset else 0.0) + np.array([kind.lower, kind.upper])
     for pattern, spec in (bounds or {}).items():
         for scalar in match(list(scalars), pattern):
-            k = position[scalar.path]
-            lower[k], upper[k] = _bounds_in_z(draft.kinds[k], centre[k], spec, scalar.path)
-    for pattern, spec in (priors or {}).items():
-        for scalar in match(list(scalars), pattern):
-            k = position[scalar.path]
-            mean[k], scale[k] = _prior_in_z(draft.kinds[k], mean[k], scale[k], spec, scalar.path)
+            k, more = position[scalar.path]
+            pair = _bounds_in_z(draft.kinds[k], centre[k] + more, spec, scalar.path)
+            lower[k], upper[k] = np.array(pair) - more
 
     for k, path in enumerate(draft.paths):
         if not lower[k] < upper[k]:
             raise InputError(f"bounds of {path} are empty; the lower one must be below the upper one")
-        if not lower[k] <= centre[k] <= upper[k]:
-            raise InputError(f"starting value of {path} lies outside its bounds; widen the bounds or change the start")
+        if not lower[k] <= mean[k] <= upper[k]:  # where the estimator starts
+            if np.isclose(mean[k], centre[k]):
+                what, other = "starting value", "change the start"
+            else:
+                what, other = "prior mean", "move the prior"
+            raise InputError(f"{what} of {path} lies outside its bounds; widen the bounds or {other}")
     return ParameterSpace(nominal, lower, upper, mean, scale, offset, scalars, owner, paths)
 
 
@@ -464,20 +477,26 @@ def _pair(values: Any, path: str) -> tuple[float, float]:
     return lo, hi
 
 
-def _prior_in_z(kind: Kind, mean: float, scale: float, spec: Mapping[str, Any] | str, path: str) -> tuple[float, float]:
+def _prior_in_z(
+    kind: Kind, mean: float, scale: float, spec: Mapping[str, Any] | str, scalar: Scalar
+) -> tuple[float, float]:
+    path = scalar.path
     if spec == "none":
         return mean, np.inf
     wanted = f'prior of {path} needs mean and/or sd (in its unit), or relative_sd, or "none"; got {spec}'
-    if not isinstance(spec, Mapping) or not all(isinstance(v, int | float) for v in spec.values()):
+    if not isinstance(spec, Mapping) or not spec or not set(spec) <= {"mean", "sd", "relative_sd"}:
         raise InputError(wanted)
-    if not spec or not set(spec) <= {"mean", "sd", "relative_sd"} or {"sd", "relative_sd"} <= set(spec):
+    numbers = {k: v for k, v in spec.items() if not (kind.transform == "inertia" and k == "mean")}
+    if not all(isinstance(v, int | float) for v in numbers.values()) or {"sd", "relative_sd"} <= set(spec):
         raise InputError(wanted)
     if not all(spec[k] > 0 for k in ("sd", "relative_sd") if k in spec):
         raise InputError(f"prior sd of {path} must be positive")
     if kind.transform == "inertia":
-        if "relative_sd" not in spec or "mean" in spec:
-            raise InputError(f"prior of {path} takes relative_sd only; an inertia is estimated through its factor")
-        return mean, float(spec["relative_sd"])
+        if "sd" in spec:
+            raise InputError(f"prior sd of {path} takes relative_sd only; an inertia is estimated through its factor")
+        if "mean" in spec:
+            mean = float(_inertia_mean_in_z(spec["mean"], path)[scalar.index[1]])
+        return mean, float(spec.get("relative_sd", scale))
     if "mean" in spec:
         if kind.transform == "log" and float(spec["mean"]) <= 0:
             raise InputError(f"prior mean of {path} must be positive")
@@ -490,3 +509,32 @@ def _prior_in_z(kind: Kind, mean: float, scale: float, spec: Mapping[str, Any] |
     if not scale > 0:
         raise InputError(f"prior sd of {path} must be positive")
     return mean, scale
+
+
+def _check_whole_inertia(scalar: Scalar, hits: list[Scalar], spec: Mapping[str, Any] | str) -> None:
+    """A mean is that of the whole inertia: its coordinates mix the entries of the matrix."""
+    if scalar.field == "inertia" and isinstance(spec, Mapping) and "mean" in spec:
+        block = scalar.path.rsplit("/", 1)[0]
+        if sum(s.path.startswith(f"{block}/") for s in hits) < len(_INERTIA_COMPONENTS):
+            raise InputError(f"prior mean of {scalar.path} is given whole; write it for '{block}', as six numbers")
+
+
+def _inertia_mean_in_z(values: Any, path: str) -> Float[np.ndarray, "6"]:
+    block = path.rsplit("/", 1)[0]
+    try:
+        inertia = np.array(values, dtype=float)
+    except (TypeError, ValueError):
+        inertia = np.zeros(0)
+    if inertia.shape != (6,) or not np.isfinite(inertia).all():
+        raise InputError(
+            f"prior mean of {block} needs six numbers [kg·m²], xx, yy, zz, xy, xz, yz about the centre of mass; "
+            f"got {values}"
+        )
+    with jax.enable_x64(True):
+        z = np.asarray(inertia_to_log_cholesky(inertia))
+    if not np.isfinite(z).all():
+        raise InputError(
+            f"prior mean of {block} is not physically possible: its principal moments must be positive, and each less "
+            "than the sum of the other two; correct it"
+        )
+    return z

@@ -21,6 +21,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.anthropometry import segment_priors
 from mjx_msm.compiled import float64, jit
 from mjx_msm.errors import InputError
 from mjx_msm.estimation import HORIZONS, Listener, cross_validate, identify, reordered
@@ -63,8 +65,11 @@ def study_model(study: Study) -> Model:
     )  # fmt: skip
 
 
-def settings(study: Study) -> dict[str, Any]:
-    """What `identify` and `cross_validate` take from a subject file, as keyword arguments."""
+def settings(study: Study, model: Model | None = None) -> dict[str, Any]:
+    """What `identify` and `cross_validate` take from a subject file, as keyword arguments.
+
+    **Arguments:** `model`: that of the study; without it, it is loaded again where priors depend on it.
+    """
     spec = study.identify
     return {
         "free": spec.free,
@@ -73,9 +78,26 @@ def settings(study: Study) -> dict[str, Any]:
         "tied": spec.tied,
         "starts": spec.starts,
         "bounds": spec.bounds,
-        "priors": spec.priors,
+        "priors": _priors(study, model),
         "rate": spec.rate,
     }
+
+
+def _priors(study: Study, model: Model | None) -> dict[str, Any]:
+    """What anthropometry expects of the free bodies, then what the file says."""
+    spec, person = study.identify, study.subject
+    bodies = any(fnmatchcase("body", pattern.split("/")[0]) for pattern in spec.free)
+    if not spec.segment_priors or not bodies or person.height is None or person.sex is None:
+        return dict(spec.priors)
+    model = study_model(study) if model is None else model
+    try:
+        expected = segment_priors(
+            model, mass=person.mass, height=person.height, sex=person.sex, segments=spec.segments, free=spec.free
+        )
+    except InputError as error:
+        raise InputError(f"{study.path} [model.segments]: {error}") from None
+    # a key of both keeps its place among the file's, whose later patterns override its earlier ones
+    return {path: prior for path, prior in expected.items() if path not in spec.priors} | dict(spec.priors)
 
 
 def identify_study(
@@ -98,12 +120,12 @@ def identify_study(
         subject=study.subject.name,
         hashes=study.hashes,
         listener=listener,
-        **_with_starts(study, starts),
+        **_with_starts(study, model, starts),
     )
 
 
-def _with_starts(study: Study, starts: int | None) -> dict[str, Any]:
-    return settings(study) | ({} if starts is None else {"starts": starts})
+def _with_starts(study: Study, model: Model, starts: int | None) -> dict[str, Any]:
+    return settings(study, model) | ({} if starts is None else {"starts": starts})
 
 
 def can_cross_validate(study: Study) -> bool:
@@ -132,7 +154,7 @@ def cross_validated(
         horizons=horizons,
         seed=seed,
         listener=listener,
-        **_with_starts(study, starts),
+        **_with_starts(study, model, starts),
     )
     return result.with_fits(rows)
 
@@ -163,7 +185,7 @@ def replays(model: Model, result: Identification, study: Study) -> tuple[Replay,
 def _space(model: Model, study: Study) -> ParameterSpace:
     spec = study.identify
     nominal = model.nominal.with_channels(study.channels)
-    return parameter_space(nominal, spec.free, tied=spec.tied, bounds=spec.bounds, priors=spec.priors)
+    return parameter_space(nominal, spec.free, tied=spec.tied, bounds=spec.bounds, priors=_priors(study, model))
 
 
 def _replays(

@@ -27,6 +27,8 @@ muscle = "mujoco"            # or "degroote"
 free = ["knee_angle"]        # simulated
 prescribed = ["hip_flexion"] # follow the recording
 locked = { ankle_angle = 0.0 }  # held, in `units` (rad if "auto")
+[model.segments]             # optional, for segment_priors below: body of your own MJCF file -> what it stands for,
+tibia = "shank"              # upper_arm, forearm, hand, thigh, shank or foot; or ["forearm", "hand"], stiff as one
 
 [emg]
 kind = "raw"                 # or "envelope" (default), used as it is
@@ -62,7 +64,13 @@ starts = 4                   # optional: starting points, all but the first draw
 rate = 200.0                 # of the common clock [Hz]
 bounds = { "muscle/*/tendon_slack_length" = { factor = [0.9, 1.1] } }  # or { range = [lo, hi] }
 priors = { "emg/*/gain" = { mean = 0.5, sd = 0.2 } }                   # or { relative_sd = 0.1 }, or "none"
+segment_priors = true        # the default where height and sex are given; false: bodies are like the model's
 ```
+
+With `segment_priors`, the mass, centre of mass and inertia of every free body that stands for a segment are expected to
+be those of a person of this mass, height and sex (`mjx_msm.anthropometry`); the bodies of "arm" and "knee" are known.
+`priors` come after them: a pattern there overrides what it says. Bounds that are not given follow the prior's mean.
+The prior mean of an inertia, for "body/<name>/inertia", is a list of six numbers: xx, yy, zz, xy, xz, yz.
 """
 
 from __future__ import annotations
@@ -76,7 +84,7 @@ import re
 import tomllib
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -131,7 +139,11 @@ class IdentifySpec:
     rate: float
     """Of the trials' common clock [Hz]."""
     bounds: Mapping[str, Mapping[str, list[float]]]
-    priors: Mapping[str, Mapping[str, float] | str]
+    priors: Mapping[str, Mapping[str, float | list[float]] | str]
+    segment_priors: bool = False
+    """Whether free bodies that stand for a segment get the priors of `mjx_msm.anthropometry`, before `priors`."""
+    segments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Body → segments it stands for, beyond what is known of the bundled models; empty for none."""
 
 
 @dataclass(frozen=True)
@@ -235,6 +247,12 @@ def check_against_model(
     if bodies is not None:
         owners["body"] = list(bodies)
     spec = study.identify
+    if bodies is not None:
+        for name in spec.segments:
+            if name not in owners["body"]:
+                raise InputError(
+                    f"{where} [model.segments]: {model} has no moving body '{name}'{suggest(name, owners['body'])}"
+                )
     for key, patterns in (("free", spec.free), ("tied", spec.tied), ("bounds", spec.bounds), ("priors", spec.priors)):
         for pattern in patterns:
             group, _, rest = pattern.partition("/")
@@ -266,6 +284,7 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
     "emg": ("gain", "delay", "shape"),
 }
 _RESIDUALS = ("acceleration", "moment", "motion")
+_SEGMENTS = ("upper_arm", "forearm", "hand", "thigh", "shank", "foot")
 _UNITS = ("auto", "rad", "deg")
 _BUNDLED = ("arm", "knee")
 IMPLAUSIBLE_MOMENT = 15.0
@@ -453,7 +472,7 @@ def parse_subject(document: Mapping[str, Any], path: str | Path) -> _Document:
     }
     sampling = {k: v for k, v in sampling.items() if v is not None}
 
-    identify = _parse_identify(top)
+    identify = _parse_identify(top, subject)
     entries = document["trials"]
     if not isinstance(entries, list | tuple) or not entries:
         raise InputError(f"{path}: trials must be a list of tables; write [[trials]] in double brackets")
@@ -469,7 +488,7 @@ def parse_subject(document: Mapping[str, Any], path: str | Path) -> _Document:
 
 
 def _parse_model(top: _Section, folder: Path, units: str) -> ModelSpec:
-    section = top.section("model", ("source", "muscle", "free", "prescribed", "locked", "units"))
+    section = top.section("model", ("source", "muscle", "free", "prescribed", "locked", "units", "segments"))
     source = section.text("source", required=True) or ""
     if source not in _BUNDLED:
         source = _expand(source, f"{section.where}: source")
@@ -585,8 +604,9 @@ def _parse_emg(top: _Section) -> tuple[str, EmgProcessing, dict[str, str], dict[
     return kind, processing, aliases, emg_map
 
 
-def _parse_identify(top: _Section) -> IdentifySpec:
-    section = top.section("identify", ("free", "residuals", "tied", "starts", "rate", "bounds", "priors"))
+def _parse_identify(top: _Section, subject: Person) -> IdentifySpec:
+    keys = ("free", "residuals", "tied", "starts", "rate", "bounds", "priors", "segment_priors")
+    section = top.section("identify", keys)
     free = section.names("free", required=True)
     if not free:
         raise InputError(f'{section.where}: free is empty; name what to estimate, e.g. "muscle/*/max_isometric_force"')
@@ -622,9 +642,11 @@ def _parse_identify(top: _Section) -> IdentifySpec:
             isinstance(value, Mapping)
             and value
             and set(value) <= {"mean", "sd", "relative_sd"}
-            and all(map(_is_number, value.values()))
+            and all(_is_number(x) or (key == "mean" and _is_inertia(x)) for key, x in value.items())
         ):
-            priors[pattern] = {key: float(x) for key, x in value.items()}
+            priors[pattern] = {
+                key: [float(v) for v in x] if isinstance(x, list | tuple) else float(x) for key, x in value.items()
+            }
         elif value == "none":
             priors[pattern] = "none"
         else:
@@ -640,7 +662,32 @@ def _parse_identify(top: _Section) -> IdentifySpec:
     starts = section.number("starts", 1, low=1, high=1000) or 1
     if starts != int(starts):
         raise section.fail("starts", "a whole number")
-    return IdentifySpec(free, residuals, tied, int(starts), rate, bounds, priors)
+    asked, segments = _parse_segments(top, section, subject)
+    return IdentifySpec(free, residuals, tied, int(starts), rate, bounds, priors, asked, segments)
+
+
+def _parse_segments(top: _Section, identify: _Section, subject: Person) -> tuple[bool, dict[str, tuple[str, ...]]]:
+    """Whether there are segment priors, and what bodies stand for."""
+    section = top.section("model", None).section("segments", None)
+    segments: dict[str, tuple[str, ...]] = {}
+    for body, value in section.data.items():
+        names = [value] if isinstance(value, str) else value
+        if not isinstance(names, list | tuple) or not all(isinstance(n, str) for n in names):
+            raise section.fail(body, 'a segment in quotes, a list like ["forearm", "hand"], or [] for none')
+        for name in names:
+            if name not in _SEGMENTS:
+                raise InputError(f"{section.where}: {body} = '{name}' is unknown{suggest(name, _SEGMENTS, limit=10)}")
+        segments[body] = tuple(names)
+    missing = [key for key in ("height", "sex") if getattr(subject, key) is None]
+    asked = identify.data.get("segment_priors", not missing or bool(segments))
+    if not isinstance(asked, bool):
+        raise identify.fail("segment_priors", "true or false")
+    if asked and missing:
+        raise InputError(
+            f"{top.where} [subject]: '{missing[0]}' is missing, which segment priors need; give it, or set "
+            "segment_priors = false in [identify]"
+        )
+    return asked, segments
 
 
 def _check_pattern(pattern: str, where: str) -> None:
@@ -764,6 +811,10 @@ def _channels(emg_map: Mapping[str, Mapping[str, float]]) -> tuple[str, ...]:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_inertia(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 6 and all(map(_is_number, value))
 
 
 def _numeric(text: str) -> bool:

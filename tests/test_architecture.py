@@ -29,6 +29,7 @@ ROOMS = (
     "muscle",
     "parameters",
     "model",
+    "anthropometry",
     "personalisation",
     "simulation",
     "prescribed",

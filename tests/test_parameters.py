@@ -203,7 +203,7 @@ def test_bounds_and_priors_given():
         },
         priors={
             "muscle/*/max_isometric_force": {"relative_sd": 0.2},
-            "muscle/BRA/max_isometric_force": {"mean": 0.5, "sd": 0.05},
+            "muscle/BRA/max_isometric_force": {"mean": 1.05 * force, "sd": 0.21 * force},
             "emg/*/delay": {"mean": 0.03, "sd": 0.01},
             "body/forearm/com": "none",
             "body/forearm/inertia": {"relative_sd": 0.4},
@@ -216,7 +216,7 @@ def test_bounds_and_priors_given():
     np.testing.assert_allclose([lower[bic], upper[bic]], [0.01, 9])
     x = at["body/forearm/com/x"]
     np.testing.assert_allclose([lower[x], upper[x]], sorted([0.5 * com, 2 * com]))
-    np.testing.assert_allclose([space.prior_mean[bra], space.prior_scale[bra]], [np.log(0.5), 0.1])
+    np.testing.assert_allclose([space.prior_mean[bra], space.prior_scale[bra]], [np.log(1.05 * force), 0.2])
     np.testing.assert_allclose(space.prior_scale[bic], 0.2)
     delay = at["emg/biceps/delay"]
     np.testing.assert_allclose([space.prior_mean[delay], space.prior_scale[delay], upper[delay]], [0.03, 0.01, 0.1])
@@ -249,11 +249,59 @@ FORCE, INERTIA = "muscle/BRA/max_isometric_force", "body/forearm/inertia"
         ({"priors": {FORCE: {"sd": 0}}}, f"prior sd of {FORCE} must be positive"),
         ({"priors": {FORCE: {"sd": np.nan}}}, f"prior sd of {FORCE} must be positive"),
         ({"priors": {INERTIA: {"sd": 1}}}, "takes relative_sd only"),
+        ({"priors": {INERTIA: {"mean": 0.1}}}, f"prior mean of {INERTIA} needs six numbers"),
+        ({"priors": {INERTIA: {"mean": [1, 1, 1]}}}, f"prior mean of {INERTIA} needs six numbers"),
+        ({"priors": {INERTIA: {"mean": [1, 1, 1, 0, 0, np.nan]}}}, f"prior mean of {INERTIA} needs six numbers"),
+        ({"priors": {INERTIA: {"mean": [1, 1, 2.1, 0, 0, 0]}}}, f"prior mean of {INERTIA} is not physically possible"),
+        ({"priors": {f"{INERTIA}/xx": {"mean": [1, 1, 1, 0, 0, 0]}}}, f"is given whole; write it for '{INERTIA}'"),
+        ({"priors": {FORCE: {"mean": [1, 2]}}}, f"prior of {FORCE} needs"),
+        (
+            {"priors": {FORCE: {"mean": 1e3, "relative_sd": 0.1}}, "bounds": {FORCE: {"range": [0.1, 9]}}},
+            f"prior mean of {FORCE} lies outside its bounds; widen the bounds or move the prior",
+        ),
     ],
 )
 def test_what_is_impossible_is_named(arguments, message):
     with pytest.raises(InputError, match=message):
         parameter_space(subject(), **{"free": [FORCE, INERTIA], **arguments})
+
+
+def test_default_bounds_follow_the_prior_mean():
+    nominal = subject()
+    mass, com = nominal.to_dict()["body/forearm/mass"], nominal.to_dict()["body/forearm/com/x"]
+    inertia = 9.0 * nominal.body.inertia[1]
+    space = parameter_space(
+        nominal,
+        ["body/forearm/mass", "body/forearm/com/x", INERTIA, "emg/biceps/delay"],
+        priors={
+            "body/forearm/mass": {"mean": 5 * mass, "relative_sd": 0.1},
+            "body/forearm/com/x": {"mean": com + 0.3},
+            INERTIA: {"mean": list(inertia), "relative_sd": 0.2},
+            "emg/biceps/delay": {"mean": 0.06},
+        },
+    )
+    at = {p: k for k, p in enumerate(space.paths)}
+    lower, upper = space.physical(space.lower), space.physical(space.upper)
+    k = at["body/forearm/mass"]
+    np.testing.assert_allclose([lower[k], upper[k]], [2.5 * mass, 10 * mass])  # half to twice
+    k = at["body/forearm/com/x"]
+    np.testing.assert_allclose([lower[k], upper[k]], [com + 0.2, com + 0.4])
+    k = at["emg/biceps/delay"]
+    np.testing.assert_allclose([lower[k], upper[k]], [0, 0.07])  # a limit of physiology, not around anything
+    start = space.unpack(space.clip(space.prior_mean)).to_dict()
+    np.testing.assert_allclose(start["body/forearm/mass"], 5 * mass)
+    np.testing.assert_allclose([start[f"{INERTIA}/{c}"] for c in ("xx", "yy", "zz", "xy", "xz", "yz")], inertia)
+    np.testing.assert_array_equal(space.prior_scale[[p.startswith(INERTIA) for p in space.paths]], 0.2)
+
+
+def test_prior_mean_of_an_inertia_is_the_coordinates_of_that_inertia():
+    nominal, other = subject(), subject(1)
+    mean = [float(x) for x in other.body.inertia[1]]
+    space = parameter_space(nominal, ["body/*/inertia"], priors={INERTIA: {"mean": mean}})
+    forearm = np.array([p.startswith(INERTIA) for p in space.paths])
+    np.testing.assert_allclose(space.prior_mean[forearm], space.pack(other)[forearm], rtol=1e-12)
+    np.testing.assert_allclose(space.prior_mean[~forearm], space.pack(nominal)[~forearm], rtol=1e-12)
+    np.testing.assert_array_equal(space.prior_scale, KINDS["body", "inertia"].prior_scale)  # as before
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, np.nan])
@@ -278,6 +326,18 @@ def test_tied_parameters_are_one_unknown():
     np.testing.assert_allclose(moved.muscle.max_isometric_force, 1.3 * nominal.muscle.max_isometric_force, rtol=1e-12)
     np.testing.assert_allclose(moved.emg.delay, 0.04)
     np.testing.assert_allclose(space.pack(moved), z, rtol=1e-12)
+    # what is said of one member is said of that member, not of the group's first
+    force = nominal.to_dict()["muscle/TRI/max_isometric_force"]
+    space = parameter_space(
+        nominal,
+        ["muscle/*/max_isometric_force"],
+        tied=["muscle/*/max_isometric_force"],
+        bounds={"muscle/TRI/max_isometric_force": {"range": [force, 2 * force]}},
+        priors={"muscle/TRI/max_isometric_force": {"mean": 1.2 * force, "sd": 0.6 * force}},
+    )
+    scaled = [space.unpack(z).muscle.max_isometric_force for z in (space.lower, space.upper, space.prior_mean)]
+    np.testing.assert_allclose(scaled, np.outer([1, 2, 1.2], nominal.muscle.max_isometric_force), rtol=1e-10)
+    np.testing.assert_allclose(space.prior_scale, 0.5)
     with pytest.raises(InputError, match=r"'emg/\*' mixes parameters of different kinds"):
         parameter_space(nominal, ["emg/*"], tied=["emg/*"])
     with pytest.raises(InputError, match="is tied twice"):

@@ -315,6 +315,17 @@ TRIAL = ("trials", 0)
         (_set("identify", "bounds", value={"emg/*/gain": [2, 1]}), "'emg/*/gain' is empty (2 to 1)"),
         (_set("identify", "bounds", value={"emg/*/gain": 3}), "must be { factor = [lo, hi] }"),
         (_set("identify", "priors", value={"emg/*/gain": {"sigma": 3}}), "must have mean, sd or relative_sd"),
+        (_set("identify", "priors", value={"body/*/inertia": {"mean": [1, 2]}}), "must have mean, sd or relative_sd"),
+        (_set("identify", "priors", value={"emg/*/gain": {"sd": [1] * 6}}), "must have mean, sd or relative_sd"),
+        (_set("identify", "segment_priors", value="yes"), "[identify]: segment_priors must be true or false"),
+        (
+            _set("model", "segments", value={"tibia": "toe"}),
+            "[model.segments]: tibia = 'toe' is unknown; choose from: upper_arm,",
+        ),
+        (_set("model", "segments", value={"tibia": ["shanks"]}), "did you mean 'shank'"),
+        (_set("model", "segments", value={"tibia": 3}), "[model.segments]: tibia must be a segment in quotes"),
+        (_set("model", "segments", value={"tibia": [3]}), "[model.segments]: tibia must be a segment in quotes"),
+        (_set("model", "segments", value="shank"), "[model.segments]: must be a table"),
         (
             _set("emg", "muscles", "vas", value="vastus_l"),
             "emg.csv: no column 'vastus_l'; did you mean 'vastus'",
@@ -455,11 +466,53 @@ def test_check_against_model(tmp_path):
     check_against_model(load(tmp_path, doc), muscles, coordinates)
 
 
+def test_segment_priors_need_height_and_sex(tmp_path):
+    def parsed(subject: dict, identify: dict, segments: dict | None = None):
+        doc = document()
+        doc["subject"] = {"name": "s", "mass": 70, **subject}
+        doc["identify"] |= identify
+        doc["model"] |= {} if segments is None else {"segments": segments}
+        return parse_subject(doc, tmp_path / "s.toml").identify
+
+    both = {"height": 1.7, "sex": "female"}
+    assert parsed(both, {}).segment_priors
+    assert not parsed(both, {"segment_priors": False}).segment_priors
+    assert not parsed({"height": 1.7}, {}).segment_priors
+    assert not parsed({"sex": "male"}, {}).segment_priors
+    given = {"tibia": "shank", "ulna": ("forearm", "hand"), "foot": []}
+    segments = {"tibia": ("shank",), "ulna": ("forearm", "hand"), "foot": ()}
+    assert parsed(both, {}, given).segments == segments
+    assert parsed({}, {"segment_priors": False}, given).segments == segments
+    for subject, missing in (({"height": 1.7}, "sex"), ({"sex": "male"}, "height")):
+        for asked in ({"identify": {"segment_priors": True}}, {"identify": {}, "segments": given}):
+            with pytest.raises(InputError, match=rf"\[subject\]: '{missing}' is missing, which segment priors need"):
+                parsed(subject, **asked)
+
+
+def test_segments_are_bodies_of_the_model(tmp_path):
+    recordings(tmp_path)
+    doc = document()
+    doc["model"]["segments"] = {"shank_r": "shank"}
+    study, of_model = load(tmp_path, doc), (["vas", "ham", "gas"], ["hip", "knee", "ankle"])
+    check_against_model(study, *of_model, bodies=["shank_r", "foot_r"])
+    with pytest.raises(
+        InputError, match=r"\[model.segments\]: model 'knee' has no moving body 'shank_r'; did you mean"
+    ):
+        check_against_model(study, *of_model, bodies=["shank_l", "foot_l"])
+
+
 def test_parameter_names_are_those_of_the_core():
     from mjx_msm.parameters import KINDS
     from mjx_msm.subject import _FIELDS
 
     assert {(g, f) for g, fields in _FIELDS.items() for f in fields} == set(KINDS)
+
+
+def test_segment_names_are_those_of_the_table():
+    from mjx_msm.anthropometry import SEGMENTS
+    from mjx_msm.subject import _SEGMENTS
+
+    assert all(tuple(table) == _SEGMENTS for table in SEGMENTS.values())
 
 
 # Writing -------------------------------------------------------------------------------------------------
@@ -476,8 +529,8 @@ def test_write_subject_and_trial_round_trip(tmp_path):
     emg = rng.uniform(size=(n, 3))
     trial = Trial("syn", time, ("hip", "knee"), position, ("a", "b c", "d.1"), emg, ("knee",), moment)
     doc = {
-        "subject": {"name": 'the "one"', "mass": np.float64(70)},
-        "model": {"source": "knee", "free": ("knee", "hip")},
+        "subject": {"name": 'the "one"', "mass": np.float64(70), "height": 1.8, "sex": "male"},
+        "model": {"source": "knee", "free": ("knee", "hip"), "segments": {"tibia": ("shank",), "foot": ()}},
         "emg": {"muscles": {c: c for c in trial.channels}},
         "trials": [trial.save(tmp_path)],
         "identify": {
@@ -485,7 +538,12 @@ def test_write_subject_and_trial_round_trip(tmp_path):
             "residuals": ["motion"],
             "rate": 250,
             "bounds": {"emg/*/gain": {"factor": [0.5, 2]}},
-            "priors": {"emg/a/gain": "none", "emg/d.1/gain": {"mean": 1, "sd": 0.1}},
+            "priors": {
+                "emg/a/gain": "none",
+                "emg/d.1/gain": {"mean": 1, "sd": 0.1},
+                "body/tibia/inertia": {"mean": np.array([2, 2, 1, 0, 0, 0]), "relative_sd": 0.1},
+            },
+            "segment_priors": False,
         },
     }
     write_subject(tmp_path / "subject.toml", doc)
@@ -493,7 +551,13 @@ def test_write_subject_and_trial_round_trip(tmp_path):
     (back,) = study.trials
     assert study.subject.name == 'the "one"'
     assert study.identify.bounds == {"emg/*/gain": {"factor": [0.5, 2.0]}}
-    assert study.identify.priors == {"emg/a/gain": "none", "emg/d.1/gain": {"mean": 1.0, "sd": 0.1}}
+    assert study.identify.priors == {
+        "emg/a/gain": "none",
+        "emg/d.1/gain": {"mean": 1.0, "sd": 0.1},
+        "body/tibia/inertia": {"mean": [2.0, 2.0, 1.0, 0.0, 0.0, 0.0], "relative_sd": 0.1},
+    }
+    assert not study.identify.segment_priors
+    assert study.identify.segments == {"tibia": ("shank",), "foot": ()}
     np.testing.assert_allclose(back.time, time, atol=1e-9)
     np.testing.assert_allclose(back.emg, emg, atol=1e-9)
     order = [back.coordinates.index(c) for c in trial.coordinates]
