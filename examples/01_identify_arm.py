@@ -20,7 +20,7 @@ result = msm.identify(
     model,
     trials,
     free=muscle_and_bone(model),
-    horizons=(None,),
+
     listener=lambda i: print(f"{i.stage}: {i.iteration}", end="\r"),
 )
 print(result)

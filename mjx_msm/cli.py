@@ -567,7 +567,6 @@ DEMO: dict[str, Any] = {
     "noise_emg": False,
     "spread": 0.1,
 }
-DEMO_HORIZONS: tuple[int | None, ...] = (None,)
 
 
 @app.command()
@@ -607,9 +606,7 @@ def demo(
         def identification() -> tuple[Identification, bool]:
             study = load_subject(data / "subject.toml")
             model, truth = study_model(study), load_truth(study)
-            found, stopped = _identify(
-                console, study, model, cv=False, starts=None, seed=seed, quiet=False, horizons=DEMO_HORIZONS
-            )
+            found, stopped = _identify(console, study, model, cv=False, starts=None, seed=seed, quiet=False)
             person.mkdir()
             write_result(person, study, model, found, truth=truth)
             console.print(_truth_table(found, truth or {}))

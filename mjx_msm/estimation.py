@@ -1,45 +1,46 @@
 """The staged estimator: from recordings to a person's parameters, with their uncertainty.
 
-Stages go from robust to efficient: the acceleration residual (smooth, biased) finds the basin, the motion residual
-over growing horizons is the answer. Within a stage scipy's trust-region reflective least squares works on
-the whitened residuals, the prior and box bounds; the noise scale of every coordinate is estimated along with the
-parameters by alternation, which is the maximum a posteriori estimate with the noise scales free.
+Two stages, from robust to efficient: the acceleration residual (smooth, cheap, biased by the differentiation of noise)
+finds the basin, from several starting points if need be; the motion residual is the answer. Within a stage
+`mjx_msm.least_squares` finds the maximum a posteriori estimate inside the bounds, with the noise scale of every
+coordinate at its own best value.
 """
 
 from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import least_squares
 
 from mjx_msm.compiled import float64
 from mjx_msm.errors import InputError
 from mjx_msm.identification import Estimate, Fit, Identification, Outcome, Stage
+from mjx_msm.least_squares import TOLERANCE, Solution, minimise
 from mjx_msm.model import MUSCLES, Model
 from mjx_msm.parameters import ParameterSpace, parameter_space
 from mjx_msm.recording import Recording, record
-from mjx_msm.residuals import AbstractTerm, MotionTerm, acceleration_term, moment_term, motion_term
+from mjx_msm.relaxation import can_relax, relaxed_start
+from mjx_msm.residuals import AbstractTerm, AccelerationTerm, MotionTerm, acceleration_term, moment_term, motion_term
 from mjx_msm.trial import Trial
 from mjx_msm.uncertainty import Uncertainty, autocorrelation_time, uncertainty
 
 RESIDUALS = ("acceleration", "moment", "motion")
-# Segment lengths of the motion stages [steps]; None is the whole trial.
-HORIZONS: tuple[int | None, ...] = (20, 100, 500, None)
-# Below this a residual is round-off, not noise.
-NOISE_FLOOR = {"acceleration": 1e-7, "moment": 1e-7, "motion": 1e-9}
-
-
-# Alternations of parameters and noise scales, at most; in a stage that only opens the way for the next, fewer do.
-SWEEPS, OPENING_SWEEPS = 12, 3
-# Evaluations that a further starting point gets to show what its basin is worth.
-SEARCH_EVALUATIONS = 25
+EVALUATIONS = 300
+"""Of a stage, at most."""
+SEARCH_EVALUATIONS, SEARCH_TOLERANCE = 60, 1e-2
+"""What a starting point gets to show what its basin is worth."""
+EXPLAINED = 0.02
+"""Once residuals are below this part of the signal's spread in every coordinate, no other basin can be much better."""
 
 
 @dataclass(frozen=True)
@@ -59,16 +60,6 @@ class Iteration:
 Listener = Callable[[Iteration], None]
 
 
-@dataclass
-class _Solution:
-    z: Float[np.ndarray, "free"]
-    scales: list[Float[np.ndarray, "coordinate"]]
-    cost: float = np.inf
-    evaluations: int = 0
-    converged: bool = True
-    interrupted: bool = False
-
-
 def identify(
     model: Model,
     trials: Sequence[Trial],
@@ -81,12 +72,13 @@ def identify(
     priors: Mapping[str, Mapping[str, Any] | str] | None = None,
     held_out: Sequence[Trial] = (),
     rate: float = 200.0,
-    horizons: Sequence[int | None] = HORIZONS,
+    horizon: int | None = None,
     starts: int = 1,
     seed: int = 0,
     subject: str = "",
     hashes: Mapping[str, str] | None = None,
     listener: Listener | None = None,
+    resume: Identification | None = None,
 ) -> Identification:
     """Estimate a person's parameters from recordings.
 
@@ -101,10 +93,12 @@ def identify(
     - `bounds`, `priors`: overrides by pattern.
     - `held_out`: trials that only judge the result.
     - `rate`: samples per second at which acceleration and moment residuals are formed.
-    - `horizons`: segment lengths of the motion stages in steps; None is the whole trial.
-    - `starts`: number of starting points; all but the first are drawn from the prior, and the best by the first
-      stage goes on.
+    - `horizon`: steps of motion that are simulated from one initial state; None is the whole trial. Shorter where a
+      model cannot follow for long, e.g. without ground contact.
+    - `starts`: most starting points. The first is the model itself (or its priors' mean); the best by the first stage
+      goes on. The search ends early once nothing is left to explain, or two starts agree on the best.
     - `listener`: called after every iteration. A `KeyboardInterrupt` at any point keeps the last iterate.
+    - `resume`: an interrupted result on the same recordings, to go on from its stage and iterate.
 
     **Returns:** an `Identification`; its `outcome` says how the solver ended.
 
@@ -112,50 +106,154 @@ def identify(
     """
     if starts < 1:
         raise InputError(f"starts = {starts} must be at least 1")
-    problem = _Problem.build(model, trials, free, emg_map, residuals, tied, bounds, priors, rate, horizons)
+    problem = _Problem.build(model, trials, free, emg_map, residuals, tied, bounds, priors, rate, horizon)
     space = problem.space
     listener = listener or (lambda iteration: None)
-    candidates = [problem.start]
-    rng = np.random.default_rng(seed)
-    for _ in range(starts - 1):
-        spread = np.where(np.isfinite(space.prior_scale), space.prior_scale, 0.25 * (space.upper - space.lower))
-        candidates.append(space.clip(candidates[0] + spread * rng.standard_normal(space.size), 1e-3))
-
     stages: list[Stage] = []
-    solution = _Solution(candidates[0], [])
-    terms: list[AbstractTerm] = []
+    z = problem.start
+    if resume is not None:
+        z, stages = _resumed(resume, problem, hashes or {})
+    solution, terms = Solution(z, []), []
     for index, (name, make) in enumerate(problem.stages):
+        if index < len(stages):
+            continue
         began = time.perf_counter()
-        counter = itertools.count(1)
+        count = itertools.count(1)
 
         def report(
-            cost: float, errors: Any, z: Any, name: str = name, index: int = index, count: Any = counter
+            at: Solution, terms: list[AbstractTerm], name: str = name, index: int = index, count: Any = count
         ) -> None:
-            listener(Iteration(name, len(problem.stages), index, next(count), cost, errors, z))
+            errors = {t.kind: (_rms(s, t), t.unit) for t, s in zip(terms, at.scales, strict=True)}
+            listener(Iteration(name, len(problem.stages), index, next(count), at.cost, errors, at.z))
 
         try:
-            stage_terms = make()
+            upcoming = make()
         except KeyboardInterrupt:
             if not terms:
                 raise
             solution = replace(solution, interrupted=True)
             break
-        terms = stage_terms
-        opening = index + 1 < len(problem.stages)  # finds the basin; the stages after it find the answer
-        solution = _solve(terms, space, solution.z, report, sweeps=OPENING_SWEEPS if opening else SWEEPS)
-        searched = 0
-        if index == 0 and starts > 1 and not solution.interrupted:
-            solution, searched = _search(terms, space, solution, candidates[1:], report)
-        noise = {
+        terms = upcoming
+        with _compiled_ahead(problem, index):
+            if index == 0 and starts > 1 and resume is None:
+                solution = _search(terms, space, solution.z, starts, seed, partial(report, terms=terms))
+            else:
+                solution = minimise(
+                    terms,
+                    space,
+                    solution.z,
+                    limit=EVALUATIONS,
+                    tolerance=TOLERANCE if index + 1 == len(problem.stages) else SEARCH_TOLERANCE,
+                    report=partial(report, terms=terms),
+                )
+        scales = {
             f"{t.kind}/{c}": float(s)
             for t, scale in zip(terms, solution.scales, strict=True)
             for c, s in zip(model.free, scale, strict=True)
         }
-        seconds = time.perf_counter() - began
-        stages.append(Stage(name, solution.cost, searched + solution.evaluations, seconds, noise))
+        stages.append(Stage(name, solution.cost, solution.evaluations, time.perf_counter() - began, scales))
         if solution.interrupted:
             break
     return _result(problem, terms, solution, stages, trials, held_out, seed, subject, hashes or {})
+
+
+def _rms(scale: Float[np.ndarray, "coordinate"], term: AbstractTerm) -> float:
+    weight = term.weight.sum(axis=0)
+    return float(np.sqrt((scale**2 * weight).sum() / max(weight.sum(), 1.0)))
+
+
+def _resumed(
+    before: Identification, problem: _Problem, hashes: Mapping[str, str]
+) -> tuple[Float[np.ndarray, "free"], list[Stage]]:
+    """Iterate and completed stages of an earlier result.
+
+    **Raises:** `InputError` if it is of another problem.
+    """
+    space = problem.space
+    if tuple(e.path for e in before.estimates) != space.paths:
+        raise InputError("the result to resume estimates other parameters; identify from the start")
+    if before.hashes and hashes and dict(before.hashes) != dict(hashes):
+        changed = sorted(k for k in {*hashes, *before.hashes} if hashes.get(k) != before.hashes.get(k))
+        raise InputError(f"{changed[0]} has changed since the result to resume; identify from the start")
+    names = [name for name, _ in problem.stages]
+    known = [s for s in before.stages if s.name in names]
+    if before.outcome is Outcome.INTERRUPTED:
+        known = known[:-1]  # the last one was cut short
+    elif len(known) == len(names):
+        known = known[:-1]  # complete: its last stage settles at once
+    return space.clip(np.array(before.z)), known
+
+
+@contextmanager
+def _compiled_ahead(problem: _Problem, index: int) -> Iterator[None]:
+    """Compile what the motion stage needs while the first stage is at work: compilers leave Python's lock alone."""
+    motion = [k for k, (name, _) in enumerate(problem.stages) if name.startswith("motion")]
+    if index > 0 or not motion or motion[0] == 0:
+        yield
+        return
+    recordings, model, space = problem.recordings, problem.model, problem.space
+    term = motion_term(model, space, recordings, problem.steps)
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [pool.submit(job) for job in term.compile_jobs(problem.start)]
+        yield
+        for job in jobs:
+            job.result()
+
+
+def _search(
+    terms: list[AbstractTerm],
+    space: ParameterSpace,
+    z: Float[np.ndarray, "free"],
+    starts: int,
+    seed: int,
+    report: Callable[[Solution], None],
+) -> Solution:
+    """The best of several starting points.
+
+    Where an acceleration residual sees fiber or tendon lengths, further starts come from the convex relaxation, else
+    from the prior.
+    """
+    rng = np.random.default_rng(seed)
+    spread = np.where(np.isfinite(space.prior_scale), space.prior_scale, 0.25 * (space.upper - space.lower))
+    accelerations = [t for t in terms if isinstance(t, AccelerationTerm)]
+    relaxes = bool(accelerations) and can_relax(space)
+    found: list[Solution] = []
+    try:
+        for k in range(starts):
+            guess = z
+            if k and relaxes:
+                guess = relaxed_start(accelerations[0], z, seed + k)
+            elif k:
+                guess = space.clip(z + spread * rng.standard_normal(space.size), 1e-3)
+            found.append(
+                minimise(terms, space, guess, limit=SEARCH_EVALUATIONS, tolerance=SEARCH_TOLERANCE, report=report)
+            )
+            best = min(found, key=lambda s: s.cost)
+            agree = sum(s.cost - best.cost < 1.0 for s in found) > 1
+            if found[-1].interrupted or agree or _explained(terms, best):
+                break
+    except KeyboardInterrupt:
+        if not found:
+            raise
+        found[-1].interrupted = True
+    best, interrupted = min(found, key=lambda s: s.cost), any(s.interrupted for s in found)
+    used = sum(s.evaluations for s in found)
+    if not interrupted and not best.converged:
+        best = minimise(terms, space, best.z, limit=EVALUATIONS, tolerance=SEARCH_TOLERANCE, report=report)
+        used += best.evaluations
+    return replace(best, evaluations=used, interrupted=interrupted or best.interrupted)
+
+
+def _explained(terms: Sequence[AbstractTerm], solution: Solution) -> bool:
+    """Whether residuals are small beside the signals' spread."""
+    for term, scale in zip(terms, solution.scales, strict=True):
+        signal = np.where(term.weight > 0, term.signal(), np.nan)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a coordinate without samples has no spread
+            spread = np.nanstd(signal, axis=0)
+        if np.any(scale[np.isfinite(spread)] > EXPLAINED * spread[np.isfinite(spread)]):
+            return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -171,6 +269,8 @@ class _Problem:
     emg_map: Mapping[str, Mapping[str, float]]
     channels: tuple[str, ...]
     rate: float
+    steps: int
+    """Of a motion window."""
     stages: tuple[tuple[str, Callable[[], list[AbstractTerm]]], ...]
 
     @staticmethod
@@ -184,7 +284,7 @@ class _Problem:
         bounds: Any,
         priors: Any,
         rate: float,
-        horizons: Sequence[int | None],
+        horizon: int | None,
     ) -> _Problem:
         if not trials:
             raise InputError("no trials to identify from; give at least one")
@@ -192,8 +292,8 @@ class _Problem:
             raise InputError("no coordinate is free; leave at least one neither prescribed nor locked")
         if not rate > 0:
             raise InputError(f"rate {rate} must be positive [samples/s]")
-        if "motion" in residuals and (not horizons or any(h is not None and h < 1 for h in horizons)):
-            raise InputError(f"horizons {tuple(horizons)} must be one or more positive numbers of steps, or None")
+        if horizon is not None and horizon < 1:
+            raise InputError(f"horizon {horizon} must be a positive number of steps, or None for the whole trial")
         unknown = [r for r in residuals if r not in RESIDUALS]
         if unknown or not residuals:
             raise InputError(f"residuals {', '.join(unknown) or 'are empty'}; choose from {', '.join(RESIDUALS)}")
@@ -216,6 +316,8 @@ class _Problem:
                 out.append(acceleration_term(model, space, recordings, rate))
             return out
 
+        longest = max(r.last - r.first for r in recordings)
+        steps = min(horizon or longest, longest)
         with_moment = [k for k in residuals if k == "moment"]
         stages: list[tuple[str, Callable[[], list[AbstractTerm]]]] = []
         if "motion" not in residuals:
@@ -223,13 +325,11 @@ class _Problem:
         else:
             opening = [*with_moment, "acceleration"]
             stages.append((" and ".join(opening), lambda: direct(opening)))
-            longest = max(r.last - r.first for r in recordings)
-            for horizon in dict.fromkeys(min(h or longest, longest) for h in horizons):
-                stages.append((
-                    f"motion over {horizon * model.timestep:g} s",
-                    lambda horizon=horizon: [*direct(with_moment), motion_term(model, space, recordings, horizon)],
-                ))  # fmt: skip
-        return _Problem(model, space, centre, start, recordings, emg_map, channels, rate, tuple(stages))
+            stages.append((
+                f"motion over {steps * model.timestep:g} s",
+                lambda: [*direct(with_moment), motion_term(model, space, recordings, steps)],
+            ))  # fmt: skip
+        return _Problem(model, space, centre, start, recordings, emg_map, channels, rate, steps, tuple(stages))
 
 
 def reordered(trial: Trial, channels: tuple[str, ...]) -> Trial:
@@ -238,81 +338,6 @@ def reordered(trial: Trial, channels: tuple[str, ...]) -> Trial:
     if missing:
         raise InputError(f"trial '{trial.name}' has no EMG channel '{missing[0]}'; it has {', '.join(trial.channels)}")
     return replace(trial, channels=channels, emg=trial.emg[:, [trial.channels.index(c) for c in channels]])
-
-
-def _solve(
-    terms: list[AbstractTerm],
-    space: ParameterSpace,
-    z: Float[np.ndarray, "free"],
-    report: Callable[..., None],
-    scales: list[Float[np.ndarray, "coordinate"]] | None = None,
-    sweeps: int = SWEEPS,
-    evaluations: int | None = None,
-) -> _Solution:
-    """One stage: least squares for z and the noise scales in turn, until the scales settle.
-
-    **Arguments:** `scales`: noise scales to begin with; by default what the starting point leaves unexplained.
-    `evaluations`: at most, per sweep.
-    """
-    ones = np.ones(len(terms[0].model.free))
-    solution = _Solution(z, scales or [ones for _ in terms])
-    try:
-        if scales is None:
-            residuals = [t.evaluate(z, ones) for t in terms]
-            solution.scales = [_noise(t, r, 0.0) for t, r in zip(terms, residuals, strict=True)]
-        for sweep in range(sweeps):
-            before = solution.scales
-            limit = evaluations or (15 if scales is None and sweep < 2 else 60)
-            used = _least_squares(terms, space, solution, report, limit)
-            residuals = [t.evaluate(solution.z, s) for t, s in zip(terms, before, strict=True)]
-            solution.scales = [_noise(t, r, used) for t, r in zip(terms, residuals, strict=True)]
-            change = max(np.max(np.abs(np.log(a / b))) for a, b in zip(solution.scales, before, strict=True))
-            at_floor = all(np.all(s <= 1.01 * NOISE_FLOOR[t.kind]) for t, s in zip(terms, solution.scales, strict=True))
-            if change < 0.05 or at_floor:
-                break
-        else:
-            solution.converged = False
-    except KeyboardInterrupt:
-        solution.interrupted = True
-    return solution
-
-
-def _search(
-    terms: list[AbstractTerm],
-    space: ParameterSpace,
-    first: _Solution,
-    starts: Sequence[Float[np.ndarray, "free"]],
-    report: Callable[..., None],
-) -> tuple[_Solution, int]:
-    """The best of several starting points, and the evaluations it took to find it.
-
-    The others begin with the first one's noise scales: with scales as large as their own first residuals the prior
-    would pull all of them into the basin around its mean.
-    """
-    tried = [first]
-    for z in starts:
-        tried.append(_solve(terms, space, z, report, first.scales, sweeps=1, evaluations=SEARCH_EVALUATIONS))
-        if tried[-1].interrupted:
-            break
-    best = min(tried, key=lambda s: _evidence(s, terms))
-    if tried[-1].interrupted:
-        return replace(best, interrupted=True), sum(t.evaluations for t in tried) - best.evaluations
-    searched = sum(t.evaluations for t in tried)
-    if best is first:
-        return first, searched - first.evaluations
-    return _solve(terms, space, best.z, report, best.scales), searched
-
-
-def _noise(
-    term: AbstractTerm, residual: Float[np.ndarray, "sample coordinate"], unknowns: float
-) -> Float[np.ndarray, "coordinate"]:
-    """Noise scale per coordinate: root mean square of its residuals per degree of freedom.
-
-    **Arguments:** `unknowns`: how many the data have used up, which is fewer than there are where a prior holds some.
-    """
-    squares, count = (residual**2).sum(axis=0), term.weight.sum(axis=0)
-    freedom = np.maximum(count - term.eliminated - unknowns / residual.shape[1], np.maximum(0.2 * count, 1.0))
-    return np.maximum(np.sqrt(squares / freedom), NOISE_FLOOR[term.kind])
 
 
 def _repetition(
@@ -327,71 +352,10 @@ def _repetition(
     return out
 
 
-def _least_squares(
-    terms: list[AbstractTerm],
-    space: ParameterSpace,
-    solution: _Solution,
-    report: Callable[..., None],
-    max_evaluations: int,
-) -> float:
-    """scipy's trust-region reflective solver on whitened residuals and prior; `solution.z` follows the iterates.
-
-    **Returns:** the number of unknowns that the data determined: the trace of (F + P)⁻¹ F.
-    """
-    has_prior = np.isfinite(space.prior_scale)
-    prior_scale = np.where(has_prior, space.prior_scale, 1.0)
-
-    def jacobian(z: np.ndarray) -> np.ndarray:
-        parts = [t.linearise(z, s)[1].reshape(-1, len(z)) for t, s in zip(terms, solution.scales, strict=True)]
-        return np.nan_to_num(np.concatenate([*parts, np.diag(1.0 / prior_scale)[has_prior]]))
-
-    def values(z: np.ndarray) -> np.ndarray:
-        solution.evaluations += 1
-        parts = [t.evaluate(z, s) / s for t, s in zip(terms, solution.scales, strict=True)]
-        r = np.concatenate([*(p.ravel() for p in parts), ((z - space.prior_mean) / prior_scale)[has_prior]])
-        return np.nan_to_num(r, nan=1e6, posinf=1e6, neginf=-1e6)
-
-    def follow(intermediate_result: Any) -> None:
-        solution.z, solution.cost = np.array(intermediate_result.x), float(intermediate_result.cost)
-        errors = {}
-        r = intermediate_result.fun
-        offset = 0
-        for term, scale in zip(terms, solution.scales, strict=True):
-            block = r[offset : offset + term.weight.size].reshape(term.weight.shape) * scale
-            offset += term.weight.size
-            errors[term.kind] = (float(np.sqrt((block**2).sum() / max(term.weight.sum(), 1.0))), term.unit)
-        report(solution.cost, errors, solution.z)
-
-    result = least_squares(
-        values,
-        space.clip(solution.z),
-        jac=jacobian,  # type: ignore[arg-type]
-        bounds=(space.lower, space.upper),
-        x_scale=np.where(has_prior, prior_scale, space.upper - space.lower),
-        method="trf",
-        ftol=1e-6,
-        xtol=1e-9,
-        gtol=1e-7,
-        max_nfev=max_evaluations,
-        callback=follow,
-    )
-    solution.z, solution.cost = result.x, float(result.cost)
-    solution.converged = result.status > 0
-    data = len(result.fun) - int(has_prior.sum())
-    return float(np.square(np.linalg.qr(result.jac)[0][:data]).sum())
-
-
-def _evidence(solution: _Solution, terms: list[AbstractTerm]) -> float:
-    """Negative log posterior with the noise scales at their estimates, up to a constant: ranks starting points."""
-    data = sum(float((t.weight.sum(axis=0) * np.log(s)).sum()) for t, s in zip(terms, solution.scales, strict=True))
-    space = terms[0].space
-    return data + 0.5 * float((((solution.z - space.prior_mean) / space.prior_scale) ** 2).sum())
-
-
 def _result(
     problem: _Problem,
     terms: list[AbstractTerm],
-    solution: _Solution,
+    solution: Solution,
     stages: list[Stage],
     trials: Sequence[Trial],
     held_out: Sequence[Trial],
@@ -400,14 +364,13 @@ def _result(
     hashes: Mapping[str, str],
 ) -> Identification:
     model, space, z = problem.model, problem.space, solution.z
+    scales = solution.scales
     fisher, score = np.zeros((space.size, space.size)), np.zeros((space.size, space.size))
-    for term, scale in zip(terms, solution.scales, strict=True):
+    for term, scale, nuisance in zip(terms, scales, solution.nuisance or [None] * len(terms), strict=True):
+        information = term.expand(z, nuisance).reduce(scale).hessian / scale[:, None, None] ** 2
         repetition = _repetition(term, term.evaluate(z, scale))  # residuals that repeat each other count as fewer
-        jacobian = term.linearise(z, scale)[1]
-        repeated = jacobian * np.sqrt(repetition)[:, None]
-        for total, columns in ((fisher, jacobian), (score, repeated)):
-            columns = columns.reshape(-1, space.size)
-            total += columns.T @ columns
+        fisher += information.sum(axis=0)
+        score += np.einsum("cij,c->ij", information, repetition)
     known = uncertainty(fisher, space.prior_scale, score=score, width=space.upper - space.lower)
     estimates = _estimates(problem, z, known)
     undetermined = tuple(
@@ -457,11 +420,11 @@ def _result(
     )
 
 
-def _outcome(terms: Sequence[AbstractTerm], solution: _Solution) -> Outcome:
+def _outcome(terms: Sequence[AbstractTerm], solution: Solution) -> Outcome:
     if solution.interrupted:
         return Outcome.INTERRUPTED
     motions = [(t, s) for t, s in zip(terms, solution.scales, strict=True) if isinstance(t, MotionTerm)]
-    if any(t.failed_segments(solution.z, s) for t, s in motions):
+    if any(not t.simulate(solution.z, s)[1] for t, s in motions):
         return Outcome.NOT_FINITE
     return Outcome.CONVERGED if solution.converged else Outcome.MAX_EVALUATIONS
 
@@ -590,7 +553,7 @@ def cross_validate(
         "bounds": None,
         "priors": None,
         "rate": 200.0,
-        "horizons": HORIZONS,
+        "horizon": None,
     } | settings
     if tuple(arguments["residuals"]) != ("moment",):
         raise InputError(
@@ -616,7 +579,7 @@ def cross_validate(
         residual = judge.evaluate(np.array(result.z), one)
         for i, (recording, b) in enumerate(zip(whole.recordings, block, strict=True)):
             rows = np.flatnonzero(judge.trial == i)
-            times = recording.start + model.timestep * judge.at.sample[rows]
+            times = recording.start + model.timestep * judge.sample[rows]
             nearest = np.clip(np.rint((times - trials[i].time[0]) / trials[i].timestep).astype(int), 0, len(b) - 1)
             held = rows[b[nearest] % folds == fold]
             predicted[held] = residual[held]

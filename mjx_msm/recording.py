@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import equinox as eqx
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.interpolate import make_smoothing_spline
+from scipy.linalg import solveh_banded
+from scipy.optimize import minimize_scalar
 
 from mjx_msm.errors import InputError
 from mjx_msm.model import Model
@@ -143,7 +146,7 @@ def _spline(
     good = np.isfinite(column)
     if good.sum() < 5:
         raise InputError(f"{what} has only {int(good.sum())} samples; at least 5 are needed")
-    spline = make_smoothing_spline(source[good], column[good])
+    spline = make_smoothing_spline(source[good], column[good], lam=smoothing(source[good], column[good]))
     inside = np.clip(time, source[good][0], source[good][-1])
     moving = inside == time
     return (
@@ -151,6 +154,42 @@ def _spline(
         np.where(moving, spline.derivative()(inside), 0.0),
         np.where(moving, spline.derivative(2)(inside), 0.0),
     )
+
+
+def smoothing(time: Float[np.ndarray, "sample"], value: Float[np.ndarray, "sample"]) -> float:
+    """Penalty λ of ∫ f''² that generalised cross-validation chooses for a cubic smoothing spline.
+
+    The residual is exact (Reinsch 1967, doi 10.1007/BF02162161); the trace of the influence matrix is that of a uniform
+    grid, from the spectrum of the cubic spline, as in Demmler and Reinsch (1975, doi 10.1007/BF01437406). scipy's own
+    search takes the exact trace, in a third of a second for a thousand samples.
+    """
+    count, gap = len(time), np.diff(time)
+    bend = np.zeros((3, count - 2))  # second differences Qᵀ: its three diagonals
+    bend[0], bend[1], bend[2] = 1 / gap[:-1], -1 / gap[:-1] - 1 / gap[1:], 1 / gap[1:]
+    stiff = np.zeros((3, count - 2))  # of Qᵀ Q, the lower diagonals
+    stiff[0] = (bend**2).sum(0)
+    stiff[1, :-1] = bend[1, :-1] * bend[0, 1:] + bend[2, :-1] * bend[1, 1:]
+    stiff[2, :-2] = bend[2, :-2] * bend[0, 2:]
+    gram = np.zeros((3, count - 2))  # of the hat functions of f''
+    gram[0], gram[1, :-1] = (gap[:-1] + gap[1:]) / 3, gap[1:-1] / 6
+    second = bend[0] * value[:-2] + bend[1] * value[1:-1] + bend[2] * value[2:]
+    h = float(np.median(gap))
+    angle = np.pi * (np.arange(2, count) - 0.5) / count
+    spectrum = 3 * (2 - 2 * np.cos(angle)) ** 2 / (2 + np.cos(angle)) / h**3
+
+    def score(exponent: float) -> float:
+        penalty = h**3 * 10.0**exponent
+        curvature = solveh_banded(gram + penalty * stiff, second, lower=True)
+        residual = np.zeros(count)
+        for k in range(3):
+            residual[k : count - 2 + k] += penalty * bend[k] * curvature
+        left = count - 2.0 - np.sum(1 / (1 + penalty * spectrum))
+        return float(np.log(np.sum(residual**2) + 1e-300) - 2 * np.log(left))
+
+    coarse = np.arange(-6.0, 13.0, 1.0)
+    best = coarse[int(np.argmin([score(e) for e in coarse]))]
+    fine: Any = minimize_scalar(score, bounds=(best - 1, best + 1), method="bounded", options={"xatol": 0.05})
+    return float(h**3 * 10.0**fine.x)
 
 
 def _sampled(source: np.ndarray, column: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,38 +1,86 @@
-"""What a model gets wrong about a recording: acceleration, moment and motion residuals, and their Jacobians.
+"""What a model gets wrong about a recording: acceleration, moment and motion residuals.
 
-A term compares a model with all recordings at once. It returns residuals in physical units (simulated minus recorded,
-0 where nothing was measured), or whitened by a noise scale per coordinate together with their derivative with
-respect to the free parameters' vector z.
+A term compares a model with all recordings at once. `evaluate` gives the residuals in physical units (simulated minus
+recorded, 0 where nothing was measured), `expand` their sum of squares about a point as a quadratic in the
+parameters, one per coordinate, so that noise scales can be chosen afterwards. Instants and intervals go through
+compiled functions of one shape each, whatever the length of the recordings.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 from scipy.ndimage import binary_closing, binary_erosion
 
 from mjx_msm.compiled import float64, jit
+from mjx_msm.geometry import Geometry, Paths, geometry
 from mjx_msm.model import Model
-from mjx_msm.parameters import Parameters, ParameterSpace
+from mjx_msm.parameters import ParameterSpace
 from mjx_msm.recording import Recording
 from mjx_msm.sensitivities import (
+    Factors,
+    Pairs,
+    acceleration_columns,
     acceleration_derivatives,
     activation_derivatives,
+    activation_pairs,
     chain,
+    factors,
+    free_acceleration,
+    moment_columns,
+    path_derivatives,
     recorded_activations,
-    tension_jacobian,
 )
-from mjx_msm.simulation import Mechanics, device_body, mechanics, simulate_motion
+from mjx_msm.simulation import simulate_motion
 
 EDGE = 0.05
 """At both ends of a recording the second derivative of its spline is not data [s]."""
+INSTANTS = 1024
+"""Instants handled by one call: enough to fill the cores, few enough to waste little on a short recording."""
+LANES = 64
+"""Intervals handled by one call."""
+INTERVAL = 32
+"""Steps of an interval: how long a motion is simulated before it starts anew from a state of its own."""
+
+
+@dataclass(frozen=True)
+class Quadratic:
+    """Sums of squared residuals per coordinate about a point: S + 2 gᵀδ + δᵀHδ for a change δ of z."""
+
+    squares: Float[np.ndarray, "coordinate"]
+    gradient: Float[np.ndarray, "coordinate free"]
+    hessian: Float[np.ndarray, "coordinate free free"]
+
+
+class AbstractExpansion(ABC):
+    """A term about one z: nuisance unknowns are eliminated once the weights of the coordinates are known."""
+
+    @abstractmethod
+    def reduce(self, scale: Float[np.ndarray, "coordinate"]) -> Quadratic:
+        """The quadratic with nuisance unknowns at their best for residuals weighted by 1/scale."""
+
+    @abstractmethod
+    def follow(self, change: Float[np.ndarray, "free"]) -> Any:
+        """Nuisance unknowns to go with z + change; None if there are none."""
+
+
+@dataclass(frozen=True)
+class _Plain(AbstractExpansion):
+    quadratic: Quadratic
+
+    def reduce(self, scale: Float[np.ndarray, "coordinate"]) -> Quadratic:
+        return self.quadratic
+
+    def follow(self, change: Float[np.ndarray, "free"]) -> None:
+        return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +89,8 @@ class AbstractTerm(ABC):
 
     model: Model
     space: ParameterSpace
+    envelope: Float[np.ndarray, "recording time channel"]
+    mixing: Float[np.ndarray, "muscle channel"]
     kind: ClassVar[str]
     unit: ClassVar[str]
 
@@ -63,41 +113,32 @@ class AbstractTerm(ABC):
         """Number of nuisance unknowns fitted per coordinate."""
         return 0
 
+    @abstractmethod
+    def expand(self, z: Float[np.ndarray, "free"], nuisance: Any = None) -> AbstractExpansion:
+        """Linearise about z; `nuisance` as `AbstractExpansion.follow` of an earlier expansion gave it."""
+
+    @abstractmethod
     def evaluate(
         self, z: Float[np.ndarray, "free"], scale: Float[np.ndarray, "coordinate"]
     ) -> Float[np.ndarray, "sample coordinate"]:
         """Simulated minus recorded, in physical units; `scale` weighs coordinates where a nuisance is eliminated."""
-        with float64():
-            return self._residual(np.asarray(z, dtype=float), np.asarray(scale, dtype=float))
 
-    def linearise(
-        self, z: Float[np.ndarray, "free"], scale: Float[np.ndarray, "coordinate"]
-    ) -> tuple[Float[np.ndarray, "sample coordinate"], Float[np.ndarray, "sample coordinate free"]]:
-        """Whitened residuals and their derivative with respect to z, nuisance unknowns eliminated."""
-        with float64():
-            return self._linearisation(np.asarray(z, dtype=float), np.asarray(scale, dtype=float))
+    @cached_property
+    def pairs(self) -> Pairs:
+        return activation_pairs(self.space, np.asarray(self.mixing))
 
-    @abstractmethod
-    def _residual(self, z: np.ndarray, scale: np.ndarray) -> np.ndarray: ...
+    def activations(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Activation (recording, time, muscle) and its derivative by pair."""
+        if not self.pairs:
+            return self._constant_activations
+        arguments = self.model, self.space, z, self.envelope, self.mixing
+        return np.asarray(recorded_activations(*arguments)), np.asarray(activation_derivatives(*arguments, self.pairs))
 
-    @abstractmethod
-    def _linearisation(self, z: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
-
-
-# Instants ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Instants:
-    """Samples of the recordings at which a residual is formed, with the recorded motion as the state."""
-
-    envelope: Float[np.ndarray, "recording time channel"]
-    mixing: Float[np.ndarray, "muscle channel"]
-    recording: Int[np.ndarray, "instant"]
-    sample: Int[np.ndarray, "instant"]
-    position: Float[np.ndarray, "instant coordinate"]
-    velocity: Float[np.ndarray, "instant coordinate"]
-    acceleration: Float[np.ndarray, "instant coordinate"]
+    @cached_property
+    def _constant_activations(self) -> tuple[np.ndarray, np.ndarray]:
+        z = 0.5 * (self.space.lower + self.space.upper)  # any will do: nothing free moves an activation
+        every = np.asarray(recorded_activations(self.model, self.space, z, self.envelope, self.mixing))
+        return every, np.zeros((*every.shape[:2], 0))
 
 
 def padded(arrays: Sequence[np.ndarray], length: int) -> np.ndarray:
@@ -105,34 +146,30 @@ def padded(arrays: Sequence[np.ndarray], length: int) -> np.ndarray:
     return np.stack([np.concatenate([a, np.repeat(a[-1:], length - len(a), axis=0)]) for a in arrays])
 
 
-def instants(recordings: Sequence[Recording], picks: Sequence[Int[np.ndarray, "pick"]]) -> Instants:
-    """The chosen samples of every trial."""
-    length = max(len(r.position) for r in recordings)
-
-    def pick(name: str) -> np.ndarray:
-        return np.concatenate([getattr(r, name)[p] for r, p in zip(recordings, picks, strict=True)])
-
-    return Instants(
-        envelope=padded([r.envelope for r in recordings], length),
-        mixing=recordings[0].mixing,
-        recording=np.concatenate([np.full(len(p), i) for i, p in enumerate(picks)]),
-        sample=np.concatenate(picks),
-        position=pick("smooth_position"),
-        velocity=pick("smooth_velocity"),
-        acceleration=pick("smooth_acceleration"),
-    )
+def _parts(count: int, size: int) -> Iterator[slice]:
+    return (slice(start, start + size) for start in range(0, count, size))
 
 
-def _at(recordings: Sequence[Recording], where: Instants, name: str) -> np.ndarray:
-    return np.stack([getattr(recordings[i], name)[k] for i, k in zip(where.recording, where.sample, strict=True)])
+def _filled(array: np.ndarray, size: int) -> np.ndarray:
+    """The last entry repeated up to `size`."""
+    short = size - len(array)
+    return np.concatenate([array, np.repeat(array[-1:], short, axis=0)]) if short else array
+
+
+# Instants ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
-class AbstractInstantTerm(AbstractTerm):
-    """A residual at chosen instants, the recorded motion being the state."""
+class InstantTerm(AbstractTerm):
+    """A residual at chosen instants with the recorded motion as the state, so that its geometry is computed once."""
 
-    at: Instants
-    mask: Float[np.ndarray, "sample coordinate"]
+    recording: Int[np.ndarray, "instant"]
+    sample: Int[np.ndarray, "instant"]
+    position: Float[np.ndarray, "instant coordinate"]
+    velocity: Float[np.ndarray, "instant coordinate"]
+    acceleration: Float[np.ndarray, "instant coordinate"]
+    target: Float[np.ndarray, "instant free"]
+    mask: Float[np.ndarray, "instant free"]
 
     @property
     def weight(self) -> Float[np.ndarray, "sample coordinate"]:
@@ -140,118 +177,58 @@ class AbstractInstantTerm(AbstractTerm):
 
     @property
     def trial(self) -> Int[np.ndarray, "sample"]:
-        return self.at.recording
-
-
-# Moment --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class MomentTerm(AbstractInstantTerm):
-    """Muscle and passive joint moment against the recorded net moment of the free coordinates [N·m].
-
-    The recorded motion is the state, so paths and moment arms are computed once: no parameter moves them.
-    """
-
-    terms: Mechanics
-    target: Float[np.ndarray, "sample coordinate"]
-    kind: ClassVar[str] = "moment"
-    unit: ClassVar[str] = "N·m"
+        return self.recording
 
     def signal(self) -> Float[np.ndarray, "sample coordinate"]:
         return self.target
 
-    def _activation(self, z: np.ndarray) -> Array:
-        at = self.at
-        every = recorded_activations(self.model, self.space, z, at.envelope, at.mixing)
-        return every[at.recording, at.sample]
+    @cached_property
+    def _chunks(self) -> list[tuple[Any, ...]]:
+        """Everything z does not change, on the device."""
+        out = []
+        with float64():
+            for part in _parts(len(self.sample), INSTANTS):
+                fields = (self.position, self.velocity, self.acceleration, self.target)
+                q, v, a, target = (jnp.asarray(_filled(x[part], INSTANTS)) for x in fields)
+                mask = np.zeros((INSTANTS, self.mask.shape[1]))
+                mask[: len(self.mask[part])] = self.mask[part]
+                out.append((part, _geometries(self.model, q, v), q, v, a, target, jnp.asarray(mask)))
+        return out
 
-    def _residual(self, z: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        moment = _moments(
-            self.model, self.space, z, self._activation(z), self.terms, self.at.position, self.at.velocity
-        )
-        return (np.asarray(moment) - self.target) * self.mask
+    def _run(self, z: np.ndarray, *, derivatives: bool) -> Iterator[tuple[slice, Any]]:
+        activation, by_pair = self.activations(z)
+        at = factors(self.space, z)
+        for part, *fixed in self._chunks:
+            rows = self.recording[part], self.sample[part]
+            moving = (jnp.asarray(_filled(x[rows], INSTANTS)) for x in (activation, by_pair))
+            yield (
+                part,
+                _instants(self.model, self.space, self.kind, self.pairs, derivatives, at, *moving, *fixed),
+            )
 
-    def _linearisation(self, z: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        at = self.at
-        by_entry = activation_derivatives(self.model, self.space, z, at.envelope, at.mixing)[at.recording, at.sample]
-        jacobian = _moment_jacobian(
-            self.model, self.space, z, self._activation(z), by_entry, self.terms, at.position, at.velocity
-        )
-        whiten = self.mask / scale
-        return self._residual(z, scale) / scale, np.asarray(jacobian) * whiten[..., None]
+    def expand(self, z: Float[np.ndarray, "free"], nuisance: Any = None) -> AbstractExpansion:
+        with float64():
+            parts = [result for _, result in self._run(np.asarray(z, dtype=float), derivatives=True)]
+        return _Plain(Quadratic(*(np.sum([np.asarray(p[k]) for p in parts], axis=0) for k in (1, 2, 3))))
 
-
-def moment_term(model: Model, space: ParameterSpace, recordings: Sequence[Recording], rate: float) -> MomentTerm:
-    """Moment residual at the samples of the trials' own clocks, thinned to about `rate` a second."""
-    picks = []
-    for r in recordings:
-        own = r.clock[(r.clock >= r.first) & (r.clock <= r.last)]
-        spacing = float(np.median(np.diff(own))) * model.timestep
-        picks.append(own[:: max(1, round(1.0 / (rate * spacing)))])
-    at = instants(recordings, picks)
-    with float64():
-        terms = jax.tree.map(np.asarray, _mechanics_at(model, model.nominal, at.position, at.velocity))
-    moment, measured = (_at(recordings, at, name) for name in ("moment", "moment_weight"))
-    return MomentTerm(model, space, at, measured, terms, moment)
-
-
-@jit
-def _mechanics_at(model: Model, parameters: Parameters, position: Any, velocity: Any) -> Mechanics:
-    body = device_body(model, parameters)
-    return jax.vmap(lambda q, v: mechanics(model, body, q, v))(position, velocity)
+    def evaluate(
+        self, z: Float[np.ndarray, "free"], scale: Float[np.ndarray, "coordinate"]
+    ) -> Float[np.ndarray, "sample coordinate"]:
+        out = np.zeros_like(self.mask)
+        with float64():
+            for part, (residual, *_) in self._run(np.asarray(z, dtype=float), derivatives=False):
+                out[part] = np.asarray(residual)[: len(out[part])]
+        return out
 
 
-@jit
-def _moments(
-    model: Model,
-    space: ParameterSpace,
-    z: Any,
-    activation: Any,
-    terms: Mechanics,
-    position: Any,
-    velocity: Any,
-) -> Float[Array, "instant free"]:
-    """Net moment of muscles and passive joint of the free coordinates."""
-    parameters, nominal = space.unpack(z), model.nominal.joint
-    path_velocity = -jnp.einsum("smc,sc->sm", terms.moment_arm, velocity)
-    tension = model.muscle.tension(parameters.muscle, activation, terms.path_length, path_velocity)
-    spring = position - model.host.mj_model.qpos_spring
-    passive = terms.passive - (parameters.joint.damping - nominal.damping) * velocity
-    passive = passive - (parameters.joint.stiffness - nominal.stiffness) * spring
-    return (jnp.einsum("smc,sm->sc", terms.moment_arm, tension) + passive)[:, model.host.free_index]
+class MomentTerm(InstantTerm):
+    """Muscle and passive joint moment against the recorded net moment of the free coordinates [N·m]."""
+
+    kind: ClassVar[str] = "moment"
+    unit: ClassVar[str] = "N·m"
 
 
-@jit
-def _moment_jacobian(
-    model: Model,
-    space: ParameterSpace,
-    z: Any,
-    activation: Any,
-    activation_by_entry: Any,
-    terms: Mechanics,
-    position: Any,
-    velocity: Any,
-) -> Float[Array, "instant free entry"]:
-    parameters, free = space.unpack(z), model.host.free_index
-
-    def one(activation: Array, by_entry: Array, length: Array, arm: Array, q: Array, v: Array) -> Array:
-        slope = tension_jacobian(model, space, z, parameters, activation, by_entry, length, -arm @ v)
-        columns = arm.T @ slope
-        effect = {"damping": -v, "stiffness": -(q - model.host.mj_model.qpos_spring)}
-        for s, entry in zip(space.scalars, space.owner, strict=True):
-            if s.group == "joint":
-                columns = columns.at[s.index[0], entry].add(effect[s.field][s.index[0]])
-        return columns[free]
-
-    return jax.vmap(one)(activation, activation_by_entry, terms.path_length, terms.moment_arm, position, velocity)
-
-
-# Acceleration --------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class AccelerationTerm(AbstractInstantTerm):
+class AccelerationTerm(InstantTerm):
     """One-step-ahead acceleration against the recorded one [rad/s²].
 
     Smooth in the parameters and cheap, hence the initialiser; biased by the differentiation of noise, hence not
@@ -261,24 +238,90 @@ class AccelerationTerm(AbstractInstantTerm):
     kind: ClassVar[str] = "acceleration"
     unit: ClassVar[str] = "rad/s²"
 
-    def signal(self) -> Float[np.ndarray, "sample coordinate"]:
-        return self.at.acceleration[:, self.model.host.free_index]
 
-    def _derivatives(self, z: np.ndarray, *, parameters: bool) -> Any:
-        at, model, space = self.at, self.model, self.space
-        activation = recorded_activations(model, space, z, at.envelope, at.mixing)[at.recording, at.sample]
-        by_entry = None
-        if parameters:
-            by_entry = activation_derivatives(model, space, z, at.envelope, at.mixing)[at.recording, at.sample]
-        held = at.acceleration[:, model.host.held_index]
-        return acceleration_derivatives(model, space, z, at.position, at.velocity, activation, held, by_entry)
+@jit
+def _geometries(model: Model, position: Array, velocity: Array) -> Geometry:
+    return jax.vmap(lambda q, v: geometry(model, q, v))(position, velocity)
 
-    def _residual(self, z: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        return (self._derivatives(z, parameters=False).acceleration - self.signal()) * self.mask
 
-    def _linearisation(self, z: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        result, whiten = self._derivatives(z, parameters=True), self.mask / scale
-        return (result.acceleration - self.signal()) * whiten, result.by_parameters * whiten[..., None]
+@jit
+def _instants(
+    model: Model,
+    space: ParameterSpace,
+    kind: str,
+    pairs: Pairs,
+    derivatives: bool,
+    at: Factors,
+    activation: Float[Array, "instant muscle"],
+    activation_by_pair: Float[Array, "instant pair"],
+    shape: Geometry,
+    position: Float[Array, "instant coordinate"],
+    velocity: Float[Array, "instant coordinate"],
+    acceleration: Float[Array, "instant coordinate"],
+    target: Float[Array, "instant free"],
+    mask: Float[Array, "instant free"],
+) -> tuple[Array, ...]:
+    """Residuals, and their quadratic if derivatives are asked for."""
+    free, held = model.host.free_index, model.host.held_index
+
+    def one(shape: Geometry, q: Array, v: Array, recorded: Array, a: Array, by_pair: Array) -> tuple[Array, ...]:
+        if kind == "moment":
+            p = at.parameters
+            tension = model.muscle.tension(p.muscle, a, shape.path_length, -shape.moment_arm @ v)
+            stretch = q - jnp.asarray(model.host.mj_model.qpos_spring)
+            passive = shape.stops - jnp.asarray(p.joint.damping) * v - jnp.asarray(p.joint.stiffness) * stretch
+            value = (shape.moment_arm.T @ tension + passive)[free]
+            if not derivatives:
+                return (value,)
+            return value, moment_columns(model, space, at, pairs, shape, q, v, a, by_pair)[free]
+        value = free_acceleration(model, at, shape, q, v, a, recorded[held])
+        if not derivatives:
+            return (value,)
+        everything = recorded.at[free].set(value)
+        return value, acceleration_columns(model, space, at, pairs, shape, q, v, a, by_pair, everything)
+
+    value, *columns = jax.vmap(one)(shape, position, velocity, acceleration, activation, activation_by_pair)
+    residual = (value - target) * mask
+    if not derivatives:
+        return (residual,)
+    return residual, *_squares(jnp.concatenate([columns[0] * mask[..., None], residual[..., None]], -1))
+
+
+def _squares(rows: Float[Array, "row coordinate columns"]) -> tuple[Array, Array, Array]:
+    """Squares, gradient and Hessian per coordinate from rows whose last column is the residual."""
+    total = jnp.einsum("rcp,rcq->cpq", rows, rows)
+    return total[:, -1, -1], total[:, :-1, -1], total[:, :-1, :-1]
+
+
+def _picked(recordings: Sequence[Recording], picks: Sequence[Int[np.ndarray, "pick"]]) -> dict[str, Any]:
+    """What the recordings hold at the chosen samples, as the arguments of an `InstantTerm`."""
+
+    def pick(name: str) -> np.ndarray:
+        return np.concatenate([getattr(r, name)[p] for r, p in zip(recordings, picks, strict=True)])
+
+    return {
+        "envelope": padded([r.envelope for r in recordings], max(len(r.position) for r in recordings)),
+        "mixing": recordings[0].mixing,
+        "recording": np.concatenate([np.full(len(p), i) for i, p in enumerate(picks)]),
+        "sample": np.concatenate(picks),
+        "position": pick("smooth_position"),
+        "velocity": pick("smooth_velocity"),
+        "acceleration": pick("smooth_acceleration"),
+    }
+
+
+def moment_term(model: Model, space: ParameterSpace, recordings: Sequence[Recording], rate: float) -> MomentTerm:
+    """Moment residual at the samples of the trials' own clocks, thinned to about `rate` a second."""
+    picks = []
+    for r in recordings:
+        own = r.clock[(r.clock >= r.first) & (r.clock <= r.last)]
+        spacing = float(np.median(np.diff(own))) * model.timestep
+        picks.append(own[:: max(1, round(1.0 / (rate * spacing)))])
+    target, mask = (
+        np.concatenate([getattr(r, name)[p] for r, p in zip(recordings, picks, strict=True)])
+        for name in ("moment", "moment_weight")
+    )
+    return MomentTerm(model, space, **_picked(recordings, picks), target=target, mask=mask)
 
 
 def acceleration_term(
@@ -295,50 +338,41 @@ def acceleration_term(
         margin = min(edge, (r.last - r.first) // 4)
         inside = binary_erosion(measured, np.ones(2 * margin + 1)) if margin else measured
         picks.append(np.flatnonzero(inside)[::stride])
-    at = instants(recordings, picks)
-    return AccelerationTerm(model, space, at, np.ones((len(at.sample), len(model.free))))
+    picked = _picked(recordings, picks)
+    target = picked["acceleration"][:, model.host.free_index]
+    return AccelerationTerm(model, space, **picked, target=target, mask=np.ones_like(target))
 
 
 # Motion --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
-class _Motion:
-    """Segments simulated from their best initial states."""
-
-    key: bytes
-    initial: Float[np.ndarray, "segment two_free"]
-    position: Float[np.ndarray, "segment step_plus_1 coordinate"]
-    velocity: Float[np.ndarray, "segment step_plus_1 coordinate"]
-    failed: Bool[np.ndarray, "segment"]
-    """Segments whose simulation was not finite to the end."""
-    activation: Float[np.ndarray, "segment step muscle"]
-
-
-@dataclass(frozen=True, eq=False)
 class MotionTerm(AbstractTerm):
-    """Simulated against recorded motion over segments of one horizon [rad].
+    """Simulated against recorded motion over windows of one horizon [rad], by direct multiple shooting.
 
-    The state at the start of each segment is a nuisance unknown: for given parameters it is solved for (Gauss–
-    Newton, segment by segment), and the Jacobian is projected on what it cannot explain (variable projection, Golub &
-    Pereyra 1973, doi 10.1137/0710036, in Kaufman's form).
+    A window's initial state is a nuisance unknown. Within a window the motion is simulated in short intervals side by
+    side, each from a state of its own; that the end of one is the start of the next is a constraint, which Gauss–Newton
+    closes along with the fit (Bock 1983, doi 10.1007/978-1-4684-7324-7_8; Albersmeyer & Diehl 2010, doi
+    10.1137/080724885). The states are condensed into the window's initial one, and that is eliminated for given
+    parameters (variable projection, Golub & Pereyra 1973, doi 10.1137/0710036). At the solution the windows are
+    simulated without a break; on the way there an interval is too short to diverge.
     """
 
-    envelope: Float[np.ndarray, "recording time channel"]
-    mixing: Float[np.ndarray, "muscle channel"]
-    recording: Int[np.ndarray, "segment"]
-    start: Int[np.ndarray, "segment"]
-    first_position: Float[np.ndarray, "segment coordinate"]
-    first_velocity: Float[np.ndarray, "segment coordinate"]
-    held: Float[np.ndarray, "segment step_plus_1 held"]
-    target: Float[np.ndarray, "segment step_plus_1 coordinate"]
-    mask: Float[np.ndarray, "segment step_plus_1 coordinate"]
-    latest: list[_Motion] = field(default_factory=list, repr=False)
-    """The last solution: asked for again at the same z it is the answer, at another z a good first guess."""
+    window: Int[np.ndarray, "interval"]
+    """Which window an interval belongs to; a window's intervals follow each other."""
+    recording: Int[np.ndarray, "interval"]
+    start: Int[np.ndarray, "interval"]
+    first_position: Float[np.ndarray, "interval coordinate"]
+    first_velocity: Float[np.ndarray, "interval coordinate"]
+    held: Float[np.ndarray, "interval step_plus_1 held"]
+    target: Float[np.ndarray, "interval step_plus_1 free"]
+    mask: Float[np.ndarray, "interval step_plus_1 free"]
+    latest: list[np.ndarray] = field(default_factory=list, repr=False)
+    """States of the last evaluation: a first guess for the next."""
     kind: ClassVar[str] = "motion"
     unit: ClassVar[str] = "rad"
-    iterations: ClassVar[int] = 8
-    """Most Gauss–Newton steps for the initial states; they are nearly linear in them, so few are needed."""
+    closing: ClassVar[int] = 12
+    """Most Gauss–Newton steps that `evaluate` takes for the states."""
 
     @property
     def weight(self) -> Float[np.ndarray, "sample coordinate"]:
@@ -350,160 +384,328 @@ class MotionTerm(AbstractTerm):
 
     @property
     def eliminated(self) -> int:
-        return 2 * len(self.recording)
+        return 2 * self.windows
+
+    @property
+    def windows(self) -> int:
+        return int(self.window[-1]) + 1
+
+    @cached_property
+    def place(self) -> Int[np.ndarray, "interval"]:
+        """Place of an interval in its window."""
+        return np.arange(len(self.window)) - np.searchsorted(self.window, self.window)
 
     def signal(self) -> Float[np.ndarray, "sample coordinate"]:
         return self.target.reshape(-1, self.target.shape[-1])
 
-    def _residual(self, z: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        return self._difference(self._solved(z, scale).position).reshape(-1, self.mask.shape[-1])
+    def recorded_states(self) -> Float[np.ndarray, "interval two_free"]:
+        """State at the start of every interval, from the recording."""
+        free = self.model.host.free_index
+        return np.concatenate([self.first_position[:, free], self.first_velocity[:, free]], 1)
 
-    def _difference(self, position: np.ndarray) -> np.ndarray:
-        return (position[..., self.model.host.free_index] - self.target) * self.mask
+    @cached_property
+    def _held(self) -> tuple[np.ndarray, np.ndarray]:
+        """Held coordinates' velocity at the start of every interval and the accelerations that keep them on course."""
+        h, index = self.model.timestep, self.model.host.held_index
+        speed = np.diff(self.held, axis=1) / h
+        first = self.first_velocity[:, index]
+        return first, np.diff(np.concatenate([first[:, None], speed], 1), axis=1) / h
 
-    def _segmented(self, every: Array) -> np.ndarray:
-        """What the recordings have at every sample, at the start of every step of every segment."""
+    def _interval_activations(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        every, by_pair = self.activations(z)
         steps = self.target.shape[1] - 1
         index = np.minimum(self.start[:, None] + np.arange(steps), every.shape[1] - 1)
-        return np.asarray(every)[self.recording[:, None], index]
+        where = self.recording[:, None], index
+        return every[where], by_pair[where]
 
-    def _solved(self, z: np.ndarray, scale: np.ndarray) -> _Motion:
-        """The segments from the initial states that fit the recording best at these parameters."""
-        key = z.tobytes() + scale.tobytes()
-        if self.latest and self.latest[0].key == key:
-            return self.latest[0]
-        model, free = self.model, self.model.host.free_index
-        activation = self._segmented(recorded_activations(model, self.space, z, self.envelope, self.mixing))
-        cold = np.concatenate([self.first_position[:, free], self.first_velocity[:, free]], 1)
-        x = self.latest[0].initial if self.latest else cold
-        best, best_cost = None, np.full(len(x), np.inf)
-        whiten = (self.mask / scale)[..., None]
-        for _ in range(self.iterations):
-            q, v, failed = self._simulated(z, x, activation)
-            r = self._difference(q) / scale
-            cost = (r**2).sum(axis=(1, 2))
-            better = cost < best_cost
-            if best is None:
-                best = (x.copy(), q.copy(), v.copy(), failed.copy())
-            for kept, new in zip(best, (x, q, v, failed), strict=True):
-                kept[better] = new[better]
-            best_cost = np.where(better, cost, best_cost)
-            slope = np.nan_to_num(self._derivatives(z, best[1], best[2], activation, None)[0]) * whiten
-            slope = slope.reshape(len(x), -1, slope.shape[-1])
-            residual = (self._difference(best[1]) / scale).reshape(len(x), -1)
-            normal = np.swapaxes(slope, 1, 2) @ slope
-            gradient = np.einsum("skx,sk->sx", slope, residual)
-            size = np.trace(normal, axis1=1, axis2=2)[:, None, None]
-            ridge = (1e-13 * size + 1e-300) * np.eye(normal.shape[-1])
-            step = np.nan_to_num(np.linalg.solve(normal + ridge, gradient[..., None])[..., 0])
-            promised = np.einsum("sx,sx->s", gradient, step).sum()
-            if promised <= 1e-7 * best_cost.sum():
-                break
-            # a segment that got worse goes half way back before it tries again
-            x = np.where(better[:, None], best[0] - step, 0.5 * (x + best[0]))
-        assert best is not None
-        motion = _Motion(key, *best, activation)
-        self.latest[:] = [motion]
-        return motion
-
-    def failed_segments(self, z: np.ndarray, scale: np.ndarray) -> int:
-        """How many segments have no finite simulation at these parameters."""
+    def expand(self, z: Float[np.ndarray, "free"], nuisance: Any = None) -> MotionExpansion:
+        z = np.asarray(z, dtype=float)
+        states = self.recorded_states() if nuisance is None else nuisance
         with float64():
-            return int(self._solved(np.asarray(z, dtype=float), np.asarray(scale, dtype=float)).failed.sum())
+            at = factors(self.space, z)
+            activation, by_pair = self._interval_activations(z)
+            pieces = []
+            for part in _parts(len(self.window), LANES):
+                motion = self._simulate(at, states, activation, part)
+                lanes = [jnp.asarray(_filled(x[part], LANES)) for x in (activation, self._held[1], by_pair)]
+                along = _path_derivatives(self.model, motion[0])
+                fixed = jnp.asarray(_filled(self.target[part], LANES)), jnp.asarray(_filled(self.mask[part], LANES))
+                result = _condense(self.model, self.space, at, self.pairs, along, *motion, *lanes, *fixed)
+                count = len(self.window[part])
+                pieces.append([np.asarray(x)[:count] for x in result])
+        squares, transition, end = (np.concatenate(x) for x in zip(*pieces, strict=True))
+        return MotionExpansion(self, states, squares, transition, end)
 
-    def _simulated(self, z: np.ndarray, x: np.ndarray, activation: np.ndarray) -> tuple[np.ndarray, ...]:
-        free = self.model.host.free_index
-        q, v = self.first_position.copy(), self.first_velocity.copy()
-        q[:, free], v[:, free] = x[:, : len(free)], x[:, len(free) :]
-        q, v, failed_step = _segments(self.model, self.space, z, q, v, activation, self.held)
-        return np.array(q), np.array(v), np.asarray(failed_step) >= 0
+    def compile_jobs(self, z: Float[np.ndarray, "free"]) -> list[Callable[[], Any]]:
+        """Calls that between them compile everything `expand` needs; they may run side by side."""
+        part = slice(0, min(LANES, len(self.window)))
 
-    def _derivatives(
-        self, z: np.ndarray, q: np.ndarray, v: np.ndarray, activation: np.ndarray, by_entry: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Derivatives of the free positions with respect to the initial states, and to z."""
+        def once(job: Callable[..., Any]) -> Callable[[], Any]:
+            def run() -> None:
+                with float64():
+                    jax.block_until_ready(job(factors(self.space, np.asarray(z, dtype=float))))
+
+            return run
+
+        steps, count = self.target.shape[1] - 1, self.first_position.shape[1]
+        muscles, held, free = len(self.model.muscles), len(self.model.host.held_index), len(self.model.free)
+        motion, activation = np.zeros((LANES, steps + 1, count)), np.zeros((len(self.window), steps, muscles))
+        lanes = [np.zeros((LANES, steps, n)) for n in (muscles, held, len(self.pairs))]
+        sample = np.zeros((LANES, *self.target.shape[1:]))
+        tendons = (LANES * steps, self.model.host.mj_model.ntendon)
+
+        def condense(at: Factors) -> Any:
+            shapes = (tendons, (*tendons, count))
+            along, ahead = ([np.zeros((*lead, *s)) for s in shapes] for lead in ((), (free,)))
+            arguments = (Paths(*along), Paths(*ahead)), motion, motion, *lanes, sample, sample
+            return _condense(self.model, self.space, at, self.pairs, *jax.tree.map(jnp.asarray, arguments))
+
+        return [
+            once(lambda at: _path_derivatives(self.model, jnp.asarray(motion))),
+            once(lambda at: self._simulate(at, self.recorded_states(), activation, part)),
+            once(condense),
+        ]
+
+    def _simulate(self, at: Factors, states: np.ndarray, activation: np.ndarray, part: Any) -> tuple[Array, Array]:
+        """Positions and velocities of some intervals from their states."""
         model = self.model
-        segments, steps = activation.shape[:2]
-        held_velocity = np.diff(self.held, axis=1) / model.timestep
-        held = (held_velocity - v[:, :-1, model.host.held_index]) / model.timestep
+        free, held = model.host.free_index, model.host.held_index
+        q, v = self.first_position[part].copy(), np.empty_like(self.first_velocity[part])
+        q[:, free], v[:, free] = np.split(states[part], 2, axis=1)
+        q[:, held], v[:, held] = self.held[part][:, 0], self._held[0][part]
+        lanes = (q, v, activation[part], self.held[part])
+        return _simulated(model, at, *(jnp.asarray(_filled(x, LANES)) for x in lanes))
 
-        def flat(x: np.ndarray) -> np.ndarray:
-            return x.reshape(segments * steps, *x.shape[2:])
+    def evaluate(
+        self, z: Float[np.ndarray, "free"], scale: Float[np.ndarray, "coordinate"]
+    ) -> Float[np.ndarray, "sample coordinate"]:
+        return self.simulate(z, scale)[0].reshape(-1, self.mask.shape[-1])
 
-        entries = None if by_entry is None else flat(by_entry)
-        d = acceleration_derivatives(
-            model, self.space, z, flat(q[:, :-1]), flat(v[:, :-1]), flat(activation), flat(held), entries
-        )
-        by_state = d.by_state.reshape(segments, steps, *d.by_state.shape[1:])
-        if d.by_parameters is None:
-            return np.asarray(chain(by_state, None, model.timestep)[0]), None
-        states, columns = chain(
-            by_state, d.by_parameters.reshape(segments, steps, *d.by_parameters.shape[1:]), model.timestep
-        )
-        return np.asarray(states), np.asarray(columns)
+    def simulate(
+        self, z: Float[np.ndarray, "free"], scale: Float[np.ndarray, "coordinate"]
+    ) -> tuple[Float[np.ndarray, "interval step_plus_1 free"], bool]:
+        """Residuals of windows simulated without a break from their best initial states; whether all are finite.
 
-    def _linearisation(self, z: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        motion = self._solved(z, scale)
-        by_entry = self._segmented(activation_derivatives(self.model, self.space, z, self.envelope, self.mixing))
-        states, columns = self._derivatives(z, motion.position, motion.velocity, motion.activation, by_entry)
-        assert columns is not None
-        segments, whiten = len(states), (self.mask / scale)[..., None]
-        states = (states * whiten).reshape(segments, -1, states.shape[-1])
-        columns = (columns * whiten).reshape(segments, -1, columns.shape[-1])
-        basis, _ = np.linalg.qr(np.nan_to_num(states))
-        columns = columns - basis @ (np.swapaxes(basis, 1, 2) @ columns)
-        residual = self._difference(motion.position) / scale
-        free = residual.shape[-1]
-        return residual.reshape(-1, free), columns.reshape(-1, free, columns.shape[-1])
+        A window that does not stay finite repeats its last finite state.
+        """
+        z, no_change = np.asarray(z, dtype=float), np.zeros(self.space.size)
+        guesses = [self.latest[0]] if self.latest else []
+        guesses.append(self.recorded_states())
+        best, best_cost = guesses[-1], np.inf
+        for states in guesses:
+            for _ in range(self.closing):
+                expansion = self.expand(z, states)
+                cost = float(np.sum(expansion.reduce(scale).squares / scale**2)) + expansion.defect
+                if not np.isfinite(cost):
+                    break
+                settled = cost >= best_cost * (1 - 1e-9) and expansion.defect <= 1e-12
+                best, best_cost = (states, cost) if cost < best_cost else (best, best_cost)
+                states = expansion.follow(no_change)
+                if settled:
+                    break
+            if np.isfinite(best_cost):
+                break
+        residual, states, finite = self._unbroken(z, best)
+        self.latest[:] = [states]
+        return residual, finite
+
+    def _unbroken(self, z: np.ndarray, states: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
+        """Residuals when every interval starts where the one before it ended."""
+        free, states = self.model.host.free_index, states.copy()
+        residual = np.zeros_like(self.target)
+        finite = True
+        with float64():
+            at = factors(self.space, z)
+            activation, _ = self._interval_activations(z)
+            for k in range(int(self.place.max()) + 1):
+                now = np.flatnonzero(self.place == k)
+                for part in _parts(len(now), LANES):
+                    rows = now[part]
+                    q, v = (np.asarray(x)[: len(rows)] for x in self._simulate(at, states, activation, rows))
+                    good = np.isfinite(q).all(axis=2) & np.isfinite(v).all(axis=2)
+                    finite &= bool(good.all())
+                    last = np.maximum.accumulate(np.where(good, np.arange(q.shape[1]), 0), axis=1)
+                    q, v = (np.nan_to_num(np.take_along_axis(x, last[..., None], 1)[..., free]) for x in (q, v))
+                    residual[rows] = (q - self.target[rows]) * self.mask[rows]
+                    follows = rows[(rows + 1 < len(self.window)) & (self.place[(rows + 1) % len(self.window)] == k + 1)]
+                    end = np.concatenate([q[:, -1], v[:, -1]], 1)
+                    states[follows + 1] = end[np.isin(rows, follows)]
+        return residual, states, finite
+
+
+@dataclass(frozen=True, eq=False)
+class MotionExpansion(AbstractExpansion):
+    """Intervals linearised about their states and z."""
+
+    term: MotionTerm
+    states: Float[np.ndarray, "interval two_free"]
+    squares: Float[np.ndarray, "interval coordinate columns columns"]
+    """Σ rowᵀrow with rows (∂r/∂state, ∂r/∂z, r)."""
+    transition: Float[np.ndarray, "interval two_free columns_minus_1"]
+    """Derivative of the state at the end with respect to (state, z)."""
+    end: Float[np.ndarray, "interval two_free"]
+    weights: dict[bytes, tuple[Quadratic, np.ndarray]] = field(default_factory=dict, repr=False)
+    latest: list[np.ndarray] = field(default_factory=list, repr=False)
+    """States as functions of a change of z, for the weights asked for last."""
+
+    @cached_property
+    def gap(self) -> Float[np.ndarray, "interval two_free"]:
+        """Where an interval of the window ends minus where the next one starts; 0 for the last."""
+        out = np.zeros_like(self.end)
+        inner = np.flatnonzero(self.term.place > 0) - 1
+        out[inner] = self.end[inner] - self.states[inner + 1]
+        return out
+
+    @property
+    def defect(self) -> float:
+        """Sum of squared gaps."""
+        return float(np.sum(self.gap**2))
+
+    @cached_property
+    def _condensed(self) -> tuple[np.ndarray, np.ndarray]:
+        """Squares per window and coordinate, and every interval's state, in terms of (initial state, δz, 1)."""
+        term, width = self.term, self.squares.shape[-1]
+        n = self.states.shape[1]
+        total = np.zeros((term.windows, *self.squares.shape[1:]))
+        maps = np.zeros((len(self.states), n, width))
+        maps[term.place == 0, :, :n] = np.eye(n)
+        for k in range(int(term.place.max()) + 1):
+            now = np.flatnonzero(term.place == k)
+            to_state, quadratic = maps[now], self.squares[now]
+            # Tᵀ Q T with T the identity but for the rows of the state
+            cross = np.einsum("isp,icsq->icpq", to_state, quadratic[:, :, :n, n:])
+            part = np.einsum("isp,icst,itq->icpq", to_state, quadratic[:, :, :n, :n], to_state, optimize=True)
+            part[..., n:] += cross
+            part[..., n:, :] += np.swapaxes(cross, 2, 3)
+            part[..., n:, n:] += quadratic[:, :, n:, n:]
+            total[term.window[now]] += part
+            here = now[self.term.place[np.minimum(now + 1, len(self.states) - 1)] == k + 1]
+            if len(here):
+                phi = self.transition[here]
+                ahead = phi[:, :, :n] @ maps[here]
+                ahead[:, :, n:-1] += phi[:, :, n:]
+                ahead[:, :, -1] += self.gap[here]
+                maps[here + 1] = ahead
+        return total, maps
+
+    def reduce(self, scale: Float[np.ndarray, "coordinate"]) -> Quadratic:
+        key = np.asarray(scale, dtype=float).tobytes()
+        if key not in self.weights:
+            total, maps = self._condensed
+            n = self.states.shape[1]
+            weighted = np.einsum("wcpq,c->wpq", total, 1.0 / np.square(scale))
+            normal = weighted[:, :n, :n]
+            size = np.trace(normal, axis1=1, axis2=2)[:, None, None]
+            normal = normal + (1e-13 * size + 1e-300) * np.eye(n)
+            with np.errstate(all="ignore"):
+                finite = np.isfinite(weighted).all(axis=(1, 2))
+                initial = np.zeros((len(normal), n, weighted.shape[2] - n))
+                initial[finite] = -np.linalg.solve(normal[finite], weighted[finite][:, :n, n:])
+                lift = np.concatenate(
+                    [initial, np.broadcast_to(np.eye(initial.shape[2]), (len(initial), *[initial.shape[2]] * 2))], 1
+                )
+                sums = np.einsum("wpa,wcpq,wqb->cab", lift, total, lift, optimize=True)
+                states = maps[..., n:] + maps[..., :n] @ initial[self.term.window]
+            squares = np.where(finite.all(), np.maximum(sums[:, -1, -1], 0.0), np.inf)
+            self.weights.clear()
+            self.weights[key] = Quadratic(squares, sums[:, :-1, -1], sums[:, :-1, :-1]), states
+        quadratic, states = self.weights[key]
+        self.latest[:] = [states]
+        return quadratic
+
+    def follow(self, change: Float[np.ndarray, "free"]) -> Float[np.ndarray, "interval two_free"]:
+        step = self.latest[0]
+        return self.states + step[..., :-1] @ change + step[..., -1]
 
 
 @jit
-def _segments(
+def _simulated(
+    model: Model,
+    at: Factors,
+    position: Float[Array, "lane coordinate"],
+    velocity: Float[Array, "lane coordinate"],
+    activation: Float[Array, "lane step muscle"],
+    held: Float[Array, "lane step_plus_1 held"],
+) -> tuple[Array, Array]:
+    return jax.vmap(lambda *lane: simulate_motion(model, at.parameters, *lane)[:2])(
+        position, velocity, activation, held
+    )
+
+
+@jit
+def _path_derivatives(model: Model, position: Float[Array, "lane step_plus_1 coordinate"]) -> tuple[Paths, Paths]:
+    return path_derivatives(model, position[:, :-1].reshape(-1, position.shape[-1]))
+
+
+@jit
+def _condense(
     model: Model,
     space: ParameterSpace,
-    z: Any,
-    position: Any,
-    velocity: Any,
-    activation: Any,
-    held: Any,
+    at: Factors,
+    pairs: Pairs,
+    along: tuple[Paths, Paths],
+    position: Float[Array, "lane step_plus_1 coordinate"],
+    velocity: Float[Array, "lane step_plus_1 coordinate"],
+    activation: Float[Array, "lane step muscle"],
+    held_acceleration: Float[Array, "lane step held"],
+    activation_by_pair: Float[Array, "lane step pair"],
+    target: Float[Array, "lane step_plus_1 free"],
+    mask: Float[Array, "lane step_plus_1 free"],
 ) -> tuple[Array, Array, Array]:
-    parameters = space.unpack(z)
-    return jax.vmap(lambda *lane: simulate_motion(model, parameters, *lane)[:3])(position, velocity, activation, held)
+    """Squares of (∂r/∂state, ∂r/∂z, r) per lane and coordinate; how the end depends on (state, z); the end."""
+    lanes, steps = activation.shape[:2]
+    free = model.host.free_index
+
+    def flat(x: Array) -> Array:
+        return x.reshape(lanes * steps, *x.shape[2:])
+
+    nodes = (position[:, :-1], velocity[:, :-1], activation, held_acceleration, activation_by_pair)
+    d = acceleration_derivatives(model, space, at, pairs, *along, *map(flat, nodes))
+    by_state, by_parameters = (x.reshape(lanes, steps, *x.shape[1:]) for x in (d.by_state, d.by_parameters))
+    columns, last_velocity = jax.vmap(lambda a, b: chain(a, b, model.timestep))(by_state, by_parameters)
+    residual = (position[..., free] - target) * mask
+    rows = jnp.concatenate([columns * mask[..., None], residual[..., None]], -1)
+    squares = jnp.einsum("lkcp,lkcq->lcpq", rows, rows)
+    transition = jnp.concatenate([columns[:, -1], last_velocity], 1)
+    return squares, transition, jnp.concatenate([position[:, -1, free], velocity[:, -1, free]], 1)
 
 
 def motion_term(model: Model, space: ParameterSpace, recordings: Sequence[Recording], horizon: int) -> MotionTerm:
-    """Motion residual over segments of `horizon` steps that tile every trial."""
-    length = max(len(r.position) for r in recordings)
+    """Motion residual over windows of `horizon` steps that tile every trial."""
+    longest = max(len(r.position) for r in recordings)
     horizon = min(horizon, max(r.last - r.first for r in recordings))
+    steps = min(INTERVAL, horizon)
     h, held_index = model.timestep, model.host.held_index
-    rows: dict[str, list[Any]] = {k: [] for k in ("recording", "start", "q", "v", "held", "target", "mask")}
+    rows: dict[str, list[Any]] = {
+        k: [] for k in ("window", "recording", "start", "first_position", "first_velocity", "held", "target", "mask")
+    }
+    window = -1
     for i, r in enumerate(recordings):
-        for start in range(r.first, r.last, horizon):
-            index = start + np.arange(horizon + 1)
-            inside = index <= r.last
-            index = np.minimum(index, r.last)
-            velocity = r.smooth_velocity[start].copy()
-            velocity[held_index] = (r.smooth_position[start] - r.smooth_position[max(start - 1, 0)])[held_index] / h
-            rows["recording"].append(i)
-            rows["start"].append(start)
-            rows["q"].append(r.smooth_position[start])
-            rows["v"].append(velocity)
-            rows["held"].append(r.smooth_position[index][:, held_index])
-            rows["target"].append(r.position[index])
-            # the joint sample of two segments counts once, for the one that starts there
-            last = (np.arange(horizon + 1) == horizon) & (start + horizon < r.last)
-            rows["mask"].append(r.weight[index] * (inside & ~last)[:, None])
-    column = {k: np.array(v) for k, v in rows.items()}
+        for begin in range(r.first, r.last, horizon):
+            window, stop = window + 1, min(begin + horizon, r.last)
+            for start in range(begin, stop, steps):
+                index = start + np.arange(steps + 1)
+                inside = index <= stop
+                index = np.minimum(index, r.last)
+                velocity = r.smooth_velocity[start].copy()
+                velocity[held_index] = (r.smooth_position[start] - r.smooth_position[max(start - 1, 0)])[held_index] / h
+                # a sample that two intervals share counts once, for the one that starts there
+                shared = (index == start + steps) & (start + steps < r.last)
+                for name, value in (
+                    ("window", window),
+                    ("recording", i),
+                    ("start", start),
+                    ("first_position", r.smooth_position[start]),
+                    ("first_velocity", velocity),
+                    ("held", r.smooth_position[index][:, held_index]),
+                    ("target", r.position[index]),
+                    ("mask", r.weight[index] * (inside & ~shared)[:, None]),
+                ):
+                    rows[name].append(value)
     return MotionTerm(
         model=model,
         space=space,
-        envelope=padded([r.envelope for r in recordings], length),
+        envelope=padded([r.envelope for r in recordings], longest),
         mixing=recordings[0].mixing,
-        recording=column["recording"],
-        start=column["start"],
-        first_position=column["q"],
-        first_velocity=column["v"],
-        held=column["held"],
-        target=column["target"],
-        mask=column["mask"],
+        **{k: np.array(v) for k, v in rows.items()},
     )

@@ -20,12 +20,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from mjx_msm._mjx import import_mjx
 from mjx_msm.compiled import jit
 from mjx_msm.errors import InputError
+from mjx_msm.geometry import Geometry, geometry
 from mjx_msm.model import Model
-from mjx_msm.parameters import Parameters, inertia_matrix
-from mjx_msm.personalisation import with_parameters
+from mjx_msm.parameters import BodyParameters, Parameters
+from mjx_msm.vectors import Vector
 
 
 class State(eqx.Module):
@@ -45,7 +45,7 @@ class Mechanics(eqx.Module):
     mass_matrix: Float[Array, "coordinate coordinate"]
     """[kg·m²], joint and tendon armature included."""
     passive: Float[Array, "coordinate"]
-    """Joint springs and dampers, stops, gravity compensation [N·m]."""
+    """Joint springs and dampers, stops [N·m]."""
     bias: Float[Array, "coordinate"]
     """Coriolis, centrifugal and gravitational terms [N·m]."""
     path_length: Float[Array, "muscle"]
@@ -82,53 +82,66 @@ class Rollout(eqx.Module):
         return f"step {step} (t = {float(self.time[step]):.4g} s): coordinate '{name}' is not finite"
 
 
-class Body(eqx.Module):
-    """Parameters already on the device, so that a scan does not repeat the edit every step."""
-
-    mjx_model: Any
-    inertia: Float[Array, "body 3 3"]
+# Mechanics -------------------------------------------------------------------------------------------------
 
 
-def device_body(model: Model, parameters: Parameters) -> Body:
-    """The parameter edit, once per rollout."""
-    return Body(with_parameters(model, parameters), inertia_matrix(jnp.asarray(parameters.body.inertia)))
+def spatial_inertia(body: BodyParameters) -> Float[Array, "body 10"]:
+    """What the equations of motion are linear in: mass, first and second moment of mass about a body's origin.
+
+    (m, m·c, Ixx, Iyy, Izz, Ixy, Ixz, Iyz) with I the rotational inertia about the origin of the body's frame.
+    """
+    mass, com, inertia = (jnp.asarray(x) for x in (body.mass, body.com, body.inertia))
+    square = jnp.sum(com**2, -1, keepdims=True)
+    own = jnp.concatenate([square - com**2, -com[:, jnp.array([0, 0, 1])] * com[:, jnp.array([1, 2, 2])]], -1)
+    return jnp.concatenate([mass[:, None], mass[:, None] * com, inertia + mass[:, None] * own], -1)
+
+
+def momentum(inertia: Float[Array, "10"], motion: Float[Array, "6"]) -> tuple[Vector, Vector]:
+    """Moment about the body's origin and force that a spatial inertia gives to an acceleration (or a velocity)."""
+    m, *rest = inertia
+    first = Vector(*rest[:3])
+    xx, yy, zz, xy, xz, yz = rest[3:]
+    turn, move = Vector(*motion[:3]), Vector(*motion[3:])
+    spin = Vector(
+        xx * turn.x + xy * turn.y + xz * turn.z,
+        xy * turn.x + yy * turn.y + yz * turn.z,
+        xz * turn.x + yz * turn.y + zz * turn.z,
+    )
+    return spin.plus(first.cross(move)), move.times(m).plus(turn.cross(first))
+
+
+def wrench(
+    inertia: Float[Array, "10"], acceleration: Float[Array, "6"], velocity: Float[Array, "6"]
+) -> Float[Array, "6"]:
+    """Newton–Euler: moment and force that move a body, I·A + V ×* I·V. Linear in the inertia."""
+    moment, force = momentum(inertia, acceleration)
+    spin, push = momentum(inertia, velocity)
+    turn, move = Vector(*velocity[:3]), Vector(*velocity[3:])
+    moment = moment.plus(turn.cross(spin)).plus(move.cross(push))
+    return jnp.stack([*moment, *force.plus(turn.cross(push))])
 
 
 def mechanics(
-    model: Model, body: Body, position: Float[Array, "coordinate"], velocity: Float[Array, "coordinate"]
+    model: Model,
+    parameters: Parameters,
+    inertia: Float[Array, "body 10"],
+    shape: Geometry,
+    position: Float[Array, "coordinate"],
+    velocity: Float[Array, "coordinate"],
 ) -> Mechanics:
-    """Equations-of-motion terms at one state, from MJX's public stages."""
-    mjx = import_mjx()
-    m = body.mjx_model
-    d = mjx.make_data(model.host.skeleton).replace(qpos=jnp.asarray(position), qvel=jnp.asarray(velocity))
-    d = mjx.kinematics(m, d)
-    d = mjx.com_pos(m, d)
-    d = d.tree_replace({"_impl.cinert": _spatial_inertia(model, body, d)})
-    d = mjx.tendon(m, d)
-    d = mjx.crb(m, d)
-    d = mjx.transmission(m, d)
-    d = mjx.fwd_velocity(m, d)
-    jacobian = d._impl.ten_J
-    return Mechanics(
-        mass_matrix=mjx.full_m(m, d) + jacobian.T @ (m.tendon_armature[:, None] * jacobian),
-        passive=d.qfrc_passive,
-        bias=d.qfrc_bias,
-        path_length=d.actuator_length,
-        moment_arm=-d._impl.actuator_moment,
-    )
+    """Equations-of-motion terms from the geometry at one state.
 
-
-def _spatial_inertia(model: Model, body: Body, d: Any) -> Float[Array, "nbody 10"]:
-    """MJX's `cinert` from full inertia matrices: smooth where the principal axes of a body are not."""
-    bodies, mj = model.host.body_ids.copy(), model.host.mj_model
-    offset = d.xipos[bodies] - d.subtree_com[np.asarray(mj.body_rootid)[bodies]]
-    rotation, mass = d.xmat[bodies], body.mjx_model.body_mass[bodies]
-    square = (
-        jnp.einsum("bi,bi->b", offset, offset)[:, None, None] * jnp.eye(3) - offset[:, :, None] * offset[:, None, :]
-    )
-    world = jnp.einsum("bij,bjk,blk->bil", rotation, body.inertia, rotation) + mass[:, None, None] * square
-    upper = world[:, jnp.array([0, 1, 2, 0, 0, 1]), jnp.array([0, 1, 2, 1, 2, 2])]
-    return d._impl.cinert.at[bodies].set(jnp.concatenate([upper, offset * mass[:, None], mass[:, None]], -1))
+    **Arguments:** `inertia`: `spatial_inertia` of the parameters, so that a scan does not repeat it every step.
+    """
+    mass_matrix, bias = shape.armature, jnp.zeros_like(velocity)
+    for b in range(inertia.shape[0]):
+        pushes = jnp.stack([jnp.stack([*n, *f]) for n, f in (momentum(inertia[b], c) for c in shape.jacobian[b].T)])
+        mass_matrix = mass_matrix + jnp.sum(shape.jacobian[b][:, :, None] * pushes.T[:, None, :], 0)
+        force = wrench(inertia[b], shape.acceleration_bias[b], shape.velocity[b])
+        bias = bias + jnp.sum(shape.jacobian[b] * force[:, None], 0)
+    stretch = position - jnp.asarray(model.host.mj_model.qpos_spring)
+    joint = jnp.asarray(parameters.joint.stiffness) * stretch + jnp.asarray(parameters.joint.damping) * velocity
+    return Mechanics(mass_matrix, shape.stops - joint, bias, shape.path_length, shape.moment_arm)
 
 
 def muscle_tension(
@@ -224,7 +237,7 @@ def simulate_motion(
 
     **Returns:** positions, velocities, first failed step and coordinate (-1 if none).
     """
-    body = device_body(model, parameters)
+    inertia = spatial_inertia(parameters.body)
     h, free_index, held_index = model.timestep, model.host.free_index, model.host.held_index
     held_velocity = jnp.diff(held, axis=0) / h
     if applied is None:
@@ -234,7 +247,7 @@ def simulate_motion(
         q, v, failed_step, failed_coordinate = carry
         k, a, v_held, force = inputs
         held_acceleration = (v_held - v[held_index]) / h
-        terms = mechanics(model, body, q, v)
+        terms = mechanics(model, parameters, inertia, geometry(model, q, v), q, v)
         total = generalised_force(terms, muscle_tension(model, parameters, terms, v, a)) + force
         free_acceleration = solve_acceleration(model, parameters, terms, total, held_acceleration)
         next_v = v.at[free_index].add(h * free_acceleration).at[held_index].set(v_held)

@@ -32,7 +32,7 @@ from jaxtyping import Float
 from mjx_msm.anthropometry import segment_priors
 from mjx_msm.compiled import float64, jit
 from mjx_msm.errors import InputError
-from mjx_msm.estimation import HORIZONS, Listener, cross_validate, identify, reordered
+from mjx_msm.estimation import Listener, cross_validate, identify, reordered
 from mjx_msm.excitation import excitation
 from mjx_msm.identification import Identification
 from mjx_msm.model import Model, load_model
@@ -104,7 +104,7 @@ def identify_study(
     study: Study,
     model: Model | None = None,
     *,
-    horizons: Sequence[int | None] = HORIZONS,
+    horizon: int | None = None,
     starts: int | None = None,
     seed: int = 0,
     listener: Listener | None = None,
@@ -115,7 +115,7 @@ def identify_study(
         model,
         study.trials,
         held_out=study.held_out,
-        horizons=horizons,
+        horizon=horizon,
         seed=seed,
         subject=study.subject.name,
         hashes=study.hashes,
@@ -140,7 +140,7 @@ def cross_validated(
     *,
     blocks: int = 10,
     folds: int = 5,
-    horizons: Sequence[int | None] = HORIZONS,
+    horizon: int | None = None,
     starts: int | None = None,
     seed: int = 0,
     listener: Listener | None = None,
@@ -151,7 +151,7 @@ def cross_validated(
         study.trials,
         blocks=blocks,
         folds=folds,
-        horizons=horizons,
+        horizon=horizon,
         seed=seed,
         listener=listener,
         **_with_starts(study, model, starts),
@@ -208,7 +208,7 @@ def _replays(
     out = []
     for i, (recording, trial) in enumerate(zip(recordings, trials, strict=True)):
         if moments is not None:
-            picks = moments.at.sample[moments.trial == i]
+            picks = moments.sample[moments.trial == i]
         else:
             stride = max(1, round(1.0 / (rate * model.timestep)))
             picks = np.arange(recording.first, recording.last + 1, stride)

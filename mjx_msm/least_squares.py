@@ -1,0 +1,206 @@
+"""Bounded nonlinear least squares with unknown noise scales: Gauss–Newton in a box.
+
+Minimised is the negative log posterior with every coordinate's noise scale at its own best value,
+
+    Σ ν ln σ(z) + ½ Σ ((z − prior mean)/prior scale)²,        σ² = (sum of squared residuals)/ν,
+
+ν the degrees of freedom that the data of a coordinate leave. Its Gauss–Newton matrix is that of ordinary least squares
+with weights 1/σ², so that a step costs nothing extra and the scales need no alternation. Steps are damped after
+Levenberg and Marquardt (Nielsen's update, IMM-REP-1999-05) and solved inside the box by MuJoCo's projected Newton
+method `mju_boxQP` (Tassa, Mansard, Todorov 2014, doi 10.1109/ICRA.2014.6907001).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import mujoco
+import numpy as np
+from jaxtyping import Float
+
+from mjx_msm.parameters import ParameterSpace
+from mjx_msm.residuals import AbstractExpansion, AbstractTerm, Quadratic
+
+# Below this a residual is round-off, not noise.
+NOISE_FLOOR = {"acceleration": 1e-7, "moment": 1e-7, "motion": 1e-9}
+TOLERANCE = 1e-6
+"""A promised gain in log posterior that is worth no further step: it moves no estimate by a thousandth of its sd."""
+LARGEST_DAMPING = 1e12
+
+
+@dataclass
+class Solution:
+    """Where the solver is, and in the end where it came to."""
+
+    z: Float[np.ndarray, "free"]
+    scales: list[Float[np.ndarray, "coordinate"]]
+    """Noise scale per term and coordinate."""
+    cost: float = np.inf
+    """Negative log posterior, up to a constant."""
+    evaluations: int = 0
+    converged: bool = False
+    interrupted: bool = False
+    nuisance: list[Any] | None = None
+    """Nuisance unknowns of every term at z."""
+
+
+@dataclass
+class _Point:
+    """The problem linearised at one z."""
+
+    z: Float[np.ndarray, "free"]
+    expansions: list[AbstractExpansion]
+    scales: list[Float[np.ndarray, "coordinate"]]
+    cost: float
+    gradient: Float[np.ndarray, "free"]
+    data: Float[np.ndarray, "free free"]
+    """Gauss–Newton matrix of the data alone."""
+
+
+def minimise(
+    terms: Sequence[AbstractTerm],
+    space: ParameterSpace,
+    z: Float[np.ndarray, "free"],
+    *,
+    limit: int,
+    tolerance: float = TOLERANCE,
+    nuisance: list[Any] | None = None,
+    report: Callable[[Solution], None] = lambda solution: None,
+) -> Solution:
+    """From z to the nearest local minimum.
+
+    **Arguments:** `limit`: of evaluations. `nuisance`: of the terms, to begin with. `report`: called with every new
+    iterate.
+
+    **Returns:** the best point seen; a `KeyboardInterrupt` at any time returns it too.
+    """
+    solution = Solution(space.clip(z), [np.ones(t.weight.shape[1]) for t in terms], nuisance=nuisance)
+    try:
+        point = _linearise(terms, space, solution.z, solution.nuisance, None)
+        solution.evaluations = 1
+        if not np.isfinite(point.cost):
+            return solution
+        damping, growth = 1e-3, 2.0
+        _accept(solution, point)
+        report(solution)
+        while solution.evaluations < limit:
+            if _at_floor(terms, point.scales):
+                solution.converged = True
+                break
+            step, promised = _step(space, point, damping)
+            if promised <= tolerance:
+                if damping <= 1e-6 or promised <= 1e-3 * tolerance:
+                    solution.converged = True
+                    break
+                damping *= 0.1  # a small step because it was damped, not because there is nothing to gain
+                continue
+            guess = [e.follow(step) for e in point.expansions]
+            trial = _linearise(terms, space, point.z + step, guess, point.scales)
+            solution.evaluations += 1
+            gained = point.cost - trial.cost
+            if np.isfinite(trial.cost) and gained > 0:
+                ratio = gained / promised
+                damping *= max(1 / 10, 1 - (2 * min(ratio, 1.5) - 1) ** 3)
+                growth = 2.0
+                point = trial
+                _accept(solution, point)
+                report(solution)
+            else:
+                damping, growth = damping * growth, growth * 2
+                if damping > LARGEST_DAMPING:
+                    solution.converged = True  # no step, however short, improves it: this is what round-off allows
+                    break
+    except KeyboardInterrupt:
+        solution.interrupted = True
+    return solution
+
+
+def _accept(solution: Solution, point: _Point) -> None:
+    solution.z, solution.scales, solution.cost = point.z, point.scales, point.cost
+    solution.nuisance = [e.follow(np.zeros_like(point.z)) for e in point.expansions]
+
+
+def _at_floor(terms: Sequence[AbstractTerm], scales: Sequence[np.ndarray]) -> bool:
+    return all(np.all(s <= 1.01 * NOISE_FLOOR[t.kind]) for t, s in zip(terms, scales, strict=True))
+
+
+def _linearise(
+    terms: Sequence[AbstractTerm],
+    space: ParameterSpace,
+    z: Float[np.ndarray, "free"],
+    nuisance: list[Any] | None,
+    scales: list[np.ndarray] | None,
+) -> _Point:
+    """Expand every term at z; `scales` of the point before weigh the elimination of nuisance unknowns."""
+    expansions = [t.expand(z, None if nuisance is None else n) for t, n in zip(terms, nuisance or terms, strict=True)]
+    if scales is None:
+        ones = [np.ones(t.weight.shape[1]) for t in terms]
+        scales = [noise(t, e.reduce(o).squares, 0.0) for t, e, o in zip(terms, expansions, ones, strict=True)]
+    parts = [e.reduce(s) for e, s in zip(expansions, scales, strict=True)]
+    used = determined_unknowns(space, parts, scales)
+    scales = [noise(t, p.squares, used) for t, p in zip(terms, parts, strict=True)]
+    parts = [e.reduce(s) for e, s in zip(expansions, scales, strict=True)]
+    gradient, data = weighted(parts, scales)
+    cost = sum(float(np.sum(freedom(t, used) * np.log(s))) for t, s in zip(terms, scales, strict=True))
+    away = (z - space.prior_mean) / space.prior_scale
+    return _Point(
+        z, expansions, scales, cost + 0.5 * float(away @ away), gradient + away / space.prior_scale, data
+    )  # fmt: skip
+
+
+def weighted(
+    parts: Sequence[Quadratic], scales: Sequence[Float[np.ndarray, "coordinate"]]
+) -> tuple[Float[np.ndarray, "free"], Float[np.ndarray, "free free"]]:
+    """Gradient and Gauss–Newton matrix of ½ Σ (residual/scale)²."""
+    gradient = sum(np.einsum("ci,c->i", p.gradient, s**-2.0) for p, s in zip(parts, scales, strict=True))
+    hessian = sum(np.einsum("cij,c->ij", p.hessian, s**-2.0) for p, s in zip(parts, scales, strict=True))
+    return np.asarray(gradient), np.asarray(hessian)
+
+
+def determined_unknowns(
+    space: ParameterSpace, parts: Sequence[Quadratic], scales: Sequence[Float[np.ndarray, "coordinate"]]
+) -> float:
+    """How many unknowns the data use up, fewer than there are where a prior holds some: trace of (F + P)⁻¹ F."""
+    data = weighted(parts, scales)[1]
+    if not np.isfinite(data).all():
+        return 0.0
+    unit = np.where(np.isfinite(space.prior_scale), space.prior_scale, space.upper - space.lower)
+    value = np.linalg.eigvalsh(unit[:, None] * data * unit)
+    held = 1.0 if np.isfinite(space.prior_scale).any() else 1e-10 * max(value[-1], 1e-300)
+    return float(np.sum(np.maximum(value, 0.0) / (np.maximum(value, 0.0) + held)))
+
+
+def freedom(term: AbstractTerm, unknowns: float) -> Float[np.ndarray, "coordinate"]:
+    """Degrees of freedom that a coordinate's samples leave for its noise."""
+    count = term.weight.sum(axis=0)
+    left = count - term.eliminated - unknowns / term.weight.shape[1]
+    return np.maximum(left, np.maximum(0.2 * count, 1.0))
+
+
+def noise(
+    term: AbstractTerm, squares: Float[np.ndarray, "coordinate"], unknowns: float
+) -> Float[np.ndarray, "coordinate"]:
+    """Noise scale per coordinate: root mean square of its residuals per degree of freedom."""
+    return np.maximum(np.sqrt(squares / freedom(term, unknowns)), NOISE_FLOOR[term.kind])
+
+
+def _step(space: ParameterSpace, point: _Point, damping: float) -> tuple[Float[np.ndarray, "free"], float]:
+    """Damped Gauss–Newton step inside the bounds, and the gain it promises."""
+    width = space.upper - space.lower
+    matrix = point.data + np.diag(space.prior_scale**-2.0)
+    size = np.maximum(np.diag(matrix), 1e-12 * np.diag(matrix).max() + 1e-3 / width**2)
+    unit = 1.0 / np.sqrt(size)  # to order one, so that round-off is relative
+    scaled = unit[:, None] * matrix * unit
+    damped = scaled + (damping + 1e-12) * np.eye(len(unit))
+    gradient = unit * point.gradient
+    n = len(unit)
+    step, factor, free = np.zeros(n), np.zeros((n, n + 7)), np.zeros(n, dtype=np.int32)
+    rank = mujoco.mju_boxQP(
+        step, factor, free, damped, gradient, (space.lower - point.z) / unit, (space.upper - point.z) / unit
+    )
+    if rank < 0:
+        return np.zeros(n), 0.0
+    promised = -float(gradient @ step + 0.5 * step @ scaled @ step)
+    return unit * step, promised
