@@ -27,7 +27,8 @@ from mjx_msm.residuals import AbstractExpansion, AbstractTerm, Quadratic
 NOISE_FLOOR = {"acceleration": 1e-7, "moment": 1e-7, "motion": 1e-9}
 TOLERANCE = 1e-6
 """A promised gain in log posterior that is worth no further step: it moves no estimate by a thousandth of its sd."""
-LARGEST_DAMPING = 1e12
+CAREFUL, BOLD, LARGEST_DAMPING = 1e-2, 1e-6, 1e6
+"""Damping to begin with far from a solution and near it, and at most, relative to the trace of the matrix."""
 
 
 @dataclass
@@ -66,12 +67,13 @@ def minimise(
     *,
     limit: int,
     tolerance: float = TOLERANCE,
+    damping: float = CAREFUL,
     nuisance: list[Any] | None = None,
     report: Callable[[Solution], None] = lambda solution: None,
 ) -> Solution:
     """From z to the nearest local minimum.
 
-    **Arguments:** `limit`: of evaluations. `nuisance`: of the terms, to begin with. `report`: called with every new
+    **Arguments:** `limit`: of evaluations. `damping`: of the first step. `nuisance`: of the terms, to begin with. `report`: called with every new
     iterate.
 
     **Returns:** the best point seen; a `KeyboardInterrupt` at any time returns it too.
@@ -82,7 +84,7 @@ def minimise(
         solution.evaluations = 1
         if not np.isfinite(point.cost):
             return solution
-        damping, growth = 1e-3, 2.0
+        growth = 2.0
         _accept(solution, point)
         report(solution)
         while solution.evaluations < limit:
@@ -91,7 +93,7 @@ def minimise(
                 break
             step, promised = _step(space, point, damping)
             if promised <= tolerance:
-                if damping <= 1e-6 or promised <= 1e-3 * tolerance:
+                if damping <= 1e-12 or promised <= 1e-3 * tolerance:
                     solution.converged = True
                     break
                 damping *= 0.1  # a small step because it was damped, not because there is nothing to gain
@@ -187,14 +189,16 @@ def noise(
 
 
 def _step(space: ParameterSpace, point: _Point, damping: float) -> tuple[Float[np.ndarray, "free"], float]:
-    """Damped Gauss–Newton step inside the bounds, and the gain it promises."""
-    width = space.upper - space.lower
-    matrix = point.data + np.diag(space.prior_scale**-2.0)
-    size = np.maximum(np.diag(matrix), 1e-12 * np.diag(matrix).max() + 1e-3 / width**2)
-    unit = 1.0 / np.sqrt(size)  # to order one, so that round-off is relative
-    scaled = unit[:, None] * matrix * unit
-    damped = scaled + (damping + 1e-12) * np.eye(len(unit))
+    """Damped Gauss–Newton step inside the bounds, and the gain it promises.
+
+    Damped alike in all directions once every parameter is in the unit of its kind's usual spread: scaled by the
+    information itself (Marquardt), directions that are hardly determined would be hardly held, and their curvature
+    makes the solver crawl.
+    """
+    unit = np.array([kind.prior_scale for kind in space.kinds])
+    scaled = unit[:, None] * (point.data + np.diag(space.prior_scale**-2.0)) * unit
     gradient = unit * point.gradient
+    damped = scaled + (damping + 1e-14) * np.trace(scaled) * np.eye(len(unit))
     n = len(unit)
     step, factor, free = np.zeros(n), np.zeros((n, n + 7)), np.zeros(n, dtype=np.int32)
     rank = mujoco.mju_boxQP(

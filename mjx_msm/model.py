@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ class Host:
     """Uncompiled MJCF, never mutated: `spec.copy()` before an edit."""
     mj_model: mujoco.MjModel
     skeleton: mujoco.MjModel
-    """The same mechanics without what only draws: the compiled twin of `Model.mjx_model`."""
+    """The same mechanics without what only draws."""
     coordinates: tuple[str, ...]
     """All joints, in qpos order."""
     free: tuple[str, ...]
@@ -47,6 +48,18 @@ class Host:
     index array by identity, in the precision of its first use, and fails when float32 and float64 take turns."""
     notes: tuple[str, ...] = ()
     """What was changed on load, in words."""
+
+    @cached_property
+    def mjx_model(self) -> Any:
+        """The skeleton as an `mjx.Model`; its leaves are float64 NumPy arrays and follow the caller's JAX precision.
+
+        **Raises:** `InputError` if MJX cannot represent it.
+        """
+        try:
+            with jax.enable_x64(True):
+                return jax.tree.map(np.asarray, import_mjx().put_model(self.skeleton))
+        except NotImplementedError as e:
+            raise InputError(f"model '{self.source}' uses something that MJX cannot represent: {e}; remove it") from e
 
     @property
     def free_index(self) -> np.ndarray:
@@ -63,15 +76,17 @@ class Host:
 
 
 class Model(eqx.Module):
-    """A musculoskeletal model: geometry and topology on the device, names and MJCF on the host."""
+    """A musculoskeletal model: parameters and muscle law as a pytree, topology, names and MJCF on the host."""
 
-    mjx_model: Any
-    """`mjx.Model` of the skeleton (no geoms, lights and cameras that only draw), its leaves float64 NumPy arrays so
-    that it follows the caller's JAX precision."""
     nominal: Parameters
     """The subject the MJCF file describes."""
     muscle: AbstractMuscle
     host: Host = eqx.field(static=True)
+
+    @property
+    def mjx_model(self) -> Any:
+        """`mjx.Model` of the nominal subject, for stepping with MJX itself; see `mjx_msm.personalise`."""
+        return self.host.mjx_model
 
     @property
     def timestep(self) -> float:
@@ -163,16 +178,11 @@ def load_model(
         body_ids=moving,
         notes=tuple(notes),
     )
-    try:
-        with jax.enable_x64(True):
-            device = jax.tree.map(np.asarray, import_mjx().put_model(host.skeleton))
-    except NotImplementedError as e:
-        raise InputError(f"model '{source}' uses something that MJX cannot represent: {e}; remove it") from e
     nominal = nominal_parameters(mj_model, names, moving)
     law = _muscle_model(muscle, mj_model)
     if not isinstance(law, MujocoMuscle):  # the file's passive force belongs to the native curve
         nominal = eqx.tree_at(lambda p: p.muscle.passive_force_scale, nominal, np.ones(mj_model.nu))
-    return Model(device, nominal, law, host)
+    return Model(nominal, law, host)
 
 
 def _skeleton(spec: mujoco.MjSpec, m: mujoco.MjModel) -> mujoco.MjModel:

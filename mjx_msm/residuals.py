@@ -367,11 +367,11 @@ class MotionTerm(AbstractTerm):
     held: Float[np.ndarray, "interval step_plus_1 held"]
     target: Float[np.ndarray, "interval step_plus_1 free"]
     mask: Float[np.ndarray, "interval step_plus_1 free"]
-    latest: list[np.ndarray] = field(default_factory=list, repr=False)
-    """States of the last evaluation: a first guess for the next."""
+    latest: dict[bytes, tuple[np.ndarray, bool]] = field(default_factory=dict, repr=False)
+    """The last simulation, which reports ask for more than once."""
     kind: ClassVar[str] = "motion"
     unit: ClassVar[str] = "rad"
-    closing: ClassVar[int] = 12
+    closing: ClassVar[int] = 8
     """Most Gauss–Newton steps that `evaluate` takes for the states."""
 
     @property
@@ -389,6 +389,10 @@ class MotionTerm(AbstractTerm):
     @property
     def windows(self) -> int:
         return int(self.window[-1]) + 1
+
+    def parts(self) -> Iterator[slice]:
+        """The intervals of every call."""
+        return _parts(len(self.window), LANES)
 
     @cached_property
     def place(self) -> Int[np.ndarray, "interval"]:
@@ -425,12 +429,15 @@ class MotionTerm(AbstractTerm):
             at = factors(self.space, z)
             activation, by_pair = self._interval_activations(z)
             pieces = []
-            for part in _parts(len(self.window), LANES):
+            for part in self.parts():
                 motion = self._simulate(at, states, activation, part)
-                lanes = [jnp.asarray(_filled(x[part], LANES)) for x in (activation, self._held[1], by_pair)]
                 along = _path_derivatives(self.model, motion[0])
-                fixed = jnp.asarray(_filled(self.target[part], LANES)), jnp.asarray(_filled(self.mask[part], LANES))
-                result = _condense(self.model, self.space, at, self.pairs, along, *motion, *lanes, *fixed)
+                sample = (activation, self._held[1], by_pair, self.target)
+                drive, held, slope, target = (jnp.asarray(_filled(x[part], LANES)) for x in sample)
+                mask = jnp.asarray(_filled(self.mask[part], LANES))
+                result = _condense(
+                    self.model, self.space, at, self.pairs, along, *motion, drive, held, slope, target, mask
+                )
                 count = len(self.window[part])
                 pieces.append([np.asarray(x)[:count] for x in result])
         squares, transition, end = (np.concatenate(x) for x in zip(*pieces, strict=True))
@@ -455,10 +462,14 @@ class MotionTerm(AbstractTerm):
         tendons = (LANES * steps, self.model.host.mj_model.ntendon)
 
         def condense(at: Factors) -> Any:
-            shapes = (tendons, (*tendons, count))
-            along, ahead = ([np.zeros((*lead, *s)) for s in shapes] for lead in ((), (free,)))
-            arguments = (Paths(*along), Paths(*ahead)), motion, motion, *lanes, sample, sample
-            return _condense(self.model, self.space, at, self.pairs, *jax.tree.map(jnp.asarray, arguments))
+            here, ahead = (
+                Paths(jnp.zeros((*lead, *tendons)), jnp.zeros((*lead, *tendons, count))) for lead in ((), (free,))
+            )
+            drive, hold, slope, recorded, still = map(jnp.asarray, (*lanes, sample, motion))
+            return _condense(
+                self.model, self.space, at, self.pairs, (here, ahead), still, still, drive, hold, slope, recorded,
+                recorded,
+            )  # fmt: skip
 
         return [
             once(lambda at: _path_derivatives(self.model, jnp.asarray(motion))),
@@ -488,28 +499,28 @@ class MotionTerm(AbstractTerm):
 
         A window that does not stay finite repeats its last finite state.
         """
-        z, no_change = np.asarray(z, dtype=float), np.zeros(self.space.size)
-        guesses = [self.latest[0]] if self.latest else []
-        guesses.append(self.recorded_states())
-        best, best_cost = guesses[-1], np.inf
-        for states in guesses:
-            for _ in range(self.closing):
-                expansion = self.expand(z, states)
-                cost = float(np.sum(expansion.reduce(scale).squares / scale**2)) + expansion.defect
-                if not np.isfinite(cost):
-                    break
-                settled = cost >= best_cost * (1 - 1e-9) and expansion.defect <= 1e-12
-                best, best_cost = (states, cost) if cost < best_cost else (best, best_cost)
-                states = expansion.follow(no_change)
-                if settled:
-                    break
-            if np.isfinite(best_cost):
-                break
-        residual, states, finite = self._unbroken(z, best)
-        self.latest[:] = [states]
-        return residual, finite
+        z, scale = np.asarray(z, dtype=float), np.asarray(scale, dtype=float)
+        key = z.tobytes() + scale.tobytes()
+        if key not in self.latest:
+            best, no_change = self.recorded_states(), np.zeros(self.space.size)
+            best_cost, states = np.inf, best
+            with np.errstate(all="ignore"):  # a generic model may leave all bounds before the states are closed
+                for _ in range(self.closing):
+                    expansion = self.expand(z, states)
+                    cost = float(np.sum(expansion.reduce(scale).squares / scale**2)) + expansion.defect
+                    settled = cost >= best_cost * (1 - 1e-9) and expansion.defect <= 1e-12
+                    if not np.isfinite(cost):
+                        break
+                    if cost < best_cost:
+                        best, best_cost = states, cost
+                    if settled:
+                        break
+                    states = expansion.follow(no_change)
+                self.latest.clear()
+                self.latest[key] = self._unbroken(z, best)
+        return self.latest[key]
 
-    def _unbroken(self, z: np.ndarray, states: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
+    def _unbroken(self, z: np.ndarray, states: np.ndarray) -> tuple[np.ndarray, bool]:
         """Residuals when every interval starts where the one before it ended."""
         free, states = self.model.host.free_index, states.copy()
         residual = np.zeros_like(self.target)
@@ -530,7 +541,7 @@ class MotionTerm(AbstractTerm):
                     follows = rows[(rows + 1 < len(self.window)) & (self.place[(rows + 1) % len(self.window)] == k + 1)]
                     end = np.concatenate([q[:, -1], v[:, -1]], 1)
                     states[follows + 1] = end[np.isin(rows, follows)]
-        return residual, states, finite
+        return residual, finite
 
 
 @dataclass(frozen=True, eq=False)
@@ -544,9 +555,8 @@ class MotionExpansion(AbstractExpansion):
     transition: Float[np.ndarray, "interval two_free columns_minus_1"]
     """Derivative of the state at the end with respect to (state, z)."""
     end: Float[np.ndarray, "interval two_free"]
-    weights: dict[bytes, tuple[Quadratic, np.ndarray]] = field(default_factory=dict, repr=False)
-    latest: list[np.ndarray] = field(default_factory=list, repr=False)
-    """States as functions of a change of z, for the weights asked for last."""
+    reduced: dict[bytes, tuple[Quadratic, np.ndarray]] = field(default_factory=dict, repr=False)
+    """By the weights asked for last: the quadratic, and the states as functions of a change of z."""
 
     @cached_property
     def gap(self) -> Float[np.ndarray, "interval two_free"]:
@@ -559,11 +569,16 @@ class MotionExpansion(AbstractExpansion):
     @property
     def defect(self) -> float:
         """Sum of squared gaps."""
-        return float(np.sum(self.gap**2))
+        with np.errstate(all="ignore"):
+            return float(np.sum(self.gap**2))
 
     @cached_property
     def _condensed(self) -> tuple[np.ndarray, np.ndarray]:
         """Squares per window and coordinate, and every interval's state, in terms of (initial state, δz, 1)."""
+        with np.errstate(all="ignore"):  # what does not stay finite is told by `reduce`
+            return self._condense()
+
+    def _condense(self) -> tuple[np.ndarray, np.ndarray]:
         term, width = self.term, self.squares.shape[-1]
         n = self.states.shape[1]
         total = np.zeros((term.windows, *self.squares.shape[1:]))
@@ -590,7 +605,7 @@ class MotionExpansion(AbstractExpansion):
 
     def reduce(self, scale: Float[np.ndarray, "coordinate"]) -> Quadratic:
         key = np.asarray(scale, dtype=float).tobytes()
-        if key not in self.weights:
+        if key not in self.reduced:
             total, maps = self._condensed
             n = self.states.shape[1]
             weighted = np.einsum("wcpq,c->wpq", total, 1.0 / np.square(scale))
@@ -607,14 +622,12 @@ class MotionExpansion(AbstractExpansion):
                 sums = np.einsum("wpa,wcpq,wqb->cab", lift, total, lift, optimize=True)
                 states = maps[..., n:] + maps[..., :n] @ initial[self.term.window]
             squares = np.where(finite.all(), np.maximum(sums[:, -1, -1], 0.0), np.inf)
-            self.weights.clear()
-            self.weights[key] = Quadratic(squares, sums[:, :-1, -1], sums[:, :-1, :-1]), states
-        quadratic, states = self.weights[key]
-        self.latest[:] = [states]
-        return quadratic
+            self.reduced.clear()
+            self.reduced[key] = Quadratic(squares, sums[:, :-1, -1], sums[:, :-1, :-1]), states
+        return self.reduced[key][0]
 
     def follow(self, change: Float[np.ndarray, "free"]) -> Float[np.ndarray, "interval two_free"]:
-        step = self.latest[0]
+        ((_, step),) = self.reduced.values()
         return self.states + step[..., :-1] @ change + step[..., -1]
 
 

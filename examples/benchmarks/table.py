@@ -1,0 +1,73 @@
+"""The form all benchmarks share: rows of target and measured, printed as a table and written as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+Row = dict[str, Any]
+"""``{"name", "target", "measured", "unit", "met", "n"}``; a figure without a target has None for both."""
+
+
+def row(
+    name: str,
+    measured: float,
+    unit: str = "",
+    *,
+    at_most: float | None = None,
+    at_least: float | None = None,
+    n: int = 1,
+) -> Row:
+    """One line: what was wanted, what came out, of how many."""
+    target = at_most if at_most is not None else at_least
+    met = None if target is None else bool(measured <= target if at_most is not None else measured >= target)
+    return {"name": name, "target": target, "measured": float(measured), "unit": unit, "met": met, "n": n}
+
+
+def machine() -> str:
+    """What the figures were measured on."""
+    import jax
+
+    kinds = ", ".join(sorted({d.device_kind for d in jax.devices()}))
+    packages = ", ".join(f"{p} {version(p)}" for p in ("mjx-msm", "mujoco", "jax"))
+    return (
+        f"{platform.machine()}, {os.cpu_count()} cores, jax on {kinds}; Python {platform.python_version()}, {packages}"
+    )
+
+
+def run(description: str | None, rows: Callable[[bool], Iterator[Row]]) -> None:
+    """Command line of a benchmark: ``--quick`` and ``--json FILE``; an interruption keeps the rows that are done."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a reduced form, some minutes on two cores")
+    parser.add_argument("--json", type=Path, help="write the rows here")
+    options = parser.parse_args()
+    found: list[Row] = []
+    try:
+        for line in rows(options.quick):
+            found.append(line)
+            print(f"{line['name']}: {line['measured']:.3g} {line['unit']}", file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        print("interrupted; these rows are done:", file=sys.stderr)
+    table = Table("", "target", "measured", "unit", "met", "n", box=None)
+    for line in found:
+        target = "" if line["target"] is None else f"{line['target']:g}"
+        met = {None: "", True: "yes", False: "no"}[line["met"]]
+        table.add_row(line["name"], target, f"{line['measured']:.3g}", line["unit"], met, str(line["n"]))
+    Console(width=130).print(table)
+    if options.json:
+        clean = [
+            {k: (v if not isinstance(v, float) or math.isfinite(v) else None) for k, v in r.items()} for r in found
+        ]
+        text = json.dumps({"machine": machine(), "quick": options.quick, "rows": clean}, indent=1) + "\n"
+        options.json.write_text(text, encoding="utf-8")
