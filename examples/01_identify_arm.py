@@ -20,7 +20,6 @@ result = msm.identify(
     model,
     trials,
     free=muscle_and_bone(model),
-
     listener=lambda i: print(f"{i.stage}: {i.iteration}", end="\r"),
 )
 print(result)

@@ -11,6 +11,8 @@ from mjx_msm import assets, envs
 
 if TYPE_CHECKING:
     from mjx_msm.anthropometry import segment_priors
+    from mjx_msm.cohort import identify_many
+    from mjx_msm.design import design_experiment
     from mjx_msm.errors import InputError
     from mjx_msm.estimation import cross_validate, identify
     from mjx_msm.identification import Identification, Outcome
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from mjx_msm.muscle import DeGrooteFregly2016, MujocoMuscle, MuscleParameters
     from mjx_msm.parameters import Parameters, parameter_space
     from mjx_msm.personalisation import export, personalise
+    from mjx_msm.profile_likelihood import profile
     from mjx_msm.render import render_rollout, video
     from mjx_msm.simulation import State, initial_state, rollout, rollout_segments
     from mjx_msm.subject import load_subject
@@ -39,14 +42,17 @@ __all__ = [
     "Trial",
     "assets",
     "cross_validate",
+    "design_experiment",
     "envs",
     "export",
     "identify",
+    "identify_many",
     "initial_state",
     "load_model",
     "load_subject",
     "parameter_space",
     "personalise",
+    "profile",
     "render_rollout",
     "rollout",
     "rollout_segments",
@@ -60,11 +66,13 @@ __all__ = [
 # attribute of its package, so such a name would mean the module or the function depending on who came first.
 _HOME = {
     "segment_priors": "anthropometry",
+    "design_experiment": "design",
     "InputError": "errors",
     "Identification": "identification",
     "Outcome": "identification",
     "cross_validate": "estimation",
     "identify": "estimation",
+    "identify_many": "cohort",
     "Model": "model",
     "load_model": "model",
     "DeGrooteFregly2016": "muscle",
@@ -74,6 +82,7 @@ _HOME = {
     "parameter_space": "parameters",
     "export": "personalisation",
     "personalise": "personalisation",
+    "profile": "profile_likelihood",
     "render_rollout": "render",
     "video": "render",
     "State": "simulation",

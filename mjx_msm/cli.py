@@ -1,4 +1,4 @@
-"""The command line: ``mjx-msm identify | simulate | render | info | demo``."""
+"""The command line: ``mjx-msm identify | profile | simulate | render | info | demo``."""
 
 from __future__ import annotations
 
@@ -200,6 +200,7 @@ def identify_command(
         int | None, typer.Option(min=1, help="Starting points; default: as the subject file says.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the random starting points.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run into --out ended.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing; only write the result.")] = False,
 ) -> int:
     """Estimate a person's parameters from recordings.
@@ -212,15 +213,19 @@ def identify_command(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they are also in study.notes, printed below
         study = load_subject(subject)
+    from mjx_msm.identification import Identification
     from mjx_msm.study import load_truth, result_folder, study_model, write_result
 
     _prepare_jax()
+    before = Identification.load(out) if resume else None
     model = study_model(study)
     truth = load_truth(study)
     for note in (*study.notes, *model.host.notes):
         console.print(f"note: {note}", style="dim", markup=False)
     with _notes(console), result_folder(out) as folder:
-        result, interrupted = _identify(console, study, model, cv=cv, starts=starts, seed=seed, quiet=quiet)
+        result, interrupted = _identify(
+            console, study, model, cv=cv, starts=starts, seed=seed, quiet=quiet, resume=before
+        )
         write_result(folder, study, model, result, truth=truth)
     console.print(result)
     if truth is not None:
@@ -230,7 +235,7 @@ def identify_command(
     if interrupted:
         in_fit = result.outcome.name == "INTERRUPTED"
         console.print(
-            "interrupted: the result holds the last completed iteration"
+            "interrupted: the result holds the last completed iteration; --resume goes on from it"
             if in_fit
             else "interrupted during the cross-validation: the result is complete, its cross-validated error is missing"
         )
@@ -238,7 +243,15 @@ def identify_command(
 
 
 def _identify(
-    console: Console, study: Study, model: Model, *, cv: bool, starts: int | None, seed: int, quiet: bool, **more: Any
+    console: Console,
+    study: Study,
+    model: Model,
+    *,
+    cv: bool,
+    starts: int | None,
+    seed: int,
+    quiet: bool,
+    resume: Identification | None = None,
 ) -> tuple[Identification, bool]:
     """The identification and its cross-validation; whether it was interrupted."""
     from mjx_msm.identification import Outcome
@@ -247,12 +260,12 @@ def _identify(
     if not quiet:
         console.print("compiling first: a minute or two, less when it was done before", style="dim")
     with Progress(console, quiet) as progress:
-        result = identify_study(study, model, starts=starts, seed=seed, listener=progress, **more)
+        result = identify_study(study, model, starts=starts, seed=seed, listener=progress, resume=resume)
         if result.outcome is Outcome.INTERRUPTED:
             return result, True
         if cv and can_cross_validate(study):
             try:
-                result = cross_validated(study, model, result, starts=starts, seed=seed, listener=progress, **more)
+                result = cross_validated(study, model, result, starts=starts, seed=seed, listener=progress)
             except KeyboardInterrupt:
                 return result, True
     return result, False
@@ -288,6 +301,55 @@ def _truth_table(result: Identification, truth: Mapping[str, float]) -> Table:
 
 def _verdict(determined: bool, hit: bool) -> str:
     return ", ".join([*([] if hit else ["truth outside"]), *([] if determined else ["mostly prior"])])
+
+
+# profile ---------------------------------------------------------------------------------------------------
+
+
+@app.command("profile")
+def profile_command(
+    subject: Annotated[Path, typer.Argument(help="Subject file (TOML).", show_default=False)],
+    result: Annotated[Path, typer.Argument(help="Folder written by `mjx-msm identify`.", show_default=False)],
+    parameter: Annotated[
+        list[str], typer.Option(help="Path of an estimate (repeat), as in the table.", show_default=False)
+    ],
+    out: Annotated[Path | None, typer.Option(help="Folder for figure and CSV; default: the result's.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing; only write.")] = False,
+) -> int:
+    """Profile likelihood: which values of a parameter the recordings contradict, whatever the others are.
+
+    Example: mjx-msm profile subject.toml runs/anna --parameter muscle/BRA/max_isometric_force
+    """
+    console = _console(quiet)
+    from mjx_msm.identification import Identification
+    from mjx_msm.subject import load_subject
+
+    found = Identification.load(result)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they were printed by identify
+        study = load_subject(subject)
+    from mjx_msm.plot import profile_figure
+    from mjx_msm.study import profile_study, result_folder, study_model
+
+    folder = out if out is not None else result if result.is_dir() else result.parent
+    _prepare_jax()
+    model = study_model(study)
+    for path in parameter:
+        console.print(f"{path}: everything else is estimated again at each value", style="dim", markup=False)
+
+        def show(value: float, drop: float) -> None:
+            console.print(f"  {value:.6g}  log posterior {-drop:+.3f}", style="dim", markup=False)
+
+        with _notes(console), result_folder(folder) as filled:
+            made = profile_study(study, found, path, model=model, listener=show)
+            name = f"profile_{path.replace('/', '_').replace('*', 'all')}"
+            made.save(filled / f"{name}.csv")
+            profile_figure(made).savefig(filled / f"{name}.png", dpi=130)
+        console.print(str(made), markup=False, soft_wrap=True)
+        console.print(f"written to {folder}: {name}.csv, {name}.png", markup=False)
+        if made.interrupted:
+            return INTERRUPTED
+    return 0
 
 
 # simulate --------------------------------------------------------------------------------------------------

@@ -24,8 +24,8 @@ from jaxtyping import Float
 
 from mjx_msm.compiled import float64
 from mjx_msm.errors import InputError
-from mjx_msm.identification import Estimate, Fit, Identification, Outcome, Stage
-from mjx_msm.least_squares import TOLERANCE, Solution, minimise
+from mjx_msm.identification import Estimate, Fit, Identification, Outcome, Stage, posterior_record
+from mjx_msm.least_squares import BOLD, CAREFUL, TOLERANCE, Solution, minimise
 from mjx_msm.model import MUSCLES, Model
 from mjx_msm.parameters import ParameterSpace, parameter_space
 from mjx_msm.recording import Recording, record
@@ -96,7 +96,7 @@ def identify(
     - `horizon`: steps of motion that are simulated from one initial state; None is the whole trial. Shorter where a
       model cannot follow for long, e.g. without ground contact.
     - `starts`: most starting points. The first is the model itself (or its priors' mean); the best by the first stage
-      goes on. The search ends early once nothing is left to explain, or two starts agree on the best.
+      goes on. The search ends early once nothing is left to explain.
     - `listener`: called after every iteration. A `KeyboardInterrupt` at any point keeps the last iterate.
     - `resume`: an interrupted result on the same recordings, to go on from its stage and iterate.
 
@@ -134,16 +134,18 @@ def identify(
             solution = replace(solution, interrupted=True)
             break
         terms = upcoming
+        tolerance = TOLERANCE if index + 1 == len(problem.stages) else SEARCH_TOLERANCE
         with _compiled_ahead(problem, index):
             if index == 0 and starts > 1 and resume is None:
-                solution = _search(terms, space, solution.z, starts, seed, partial(report, terms=terms))
+                solution = _search(terms, space, solution.z, starts, seed, tolerance, partial(report, terms=terms))
             else:
                 solution = minimise(
                     terms,
                     space,
                     solution.z,
                     limit=EVALUATIONS,
-                    tolerance=TOLERANCE if index + 1 == len(problem.stages) else SEARCH_TOLERANCE,
+                    tolerance=tolerance,
+                    damping=BOLD if index else CAREFUL,
                     report=partial(report, terms=terms),
                 )
         scales = {
@@ -206,6 +208,7 @@ def _search(
     z: Float[np.ndarray, "free"],
     starts: int,
     seed: int,
+    tolerance: float,
     report: Callable[[Solution], None],
 ) -> Solution:
     """The best of several starting points.
@@ -218,6 +221,7 @@ def _search(
     accelerations = [t for t in terms if isinstance(t, AccelerationTerm)]
     relaxes = bool(accelerations) and can_relax(space)
     found: list[Solution] = []
+    best, used = Solution(z, []), 0
     try:
         for k in range(starts):
             guess = z
@@ -225,21 +229,25 @@ def _search(
                 guess = relaxed_start(accelerations[0], z, seed + k)
             elif k:
                 guess = space.clip(z + spread * rng.standard_normal(space.size), 1e-3)
+            if k and not relaxes:  # first with the best one's noise, or the prior would pull all of them to itself
+                there = minimise(
+                    terms, space, guess, limit=SEARCH_EVALUATIONS, tolerance=SEARCH_TOLERANCE, scales=best.scales
+                )
+                guess, used = there.z, used + there.evaluations
             found.append(
                 minimise(terms, space, guess, limit=SEARCH_EVALUATIONS, tolerance=SEARCH_TOLERANCE, report=report)
             )
             best = min(found, key=lambda s: s.cost)
-            agree = sum(s.cost - best.cost < 1.0 for s in found) > 1
-            if found[-1].interrupted or agree or _explained(terms, best):
+            if found[-1].interrupted or _explained(terms, best):
                 break
     except KeyboardInterrupt:
         if not found:
             raise
         found[-1].interrupted = True
     best, interrupted = min(found, key=lambda s: s.cost), any(s.interrupted for s in found)
-    used = sum(s.evaluations for s in found)
-    if not interrupted and not best.converged:
-        best = minimise(terms, space, best.z, limit=EVALUATIONS, tolerance=SEARCH_TOLERANCE, report=report)
+    used += sum(s.evaluations for s in found)
+    if not interrupted and (not best.converged or tolerance < SEARCH_TOLERANCE):
+        best = minimise(terms, space, best.z, limit=EVALUATIONS, tolerance=tolerance, damping=BOLD, report=report)
         used += best.evaluations
     return replace(best, evaluations=used, interrupted=interrupted or best.interrupted)
 
@@ -373,13 +381,6 @@ def _result(
         score += np.einsum("cij,c->ij", information, repetition)
     known = uncertainty(fisher, space.prior_scale, score=score, width=space.upper - space.lower)
     estimates = _estimates(problem, z, known)
-    undetermined = tuple(
-        " with ".join(
-            f"{space.paths[i]}{'' if k == 0 else (' (together)' if w > 0 else ' (opposed)')}"
-            for k, (i, w) in enumerate(direction)
-        )
-        for direction in known.directions
-    )
     fits = list(_fits(terms, problem.recordings, z, problem.start, solution.scales, "identify"))
     if held_out:
         recordings = tuple(record(model, reordered(t, problem.channels), problem.emg_map) for t in held_out)
@@ -409,14 +410,15 @@ def _result(
         outcome=_outcome(terms, solution),
         parameters=parameters,
         estimates=estimates,
-        undetermined=undetermined,
-        z=tuple(map(float, z)),
-        covariance=tuple(tuple(map(float, row)) for row in known.covariance),
         fits=tuple(fits),
         stages=tuple(stages),
         seed=seed,
         versions=_versions(),
         hashes=dict(hashes),
+        residuals=tuple(t.kind for t in terms),
+        rate=problem.rate,
+        horizon=problem.steps,
+        **posterior_record(space, z, known, seed),
     )
 
 

@@ -5,21 +5,30 @@ from __future__ import annotations
 import enum
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.compiled import float64
 from mjx_msm.errors import InputError
 from mjx_msm.files import write_text
 from mjx_msm.model import MUSCLES, Model, load_model
-from mjx_msm.parameters import Parameters
+from mjx_msm.parameters import Parameters, ParameterSpace, restored_space
 from mjx_msm.personalisation import export
+from mjx_msm.uncertainty import FLAT, Knowledge, Uncertainty, truncated_normal
+from mjx_msm.wording import direction_words
 
-SCHEMA = 1
+SCHEMA = 2
+SAMPLES = 200
+"""Draws saved with a result."""
+LISTED = 12
+"""Most directions that the table names."""
 
 
 class Outcome(enum.Enum):
@@ -53,6 +62,33 @@ class Estimate:
     def determined(self) -> bool:
         """Whether the data hold at least as much information on it as the prior."""
         return self.data_share >= 0.5 and math.isfinite(self.sd)
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """One entry of z, as the solver saw it: the logarithm of a positive parameter, else the parameter."""
+
+    members: tuple[str, ...]
+    """Paths of the parameters behind it, more than one where they are tied."""
+    lower: float
+    """Bound."""
+    upper: float
+    prior_mean: float
+    prior_scale: float
+    """Standard deviation of the prior; infinite where there is none."""
+
+
+@dataclass(frozen=True)
+class Direction:
+    """One of a complete set of combinations of parameters, and where what is known of it comes from."""
+
+    text: str
+    knowledge: Knowledge
+    share: float
+    """Part that comes from the data, 0 to 1."""
+    weights: Mapping[str, float]
+    """Path to weight of the leading parameters, in standard deviations of their priors (without a prior, of a uniform
+    between the bounds); all of them make a unit vector."""
 
 
 @dataclass(frozen=True)
@@ -105,18 +141,28 @@ class Identification:
     parameters: Mapping[str, float]
     """Every scalar parameter of the personalised model by path, estimated or not."""
     estimates: tuple[Estimate, ...]
-    undetermined: tuple[str, ...]
-    """Combinations of parameters the data do not determine, in words."""
     z: tuple[float, ...]
     """The estimate in the solver's coordinates."""
     covariance: tuple[tuple[float, ...], ...]
-    """Of z."""
+    """Of z; wider than the bounds along directions that neither data nor prior determine."""
     fits: tuple[Fit, ...]
     stages: tuple[Stage, ...]
     seed: int
     versions: Mapping[str, str]
     hashes: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of the input files."""
+    unknowns: tuple[Unknown, ...] = ()
+    """Every entry of z: what it stands for, its bounds and prior."""
+    directions: tuple[Direction, ...] = ()
+    """What is known of combinations of parameters, the least determined first."""
+    samples: tuple[tuple[float, ...], ...] = ()
+    """Draws of z from the posterior: `sample(SAMPLES, seed)`, of seven digits."""
+    residuals: tuple[str, ...] = ()
+    """Kinds of residual the estimate was made with."""
+    rate: float = 0.0
+    """Samples per second of acceleration and moment residuals."""
+    horizon: int = 0
+    """Steps of motion simulated from one initial state."""
     schema: int = SCHEMA
 
     def __getitem__(self, path: str) -> Estimate:
@@ -126,13 +172,26 @@ class Identification:
                 return e
         raise KeyError(f"{path} was not estimated")
 
+    @property
+    def knowledge(self) -> tuple[Knowledge, ...]:
+        """Where what is known of every estimate comes from."""
+        prior = [math.isfinite(u.prior_scale) for u in self.unknowns] or [math.isfinite(e.sd) for e in self.estimates]
+        return tuple(
+            Knowledge.DETERMINED if e.determined else Knowledge.PRIOR if p else Knowledge.UNDETERMINED
+            for e, p in zip(self.estimates, prior, strict=True)
+        )
+
+    @property
+    def undetermined(self) -> tuple[str, ...]:
+        """Combinations of parameters the data do not determine, in words."""
+        return tuple(d.text for d in self.directions if d.knowledge is not Knowledge.DETERMINED)
+
     # Files -------------------------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> Path:
         """Write as JSON, whole or not at all."""
         path = Path(path)
-        data = asdict(self) | {"outcome": self.outcome.name}
-        write_text(path, json.dumps(_finite(data), indent=1, ensure_ascii=False) + "\n")
+        write_text(path, _one_line_lists(json.dumps(_plain(asdict(self)), indent=1, ensure_ascii=False)) + "\n")
         return path
 
     @staticmethod
@@ -200,15 +259,41 @@ class Identification:
         model = self.model() if model is None else model
         return export(model, self.personalised(model), path, subject=self.subject, allow_approximation=True)
 
+    def space(self, model: Model | None = None) -> ParameterSpace:
+        """The space z lives in, with the bounds and priors of the identification; what is not free is the subject's."""
+        lower, upper, mean, scale = (
+            np.array([getattr(u, name) for u in self.unknowns])
+            for name in ("lower", "upper", "prior_mean", "prior_scale")
+        )
+        members, paths = [u.members for u in self.unknowns], tuple(e.path for e in self.estimates)
+        return restored_space(self.personalised(model), members, lower, upper, mean, scale, paths)
+
     def sample(self, count: int, seed: int) -> Float[np.ndarray, "count free"]:
-        """Draws of z from the Laplace posterior; directions nothing determines stay at the estimate."""
-        covariance = np.array(self.covariance)
-        known = np.isfinite(np.diag(covariance))
-        covariance = np.where(known[:, None] & known[None, :], covariance, 0.0)
-        value, vector = np.linalg.eigh(covariance)
-        root = vector * np.sqrt(np.maximum(value, 0.0))
-        draws = np.random.default_rng(seed).standard_normal((count, len(self.z))) @ root.T
-        return np.array(self.z) + np.where(known, draws, 0.0)
+        """Draws of z from the posterior: the Laplace approximation inside the bounds.
+
+        A normal distribution about the estimate with its `covariance`, restricted to the box of the bounds (not
+        clipped to it: clipped draws would pile up on the bounds). Every draw is inside the bounds, and so physically
+        possible. Along directions that the data leave to the prior, draws spread as the prior does; along those that
+        nothing determines, evenly between the bounds, because a population should hold everybody the recording could
+        have come from. Take the estimate itself, or a narrower prior, where that is too wide.
+        """
+        if count < 1:
+            raise InputError(f"count = {count} draws must be at least 1")
+        lower, upper = (np.array([getattr(u, name) for u in self.unknowns]) for name in ("lower", "upper"))
+        return _draws(np.array(self.z), np.array(self.covariance), lower, upper, count, seed)
+
+    def population(self, count: int | None = None, seed: int = 0, model: Model | None = None) -> Parameters:
+        """Subjects drawn from the posterior, as `Parameters` with a leading batch axis, for ``jax.vmap``.
+
+        **Arguments:** `count`, `seed`: of `sample`; without `count`, the draws saved with the result. `model`: what it
+        was identified on; by default loaded from `source`.
+        """
+        draws = np.array(self.samples) if count is None else self.sample(count, seed)
+        if not len(draws):
+            raise InputError("the result holds no draws; give their count")
+        space = self.space(model)
+        with float64():
+            return jax.tree.map(np.asarray, jax.vmap(space.unpack)(draws))
 
     # Words -------------------------------------------------------------------------------------------------
 
@@ -231,29 +316,26 @@ class Identification:
         table = Table("parameter", "unit", "start", "estimate", "95 % interval", "data", "", box=None, pad_edge=False)
         for column in table.columns[2:6]:
             column.justify = "right"
-        for e in self.estimates:
-            if e.determined:
-                row = (f"{e.value:.4g}", f"{e.low:.4g} … {e.high:.4g}", f"{100 * e.data_share:.0f} %")
-            else:  # a number with no identifiability behind it is not printed as one
-                row = (
-                    "[dim]not determined[/dim]",
-                    f"[dim]{e.low:.4g} … {e.high:.4g}[/dim]" if math.isfinite(e.sd) else "",
-                    f"{100 * e.data_share:.0f} %",
-                )
-            table.add_row(
-                escape(e.path),
-                e.unit,
-                f"{e.start:.4g}",
-                *row,
-                f"[yellow]at {e.bound} bound[/yellow]" if e.bound else "",
-            )
+        for e, known in zip(self.estimates, self.knowledge, strict=True):
+            share, bound = f"{100 * e.data_share:.0f} %", f"[yellow]at {e.bound} bound[/yellow]" if e.bound else ""
+            interval = f"{e.low:.4g} … {e.high:.4g}" if math.isfinite(e.sd) else ""
+            if known is Knowledge.DETERMINED:
+                row = (f"{e.value:.4g}", interval, share, bound)
+            elif known is Knowledge.PRIOR:  # a number with no identifiability behind it is not printed as one
+                row = ("[dim]not determined[/dim]", f"[dim]{interval}[/dim]", share, bound or "[dim]its prior's[/dim]")
+            else:
+                row = ("[dim]not determined[/dim]", "", share, bound or "[dim]no prior[/dim]")
+            table.add_row(escape(e.path), e.unit, f"{e.start:.4g}", *row)
         yield table
-        if self.undetermined:
-            yield "\n[bold]Not determined by these data[/bold] (the prior decides):"
-            for line in self.undetermined[:12]:
-                yield f"  {escape(line)}"
-            if len(self.undetermined) > 12:
-                yield f"  … and {len(self.undetermined) - 12} more"
+        open_ = [d for d in self.directions if d.knowledge is not Knowledge.DETERMINED]
+        if open_:
+            yield "\n[bold]Not determined by these data[/bold]:"
+            for d in open_[:LISTED]:
+                left = "left to the prior" if d.knowledge is Knowledge.PRIOR else "neither data nor prior"
+                share = f" (data {100 * d.share:.0f} %)" if d.share >= 0.005 else ""
+                yield f"  {escape(d.text)}: [dim]{left}{share}[/dim]"
+            if len(open_) > LISTED:
+                yield f"  … and {len(open_) - LISTED} more"
         if self.fits:
             errors = Table(
                 "trial",
@@ -291,37 +373,130 @@ class Identification:
         return replace(self, fits=self.fits + fits)
 
 
-def _finite(value: Any) -> Any:
-    """JSON has no infinity; it is written as a string and read back as a number."""
+def posterior_record(
+    space: ParameterSpace, z: Float[np.ndarray, "free"], known: Uncertainty, seed: int
+) -> dict[str, Any]:
+    """The fields of an `Identification` that say what is known, from the estimator's numbers."""
+    directions = []
+    for mode in known.modes:
+        order = np.argsort(-np.abs(mode.weights))
+        kept = [k for k in order if abs(mode.weights[k]) > 0.1] or [order[0]]
+        weights = {space.paths[k]: round(float(mode.weights[k]), 4) for k in kept}
+        text = direction_words(mode.weights, known.unit, space, z)
+        directions.append(Direction(text, mode.knowledge, mode.share, weights))
+    each = (space.lower, space.upper, space.prior_mean, space.prior_scale)
+    unknowns = tuple(Unknown(m, *map(float, x)) for m, *x in zip(space.members, *each, strict=True))
+    draws = _draws(z, known.spread, space.lower, space.upper, SAMPLES, seed)
+    draws = np.clip([[float(f"{x:.7g}") for x in row] for row in draws], space.lower, space.upper)  # seven digits
+    return {
+        "z": tuple(map(float, z)),
+        "covariance": tuple(tuple(map(float, row)) for row in known.spread),
+        "unknowns": unknowns,
+        "directions": tuple(directions),
+        "samples": tuple(map(tuple, draws.tolist())),
+    }
+
+
+def _draws(
+    z: np.ndarray, covariance: np.ndarray, lower: np.ndarray, upper: np.ndarray, count: int, seed: int
+) -> Float[np.ndarray, "count free"]:
+    covariance = covariance.copy()
+    unknown = ~np.isfinite(np.diag(covariance))  # a result made elsewhere may say so with an infinity
+    covariance[unknown, :] = covariance[:, unknown] = 0.0
+    covariance[unknown, unknown] = np.square(FLAT * (upper - lower))[unknown]
+    return truncated_normal(z, covariance, lower, upper, count, seed)
+
+
+# JSON ------------------------------------------------------------------------------------------------------
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no word for: infinities and NaN are written as strings, enumerations by name."""
+    if isinstance(value, enum.Enum):
+        return value.name
     if isinstance(value, float) and not math.isfinite(value):
         return repr(value)
     if isinstance(value, Mapping):
-        return {k: _finite(v) for k, v in value.items()}
+        return {k: _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
+        return [_plain(v) for v in value]
     return value
 
 
+def _one_line_lists(text: str) -> str:
+    """A row of numbers on one line, for readers of the file."""
+    number = r'(?:-?[\d.]+(?:e[-+]?\d+)?|"-?inf"|"nan")'
+    return re.sub(rf"\[\s+({number}(?:,\s+{number})*)\s+\]", lambda m: f"[{' '.join(m[1].split())}]", text)
+
+
+def _number(x: Any) -> float:
+    if isinstance(x, bool) or not (isinstance(x, int | float) or x in ("inf", "-inf", "nan")):
+        raise ValueError(f"{x!r} is not a number")
+    return float(x)
+
+
+def _record(cls: Any, row: Mapping[str, Any]) -> Any:
+    return cls(**{k: (_number(v) if cls.__dataclass_fields__[k].type == "float" else v) for k, v in row.items()})
+
+
 def _restore(data: Mapping[str, Any]) -> Identification:
-    def number(x: Any) -> float:
-        return float(x)
-
-    def record(cls: Any, row: Mapping[str, Any]) -> Any:
-        return cls(**{k: (number(v) if cls.__dataclass_fields__[k].type == "float" else v) for k, v in row.items()})
-
-    names = ("subject", "source", "muscle_model", "timestep", "emg_map", "seed", "versions", "hashes", "schema")
-    return Identification(
+    names = ("subject", "source", "muscle_model", "emg_map", "seed", "versions", "hashes", "horizon", "schema")
+    result = Identification(
         **{k: data[k] for k in names},
+        timestep=_number(data["timestep"]),
+        rate=_number(data["rate"]),
         free=tuple(data["free"]),
         prescribed=tuple(data["prescribed"]),
-        locked={k: number(v) for k, v in data["locked"].items()},
+        locked={k: _number(v) for k, v in data["locked"].items()},
         channels=tuple(data["channels"]),
         outcome=Outcome[data["outcome"]],
-        parameters={k: number(v) for k, v in data["parameters"].items()},
-        estimates=tuple(record(Estimate, r) for r in data["estimates"]),
-        undetermined=tuple(data["undetermined"]),
-        z=tuple(map(number, data["z"])),
-        covariance=tuple(tuple(map(number, row)) for row in data["covariance"]),
-        fits=tuple(record(Fit, r) for r in data["fits"]),
-        stages=tuple(record(Stage, r) for r in data["stages"]),
+        parameters={k: _number(v) for k, v in data["parameters"].items()},
+        estimates=tuple(_record(Estimate, r) for r in data["estimates"]),
+        z=tuple(map(_number, data["z"])),
+        covariance=_rows(data["covariance"]),
+        fits=tuple(_record(Fit, r) for r in data["fits"]),
+        stages=tuple(_record(Stage, r) for r in data["stages"]),
+        unknowns=tuple(_record(Unknown, r | {"members": tuple(r["members"])}) for r in data["unknowns"]),
+        directions=tuple(map(_direction, data["directions"])),
+        samples=_rows(data["samples"]),
+        residuals=tuple(data["residuals"]),
     )
+    _check(result)
+    return result
+
+
+def _direction(row: Mapping[str, Any]) -> Direction:
+    weights = {path: _number(w) for path, w in row["weights"].items()}
+    return _record(Direction, {**row, "knowledge": Knowledge[row["knowledge"]], "weights": weights})
+
+
+def _rows(rows: Any) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(map(_number, row)) for row in rows)
+
+
+def _check(result: Identification) -> None:
+    """Whether the parts of a result agree with each other.
+
+    **Raises:** `ValueError` naming the part that does not.
+    """
+    size = len(result.estimates)
+    sizes = [(name, len(getattr(result, name))) for name in ("z", "covariance", "unknowns", "directions")]
+    sizes += [(name, len(row)) for name in ("covariance", "samples") for row in getattr(result, name)]
+    for name, count in sizes:
+        if count != size:
+            raise ValueError(f"{name} holds {count} numbers for {size} estimates")
+    if not all(isinstance(x, int) for x in (result.seed, result.horizon)):
+        raise ValueError("seed or horizon is not a whole number")
+    if not all(map(math.isfinite, (*result.z, *result.parameters.values()))):
+        raise ValueError("a number of z or parameters is not finite")
+    covariance = np.array(result.covariance).reshape(size, size)
+    if np.isnan(covariance).any() or np.any(np.diag(covariance) < 0) or not np.allclose(covariance, covariance.T):
+        raise ValueError("covariance is not one")
+    lower, upper = (np.array([getattr(u, name) for u in result.unknowns]) for name in ("lower", "upper"))
+    if not np.all(lower < upper) or not all(u.prior_scale > 0 for u in result.unknowns):
+        raise ValueError("bounds or priors are empty")
+    if np.any(np.array([result.z, *result.samples]) < lower) or np.any(np.array([result.z, *result.samples]) > upper):
+        raise ValueError("z or samples lie outside the bounds")
+    missing = [m for u in result.unknowns for m in u.members if m not in result.parameters]
+    if missing:
+        raise ValueError(f"parameters lack {missing[0]}")

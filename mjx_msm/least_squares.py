@@ -54,6 +54,8 @@ class _Point:
     z: Float[np.ndarray, "free"]
     expansions: list[AbstractExpansion]
     scales: list[Float[np.ndarray, "coordinate"]]
+    used: float
+    """Unknowns that the data determine."""
     cost: float
     gradient: Float[np.ndarray, "free"]
     data: Float[np.ndarray, "free free"]
@@ -69,18 +71,26 @@ def minimise(
     tolerance: float = TOLERANCE,
     damping: float = CAREFUL,
     nuisance: list[Any] | None = None,
+    scales: list[Float[np.ndarray, "coordinate"]] | None = None,
     report: Callable[[Solution], None] = lambda solution: None,
 ) -> Solution:
     """From z to the nearest local minimum.
 
-    **Arguments:** `limit`: of evaluations. `damping`: of the first step. `nuisance`: of the terms, to begin with. `report`: called with every new
-    iterate.
+    **Arguments:**
+
+    - `limit`: of evaluations.
+    - `damping`: of the first step.
+    - `nuisance`: of the terms, to begin with.
+    - `scales`: noise scales to keep as they are; without them a start far off takes its misfit for noise and lets the
+      prior pull it away.
+    - `report`: called with every new iterate.
 
     **Returns:** the best point seen; a `KeyboardInterrupt` at any time returns it too.
     """
     solution = Solution(space.clip(z), [np.ones(t.weight.shape[1]) for t in terms], nuisance=nuisance)
+    problem = _Problem(terms, space, scales)
     try:
-        point = _linearise(terms, space, solution.z, solution.nuisance, None)
+        point = problem.linearise(solution.z, solution.nuisance)
         solution.evaluations = 1
         if not np.isfinite(point.cost):
             return solution
@@ -92,28 +102,35 @@ def minimise(
                 solution.converged = True
                 break
             step, promised = _step(space, point, damping)
-            if promised <= tolerance:
-                if damping <= 1e-12 or promised <= 1e-3 * tolerance:
+            nothing_left = promised <= (tolerance if damping <= 1e-12 else 1e-3 * tolerance)
+            if nothing_left or damping > LARGEST_DAMPING:
+                # The cost is a prediction as long as nuisance unknowns have not settled: look again before leaving.
+                settled = problem.linearise(point.z, [e.follow(0 * step) for e in point.expansions])
+                solution.evaluations += 1
+                if not abs(settled.cost - point.cost) > tolerance:
                     solution.converged = True
                     break
+                if np.isfinite(settled.cost):
+                    point, damping, growth = settled, min(damping, BOLD), 2.0
+                    _accept(solution, point)
+                    continue
+                break
+            if promised <= tolerance:
                 damping *= 0.1  # a small step because it was damped, not because there is nothing to gain
                 continue
             guess = [e.follow(step) for e in point.expansions]
-            trial = _linearise(terms, space, point.z + step, guess, point.scales)
+            trial = problem.linearise(point.z + step, guess, point)
             solution.evaluations += 1
             gained = point.cost - trial.cost
             if np.isfinite(trial.cost) and gained > 0:
                 ratio = gained / promised
                 damping *= max(1 / 10, 1 - (2 * min(ratio, 1.5) - 1) ** 3)
                 growth = 2.0
-                point = trial
+                point = problem.assess(trial.z, trial.expansions, trial.scales, None)
                 _accept(solution, point)
                 report(solution)
             else:
                 damping, growth = damping * growth, growth * 2
-                if damping > LARGEST_DAMPING:
-                    solution.converged = True  # no step, however short, improves it: this is what round-off allows
-                    break
     except KeyboardInterrupt:
         solution.interrupted = True
     return solution
@@ -128,28 +145,52 @@ def _at_floor(terms: Sequence[AbstractTerm], scales: Sequence[np.ndarray]) -> bo
     return all(np.all(s <= 1.01 * NOISE_FLOOR[t.kind]) for t, s in zip(terms, scales, strict=True))
 
 
-def _linearise(
-    terms: Sequence[AbstractTerm],
-    space: ParameterSpace,
-    z: Float[np.ndarray, "free"],
-    nuisance: list[Any] | None,
-    scales: list[np.ndarray] | None,
-) -> _Point:
-    """Expand every term at z; `scales` of the point before weigh the elimination of nuisance unknowns."""
-    expansions = [t.expand(z, None if nuisance is None else n) for t, n in zip(terms, nuisance or terms, strict=True)]
-    if scales is None:
-        ones = [np.ones(t.weight.shape[1]) for t in terms]
-        scales = [noise(t, e.reduce(o).squares, 0.0) for t, e, o in zip(terms, expansions, ones, strict=True)]
-    parts = [e.reduce(s) for e, s in zip(expansions, scales, strict=True)]
-    used = determined_unknowns(space, parts, scales)
-    scales = [noise(t, p.squares, used) for t, p in zip(terms, parts, strict=True)]
-    parts = [e.reduce(s) for e, s in zip(expansions, scales, strict=True)]
-    gradient, data = weighted(parts, scales)
-    cost = sum(float(np.sum(freedom(t, used) * np.log(s))) for t, s in zip(terms, scales, strict=True))
-    away = (z - space.prior_mean) / space.prior_scale
-    return _Point(
-        z, expansions, scales, cost + 0.5 * float(away @ away), gradient + away / space.prior_scale, data
-    )  # fmt: skip
+@dataclass(frozen=True)
+class _Problem:
+    terms: Sequence[AbstractTerm]
+    space: ParameterSpace
+    scales: list[Float[np.ndarray, "coordinate"]] | None
+    """Noise scales, if they are known."""
+
+    def linearise(
+        self, z: Float[np.ndarray, "free"], nuisance: list[Any] | None, beside: _Point | None = None
+    ) -> _Point:
+        """Expand every term at z.
+
+        **Arguments:** `beside`: a point to compare with; its degrees of freedom are taken over, since the cost would
+        jump with them, and its scales weigh the elimination of nuisance unknowns.
+        """
+        guesses = [None] * len(self.terms) if nuisance is None else nuisance
+        expansions = [t.expand(z, n) for t, n in zip(self.terms, guesses, strict=True)]
+        if beside is not None:
+            return self.assess(z, expansions, beside.scales, beside.used)
+        scales = self.scales
+        if scales is None:
+            ones = [np.ones(t.weight.shape[1]) for t in self.terms]
+            scales = [noise(t, e.reduce(o).squares, 0.0) for t, e, o in zip(self.terms, expansions, ones, strict=True)]
+        return self.assess(z, expansions, scales, None)
+
+    def assess(
+        self,
+        z: Float[np.ndarray, "free"],
+        expansions: list[AbstractExpansion],
+        scales: list[Float[np.ndarray, "coordinate"]],
+        used: float | None,
+    ) -> _Point:
+        """Noise scales, cost and Gauss–Newton system; `used`: unknowns that the data determine, None to count them."""
+        terms, space = self.terms, self.space
+        parts = [e.reduce(s) for e, s in zip(expansions, scales, strict=True)]
+        used = determined_unknowns(space, parts, scales) if used is None else used
+        if self.scales is None:
+            scales = [noise(t, p.squares, used) for t, p in zip(terms, parts, strict=True)]
+            parts = [e.reduce(s) for e, s in zip(expansions, scales, strict=True)]
+            cost = sum(float(np.sum(freedom(t, used) * np.log(s))) for t, s in zip(terms, scales, strict=True))
+        else:
+            cost = sum(0.5 * float(np.sum(p.squares / s**2)) for p, s in zip(parts, scales, strict=True))
+        gradient, data = weighted(parts, scales)
+        away = (z - space.prior_mean) / space.prior_scale
+        cost += 0.5 * float(away @ away)
+        return _Point(z, expansions, scales, used, cost, gradient + away / space.prior_scale, data)
 
 
 def weighted(

@@ -279,6 +279,23 @@ class ParameterSpace(eqx.Module):
         first = [self.scalars[self.owner.index(k)] for k in range(self.size)]
         return tuple(KINDS[s.group, s.field] for s in first)
 
+    @property
+    def members(self) -> tuple[tuple[str, ...], ...]:
+        """Paths of the parameters behind every entry of z, more than one where they are tied."""
+        return tuple(
+            tuple(s.path for s, o in zip(self.scalars, self.owner, strict=True) if o == k) for k in range(self.size)
+        )
+
+    def held(self, entry: int, value: float) -> ParameterSpace:
+        """The same space with one entry of z held at `value`, for the solver: bounds a hair's breadth around it.
+
+        They do not meet, because the solver takes its sense of size from their distance.
+        """
+        hair = 1e-9 * (self.upper[entry] - self.lower[entry])
+        lower, upper = self.lower.copy(), self.upper.copy()
+        lower[entry], upper[entry] = value - hair, value + hair
+        return replace(self, lower=lower, upper=upper)
+
     def _blocks(self) -> list[tuple[tuple[str, str], np.ndarray, np.ndarray, tuple[np.ndarray, ...]]]:
         """For every field: its scalars, their entries of z, and where they sit in the field's array."""
         keys = dict.fromkeys((s.group, s.field) for s in self.scalars)
@@ -424,6 +441,37 @@ def parameter_space(
                 what, other = "prior mean", "move the prior"
             raise InputError(f"{what} of {path} lies outside its bounds; widen the bounds or {other}")
     return ParameterSpace(nominal, lower, upper, mean, scale, offset, scalars, owner, paths)
+
+
+def restored_space(
+    nominal: Parameters,
+    members: Iterable[tuple[str, ...]],
+    lower: Float[np.ndarray, "free"],
+    upper: Float[np.ndarray, "free"],
+    prior_mean: Float[np.ndarray, "free"],
+    prior_scale: Float[np.ndarray, "free"],
+    paths: tuple[str, ...],
+) -> ParameterSpace:
+    """A parameter space from what a saved result keeps of it: `ParameterSpace.members`, bounds, priors, paths.
+
+    **Raises:** `InputError` if `nominal` has no such parameter.
+    """
+    owners = {path: k for k, group in enumerate(members) for path in group}
+    scalars = tuple(s for s in _scalars(nominal) if s.path in owners)
+    missing = sorted(set(owners) - {s.path for s in scalars})
+    if missing:
+        raise InputError(f"the model has no parameter {missing[0]}; pass the model the result was identified on")
+    owner = tuple(owners[s.path] for s in scalars)
+    blank = np.zeros(len(scalars))
+    with jax.enable_x64(True):
+        every = tuple(range(len(scalars)))
+        loose = ParameterSpace(nominal, blank, blank, blank, blank, blank, scalars, every, _paths(scalars))
+        each = np.asarray(loose.pack(nominal))
+    first = np.array([owner.index(k) for k in range(len(paths))], dtype=int)
+    positive = np.array([KINDS[s.group, s.field].transform == "log" for s in scalars])
+    with np.errstate(invalid="ignore"):
+        offset = np.where(positive, each - each[first][list(owner)], 0.0)
+    return ParameterSpace(nominal, lower, upper, prior_mean, prior_scale, offset, scalars, owner, paths)
 
 
 def _paths(scalars: Iterable[Scalar]) -> tuple[str, ...]:

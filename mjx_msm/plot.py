@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mjx_msm.identification import Estimate, Fit, Identification
+from mjx_msm.profile_likelihood import DROP, Profile
 from mjx_msm.readers import read_csv, write_csv
 
 if TYPE_CHECKING:
@@ -232,6 +233,29 @@ def parameter_figure(result: Identification, truth: Mapping[str, float] | None =
         ax.spines[["top", "right", "left"]].set_visible(False)
     figure.suptitle(f"{result.subject or 'subject'}: parameters", fontsize=10, x=0.01, ha="left")
     figure.legend(loc="outside lower right", ncols=4, fontsize=8, frameon=False)
+    return figure
+
+
+def profile_figure(profile: Profile) -> Figure:
+    """Drop of log posterior along one parameter, with the 95 % intervals of the curve and of its curvature."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.6, 3.6), layout="constrained")
+    ax: Any = figure.subplots()
+    ax.axhline(DROP, color="0.75", linewidth=1)
+    ax.text(1.0, DROP, "95 %", transform=ax.get_yaxis_transform(), fontsize=8, color="0.45", ha="right", va="bottom")
+    ax.axvspan(profile.low, profile.high, color=IDENTIFIED, alpha=0.1, linewidth=0, label="95 % interval, profile")
+    for k, x in enumerate(profile.laplace):
+        ax.axvline(x, color=GENERIC, linestyle="--", linewidth=1.3, label=None if k else "95 % interval, curvature")
+    ax.plot(profile.values, profile.data_drop, ":", color="0.45", linewidth=1.3, label="of which the recordings")
+    ax.plot(profile.values, profile.drop, "o-", color=IDENTIFIED, markersize=3.5, label="drop of log posterior")
+    ax.set_ylim(min(0.0, float(profile.drop.min()), float(profile.data_drop.min())) - 0.1, None)
+    ax.set_xlabel(f"{profile.path} [{profile.unit}]", fontsize=9)
+    ax.set_ylabel("drop of log posterior", fontsize=9)
+    ax.tick_params(labelsize=8)
+    ax.grid(color="0.92")
+    ax.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside upper center", ncols=2, fontsize=8, frameon=False)
     return figure
 
 

@@ -1,10 +1,10 @@
 """A start from afar: every muscle as a mixture of candidate muscles.
 
-Along a recorded motion inverse dynamics is linear in the strengths of the muscles and, to first order about a guess, in
-the parameters of segments and joints; what makes it hard is where each fiber works on its force-length curve.
-Give every muscle many candidates for (optimal fiber length, tendon slack length) with unknown non-negative strengths,
-and the problem is convex: non-negative least squares (Lawson & Hanson 1974, doi 10.1137/1.9781611971217) has no local minima,
-however far the guess. A muscle's mixture is replaced by its mean, and candidates are drawn anew, closer around it.
+Along a recorded motion inverse dynamics is linear in the strengths of the muscles and, to first order about a guess,
+in the parameters of segments and joints; what makes it hard is where each fiber works on its force-length curve. Give
+every muscle many candidates for (optimal fiber length, tendon slack length) with unknown non-negative strengths, and
+the problem is convex: non-negative least squares (Lawson & Hanson 1974, doi 10.1137/1.9781611971217) has no local
+minima, however far the guess. A muscle's mixture is replaced by its mean, and candidates are drawn anew, closer by.
 """
 
 from __future__ import annotations

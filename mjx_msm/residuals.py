@@ -201,10 +201,8 @@ class InstantTerm(AbstractTerm):
         for part, *fixed in self._chunks:
             rows = self.recording[part], self.sample[part]
             moving = (jnp.asarray(_filled(x[rows], INSTANTS)) for x in (activation, by_pair))
-            yield (
-                part,
-                _instants(self.model, self.space, self.kind, self.pairs, derivatives, at, *moving, *fixed),
-            )
+            lead: Any = (self.model, self.space, self.kind, self.pairs, derivatives, at)
+            yield part, _instants(*lead, *moving, *fixed)
 
     def expand(self, z: Float[np.ndarray, "free"], nuisance: Any = None) -> AbstractExpansion:
         with float64():
@@ -487,6 +485,17 @@ class MotionTerm(AbstractTerm):
         lanes = (q, v, activation[part], self.held[part])
         return _simulated(model, at, *(jnp.asarray(_filled(x, LANES)) for x in lanes))
 
+    def simulate_intervals(self, z: Float[np.ndarray, "free"]) -> Float[np.ndarray, "interval step_plus_1 coordinate"]:
+        """Positions of every interval, each from its recorded state [rad]."""
+        with float64():
+            at = factors(self.space, np.asarray(z, dtype=float))
+            activation, _ = self._interval_activations(z)
+            moved = [
+                np.asarray(self._simulate(at, self.recorded_states(), activation, p)[0])[: len(self.window[p])]
+                for p in self.parts()
+            ]
+        return np.concatenate(moved)
+
     def evaluate(
         self, z: Float[np.ndarray, "free"], scale: Float[np.ndarray, "coordinate"]
     ) -> Float[np.ndarray, "sample coordinate"]:
@@ -720,5 +729,12 @@ def motion_term(model: Model, space: ParameterSpace, recordings: Sequence[Record
         space=space,
         envelope=padded([r.envelope for r in recordings], longest),
         mixing=recordings[0].mixing,
-        **{k: np.array(v) for k, v in rows.items()},
+        window=np.array(rows["window"]),
+        recording=np.array(rows["recording"]),
+        start=np.array(rows["start"]),
+        first_position=np.array(rows["first_position"]),
+        first_velocity=np.array(rows["first_velocity"]),
+        held=np.array(rows["held"]),
+        target=np.array(rows["target"]),
+        mask=np.array(rows["mask"]),
     )

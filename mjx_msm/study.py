@@ -38,6 +38,8 @@ from mjx_msm.identification import Identification
 from mjx_msm.model import Model, load_model
 from mjx_msm.parameters import ParameterSpace, parameter_space
 from mjx_msm.plot import Replay, save_figures
+from mjx_msm.profile_likelihood import Listener as ProfileListener
+from mjx_msm.profile_likelihood import Profile, profile
 from mjx_msm.readers import write_csv
 from mjx_msm.recording import Recording, record
 from mjx_msm.residuals import moment_term, motion_term
@@ -108,6 +110,7 @@ def identify_study(
     starts: int | None = None,
     seed: int = 0,
     listener: Listener | None = None,
+    resume: Identification | None = None,
 ) -> Identification:
     """`mjx_msm.estimation.identify` on a loaded subject file; `starts` overrides the file's."""
     model = study_model(study) if model is None else model
@@ -120,6 +123,7 @@ def identify_study(
         subject=study.subject.name,
         hashes=study.hashes,
         listener=listener,
+        resume=resume,
         **_with_starts(study, model, starts),
     )
 
@@ -157,6 +161,24 @@ def cross_validated(
         **_with_starts(study, model, starts),
     )
     return result.with_fits(rows)
+
+
+def profile_study(
+    study: Study,
+    result: Identification,
+    path: str,
+    *,
+    model: Model | None = None,
+    listener: ProfileListener | None = None,
+) -> Profile:
+    """`mjx_msm.profile_likelihood.profile` of one parameter of a result, on the recordings of its subject file.
+
+    **Raises:** `InputError` if one of the files has changed since, or the result is of other recordings.
+    """
+    changed = sorted(k for k in {*result.hashes, *study.hashes} if result.hashes.get(k) != study.hashes.get(k))
+    if result.hashes and changed:
+        raise InputError(f"{changed[0]} has changed since the result, or was not part of it; identify again")
+    return profile(study_model(study) if model is None else model, study.trials, result, path, listener=listener)
 
 
 # What was recorded and what is simulated -------------------------------------------------------------------
@@ -287,7 +309,7 @@ def result_folder(path: str | Path) -> Iterator[Path]:
     """A folder to fill, which appears under `path` when it is complete.
 
     Where `path` exists, only files of the same names are replaced, `identification.json` last; nothing else in it
-    is touched, but trials of an earlier result go. On an error nothing appears.
+    is touched, but trials of an earlier result go when a new one comes. On an error nothing appears.
 
     **Raises:** `InputError` if it cannot be written.
     """
@@ -316,7 +338,7 @@ def _move(source: Path, target: Path) -> None:
     if not target.exists():
         os.rename(source, target)
         return
-    if (target / RESULT).is_file():
+    if (source / RESULT).is_file() and (target / RESULT).is_file():
         for old in (target / "trials").glob("*.csv"):
             old.unlink()
     files = sorted((p for p in source.rglob("*") if p.is_file()), key=lambda p: p.name == RESULT)

@@ -1,16 +1,45 @@
-"""What the data determined: Fisher information, covariance, and the directions left to the prior."""
+"""What the data determined: Fisher information, covariance, the directions left open, and draws of what remains."""
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from scipy.special import log_ndtr, ndtri_exp
 
 # A direction counts as determined when the data hold at least as much information on it as the prior.
 DETERMINED = 0.5
 # Without a prior, a direction is undetermined below this fraction of the best determined one.
 RANK_TOLERANCE = 1e-10
+FLAT = 3.0
+"""Where a parameter has no prior, draws are spread by a normal that is this many times wider than the bounds: between
+them it is uniform to within 6 %."""
+SWEEPS = 40
+"""Of the Gibbs sampler; every draw is a chain of its own."""
+
+
+class Knowledge(enum.Enum):
+    """Where what is known of a parameter, or of a combination of parameters, comes from."""
+
+    DETERMINED = "determined"
+    """From the data: they hold at least as much information as the prior, or as the bounds where there is none."""
+    PRIOR = "prior-dominated"
+    """From the prior; the data add little."""
+    UNDETERMINED = "undetermined"
+    """From nowhere: neither data nor prior say more than the bounds."""
+
+
+@dataclass(frozen=True)
+class Mode:
+    """One eigen-direction of the data's information relative to the prior."""
+
+    knowledge: Knowledge
+    share: float
+    """λ/(1 + λ): the part of what is known along it that comes from the data, 0 to 1."""
+    weights: Float[np.ndarray, "free"]
+    """Unit vector, in units of `Uncertainty.unit`; the largest entry is positive."""
 
 
 @dataclass(frozen=True)
@@ -19,11 +48,29 @@ class Uncertainty:
 
     covariance: Float[np.ndarray, "free free"]
     """Sampling covariance of the estimate; infinite on the diagonal where neither data nor prior say anything."""
+    spread: Float[np.ndarray, "free free"]
+    """The covariance to draw from: always finite, `FLAT` times as wide as the bounds along directions which nothing
+    else determines. Without `width`, `covariance`."""
     data_share: Float[np.ndarray, "free"]
     """Part of every estimate that comes from the data, 0 (all prior) to 1: diagonal of (F + P)⁻¹ F. Without a prior,
     what the data add to the bounds."""
-    directions: tuple[tuple[tuple[int, float], ...], ...]
-    """Combinations of parameters which the data do not determine: (index, weight) of the leading members."""
+    knowledge: tuple[Knowledge, ...]
+    """Of every parameter."""
+    modes: tuple[Mode, ...]
+    """A complete set of directions, the least determined first."""
+    unit: Float[np.ndarray, "free"]
+    """Unit of the modes' weights in z: standard deviation of the prior, or of a uniform between the bounds."""
+
+    @property
+    def directions(self) -> tuple[tuple[tuple[int, float], ...], ...]:
+        """Combinations of parameters which the data do not determine: (index, weight) of the leading members."""
+        out = []
+        for mode in self.modes:
+            if mode.knowledge is not Knowledge.DETERMINED:
+                order = np.argsort(-np.abs(mode.weights))
+                kept = [int(i) for i in order if abs(mode.weights[i]) > 0.3][:4] or [int(order[0])]
+                out.append(tuple((i, float(mode.weights[i])) for i in kept))
+        return tuple(out)
 
 
 def uncertainty(
@@ -40,15 +87,17 @@ def uncertainty(
     - `fisher`: F = JᵀJ of the whitened residuals, the weights that the estimate was made with.
     - `prior_scale`: standard deviation of the prior in z, infinite for none; P is its precision.
     - `score`: V, the variance of Jᵀr; it exceeds F where residuals repeat each other. By default F.
-    - `width`: distance of the bounds, which stands in for a prior in `data_share` where there is none.
+    - `width`: distance of the bounds, which stands in for a prior in shares and `spread` where there is none.
 
     The covariance is that of the estimate as it was made, (F + P)⁻¹ (V + P) (F + P)⁻¹ (Huber 1967; White 1982,
     doi 10.2307/1912526).
 
     In units of the prior, the eigenvalues λ of the information compare data with prior: a direction with
-    λ/(1 + λ) below one half is left mostly to the prior.
+    λ/(1 + λ) below one half is left mostly to the prior, or to nothing where its members have none.
     """
     anchored = np.isfinite(prior_scale)
+    if not np.isfinite(fisher).all():  # of a model that cannot be simulated nothing is known
+        fisher, score = np.zeros_like(fisher), None
     data = np.diag(fisher)
     strongest = max(1.0, *(data * np.where(anchored, prior_scale, 0.0) ** 2))
     unit = np.where(anchored, prior_scale, np.sqrt(strongest / np.where(data > 0, data, 1.0)))
@@ -74,25 +123,94 @@ def uncertainty(
     covariance[np.diag_indices_from(covariance)] = np.where(unknown, np.inf, np.diag(covariance))
     share = np.where(unknown, 0.0, share)
 
-    has_prior = (basis**2 * anchored[:, None]).sum(axis=0)
-    weak = np.where(
-        has_prior > 0.5,
-        information / (1.0 + information) < DETERMINED,
-        information <= RANK_TOLERANCE * information[-1],
+    reference = unit if width is None else np.where(anchored, prior_scale, np.asarray(width) / np.sqrt(12.0))
+    modes = _modes(fisher, reference, anchored, bounded=width is not None)
+    knowledge = tuple(
+        Knowledge.DETERMINED if s >= DETERMINED else Knowledge.PRIOR if a else Knowledge.UNDETERMINED
+        for s, a in zip(share, anchored, strict=True)
     )
-    directions = []
-    for column in basis[:, weak].T:
-        order = np.argsort(-np.abs(column))
-        kept = [int(i) for i in order if abs(column[i]) > 0.3][:4] or [int(order[0])]
-        sign = np.sign(column[kept[0]])
-        directions.append(tuple((i, float(sign * column[i])) for i in kept))
-    return Uncertainty(covariance, share, tuple(directions))
+    spread = covariance if width is None else _spread(fisher, np.where(anchored, prior_scale, FLAT * width), score)
+    return Uncertainty(covariance, spread, share, knowledge, modes, reference)
+
+
+def _modes(fisher: np.ndarray, unit: np.ndarray, anchored: np.ndarray, *, bounded: bool) -> tuple[Mode, ...]:
+    information, basis = np.linalg.eigh(unit[:, None] * fisher * unit[None, :])
+    information = np.where(information > 1e-14 * information[-1], information, 0.0)
+    has_prior = (basis**2 * anchored[:, None]).sum(axis=0) > 0.5
+    out = []
+    for value, column, prior in zip(information, basis.T, has_prior, strict=True):
+        # with neither prior nor bounds to compare with, information is all or nothing
+        share = value / (1.0 + value) if prior or bounded else float(value > RANK_TOLERANCE * information[-1])
+        kind = Knowledge.DETERMINED if share >= DETERMINED else Knowledge.PRIOR if prior else Knowledge.UNDETERMINED
+        out.append(Mode(kind, float(share), column * np.sign(column[np.argmax(np.abs(column))])))
+    return tuple(out)
+
+
+def _spread(fisher: np.ndarray, unit: np.ndarray, score: np.ndarray | None) -> np.ndarray:
+    information, basis = np.linalg.eigh(unit[:, None] * fisher * unit[None, :])
+    information = np.where(information > 1e-14 * information[-1], information, 0.0)
+    inverse = (basis / (1.0 + information)) @ basis.T
+    if score is not None:
+        inverse = inverse + inverse @ (unit[:, None] * (score - fisher) * unit[None, :]) @ inverse
+    return unit[:, None] * inverse * unit[None, :]
+
+
+def truncated_normal(
+    mean: Float[np.ndarray, "free"],
+    covariance: Float[np.ndarray, "free free"],
+    lower: Float[np.ndarray, "free"],
+    upper: Float[np.ndarray, "free"],
+    count: int,
+    seed: int,
+) -> Float[np.ndarray, "count free"]:
+    """Independent draws of a normal distribution restricted to a box; `mean` lies in the box.
+
+    Gibbs sampling along the principal axes, where without the box a single sweep is already exact (Geweke 1991;
+    Kotecha and Djurić 1999, doi 10.1109/ICASSP.1999.756335). Every draw is a chain of its own of `SWEEPS` sweeps,
+    begun at the mean.
+    """
+    rng, size = np.random.default_rng(seed), len(mean)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sd = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+        unit = np.where(sd > 0, sd, 1.0)
+        value, vector = np.linalg.eigh(covariance / np.outer(unit, unit))
+        root = unit[:, None] * vector * np.sqrt(np.maximum(value, 0.0))
+        far = bool(np.all((mean - lower > 8 * sd) & (upper - mean > 8 * sd)))
+    draws, whitened = np.tile(np.asarray(mean, dtype=float), (count, 1)), np.zeros((count, size))
+    for _ in range(1 if far else SWEEPS):
+        for j in range(size):
+            column = root[:, j]
+            rows = np.flatnonzero(np.abs(column) > 1e-12 * unit)  # the others this axis does not move
+            if not len(rows):
+                continue
+            rest = draws[:, rows] - whitened[:, j : j + 1] * column[rows]
+            ends = (lower[rows] - rest) / column[rows], (upper[rows] - rest) / column[rows]
+            low, high = np.minimum(*ends).max(axis=1), np.maximum(*ends).min(axis=1)
+            new = _truncated_standard_normal(low, np.maximum(low, high), rng.random(count))
+            draws += (new - whitened[:, j])[:, None] * column
+            whitened[:, j] = new
+    return np.clip(draws, lower, upper)  # what round-off may have crossed
+
+
+def _truncated_standard_normal(
+    low: Float[np.ndarray, "count"], high: Float[np.ndarray, "count"], uniform: Float[np.ndarray, "count"]
+) -> Float[np.ndarray, "count"]:
+    """Inverse of the distribution function, in logarithms and in the lower tail, where it is exact however far out."""
+    flip = low > 0
+    a, b = np.where(flip, -high, low), np.where(flip, -low, high)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_a, log_b = log_ndtr(a), log_ndtr(b)
+        ratio = np.exp(log_a - log_b)
+        x = ndtri_exp(log_b + np.log(ratio + uniform * (1.0 - ratio)))
+    x = np.clip(np.where(np.isfinite(x), x, a), a, b)
+    return np.where(flip, -x, x)
 
 
 def autocorrelation_time(residual: Float[np.ndarray, "sample"]) -> float:
-    """Samples per independent sample: 1 + 2 Σ ρ_k over the initial positive sequence.
+    """Samples per independent sample: 1 + 2 Σ ρ_k over the initial sequence of pairs that are more than chance.
 
-    Geyer 1992, doi 10.1214/ss/1177011137.
+    Geyer's initial positive sequence (1992, doi 10.1214/ss/1177011137), but ended where a pair is within two standard
+    deviations of what white noise gives: chance alone would otherwise widen every interval by a tenth.
     Residuals of a filtered recording, or of a wrong model, repeat themselves; counted as independent they would
     make every interval too narrow.
     """
@@ -104,5 +222,6 @@ def autocorrelation_time(residual: Float[np.ndarray, "sample"]) -> float:
     spectrum = np.fft.rfft(x, 2 * n)
     rho = np.fft.irfft(spectrum * spectrum.conj())[:n] / power
     pairs = rho[1 : n - 1 : 2] + rho[2:n:2]
-    end = np.argmax(pairs < 0) if np.any(pairs < 0) else len(pairs)
+    chance = 2.0 * np.sqrt(2.0 / n)
+    end = np.argmax(pairs < chance) if np.any(pairs < chance) else len(pairs)
     return float(np.clip(1.0 + 2.0 * pairs[:end].sum(), 1.0, n / 4))

@@ -26,11 +26,13 @@ ROOMS = (
     "trial",
     "subject",
     # physics, in JAX
+    "vectors",
     "muscle",
     "parameters",
     "model",
     "anthropometry",
     "personalisation",
+    "geometry",
     "simulation",
     "prescribed",
     # estimation: physics meets recordings
@@ -38,13 +40,20 @@ ROOMS = (
     "recording",
     "sensitivities",
     "residuals",
-    "identification",
+    "least_squares",
+    "relaxation",
     "uncertainty",
+    "wording",
+    "identification",
     "estimation",
+    "cohort",
+    "profile_likelihood",
     # what is made of it
     "render",
     "plot",
     "synthetic",
+    "payload",
+    "design",
     "study",
     "envs",
     "cli",
@@ -53,6 +62,7 @@ ROOMS = (
 # Rooms that stay apart from the rooms below them, except these.
 ONLY = {
     "assets": set(),
+    "vectors": set(),
     "muscle": {"errors"},
     "readers": {"errors", "files"},
     "emg": {"errors", "files", "readers"},
@@ -68,13 +78,14 @@ WITHOUT = {
     "emg": PHYSICS,
     "trial": PHYSICS,
     "subject": PHYSICS,
+    "vectors": {"mujoco"},
     "muscle": {"mujoco"},
     "parameters": {"mujoco"},
     "uncertainty": {"jax", "equinox", "mujoco"},
 }
 
 # Rooms a caller outside the package does not see, besides those that start with an underscore.
-PRIVATE = {"files", "compiled"}
+PRIVATE = {"files"}
 
 
 def sources(folder: Path) -> list[Path]:

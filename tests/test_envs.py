@@ -479,7 +479,6 @@ def test_an_identification_json_is_enough(tmp_path) -> None:
         outcome=Outcome.CONVERGED,
         parameters={"muscle/vaslat/max_isometric_force": 1234.5},
         estimates=(),
-        undetermined=(),
         z=(),
         covariance=(),
         fits=(),

@@ -10,6 +10,7 @@ from mjx_msm.compiled import float64
 from mjx_msm.errors import InputError
 from mjx_msm.estimation import cross_validate, identify
 from mjx_msm.identification import Identification, Outcome
+from mjx_msm.least_squares import NOISE_FLOOR
 from mjx_msm.parameters import parameter_space
 from mjx_msm.recording import record
 from mjx_msm.residuals import moment_term, motion_term
@@ -17,7 +18,6 @@ from mjx_msm.synthetic import matching, synthetic_trials
 
 FREE = ("muscle/*/max_isometric_force", "muscle/*/optimal_fiber_length", "body/forearm/mass")
 STRENGTH = FREE[:2]
-HORIZONS = (50, None)
 NOISE = np.deg2rad(0.3)
 
 
@@ -46,12 +46,12 @@ def told():
 
 @pytest.fixture(scope="module")
 def recovered(arm, exact, told):
-    return identify(arm, exact[:2], free=FREE, horizons=HORIZONS, held_out=exact[2:], listener=told.append)
+    return identify(arm, exact[:2], free=FREE, held_out=exact[2:], listener=told.append)
 
 
 @pytest.fixture(scope="module")
 def estimated(arm, noisy):
-    return identify(arm, noisy, free=FREE, horizons=HORIZONS)
+    return identify(arm, noisy, free=FREE)
 
 
 def relative_errors(result, truth):
@@ -84,7 +84,7 @@ def test_a_held_out_trial_judges_only(recovered, exact):
     for f in recovered.fits:
         assert f.kind == "motion"
         assert f.generic > 0.01
-        assert f.identified < 1e-9
+        assert f.identified < 1e-8
         assert f.correlation == pytest.approx(1)
     held = next(f for f in recovered.fits if f.role == "held-out")
     column = exact[2].coordinates.index(held.coordinate)
@@ -93,20 +93,20 @@ def test_a_held_out_trial_judges_only(recovered, exact):
 
 def test_the_listener_hears_every_iteration(recovered, told):
     assert [s.name for s in recovered.stages] == list(dict.fromkeys(i.stage for i in told))
-    assert [s.name for s in recovered.stages] == ["acceleration", "motion over 0.1 s", "motion over 0.8 s"]
+    assert [s.name for s in recovered.stages] == ["acceleration", "motion over 0.8 s"]
     for i in told:
-        assert i.stages == 3
+        assert i.stages == 2
         assert recovered.stages[i.index].name == i.stage
         assert np.isfinite(i.cost)
         assert len(i.z) == len(recovered.estimates)
     assert dict(told[0].errors).keys() == {"acceleration"}
     assert told[-1].errors["motion"][1] == "rad"
-    assert told[-1].errors["motion"][0] < 1e-9
+    assert told[-1].errors["motion"][0] <= NOISE_FLOOR["motion"] * (1 + 1e-12)  # round-off, not noise
     assert all(s.evaluations > 0 and s.seconds > 0 for s in recovered.stages)
 
 
 def test_the_result_is_reproducible_to_the_bit(arm, exact, recovered):
-    again = identify(arm, exact[:2], free=FREE, horizons=HORIZONS, held_out=exact[2:])
+    again = identify(arm, exact[:2], free=FREE, held_out=exact[2:])
     assert again.z == recovered.z
     assert again.covariance == recovered.covariance
     assert again.fits == recovered.fits
@@ -160,9 +160,7 @@ def test_bounds_hold_and_are_reported(arm, exact, truth, estimated):
     lower = true < nominal
     factor = [0.97, 1.2] if lower else [0.8, 1.03]
     assert not factor[0] <= true / nominal <= factor[1]
-    result = identify(
-        arm, exact[:2], free=FREE, horizons=(50,), bounds={path: {"factor": factor}}, residuals=("acceleration",)
-    )
+    result = identify(arm, exact[:2], free=FREE, bounds={path: {"factor": factor}}, residuals=("acceleration",))
     e = result[path]
     assert e.bound == ("lower" if lower else "upper")
     assert e.value == pytest.approx(nominal * (factor[0] if lower else factor[1]), rel=1e-3)
@@ -199,20 +197,37 @@ def test_an_interruption_keeps_the_last_iterate(arm, exact, count, tmp_path):
     assert loaded.z == result.z
 
 
-def test_several_starts(arm, exact, truth):
+def test_several_starts(arm, noisy, truth):
     """The answer does not depend on where the others started; the search is the seed's alone, and can be stopped."""
     told, again = [], []
-    settings = {"free": FREE, "residuals": ("acceleration",), "starts": 3}
-    result = identify(arm, exact[:2], seed=5, listener=told.append, **settings)
+    settings = {"free": FREE, "residuals": ("acceleration",)}
+    alone = identify(arm, noisy, **settings)
+    result = identify(arm, noisy, seed=5, starts=3, listener=told.append, **settings)
     assert result.outcome is Outcome.CONVERGED
     assert result.seed == 5
-    assert relative_errors(result, truth).max() < 0.02  # as near as accelerations come
+    assert result.stages[0].cost <= alone.stages[0].cost + 1e-2
+    assert result.stages[0].evaluations > alone.stages[0].evaluations
+    sd = np.sqrt(np.diag(alone.covariance))
+    np.testing.assert_array_less(np.abs(np.array(result.z) - np.array(alone.z)), 0.2 * sd)
     assert [i.iteration for i in told] == list(range(1, len(told) + 1))
     assert max(np.abs(i.z - np.array(result.z)).max() for i in told) > 0.25  # others began far away
-    result = identify(arm, exact[:2], seed=5, listener=interrupt_after(10, again), **settings)
+    result = identify(arm, noisy, seed=5, starts=3, listener=interrupt_after(10, again), **settings)
     assert result.outcome is Outcome.INTERRUPTED
     assert [tuple(i.z) for i in again] == [tuple(i.z) for i in told[:10]]
     assert result.z in [tuple(i.z) for i in again]
+
+
+def test_the_search_ends_once_nothing_is_left_to_explain(arm, exact, truth):
+    told, alone = [], []
+    settings = {"free": FREE, "residuals": ("acceleration",)}
+    identify(arm, exact[:2], listener=alone.append, **settings)
+    result = identify(arm, exact[:2], starts=9, seed=5, listener=told.append, **settings)
+    assert result.outcome is Outcome.CONVERGED
+    assert relative_errors(result, truth).max() < 0.02  # as near as accelerations come
+    same = min(len(alone), len(told))  # the first start is the model
+    assert same >= 4
+    assert [tuple(i.z) for i in told[:same]] == [tuple(i.z) for i in alone[:same]]
+    assert len(told) <= len(alone) + 3
 
 
 # Refusals --------------------------------------------------------------------------------------------------

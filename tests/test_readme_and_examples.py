@@ -69,3 +69,7 @@ def test_numbered_examples(script, tmp_path):
         assert (tmp_path / "runs" / "exoskeleton.mp4").stat().st_size > 10_000
     if script.stem == "01_identify_arm":
         assert out.count("inside the 95 %") >= 18  # of 22, each covered about 95 times in 100
+    if script.stem == "04_design_experiment":
+        wider = [float(x) for x in re.findall(r"(?:by hand|random excitation) .*: ([0-9.]+) times as wide", out)]
+        assert len(wider) == 4
+        assert min(wider) > 3

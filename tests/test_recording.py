@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.interpolate import make_smoothing_spline
+from scipy.optimize import minimize_scalar
 
 from mjx_msm.errors import InputError
 from mjx_msm.model import load_model
-from mjx_msm.recording import mixing_matrix, record
+from mjx_msm.recording import mixing_matrix, record, smoothing
 from mjx_msm.trial import Trial
 
 FREQUENCY, AMPLITUDE = 2 * np.pi * 1.3, 0.4
@@ -171,3 +173,81 @@ def test_what_does_not_fit_is_named(arm, own):
     q[4:, 1] = np.nan
     with pytest.raises(InputError, match=f"'{arm.coordinates[1]}' of trial 'wave' has only 4 samples"):
         record(arm, replace(trial, position=q), own)
+
+
+# Smoothing -------------------------------------------------------------------------------------------------
+
+
+def noisy_wave(noise, seed, dropped):
+    """Samples of a closed form; about a sixth of them lost, and a pause."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(200) * 0.005
+    if dropped:
+        keep = rng.random(len(time)) > 0.15
+        keep[90:105] = False
+        time = time[keep]
+    exact = [x[:, 0] for x in wave(time)]
+    return time, exact, exact[0] + noise * rng.standard_normal(len(time))
+
+
+def cross_validation(time, value):
+    """ln GCV as a function of log10 λ, with the exact trace of the influence matrix."""
+
+    def score(exponent):
+        influence = make_smoothing_spline(time, np.eye(len(time)), lam=10.0**exponent)(time)
+        left = len(time) - np.trace(influence)
+        return float(np.log(np.sum((value - influence @ value) ** 2)) - 2 * np.log(left))
+
+    return score
+
+
+def errors_of(time, value, exact, penalty):
+    spline, inner = make_smoothing_spline(time, value, lam=penalty), slice(15, -15)
+    return np.array([rms((spline.derivative(k)(time) - exact[k])[inner]) for k in range(3)])
+
+
+@pytest.mark.parametrize(
+    ("dropped", "excess", "worse"), [(False, 2e-3, [1.03, 1.03, 1.1]), (True, 0.02, [1.1, 1.3, 1.7])]
+)
+@pytest.mark.parametrize("noise", [1e-4, 5e-3, 0.05])
+def test_smoothing_is_generalised_cross_validation(noise, dropped, excess, worse):
+    """Against the minimum with the exact trace; of samples that are not uniform the trace is an approximation."""
+    found = []
+    for seed in range(3):
+        time, exact, value = noisy_wave(noise, seed, dropped)
+        penalty, score = smoothing(time, value), cross_validation(time, value)
+        grid = np.arange(-9.0, 0.0, 0.5)
+        near = grid[int(np.argmin([score(e) for e in grid]))]
+        best = minimize_scalar(score, bounds=(near - 0.5, near + 0.5), method="bounded", options={"xatol": 0.02})
+        assert score(np.log10(penalty)) < best.fun + excess
+        found.append([errors_of(time, value, exact, p) ** 2 for p in (penalty, 10.0**best.x)])
+    own, oracle = np.sqrt(np.mean(found, axis=0))
+    assert (own < np.array(worse) * oracle).all(), own / oracle
+
+
+@pytest.mark.parametrize("noise", [5e-3, 0.05])
+def test_smoothing_is_as_accurate_as_that_of_scipy(noise):
+    found = []
+    for seed in range(4):
+        time, exact, value = noisy_wave(noise, seed, dropped=False)
+        found.append([errors_of(time, value, exact, p) ** 2 for p in (smoothing(time, value), None)])
+    own, scipy = np.sqrt(np.mean(found, axis=0))
+    assert (own < 1.05 * scipy).all(), own / scipy
+
+
+def test_smoothing_does_not_depend_on_units():
+    time = np.arange(200) * 0.01
+    value = wave(time)[0][:, 0] + 0.01 * np.random.default_rng(0).standard_normal(200)
+    penalty = smoothing(time, value)
+    assert smoothing(time, 1e3 * value) == pytest.approx(penalty, rel=1e-6)
+    assert smoothing(10 * time, value) == pytest.approx(1e3 * penalty, rel=1e-3)  # λ has the unit of time cubed
+
+
+def test_smoothing_of_nothing_to_smooth():
+    """A straight line fits with any penalty; five samples are enough."""
+    time = np.arange(40) * 0.01
+    for value in (np.zeros(40), 0.3 + 2.0 * time):
+        penalty = smoothing(time, value)
+        assert penalty > 0
+        np.testing.assert_allclose(make_smoothing_spline(time, value, lam=penalty)(time), value, atol=1e-9)
+    assert smoothing(time[:5], np.sin(time[:5])) > 0

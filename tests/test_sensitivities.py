@@ -1,32 +1,37 @@
 """Structured sensitivities against dense automatic differentiation and differences of the plain equations."""
 
 import logging
+from functools import partial
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mjx_msm import sensitivities
-from mjx_msm.compiled import float64, jit
+from mjx_msm.compiled import COMPILER_OPTIONS, float64
+from mjx_msm.excitation import excitation
+from mjx_msm.geometry import geometry
 from mjx_msm.model import load_model
 from mjx_msm.parameters import parameter_space
 from mjx_msm.sensitivities import (
     acceleration_derivatives,
     activation_derivatives,
-    activation_entries,
-    activations,
+    activation_pairs,
     chain,
-    mechanical_entries,
+    entries_of,
+    factors,
+    path_derivatives,
     recorded_activations,
 )
 from mjx_msm.simulation import (
-    device_body,
+    activate,
     generalised_force,
     mechanics,
     muscle_tension,
     simulate_motion,
     solve_acceleration,
+    spatial_inertia,
 )
 
 CHANNELS = ("flexors", "extensors", "brachialis")
@@ -58,11 +63,23 @@ def inside(space, seed):
     return np.where(["delay" in p for p in space.paths], 0.0133, z)
 
 
+QUICK = {**COMPILER_OPTIONS, "xla_backend_optimization_level": 0}  # compiles in half the time, runs long enough once
+
+
+@partial(eqx.filter_jit, compiler_options=QUICK)
+def linearised(model, space, pairs, z, q, v, activation, held, activation_by_pair):
+    """As the residuals use it: paths first, everything else from there."""
+    along = path_derivatives(model, q)
+    moving = (q, v, activation, held, activation_by_pair)
+    return along, acceleration_derivatives(model, space, factors(space, z), pairs, *along, *moving)
+
+
 class Case:
     """A model, a free set and smooth recordings of everything the derivatives are taken at."""
 
     def __init__(self, model, space, mixing, z, span):
         self.model, self.space, self.mixing, self.z = model, space, mixing, z
+        self.pairs = activation_pairs(space, mixing)
         rng = np.random.default_rng(3)
         t = model.timestep * np.arange(SAMPLES)[:, None]
         self.envelope = 0.35 + 0.25 * np.sin(40 * t + rng.uniform(0, 6, mixing.shape[1]))[None]
@@ -72,20 +89,25 @@ class Case:
         self.held = rng.uniform(-20, 20, (SAMPLES, len(model.host.held_index)))
         with float64():
             self.a = np.asarray(recorded_activations(model, space, z, self.envelope, mixing))[0]
-            self.a_z = np.asarray(activation_derivatives(model, space, z, self.envelope, mixing))[0]
+            self.a_z = np.asarray(activation_derivatives(model, space, z, self.envelope, mixing, self.pairs))[0]
 
-    def at(self, z, q=None, v=None, activation=None):
-        """Accelerations alone, for differences; activation follows z unless given."""
+    def run(self, z, q, v, activation):
+        return self.everything(z, q, v, activation, self.held, self.a_z)[1]
+
+    def everything(self, *arguments):
         with float64():
-            if activation is None:
-                activation = np.asarray(recorded_activations(self.model, self.space, z, self.envelope, self.mixing))[0]
-            q, v = (self.q if q is None else q), (self.v if v is None else v)
-            d = acceleration_derivatives(self.model, self.space, z, q, v, activation, self.held, self.a_z)
+            arrays = (jnp.asarray(x) for x in arguments)
+            return jax.tree.map(np.asarray, linearised(self.model, self.space, self.pairs, *arrays))
+
+    def at(self, z, q=None, v=None):
+        """Accelerations alone, for differences; activation follows z."""
+        with float64():
+            activation = np.asarray(recorded_activations(self.model, self.space, z, self.envelope, self.mixing))[0]
+        d = self.run(z, self.q if q is None else q, self.v if v is None else v, activation)
         return d.acceleration  # with the derivatives, since that function is compiled already
 
     def derivatives(self):
-        with float64():
-            return acceleration_derivatives(self.model, self.space, self.z, self.q, self.v, self.a, self.held, self.a_z)
+        return self.run(self.z, self.q, self.v, self.a)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +126,7 @@ def arm_case(arm):
 @pytest.fixture(scope="module")
 def knee_case():
     model = load_model("knee", free=["knee_angle"], prescribed=["hip_flexion", "ankle_angle"])
-    free = ("muscle/*/max_isometric_force", "muscle/*/tendon_slack_length", "emg/*/gain")
+    free = ("muscle/*/max_isometric_force", "muscle/*/tendon_slack_length", "body/tibia/mass", "emg/*/gain")
     space = parameter_space(model.nominal.with_channels(("all",)), free)
     return Case(model, space, np.ones((len(model.muscles), 1)), inside(space, 1), [(-0.3, 0.9)] * 3)
 
@@ -114,6 +136,12 @@ def arm_derivatives(arm_case):
     return arm_case.derivatives()
 
 
+def activations(case, parameters):
+    """As they are written down: EMG to excitation, excitation to activation."""
+    drive = excitation(parameters.emg, jnp.asarray(case.envelope[0]), case.mixing, case.model.timestep)
+    return activate(case.model, parameters, drive[0], drive[:-1])
+
+
 def plain(case):
     """Accelerations at every instant from the free state and z, by the equations as they are written."""
     model, space, free = case.model, case.space, case.model.host.free_index
@@ -121,16 +149,16 @@ def plain(case):
 
     def accelerations(x, z):
         parameters = space.unpack(z)
-        body = device_body(model, parameters)
-        activation = activations(model, parameters, jnp.asarray(case.envelope[0]), case.mixing)
+        inertia = spatial_inertia(parameters.body)
 
         def one(q, v, a, x, held):
             q, v = q.at[free].set(x[:n]), v.at[free].set(x[n:])
-            terms = mechanics(model, body, q, v)
+            terms = mechanics(model, parameters, inertia, geometry(model, q, v), q, v)
             force = generalised_force(terms, muscle_tension(model, parameters, terms, v, a))
             return solve_acceleration(model, parameters, terms, force, held)
 
-        return jax.vmap(one)(jnp.asarray(case.q), jnp.asarray(case.v), activation, x, jnp.asarray(case.held))
+        rows = jnp.asarray(case.q), jnp.asarray(case.v), activations(case, parameters), x, jnp.asarray(case.held)
+        return jax.vmap(one)(*rows)
 
     return accelerations
 
@@ -141,7 +169,7 @@ def test_every_kind_of_parameter_is_covered(arm_case):
         ("muscle", f) for f in ("max_isometric_force", "activation_time_constant", "passive_force_scale")
     } | {("body", f) for f in ("mass", "com", "inertia")} | {("joint", "damping"), ("emg", "delay")}
     assert space.size == len(space.scalars) - 2 - 5 - 2  # tied ones share an entry
-    assert set(activation_entries(space)) & set(mechanical_entries(space)) == set()
+    assert {entry for _, entry in arm_case.pairs} & {*entries_of(space, "body", "joint")} == set()
     assert np.all((arm_case.z > space.lower) & (arm_case.z < space.upper))
 
 
@@ -152,7 +180,7 @@ def test_accelerations_and_jacobians_equal_dense_differentiation(arm_case, arm_d
         x = jnp.asarray(np.concatenate([case.q[:, free], case.v[:, free]], 1))
         function = plain(case)
 
-        @jit
+        @partial(jax.jit, compiler_options=QUICK)
         def dense(x, z):
             def push(t):
                 return jax.jvp(function, (x, z), (jnp.broadcast_to(t[: x.shape[1]], x.shape), t[x.shape[1] :]))
@@ -173,7 +201,7 @@ def test_accelerations_and_jacobians_equal_dense_differentiation(arm_case, arm_d
 
 
 def test_jacobians_equal_differences_of_the_accelerations(arm_case, arm_derivatives):
-    """The same numbers without automatic differentiation: tangents of MJX itself are on trial too."""
+    """The same numbers without automatic differentiation: tangents of the geometry itself are on trial too."""
     case, d, h = arm_case, arm_derivatives, 1e-6
     rng = np.random.default_rng(5)
     for _ in range(3):
@@ -209,20 +237,24 @@ def test_prescribed_coordinates(knee_case):
 
 
 def test_activations_equal_differences(arm_case):
+    """Pair by pair; and a muscle without a pair for an entry does not depend on it."""
     case, h = arm_case, 1e-6
-    entries = activation_entries(case.space)
-    assert case.a_z.shape == (SAMPLES, 6, len(entries))
+    assert case.a_z.shape == (SAMPLES, len(case.pairs))
+    assert len(set(case.pairs)) == len(case.pairs)
 
     def run(z):
         with float64():
             return np.asarray(recorded_activations(case.model, case.space, z, case.envelope, case.mixing))[0]
 
-    for k, entry in enumerate(entries):
+    for entry, path in enumerate(case.space.paths):
         t = np.eye(case.space.size)[entry]
         numeric = (run(case.z + h * t) - run(case.z - h * t)) / (2 * h)
-        np.testing.assert_allclose(case.a_z[..., k], numeric, rtol=1e-5, atol=1e-7, err_msg=case.space.paths[entry])
-    other = np.setdiff1d(np.arange(case.space.size), entries)
-    assert np.array_equal(run(case.z), run(case.z + 0.01 * np.isin(np.arange(case.space.size), other)))
+        expected = np.zeros_like(numeric)
+        for k, (muscle, own) in enumerate(case.pairs):
+            if own == entry:
+                expected[:, muscle] = case.a_z[:, k]
+        np.testing.assert_allclose(expected, numeric, rtol=1e-5, atol=1e-7, err_msg=path)
+    assert np.abs(case.a_z).max(axis=0).min() > 0  # no pair for nothing
 
 
 def test_chained_derivatives_equal_those_of_the_simulation(arm_case):
@@ -237,59 +269,99 @@ def test_chained_derivatives_equal_those_of_the_simulation(arm_case):
 
         def motion(x):
             parameters = space.unpack(x[4:])
-            a = activations(model, parameters, jnp.asarray(case.envelope[0]), case.mixing)[:steps]
+            a = activations(case, parameters)[:steps]
             return simulate_motion(model, parameters, x[:2], x[2:4], a, jnp.zeros((steps + 1, 0)))[:2]
 
-        @jit
+        @partial(jax.jit, compiler_options=QUICK)
         def forward(x, tangents):
             return jax.vmap(lambda t: jax.jvp(motion, (x,), (t,)), out_axes=(None, 0))(tangents)
 
         x = jnp.asarray(np.concatenate([start_q, start_v, z]))
-        (q, v), (expected, _) = forward(x, jnp.asarray(tangents))
-        q, v, expected = map(np.asarray, (q, v, expected))
-        d = acceleration_derivatives(
-            model, space, z, q[:-1], v[:-1], case.a[:steps], np.zeros((steps, 0)), case.a_z[:steps]
-        )
-        by_start, by_z = chain(d.by_state[None], d.by_parameters[None], h)
-        state_only, none = chain(d.by_state[None], None, h)
-    assert none is None
-    np.testing.assert_allclose(np.asarray(state_only), np.asarray(by_start), rtol=1e-13, atol=1e-15)
-    got = np.einsum("scx,tx->tsc", by_start[0], tangents[:, :4]) + np.einsum("scz,tz->tsc", by_z[0], tangents[:, 4:])
-    np.testing.assert_allclose(got, expected, rtol=1e-8, atol=1e-9 * np.abs(expected).max())
+        (q, v), (by_q, by_v) = jax.tree.map(np.asarray, forward(x, jnp.asarray(tangents)))
+        fill = SAMPLES - steps  # the shape that is compiled already
+        q_all, v_all = (np.concatenate([y[:-1], np.repeat(y[-2:-1], fill, 0)]) for y in (q, v))
+        d = case.run(z, q_all, v_all, case.a)
+        positions, last_velocity = chain(d.by_state[:steps], d.by_parameters[:steps], h)
+    assert positions.shape == (steps + 1, 2, 4 + space.size)
+    got = np.einsum("scx,tx->tsc", positions, tangents)
+    np.testing.assert_allclose(got, by_q, rtol=1e-8, atol=1e-9 * np.abs(by_q).max())
+    got = np.einsum("cx,tx->tc", last_velocity, tangents)
+    np.testing.assert_allclose(got, by_v[:, -1], rtol=1e-8, atol=1e-9 * np.abs(by_v[:, -1]).max())
 
 
-def test_chunks_are_padded_without_a_trace(arm_case, arm_derivatives):
-    """Any number of instants, over several chunks: every row is what it is alone."""
-    case = arm_case
-    many = sensitivities.CHUNK + 37
-    index = np.arange(many) % SAMPLES
-    at = [x[index] for x in (case.q, case.v, case.a, case.held, case.a_z)]
+@pytest.mark.parametrize("free", [1, 3])
+def test_a_chain_is_a_product_of_matrices(free):
+    """[q; v] ← [[1 + h²A_q, h + h²A_v], [h A_q, 1 + h A_v]] [q; v] + [h² B; h B] z, written out."""
+    rng, steps, entries, h = np.random.default_rng(8), 6, 4, 0.1
+    a, b = rng.normal(size=(steps, free, 2 * free)), rng.normal(size=(steps, free, entries))
     with float64():
-        d = acceleration_derivatives(case.model, case.space, case.z, *at)
+        positions, last_velocity = chain(jnp.asarray(a), jnp.asarray(b), h)
+    state = np.eye(2 * free, 2 * free + entries)
+    one = np.eye(free)
+    np.testing.assert_array_equal(positions[0], state[:free])
+    for k in range(steps):
+        by_q, by_v = a[k, :, :free], a[k, :, free:]
+        step = np.block([[one + h * h * by_q, h * one + h * h * by_v], [h * by_q, one + h * by_v]])
+        state = step @ state
+        state[:, 2 * free :] += np.concatenate([h * h * b[k], h * b[k]])
+        np.testing.assert_allclose(positions[k + 1], state[:free], rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(last_velocity, state[free:], rtol=1e-12, atol=1e-13)
+
+
+def test_path_derivatives_follow_the_free_coordinates(knee_case):
+    """Only the free coordinates' derivatives, which come first."""
+    case, h = knee_case, 1e-6
+    step = h * (np.arange(len(case.model.coordinates)) == case.model.host.free_index[0])
+    rest = case.v, case.a, case.held, case.a_z
+    (_, ahead), (plus, _), (minus, _) = (
+        case.everything(case.z, q, *rest)[0] for q in (case.q, case.q + step, case.q - step)
+    )
+    for name in ("length", "slope"):
+        numeric = (getattr(plus, name) - getattr(minus, name)) / (2 * h)
+        assert getattr(ahead, name).shape == (1, *numeric.shape)
+        np.testing.assert_allclose(getattr(ahead, name)[0], numeric, rtol=1e-5, atol=1e-7)
+
+
+def test_rows_do_not_depend_on_their_neighbours(arm_case, arm_derivatives):
+    """Instants are lanes of their own: in another order every row is what it was."""
+    case, order = arm_case, np.random.default_rng(9).permutation(SAMPLES)
+    rows = (x[order] for x in (case.q, case.v, case.a, case.held, case.a_z))
+    _, d = case.everything(case.z, *rows)
     for name in ("acceleration", "by_state", "by_parameters"):
-        assert getattr(d, name).shape[0] == many
-        np.testing.assert_array_equal(getattr(d, name), getattr(arm_derivatives, name)[index])
+        expected = np.asarray(getattr(arm_derivatives, name))[order]
+        np.testing.assert_allclose(getattr(d, name), expected, rtol=1e-13, atol=1e-13 * np.abs(expected).max())
 
 
-def test_other_numbers_and_counts_do_not_compile_again(arm_case, arm_derivatives, caplog):
+def test_other_numbers_do_not_compile_again(arm_case, arm_derivatives, caplog):
     case = arm_case
     with caplog.at_level(logging.WARNING), jax.log_compiles(), float64():
-        acceleration_derivatives(
-            case.model, case.space, 0.99 * case.z, case.q[:9], case.v[:9], case.a[:9], case.held[:9], case.a_z[:9]
-        )
-        activation_derivatives(case.model, case.space, 0.99 * case.z, 0.5 * case.envelope, case.mixing)
-    assert not [
-        r for r in caplog.records if "Compiling jit(_linearise" in r.message or "Compiling jit(act" in r.message
-    ]
-    assert not [r for r in caplog.records if r.message.startswith("Compiling")]
+        case.run(0.99 * case.z, 0.9 * case.q, 0.9 * case.v, 0.9 * case.a)
+        recorded_activations(case.model, case.space, 0.99 * case.z, 0.5 * case.envelope, case.mixing)
+        activation_derivatives(case.model, case.space, 0.99 * case.z, 0.5 * case.envelope, case.mixing, case.pairs)
+    assert not [r.getMessage() for r in caplog.records if r.getMessage().startswith("Compiling")]
 
 
-def test_a_free_set_without_activation_or_mechanics(arm):
+def test_a_free_set_without_activation_or_inertia(arm):
     """Strength alone: neither activation nor the skeleton depends on it."""
     space = parameter_space(arm.nominal, ["muscle/*/max_isometric_force"])
-    assert len(activation_entries(space)) == 0
-    assert len(mechanical_entries(space)) == 0
+    assert activation_pairs(space, np.eye(6)) == ()
+    assert len(entries_of(space, "body", "joint", "emg")) == 0
     with float64():
         z = np.asarray(space.pack(arm.nominal))
-        nothing = activation_derivatives(arm, space, z, np.ones((2, 5, 6)), np.eye(6))
-    assert nothing.shape == (2, 5, 6, 0)
+        nothing = activation_derivatives(arm, space, z, np.ones((2, 5, 6)), np.eye(6), ())
+        at = factors(space, z)
+    assert nothing.shape == (2, 5, 0)
+    assert at.inertia_by_entry.shape == (*at.inertia.shape, 0)
+
+
+def test_factors_are_the_inertias_and_their_derivatives(arm_case):
+    case, h = arm_case, 1e-6
+    entries = entries_of(case.space, "body")
+    assert len(entries) == 2 + 3 + 6
+    with float64():
+        at = factors(case.space, case.z)
+        for k, entry in enumerate(entries):
+            t = h * np.eye(case.space.size)[entry]
+            plus, minus = (np.asarray(factors(case.space, case.z + s * t).inertia) for s in (1, -1))
+            numeric = (plus - minus) / (2 * h)
+            np.testing.assert_allclose(at.inertia_by_entry[..., k], numeric, rtol=1e-6, atol=1e-8)

@@ -4,7 +4,6 @@ import fnmatch
 import logging
 import subprocess
 import sys
-from functools import partial
 
 import equinox as eqx
 import jax
@@ -25,9 +24,7 @@ from mjx_msm.parameters import parameter_space
 from mjx_msm.simulation import (
     State,
     activate,
-    device_body,
     initial_state,
-    mechanics,
     rollout,
     rollout_segments,
 )
@@ -395,43 +392,6 @@ def test_grad_needs_no_jit_around_it(tmp_path):
 
     k = jnp.array(40.0)
     np.testing.assert_allclose(jax.grad(last)(k), jax.grad(closed)(k), rtol=1e-9)
-
-
-@pytest.mark.parametrize("name", ["arm", "knee"])
-def test_geometry_has_derivatives_all_over_the_range_of_motion(name, models):
-    """Lengths, moment arms, mass matrix and bias against differences, the stops and the zero pose included."""
-    model = models[name]
-    body = device_body(model, model.nominal)
-    ends = stops(model)
-    rng = np.random.default_rng(1)
-    q = rng.uniform(ends[:, 0] - 0.1, ends[:, 1] + 0.1, (60, len(ends)))
-    q = np.concatenate([q, np.zeros((1, len(ends))), ends.T])
-    v = rng.normal(size=q.shape)
-    h, eye = 1e-6, np.eye(len(ends))
-
-    @partial(jax.jit, compiler_options=QUICK)
-    def sweep(body, q, v, t):
-        def f(x, y):
-            terms = mechanics(model, body, x, y)
-            return terms.path_length, terms.moment_arm, terms.mass_matrix, terms.bias
-
-        return jax.vmap(lambda x, y, d: jax.jvp(lambda p: f(p, y), (x,), (d,)))(q, v, t)
-
-    lanes = np.concatenate([np.repeat(q[:, None], len(eye), 1) + s * h * eye for s in (0, 1, -1)], 1)
-    turns = np.broadcast_to(np.tile(eye, (3, 1)), lanes.shape)
-    speeds = np.repeat(v[:, None], lanes.shape[1], 1)
-    flat = (jnp.asarray(x.reshape(-1, len(eye))) for x in (lanes, speeds, turns))
-    values, tangents = sweep(body, *flat)
-    for value, tangent in zip(values, tangents, strict=True):
-        value = np.asarray(value).reshape(len(q), 3, len(eye), -1)
-        tangent = np.asarray(tangent).reshape(len(q), 3, len(eye), -1)[:, 0]
-        assert np.isfinite(tangent).all()
-        difference = (value[:, 1] - value[:, 2]) / (2 * h)
-        np.testing.assert_allclose(tangent, difference, rtol=1e-5, atol=1e-6 * np.abs(tangent).max())
-    # Moment arms are minus the derivative of the lengths: two of MuJoCo's stages against each other.
-    lengths = np.asarray(tangents[0]).reshape(len(q), 3, len(eye), -1)[:, 0].swapaxes(1, 2)
-    arms = np.asarray(values[1]).reshape(len(q), 3, len(eye), -1, len(eye))[:, 0, 0]
-    np.testing.assert_allclose(arms, -lengths, rtol=0, atol=1e-10)
 
 
 # Outcomes --------------------------------------------------------------------------------------------------

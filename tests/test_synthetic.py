@@ -128,7 +128,7 @@ def test_identify_recovers_the_truth(arm):
     person = synthetic_subject(arm, seed=4).to_dict()
     truth = arm.nominal.updated({p: person[p] for p in freed})
     trials = synthetic_trials(arm, truth, seed=0, **SHAPE)
-    result = identify(arm, trials[:1], free=freed, horizons=(50,))
+    result = identify(arm, trials[:1], free=freed)
     assert result.outcome is Outcome.CONVERGED
     for path in freed:
         assert result[path].value == pytest.approx(person[path], rel=1e-3), path

@@ -106,13 +106,14 @@ class Indistinguishable:
 
     def nearest(self, z: Float[np.ndarray, "free"]) -> tuple[Float[np.ndarray, "free"], int]:
         """The nearest such parameters, and how many directions are determined."""
-        unit, at, states = self.case.space.prior_scale, self.case.truth.copy(), None
+        unit, at, states, determined = self.case.space.prior_scale, self.case.truth.copy(), None, 0
         for _ in range(60):
             expansion = self.term.expand(at, states)
             quadratic = expansion.reduce(np.ones(len(self.case.model.free)))
             information = unit[:, None] * quadratic.hessian.sum(0) * unit / NOISE**2
             value, vector = np.linalg.eigh(information)
             known = value > 1.0
+            determined = int(known.sum())
             back = (
                 -(vector[:, known] / value[known])
                 @ (vector[:, known].T @ (unit * quadratic.gradient.sum(0)))
@@ -125,7 +126,7 @@ class Indistinguishable:
             at, states = at + step, expansion.follow(step)
             if size < 1e-9:
                 break
-        return at, int(known.sum())
+        return at, determined
 
     def error(self, z: Float[np.ndarray, "free"]) -> float:
         """Mean error over all parameters [%]: of ln x for positive ones, in 10 cm of a centre of mass."""

@@ -766,7 +766,6 @@ def bones_then_muscles(problem: Problem, seconds: float, *, name: str = "bones, 
                 residuals=residuals,
                 bounds={problem.paths[k]: {"range": [problem.lower[k], problem.upper[k]]} for k in which},
                 priors=dict.fromkeys(paths, "none"),
-                horizons=(50, None),
                 rate=1 / problem.model.timestep,
                 listener=watch,
             )

@@ -41,7 +41,6 @@ from mjx_msm.cohort import identify_many
 from mjx_msm.compiled import float64
 from mjx_msm.recording import record
 from mjx_msm.residuals import MotionTerm, motion_term
-from mjx_msm.sensitivities import factors
 from mjx_msm.synthetic import muscle_and_bone
 
 HERE = Path(__file__).resolve().parent
@@ -135,15 +134,6 @@ def term_of(model: msm.Model, trials: Sequence[msm.Trial], free: Sequence[str]) 
     return motion_term(model, space, recordings, max(len(t.time) for t in trials)), z
 
 
-def simulate(term: MotionTerm, z: np.ndarray) -> None:
-    """The primal: every interval once."""
-    with float64():
-        at, states = factors(term.space, z), term.recorded_states()
-        activation, _ = term._interval_activations(z)
-        for part in term.parts():
-            term._simulate(at, states, activation, part)[0].block_until_ready()
-
-
 def many_muscles(copies: int) -> msm.Model:
     """The arm with every muscle split into `copies` parallel ones."""
     base = msm.load_model("arm")
@@ -168,7 +158,7 @@ def jacobians(model: msm.Model, trials: tuple[msm.Trial, ...]) -> Iterator[Row]:
     """Cost of all derivatives against the primal, against C, and as parameters grow."""
     free = muscle_and_bone(model)
     term, z = term_of(model, trials, free)
-    primal, full = best_of(lambda: simulate(term, z)), best_of(lambda: term.expand(z))
+    primal, full = best_of(lambda: term.simulate_intervals(z)), best_of(lambda: term.expand(z))
     yield row("arm, all intervals simulated once", 1e3 * primal, "ms")
     yield row(f"arm, Jacobian of {len(z)} unknowns and normal equations over the primal", full / primal, at_most=6.0)
     difference = CFiniteDifference(synthetic_problem(model, trials, free=free, seed=0), 50, threads=2)
