@@ -25,8 +25,8 @@ def identify_many(
     **Arguments:** `cohort`: subject to trials. `workers`: subjects at a time, by default one a core. `settings`: of
     `mjx_msm.identify`, the same for everyone; the `seed` too, so that a subject's result does not depend on the others.
 
-    **Returns:** subject to result, in the order given; where a subject's recordings cannot be used, the error, so that
-    one bad file does not cost the cohort.
+    **Returns:** subject to result, in the order given (after a `KeyboardInterrupt` those that were done); where a
+    subject's recordings cannot be used, the error, so that one bad file does not cost the cohort.
 
     **Raises:** `InputError` if the cohort is empty.
     """
@@ -36,11 +36,15 @@ def identify_many(
     def one(name: str) -> Identification | InputError:
         try:
             return identify(model, cohort[name], subject=name, **settings)
-        except InputError as error:
+        except Exception as error:  # whatever it is, it is this subject's alone
             return InputError(f"subject '{name}': {error}")
 
     first, *others = cohort
     results = {first: one(first)}
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        results |= dict(zip(others, pool.map(one, others), strict=True))
-    return results
+        jobs = {name: pool.submit(one, name) for name in others}
+        try:
+            return results | {name: job.result() for name, job in jobs.items()}
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+            return results | {name: job.result() for name, job in jobs.items() if job.done() and not job.cancelled()}

@@ -701,7 +701,9 @@ def _with_channels(space: ParameterSpace, channels: Sequence[str]) -> ParameterS
 def _thinned(recording: Recording, stride: int) -> Recording:
     """Only every so many samples measured."""
     weight = np.zeros_like(recording.weight)
-    weight[::stride] = recording.weight[::stride]
+    own = np.flatnonzero(recording.weight.any(axis=1))
+    kept = own[:: max(1, round(stride / max(1.0, float(np.median(np.diff(own))))))]
+    weight[kept] = recording.weight[kept]
     values = {f: getattr(recording, f) for f in recording.__dataclass_fields__}
     return Recording(**{**values, "weight": weight})
 
@@ -719,15 +721,10 @@ def _information(
     short = BATCH - len(term.envelope)
     if short > 0:  # one shape for any number of recordings; rows that no window reads
         term = replace(term, envelope=np.concatenate([term.envelope, np.repeat(term.envelope[-1:], short, axis=0)]))
-    expansion = term.expand(z)
-    total = expansion._condensed[0].sum(axis=1)  # (window, columns, columns): initial state, z, residual
-    n = expansion.states.shape[1]
-    state, cross, own = total[:, :n, :n], total[:, :n, n:-1], total[:, n:-1, n:-1]
-    state = state + 1e-13 * np.trace(state, axis1=1, axis2=2)[:, None, None] * np.eye(n)
-    out = own - np.swapaxes(cross, 1, 2) @ np.linalg.solve(state, cross)
+    out = term.expand(z).information(np.full(len(model.free), angle_noise))
     recording = term.recording[term.place == 0]
     sums = np.zeros((len(recordings), *out.shape[1:]))
-    np.add.at(sums, recording, 0.5 * (out + np.swapaxes(out, 1, 2)) / angle_noise**2)
+    np.add.at(sums, recording, 0.5 * (out + np.swapaxes(out, 1, 2)))
     return sums
 
 

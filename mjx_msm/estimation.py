@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -199,7 +198,7 @@ def _compiled_ahead(problem: _Problem, index: int) -> Iterator[None]:
         jobs = [pool.submit(job) for job in term.compile_jobs(problem.start)]
         yield
         for job in jobs:
-            job.result()
+            job.exception()  # what went wrong there goes wrong again where it is used
 
 
 def _search(
@@ -237,14 +236,14 @@ def _search(
             found.append(
                 minimise(terms, space, guess, limit=SEARCH_EVALUATIONS, tolerance=SEARCH_TOLERANCE, report=report)
             )
-            best = min(found, key=lambda s: s.cost)
+            best = min(found, key=lambda s: _evidence(terms, s))
             if found[-1].interrupted or _explained(terms, best):
                 break
     except KeyboardInterrupt:
         if not found:
             raise
         found[-1].interrupted = True
-    best, interrupted = min(found, key=lambda s: s.cost), any(s.interrupted for s in found)
+    best, interrupted = min(found, key=lambda s: _evidence(terms, s)), any(s.interrupted for s in found)
     used += sum(s.evaluations for s in found)
     if not interrupted and (not best.converged or tolerance < SEARCH_TOLERANCE):
         best = minimise(terms, space, best.z, limit=EVALUATIONS, tolerance=tolerance, damping=BOLD, report=report)
@@ -252,15 +251,21 @@ def _search(
     return replace(best, evaluations=used, interrupted=interrupted or best.interrupted)
 
 
+def _evidence(terms: Sequence[AbstractTerm], solution: Solution) -> float:
+    """Negative log posterior for ranking starts: with all samples counted, whatever each one's unknowns used up."""
+    if not np.isfinite(solution.cost):
+        return np.inf
+    data = sum(float(t.weight.sum(axis=0) @ np.log(s)) for t, s in zip(terms, solution.scales, strict=True))
+    space = terms[0].space
+    return data + 0.5 * float(np.sum(((solution.z - space.prior_mean) / space.prior_scale) ** 2))
+
+
 def _explained(terms: Sequence[AbstractTerm], solution: Solution) -> bool:
     """Whether residuals are small beside the signals' spread."""
     for term, scale in zip(terms, solution.scales, strict=True):
-        signal = np.where(term.weight > 0, term.signal(), np.nan)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a coordinate without samples has no spread
-            spread = np.nanstd(signal, axis=0)
-        if np.any(scale[np.isfinite(spread)] > EXPLAINED * spread[np.isfinite(spread)]):
-            return False
+        for signal, weight, left in zip(term.signal().T, term.weight.T, scale, strict=True):
+            if weight.any() and left > EXPLAINED * np.std(signal[weight > 0]):
+                return False
     return True
 
 
@@ -342,6 +347,11 @@ class _Problem:
 
 def reordered(trial: Trial, channels: tuple[str, ...]) -> Trial:
     """The trial with exactly these channels, in this order."""
+    if trial.metadata.get("payload"):
+        raise InputError(
+            f"trial '{trial.name}' was recorded with a payload of {trial.metadata['payload']} kg, which the model does "
+            "not hold; identify from the trials with an empty hand, or see mjx_msm.payload"
+        )
     missing = [c for c in channels if c not in trial.channels]
     if missing:
         raise InputError(f"trial '{trial.name}' has no EMG channel '{missing[0]}'; it has {', '.join(trial.channels)}")
@@ -375,6 +385,8 @@ def _result(
     scales = solution.scales
     fisher, score = np.zeros((space.size, space.size)), np.zeros((space.size, space.size))
     for term, scale, nuisance in zip(terms, scales, solution.nuisance or [None] * len(terms), strict=True):
+        if isinstance(term, MotionTerm):
+            term.simulate(z, scale, nuisance)  # from where the solver left the states; kept for what follows
         information = term.expand(z, nuisance).reduce(scale).hessian / scale[:, None, None] ** 2
         repetition = _repetition(term, term.evaluate(z, scale))  # residuals that repeat each other count as fewer
         fisher += information.sum(axis=0)
@@ -425,6 +437,8 @@ def _result(
 def _outcome(terms: Sequence[AbstractTerm], solution: Solution) -> Outcome:
     if solution.interrupted:
         return Outcome.INTERRUPTED
+    if not np.isfinite(solution.cost):
+        return Outcome.NOT_FINITE
     motions = [(t, s) for t, s in zip(terms, solution.scales, strict=True) if isinstance(t, MotionTerm)]
     if any(not t.simulate(solution.z, s)[1] for t, s in motions):
         return Outcome.NOT_FINITE

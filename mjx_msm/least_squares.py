@@ -105,7 +105,7 @@ def minimise(
             nothing_left = promised <= (tolerance if damping <= 1e-12 else 1e-3 * tolerance)
             if nothing_left or damping > LARGEST_DAMPING:
                 # The cost is a prediction as long as nuisance unknowns have not settled: look again before leaving.
-                settled = problem.linearise(point.z, [e.follow(0 * step) for e in point.expansions])
+                settled = problem.linearise(point.z, [e.follow(0 * step) for e in point.expansions], point)
                 solution.evaluations += 1
                 if not abs(settled.cost - point.cost) > tolerance:
                     solution.converged = True

@@ -188,7 +188,7 @@ def load_model(
 def _skeleton(spec: mujoco.MjSpec, m: mujoco.MjModel) -> mujoco.MjModel:
     """The model without sensors, lights, cameras, and geoms and sites that no tendon passes.
 
-    MJX computes the pose of everything in a model at every step; a drawn arm has ten times the geoms it needs.
+    A drawn arm has ten times the geoms it needs, and MJX computes the pose of every one at every step.
     """
     spec = spec.copy()
     spec.compile()  # gives every element its id
@@ -341,6 +341,9 @@ def _refuse(m: mujoco.MjModel, source: str) -> None:
             refuse(f"actuator {i} has no name", "name every muscle")
         if (m.actuator_gaintype[i], m.actuator_biastype[i], m.actuator_dyntype[i]) != muscle:
             refuse(f"actuator '{name}' is not a muscle", "remove it here; robots are attached in mjx_msm.envs")
+        on = mujoco.mjtTrn(m.actuator_trntype[i])
+        if on not in (mujoco.mjtTrn.mjTRN_TENDON, mujoco.mjtTrn.mjTRN_JOINT, mujoco.mjtTrn.mjTRN_JOINTINPARENT):
+            refuse(f"muscle '{name}' acts neither on a tendon nor on a joint", "give it a spatial tendon")
         if not np.array_equal(m.actuator_gainprm[i, :9], m.actuator_biasprm[i, :9]):
             refuse(f"muscle '{name}' has different gainprm and biasprm", "write the same numbers into both")
         if m.actuator_actearly[i] or m.actuator_damping[i].any() or m.actuator_armature[i].any() or m.actuator_delay[i]:

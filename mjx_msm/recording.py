@@ -173,7 +173,7 @@ def smoothing(time: Float[np.ndarray, "sample"], value: Float[np.ndarray, "sampl
     gram = np.zeros((3, count - 2))  # of the hat functions of f''
     gram[0], gram[1, :-1] = (gap[:-1] + gap[1:]) / 3, gap[1:-1] / 6
     second = bend[0] * value[:-2] + bend[1] * value[1:-1] + bend[2] * value[2:]
-    h = float(np.median(gap))
+    h = float(gap.mean())
     angle = np.pi * (np.arange(2, count) - 0.5) / count
     spectrum = 3 * (2 - 2 * np.cos(angle)) ** 2 / (2 + np.cos(angle)) / h**3
 

@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import jax
@@ -21,6 +22,7 @@ from jaxtyping import Array, Float, Int
 from scipy.ndimage import binary_closing, binary_erosion
 
 from mjx_msm.compiled import float64, jit
+from mjx_msm.errors import InputError
 from mjx_msm.geometry import Geometry, Paths, geometry
 from mjx_msm.model import Model
 from mjx_msm.parameters import ParameterSpace
@@ -47,6 +49,10 @@ INSTANTS = 1024
 """Instants handled by one call: enough to fill the cores, few enough to waste little on a short recording."""
 LANES = 64
 """Intervals handled by one call."""
+CLOSED = 1e-16
+"""Sum of squared gaps below which intervals meet [rad², rad²/s²]."""
+SETTLED = 1e-9
+"""Change of a state that is none [rad, rad/s]."""
 INTERVAL = 32
 """Steps of an interval: how long a motion is simulated before it starts anew from a state of its own."""
 
@@ -313,6 +319,8 @@ def moment_term(model: Model, space: ParameterSpace, recordings: Sequence[Record
     picks = []
     for r in recordings:
         own = r.clock[(r.clock >= r.first) & (r.clock <= r.last)]
+        if len(own) < 2:
+            raise InputError(f"trial '{r.name}' has {len(own)} samples with recorded motion; a moment needs more")
         spacing = float(np.median(np.diff(own))) * model.timestep
         picks.append(own[:: max(1, round(1.0 / (rate * spacing)))])
     target, mask = (
@@ -332,10 +340,15 @@ def acceleration_term(
     for r in recordings:
         measured = np.ones(len(r.weight), dtype=bool)
         for column in r.weight.T:  # samples of one clock belong together; a longer pause is a gap with edges
-            measured &= binary_closing(np.pad(column > 0, edge), np.ones(edge))[edge:-edge]
+            own = np.flatnonzero(column)
+            reach = max(edge, 3 * int(np.median(np.diff(own))) if len(own) > 1 else edge)
+            measured &= binary_closing(np.pad(column > 0, reach), np.ones(reach))[reach:-reach]
         margin = min(edge, (r.last - r.first) // 4)
         inside = binary_erosion(measured, np.ones(2 * margin + 1)) if margin else measured
         picks.append(np.flatnonzero(inside)[::stride])
+    if not sum(map(len, picks)):
+        names = ", ".join(r.name for r in recordings)
+        raise InputError(f"no stretch of {names} is long enough to differentiate; record longer, or with fewer gaps")
     picked = _picked(recordings, picks)
     target = picked["acceleration"][:, model.host.free_index]
     return AccelerationTerm(model, space, **picked, target=target, mask=np.ones_like(target))
@@ -476,7 +489,7 @@ class MotionTerm(AbstractTerm):
         ]
 
     def _simulate(self, at: Factors, states: np.ndarray, activation: np.ndarray, part: Any) -> tuple[Array, Array]:
-        """Positions and velocities of some intervals from their states."""
+        """Positions and velocities of some intervals from their states; NaN from where they are not finite."""
         model = self.model
         free, held = model.host.free_index, model.host.held_index
         q, v = self.first_position[part].copy(), np.empty_like(self.first_velocity[part])
@@ -485,14 +498,16 @@ class MotionTerm(AbstractTerm):
         lanes = (q, v, activation[part], self.held[part])
         return _simulated(model, at, *(jnp.asarray(_filled(x, LANES)) for x in lanes))
 
-    def simulate_intervals(self, z: Float[np.ndarray, "free"]) -> Float[np.ndarray, "interval step_plus_1 coordinate"]:
-        """Positions of every interval, each from its recorded state [rad]."""
+    def simulate_intervals(
+        self, z: Float[np.ndarray, "free"], states: Float[np.ndarray, "interval two_free"] | None = None
+    ) -> Float[np.ndarray, "interval step_plus_1 coordinate"]:
+        """Positions of every interval, each from a state of its own [rad]; by default the recorded one."""
+        states = self.recorded_states() if states is None else states
         with float64():
             at = factors(self.space, np.asarray(z, dtype=float))
             activation, _ = self._interval_activations(z)
             moved = [
-                np.asarray(self._simulate(at, self.recorded_states(), activation, p)[0])[: len(self.window[p])]
-                for p in self.parts()
+                np.asarray(self._simulate(at, states, activation, p)[0])[: len(self.window[p])] for p in self.parts()
             ]
         return np.concatenate(moved)
 
@@ -502,32 +517,46 @@ class MotionTerm(AbstractTerm):
         return self.simulate(z, scale)[0].reshape(-1, self.mask.shape[-1])
 
     def simulate(
-        self, z: Float[np.ndarray, "free"], scale: Float[np.ndarray, "coordinate"]
+        self,
+        z: Float[np.ndarray, "free"],
+        scale: Float[np.ndarray, "coordinate"],
+        states: Float[np.ndarray, "interval two_free"] | None = None,
     ) -> tuple[Float[np.ndarray, "interval step_plus_1 free"], bool]:
         """Residuals of windows simulated without a break from their best initial states; whether all are finite.
 
         A window that does not stay finite repeats its last finite state.
+
+        **Arguments:** `states`: at the start of every interval, a first guess; by default the recorded ones.
         """
         z, scale = np.asarray(z, dtype=float), np.asarray(scale, dtype=float)
         key = z.tobytes() + scale.tobytes()
         if key not in self.latest:
-            best, no_change = self.recorded_states(), np.zeros(self.space.size)
-            best_cost, states = np.inf, best
+            recorded = self.recorded_states()
+            states = kept = recorded if states is None else states
+            closed, no_change = False, np.zeros(self.space.size)
             with np.errstate(all="ignore"):  # a generic model may leave all bounds before the states are closed
                 for _ in range(self.closing):
                     expansion = self.expand(z, states)
-                    cost = float(np.sum(expansion.reduce(scale).squares / scale**2)) + expansion.defect
-                    settled = cost >= best_cost * (1 - 1e-9) and expansion.defect <= 1e-12
+                    cost = float(np.sum(expansion.reduce(scale).squares / scale**2))
                     if not np.isfinite(cost):
                         break
-                    if cost < best_cost:
-                        best, best_cost = states, cost
-                    if settled:
+                    better = expansion.follow(no_change)
+                    kept, closed = states, expansion.defect <= CLOSED and float(np.abs(better - states).max()) < SETTLED
+                    if closed:
                         break
-                    states = expansion.follow(no_change)
+                    states = better
                 self.latest.clear()
-                self.latest[key] = self._unbroken(z, best)
+                if closed:
+                    self.latest[key] = self._joined(z, kept)
+                else:  # what was promised on the way counts for nothing: compare what is
+                    tries = [self._unbroken(z, s) for s in (kept, recorded)]
+                    self.latest[key] = min(tries, key=lambda t: (not t[1], float(np.sum((t[0] / scale) ** 2))))
         return self.latest[key]
+
+    def _joined(self, z: np.ndarray, states: np.ndarray) -> tuple[np.ndarray, bool]:
+        """Residuals of intervals that meet: side by side, they are the unbroken motion."""
+        moved = self.simulate_intervals(z, states)[..., self.model.host.free_index]
+        return (moved - self.target) * self.mask, bool(np.isfinite(moved).all())
 
     def _unbroken(self, z: np.ndarray, states: np.ndarray) -> tuple[np.ndarray, bool]:
         """Residuals when every interval starts where the one before it ended."""
@@ -564,8 +593,8 @@ class MotionExpansion(AbstractExpansion):
     transition: Float[np.ndarray, "interval two_free columns_minus_1"]
     """Derivative of the state at the end with respect to (state, z)."""
     end: Float[np.ndarray, "interval two_free"]
-    reduced: dict[bytes, tuple[Quadratic, np.ndarray]] = field(default_factory=dict, repr=False)
-    """By the weights asked for last: the quadratic, and the states as functions of a change of z."""
+    latest: dict[bytes, np.ndarray] = field(default_factory=dict, repr=False)
+    """By the weights asked for last: changes of the states as functions of a change of z."""
 
     @cached_property
     def gap(self) -> Float[np.ndarray, "interval two_free"]:
@@ -581,63 +610,74 @@ class MotionExpansion(AbstractExpansion):
         with np.errstate(all="ignore"):
             return float(np.sum(self.gap**2))
 
-    @cached_property
-    def _condensed(self) -> tuple[np.ndarray, np.ndarray]:
-        """Squares per window and coordinate, and every interval's state, in terms of (initial state, δz, 1)."""
-        with np.errstate(all="ignore"):  # what does not stay finite is told by `reduce`
-            return self._condense()
+    @property
+    def finite(self) -> bool:
+        """Whether every interval could be simulated and linearised."""
+        return bool(np.isfinite(self.squares).all() and np.isfinite(self.transition).all())
 
-    def _condense(self) -> tuple[np.ndarray, np.ndarray]:
-        term, width = self.term, self.squares.shape[-1]
-        n = self.states.shape[1]
-        total = np.zeros((term.windows, *self.squares.shape[1:]))
-        maps = np.zeros((len(self.states), n, width))
-        maps[term.place == 0, :, :n] = np.eye(n)
-        for k in range(int(term.place.max()) + 1):
-            now = np.flatnonzero(term.place == k)
-            to_state, quadratic = maps[now], self.squares[now]
-            # Tᵀ Q T with T the identity but for the rows of the state
-            cross = np.einsum("isp,icsq->icpq", to_state, quadratic[:, :, :n, n:])
-            part = np.einsum("isp,icst,itq->icpq", to_state, quadratic[:, :, :n, :n], to_state, optimize=True)
-            part[..., n:] += cross
-            part[..., n:, :] += np.swapaxes(cross, 2, 3)
-            part[..., n:, n:] += quadratic[:, :, n:, n:]
-            total[term.window[now]] += part
-            here = now[self.term.place[np.minimum(now + 1, len(self.states) - 1)] == k + 1]
-            if len(here):
-                phi = self.transition[here]
-                ahead = phi[:, :, :n] @ maps[here]
-                ahead[:, :, n:-1] += phi[:, :, n:]
-                ahead[:, :, -1] += self.gap[here]
-                maps[here + 1] = ahead
-        return total, maps
+    def _responses(self, scale: Float[np.ndarray, "coordinate"]) -> Float[np.ndarray, "interval two_free columns"]:
+        """Changes of the states, at their best and with the gaps closed, in terms of (δz, 1).
+
+        What the data from an interval to its window's end say of the interval's state is carried backwards as the rows
+        of a triangular factor (a square-root information filter, Bierman 1977, ISBN 0-12-097350-2): squares of products
+        of transitions, which grow without bound where a motion is unstable, are never formed.
+        """
+        key = np.asarray(scale, dtype=float).tobytes()
+        if key in self.latest:
+            return self.latest[key]
+        place, n, width = self.term.place, self.states.shape[1], self.squares.shape[-1]
+        follows = np.flatnonzero(place > 0)  # intervals that have one before them in their window
+        step = np.concatenate([self.transition, self.gap[..., None]], -1)
+        weighted = np.einsum("icnq,c->inq", self.squares[:, :, :n], np.square(1.0 / np.asarray(scale)))
+        normal = weighted[..., :n]
+        size = np.trace(normal, axis1=1, axis2=2)[:, None, None]
+        lower = np.linalg.cholesky(normal + (1e-14 * size + 1e-200) * np.eye(n))
+        rows = np.linalg.solve(lower, weighted)
+        rows[..., :n] = np.swapaxes(lower, 1, 2)
+        for k in range(int(place.max()), 0, -1):
+            later = follows[place[follows] == k]
+            ahead = rows[later][..., :n] @ step[later - 1]
+            ahead[..., n:] += rows[later][..., n:]
+            stacked = np.concatenate([rows[later - 1], ahead], 1)
+            rotation = np.linalg.qr(stacked[..., :n], mode="complete")[0]
+            rows[later - 1] = (np.swapaxes(rotation, 1, 2) @ stacked)[:, :n]
+        out = np.zeros((len(self.states), n, width - n))
+        first = np.flatnonzero(place == 0)
+        out[first] = -np.linalg.solve(rows[first][..., :n], rows[first][..., n:])
+        for k in range(1, int(place.max()) + 1):
+            later = follows[place[follows] == k]
+            out[later] = step[later - 1][..., :n] @ out[later - 1] + step[later - 1][..., n:]
+        self.latest.clear()
+        self.latest[key] = out
+        return out
+
+    def _sums(self, response: np.ndarray, rows: Any) -> Float[np.ndarray, "coordinate columns columns"]:
+        """Squares of some intervals in terms of (δz, 1), the states following."""
+        n, response, squares = self.states.shape[1], response[rows], self.squares[rows]
+        state, cross = squares[:, :, :n, :n], squares[:, :, :n, n:]
+        half = np.einsum("ina,icnb->cab", response, state @ response[:, None] + cross)
+        return half + np.einsum("icna,inb->cab", cross, response) + squares[:, :, n:, n:].sum(axis=0)
 
     def reduce(self, scale: Float[np.ndarray, "coordinate"]) -> Quadratic:
-        key = np.asarray(scale, dtype=float).tobytes()
-        if key not in self.reduced:
-            total, maps = self._condensed
-            n = self.states.shape[1]
-            weighted = np.einsum("wcpq,c->wpq", total, 1.0 / np.square(scale))
-            normal = weighted[:, :n, :n]
-            size = np.trace(normal, axis1=1, axis2=2)[:, None, None]
-            normal = normal + (1e-13 * size + 1e-300) * np.eye(n)
-            with np.errstate(all="ignore"):
-                finite = np.isfinite(weighted).all(axis=(1, 2))
-                initial = np.zeros((len(normal), n, weighted.shape[2] - n))
-                initial[finite] = -np.linalg.solve(normal[finite], weighted[finite][:, :n, n:])
-                lift = np.concatenate(
-                    [initial, np.broadcast_to(np.eye(initial.shape[2]), (len(initial), *[initial.shape[2]] * 2))], 1
-                )
-                sums = np.einsum("wpa,wcpq,wqb->cab", lift, total, lift, optimize=True)
-                states = maps[..., n:] + maps[..., :n] @ initial[self.term.window]
-            squares = np.where(finite.all(), np.maximum(sums[:, -1, -1], 0.0), np.inf)
-            self.reduced.clear()
-            self.reduced[key] = Quadratic(squares, sums[:, :-1, -1], sums[:, :-1, :-1]), states
-        return self.reduced[key][0]
+        if not self.finite:
+            coordinates, free = self.squares.shape[1], self.transition.shape[-1] - self.states.shape[1]
+            nothing = np.zeros((coordinates, free, free))
+            return Quadratic(np.full(coordinates, np.inf), nothing[0, :1].repeat(coordinates, 0), nothing)
+        with np.errstate(all="ignore"):
+            sums = self._sums(self._responses(scale), slice(None))
+        return Quadratic(np.maximum(sums[:, -1, -1], 0.0), sums[:, :-1, -1], sums[:, :-1, :-1])
+
+    def information(self, scale: Float[np.ndarray, "coordinate"]) -> Float[np.ndarray, "window free free"]:
+        """What every window alone tells of z, its initial state unknown, for noise of these scales."""
+        response, ends = self._responses(scale), np.searchsorted(self.term.window, np.arange(self.term.windows + 1))
+        sums = [self._sums(response, slice(a, b))[:, :-1, :-1] for a, b in pairwise(ends)]
+        return np.einsum("wcij,c->wij", np.array(sums), np.square(1.0 / np.asarray(scale)))
 
     def follow(self, change: Float[np.ndarray, "free"]) -> Float[np.ndarray, "interval two_free"]:
-        ((_, step),) = self.reduced.values()
-        return self.states + step[..., :-1] @ change + step[..., -1]
+        if not self.latest:
+            return self.states
+        (response,) = self.latest.values()
+        return self.states + response[..., :-1] @ change + response[..., -1]
 
 
 @jit
@@ -649,9 +689,12 @@ def _simulated(
     activation: Float[Array, "lane step muscle"],
     held: Float[Array, "lane step_plus_1 held"],
 ) -> tuple[Array, Array]:
-    return jax.vmap(lambda *lane: simulate_motion(model, at.parameters, *lane)[:2])(
-        position, velocity, activation, held
-    )
+    def one(*lane: Array) -> tuple[Array, Array]:
+        q, v, failed, _ = simulate_motion(model, at.parameters, *lane)
+        good = ((failed < 0) | (jnp.arange(len(q)) <= failed))[:, None]
+        return jnp.where(good, q, jnp.nan), jnp.where(good, v, jnp.nan)
+
+    return jax.vmap(one)(position, velocity, activation, held)
 
 
 @jit
@@ -712,7 +755,7 @@ def motion_term(model: Model, space: ParameterSpace, recordings: Sequence[Record
                 velocity = r.smooth_velocity[start].copy()
                 velocity[held_index] = (r.smooth_position[start] - r.smooth_position[max(start - 1, 0)])[held_index] / h
                 # a sample that two intervals share counts once, for the one that starts there
-                shared = (index == start + steps) & (start + steps < r.last)
+                shared = (index == min(start + steps, stop)) & (index < r.last)
                 for name, value in (
                     ("window", window),
                     ("recording", i),
@@ -724,7 +767,7 @@ def motion_term(model: Model, space: ParameterSpace, recordings: Sequence[Record
                     ("mask", r.weight[index] * (inside & ~shared)[:, None]),
                 ):
                     rows[name].append(value)
-    return MotionTerm(
+    term = MotionTerm(
         model=model,
         space=space,
         envelope=padded([r.envelope for r in recordings], longest),
@@ -738,3 +781,10 @@ def motion_term(model: Model, space: ParameterSpace, recordings: Sequence[Record
         target=np.array(rows["target"]),
         mask=np.array(rows["mask"]),
     )
+    few = term.weight.sum(axis=0) < 1.5 * term.eliminated
+    if few.any():
+        raise InputError(
+            f"windows of {horizon * h:g} s hold hardly more samples of {model.free[int(np.argmax(few))]} than their "
+            "initial states take up; choose a longer horizon"
+        )
+    return term

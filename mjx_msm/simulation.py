@@ -4,10 +4,10 @@ A step is MuJoCo's own: semi-implicit Euler with joint damping implicit,
 
     (M + h·D) q̈ = τ_passive − bias + Rᵀ F + τ_applied,   q̇ ← q̇ + h q̈,   q ← q + h q̇,   a ← a + h ȧ(u, a)
 
-assembled from MJX's public stages, with the muscle model called between velocity and acceleration. R holds the
-moment arms −∂L/∂q, F the tensions. Models without contacts and equalities need no constraint solver, so forward and
-reverse mode are both exact. Held (prescribed or locked) coordinates have a known acceleration; the free ones are
-solved with their inertial coupling to it.
+assembled here so that derivatives are cheap; C MuJoCo and `mjx.step` on the personalised model come to the same
+trajectory. R holds the moment arms −∂L/∂q, F the tensions. Models without contacts and equalities need no constraint
+solver, so forward and reverse mode are both exact. Held (prescribed or locked) coordinates have a known acceleration;
+the free ones are solved with their inertial coupling to it.
 """
 
 from __future__ import annotations

@@ -30,10 +30,6 @@ def add(a: Component, b: Component) -> Component:
     return a + b
 
 
-def negative(a: Component) -> Component:
-    return -a
-
-
 def subtract(a: Component, b: Component) -> Component:
     if _constant(b) and b == 0:
         return a
