@@ -56,7 +56,7 @@ class Host:
         **Raises:** `InputError` if MJX cannot represent it.
         """
         try:
-            with jax.enable_x64(True):
+            with jax.enable_x64(True), jax.ensure_compile_time_eval():  # it may be asked for inside a trace first
                 return jax.tree.map(np.asarray, import_mjx().put_model(self.skeleton))
         except NotImplementedError as e:
             raise InputError(f"model '{self.source}' uses something that MJX cannot represent: {e}; remove it") from e

@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import blackjax
+import blackjax  # pyright: ignore[reportMissingImports]
 import jax
 import jax.numpy as jnp
 import numpy as np
