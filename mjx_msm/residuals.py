@@ -382,7 +382,7 @@ class MotionTerm(AbstractTerm):
     """The last simulation, which reports ask for more than once."""
     kind: ClassVar[str] = "motion"
     unit: ClassVar[str] = "rad"
-    closing: ClassVar[int] = 8
+    closing: ClassVar[int] = 16
     """Most Gauss–Newton steps that `evaluate` takes for the states."""
 
     @property
