@@ -541,10 +541,10 @@ class MotionTerm(AbstractTerm):
                     if not np.isfinite(cost):
                         break
                     better = expansion.follow(no_change)
-                    kept, closed = states, expansion.defect <= CLOSED and float(np.abs(better - states).max()) < SETTLED
+                    closed = expansion.defect <= CLOSED and float(np.abs(better - states).max()) < SETTLED
+                    kept = states = better
                     if closed:
                         break
-                    states = better
                 self.latest.clear()
                 if closed:
                     self.latest[key] = self._joined(z, kept)
