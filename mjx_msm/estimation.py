@@ -178,10 +178,8 @@ def _resumed(
         raise InputError(f"{changed[0]} has changed since the result to resume; identify from the start")
     names = [name for name, _ in problem.stages]
     known = [s for s in before.stages if s.name in names]
-    if before.outcome is Outcome.INTERRUPTED:
-        known = known[:-1]  # the last one was cut short
-    elif len(known) == len(names):
-        known = known[:-1]  # complete: its last stage settles at once
+    if before.outcome is Outcome.INTERRUPTED or len(known) == len(names):
+        known = known[:-1]  # cut short, or complete, and then its last stage settles at once
     return space.clip(np.array(before.z)), known
 
 

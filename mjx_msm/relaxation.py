@@ -25,7 +25,7 @@ from mjx_msm.model import Model
 from mjx_msm.parameters import Parameters, ParameterSpace
 from mjx_msm.residuals import AccelerationTerm
 from mjx_msm.sensitivities import entries_of, factors, inertial_force_columns, passive_force_columns
-from mjx_msm.simulation import wrench
+from mjx_msm.simulation import passive_force, wrench
 
 SHAPE = ("optimal_fiber_length", "tendon_slack_length")
 STRENGTH = "max_isometric_force"
@@ -97,12 +97,10 @@ def _needed(
     """Muscle moments that the motion takes, their derivative by z, and the geometry."""
     at = factors(space, z)
     free = model.host.free_index
-    joint = at.parameters.joint
 
     def one(q: Array, v: Array, a: Array) -> tuple[Array, Array, Geometry]:
         shape = geometry(model, q, v)
-        force = shape.armature @ a - shape.stops + jnp.asarray(joint.damping) * v
-        force = force + jnp.asarray(joint.stiffness) * (q - jnp.asarray(model.host.mj_model.qpos_spring))
+        force = shape.armature @ a - passive_force(model, at.parameters, shape, q, v)
         for b in range(at.inertia.shape[0]):
             push = wrench(at.inertia[b], shape.jacobian[b] @ a + shape.acceleration_bias[b], shape.velocity[b])
             force = force + push @ shape.jacobian[b]

@@ -41,7 +41,7 @@ from mjx_msm.sensitivities import (
     path_derivatives,
     recorded_activations,
 )
-from mjx_msm.simulation import simulate_motion
+from mjx_msm.simulation import passive_force, simulate_motion
 
 EDGE = 0.05
 """At both ends of a recording the second derivative of its spline is not data [s]."""
@@ -272,9 +272,7 @@ def _instants(
         if kind == "moment":
             p = at.parameters
             tension = model.muscle.tension(p.muscle, a, shape.path_length, -shape.moment_arm @ v)
-            stretch = q - jnp.asarray(model.host.mj_model.qpos_spring)
-            passive = shape.stops - jnp.asarray(p.joint.damping) * v - jnp.asarray(p.joint.stiffness) * stretch
-            value = (shape.moment_arm.T @ tension + passive)[free]
+            value = (shape.moment_arm.T @ tension + passive_force(model, p, shape, q, v))[free]
             if not derivatives:
                 return (value,)
             return value, moment_columns(model, space, at, pairs, shape, q, v, a, by_pair)[free]

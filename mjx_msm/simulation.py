@@ -139,9 +139,21 @@ def mechanics(
         mass_matrix = mass_matrix + jnp.sum(shape.jacobian[b][:, :, None] * pushes.T[:, None, :], 0)
         force = wrench(inertia[b], shape.acceleration_bias[b], shape.velocity[b])
         bias = bias + jnp.sum(shape.jacobian[b] * force[:, None], 0)
+    passive = passive_force(model, parameters, shape, position, velocity)
+    return Mechanics(mass_matrix, passive, bias, shape.path_length, shape.moment_arm)
+
+
+def passive_force(
+    model: Model,
+    parameters: Parameters,
+    shape: Geometry,
+    position: Float[Array, "coordinate"],
+    velocity: Float[Array, "coordinate"],
+) -> Float[Array, "coordinate"]:
+    """Generalised force of stops, joint springs and joint dampers [N·m]."""
     stretch = position - jnp.asarray(model.host.mj_model.qpos_spring)
     joint = jnp.asarray(parameters.joint.stiffness) * stretch + jnp.asarray(parameters.joint.damping) * velocity
-    return Mechanics(mass_matrix, shape.stops - joint, bias, shape.path_length, shape.moment_arm)
+    return shape.stops - joint
 
 
 def muscle_tension(
