@@ -10,49 +10,13 @@ from scipy.stats import truncnorm
 
 from mjx_msm.compiled import float64
 from mjx_msm.errors import InputError
-from mjx_msm.identification import SAMPLES, Estimate, Identification, Outcome, posterior_record
+from mjx_msm.identification import SAMPLES, Identification
 from mjx_msm.parameters import parameter_space
 from mjx_msm.uncertainty import Knowledge, truncated_normal, uncertainty
 from mjx_msm.wording import direction_words, global_scale
 
 BRA = [f"muscle/BRA/{f}" for f in ("max_isometric_force", "optimal_fiber_length", "tendon_slack_length")]
 FREE = [*BRA, "muscle/BIClong/max_isometric_force", "body/forearm/mass"]
-
-
-def result_of(space, fisher, z=None, seed=3):
-    """A result about z, as the estimator would write it for this information."""
-    z = space.clip(space.prior_mean if z is None else z)
-    known = uncertainty(fisher, space.prior_scale, width=space.upper - space.lower)
-    sd = np.sqrt(np.diag(known.covariance))
-    value = space.physical(z)
-    estimates = tuple(
-        Estimate(p, k.unit, v, v, float(v * s), float(v - 2 * s), float(v + 2 * s), float(share))
-        for p, k, v, s, share in zip(space.paths, space.kinds, map(float, value), sd, known.data_share, strict=True)
-    )
-    with float64():
-        parameters = space.unpack(z).to_dict()
-    return Identification(
-        subject="one",
-        source="arm",
-        muscle_model="mujoco",
-        timestep=0.002,
-        free=("shoulder_elev", "elbow_flex"),
-        prescribed=(),
-        locked={},
-        channels=(),
-        emg_map={},
-        outcome=Outcome.CONVERGED,
-        parameters=parameters,
-        estimates=estimates,
-        fits=(),
-        stages=(),
-        seed=seed,
-        versions={},
-        residuals=("motion",),
-        rate=200.0,
-        horizon=500,
-        **posterior_record(space, z, known, seed),
-    )
 
 
 def precision(space, **sd):
@@ -66,7 +30,7 @@ def space(arm):
 
 
 @pytest.fixture(scope="module")
-def result(space):
+def result(space, result_of):
     return result_of(space, precision(space, force=0.01, mass=0.02, fiber_length=0.1))
 
 
@@ -117,7 +81,7 @@ def test_a_direction_nothing_determines_is_spread_over_the_bounds():
     assert [m.knowledge for m in known.modes] == [Knowledge.UNDETERMINED, Knowledge.DETERMINED]
 
 
-def test_a_direction_left_to_the_prior_spreads_as_the_prior(space):
+def test_a_direction_left_to_the_prior_spreads_as_the_prior(space, result_of):
     loose = result_of(space, precision(space, force=0.01, mass=0.02, fiber_length=0.001))
     k = space.paths.index(BRA[2])
     draws = loose.sample(20_000, 0)[:, k]
@@ -126,7 +90,7 @@ def test_a_direction_left_to_the_prior_spreads_as_the_prior(space):
     assert draws.mean() == pytest.approx(space.prior_mean[k] + 0.05 * prior.mean(), abs=2e-3)
 
 
-def test_at_a_bound_draws_stay_inside_and_do_not_pile_up(space):
+def test_at_a_bound_draws_stay_inside_and_do_not_pile_up(space, result_of):
     z = space.prior_mean.copy()
     z[0] = space.lower[0]
     edge = result_of(space, precision(space, force=0.05, mass=0.02, length=0.05), z)
@@ -136,7 +100,7 @@ def test_at_a_bound_draws_stay_inside_and_do_not_pile_up(space):
     assert np.mean(draws[:, 0] - space.lower[0]) == pytest.approx(0.05 * np.sqrt(2 / np.pi), rel=0.1)
 
 
-def test_no_information_at_all_draws_the_priors_and_the_bounds(arm):
+def test_no_information_at_all_draws_the_priors_and_the_bounds(arm, result_of):
     space = parameter_space(arm.nominal, FREE, priors={"body/*/mass": "none"})
     draws = result_of(space, np.zeros((space.size, space.size))).sample(5000, 0)
     u = (draws - space.lower) / (space.upper - space.lower)
@@ -170,7 +134,7 @@ def named(space):
     return [(s.path, s) for s in space.scalars]
 
 
-def test_the_space_of_a_result_is_that_of_the_identification(arm):
+def test_the_space_of_a_result_is_that_of_the_identification(arm, result_of):
     nominal = arm.nominal.with_channels(("a", "b"))
     space = parameter_space(
         nominal,
@@ -258,7 +222,7 @@ def test_few_members_are_named_and_every_muscle_is_all(arm):
     assert words == "optimal fiber length of all muscles move together"
 
 
-def test_three_kinds_of_knowledge_in_the_result(arm):
+def test_three_kinds_of_knowledge_in_the_result(arm, result_of):
     space = parameter_space(arm.nominal, FREE, priors={"body/*/mass": "none"})
     made = result_of(space, precision(space, force=0.01, fiber_length=0.01))
     kinds = dict(zip(space.paths, made.knowledge, strict=True))

@@ -12,7 +12,6 @@ from mjx_msm import profile_likelihood as module
 from mjx_msm.cli import run
 from mjx_msm.errors import InputError
 from mjx_msm.estimation import identify
-from mjx_msm.identification import Estimate, Identification, Outcome, posterior_record
 from mjx_msm.least_squares import minimise, noise
 from mjx_msm.parameters import parameter_space
 from mjx_msm.plot import profile_figure
@@ -26,32 +25,6 @@ STRENGTH, FIBER, TENDON = (
 )
 FREE = ["muscle/BIClong/max_isometric_force", STRENGTH, FIBER, TENDON, "body/forearm/mass"]
 """In the order of z."""
-
-
-def result_of(space, fisher, z):
-    """A result about z, as the estimator would write it for this information."""
-    known = uncertainty(fisher, space.prior_scale, width=space.upper - space.lower)
-    half = 1.96 * np.sqrt(np.diag(known.covariance))
-    numbers = zip(space.paths, *(space.physical(x) for x in (z, z - half, z + half)), strict=True)
-    return Identification(
-        subject="one",
-        source="arm",
-        muscle_model="mujoco",
-        timestep=0.002,
-        free=("shoulder_elev", "elbow_flex"),
-        prescribed=(),
-        locked={},
-        channels=(),
-        emg_map={},
-        outcome=Outcome.CONVERGED,
-        parameters={},
-        estimates=tuple(Estimate(p, "m", x, x, 1.0, a, b, 1.0) for p, x, a, b in numbers),
-        fits=(),
-        stages=(),
-        seed=0,
-        versions={},
-        **posterior_record(space, z, known, 0),
-    )
 
 
 class Linear(AbstractTerm):
@@ -87,7 +60,7 @@ class Linear(AbstractTerm):
 
 
 @pytest.fixture
-def linear(arm, monkeypatch):
+def linear(arm, monkeypatch, result_of):
     """Profile of a linear problem: (sensitivity per parameter, samples, priors) to result, profile and term."""
 
     def make(path, sensitivity, *, samples=4000, priors=None, shift=None, mixing=0.3, seed=0, **more):
