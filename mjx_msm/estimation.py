@@ -29,7 +29,15 @@ from mjx_msm.model import MUSCLES, Model
 from mjx_msm.parameters import ParameterSpace, parameter_space
 from mjx_msm.recording import Recording, record
 from mjx_msm.relaxation import can_relax, relaxed_start
-from mjx_msm.residuals import AbstractTerm, AccelerationTerm, MotionTerm, acceleration_term, moment_term, motion_term
+from mjx_msm.residuals import (
+    AbstractTerm,
+    AccelerationTerm,
+    MotionTerm,
+    acceleration_term,
+    moment_term,
+    motion_term,
+    window_steps,
+)
 from mjx_msm.trial import Trial
 from mjx_msm.uncertainty import Uncertainty, autocorrelation_time, uncertainty
 
@@ -399,7 +407,8 @@ def _result(
         if "moment" in kinds and any(r.moment_weight.any() for r in recordings):
             judges.append(moment_term(model, space, recordings, problem.rate))
         if "motion" in kinds:
-            judges.append(motion_term(model, space, recordings, max(r.last - r.first for r in recordings)))
+            steps = window_steps(problem.steps, problem.recordings, recordings)
+            judges.append(motion_term(model, space, recordings, steps))
         if "acceleration" in kinds:
             judges.append(acceleration_term(model, space, recordings, problem.rate))
         scales = [solution.scales[kinds.index(t.kind)] for t in judges]

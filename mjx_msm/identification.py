@@ -365,6 +365,9 @@ class Identification:
                 )
             yield ""
             yield errors
+            if self.horizon and any(f.kind == "motion" for f in self.fits):
+                span = f"{self.horizon * self.timestep:.3g} s"
+                yield f"motion: simulated over {span} at a time, from a fitted initial state"
             if any(f.identified > f.spread > 0 for f in self.fits):
                 yield "[yellow]The identified model predicts worse than a constant: check units and signs.[/yellow]"
 

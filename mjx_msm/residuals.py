@@ -392,6 +392,11 @@ class MotionTerm(AbstractTerm):
         return np.repeat(self.recording, self.mask.shape[1])
 
     @property
+    def sample(self) -> Int[np.ndarray, "sample"]:
+        """Which sample of its recording a row is compared with."""
+        return (self.start[:, None] + np.arange(self.mask.shape[1])).ravel()
+
+    @property
     def eliminated(self) -> int:
         return 2 * self.windows
 
@@ -786,3 +791,9 @@ def motion_term(model: Model, space: ParameterSpace, recordings: Sequence[Record
             "initial states take up; choose a longer horizon"
         )
     return term
+
+
+def window_steps(horizon: int, identified: Sequence[Recording], recordings: Sequence[Recording]) -> int:
+    """Steps of a window that treats other recordings as those identified from: whole where those were whole."""
+    longest, own = (max(r.last - r.first for r in some) for some in (identified, recordings))
+    return own if horizon >= longest else horizon

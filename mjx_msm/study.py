@@ -42,7 +42,7 @@ from mjx_msm.profile_likelihood import Listener as ProfileListener
 from mjx_msm.profile_likelihood import Profile, profile
 from mjx_msm.readers import write_csv
 from mjx_msm.recording import Recording, record
-from mjx_msm.residuals import moment_term, motion_term
+from mjx_msm.residuals import moment_term, motion_term, window_steps
 from mjx_msm.simulation import activate
 from mjx_msm.subject import Study, check_against_model
 from mjx_msm.trial import Trial
@@ -187,20 +187,24 @@ def profile_study(
 def replays(model: Model, result: Identification, study: Study) -> tuple[Replay, ...]:
     """Every trial of the study, the ones to identify from first, as recorded and as simulated.
 
-    Motions are simulated from start to end where the "motion" residual was used, their initial state fitted, as
-    in the error table; moments are predicted along the recorded motion where they were recorded.
+    Motions are simulated where the "motion" residual was used, over windows of its horizon with their initial states
+    fitted, as in the error table; moments are predicted along the recorded motion where they were recorded.
     """
     space = _space(model, study)
     start = space.clip(space.prior_mean)  # where the estimator starts
     rate = study.identify.rate
     noise = result.stages[-1].noise if result.stages else {}
     scale = np.array([noise.get(f"motion/{c}", 1.0) for c in model.free])  # weighs the fit of the initial states
+    versions = {"generic": start, "identified": np.array(result.z)}
+    identified, held_out = (
+        tuple(record(model, reordered(t, study.channels), study.emg_map) for t in group)
+        for group in (study.trials, study.held_out)
+    )
     out: list[Replay] = []
-    for group in (study.trials, study.held_out):
-        if group:
-            out += _replays(
-                model, space, {"generic": start, "identified": np.array(result.z)}, study, group, rate, scale
-            )
+    for trials, recordings in ((study.trials, identified), (study.held_out, held_out)):
+        if trials:
+            steps = window_steps(result.horizon, identified, recordings)
+            out += _replays(model, space, versions, study, trials, recordings, steps, rate, scale)
     return tuple(out)
 
 
@@ -216,15 +220,16 @@ def _replays(
     versions: Mapping[str, np.ndarray],
     study: Study,
     trials: Sequence[Trial],
+    recordings: Sequence[Recording],
+    steps: int,
     rate: float,
     scale: Float[np.ndarray, "free"],
 ) -> list[Replay]:
-    recordings = [record(model, reordered(t, study.channels), study.emg_map) for t in trials]
     moments = positions = None
     if "motion" in study.identify.residuals:
-        positions = motion_term(model, space, tuple(recordings), max(r.last - r.first for r in recordings))
+        positions = motion_term(model, space, recordings, steps)
     if any(r.moment_weight.any() for r in recordings):
-        moments = moment_term(model, space, tuple(recordings), rate)
+        moments = moment_term(model, space, recordings, rate)
     simulated = {v: positions.evaluate(z, scale) for v, z in versions.items()} if positions is not None else {}
     predicted = {v: moments.evaluate(z, scale) for v, z in versions.items()} if moments is not None else {}
     out = []
@@ -242,11 +247,9 @@ def _replays(
             seen = positions.weight[rows] > 0
             for version, residual in simulated.items():
                 # where nothing was measured the residual is masked: bridge the simulated curve between samples
-                values = positions.signal()[rows] + residual[rows]
-                steps = np.arange(len(values))
+                values, at = positions.signal()[rows] + residual[rows], positions.sample[rows]
                 motion[version] = np.stack(
-                    [np.interp(picks - recording.first, steps[s], x[s]) for x, s in zip(values.T, seen.T, strict=True)],
-                    -1,
+                    [np.interp(picks, at[s], x[s]) for x, s in zip(values.T, seen.T, strict=True)], -1
                 )
         if moments is not None and recording.moment_weight.any():
             rows = moments.trial == i

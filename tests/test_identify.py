@@ -91,6 +91,18 @@ def test_a_held_out_trial_judges_only(recovered, exact):
     assert held.spread == pytest.approx(np.std(exact[2].position[:, column]), rel=1e-6)
 
 
+def test_a_held_out_trial_is_judged_over_the_same_horizon(arm, noisy):
+    """A trial that was identified from, held out as well, has the same error, window by window."""
+    twin = replace(noisy[0], name="twin")
+    result = identify(arm, noisy[:1], free=FREE, held_out=[twin], horizon=100)
+    seen, held = ([f for f in result.fits if f.role == role] for role in ("identify", "held-out"))
+    assert len(seen) == len(held) == 2
+    for a, b in zip(seen, held, strict=True):
+        assert b.identified == pytest.approx(a.identified, rel=1e-6)
+        assert b.generic == pytest.approx(a.generic, rel=1e-6)
+    assert "over 0.2 s at a time" in str(result)
+
+
 def test_the_listener_hears_every_iteration(recovered, told):
     assert [s.name for s in recovered.stages] == list(dict.fromkeys(i.stage for i in told))
     assert [s.name for s in recovered.stages] == ["acceleration", "motion over 0.8 s"]
