@@ -5,11 +5,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 
 HUMANS = ("arm", "knee")
-ROBOTS = ("exo",)
+ROBOTS = ("exo", "cobot")
 
 
 def path(name: str) -> Path:
-    """Path of the MJCF file of the bundled model `name`, e.g. ``"arm"``, ``"knee"`` or ``"exo"``."""
+    """Path of the MJCF file of the bundled model `name`, e.g. ``"arm"``, ``"knee"``, ``"exo"`` or ``"cobot"``."""
     return ROOT / name / f"{name}.xml"
 
 
