@@ -6,7 +6,7 @@ step of the simulation while the policy acts more slowly. Both kinds pass the co
 
 - `TorqueDrive`: the command is joint torque, which the drive's torque loop delivers with a bandwidth;
 - `PositionDrive`: the command is a joint angle, smoothed between two commands, and held by a servo
-  τ = k (u − q) − b q̇, as the inner loop of an admittance-controlled robot.
+  τ = k (u − q − T q̇), as the inner loop of an admittance-controlled robot.
 
 In the plane the arm is a chain of three links. A link at angle φ to the vertical points along
 u(φ) = (−sin φ, cos φ) in (x, z), and its angle is the sum of the joint angles up to it.
@@ -30,6 +30,8 @@ from mjx_msm.errors import InputError
 PREFIX = "cobot_"
 JOINTS = ("shoulder", "elbow", "wrist")
 LINKS = ("upper_arm", "forearm", "wrist")
+TOOL_ANGLE = math.pi
+"""Of the gripper to the vertical while it carries: it hangs straight down [rad]."""
 
 
 def _positive(owner: str, name: str, value: Any, count: int | None = None) -> None:
@@ -65,14 +67,14 @@ class PositionDrive:
 
     stiffness: tuple[float, float, float] = (8000.0, 4000.0, 400.0)
     """[N·m/rad]."""
-    damping: tuple[float, float, float] = (300.0, 150.0, 12.0)
-    """[N·m·s/rad]."""
+    damping_time: float = 0.0375
+    """Damping over stiffness [s], alike in all joints: they lag alike, so the tool stays on its way."""
     bandwidth: float = 10.0
     """Of the filter that smooths the step from one command to the next [Hz]."""
 
     def __post_init__(self) -> None:
         _positive("position drive", "stiffness", self.stiffness, 3)
-        _positive("position drive", "damping", self.damping, 3)
+        _positive("position drive", "damping_time", self.damping_time)
         _positive("position drive", "bandwidth", self.bandwidth)
 
     def apply(self, actuator: Any, joint: int, torque_limit: float, limits: Float[np.ndarray, "2"]) -> None:
@@ -81,12 +83,12 @@ class PositionDrive:
         actuator.ctrlrange = limits
         actuator.gainprm[0] = self.stiffness[joint]
         actuator.biastype = mujoco.mjtBias.mjBIAS_AFFINE
-        actuator.biasprm[:3] = 0.0, -self.stiffness[joint], -self.damping[joint]
+        actuator.biasprm[:3] = 0.0, -self.stiffness[joint], -self.stiffness[joint] * self.damping_time
 
     @property
-    def lag(self) -> Float[np.ndarray, "joint"]:
+    def lag(self) -> float:
         """How long after the command a joint gets there while it moves steadily [s]."""
-        return 1.0 / (2.0 * math.pi * self.bandwidth) + np.divide(self.damping, self.stiffness)
+        return 1.0 / (2.0 * math.pi * self.bandwidth) + self.damping_time
 
 
 @dataclass(frozen=True)

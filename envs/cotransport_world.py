@@ -12,6 +12,9 @@ at right angles to each other and R long. All four meet in one point of the hand
   displacement cancels: at a third of R the force is within 6 % of linear;
 - the beam turns in it freely.
 
+A gripper that clamps its pin also resists turning, with a spring over the angle between gripper and beam, which is
+a sum of joint angles (`Transport.turning_stiffness`; none by default, so that statics fixes who bears what).
+
 All of it is MuJoCo's own spatial tendons, a passive force that C and MJX compute alike; nothing needs a constraint
 solver, and every force acts on both bodies (Newton's third law) by construction. The person's arm moves a little out
 of the plane (its joints are oblique); across the plane the spokes are slack to first order.
@@ -36,7 +39,7 @@ from jaxtyping import Float, Int
 from mjx_msm.envs.arrays import namespace
 from mjx_msm.envs.cobot import JOINTS as COBOT_JOINTS
 from mjx_msm.envs.cobot import PREFIX as COBOT
-from mjx_msm.envs.cobot import Cobot, CobotKinematics
+from mjx_msm.envs.cobot import TOOL_ANGLE, Cobot, CobotKinematics
 from mjx_msm.envs.transport_path import TransportPath
 from mjx_msm.errors import InputError
 
@@ -46,6 +49,8 @@ BEAM_JOINTS = ("x", "z", "pitch")
 HANDLES: Mapping[str, str] = {"hand": "hand", "tool": f"{COBOT}tool"}
 """Handle to the site that is held in it."""
 SPOKES = 4
+CLAMP = f"{BEAM}clamp"
+"""The tendon whose length is the angle between gripper and beam."""
 OBSTACLE, CONTACT = "obstacle", "beam_obstacle"
 """The body that the beam is carried over; the pair of geoms that may touch."""
 
@@ -59,8 +64,6 @@ RING_RISE = BEAM_RADIUS + RING_RADIUS
 END = 0.04
 """How far the middle of the hand's handle is from the end of the beam [m]."""
 BAR_RADIUS = 0.02
-TOOL_ANGLE = math.pi
-"""Of the gripper: it hangs straight down [rad]."""
 
 WOOD = (0.80, 0.62, 0.38, 1.0)
 RING = (0.20, 0.22, 0.25, 1.0)
@@ -88,6 +91,10 @@ class Transport:
     """Of the handle in the robot's gripper [N/m]."""
     tool_damping: float = 150.0
     """[N·s/m]."""
+    turning_stiffness: float = 0.0
+    """Against turning in the robot's gripper [N·m/rad]; with it the robot can take weight off the person."""
+    turning_damping: float = 0.0
+    """[N·m·s/rad]."""
     obstacle_x: float = 0.92
     """Where the bar is in front of the person [m]."""
     obstacle_height: float = 0.915
@@ -122,6 +129,11 @@ class Transport:
             if name not in known:
                 raise InputError(f"transport has no '{name}'; it has {', '.join(known)}")
         return Transport(**dict(values or {}))
+
+    def borne(self, handle: str) -> float:
+        """Mass that a handle bears while the beam is level and at rest [kg]."""
+        hand, tool = -self.offset("hand")[0], self.offset("tool")[0]
+        return self.beam_mass * {"hand": tool, "tool": hand}[handle] / (hand + tool)
 
     def offset(self, handle: str) -> tuple[float, float]:
         """Where the middle of a handle, ``"hand"`` or ``"tool"``, is on the beam: along it, and above it [m]."""
@@ -167,6 +179,7 @@ def couple(
     for handle, site in HANDLES.items():
         stiffness, damping = getattr(transport, f"{handle}_stiffness"), getattr(transport, f"{handle}_damping")
         _add_handle(spec, beam, handle, site, transport.offset(handle), stiffness, damping)
+    _add_clamp(spec, transport)
     spec.worldbody.add_camera(name="transport", pos=[0.62, -2.70, 1.08], xyaxes=[1, 0, 0, 0, 0.06, 1], fovy=42)
     m = spec.compile()
     robot = CobotKinematics.of(m)
@@ -264,6 +277,15 @@ def _add_handle(
         tendon.wrap_site(name)
 
 
+def _add_clamp(spec: mujoco.MjSpec, transport: Transport) -> None:
+    """The gripper's resistance to turning: all hinges of robot and beam turn about −y, so their angles add up."""
+    tendon = spec.add_tendon(name=CLAMP, springlength=[TOOL_ANGLE] * 2, rgba=[0, 0, 0, 0])
+    tendon.stiffness[0], tendon.damping[0] = transport.turning_stiffness, transport.turning_damping
+    for joint in COBOT_JOINTS:
+        tendon.wrap_joint(COBOT + joint, 1.0)
+    tendon.wrap_joint(f"{BEAM}{BEAM_JOINTS[2]}", -1.0)
+
+
 def check_arm(mj_model: mujoco.MjModel) -> None:
     """Refuse a model that is not a sagittal arm with muscles and a hand.
 
@@ -343,6 +365,32 @@ class Handle:
         return xp.sum(self.tension(length, velocity)[..., None] * direction, axis=-2)
 
 
+@dataclass(frozen=True, eq=False)
+class Clamp:
+    """The gripper's resistance to turning in a compiled model."""
+
+    tendon: int
+    stiffness: float
+    """[N·m/rad]."""
+    damping: float
+    """[N·m·s/rad]."""
+
+    @staticmethod
+    def of(m: mujoco.MjModel) -> Clamp:
+        """Of a model that `couple` made."""
+        t = m.tendon(CLAMP).id
+        return Clamp(t, float(np.ravel(m.tendon_stiffness[t])[0]), float(np.ravel(m.tendon_damping[t])[0]))
+
+    def moment(
+        self, length: Float[Any, "*batch tendon"], velocity: Float[Any, "*batch tendon"]
+    ) -> Float[Any, "*batch"]:
+        """On the gripper [N·m], positive as the joints are, about −y; on the beam it is the opposite.
+
+        **Arguments:** of all tendons of the model.
+        """
+        return self.stiffness * (TOOL_ANGLE - length[..., self.tendon]) - self.damping * velocity[..., self.tendon]
+
+
 def contact_force(m: mujoco.MjModel, data: mujoco.MjData) -> Float[np.ndarray, "3"]:
     """Force of the obstacle on the beam in the world [N], zero while they do not touch. C MuJoCo, after a step."""
     total, local = np.zeros(3), np.zeros(6)
@@ -360,7 +408,7 @@ def contact_force(m: mujoco.MjModel, data: mujoco.MjData) -> Float[np.ndarray, "
 def assemble(m: mujoco.MjModel, pose: Float[np.ndarray, "3"]) -> Float[np.ndarray, "coordinate"]:
     """Joint positions with the beam at rest in its handles: each bears the share of the weight that statics gives it.
 
-    Hand and gripper are a few millimetres above the middles of their rings; the gripper hangs straight down.
+    Hand and gripper are a few millimetres above the middles of their rings; the gripper is at right angles to the beam.
 
     **Arguments:** `m`: a compiled `couple`; `pose`: of the beam, x and z [m] and pitch [rad].
 
@@ -383,7 +431,7 @@ def assemble(m: mujoco.MjModel, pose: Float[np.ndarray, "3"]) -> Float[np.ndarra
     wrist = m.joint(COBOT + COBOT_JOINTS[0]).qposadr[0]
     for _ in range(30):
         _reach(m, data, middle["hand"] + rise["hand"])
-        tool = np.array([*(middle["tool"] + rise["tool"]), TOOL_ANGLE])
+        tool = np.array([*(middle["tool"] + rise["tool"]), TOOL_ANGLE + pose[2]])
         data.qpos[wrist : wrist + 3] = _cobot_angles(robot, tool)
         mujoco.mj_fwdPosition(m, data)
         miss = 0.0

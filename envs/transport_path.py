@@ -78,9 +78,8 @@ class TransportPath:
             value = getattr(self, item.name)
             if not isinstance(value, int | float) or not math.isfinite(value):
                 raise InputError(f"path {item.name} = {value!r}; give a finite number")
-        for name in ("lift", "lower", "duration"):
-            if getattr(self, name) < 0 or self.duration == 0:
-                raise InputError(f"path {name} = {getattr(self, name)!r}; give a positive number")
+        if self.duration <= 0:
+            raise InputError(f"path duration = {self.duration!r}; give a positive number")
 
     def at(self, time: Float[Any, "*batch"]) -> BeamMotion:
         """Where the beam should be at a time [s], with its first and second derivative."""
