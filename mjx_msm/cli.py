@@ -214,6 +214,7 @@ def identify_command(
         warnings.simplefilter("ignore")  # they are also in study.notes, printed below
         study = load_subject(subject)
     from mjx_msm.identification import Identification
+    from mjx_msm.interrupts import held_interrupts
     from mjx_msm.study import load_truth, result_folder, study_model, write_result
 
     _prepare_jax()
@@ -226,7 +227,8 @@ def identify_command(
         result, interrupted = _identify(
             console, study, model, cv=cv, starts=starts, seed=seed, quiet=quiet, resume=before
         )
-        write_result(folder, study, model, result, truth=truth)
+        with held_interrupts():
+            write_result(folder, study, model, result, truth=truth)
     console.print(result)
     if truth is not None:
         console.print()

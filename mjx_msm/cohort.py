@@ -9,7 +9,7 @@ from typing import Any
 
 from mjx_msm.errors import InputError
 from mjx_msm.estimation import identify
-from mjx_msm.identification import Identification
+from mjx_msm.identification import Identification, Outcome
 from mjx_msm.model import Model
 from mjx_msm.trial import Trial
 
@@ -40,7 +40,10 @@ def identify_many(
             return InputError(f"subject '{name}': {error}")
 
     first, *others = cohort
-    results = {first: one(first)}
+    done = one(first)
+    results = {first: done}
+    if isinstance(done, Identification) and done.outcome is Outcome.INTERRUPTED:
+        return results
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         jobs = {name: pool.submit(one, name) for name in others}
         try:

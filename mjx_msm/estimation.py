@@ -11,10 +11,9 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -24,6 +23,7 @@ from jaxtyping import Float
 from mjx_msm.compiled import float64
 from mjx_msm.errors import InputError
 from mjx_msm.identification import Estimate, Fit, Identification, Outcome, Stage, posterior_record
+from mjx_msm.interrupts import held_interrupts
 from mjx_msm.least_squares import BOLD, CAREFUL, TOLERANCE, Solution, minimise
 from mjx_msm.model import MUSCLES, Model
 from mjx_msm.parameters import ParameterSpace, parameter_space
@@ -105,65 +105,85 @@ def identify(
     - `starts`: most starting points. The first is the model itself (or its priors' mean); the best by the first stage
       goes on. The search ends early once nothing is left to explain.
     - `listener`: called after every iteration. A `KeyboardInterrupt` at any point keeps the last iterate.
-    - `resume`: an interrupted result on the same recordings, to go on from its stage and iterate.
+    - `resume`: an interrupted result of the same problem, to go on from its stage and iterate, and with the starting
+      points it has not tried. A search that had ended is not taken up again.
 
     **Returns:** an `Identification`; its `outcome` says how the solver ended.
 
-    **Raises:** `InputError` naming the trial, channel or parameter that does not fit.
+    **Raises:** `InputError` naming the trial, channel or parameter that does not fit, or what is not the same as in
+    the result to resume.
     """
     if starts < 1:
         raise InputError(f"starts = {starts} must be at least 1")
     problem = _Problem.build(model, trials, free, emg_map, residuals, tied, bounds, priors, rate, horizon)
-    space = problem.space
-    listener = listener or (lambda iteration: None)
+    space, z, tried = problem.space, problem.start, 0
     stages: list[Stage] = []
-    z = problem.start
     if resume is not None:
-        z, stages = _resumed(resume, problem, hashes or {})
-    solution, terms = Solution(z, []), []
-    for index, (name, make) in enumerate(problem.stages):
-        if index < len(stages):
-            continue
-        began = time.perf_counter()
-        count = itertools.count(1)
+        z, stages, tried = _resumed(resume, problem, hashes or {})
+    reached: dict[str, _Reached] = {}
+    try:
+        with _compiled_ahead(problem, len(stages)) as compiled:
+            for index, (name, make) in enumerate(problem.stages):
+                if index < len(stages):
+                    continue
+                began, count, terms = time.perf_counter(), itertools.count(1), make()
 
-        def report(
-            at: Solution, terms: list[AbstractTerm], name: str = name, index: int = index, count: Any = count
-        ) -> None:
-            errors = {t.kind: (_rms(s, t), t.unit) for t, s in zip(terms, at.scales, strict=True)}
-            listener(Iteration(name, len(problem.stages), index, next(count), at.cost, errors, at.z))
+                def report(
+                    at: Solution,
+                    terms: list[AbstractTerm] = terms,
+                    name: str = name,
+                    index: int = index,
+                    began: float = began,
+                    count: Iterator[int] = count,
+                ) -> None:
+                    reached[name] = _Reached(terms, at, time.perf_counter() - began)
+                    if listener is not None:
+                        errors = {t.kind: (_rms(s, t), t.unit) for t, s in zip(terms, at.scales, strict=True)}
+                        listener(Iteration(name, len(problem.stages), index, next(count), at.cost, errors, at.z))
 
-        try:
-            upcoming = make()
-        except KeyboardInterrupt:
-            if not terms:
-                raise
-            solution = replace(solution, interrupted=True)
-            break
-        terms = upcoming
-        tolerance = TOLERANCE if index + 1 == len(problem.stages) else SEARCH_TOLERANCE
-        with _compiled_ahead(problem, index):
-            if index == 0 and starts > 1 and resume is None:
-                solution = _search(terms, space, solution.z, starts, seed, tolerance, partial(report, terms=terms))
-            else:
-                solution = minimise(
-                    terms,
-                    space,
-                    solution.z,
-                    limit=EVALUATIONS,
-                    tolerance=tolerance,
-                    damping=BOLD if index else CAREFUL,
-                    report=partial(report, terms=terms),
-                )
+                tolerance = TOLERANCE if index + 1 == len(problem.stages) else SEARCH_TOLERANCE
+                if index == 0 and starts > 1:
+                    solution = _search(terms, problem, z, starts, tried, seed, tolerance, report)
+                else:
+                    compiled(index)
+                    damping = BOLD if index else CAREFUL
+                    solution = minimise(
+                        terms, space, z, limit=EVALUATIONS, tolerance=tolerance, damping=damping, report=report
+                    )
+                if solution.interrupted and not np.isfinite(solution.cost):
+                    raise KeyboardInterrupt  # before this stage's first iterate: what there is, is the last stage's
+                reached[name] = _Reached(terms, solution, time.perf_counter() - began)
+                z = solution.z
+                if solution.interrupted:
+                    break
+    except KeyboardInterrupt:
+        if not reached:
+            raise
+        *_, last = reached.values()
+        last.solution.interrupted = True
+    with held_interrupts() as interrupts:
+        stages += [r.stage(name, model.free) for name, r in reached.items()]
+        *_, last = reached.values()
+        result = _result(problem, last.terms, last.solution, stages, trials, held_out, seed, subject, hashes or {})
+    return replace(result, outcome=Outcome.INTERRUPTED) if interrupts else result
+
+
+@dataclass
+class _Reached:
+    """What a stage has come to."""
+
+    terms: list[AbstractTerm]
+    solution: Solution
+    seconds: float
+
+    def stage(self, name: str, coordinates: Sequence[str]) -> Stage:
         scales = {
             f"{t.kind}/{c}": float(s)
-            for t, scale in zip(terms, solution.scales, strict=True)
-            for c, s in zip(model.free, scale, strict=True)
+            for t, scale in zip(self.terms, self.solution.scales, strict=True)
+            for c, s in zip(coordinates, scale, strict=True)
         }
-        stages.append(Stage(name, solution.cost, solution.evaluations, time.perf_counter() - began, scales))
-        if solution.interrupted:
-            break
-    return _result(problem, terms, solution, stages, trials, held_out, seed, subject, hashes or {})
+        at = self.solution
+        return Stage(name, at.cost, at.evaluations, self.seconds, scales, at.starts)
 
 
 def _rms(scale: Float[np.ndarray, "coordinate"], term: AbstractTerm) -> float:
@@ -173,45 +193,85 @@ def _rms(scale: Float[np.ndarray, "coordinate"], term: AbstractTerm) -> float:
 
 def _resumed(
     before: Identification, problem: _Problem, hashes: Mapping[str, str]
-) -> tuple[Float[np.ndarray, "free"], list[Stage]]:
-    """Iterate and completed stages of an earlier result.
+) -> tuple[Float[np.ndarray, "free"], list[Stage], int]:
+    """Iterate and completed stages of an earlier result, and the starting points it tried in the stage it was in.
 
     **Raises:** `InputError` if it is of another problem.
     """
-    space = problem.space
-    if tuple(e.path for e in before.estimates) != space.paths:
+    if tuple(e.path for e in before.estimates) != problem.space.paths:
         raise InputError("the result to resume estimates other parameters; identify from the start")
     if before.hashes and hashes and dict(before.hashes) != dict(hashes):
         changed = sorted(k for k in {*hashes, *before.hashes} if hashes.get(k) != before.hashes.get(k))
         raise InputError(f"{changed[0]} has changed since the result to resume; identify from the start")
-    names = [name for name, _ in problem.stages]
-    known = [s for s in before.stages if s.name in names]
-    if before.outcome is Outcome.INTERRUPTED or len(known) == len(names):
-        known = known[:-1]  # cut short, or complete, and then its last stage settles at once
-    return space.clip(np.array(before.z)), known
+    difference = _difference(before, problem)
+    if difference is not None:
+        raise InputError(f"the result to resume was made with {difference}; identify from the start")
+    known, tried = list(before.stages), 0
+    if before.outcome is Outcome.INTERRUPTED or len(known) == len(problem.stages):
+        tried = known.pop().starts  # cut short, or complete, and then its last stage settles at once
+    return problem.space.clip(np.array(before.z)), known, 0 if known else tried
+
+
+def _difference(before: Identification, problem: _Problem) -> str | None:
+    """What a result was made with that is otherwise now, in words."""
+    host, space = problem.model.host, problem.space
+    stages = [s.name for s in before.stages], [name for name, _ in problem.stages]
+    pairs = {
+        "another muscle model": (before.muscle_model, _muscle_name(problem.model)),
+        "another timestep": (before.timestep, problem.model.timestep),
+        "other free coordinates": (before.free, host.free),
+        "other prescribed coordinates": (before.prescribed, host.prescribed),
+        "other locked coordinates": (dict(before.locked), dict(host.locked)),
+        "other EMG channels": (before.channels, problem.channels),
+        "another EMG map": (before.emg_map, {m: dict(problem.emg_map[m]) for m in problem.model.muscles}),
+        "another rate": (before.rate, problem.rate),
+        "another horizon": (before.horizon, problem.steps),
+        "other residuals": tuple(", then ".join(names[: len(before.stages)]) for names in stages),
+    }
+    for words, (then, now) in pairs.items():
+        if then != now:
+            return f"{words} ({then}, now {now})"
+    each = (("bounds", space.lower, "lower"), ("bounds", space.upper, "upper"))
+    each += (("priors", space.prior_mean, "prior_mean"), ("priors", space.prior_scale, "prior_scale"))
+    for words, values, field in each:
+        same = np.isclose([getattr(u, field) for u in before.unknowns], values, rtol=1e-9, atol=1e-12)
+        if not same.all():
+            return f"other {words} of {space.paths[int(np.argmin(same))]}"
+    if tuple(u.members for u in before.unknowns) != space.members:
+        return "other parameters tied"
+    return None
 
 
 @contextmanager
-def _compiled_ahead(problem: _Problem, index: int) -> Iterator[None]:
-    """Compile what the motion stage needs while the first stage is at work: compilers leave Python's lock alone."""
+def _compiled_ahead(problem: _Problem, first: int) -> Iterator[Callable[[int], None]]:
+    """Compile what the motion stage needs while the first stage is at work: compilers leave Python's lock alone.
+
+    Yields a function to call before a stage: it waits until what that needs is there.
+    """
     motion = [k for k, (name, _) in enumerate(problem.stages) if name.startswith("motion")]
-    if index > 0 or not motion or motion[0] == 0:
-        yield
+    if first > 0 or not motion or motion[0] == 0:
+        yield lambda index: None
         return
-    recordings, model, space = problem.recordings, problem.model, problem.space
-    term = motion_term(model, space, recordings, problem.steps)
-    with ThreadPoolExecutor(2) as pool:
+    term = motion_term(problem.model, problem.space, problem.recordings, problem.steps)
+    pool = ThreadPoolExecutor(2)
+    try:
         jobs = [pool.submit(job) for job in term.compile_jobs(problem.start)]
-        yield
-        for job in jobs:
-            job.exception()  # what went wrong there goes wrong again where it is used
+
+        def compiled(index: int) -> None:
+            if index >= motion[0]:
+                wait(jobs)  # what went wrong there goes wrong again where it is used
+
+        yield compiled
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _search(
     terms: list[AbstractTerm],
-    space: ParameterSpace,
+    problem: _Problem,
     z: Float[np.ndarray, "free"],
     starts: int,
+    tried: int,
     seed: int,
     tolerance: float,
     report: Callable[[Solution], None],
@@ -220,41 +280,46 @@ def _search(
 
     Where an acceleration residual sees fiber or tendon lengths, further starts come from the convex relaxation, else
     from the prior.
+
+    **Arguments:** `z`: the first starting point, or the best that was found from the `tried` ones before.
     """
-    rng = np.random.default_rng(seed)
+    space, centre = problem.space, problem.start
+    drawn = np.random.default_rng(seed).standard_normal((starts - 1, space.size))
     spread = np.where(np.isfinite(space.prior_scale), space.prior_scale, 0.25 * (space.upper - space.lower))
     accelerations = [t for t in terms if isinstance(t, AccelerationTerm)]
     relaxes = bool(accelerations) and can_relax(space)
     found: list[Solution] = []
     best, used = Solution(z, []), 0
+    settings: dict[str, Any] = {"limit": SEARCH_EVALUATIONS, "tolerance": SEARCH_TOLERANCE}
     try:
-        for k in range(starts):
+        for k in (0, *range(max(tried, 1), starts)):
             guess = z
             if k and relaxes:
-                guess = relaxed_start(accelerations[0], z, seed + k)
+                guess = relaxed_start(accelerations[0], centre, seed + k)
             elif k:
-                guess = space.clip(z + spread * rng.standard_normal(space.size), 1e-3)
-            if k and not relaxes:  # first with the best one's noise, or the prior would pull all of them to itself
-                there = minimise(
-                    terms, space, guess, limit=SEARCH_EVALUATIONS, tolerance=SEARCH_TOLERANCE, scales=best.scales
-                )
+                guess = space.clip(centre + spread * drawn[k - 1], 1e-3)
+                # first with the best one's noise, or the prior would pull all of them to itself
+                there = minimise(terms, space, guess, scales=best.scales, **settings)
                 guess, used = there.z, used + there.evaluations
-            found.append(
-                minimise(terms, space, guess, limit=SEARCH_EVALUATIONS, tolerance=SEARCH_TOLERANCE, report=report)
-            )
+                if there.interrupted:
+                    raise KeyboardInterrupt
+            found.append(minimise(terms, space, guess, report=report, **settings))
+            used += found[-1].evaluations
             best = min(found, key=lambda s: _evidence(terms, s))
-            if found[-1].interrupted or _explained(terms, best):
+            if found[-1].interrupted:
+                raise KeyboardInterrupt
+            tried = max(tried, k + 1)
+            if _explained(terms, best):
                 break
+        if not best.converged or tolerance < SEARCH_TOLERANCE:
+            final = minimise(terms, space, best.z, limit=EVALUATIONS, tolerance=tolerance, damping=BOLD, report=report)
+            used += final.evaluations
+            best = final if np.isfinite(final.cost) else replace(best, interrupted=final.interrupted)
     except KeyboardInterrupt:
         if not found:
             raise
-        found[-1].interrupted = True
-    best, interrupted = min(found, key=lambda s: _evidence(terms, s)), any(s.interrupted for s in found)
-    used += sum(s.evaluations for s in found)
-    if not interrupted and (not best.converged or tolerance < SEARCH_TOLERANCE):
-        best = minimise(terms, space, best.z, limit=EVALUATIONS, tolerance=tolerance, damping=BOLD, report=report)
-        used += best.evaluations
-    return replace(best, evaluations=used, interrupted=interrupted or best.interrupted)
+        best = replace(best, interrupted=True)
+    return replace(best, evaluations=used, starts=tried)
 
 
 def _evidence(terms: Sequence[AbstractTerm], solution: Solution) -> float:

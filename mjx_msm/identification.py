@@ -120,6 +120,8 @@ class Stage:
     seconds: float
     noise: Mapping[str, float]
     """Estimated noise scale per kind and coordinate."""
+    starts: int = 0
+    """Starting points tried to their end; 0 where there was one only."""
 
 
 @dataclass(frozen=True)

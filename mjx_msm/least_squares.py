@@ -43,6 +43,8 @@ class Solution:
     evaluations: int = 0
     converged: bool = False
     interrupted: bool = False
+    starts: int = 0
+    """Starting points tried to their end, where it is the best of several."""
     nuisance: list[Any] | None = None
     """Nuisance unknowns of every term at z."""
 
@@ -137,8 +139,9 @@ def minimise(
 
 
 def _accept(solution: Solution, point: _Point) -> None:
-    solution.z, solution.scales, solution.cost = point.z, point.scales, point.cost
-    solution.nuisance = [e.follow(np.zeros_like(point.z)) for e in point.expansions]
+    nuisance = [e.follow(np.zeros_like(point.z)) for e in point.expansions]
+    # at once: an interrupt must not leave half of it
+    solution.z, solution.scales, solution.cost, solution.nuisance = point.z, point.scales, point.cost, nuisance
 
 
 def _at_floor(terms: Sequence[AbstractTerm], scales: Sequence[np.ndarray]) -> bool:

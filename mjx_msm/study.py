@@ -35,6 +35,7 @@ from mjx_msm.errors import InputError
 from mjx_msm.estimation import Listener, cross_validate, identify, reordered
 from mjx_msm.excitation import excitation
 from mjx_msm.identification import Identification
+from mjx_msm.interrupts import held_interrupts
 from mjx_msm.model import Model, load_model
 from mjx_msm.parameters import ParameterSpace, parameter_space
 from mjx_msm.plot import Replay, save_figures
@@ -330,7 +331,8 @@ def result_folder(path: str | Path) -> Iterator[Path]:
         os.chmod(temporary, 0o755)
         yield temporary
         try:
-            _move(temporary, path)
+            with held_interrupts():
+                _move(temporary, path)
         except OSError as error:
             raise InputError(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
     finally:

@@ -17,6 +17,7 @@ ROOMS = (
     # ground: no physics, no data
     "errors",
     "files",
+    "interrupts",
     "assets",
     "_mjx",
     "compiled",
