@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
 AnyArray = Any
 """A NumPy array, a JAX array or a tracer of one."""
+
+State = TypeVar("State", bound=tuple[Any, ...])
 
 
 def namespace(array: AnyArray) -> Any:
@@ -19,10 +22,23 @@ def namespace(array: AnyArray) -> Any:
     return jnp
 
 
-def held(array: AnyArray) -> AnyArray:
-    """The array as a constant: derivatives do not pass through it."""
-    if isinstance(array, np.ndarray | np.generic | float | int):
-        return array
+def repeat(step: Callable[[State], State], state: State, times: int, settled: Callable[[State], Any]) -> State:
+    """The state after so many steps. NumPy stops at a settled state, which a further step would leave as it is."""
+    if isinstance(state[0], np.ndarray):
+        for _ in range(times):
+            if settled(state):
+                break
+            state = step(state)
+        return state
+    from jax.lax import fori_loop
+
+    return fori_loop(0, times, lambda _, state: step(state), state)
+
+
+def solved(root: AnyArray, newton: Callable[[AnyArray], AnyArray]) -> AnyArray:
+    """A root that was found, with the derivatives of the Newton step from it: those of the implicit function."""
+    if isinstance(root, np.ndarray):
+        return root
     from jax.lax import stop_gradient
 
-    return stop_gradient(array)
+    return newton(stop_gradient(root))
