@@ -4,10 +4,10 @@ Minimised is the negative log posterior with every coordinate's noise scale at i
 
     Σ ν ln σ(z) + ½ Σ ((z − prior mean)/prior scale)²,        σ² = (sum of squared residuals)/ν,
 
-ν the degrees of freedom that the data of a coordinate leave. Its Gauss–Newton matrix is that of ordinary least squares
-with weights 1/σ², so that a step costs nothing extra and the scales need no alternation. Steps are damped after
-Levenberg and Marquardt (Nielsen's update, IMM-REP-1999-05) and solved inside the box by MuJoCo's projected Newton
-method `mju_boxQP` (Tassa, Mansard, Todorov 2014, doi 10.1109/ICRA.2014.6907001).
+ν the degrees of freedom that the data of a coordinate leave (see `unknowns_used`). Its Gauss–Newton matrix is that of
+ordinary least squares with weights 1/σ², so that a step costs nothing extra and the scales need no alternation. Steps
+are damped after Levenberg and Marquardt (Nielsen's update, IMM-REP-1999-05) and solved inside the box by MuJoCo's
+projected Newton method `mju_boxQP` (Tassa, Mansard, Todorov 2014, doi 10.1109/ICRA.2014.6907001).
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class _Point:
     z: Float[np.ndarray, "free"]
     expansions: list[AbstractExpansion]
     scales: list[Float[np.ndarray, "coordinate"]]
-    used: float
-    """Unknowns that the data determine."""
+    used: list[Float[np.ndarray, "coordinate"]]
+    """Unknowns that the samples of every term and coordinate use up."""
     cost: float
     gradient: Float[np.ndarray, "free"]
     data: Float[np.ndarray, "free free"]
@@ -167,10 +167,7 @@ class _Problem:
         expansions = [t.expand(z, n) for t, n in zip(self.terms, guesses, strict=True)]
         if beside is not None:
             return self.assess(z, expansions, beside.scales, beside.used)
-        scales = self.scales
-        if scales is None:
-            ones = [np.ones(t.weight.shape[1]) for t in self.terms]
-            scales = [noise(t, e.reduce(o).squares, 0.0) for t, e, o in zip(self.terms, expansions, ones, strict=True)]
+        scales = rough_scales(self.terms, expansions) if self.scales is None else self.scales
         return self.assess(z, expansions, scales, None)
 
     def assess(
@@ -178,22 +175,45 @@ class _Problem:
         z: Float[np.ndarray, "free"],
         expansions: list[AbstractExpansion],
         scales: list[Float[np.ndarray, "coordinate"]],
-        used: float | None,
+        used: list[Float[np.ndarray, "coordinate"]] | None,
     ) -> _Point:
-        """Noise scales, cost and Gauss–Newton system; `used`: unknowns that the data determine, None to count them."""
+        """Noise scales, cost and Gauss–Newton system; `used`: unknowns used up, None to count them."""
         terms, space = self.terms, self.space
         parts = [e.reduce(s) for e, s in zip(expansions, scales, strict=True)]
-        used = determined_unknowns(space, parts, scales) if used is None else used
+        used = unknowns_used(space, parts, scales) if used is None else used
         if self.scales is None:
-            scales = [noise(t, p.squares, used) for t, p in zip(terms, parts, strict=True)]
-            parts = [e.reduce(s) for e, s in zip(expansions, scales, strict=True)]
-            cost = sum(float(np.sum(freedom(t, used) * np.log(s))) for t, s in zip(terms, scales, strict=True))
+            left = [freedom(t, u) for t, u in zip(terms, used, strict=True)]
+            parts, scales = reweighed(terms, expansions, parts, left)
+            cost = sum(float(np.sum(v * np.log(s))) for v, s in zip(left, scales, strict=True))
         else:
             cost = sum(0.5 * float(np.sum(p.squares / s**2)) for p, s in zip(parts, scales, strict=True))
         gradient, data = weighted(parts, scales)
         away = (z - space.prior_mean) / space.prior_scale
         cost += 0.5 * float(away @ away)
         return _Point(z, expansions, scales, used, cost, gradient + away / space.prior_scale, data)
+
+
+# Noise scales ----------------------------------------------------------------------------------------------
+
+
+def rough_scales(
+    terms: Sequence[AbstractTerm], expansions: Sequence[AbstractExpansion]
+) -> list[Float[np.ndarray, "coordinate"]]:
+    """Noise scales to begin with: coordinates weigh alike, and no unknown is counted."""
+    ones = [np.ones(t.weight.shape[1]) for t in terms]
+    rows = zip(terms, expansions, ones, strict=True)
+    return [noise(t, e.reduce(o).squares, freedom(t, 0 * o)) for t, e, o in rows]
+
+
+def reweighed(
+    terms: Sequence[AbstractTerm],
+    expansions: Sequence[AbstractExpansion],
+    parts: Sequence[Quadratic],
+    freedoms: Sequence[Float[np.ndarray, "coordinate"]],
+) -> tuple[list[Quadratic], list[Float[np.ndarray, "coordinate"]]]:
+    """Quadratics with nuisance unknowns eliminated anew, and the noise scales for that, from those before."""
+    scales = [noise(t, p.squares, v) for t, p, v in zip(terms, parts, freedoms, strict=True)]
+    return [e.reduce(s) for e, s in zip(expansions, scales, strict=True)], scales
 
 
 def weighted(
@@ -205,31 +225,45 @@ def weighted(
     return np.asarray(gradient), np.asarray(hessian)
 
 
-def determined_unknowns(
+def unknowns_used(
     space: ParameterSpace, parts: Sequence[Quadratic], scales: Sequence[Float[np.ndarray, "coordinate"]]
-) -> float:
-    """How many unknowns the data use up, fewer than there are where a prior holds some: trace of (F + P)⁻¹ F."""
+) -> list[Float[np.ndarray, "coordinate"]]:
+    """Unknowns that the samples of every term and coordinate use up: tr((F + P)⁻¹ F_c), where F = Σ F_c.
+
+    F_c is the information of one coordinate of one term, P the prior's precision. All of them are fitted together by
+    the same unknowns, so that what they use up adds up to what the data determine, tr((F + P)⁻¹ F), once. With the
+    unknowns integrated out, minus the log likelihood of the scales is Σ (n_c ln σ_c + S_c/(2σ_c²)) + ½ ln det(F + P)
+    for n_c samples with S_c their sum of squares, and the derivative by ln σ_c is zero where
+    σ_c² = S_c/(n_c − tr((F + P)⁻¹ F_c)) (Patterson and Thompson 1971, doi 10.1093/biomet/58.3.545; MacKay 1992,
+    doi 10.1162/neco.1992.4.3.415).
+    """
     data = weighted(parts, scales)[1]
     if not np.isfinite(data).all():
-        return 0.0
+        return [np.zeros(len(s)) for s in scales]
     unit = np.where(np.isfinite(space.prior_scale), space.prior_scale, space.upper - space.lower)
-    value = np.linalg.eigvalsh(unit[:, None] * data * unit)
+    value, vector = np.linalg.eigh(unit[:, None] * data * unit)
     held = 1.0 if np.isfinite(space.prior_scale).any() else 1e-10 * max(value[-1], 1e-300)
-    return float(np.sum(np.maximum(value, 0.0) / (np.maximum(value, 0.0) + held)))
+    along = unit[:, None] * vector / np.sqrt(np.maximum(value, 0.0) + held)
+    return [
+        np.maximum(np.einsum("ik,cij,jk->c", along, p.hessian, along, optimize=True), 0.0) / s**2
+        for p, s in zip(parts, scales, strict=True)
+    ]
 
 
-def freedom(term: AbstractTerm, unknowns: float) -> Float[np.ndarray, "coordinate"]:
-    """Degrees of freedom that a coordinate's samples leave for its noise."""
+def freedom(term: AbstractTerm, used: Float[np.ndarray, "coordinate"]) -> Float[np.ndarray, "coordinate"]:
+    """Degrees of freedom that a coordinate's samples leave for its noise, of which the unknowns use up `used`."""
     count = term.weight.sum(axis=0)
-    left = count - term.eliminated - unknowns / term.weight.shape[1]
-    return np.maximum(left, np.maximum(0.2 * count, 1.0))
+    return np.maximum(count - term.eliminated - used, np.maximum(0.2 * count, 1.0))
 
 
 def noise(
-    term: AbstractTerm, squares: Float[np.ndarray, "coordinate"], unknowns: float
+    term: AbstractTerm, squares: Float[np.ndarray, "coordinate"], freedom: Float[np.ndarray, "coordinate"]
 ) -> Float[np.ndarray, "coordinate"]:
     """Noise scale per coordinate: root mean square of its residuals per degree of freedom."""
-    return np.maximum(np.sqrt(squares / freedom(term, unknowns)), NOISE_FLOOR[term.kind])
+    return np.maximum(np.sqrt(squares / freedom), NOISE_FLOOR[term.kind])
+
+
+# Steps -----------------------------------------------------------------------------------------------------
 
 
 def _step(space: ParameterSpace, point: _Point, damping: float) -> tuple[Float[np.ndarray, "free"], float]:

@@ -25,7 +25,7 @@ from mjx_msm.errors import InputError
 from mjx_msm.estimation import reordered
 from mjx_msm.files import write_text
 from mjx_msm.identification import Identification, Outcome
-from mjx_msm.least_squares import BOLD, NOISE_FLOOR, determined_unknowns, freedom, minimise, noise, weighted
+from mjx_msm.least_squares import BOLD, freedom, minimise, reweighed, rough_scales, unknowns_used, weighted
 from mjx_msm.model import Model
 from mjx_msm.parameters import ParameterSpace
 from mjx_msm.recording import record
@@ -63,11 +63,11 @@ class Posterior:
         nuisance: list[Any] | None = None,
     ):
         self.terms, self.space = tuple(terms), space
-        self.freedom = [freedom(t, 0.0) for t in terms]
+        self.freedom = [freedom(t, np.zeros(t.weight.shape[1])) for t in terms]
         for _ in range(3):  # scales and the unknowns that the data use up depend on each other, weakly
             parts, scales, _ = self._reduced(z, nuisance, 1)
-            used = determined_unknowns(space, parts, scales)
-            self.freedom = [freedom(t, used) for t in terms]
+            used = unknowns_used(space, parts, scales)
+            self.freedom = [freedom(t, u) for t, u in zip(terms, used, strict=True)]
 
     def __call__(
         self, z: Float[np.ndarray, "free"], nuisance: list[Any] | None = None, *, settle: int = 1
@@ -103,17 +103,10 @@ class Posterior:
         while True:
             guesses = [None] * len(self.terms) if nuisance is None else nuisance
             expansions = [t.expand(z, guess) for t, guess in zip(self.terms, guesses, strict=True)]
-            if not scales:
-                ones = [np.ones(t.weight.shape[1]) for t in self.terms]
-                rough = [e.reduce(o).squares for e, o in zip(expansions, ones, strict=True)]
-                scales = [noise(t, s, 0.0) for t, s in zip(self.terms, rough, strict=True)]
-            for _ in range(2):  # what weighs the elimination of the nuisance are the scales themselves
-                parts = [e.reduce(s) for e, s in zip(expansions, scales, strict=True)]
-                scales = [
-                    np.maximum(np.sqrt(p.squares / v), NOISE_FLOOR[t.kind])
-                    for t, p, v in zip(self.terms, parts, self.freedom, strict=True)
-                ]
+            scales = scales or rough_scales(self.terms, expansions)
             parts = [e.reduce(s) for e, s in zip(expansions, scales, strict=True)]
+            for _ in range(2):  # what weighs the elimination of the nuisance are the scales themselves
+                parts, scales = reweighed(self.terms, expansions, parts, self.freedom)
             before, nuisance = nuisance, [e.follow(none) for e in expansions]
             steps += 1
             if steps >= settle or _settled(before, nuisance):

@@ -12,7 +12,7 @@ from mjx_msm import profile_likelihood as module
 from mjx_msm.cli import run
 from mjx_msm.errors import InputError
 from mjx_msm.estimation import identify
-from mjx_msm.least_squares import minimise, noise
+from mjx_msm.least_squares import freedom, minimise, noise
 from mjx_msm.parameters import parameter_space
 from mjx_msm.plot import profile_figure
 from mjx_msm.profile_likelihood import DROP, Posterior, posterior_of, profile
@@ -91,7 +91,8 @@ def test_of_a_linear_problem_it_has_a_closed_form(linear):
     none = dict.fromkeys(("muscle/*", "body/*"), "none")
     result, made, posterior, rows = linear(FIBER, STRONG, priors=none)
     k, nu = 2, float(posterior.freedom[0][0])
-    scale = noise(posterior.terms[0], np.array([np.sum(posterior.terms[0].evaluate(result.z, 1.0) ** 2)]), 5.0)[0]
+    (term,), five = posterior.terms, np.array([5.0])
+    scale = noise(term, np.sum(term.evaluate(result.z, 1.0) ** 2, axis=0), freedom(term, five))[0]
     s = scale * math.sqrt(np.linalg.inv(rows.T @ rows)[k, k])
     away = np.log(made.values / made.estimate)
     np.testing.assert_allclose(made.drop, nu / 2 * np.log1p(away**2 / (nu * s**2)), rtol=1e-4, atol=1e-5)
