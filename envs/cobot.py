@@ -65,9 +65,9 @@ class TorqueDrive:
 class PositionDrive:
     """A joint that goes to the commanded angle [rad] and holds it with a spring and a damper."""
 
-    stiffness: tuple[float, float, float] = (8000.0, 4000.0, 400.0)
+    stiffness: tuple[float, float, float] = (8000.0, 3000.0, 400.0)
     """[N·m/rad]."""
-    damping_time: float = 0.0375
+    damping_time: float = 0.025
     """Damping over stiffness [s], alike in all joints: they lag alike, so the tool stays on its way."""
     bandwidth: float = 10.0
     """Of the filter that smooths the step from one command to the next [Hz]."""

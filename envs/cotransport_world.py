@@ -9,7 +9,7 @@ springs and dampers that push and pull,
 at right angles to each other and R long. All four meet in one point of the hand (or of the gripper), so that
 
 - the handle gives way alike in every direction of the plane, K = 2k, and by symmetry the term of second order in the
-  displacement cancels: at a third of R the force is within 6 % of linear;
+  displacement cancels: at a third of R, 2 cm, the force is within 8 % of linear;
 - the beam turns in it freely.
 
 A gripper that clamps its pin also resists turning, with a spring over the angle between gripper and beam, which is
@@ -422,11 +422,6 @@ def assemble(m: mujoco.MjModel, pose: Float[np.ndarray, "3"]) -> Float[np.ndarra
     data.qpos[first : first + 3] = pose
     mujoco.mj_kinematics(m, data)
     middle = {name: data.site_xpos[handle.rim].mean(axis=0)[[0, 2]] for name, handle in handles.items()}
-    lever = {name: middle[name][0] - pose[0] for name in handles}
-    share = {
-        "hand": weight * lever["tool"] / (lever["tool"] - lever["hand"]),
-        "tool": weight * lever["hand"] / (lever["hand"] - lever["tool"]),
-    }
     rise = {name: np.zeros(2) for name in handles}
     wrist = m.joint(COBOT + COBOT_JOINTS[0]).qposadr[0]
     for _ in range(30):
@@ -434,6 +429,11 @@ def assemble(m: mujoco.MjModel, pose: Float[np.ndarray, "3"]) -> Float[np.ndarra
         tool = np.array([*(middle["tool"] + rise["tool"]), TOOL_ANGLE + pose[2]])
         data.qpos[wrist : wrist + 3] = _cobot_angles(robot, tool)
         mujoco.mj_fwdPosition(m, data)
+        lever = {name: data.site_xpos[handle.hub][0] - pose[0] for name, handle in handles.items()}
+        share = {
+            "hand": weight * lever["tool"] / (lever["tool"] - lever["hand"]),
+            "tool": weight * lever["hand"] / (lever["hand"] - lever["tool"]),
+        }
         miss = 0.0
         for name, handle in handles.items():
             force = handle.force(data.site_xpos, data.ten_length, np.zeros(m.ntendon))[[0, 2]]
