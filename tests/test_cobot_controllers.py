@@ -1,5 +1,7 @@
 """The baselines at work in C MuJoCo, a stand-in for the person at the other end of the beam."""
 
+from collections import deque
+
 import jax
 import jax.numpy as jnp
 import mujoco
@@ -25,8 +27,10 @@ class Carrying:
     bears arm and beam, in place of the muscles.
     """
 
-    def __init__(self, drive: TorqueDrive | PositionDrive, transport: Transport, path: TransportPath):
+    def __init__(self, drive: TorqueDrive | PositionDrive, transport: Transport, path: TransportPath, late: int = 0):
+        """**Arguments:** `late`: how many commands ago the robot's sensors saw what they tell."""
         self.path, self.transport = path, transport
+        self.seen: deque[Sensed] = deque(maxlen=late + 1)
         spec = couple(mujoco.MjSpec.from_file(str(assets.path("arm"))), Cobot(drive=drive), transport)
         for muscle in spec.actuators[:6]:
             muscle.gainprm[2] = muscle.biasprm[2] = 1e-9
@@ -50,7 +54,8 @@ class Carrying:
 
     def command(self, time: float) -> np.ndarray:
         d = self.d
-        sensed = Sensed(d.qpos[2:5].copy(), d.qvel[2:5].copy(), self.force("tool"))
+        self.seen.append(Sensed(d.qpos[2:5].copy(), d.qvel[2:5].copy(), self.force("tool")))
+        sensed = self.seen[0]
         if isinstance(self.controller, Impedance):
             return self.controller.torque(sensed, self.goal(time))
         assert self.state is not None
@@ -89,9 +94,10 @@ class Carrying:
         return self
 
 
+@pytest.mark.parametrize("late", [0, 2])
 @pytest.mark.parametrize("drive", DRIVES, ids=("impedance", "admittance"))
-def test_the_beam_goes_over_the_obstacle(drive: TorqueDrive | PositionDrive) -> None:
-    carrying = Carrying(drive, Transport(), TransportPath()).run(3.4)
+def test_the_beam_goes_over_the_obstacle(drive: TorqueDrive | PositionDrive, late: int) -> None:
+    carrying = Carrying(drive, Transport(), TransportPath(), late).run(3.4)
     assert not carrying.touching.any()
     assert np.abs(carrying.error[:, :2]).max() < 0.006  # m
     assert np.abs(carrying.error[:, 2]).max() < np.radians(1)
