@@ -22,7 +22,7 @@ from jaxtyping import Float
 from mjx_msm.envs.arrays import AnyArray, namespace
 
 CONTROLLER_RATE = 10.0
-"""How fast units are activated and released, LD = LR [1/s]; Xia and Frey Law 2008, who find no influence."""
+"""How fast units are activated and released, LD = LR [1/s], as in Xia and Frey Law 2008."""
 REST = 0.01
 """Largest target load at which a muscle counts as resting [-]: a rest commanded in floating point is not quite 0."""
 

@@ -147,8 +147,8 @@ class Bhargava2004:
         isometric = state.activation * state.active_force_length * muscles.max_isometric_force
         while_shortening = self.isometric * isometric + self.shortening * force
         heat = heat - xp.where(velocity <= 0.0, while_shortening, self.lengthening * force) * velocity
-        work = -state.active_force * velocity
-        return xp.maximum(xp.maximum(heat, -work), MINIMAL_HEAT * mass) + work
+        absorbed = state.active_force * velocity  # −W
+        return xp.maximum(xp.maximum(heat, absorbed), MINIMAL_HEAT * mass) - absorbed
 
 
 @dataclass(frozen=True)
@@ -197,9 +197,9 @@ class Umberger2010:
         turned = (effort * long) * xp.where(shortens, while_shortening, while_lengthening)
         kept = effort**0.6 * (25.0 + 128.0 * fast) * (0.4 + 0.6 * long)
         heat = (self.aerobic * muscles.mass) * (kept + turned)
-        work = -xp.maximum(state.active_force, 0.0) * velocity * muscles.optimal_fiber_length
-        work = xp.where(shortens, work, self.negative_work * work)
-        return xp.maximum(xp.maximum(heat, -work), MINIMAL_HEAT * muscles.mass) + work
+        absorbed = xp.maximum(state.active_force, 0.0) * velocity * muscles.optimal_fiber_length  # −W
+        absorbed = xp.where(shortens, absorbed, self.negative_work * absorbed)
+        return xp.maximum(xp.maximum(heat, absorbed), MINIMAL_HEAT * muscles.mass) - absorbed
 
 
 UMBERGER_2003 = Umberger2010(lengthening=4.0, negative_work=1.0)

@@ -49,8 +49,9 @@ class StretchReflex:
         u = G_l (l − l0 − θ_l)₊ + G_v (v − θ_v)₊    of δ ago
 
     Gains: Geyer and Herr 2010, doi 10.1109/TNSRE.2010.2047592: 1.1 per optimal fiber length (tibialis anterior); of
-    velocity in the proportion of their hip's reflex, 0.2 s to 1.91. Their delays of the loops by way of the spinal
-    cord are 5 to 20 ms; with transduction and the muscle's own electrical delay it is 30 to 60 ms until force changes.
+    velocity in the proportion of their hip's reflex, 0.2 s to 1.91. Their nerves take 5 to 20 ms there and back; the
+    default delay has part of the electromechanical one too (about 50 ms, of which activation dynamics is the rest;
+    Cavanagh and Komi 1979, doi 10.1007/BF00431022).
     """
 
     length_gain: float = 1.1

@@ -43,7 +43,7 @@ def test_endurance_equals_the_closed_form(joint):
 def test_endurance_is_what_people_have(joint):
     """Within 40 % of the studies' mean curve at each load up to 70 % of the maximum, and 20 % on average.
 
-    The model's known error: above, it tires too soon (at 90 % in a third to half of the time), as its authors found.
+    The model's known error: above, it tires too soon (at 90 % in a third to half of the time).
     """
     b0, b1 = ENDURANCE[joint]
     load = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7])

@@ -12,6 +12,7 @@ import pytest
 from scipy.optimize import brentq, lsq_linear
 
 from mjx_msm import assets
+from mjx_msm.envs.reflex import StretchReflex
 from mjx_msm.envs.tracking import Reference, Sensed, Tracker, gains
 from mjx_msm.errors import InputError
 from mjx_msm.prescribed import PrescribedMotion
@@ -59,6 +60,13 @@ class Body:
             moment_arm=-moment[:, k],
         )
 
+    def fibers(self) -> tuple[np.ndarray, np.ndarray]:
+        """Length [l_opt] and velocity [l_opt/s]."""
+        m, d = self.model, self.data
+        lowest, ends = m.actuator_lengthrange[:, 0], m.actuator_gainprm[:, :2]
+        optimal = np.ptp(m.actuator_lengthrange, axis=1) / np.ptp(ends, axis=1)
+        return ends[:, 0] + (d.actuator_length - lowest) / optimal, d.actuator_velocity / optimal
+
     def step(self, excitation: np.ndarray, period: float) -> None:
         self.data.ctrl[:] = excitation
         for _ in range(round(period / self.model.opt.timestep)):
@@ -104,9 +112,12 @@ def minimum_jerk(begin, end, duration: float, start: float = 0.2):
     return at
 
 
-def follow(body, reference, tracker, seconds, period=PERIOD, strength=1.0, push=None) -> Run:
-    """Let it follow from rest; `push` [N·m] acts for a tenth of a second after the first."""
+def follow(body, reference, tracker, seconds, period=PERIOD, strength=1.0, push=None, reflex=None) -> Run:
+    """Let it follow from rest; `push` [N·m] acts for a tenth of a second after the first. A reflex is set at rest."""
     body.place(reference(0.0).position)
+    body.sense()
+    set_length, _ = body.fibers()
+    line = None if reflex is None else reflex.start(len(set_length), period)
     memory = tracker.start(reference(0.0), period)
     errors, excitations = [], []
     for k in range(round(seconds / period)):
@@ -115,6 +126,9 @@ def follow(body, reference, tracker, seconds, period=PERIOD, strength=1.0, push=
         errors.append(sensed.position - reference(t).position)
         excitation, memory = tracker.excitation(memory, reference(t + period), sensed, period)
         excitations.append(excitation)
+        if reflex is not None:
+            answer, line = reflex.excitation(line, *body.fibers(), set_length)
+            excitation = np.minimum(excitation + answer, 1.0)
         body.data.qfrc_applied[body.dof] = 0.0 if push is None or not 1.0 <= t < 1.1 else push
         body.step(strength * excitation, period)
     return Run(np.degrees(errors), np.array(excitations))
@@ -181,6 +195,21 @@ def test_the_margins_of_the_body_are_those(name, pose, push, request):
         assert late < 1.0
     for outside in (Tracker(delay=0.12), Tracker(stiffness=3 * 36, damping=3 * 12)):
         assert swings(outside)[1] > 5.0
+
+
+@pytest.mark.parametrize(("name", "pose", "push"), [("arm", (0.1, 0.8), (0.0, 1.0)), ("knee", (1.0,), (4.0,))])
+def test_the_stretch_reflex_resists_a_push(name, pose, push, request):
+    """It takes a fifth off the swing of a held posture, and holds one that nothing else corrects."""
+    body = request.getfixturevalue(f"{name}_in_c")
+    posture, push, blind = minimum_jerk(pose, pose, 1.0), np.array(push), Tracker(stiffness=0.0, damping=0.0)
+
+    def after(tracker: Tracker, reflex: StretchReflex | None) -> Run:
+        return follow(body, posture, tracker, 3.0, push=push, reflex=reflex)
+
+    with_it, without = after(Tracker(), StretchReflex()), after(Tracker(), None)
+    assert with_it.swing(1.0, 1.5) < 0.8 * without.swing(1.0, 1.5)
+    assert with_it.swing(2.5, 3.0) < 1.0
+    assert after(blind, StretchReflex()).swing(2.0, 3.0) < 0.3 * after(blind, None).swing(2.0, 3.0)
 
 
 def some(rng, dof: int = 2, muscle: int = 6) -> Sensed:
