@@ -8,6 +8,9 @@ sagittal plane, its pitch, and its knee, where the motor sits. Each cuff is a ri
   resists turning. Pretension keeps all four taut at rest;
 - by three *pads*, dampers along and across the limb: the flesh under the shell, which dissipates and never lets go.
 
+Straps and pads do not end on the bone but on the skin, a light sleeve that shears along the limb like flesh, and slips
+when the straps ask for more than friction gives (`Slip`).
+
 All of it is MuJoCo's own spatial tendons, a passive force that C and MJX compute alike; nothing needs a constraint
 solver, and every force acts on both bodies (Newton's third law) by construction.
 
@@ -26,13 +29,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import mujoco
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from mjx_msm import assets
+from mjx_msm.envs.arrays import namespace
+from mjx_msm.envs.kinetics import Kinetics
+from mjx_msm.envs.world import World
 from mjx_msm.errors import InputError
 
 PREFIX = "exo_"
@@ -42,7 +48,14 @@ CUFFS: Mapping[str, tuple[str, float]] = {"thigh": ("femur", 0.068), "shank": ("
 STRAPS = ("front_up", "front_down", "back_up", "back_down")
 """Where a strap passes the limb, and which way it runs from the shell to it."""
 SIDES = ("lateral", "medial")
+KNEE_CENTRE = f"{PREFIX}knee_centre"
+"""Site at the human knee's axis."""
 PADS = ("up", "down", "axial")
+
+SLEEVE_MASS = 0.1
+"""Of the skin and flesh that move along the limb under a cuff [kg]; our choice, it only has to be light."""
+SLEEVE_DAMPING = 30.0
+"""Of their shear [N·s/m]; our choice, near critical with the straps' own stiffness."""
 
 STRAP_REACH = 0.035  # m along the limb, from the hoop inwards to where the strap lies on the skin
 FLESH_LENGTH = 0.187  # m, half of what is drawn of a limb
@@ -66,13 +79,17 @@ class Exoskeleton:
     """Of one strap when it is put on [N]; in a band 5 cm wide 40 N press with 12–15 kPa; comfort ends at 10–20."""
     pad_damping: float = 35.0
     """Of one pad [N·s/m]."""
+    shear_stiffness: float = 20000.0
+    """Of skin and flesh along the limb, under one cuff [N/m]."""
+    friction: float = 0.5
+    """Of a cuff on skin or cloth: what it holds along the limb over what its straps press with [-]."""
 
     def __post_init__(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)
             if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
                 raise InputError(f"exoskeleton {item.name} = {value!r}; give a finite number, zero or more")
-        for name in ("torque_limit", "bandwidth", "no_load_speed", "strap_stiffness"):
+        for name in ("torque_limit", "bandwidth", "no_load_speed", "strap_stiffness", "shear_stiffness"):
             if getattr(self, name) == 0:
                 raise InputError(f"exoskeleton {name} = 0; give a positive number")
 
@@ -87,15 +104,15 @@ class Exoskeleton:
                 raise InputError(f"exoskeleton has no '{name}'; it has {', '.join(known)}")
         return Exoskeleton(**dict(values or {}))
 
-    def available_torque(self, wanted: float, speed: float) -> float:
+    def available_torque(self, wanted: Any, speed: Any) -> Any:
         """What the motor can give of a wanted torque at a speed of its joint [N·m].
 
         Driving, it loses torque linearly with speed down to zero at `no_load_speed`; braking, it has all of it.
         """
-        limit = self.torque_limit
-        if wanted * speed > 0:
-            limit *= max(0.0, 1.0 - abs(speed) / self.no_load_speed)
-        return min(max(wanted, -limit), limit)
+        xp = namespace(speed)
+        driving = xp.maximum(0.0, 1.0 - xp.abs(speed) / self.no_load_speed)
+        limit = self.torque_limit * xp.where(wanted * speed > 0, driving, 1.0)
+        return xp.minimum(xp.maximum(wanted, -limit), limit)
 
 
 def wear(human: mujoco.MjSpec, exoskeleton: Exoskeleton | None = None) -> mujoco.MjSpec:
@@ -125,20 +142,24 @@ def wear(human: mujoco.MjSpec, exoskeleton: Exoskeleton | None = None) -> mujoco
 
     knee_in_limb = {"thigh": np.array(mj_model.body_pos[tibia]), "shank": np.zeros(3)}
     for cuff, (body_name, radius) in CUFFS.items():
-        limb = spec.body(body_name)
+        limb, skin = spec.body(body_name), _add_sleeve(spec.body(body_name), cuff, device)
         origin = knee_in_limb[cuff]
         height = float(anchors[f"{cuff}_pad_axial"][2])
         for strap in STRAPS:
-            _add_strap(spec, limb, cuff, strap, origin, radius, height, anchors, device)
+            _add_strap(spec, skin, cuff, strap, origin, radius, height, anchors, device)
         for pad in PADS:
             anchor = anchors[f"{cuff}_pad_{pad}"]
             offset = (-anchor[0], 0.0, 0.0) if pad != "axial" else (0.0, 0.0, -0.10)
             name = f"{PREFIX}{cuff}_pad_{pad}"
-            limb.add_site(name=f"{name}_limb", pos=origin + anchor + np.array(offset), size=[0.003] * 3, group=3)
+            skin.add_site(name=f"{name}_limb", pos=origin + anchor + np.array(offset), size=[0.003] * 3, group=3)
             tendon = spec.add_tendon(name=name, rgba=[0, 0, 0, 0])
             tendon.damping[0] = device.pad_damping
             tendon.wrap_site(name)
             tendon.wrap_site(f"{name}_limb")
+        middle = np.array((0.0, 0.0, height))
+        limb.add_site(name=f"{PREFIX}{cuff}_middle_limb", pos=origin + middle, size=[0.003] * 3, group=3)
+        link = spec.body(f"{PREFIX}{cuff}")
+        link.add_site(name=f"{PREFIX}{cuff}_middle", pos=middle, size=[0.003] * 3, group=3)
         limb.add_geom(
             name=f"{PREFIX}{cuff}_flesh",
             type=mujoco.mjtGeom.mjGEOM_ELLIPSOID,
@@ -150,12 +171,28 @@ def wear(human: mujoco.MjSpec, exoskeleton: Exoskeleton | None = None) -> mujoco
             mass=0,
             group=1,
         )
+    spec.body("tibia").add_site(name=KNEE_CENTRE, pos=np.zeros(3), size=[0.003] * 3, group=3)
     return spec
+
+
+def _add_sleeve(limb: Any, cuff: str, device: Exoskeleton) -> Any:
+    """Skin and flesh under a cuff: a body that shears along the limb."""
+    sleeve = limb.add_body(
+        name=f"{PREFIX}{cuff}_sleeve",
+        mass=SLEEVE_MASS,
+        ipos=np.zeros(3),
+        inertia=np.full(3, 1e-5),
+        explicitinertial=True,
+    )
+    shear = sleeve.add_joint(name=f"{PREFIX}{cuff}_shear", type=mujoco.mjtJoint.mjJNT_SLIDE, axis=[0, 0, 1])
+    shear.stiffness[0], shear.damping[0] = device.shear_stiffness, SLEEVE_DAMPING
+    shear.limited, shear.armature = mujoco.mjtLimited.mjLIMITED_FALSE, 0.0
+    return sleeve
 
 
 def _add_strap(
     spec: mujoco.MjSpec,
-    limb: Any,
+    sleeve: Any,
     cuff: str,
     strap: str,
     origin: Float[np.ndarray, "3"],
@@ -188,7 +225,7 @@ def _add_strap(
     tendon.stiffness[0] = device.strap_stiffness
     tendon.wrap_site(f"{name}_{SIDES[0]}")
     for i, point in enumerate(skin):
-        limb.add_site(name=f"{name}_limb{i}", pos=origin + point, size=[0.003] * 3, group=3)
+        sleeve.add_site(name=f"{name}_limb{i}", pos=origin + point, size=[0.003] * 3, group=3)
         tendon.wrap_site(f"{name}_limb{i}")
     tendon.wrap_site(f"{name}_{SIDES[1]}")
 
@@ -220,94 +257,136 @@ def check_leg(mj_model: mujoco.MjModel) -> None:
             )
 
 
-@dataclass(frozen=True)
-class CuffLoad:
-    """What passes through one cuff at one instant."""
+# What passes between leg and exoskeleton -------------------------------------------------------------------
 
-    force: Float[np.ndarray, "3"]
+
+class CuffLoads(NamedTuple):
+    """What passes through the cuffs at one instant; entries in the order of `CUFFS`."""
+
+    force: Float[Any, "cuff 3"]
     """On the limb, straps and pads together, in the world [N]."""
-    moment: float
-    """Of that force about the human knee's axis, positive in flexion of what it acts on [N·m]."""
-    tension: Float[np.ndarray, "strap"]
+    moment: Float[Any, ""]
+    """Of the shank cuff's force about the human knee's axis, positive in flexion [N·m]."""
+    tension: Float[Any, "cuff strap"]
     """Of every strap, in the order of `STRAPS`; never negative [N]."""
-    displacement: float
-    """How far the shell's middle is from its place on the limb, in the plane [m]."""
+    displacement: Float[Any, "cuff"]
+    """How far a shell's middle is from its place on the limb [m]."""
 
 
+@dataclass(frozen=True, eq=False)
 class Coupling:
-    """Reads the interface between leg and exoskeleton from a compiled model's data.
+    """Where the straps of a worn exoskeleton are among a world's tendons and tracked points."""
 
-    `wear(human)` has to be what was compiled. After a step call `mj_fwdPosition` and `mj_fwdVelocity` first: MuJoCo's
-    derived quantities belong to the state before the step.
-    """
+    straps: Int[np.ndarray, "cuff strap"]
+    pads: Int[np.ndarray, "cuff pad"]
+    on_device: Int[np.ndarray, "cuff end"]
+    """Points where straps (both ends of each) and pads are fixed to the shell."""
+    on_skin: Int[np.ndarray, "cuff end"]
+    middle: Int[np.ndarray, "cuff 2"]
+    """Points in the middle of shell and limb."""
+    knee: int
+    axis: Float[np.ndarray, "3"]
+    """Of the human knee, which stays the same in the world."""
+    shear: Int[np.ndarray, "cuff"]
+    """Coordinates along which the sleeves move."""
+    lever: Float[np.ndarray, "2 2"]
+    """From hip to knee, straight and turned by 90° about the hip, along the device's two slides [m]."""
+    slack: Float[np.ndarray, "cuff strap"]
+    """Length at which a strap begins to pull [m]."""
+    device: Exoskeleton
 
-    def __init__(self, mj_model: mujoco.MjModel):
-        m = self._model = mj_model
-        self._straps: dict[str, np.ndarray] = {}
-        self._pads: dict[str, np.ndarray] = {}
-        self._strap_ends: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-        self._pad_ends: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-        self._bodies: dict[str, tuple[int, int]] = {}
-        self._places: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-        self._tibia = m.body("tibia").id
-        knee_in_limb = {"thigh": np.array(m.body_pos[self._tibia]), "shank": np.zeros(3)}
-        for cuff, (body, _) in CUFFS.items():
-            tendons = [m.tendon(f"{PREFIX}{cuff}_{strap}").id for strap in STRAPS]
-            pads = [m.tendon(f"{PREFIX}{cuff}_pad_{pad}").id for pad in PADS]
-            self._straps[cuff], self._pads[cuff] = np.array(tendons), np.array(pads)
-            # A tendon's first and last segments run between shell and limb; the rest lie on the limb.
-            sites = [m.wrap_objid[m.tendon_adr[t] : m.tendon_adr[t] + m.tendon_num[t]] for t in tendons]
-            shell = np.array([[s[0], s[-1]] for s in sites])
-            skin = np.array([[s[1], s[-2]] for s in sites])
-            self._strap_ends[cuff] = shell, skin
-            ends = [m.wrap_objid[m.tendon_adr[t] : m.tendon_adr[t] + 2] for t in pads]
-            self._pad_ends[cuff] = np.array([e[0] for e in ends]), np.array([e[1] for e in ends])
-            self._bodies[cuff] = m.body(f"{PREFIX}{cuff}").id, m.body(body).id
-            height = np.array((0.0, 0.0, m.site(f"{PREFIX}{cuff}_pad_axial").pos[2]))
-            self._places[cuff] = height, knee_in_limb[cuff] + height
-        self.strap_stiffness = m.tendon_stiffness[self._straps["thigh"][0]].item()
+    @staticmethod
+    def sites() -> tuple[str, ...]:
+        """Sites a world has to track for it."""
+        names = [KNEE_CENTRE]
+        for cuff in CUFFS:
+            for device, skin in _ends(cuff):
+                names += [device, skin]
+            names += [f"{PREFIX}{cuff}_middle", f"{PREFIX}{cuff}_middle_limb"]
+        return tuple(names)
 
-    def load(self, data: mujoco.MjData, cuff: str) -> CuffLoad:
-        """The load of one cuff, ``"thigh"`` or ``"shank"``."""
-        m = self._model
-        straps, pads = self._straps[cuff], self._pads[cuff]
-        tension = m.tendon_stiffness[straps] * np.maximum(
-            data.ten_length[straps] - m.tendon_lengthspring[straps, 1], 0.0
-        )
-        shell, skin = self._strap_ends[cuff]
-        forces = _units(data.site_xpos[shell] - data.site_xpos[skin]) * tension[:, None, None]
-        pad_shell, pad_skin = self._pad_ends[cuff]
-        pull = m.tendon_damping[pads] * data.ten_velocity[pads]
-        pad_forces = _units(data.site_xpos[pad_shell] - data.site_xpos[pad_skin]) * pull[:, None]
-        points = np.concatenate([data.site_xpos[skin].reshape(-1, 3), data.site_xpos[pad_skin]])
-        forces = np.concatenate([forces.reshape(-1, 3), pad_forces])
-        axis = data.xaxis[1]  # of the knee: JOINTS is the model's joint order
-        arm = points - data.xpos[self._tibia]
-        moment = float(np.cross(arm, forces).sum(axis=0) @ axis)
-        link, limb = self._bodies[cuff]
-        on_link, on_limb = self._places[cuff]
-        shift = (data.xpos[link] + data.xmat[link].reshape(3, 3) @ on_link) - (
-            data.xpos[limb] + data.xmat[limb].reshape(3, 3) @ on_limb
-        )
-        return CuffLoad(forces.sum(axis=0), moment, tension, float(math.hypot(*shift)))
-
-    def align(self, data: mujoco.MjData) -> None:
-        """Put the exoskeleton's joints where it sits on the leg without strain, moving with it."""
-        m = self._model
-        first = m.njnt - 4
-        start = m.qpos0[: first + 4]
-        data.qpos[first : first + 2] = data.qvel[first : first + 2] = 0.0
-        data.qpos[first + 2], data.qvel[first + 2] = data.qpos[0] - start[0], data.qvel[0]
-        data.qpos[first + 3], data.qvel[first + 3] = data.qpos[1] - start[1], data.qvel[1]
+    @staticmethod
+    def of(world: World, device: Exoskeleton) -> Coupling:
+        """Of a world that `wear` made."""
+        m = world.model
+        straps = np.array([world.tendons([f"{PREFIX}{cuff}_{s}" for s in STRAPS]) for cuff in CUFFS])
+        data = mujoco.MjData(m)
+        data.qpos[:] = 0.0  # straight
         mujoco.mj_kinematics(m, data)
-        mujoco.mj_comPos(m, data)
-        link = self._bodies["thigh"][0]
-        axes = data.xaxis[first : first + 2]
-        data.qpos[first : first + 2] = axes @ (data.xpos[self._tibia] - data.xpos[link])
-        jacobian = np.zeros((3, m.nv))
-        mujoco.mj_jac(m, data, jacobian, None, data.xpos[self._tibia], self._tibia)
-        data.qvel[first : first + 2] = axes @ (jacobian[:, :first] @ data.qvel[:first])
+        hip, knee = world.coordinate(HIP), world.coordinate(KNEE)
+        thigh = data.xanchor[knee] - data.xanchor[hip]
+        slides = data.xaxis[[world.coordinate(f"{PREFIX}x"), world.coordinate(f"{PREFIX}z")]]
+        return Coupling(
+            straps=straps,
+            pads=np.array([world.tendons([f"{PREFIX}{cuff}_pad_{p}" for p in PADS]) for cuff in CUFFS]),
+            on_device=np.array([world.points([end[0] for end in _ends(cuff)]) for cuff in CUFFS]),
+            on_skin=np.array([world.points([end[1] for end in _ends(cuff)]) for cuff in CUFFS]),
+            middle=np.array([
+                world.points([f"{PREFIX}{cuff}_middle", f"{PREFIX}{cuff}_middle_limb"]) for cuff in CUFFS
+            ]),
+            knee=int(world.points([KNEE_CENTRE])[0]),
+            axis=data.xaxis[knee].copy(),
+            shear=np.array([world.coordinate(f"{PREFIX}{cuff}_shear") for cuff in CUFFS]),
+            lever=np.stack([slides @ thigh, slides @ np.cross(data.xaxis[hip], thigh)]),
+            slack=m.tendon_lengthspring[straps, 1].copy(),
+            device=device,
+        )  # fmt: skip
+
+    def loads(self, seen: Kinetics) -> CuffLoads:
+        """What passes through the cuffs."""
+        xp = namespace(seen.point)
+        tension = self.device.strap_stiffness * xp.maximum(seen.tendon_length[self.straps] - self.slack, 0.0)
+        pull = self.device.pad_damping * seen.tendon_velocity[self.pads]
+        along = xp.concatenate([xp.repeat(tension, 2, axis=1), pull], axis=1)
+        skin = seen.point[self.on_skin]
+        way = seen.point[self.on_device] - skin
+        forces = way * (along / xp.sqrt((way * way).sum(-1)))[..., None]
+        shank = 1
+        arm = skin[shank] - seen.point[self.knee]
+        # axis · (arm × force), without a cross product's cost
+        turned = xp.stack([arm[:, 1], arm[:, 2], arm[:, 0]], -1), xp.stack([arm[:, 2], arm[:, 0], arm[:, 1]], -1)
+        f = forces[shank]
+        moment = turned[0] * xp.stack([f[:, 2], f[:, 0], f[:, 1]], -1)
+        moment = moment - turned[1] * xp.stack([f[:, 1], f[:, 2], f[:, 0]], -1)
+        middle = seen.point[self.middle]
+        shift = middle[:, 0] - middle[:, 1]
+        return CuffLoads(forces.sum(1), (moment @ self.axis).sum(), tension, xp.sqrt((shift * shift).sum(-1)))
+
+    def slip(
+        self, seen: Kinetics, loads: CuffLoads, slipped: Float[Any, "cuff"], grip: Any
+    ) -> Float[Any, "cuff"]:
+        """How far every cuff has slipped along its limb [m], after what it bears now.
+
+        The sleeve is a spring that friction holds at its end: shear force k·(x − s) up to μ·2ΣT, since a strap that
+        runs halfway around a limb presses on it with twice its tension. Beyond that s gives way (return mapping).
+
+        **Arguments:** `slipped`: s before. `grip`: part of the friction that there is.
+        """
+        xp = namespace(seen.position)
+        give = grip * 2.0 * self.device.friction / self.device.shear_stiffness * loads.tension.sum(1)
+        place = seen.position[self.shear]
+        return xp.minimum(xp.maximum(slipped, place - give), place + give)
+
+    def aligned(
+        self, xp: Any, person: Float[Any, "joint"], speed: Float[Any, "joint"]
+    ) -> tuple[Float[Any, "coordinate"], Float[Any, "coordinate"]]:
+        """Position and velocity of a whole world with the exoskeleton on the leg without strain, moving with it.
+
+        **Arguments:** `person`, `speed`: of hip, knee and ankle, which are 0 where the model stands straight.
+        """
+        # The thigh's turn about the hip takes the knee along a circle, and the device's with it.
+        cosine, sine = xp.cos(person[0]), xp.sin(person[0])
+        across, up = self.lever[0], self.lever[1]
+        place = across * (cosine - 1.0) + up * sine
+        rate = speed[0] * (up * cosine - across * sine)
+        sleeves = xp.zeros(len(CUFFS))
+        return xp.concatenate([person, sleeves, place, person[:2]]), xp.concatenate([speed, sleeves, rate, speed[:2]])
 
 
-def _units(vectors: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 3"]:
-    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+def _ends(cuff: str) -> list[tuple[str, str]]:
+    """Sites at which straps and pads of a cuff leave the shell, and where each arrives on the skin."""
+    ends = []
+    for strap in STRAPS:
+        name = f"{PREFIX}{cuff}_{strap}"
+        ends += [(f"{name}_{SIDES[0]}", f"{name}_limb0"), (f"{name}_{SIDES[1]}", f"{name}_limb3")]
+    return ends + [(f"{PREFIX}{cuff}_pad_{pad}", f"{PREFIX}{cuff}_pad_{pad}_limb") for pad in PADS]

@@ -2,318 +2,410 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import gymnasium
 import mujoco
 import numpy as np
 from gymnasium.utils import EzPickle
 from jaxtyping import Float
 
-from mjx_msm import assets
-from mjx_msm.envs.exoskeleton import CUFFS, JOINTS, PREFIX, Coupling, CuffLoad, Exoskeleton, check_leg, wear
-from mjx_msm.envs.human import EXCITATION_FILE, KNEE_INDEX, Human, Recorded, Seated
+from mjx_msm.envs.effort import METABOLIC_MODELS, metabolic_power
+from mjx_msm.envs.exoskeleton import CUFFS, JOINTS, PREFIX, Coupling, Exoskeleton, check_leg, wear
+from mjx_msm.envs.human import Human, HumanMemory, Policy, Replay, Sight
+from mjx_msm.envs.kinetics import Drive, Dynamics, Kinetics
+from mjx_msm.envs.people import People, find_people
+from mjx_msm.envs.references import EXCITATION_FILE, MOTIONS, Goal, Recording, Reference
+from mjx_msm.envs.sensing import Commands, Sensing
+from mjx_msm.envs.single import TaskEnv
+from mjx_msm.envs.task import Channel, Disturbance, Outcome, Task
+from mjx_msm.envs.world import World
 from mjx_msm.errors import InputError
-from mjx_msm.prescribed import PrescribedMotion, constraint_reason
 
-TIMESTEP = 0.001
-"""Of the simulation [s]; the straps' fastest oscillation has a period of about 40 of them."""
-CONTROL_RATE = 100
-"""Actions a second."""
 PREVIEW = (0.0, 0.05, 0.1, 0.2)
 """How far ahead the reference is observed [s]."""
-SETTLING = 0.4
-"""How long the exoskeleton settles in its straps before an episode, the leg held still [s]."""
-
 MAX_ANGLE, MAX_SPEED, MAX_SHIFT, MAX_FORCE = np.pi, 30.0, 0.1, 1000.0
 TRACKING_SCALE = 0.1
 """Tracking error that costs 1 [rad]."""
 EFFORT_WEIGHT = 0.1
-FAILURE_REWARD = -100.0
+FORCE_LIMITS = {"thigh": 220.0, "shank": 130.0}
+"""Quasi-static limits of ISO/TS 15066 for thigh and knee, and for the lower leg [N]."""
+KNEE = JOINTS.index("knee_angle")
+LED = (JOINTS[0], JOINTS[2])
+FOLLOWING = 0.5
+"""Part of a led joint's distance from its reference that is made up in a control period [-]."""
+
+RECLINE = 0.90
+"""How far the pelvis of someone on the bench is tipped back from standing [rad]; the thigh is then nearly level."""
 
 
-class KneeExoEnv(gymnasium.Env[np.ndarray, np.ndarray], EzPickle):
-    """A leg, its hip and ankle led, in an exoskeleton that can help its knee.
+class Plan(NamedTuple):
+    """What varies between episodes."""
 
-    **Mechanics.** The subject's leg with its muscles, and a two-link exoskeleton joined to it only by straps
-    (`mjx_msm.envs.exoskeleton`), in C MuJoCo at 1 kHz. Hip and ankle follow the human half exactly; the knee is free.
+    motion: Any
+    disturbance: Disturbance
 
-    **Action** (1,), −1..1: torque of the exoskeleton's motor as part of its limit, positive in flexion, 100 a second.
-    It reaches the knee through the motor's bandwidth and torque–speed limit, and the straps.
 
-    **Observation** (float32; `observation_names`): angle and velocity of the exoskeleton's and of the human knee,
-    hip, ankle, their reference now and 50, 100, 200 ms ahead, the motor's torque, net force, largest strap tension and
-    displacement of each cuff, activation of every muscle. SI units; clipped to the space's bounds.
+class Memory(NamedTuple):
+    """What is remembered within one."""
 
-    **Reward**: −(e/0.1 rad)² − 0.1·a², e the human knee's distance from the reference, a the action.
+    step: Any
+    human: HumanMemory
+    commands: Any
+    slipped: Float[Any, "cuff"]
+    sensors: Any
 
-    **Episode.** Terminates when the state is not finite; truncated at the end of a recording, else by the time limit.
 
-    **Info**: `human_torque` (of the muscles about the knee), `robot_torque` (of the motor), `interaction_torque` (of
-    the shank cuff about the human knee) [N·m], all positive in flexion; for each cuff `<cuff>_force`, `<cuff>_strap`
-    (largest tension) [N] and `<cuff>_displacement` [m]; `knee_angle`, `reference`, `tracking_error` [rad];
-    `activation` (muscle,); `reward_tracking`, `reward_effort`; `time` [s].
+class KneeExo(Task):
+    """A leg, its hip and ankle led, in an exoskeleton that can help its knee; see `KneeExoEnv`."""
 
-    **Arguments:**
-
-    - `subject`: a folder written by ``mjx-msm identify``, its ``identification.json``, an MJCF file exported from
-      the knee model, or None for the generic leg. A folder with an ``excitation.csv`` is replayed; else the person
-      sits on a bench and extends the knee.
-    - `human`: another human half, in place of that choice.
-    - `strength`: part of the needed or recorded excitation that the person gives, unless `human` is given.
-    - `exoskeleton`: numbers of the device to replace, as in `Exoskeleton`, e.g. ``{"torque_limit": 15.0}``.
-    - `render_mode`: None or ``"rgb_array"``, then `camera`, `width` and `height` say of what.
-    """
-
-    metadata = {"render_modes": ["rgb_array"], "render_fps": CONTROL_RATE}  # noqa: RUF012 (Gymnasium's name and type)
+    summarised = (
+        "tracking_error",
+        "human_torque",
+        "robot_torque",
+        "interaction_torque",
+        "thigh_force",
+        "shank_force",
+        "effort",
+        "metabolic_power",
+        "slip",
+        "force_limit_violation",
+    )
 
     def __init__(
         self,
         subject: str | Path | None = None,
         *,
+        task: str | None = None,
         human: Human | None = None,
         strength: float = 0.6,
+        action_mode: str = "robot",
         exoskeleton: Mapping[str, float] | Exoskeleton | None = None,
+        load: float = 0.0,
+        sensing: Mapping[str, float] | Sensing | None = None,
+        metabolics: str = "bhargava2004",
+    ):
+        tasks = (*MOTIONS, "walk")
+        self.people: People = find_people(subject, "knee")
+        recording = self._recording(self.people)
+        task = ("walk" if recording is not None else "seated") if task is None else task
+        if task not in tasks:
+            raise InputError(f"task '{task}': choose one of {', '.join(tasks)}")
+        if task == "walk" and recording is None:
+            raise InputError(
+                f"task 'walk' needs a recording, but {self.people.source} has no {EXCITATION_FILE}; give subject= a "
+                "folder written by `mjx-msm identify`"
+            )
+        if action_mode not in ("robot", "human", "both"):
+            raise InputError(f"action_mode '{action_mode}': choose robot, human or both")
+        if metabolics not in METABOLIC_MODELS:
+            raise InputError(f"metabolics '{metabolics}': choose one of {', '.join(METABOLIC_MODELS)}")
+        self.exoskeleton, self.sensing = Exoskeleton.of(exoskeleton), Sensing.of(sensing)
+        self.world = _world(self.people, self.exoskeleton, task, load)
+        self.coupling = Coupling.of(self.world, self.exoskeleton)
+        self.commands = Commands(self.sensing.command_delay, 1, self.period)
+        self.metabolics = METABOLIC_MODELS[metabolics]
+        self.reference: Reference = MOTIONS[task] if recording is None or task != "walk" else recording.motion()
+        if human is None:
+            if action_mode != "robot":
+                human = Human(Policy())
+            elif recording is not None and task == "walk":
+                human = Human(Replay(recording.table(self.world.muscles, self.period)), strength)
+            else:
+                human = Human(_tracker(self.world), strength)
+        self.human = human
+        self.draws = self.reference.draws
+        seconds = self.reference.seconds
+        self.length = None if seconds is None else int(seconds / self.period + 1e-6)
+        self._robot, self._muscles = action_mode != "human", len(self.world.muscles)
+        policy = [Channel(f"excitation_{name}", -1.0, 1.0) for name in self.world.muscles]
+        self.actions = (Channel("motor_torque", -1.0, 1.0),) if self._robot else ()
+        self.actions += tuple(policy) if action_mode != "robot" else ()
+        self.observations = self._channels()
+        self._led = np.array([self.world.coordinate(name) for name in LED])
+        self._push = np.zeros((2, len(self.world.coordinates)))
+        self._push[[0, 1], self._led] = _inertia(self.world)[self._led]
+        self._hold = np.zeros((len(CUFFS), len(self.world.coordinates)))
+        self._hold[[0, 1], self.coupling.shear] = self.exoskeleton.shear_stiffness
+        self._exo_knee = self.world.coordinate(f"{PREFIX}knee")
+        self._limits = np.array([FORCE_LIMITS[cuff] for cuff in CUFFS])
+        self._ahead = np.array(PREVIEW)
+
+    @staticmethod
+    def _recording(people: People) -> Recording | None:
+        if people.folder is None or people.source.endswith(".xml'"):
+            return None
+        path = people.folder / EXCITATION_FILE
+        return Recording.read(path) if path.is_file() else None
+
+    def _channels(self) -> tuple[Channel, ...]:
+        rows: list[tuple[str, float, float, float]] = []
+        for name, angle, speed in (("exo_knee", 0.002, 0.02), ("knee", 0.01, 0.05)):
+            rows += [(f"{name}_angle", -MAX_ANGLE, MAX_ANGLE, angle), (f"{name}_velocity", -MAX_SPEED, MAX_SPEED, speed)]
+        rows += [(name, -MAX_ANGLE, MAX_ANGLE, 0.01) for name in ("hip_angle", "ankle_angle")]
+        rows += [(f"reference_{1000 * ahead:.0f}ms", -MAX_ANGLE, MAX_ANGLE, 0.0) for ahead in PREVIEW]
+        limit = self.exoskeleton.torque_limit
+        rows += [("motor_torque", -limit, limit, 0.1)]
+        for cuff in CUFFS:
+            rows += [(f"{cuff}_force", 0.0, MAX_FORCE, 2.0), (f"{cuff}_strap", 0.0, MAX_FORCE, 2.0)]
+            rows += [(f"{cuff}_displacement", 0.0, MAX_SHIFT, 0.001)]
+        rows += [(f"emg_{name}", 0.0, 1.0, 0.02) for name in self.world.muscles]
+        return tuple(Channel(name, low, high, self.sensing.noise * noise) for name, low, high, noise in rows)
+
+    # A control period ----------------------------------------------------------------------------------------
+
+    def plan(self, xp: Any, uniform: Float[Any, "draw"], disturbance: Disturbance) -> Plan:
+        return Plan(self.reference.plan(xp, uniform), disturbance)
+
+    def initial(self, xp: Any, plan: Plan) -> tuple[Any, Any, Any]:
+        """The leg at the start of the motion and at its speed, the exoskeleton on it without strain."""
+        goal = self._goal(xp, plan, 0, np.zeros(1))
+        position, velocity = self.coupling.aligned(xp, goal.position[0], goal.velocity[0])
+        return position, velocity, xp.full(self._muscles, 0.02)
+
+    def begin(self, xp: Any, plan: Plan, kinetics: Kinetics) -> Memory:
+        sight = Sight(0, None, kinetics, _nothing, xp.zeros(self._muscles))
+        human = self.human.begin(sight, self.period)
+        sensors = self.sensing.begin(xp, len(self.observations), self.period)
+        return Memory(0, human, self.commands.begin(xp), xp.zeros(len(CUFFS)), sensors)
+
+    def drive(
+        self,
+        xp: Any,
+        plan: Plan,
+        memory: Memory,
+        kinetics: Kinetics,
+        dynamics: Callable[[], Dynamics],
+        action: Float[Any, "action"],
+    ) -> tuple[Drive, Memory]:
+        wrong, time = plan.disturbance, memory.step * self.period
+        on = wrong.active(time)
+        goal = self._goal(xp, plan, memory.step + 1, np.zeros(1))
+        goal = Goal(goal.position[0], goal.velocity[0], goal.acceleration[0])
+
+        wanted = 0.5 * (action[-self._muscles :] + 1.0) if len(self.actions) > 1 else xp.zeros(self._muscles)
+        sight = Sight(memory.step, goal, kinetics, dynamics, wanted)
+        excitation, human = self.human.excite(
+            memory.human, sight, self.period, on * wrong.tremor, wrong.tremor_frequency
+        )
+
+        share = action[:1] if self._robot else xp.zeros(1)
+        share, commands = self.commands.pass_on(xp, memory.commands, share, on * wrong.delay)
+        torque = self.exoskeleton.available_torque(
+            share * self.exoskeleton.torque_limit * (1.0 - on * wrong.stall), kinetics.velocity[self._exo_knee]
+        )
+
+        loads = self.coupling.loads(kinetics)
+        slipped = self.coupling.slip(kinetics, loads, memory.slipped, 1.0 - on * wrong.slip)
+        # A led joint's acceleration: to the reference's speed at the period's end, and towards its place.
+        led, h = self._led, self.period
+        miss = goal.position[led] - kinetics.position[led]
+        miss = miss - 0.5 * h * (goal.velocity[led] + kinetics.velocity[led])
+        lead = (goal.velocity[led] - kinetics.velocity[led]) / h + FOLLOWING * miss / h**2
+        applied = lead @ self._push + slipped @ self._hold
+        return (
+            Drive(excitation, torque, applied),
+            Memory(memory.step + 1, human, commands, slipped, memory.sensors),
+        )
+
+    def observe(
+        self, xp: Any, plan: Plan, memory: Memory, kinetics: Kinetics, action: Float[Any, "action"]
+    ) -> tuple[Outcome, Memory]:
+        q, v, exo = kinetics.position, kinetics.velocity, self._exo_knee
+        loads = self.coupling.loads(kinetics)
+        force = xp.sqrt((loads.force * loads.force).sum(-1))
+        strap = loads.tension.max(-1)
+        time = memory.step * self.period
+        ahead = self._goal(xp, plan, memory.step, self._ahead).position[:, KNEE]
+        on = plan.disturbance.active(time)
+        emg = memory.human.excitation * (1.0 - on * plan.disturbance.emg_dropout)
+        cuffs = xp.stack([force, strap, loads.displacement], -1).reshape(-1)
+        observation = xp.concatenate(
+            [xp.stack([q[exo], v[exo], q[KNEE], v[KNEE], q[0], q[2]]), ahead, kinetics.motor, cuffs, emg]
+        )
+        observation, sensors = self.sensing.delayed(xp, memory.sensors, observation, memory.step)
+
+        error = xp.abs(q[KNEE] - ahead[0])
+        human, robot = kinetics.actuation[KNEE], kinetics.motor[0]
+        violation = xp.where((force > self._limits).any(), 1.0, 0.0)
+        effort = (kinetics.activation * kinetics.activation).sum()
+        share = xp.abs(robot) / (xp.abs(robot) + xp.abs(human) + 1e-9)
+        tracking = -((error / TRACKING_SCALE) ** 2)
+        cost = -EFFORT_WEIGHT * action[0] ** 2 if self._robot else -EFFORT_WEIGHT * effort
+        measures: dict[str, Any] = {
+            "time": time,
+            "knee_angle": q[KNEE],
+            "reference": ahead[0],
+            "tracking_error": error,
+            "human_torque": human,
+            "robot_torque": robot,
+            "robot_share": share,
+            "interaction_torque": loads.moment,
+            "effort": effort,
+            "metabolic_power": metabolic_power(self.metabolics, memory.human.excitation, kinetics).sum(),
+            "slip": xp.abs(memory.slipped).max(),
+            "force_limit_violation": violation,
+            "activation": kinetics.activation,
+            "reward_tracking": tracking,
+            "reward_effort": cost,
+        }
+        for i, cuff in enumerate(CUFFS):
+            measures[f"{cuff}_force"], measures[f"{cuff}_strap"] = force[i], strap[i]
+            measures[f"{cuff}_displacement"] = loads.displacement[i]
+        outcome = Outcome(observation, tracking + cost, False, measures)
+        return outcome, Memory(memory.step, memory.human, memory.commands, memory.slipped, sensors)
+
+    def _goal(self, xp: Any, plan: Plan, step: Any, ahead: Float[np.ndarray, "time"]) -> Goal:
+        return self.reference.at(xp, plan.motion, step * self.period + ahead)
+
+
+def _nothing() -> Any:
+    raise InputError("the person has not moved yet")
+
+
+class KneeExoEnv(TaskEnv, EzPickle):
+    """A leg, its hip and ankle led, in an exoskeleton that can help its knee.
+
+    **Mechanics.** The subject's leg with its muscles, and a two-link exoskeleton joined to it only by straps, on skin
+    that gives and slips (`mjx_msm.envs.exoskeleton`), at 1 kHz in C MuJoCo. Hip and ankle follow the reference; the
+    knee is free.
+
+    **Action**, 50 a second, every entry −1..1: torque of the motor as part of its limit, positive in flexion, with
+    `action_mode` ``"robot"``; excitation of every muscle, −1 none and 1 full, with ``"human"``; both, motor first,
+    with ``"both"``. The torque reaches the knee through the motor's bandwidth and torque–speed limit, and the straps.
+
+    **Observation** (float32; `observation_names`): angle and velocity of the exoskeleton's and of the human knee,
+    hip, ankle, the knee's reference now and 50, 100, 200 ms ahead, the motor's torque, net force, largest strap
+    tension and displacement of each cuff, EMG (excitation) of every muscle. SI units; clipped to the space's bounds.
+
+    **Reward**: −(e/0.1 rad)² − 0.1·a², e the human knee's distance from the reference, a the motor's action (Σ of
+    squared activation where there is none).
+
+    **Episode.** Terminates when the state is not finite; truncated at the end of a recording, else by the time limit.
+
+    **Info**, of every step: `tracking_error`, `knee_angle`, `reference` [rad]; `human_torque` (of the muscles about the
+    knee), `robot_torque` (of the motor), `interaction_torque` (of the shank cuff about the human knee) [N·m], positive in
+    flexion, `robot_share`; for each cuff `<cuff>_force`, `<cuff>_strap` (largest tension) [N], `<cuff>_displacement`
+    [m]; `slip` [m]; `effort` (Σa²), `metabolic_power` [W]; `force_limit_violation` (1: a cuff's force is beyond
+    ISO/TS 15066); `activation` (muscle,); `reward_tracking`, `reward_effort`; `time` [s]. At an episode's end,
+    `summary`: peak, root mean square and integral of these.
+
+    **Arguments:**
+
+    - `subject`: a folder written by ``mjx-msm identify``, its ``identification.json``, an MJCF file exported from
+      the knee model, or None for the generic leg.
+    - `sample_posterior`: another person from the subject's posterior at every reset.
+    - `task`: ``"walk"`` replays the folder's recording, ``"seated"`` extends the knee on a bench, ``"swing"`` swings
+      the leg as in walking. By default the recording where there is one, else seated.
+    - `human`: the human half, see `mjx_msm.envs.human`; by default the recording's excitation or a tracking controller
+      with `strength` of what is needed.
+    - `action_mode`: who is acted for.
+    - `exoskeleton`: numbers of the device to replace, as in `Exoskeleton`, e.g. ``{"torque_limit": 15.0}``.
+    - `load`: mass fixed to the shank above the ankle [kg].
+    - `sensing`: noise and delays, see `mjx_msm.envs.sensing.Sensing`.
+    - `metabolics`: ``"bhargava2004"`` or ``"umberger2010"``.
+    - `render_mode`: None, ``"rgb_array"`` or ``"human"``, then `camera`, `width` and `height` say of what.
+    """
+
+    def __init__(
+        self,
+        subject: str | Path | None = None,
+        *,
+        sample_posterior: bool = False,
         render_mode: str | None = None,
         camera: str = "sagittal",
         width: int = 640,
         height: int = 480,
+        **arguments: Any,
     ):
         EzPickle.__init__(
             self,
             subject,
-            human=human,
-            strength=strength,
-            exoskeleton=exoskeleton,
+            sample_posterior=sample_posterior,
+            render_mode=render_mode,
+            camera=camera,
+            width=width,
+            height=height,
+            **arguments,
+        )
+        super().__init__(
+            KneeExo(subject, **arguments),
+            sample_posterior=sample_posterior,
             render_mode=render_mode,
             camera=camera,
             width=width,
             height=height,
         )
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise InputError(f"render_mode {render_mode!r}: choose one of {', '.join(self.metadata['render_modes'])}")
-        self.render_mode = render_mode
-        self._picture = {"camera": camera, "size": (width, height)}
-        self._renderer: Any = None
-
-        self.exoskeleton = Exoskeleton.of(exoskeleton)
-        leg = load_leg(subject)
-        self.human: Human = _human(subject, strength) if human is None else human
-        self.human.place(leg)
-        self.leg: mujoco.MjModel = leg.compile()
-        """The person alone."""
-        self.model: mujoco.MjModel = wear(leg, self.exoskeleton).compile()
-        """The person in the exoskeleton."""
-        self.data = mujoco.MjData(self.model)
-        self.coupling = Coupling(self.model)
-        self._motion = PrescribedMotion(self.model, [JOINTS[0], JOINTS[2]])
-        self._still = PrescribedMotion(self.model, JOINTS)
-        self._substeps = round(1.0 / (CONTROL_RATE * TIMESTEP))
-        self._muscles = self.leg.nu
-        self._exo_knee = int(self.model.joint(f"{PREFIX}knee").dofadr[0])
-        self._episode: Any = None
-        self._step = 0
-
-        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
-        self.observation_names, low, high = self._layout()
-        self._low, self._high = low, high
-        self.observation_space = gymnasium.spaces.Box(low, high, dtype=np.float32)
-
-    # Gymnasium ---------------------------------------------------------------------------------------------
-
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Float[np.ndarray, "observation"], dict[str, Any]]:
-        """Start an episode: the leg at the start of the motion, the exoskeleton hanging in its straps."""
-        super().reset(seed=seed)
-        m, d = self.model, self.data
-        self._episode, self._step = self.human.episode(self.leg, self.np_random), 0
-        mujoco.mj_resetData(m, d)
-        d.qpos[: len(JOINTS)] = start = self._episode.at(0)
-        self.coupling.align(d)
-        for _ in range(round(SETTLING / TIMESTEP)):
-            self._still.step(d, start)
-        rest = d.qpos.copy()
-        # The motion may start at speed; the exoskeleton moves along.
-        d.qvel[: len(JOINTS)] = (self._episode.at(1) - start) / TIMESTEP
-        self.coupling.align(d)
-        d.qpos[:] = rest
-        d.qfrc_applied[:] = 0.0  # what held the knee
-        d.act[: self._muscles] = self._episode.excite(0, d)
-        d.time = 0.0
-        self._refresh()
-        loads = self._loads()
-        return self._observe(loads), self._report(loads)
-
-    def step(
-        self, action: Float[np.ndarray, "action"]
-    ) -> tuple[Float[np.ndarray, "observation"], float, bool, bool, dict[str, Any]]:
-        """Apply a torque for one control period."""
-        if self._episode is None:
-            raise InputError("step was called before reset; call reset first")
-        share = self._share(action)
-        d, episode, device = self.data, self._episode, self.exoskeleton
-        wanted, motor = share * device.torque_limit, self._muscles
-        for _ in range(self._substeps):
-            d.ctrl[:motor] = episode.excite(self._step, d)
-            d.ctrl[motor] = device.available_torque(wanted, d.qvel[self._exo_knee])
-            following = episode.at(self._step + 1)
-            self._motion.step(d, (following[0], following[2]))
-            self._step += 1
-        self._refresh()
-        if not (np.isfinite(d.qpos).all() and np.isfinite(d.qvel).all()):
-            return np.zeros_like(self._low), FAILURE_REWARD, True, False, {"time": self._step * TIMESTEP}
-        loads = self._loads()
-        info = self._report(loads)
-        info["reward_tracking"] = -((info["tracking_error"] / TRACKING_SCALE) ** 2)
-        info["reward_effort"] = -EFFORT_WEIGHT * share**2
-        ended = episode.steps is not None and self._step + self._substeps > episode.steps
-        reward = info["reward_tracking"] + info["reward_effort"]
-        return self._observe(loads), reward, False, ended, info
-
-    def render(self) -> Any:
-        """The current frame (height, width, 3), or None without a render mode."""
-        if self.render_mode is None:
-            gymnasium.logger.warn('render() without a render_mode; make the environment with render_mode="rgb_array"')
-            return None
-        if self._renderer is None:
-            from mjx_msm.render import FrameRenderer
-
-            self._renderer = FrameRenderer(self.model, **self._picture)
-        return self._renderer.frame(self.data.qpos, self.data.act[: self._muscles])
-
-    def close(self) -> None:
-        """Free the picture's OpenGL context."""
-        if self._renderer is not None:
-            self._renderer.close()
-            self._renderer = None
-
-    # Parts -------------------------------------------------------------------------------------------------
-
-    def _share(self, action: Any) -> float:
-        try:
-            value = np.asarray(action, float)
-        except (TypeError, ValueError):
-            raise InputError(f"action {action!r} is not a number; give an array of shape (1,)") from None
-        if value.shape != (1,):
-            raise InputError(f"action has shape {value.shape}; give shape (1,): the motor's torque, −1..1 of its limit")
-        if not np.isfinite(value[0]):
-            raise InputError(f"action is {value[0]}; give a finite number, −1..1")
-        return float(min(max(value[0], -1.0), 1.0))
-
-    def _refresh(self) -> None:
-        """Bring MuJoCo's derived quantities to the state."""
-        mujoco.mj_fwdPosition(self.model, self.data)
-        mujoco.mj_fwdVelocity(self.model, self.data)
-        mujoco.mj_fwdActuation(self.model, self.data)
-
-    def _loads(self) -> dict[str, CuffLoad]:
-        return {cuff: self.coupling.load(self.data, cuff) for cuff in CUFFS}
-
-    def _layout(self) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
-        rows: list[tuple[str, float, float]] = []
-        for name in ("exo_knee", "knee"):
-            rows += [(f"{name}_angle", -MAX_ANGLE, MAX_ANGLE), (f"{name}_velocity", -MAX_SPEED, MAX_SPEED)]
-        rows += [(name, -MAX_ANGLE, MAX_ANGLE) for name in ("hip_angle", "ankle_angle")]
-        rows += [(f"reference_{1000 * ahead:.0f}ms", -MAX_ANGLE, MAX_ANGLE) for ahead in PREVIEW]
-        rows += [("motor_torque", -self.exoskeleton.torque_limit, self.exoskeleton.torque_limit)]
-        for cuff in CUFFS:
-            rows += [(f"{cuff}_force", 0.0, MAX_FORCE), (f"{cuff}_strap", 0.0, MAX_FORCE)]
-            rows += [(f"{cuff}_displacement", 0.0, MAX_SHIFT)]
-        rows += [(f"activation_{self.leg.actuator(i).name}", 0.0, 1.0) for i in range(self._muscles)]
-        names, low, high = zip(*rows, strict=True)
-        return names, np.array(low, np.float32), np.array(high, np.float32)
-
-    def _observe(self, loads: dict[str, CuffLoad]) -> Float[np.ndarray, "observation"]:
-        d, exo = self.data, self._exo_knee
-        values = [d.qpos[exo], d.qvel[exo], d.qpos[KNEE_INDEX], d.qvel[KNEE_INDEX], d.qpos[0], d.qpos[2]]
-        ahead = (self._step + round(t / TIMESTEP) for t in PREVIEW)
-        values += [self._episode.at(k)[KNEE_INDEX] for k in ahead]
-        values.append(d.act[self._muscles])
-        for load in loads.values():
-            values += [np.linalg.norm(load.force), load.tension.max(), load.displacement]
-        observation = np.concatenate([values, d.act[: self._muscles]]).astype(np.float32)
-        return np.clip(observation, self._low, self._high)
-
-    def _report(self, loads: dict[str, CuffLoad]) -> dict[str, Any]:
-        d = self.data
-        knee, reference = float(d.qpos[KNEE_INDEX]), float(self._episode.at(self._step)[KNEE_INDEX])
-        info: dict[str, Any] = {
-            "time": self._step * TIMESTEP,
-            "knee_angle": knee,
-            "reference": reference,
-            "tracking_error": abs(knee - reference),
-            "human_torque": float(d.qfrc_actuator[KNEE_INDEX]),
-            "robot_torque": float(d.qfrc_actuator[self._exo_knee]),
-            "interaction_torque": loads["shank"].moment,
-            "activation": d.act[: self._muscles].copy(),
-        }
-        for cuff, load in loads.items():
-            info[f"{cuff}_force"] = float(np.linalg.norm(load.force))
-            info[f"{cuff}_strap"] = float(load.tension.max())
-            info[f"{cuff}_displacement"] = load.displacement
-        return info
 
 
-def load_leg(subject: str | Path | None) -> mujoco.MjSpec:
-    """The subject's leg, checked, with the environment's timestep.
-
-    **Arguments:** `subject`: as in `KneeExoEnv`.
-
-    **Raises:** `InputError` if there is no such file, or it is not a leg.
-    """
-    if subject is None:
-        spec = mujoco.MjSpec.from_file(str(assets.path("knee")))
-    else:
-        try:
-            path = Path(subject)
-        except TypeError:
-            raise InputError(
-                f"subject {subject!r} is not a path; give a folder written by `mjx-msm identify`"
-            ) from None
-        if not path.exists():
-            raise InputError(
-                f"subject '{path}' does not exist; give a folder written by `mjx-msm identify`, "
-                "its identification.json, or an exported .xml"
-            )
-        if path.is_dir() and (path / "model.xml").is_file():
-            path = path / "model.xml"
-        spec = _read_mjcf(path) if path.suffix.lower() == ".xml" else _from_identification(path)
-    spec.option.timestep = TIMESTEP
-    spec.option.integrator = mujoco.mjtIntegrator.mjINT_EULER
+def _world(people: People, device: Exoskeleton, task: str, load: float) -> World:
+    """The leg in the exoskeleton."""
+    if not (np.isfinite(load) and load >= 0):
+        raise InputError(f"load = {load!r} kg; give a mass of 0 or more")
+    leg = people.spec.copy()
     try:
-        mj_model = spec.compile()
+        mj_model = leg.compile()
         check_leg(mj_model)
-        reason = constraint_reason(mj_model)
-        if reason is not None:
-            raise InputError(f"it has {reason}, which needs a constraint solver; export it with mjx_msm first")
+        if task == "seated":
+            _seat(leg)
+        if load:
+            _add_load(leg, load)
+        spec = wear(leg, device)
+        return World.of(spec, JOINTS, tracked=Coupling.sites(), led=LED)
     except ValueError as e:
-        raise InputError(f"subject '{subject}': {str(e).splitlines()[0]}") from None
-    return spec
+        raise InputError(f"{people.source}: {str(e).splitlines()[0]}") from None
 
 
-def _read_mjcf(path: Path) -> mujoco.MjSpec:
-    try:
-        return mujoco.MjSpec.from_file(str(path))
-    except ValueError as e:
-        raise InputError(f"{path}: is not an MJCF model ({str(e).splitlines()[0]}); export it again") from None
+def _seat(leg: mujoco.MjSpec) -> None:
+    """Tip the pelvis back, and draw a bench under it."""
+    hip = leg.body("femur")
+    pelvis = hip.parent
+    centre = np.array(pelvis.pos) + np.array(hip.pos)  # the knee model's pelvis stands upright in the world
+    turn, tipped = np.array((np.cos(RECLINE / 2), 0.0, -np.sin(RECLINE / 2), 0.0)), np.zeros(4)
+    mujoco.mju_mulQuat(tipped, turn, np.array(pelvis.quat))
+    pelvis.quat = tipped
+    offset = np.zeros(3)
+    mujoco.mju_rotVecQuat(offset, np.array(hip.pos), tipped)
+    pelvis.pos = centre - offset  # about the hip, which stays where it was
+    x, z = centre[0] - 0.13, centre[2] - 0.115
+    look: dict[str, Any] = {"contype": 0, "conaffinity": 0, "mass": 0, "group": 1, "rgba": [0.62, 0.64, 0.68, 1]}
+    box, capsule = mujoco.mjtGeom.mjGEOM_BOX, mujoco.mjtGeom.mjGEOM_CAPSULE
+    leg.worldbody.add_geom(name="bench", type=box, pos=[x, 0, z - 0.025], size=[0.21, 0.24, 0.025], **look)
+    for i, (dx, y) in enumerate(((-0.16, -0.19), (-0.16, 0.19), (0.16, -0.19), (0.16, 0.19))):
+        ends = [x + dx, y, 0.0, x + dx, y, z - 0.05]
+        leg.worldbody.add_geom(name=f"bench_leg{i}", type=capsule, fromto=ends, size=[0.015, 0, 0], **look)
 
 
-def _from_identification(path: Path) -> mujoco.MjSpec:
-    from mjx_msm.identification import Identification
+def _add_load(leg: mujoco.MjSpec, mass: float) -> None:
+    """A weight cuff above the ankle."""
+    ankle = np.array(leg.body("foot").pos)
+    cuff = leg.body("tibia").add_body(
+        name="load", pos=0.9 * ankle, mass=mass, ipos=np.zeros(3), inertia=np.full(3, 0.002 * mass), explicitinertial=True
+    )
+    cuff.add_geom(
+        type=mujoco.mjtGeom.mjGEOM_CYLINDER,
+        size=[0.055, 0.03, 0],
+        rgba=[0.15, 0.16, 0.2, 1],
+        contype=0,
+        conaffinity=0,
+        mass=0,
+        group=1,
+    )
 
-    with tempfile.TemporaryDirectory() as folder:
-        return _read_mjcf(Identification.load(path).export(Path(folder) / "model.xml"))
+
+def _inertia(world: World) -> Float[np.ndarray, "coordinate"]:
+    """Of every coordinate alone, at the reference position [kg·m²]."""
+    m = world.model
+    data, matrix = mujoco.MjData(m), np.zeros((m.nv, m.nv))
+    mujoco.mj_forward(m, data)
+    mujoco.mj_fullM(m, data, matrix)
+    return np.diag(matrix).copy()
 
 
-def _human(subject: str | Path | None, strength: float) -> Human:
-    if subject is not None:
-        path = Path(subject)
-        folder = path if path.is_dir() else path.parent
-        recording = folder / EXCITATION_FILE
-        if path.suffix.lower() != ".xml" and recording.is_file():
-            return Recorded.read(recording, strength)
-    return Seated(strength=strength)
+def _tracker(world: World) -> Any:
+    from mjx_msm.envs.intent import Tracking
+
+    return Tracking.of(world, ("knee_angle",))
+
+

@@ -88,6 +88,16 @@ class Screw(NamedTuple):
 STILL = Screw(ZERO, ZERO)
 
 
+@dataclass(frozen=True)
+class Place:
+    """A point that is fixed in a body."""
+
+    body: int
+    """Its number in the model."""
+    offset: tuple[float, float, float]
+    """In the body's frame [m]."""
+
+
 class Paths(eqx.Module):
     """Tendons at one position."""
 
@@ -138,6 +148,28 @@ def geometry(
         lift = gravity.times(-(1.0 - float(tree.m.body_gravcomp[body])))
         bias.append(motion(drift, joints).plus(lift).seen_from(*frame))
     return Geometry(path_length, moment_arm, stops, armature, _array(jacobian), _array(speed), _array(bias))
+
+
+def points(model: Model, position: Float[Array, "coordinate"], places: tuple[Place, ...]) -> Float[Array, "place 3"]:
+    """Where points that are fixed in bodies are in the world [m]."""
+    tree = _tree(model.host.skeleton)
+    at = _frames(tree, jnp.asarray(position))
+    return _array([[*_point(at, place)] for place in places]) if places else jnp.zeros((0, 3))
+
+
+def line_of_action(
+    model: Model, position: Float[Array, "coordinate"], place: Place, direction: Float[Array, "3"]
+) -> Float[Array, "coordinate"]:
+    """Generalised force of a unit force in a direction of the world on a point of a body, [m] or [-]: Jᵀ n."""
+    tree = _tree(model.host.skeleton)
+    at = _frames(tree, jnp.asarray(position))
+    n = Vector(*jnp.asarray(direction))
+    moment = _point(at, place).cross(n)
+    arms = [
+        add(s.linear.dot(n), s.angular.dot(moment)) if j in tree.joints[place.body] else 0.0
+        for j, s in enumerate(at.screws)
+    ]
+    return _array(arms)
 
 
 def _array(nested: Any) -> Array:
@@ -202,6 +234,10 @@ def _frames(tree: _Tree, position: Float[Array, "coordinate"]) -> _Frames:
         frames.rotation.append(rotation)
         frames.origin.append(origin)
     return frames
+
+
+def _point(at: _Frames, place: Place) -> Vector:
+    return at.origin[place.body].plus(at.rotation[place.body].turn(Vector(*place.offset)))
 
 
 def _rotation(quaternion: Float[np.ndarray, "4"]) -> Rotation:

@@ -145,9 +145,29 @@ def load_model(
         raise InputError(f"model '{source}' does not compile: {str(e).splitlines()[0]}") from e
     if timestep is not None:
         spec.option.timestep = timestep
+    name = str(source) if source in assets.names() else str(path.resolve())
+    return model_of(spec, name, muscle=muscle, free=free, prescribed=prescribed, locked=locked)
+
+
+def model_of(
+    spec: mujoco.MjSpec,
+    source: str,
+    *,
+    muscle: str | AbstractMuscle = "mujoco",
+    free: Iterable[str] | None = None,
+    prescribed: Iterable[str] = (),
+    locked: Mapping[str, float] | None = None,
+) -> Model:
+    """The model of an `MjSpec`, which is changed on the way: hand over a copy.
+
+    **Arguments:** `source`: what messages and files call it; the rest as in `load_model`.
+
+    **Raises:** `InputError`, as `load_model`.
+    """
+    mj_model = spec.compile()
     if not 0 < spec.option.timestep < np.inf:
         raise InputError(f"model '{source}': timestep {spec.option.timestep} s; it must be positive")
-    _refuse(mj_model, str(source))
+    _refuse(mj_model, source)
     try:
         notes = _simplify(spec, mj_model)
         mj_model = spec.compile()
@@ -167,7 +187,7 @@ def load_model(
         joint=coordinates,
     )
     host = Host(
-        source=str(source) if source in assets.names() else str(path.resolve()),
+        source=source,
         spec=spec,
         mj_model=mj_model,
         skeleton=_skeleton(spec, mj_model),

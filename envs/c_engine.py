@@ -1,0 +1,151 @@
+"""A world stepped by C MuJoCo: one person at a time."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import mujoco
+import numpy as np
+from jaxtyping import Float
+
+from mjx_msm.envs.kinetics import Drive, Dynamics, Kinetics
+from mjx_msm.envs.metabolics import Muscles, muscle_mass, slow_twitch
+from mjx_msm.envs.world import World
+
+_gain, _bias = mujoco.mju_muscleGain, mujoco.mju_muscleBias
+# Peak of the native muscle's passive curve where `passive_force_scale` is 1, as `mjx_msm.muscle.FPMAX`.
+_FPMAX = 1.3
+
+
+class CEngine:
+    """Steps a world in plain MuJoCo, a control period at a call.
+
+    MuJoCo's derived quantities belong to the state before a step. A period therefore ends with the first half of the
+    next step (`mj_step1`), whose second half the next period begins with: what is observed is up to date, at no cost.
+    """
+
+    def __init__(self, world: World):
+        self.world = world
+        self.model = copy.copy(world.model)
+        self.data = mujoco.MjData(self.model)
+        m = self.model
+        self._sites = np.array([m.site(name).id for name in world.tracked], dtype=int)
+        self._muscles = len(world.muscles)
+        self._matrix = np.empty((m.nv, m.nv))
+        self._moment = np.empty((m.nu, m.nv))
+        self._contact_force = 0.0
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """What follows from the person."""
+        m, n = self.model, self._muscles
+        gain = m.actuator_gainprm[:n]
+        length = m.actuator_lengthrange[:n]
+        optimal = (length[:, 1] - length[:, 0]) / (gain[:, 1] - gain[:, 0])
+        force = gain[:, 2].copy()
+        self._inverse_optimal = 1.0 / optimal
+        self._slack = length[:, 0] - gain[:, 0] * optimal
+        self.muscles = Muscles(
+            force, optimal, gain[:, 6].copy(), slow_twitch(self.world.muscles), muscle_mass(force, optimal)
+        )
+        # Rows as separate arrays, which MuJoCo's functions take without a copy.
+        self._curves = [
+            (length[i].copy(), float(m.actuator_acc0[i]), gain[i, :9].copy()) for i in range(n)
+        ]
+
+    def become(self, person: Any) -> None:
+        """Put a person's parameters (`mjx_msm.Parameters` of the native muscle) into the model, by name.
+
+        Constants that MuJoCo's compiler derives stay the nominal person's: only joint limits and contacts of the
+        person would use them, and there are none.
+        """
+        m, nominal, names = self.model, self.world.model, person.names
+        for i, name in enumerate(names.muscle):
+            k = m.actuator(name).id
+            muscle = {f: float(getattr(person.muscle, f)[i]) for f in person.muscle.__dataclass_fields__}
+            slack, optimal = muscle["tendon_slack_length"], muscle["optimal_fiber_length"]
+            gain = m.actuator_gainprm[k]
+            gain[:2] = (nominal.actuator_lengthrange[k] - slack) / optimal
+            gain[2], gain[6] = muscle["max_isometric_force"], muscle["max_contraction_velocity"]
+            gain[7] = muscle["passive_force_scale"] * _FPMAX
+            m.actuator_biasprm[k, :9] = gain[:9]
+            m.actuator_dynprm[k, :2] = muscle["activation_time_constant"], muscle["deactivation_time_constant"]
+        for i, name in enumerate(names.body):
+            b = m.body(name).id
+            xx, yy, zz, xy, xz, yz = np.asarray(person.body.inertia[i], dtype=float)
+            moments, axes = np.linalg.eigh(np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]]))
+            axes = axes[:, ::-1] * np.sign(np.linalg.det(axes[:, ::-1]))
+            m.body_mass[b], m.body_ipos[b] = float(person.body.mass[i]), np.asarray(person.body.com[i])
+            m.body_inertia[b] = moments[::-1]
+            mujoco.mju_mat2Quat(m.body_iquat[b], np.ascontiguousarray(axes).ravel())
+        for i, name in enumerate(names.joint):
+            j = m.joint(name)
+            m.dof_damping[j.dofadr[0]] = float(person.joint.damping[i])
+            m.jnt_stiffness[j.id] = float(person.joint.stiffness[i])
+        self._prepare()
+
+    def start(
+        self,
+        position: Float[np.ndarray, "coordinate"],
+        velocity: Float[np.ndarray, "coordinate"],
+        activation: Float[np.ndarray, "muscle"],
+    ) -> None:
+        """Begin at a state; motors are idle."""
+        m, d = self.model, self.data
+        mujoco.mj_resetData(m, d)
+        d.qpos[:], d.qvel[:], d.act[: self._muscles] = position, velocity, activation
+        self._contact_force = 0.0
+        mujoco.mj_step1(m, d)
+        mujoco.mj_fwdActuation(m, d)
+
+    def advance(self, drive: Drive, substeps: int) -> None:
+        """One control period."""
+        m, d = self.model, self.data
+        d.ctrl[: self._muscles], d.ctrl[self._muscles :] = drive.excitation, drive.control
+        d.qfrc_applied[:] = drive.applied
+        mujoco.mj_step2(m, d)
+        if substeps > 1:
+            mujoco.mj_step(m, d, nstep=substeps - 1)
+        self._contact_force = float(d.efc_force[0]) if d.nefc else 0.0
+        mujoco.mj_step1(m, d)
+        mujoco.mj_fwdActuation(m, d)
+
+    @property
+    def finite(self) -> bool:
+        """Whether the state is a number everywhere."""
+        d = self.data
+        return bool(np.isfinite(d.qpos.sum() + d.qvel.sum() + d.act.sum()))
+
+    def kinetics(self) -> Kinetics:
+        """What is to be seen of the present state."""
+        d, n = self.data, self._muscles
+        path = d.actuator_length[:n].tolist()
+        isometric = [-_gain(x, 0.0, *curve) for x, curve in zip(path, self._curves, strict=True)]
+        passive = [-_bias(x, *curve) for x, curve in zip(path, self._curves, strict=True)]
+        return Kinetics(
+            position=d.qpos.copy(),
+            velocity=d.qvel.copy(),
+            activation=d.act[:n].copy(),
+            motor=d.actuator_force[n:].copy(),
+            fiber_length=(d.actuator_length[:n] - self._slack) * self._inverse_optimal,
+            fiber_velocity=d.actuator_velocity[:n] * self._inverse_optimal,
+            isometric=np.array(isometric),
+            passive_tension=np.array(passive),
+            tension=-d.actuator_force[:n],
+            actuation=d.qfrc_actuator.copy(),
+            tendon_length=d.ten_length.copy(),
+            tendon_velocity=d.ten_velocity.copy(),
+            point=d.site_xpos[self._sites],
+            contact=np.float64(self._contact_force),
+            muscles=self.muscles,
+        )
+
+    def dynamics(self) -> Dynamics:
+        """What a controller of muscles has to know of its own body."""
+        m, d, n = self.model, self.data, self._muscles
+        mujoco.mj_fullM(m, d, self._matrix)
+        mujoco.mju_sparse2dense(self._moment, d.actuator_moment, d.moment_rownnz, d.moment_rowadr, d.moment_colind)
+        path, speed = d.actuator_length[:n].tolist(), d.actuator_velocity[:n].tolist()
+        capacity = [-_gain(x, v, *curve) for x, v, curve in zip(path, speed, self._curves, strict=True)]
+        return Dynamics(self._matrix.copy(), d.qfrc_bias.copy(), -self._moment[:n], np.array(capacity))

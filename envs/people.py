@@ -1,0 +1,113 @@
+"""Whose body an environment takes: a file's, an identified person's, or somebody drawn from what is known of them."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+
+from mjx_msm import assets
+from mjx_msm.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class People:
+    """The people an environment can be about."""
+
+    source: str
+    """As the user named it."""
+    spec: mujoco.MjSpec
+    """The nominal person; not to be changed."""
+    folder: Path | None = None
+    """Where the subject's files are."""
+    result: Path | None = None
+    """The identification they come from."""
+
+    @cached_property
+    def identification(self) -> Any:
+        """The `Identification` that the posterior is drawn from.
+
+        **Raises:** `InputError` if there is none.
+        """
+        from mjx_msm.identification import Identification
+
+        if self.result is None:
+            raise InputError(
+                f"sample_posterior: {self.source} has no identification to draw people from; "
+                "give subject= a folder written by `mjx-msm identify`"
+            )
+        return Identification.load(self.result)
+
+    @cached_property
+    def drawn(self) -> Any:
+        """Draws from the posterior, saved with the result, as `Parameters` of the native muscle with a leading axis."""
+        import equinox as eqx
+        import jax
+
+        from mjx_msm.compiled import float64
+        from mjx_msm.personalisation import native_muscles
+
+        result = self.identification
+        model = result.model()
+        everyone = result.population(model=model)
+        with float64():
+            muscle = jax.vmap(lambda p: native_muscles(model, p))(everyone.muscle)
+        return jax.tree.map(np.asarray, eqx.tree_at(lambda p: p.muscle, everyone, muscle))
+
+    @property
+    def count(self) -> int:
+        """How many draws there are."""
+        return len(self.drawn.joint.damping)
+
+    def draw(self, index: int) -> Any:
+        """One of the drawn people, as `Parameters`."""
+        import jax
+
+        return jax.tree.map(lambda x: x[index], self.drawn)
+
+
+def find_people(subject: Any, asset: str) -> People:
+    """The people behind the argument `subject` of an environment.
+
+    **Arguments:** `subject`: a folder written by ``mjx-msm identify``, its ``identification.json``, an exported MJCF
+    file, or None for the generic person. `asset`: the bundled model that the generic person is.
+
+    **Raises:** `InputError` if there is no such file, or it is not a person's model.
+    """
+    if subject is None:
+        return People(f"the generic {asset}", mujoco.MjSpec.from_file(str(assets.path(asset))))
+    try:
+        path = Path(subject)
+    except TypeError:
+        raise InputError(f"subject {subject!r} is not a path; give a folder written by `mjx-msm identify`") from None
+    if not path.exists():
+        raise InputError(
+            f"subject '{path}' does not exist; give a folder written by `mjx-msm identify`, "
+            "its identification.json, or an exported .xml"
+        )
+    folder = path if path.is_dir() else path.parent
+    if path.suffix.lower() == ".xml":
+        return People(f"subject '{path}'", _read_mjcf(path), folder)
+    result = folder / "identification.json" if path.is_dir() else path
+    if (folder / "model.xml").is_file():
+        return People(f"subject '{path}'", _read_mjcf(folder / "model.xml"), folder, result if result.is_file() else None)
+    return People(f"subject '{path}'", _from_identification(result), folder, result)
+
+
+def _read_mjcf(path: Path) -> mujoco.MjSpec:
+    try:
+        return mujoco.MjSpec.from_file(str(path))
+    except ValueError as e:
+        raise InputError(f"{path}: is not an MJCF model ({str(e).splitlines()[0]}); export it again") from None
+
+
+def _from_identification(path: Path) -> mujoco.MjSpec:
+    from mjx_msm.identification import Identification
+
+    with tempfile.TemporaryDirectory() as folder:
+        return _read_mjcf(Identification.load(path).export(Path(folder) / "model.xml"))

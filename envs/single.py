@@ -1,0 +1,222 @@
+"""A task as a Gymnasium environment, stepped by C MuJoCo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium
+import mujoco
+import numpy as np
+from jaxtyping import Float
+
+from mjx_msm.envs.c_engine import CEngine
+from mjx_msm.envs.kinetics import Kinetics
+from mjx_msm.envs.task import CONTROL_RATE, NOTHING, Disturbance, Summary, Task
+from mjx_msm.errors import InputError
+
+FAILURE_REWARD = -100.0
+
+
+class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
+    """Adapter: what a task plans, drives and observes, in Gymnasium's words.
+
+    **Arguments:**
+
+    - `task`: see `mjx_msm.envs.task`.
+    - `sample_posterior`: draw a person from the subject's posterior at every reset.
+    - `render_mode`: None, ``"rgb_array"`` or ``"human"``; `camera`, `width` and `height` say of what.
+    """
+
+    metadata = {"render_modes": ["rgb_array", "human"], "render_fps": CONTROL_RATE}  # noqa: RUF012 (Gymnasium's)
+
+    def __init__(
+        self,
+        task: Task,
+        *,
+        sample_posterior: bool = False,
+        render_mode: str | None = None,
+        camera: str = "sagittal",
+        width: int = 640,
+        height: int = 480,
+    ):
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise InputError(f"render_mode {render_mode!r}: choose one of {', '.join(self.metadata['render_modes'])}")
+        self.render_mode = render_mode
+        self._picture = {"camera": camera, "size": (width, height)}
+        self._renderer: Any = None
+        self._window: Any = None
+        self.task = task
+        self.sample_posterior = bool(sample_posterior)
+        if self.sample_posterior:
+            _ = task.people.identification  # says at once if there is none
+        self._engine = CEngine(task.world)
+        low, high = task.bounds(task.actions)
+        self.action_space = gymnasium.spaces.Box(low, high, dtype=np.float32)
+        low, high = task.bounds(task.observations)
+        self.observation_space = gymnasium.spaces.Box(low, high, dtype=np.float32)
+        self.action_names = tuple(c.name for c in task.actions)
+        self.observation_names = tuple(c.name for c in task.observations)
+        self._low, self._high = self.action_space.low.astype(float), self.action_space.high.astype(float)
+        self._shape = self.action_space.shape
+        self._floor, self._ceiling = low, high
+        self._noise = np.array([c.noise for c in task.observations])
+        self._noisy = bool(self._noise.any())
+        self._idle = np.clip(np.zeros(self._shape), self._low, self._high)
+        self._plan: Any = None
+        self._kinetics: Kinetics
+        self._memory: Any
+        self._summary: Summary
+        self._steps = 0
+
+    @property
+    def model(self) -> mujoco.MjModel:
+        """Person and robot, compiled; the person of the present episode."""
+        return self._engine.model
+
+    @property
+    def data(self) -> mujoco.MjData:
+        """The present state. Change it at your own risk."""
+        return self._engine.data
+
+    # Gymnasium ---------------------------------------------------------------------------------------------
+
+    def reset(
+        self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
+    ) -> tuple[Float[np.ndarray, "observation"], dict[str, Any]]:
+        """Start an episode.
+
+        **Arguments:** `options`: ``"person"``: which of the posterior's draws, or `Parameters`; ``"disturbance"``: a
+        `Disturbance` or a mapping of its fields; ``"draws"``: the numbers between 0 and 1 that the plan is made from,
+        in place of random ones.
+        """
+        super().reset(seed=seed)
+        chosen = dict(options or {})
+        task, engine = self.task, self._engine
+        draws, person = chosen.pop("draws", None), chosen.pop("person", None)
+        disturbance = as_disturbance(chosen.pop("disturbance", None))
+        if chosen:
+            raise InputError(f"reset option '{next(iter(chosen))}' is not known; there are draws, person, disturbance")
+        uniform = self.np_random.random(task.draws) if draws is None else _draws(draws, task.draws)
+        if person is None and self.sample_posterior:
+            person = int(self.np_random.integers(task.people.count))
+        if person is not None:
+            engine.become(task.people.draw(person) if isinstance(person, int | np.integer) else person)
+        self._plan = plan = task.plan(np, uniform, disturbance)
+        engine.start(*task.initial(np, plan))
+        self._kinetics = engine.kinetics()
+        self._memory = task.begin(np, plan, self._kinetics)
+        self._summary = Summary.empty(np, len(task.summarised))
+        self._steps = 0
+        outcome, self._memory = task.observe(np, plan, self._memory, self._kinetics, self._idle)
+        info = dict(outcome.measures)
+        if isinstance(person, int | np.integer):
+            info["person"] = int(person)
+        return self._seen(outcome.observation), info
+
+    def step(
+        self, action: Float[np.ndarray, "action"]
+    ) -> tuple[Float[np.ndarray, "observation"], float, bool, bool, dict[str, Any]]:
+        """One control period."""
+        if self._plan is None:
+            raise InputError("step was called before reset; call reset first")
+        action = self._checked(action)
+        task, engine, plan = self.task, self._engine, self._plan
+        drive, memory = task.drive(np, plan, self._memory, self._kinetics, engine.dynamics, action)
+        engine.advance(drive, task.substeps)
+        self._steps += 1
+        if not engine.finite:
+            return np.zeros(self._floor.shape, np.float32), FAILURE_REWARD, True, False, {"failure": "not finite"}
+        self._kinetics = kinetics = engine.kinetics()
+        outcome, self._memory = task.observe(np, plan, memory, kinetics, action)
+        info = dict(outcome.measures)
+        if task.summarised:
+            self._summary = self._summary.add(np, np.array([info[name] for name in task.summarised]))
+        ended = task.length is not None and self._steps >= task.length
+        terminated = bool(outcome.terminated)
+        if terminated or ended:
+            info["summary"] = self.summary()
+        return self._seen(outcome.observation), float(outcome.reward), terminated, ended, info
+
+    def summary(self) -> dict[str, float]:
+        """Peak, root mean square and integral of the measures since the last reset."""
+        return self._summary.report(self.task.summarised, self.task.period)
+
+    def render(self) -> Any:
+        """The current frame (height, width, 3) in mode ``"rgb_array"``; a window's next frame in ``"human"``."""
+        if self.render_mode is None:
+            gymnasium.logger.warn('render() without a render_mode; make the environment with render_mode="rgb_array"')
+            return None
+        if self.render_mode == "human":
+            return self._show()
+        if self._renderer is None:
+            from mjx_msm.render import FrameRenderer
+
+            self._renderer = FrameRenderer(self.model, **self._picture)
+        return self._renderer.frame(self.data.qpos, self._kinetics.activation)
+
+    def close(self) -> None:
+        """Free the picture's OpenGL context or the window."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+        if self._window is not None:
+            self._window.close()
+            self._window = None
+
+    # Parts -------------------------------------------------------------------------------------------------
+
+    def _show(self) -> None:
+        """MuJoCo's own viewer, which needs a screen."""
+        if self._window is None:
+            import mujoco.viewer
+
+            try:
+                self._window = mujoco.viewer.launch_passive(self.model, self.data, show_left_ui=False)
+            except Exception as e:
+                raise InputError(
+                    f'render_mode "human" needs a screen ({e}); on a machine without one use "rgb_array"'
+                ) from None
+        self._window.sync()
+
+    def _checked(self, action: Any) -> Float[np.ndarray, "action"]:
+        try:
+            value = np.asarray(action, float)
+        except (TypeError, ValueError):
+            raise InputError(f"action {action!r} is not numbers; give an array of shape {self._shape}") from None
+        if value.shape != self._shape:
+            raise InputError(
+                f"action has shape {value.shape}; give shape {self._shape}: {', '.join(self.action_names)}"
+            )
+        if not np.isfinite(value.sum()):
+            bad = self.action_names[int(np.argmin(np.isfinite(value)))]
+            raise InputError(f"action '{bad}' is {value[~np.isfinite(value)][0]}; give finite numbers")
+        return np.minimum(np.maximum(value, self._low), self._high)
+
+    def _seen(self, observation: Float[np.ndarray, "observation"]) -> Float[np.ndarray, "observation"]:
+        """With the sensors' noise, within the space."""
+        if self._noisy:
+            observation = observation + self._noise * self.np_random.standard_normal(self._noise.shape)
+        return np.minimum(np.maximum(observation.astype(np.float32), self._floor), self._ceiling)
+
+
+def as_disturbance(value: Any) -> Disturbance:
+    """A `Disturbance` from a mapping of its fields.
+
+    **Raises:** `InputError` naming a field that there is not.
+    """
+    if value is None:
+        return NOTHING
+    if isinstance(value, Disturbance):
+        return value
+    for name in value:
+        if name not in Disturbance._fields:
+            raise InputError(f"disturbance has no '{name}'; it has {', '.join(Disturbance._fields)}")
+    return Disturbance(**{k: float(v) for k, v in value.items()})
+
+
+def _draws(values: Any, count: int) -> Float[np.ndarray, "draw"]:
+    draws = np.asarray(values, float)
+    if draws.shape != (count,) or not ((draws >= 0) & (draws <= 1)).all():
+        raise InputError(f"reset option draws: give {count} numbers between 0 and 1")
+    return draws

@@ -1,0 +1,174 @@
+"""What happens in an environment, apart from the engine: pure functions of arrays, written once for both engines.
+
+A control period is
+
+    drive   from what is seen and the action: what holds during the period
+    (engine)  one period of mechanics
+    observe  what is then seen, the measures of it, and their reward
+
+Everything that varies between episodes is in the *plan*, everything that is remembered within one in the *memory*;
+both are tuples of arrays. `xp` is NumPy or `jax.numpy`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from mjx_msm.envs.kinetics import Drive, Dynamics, Kinetics
+from mjx_msm.envs.people import People
+from mjx_msm.envs.world import World
+
+CONTROL_RATE = 50
+"""Actions a second."""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One number of an action or an observation."""
+
+    name: str
+    low: float
+    high: float
+    noise: float = 0.0
+    """Standard deviation of the sensor's noise, in the same unit."""
+
+
+class Outcome(NamedTuple):
+    """What a control period led to."""
+
+    observation: Float[Any, "observation"]
+    """Within the channels' bounds."""
+    reward: Float[Any, ""]
+    terminated: Any
+    """Whether the episode is over: failed, or at its goal."""
+    measures: Mapping[str, Any]
+    """Name to number, for `info`."""
+
+
+class Task(ABC):
+    """A world, the person in it, and what is asked of both."""
+
+    people: People
+    world: World
+    actions: tuple[Channel, ...]
+    observations: tuple[Channel, ...]
+    draws: int
+    """Uniform random numbers that an episode's plan takes."""
+    length: int | None = None
+    """Control periods until the plan ends; None if it never does."""
+    summarised: tuple[str, ...] = ()
+    """Measures whose peak, root mean square and integral over time are given at the end of an episode."""
+
+    @property
+    def substeps(self) -> int:
+        """Steps of the engine in a control period."""
+        return round(1.0 / (CONTROL_RATE * self.world.timestep))
+
+    @property
+    def period(self) -> float:
+        """Of control [s]."""
+        return self.substeps * self.world.timestep
+
+    @abstractmethod
+    def plan(self, xp: Any, uniform: Float[Any, "draw"], disturbance: Disturbance) -> Any:
+        """Everything that varies between episodes, from random numbers between 0 and 1."""
+
+    @abstractmethod
+    def initial(self, xp: Any, plan: Any) -> tuple[Any, Any, Any]:
+        """Position and velocity of every coordinate, activation of every muscle."""
+
+    @abstractmethod
+    def begin(self, xp: Any, plan: Any, kinetics: Kinetics) -> Any:
+        """The memory at the start of an episode."""
+
+    @abstractmethod
+    def drive(
+        self,
+        xp: Any,
+        plan: Any,
+        memory: Any,
+        kinetics: Kinetics,
+        dynamics: Callable[[], Dynamics],
+        action: Float[Any, "action"],
+    ) -> tuple[Drive, Any]:
+        """What holds during the next period, and the memory after it.
+
+        **Arguments:** `dynamics`: asked for only by those who need it.
+        """
+
+    @abstractmethod
+    def observe(
+        self, xp: Any, plan: Any, memory: Any, kinetics: Kinetics, action: Float[Any, "action"]
+    ) -> tuple[Outcome, Any]:
+        """What is seen after a period, and the memory with it."""
+
+    def bounds(self, channels: tuple[Channel, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper end of channels."""
+        return np.array([c.low for c in channels], np.float32), np.array([c.high for c in channels], np.float32)
+
+
+class Disturbance(NamedTuple):
+    """What goes wrong in an episode, between `onset` and `onset + duration`; nothing by default."""
+
+    onset: Any = 0.0
+    """[s]."""
+    duration: Any = 1e9
+    """[s]."""
+    tremor: Any = 0.0
+    """Amplitude of what tremor adds to every excitation, 0..1."""
+    tremor_frequency: Any = 5.0
+    """[Hz]."""
+    emg_dropout: Any = 0.0
+    """1: electrodes read nothing."""
+    stall: Any = 0.0
+    """1: the robot's motors give nothing."""
+    delay: Any = 0.0
+    """By which the robot's commands come late, in addition [s]; whole control periods."""
+    slip: Any = 0.0
+    """Part of its grip that a strap or handle loses, 0..1."""
+
+    def active(self, time: Any) -> Any:
+        """Whether it is on at a time [s]: 0 or 1."""
+        return 1.0 * ((time >= self.onset) & (time < self.onset + self.duration))
+
+
+NOTHING = Disturbance()
+
+
+class Summary(NamedTuple):
+    """Running peak, square and integral of the measures that an episode is summarised by."""
+
+    peak: Float[Any, "measure"]
+    square: Float[Any, "measure"]
+    total: Float[Any, "measure"]
+    periods: Any
+
+    @staticmethod
+    def empty(xp: Any, count: int) -> Summary:
+        zero = xp.zeros(count)
+        return Summary(zero, zero, zero, 0)
+
+    def add(self, xp: Any, values: Float[Any, "measure"]) -> Summary:
+        """With one more period."""
+        return Summary(
+            xp.maximum(self.peak, xp.abs(values)),
+            self.square + values * values,
+            self.total + values,
+            self.periods + 1,
+        )
+
+    def report(self, names: tuple[str, ...], period: float) -> dict[str, float]:
+        """``<measure>_peak``, ``_rms`` and ``_integral`` (over seconds)."""
+        count = max(int(self.periods), 1)
+        out: dict[str, float] = {}
+        for i, name in enumerate(names):
+            out[f"{name}_peak"] = float(self.peak[i])
+            out[f"{name}_rms"] = float(np.sqrt(self.square[i] / count))
+            out[f"{name}_integral"] = float(self.total[i] * period)
+        return out
