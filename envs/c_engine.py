@@ -118,14 +118,14 @@ class CEngine:
         return bool(np.isfinite(d.qpos.sum() + d.qvel.sum() + d.act.sum()))
 
     def kinetics(self) -> Kinetics:
-        """What is to be seen of the present state."""
+        """What is to be seen of the present state, until the next `advance`: some of it is MuJoCo's own memory."""
         d, n = self.data, self._muscles
         path = d.actuator_length[:n].tolist()
         isometric = [-_gain(x, 0.0, *curve) for x, curve in zip(path, self._curves, strict=True)]
         passive = [-_bias(x, *curve) for x, curve in zip(path, self._curves, strict=True)]
         return Kinetics(
-            position=d.qpos.copy(),
-            velocity=d.qvel.copy(),
+            position=d.qpos,
+            velocity=d.qvel,
             activation=d.act[:n].copy(),
             motor=d.actuator_force[n:].copy(),
             fiber_length=(d.actuator_length[:n] - self._slack) * self._inverse_optimal,
@@ -133,9 +133,9 @@ class CEngine:
             isometric=np.array(isometric),
             passive_tension=np.array(passive),
             tension=-d.actuator_force[:n],
-            actuation=d.qfrc_actuator.copy(),
-            tendon_length=d.ten_length.copy(),
-            tendon_velocity=d.ten_velocity.copy(),
+            actuation=d.qfrc_actuator,
+            tendon_length=d.ten_length,
+            tendon_velocity=d.ten_velocity,
             point=d.site_xpos[self._sites],
             contact=np.float64(self._contact_force),
             muscles=self.muscles,

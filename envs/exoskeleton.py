@@ -257,6 +257,11 @@ def check_leg(mj_model: mujoco.MjModel) -> None:
             )
 
 
+_ENDS = len(CUFFS) * (2 * len(STRAPS) + len(PADS))
+"""Places where something is fixed to a shell."""
+_BOTH = np.repeat(np.arange(len(STRAPS)), len(SIDES))
+"""A strap pulls at both its ends."""
+
 # What passes between leg and exoskeleton -------------------------------------------------------------------
 
 
@@ -279,14 +284,8 @@ class Coupling:
 
     straps: Int[np.ndarray, "cuff strap"]
     pads: Int[np.ndarray, "cuff pad"]
-    on_device: Int[np.ndarray, "cuff end"]
-    """Points where straps (both ends of each) and pads are fixed to the shell."""
-    on_skin: Int[np.ndarray, "cuff end"]
-    middle: Int[np.ndarray, "cuff 2"]
-    """Points in the middle of shell and limb."""
-    knee: int
-    axis: Float[np.ndarray, "3"]
-    """Of the human knee, which stays the same in the world."""
+    turn: Float[np.ndarray, "3 3"]
+    """An arm times this is the knee's axis × the arm: what a unit of force does about the knee."""
     shear: Int[np.ndarray, "cuff"]
     """Coordinates along which the sleeves move."""
     lever: Float[np.ndarray, "2 2"]
@@ -297,18 +296,17 @@ class Coupling:
 
     @staticmethod
     def sites() -> tuple[str, ...]:
-        """Sites a world has to track for it."""
-        names = [KNEE_CENTRE]
-        for cuff in CUFFS:
-            for device, skin in _ends(cuff):
-                names += [device, skin]
-            names += [f"{PREFIX}{cuff}_middle", f"{PREFIX}{cuff}_middle_limb"]
-        return tuple(names)
+        """Sites a world has to track for it, in this order: ends on the shells, ends on the skin, middles, the knee."""
+        ends = [end for cuff in CUFFS for end in _ends(cuff)]
+        shells, limbs = ([f"{PREFIX}{cuff}_middle{of}" for cuff in CUFFS] for of in ("", "_limb"))
+        return (*(e[0] for e in ends), *(e[1] for e in ends), *shells, *limbs, KNEE_CENTRE)
 
     @staticmethod
     def of(world: World, device: Exoskeleton) -> Coupling:
         """Of a world that `wear` made."""
         m = world.model
+        if world.tracked != Coupling.sites():
+            raise InputError("the world does not track the exoskeleton's sites; make it with tracked=Coupling.sites()")
         straps = np.array([world.tendons([f"{PREFIX}{cuff}_{s}" for s in STRAPS]) for cuff in CUFFS])
         data = mujoco.MjData(m)
         data.qpos[:] = 0.0  # straight
@@ -316,41 +314,35 @@ class Coupling:
         hip, knee = world.coordinate(HIP), world.coordinate(KNEE)
         thigh = data.xanchor[knee] - data.xanchor[hip]
         slides = data.xaxis[[world.coordinate(f"{PREFIX}x"), world.coordinate(f"{PREFIX}z")]]
+        x, y, z = data.xaxis[knee]
         return Coupling(
             straps=straps,
             pads=np.array([world.tendons([f"{PREFIX}{cuff}_pad_{p}" for p in PADS]) for cuff in CUFFS]),
-            on_device=np.array([world.points([end[0] for end in _ends(cuff)]) for cuff in CUFFS]),
-            on_skin=np.array([world.points([end[1] for end in _ends(cuff)]) for cuff in CUFFS]),
-            middle=np.array([
-                world.points([f"{PREFIX}{cuff}_middle", f"{PREFIX}{cuff}_middle_limb"]) for cuff in CUFFS
-            ]),
-            knee=int(world.points([KNEE_CENTRE])[0]),
-            axis=data.xaxis[knee].copy(),
+            turn=np.array([[0.0, z, -y], [-z, 0.0, x], [y, -x, 0.0]]),
             shear=np.array([world.coordinate(f"{PREFIX}{cuff}_shear") for cuff in CUFFS]),
             lever=np.stack([slides @ thigh, slides @ np.cross(data.xaxis[hip], thigh)]),
             slack=m.tendon_lengthspring[straps, 1].copy(),
             device=device,
-        )  # fmt: skip
+        )
 
     def loads(self, seen: Kinetics) -> CuffLoads:
         """What passes through the cuffs."""
         xp = namespace(seen.point)
         tension = self.device.strap_stiffness * xp.maximum(seen.tendon_length[self.straps] - self.slack, 0.0)
         pull = self.device.pad_damping * seen.tendon_velocity[self.pads]
-        along = xp.concatenate([xp.repeat(tension, 2, axis=1), pull], axis=1)
-        skin = seen.point[self.on_skin]
-        way = seen.point[self.on_device] - skin
-        forces = way * (along / xp.sqrt((way * way).sum(-1)))[..., None]
-        shank = 1
-        arm = skin[shank] - seen.point[self.knee]
-        # axis · (arm × force), without a cross product's cost
-        turned = xp.stack([arm[:, 1], arm[:, 2], arm[:, 0]], -1), xp.stack([arm[:, 2], arm[:, 0], arm[:, 1]], -1)
-        f = forces[shank]
-        moment = turned[0] * xp.stack([f[:, 2], f[:, 0], f[:, 1]], -1)
-        moment = moment - turned[1] * xp.stack([f[:, 1], f[:, 2], f[:, 0]], -1)
-        middle = seen.point[self.middle]
-        shift = middle[:, 0] - middle[:, 1]
-        return CuffLoads(forces.sum(1), (moment @ self.axis).sum(), tension, xp.sqrt((shift * shift).sum(-1)))
+        along = xp.concatenate([tension[:, _BOTH], pull], 1).reshape(-1)
+        skin = seen.point[_ENDS : 2 * _ENDS]
+        way = seen.point[:_ENDS] - skin
+        forces = way * (along / xp.sqrt(xp.einsum("ij,ij->i", way, way)))[:, None]
+        arm = (skin[_ENDS // 2 :] - seen.point[-1]) @ self.turn  # of the shank's, the second half
+        moment = xp.vdot(arm, forces[_ENDS // 2 :])
+        shift = seen.point[-5:-3] - seen.point[-3:-1]
+        return CuffLoads(
+            xp.ones(_ENDS // 2) @ forces.reshape(2, -1, 3),
+            moment,
+            tension,
+            xp.sqrt(xp.einsum("ij,ij->i", shift, shift)),
+        )
 
     def slip(
         self, seen: Kinetics, loads: CuffLoads, slipped: Float[Any, "cuff"], grip: Any
@@ -363,7 +355,7 @@ class Coupling:
         **Arguments:** `slipped`: s before. `grip`: part of the friction that there is.
         """
         xp = namespace(seen.position)
-        give = grip * 2.0 * self.device.friction / self.device.shear_stiffness * loads.tension.sum(1)
+        give = grip * 2.0 * self.device.friction / self.device.shear_stiffness * (loads.tension @ np.ones(len(STRAPS)))
         place = seen.position[self.shear]
         return xp.minimum(xp.maximum(slipped, place - give), place + give)
 

@@ -12,7 +12,7 @@ from gymnasium.utils import EzPickle
 from jaxtyping import Float
 
 from mjx_msm.envs.effort import METABOLIC_MODELS, metabolic_power
-from mjx_msm.envs.exoskeleton import CUFFS, JOINTS, PREFIX, Coupling, Exoskeleton, check_leg, wear
+from mjx_msm.envs.exoskeleton import CUFFS, JOINTS, PREFIX, Coupling, CuffLoads, Exoskeleton, check_leg, wear
 from mjx_msm.envs.human import Human, HumanMemory, Policy, Replay, Sight
 from mjx_msm.envs.kinetics import Drive, Dynamics, Kinetics
 from mjx_msm.envs.people import People, find_people
@@ -55,6 +55,10 @@ class Memory(NamedTuple):
     commands: Any
     slipped: Float[Any, "cuff"]
     sensors: Any
+    loads: CuffLoads
+    """At the end of the last period."""
+    goal: Goal
+    """At the end of the next one."""
 
 
 class KneeExo(Task):
@@ -130,7 +134,8 @@ class KneeExo(Task):
         self._hold[[0, 1], self.coupling.shear] = self.exoskeleton.shear_stiffness
         self._exo_knee = self.world.coordinate(f"{PREFIX}knee")
         self._limits = np.array([FORCE_LIMITS[cuff] for cuff in CUFFS])
-        self._ahead = np.array(PREVIEW)
+        self._ahead = np.array([*PREVIEW, self.period])
+        self._everyone = np.ones(self._muscles)
 
     @staticmethod
     def _recording(people: People) -> Recording | None:
@@ -168,7 +173,16 @@ class KneeExo(Task):
         sight = Sight(0, None, kinetics, _nothing, xp.zeros(self._muscles))
         human = self.human.begin(sight, self.period)
         sensors = self.sensing.begin(xp, len(self.observations), self.period)
-        return Memory(0, human, self.commands.begin(xp), xp.zeros(len(CUFFS)), sensors)
+        goal = self._goal(xp, plan, 1, np.zeros(1))
+        return Memory(
+            0,
+            human,
+            self.commands.begin(xp),
+            xp.zeros(len(CUFFS)),
+            sensors,
+            self.coupling.loads(kinetics),
+            Goal(*(x[0] for x in goal)),
+        )
 
     def drive(
         self,
@@ -181,9 +195,7 @@ class KneeExo(Task):
     ) -> tuple[Drive, Memory]:
         wrong, time = plan.disturbance, memory.step * self.period
         on = wrong.active(time)
-        goal = self._goal(xp, plan, memory.step + 1, np.zeros(1))
-        goal = Goal(goal.position[0], goal.velocity[0], goal.acceleration[0])
-
+        goal = memory.goal
         wanted = 0.5 * (action[-self._muscles :] + 1.0) if len(self.actions) > 1 else xp.zeros(self._muscles)
         sight = Sight(memory.step, goal, kinetics, dynamics, wanted)
         excitation, human = self.human.excite(
@@ -196,8 +208,7 @@ class KneeExo(Task):
             share * self.exoskeleton.torque_limit * (1.0 - on * wrong.stall), kinetics.velocity[self._exo_knee]
         )
 
-        loads = self.coupling.loads(kinetics)
-        slipped = self.coupling.slip(kinetics, loads, memory.slipped, 1.0 - on * wrong.slip)
+        slipped = self.coupling.slip(kinetics, memory.loads, memory.slipped, 1.0 - on * wrong.slip)
         # A led joint's acceleration: to the reference's speed at the period's end, and towards its place.
         led, h = self._led, self.period
         miss = goal.position[led] - kinetics.position[led]
@@ -206,7 +217,7 @@ class KneeExo(Task):
         applied = lead @ self._push + slipped @ self._hold
         return (
             Drive(excitation, torque, applied),
-            Memory(memory.step + 1, human, commands, slipped, memory.sensors),
+            Memory(memory.step + 1, human, commands, slipped, memory.sensors, memory.loads, goal),
         )
 
     def observe(
@@ -214,25 +225,27 @@ class KneeExo(Task):
     ) -> tuple[Outcome, Memory]:
         q, v, exo = kinetics.position, kinetics.velocity, self._exo_knee
         loads = self.coupling.loads(kinetics)
-        force = xp.sqrt((loads.force * loads.force).sum(-1))
-        strap = loads.tension.max(-1)
+        force = xp.sqrt(xp.einsum("ij,ij->i", loads.force, loads.force))
+        strap = xp.max(loads.tension, axis=1)
         time = memory.step * self.period
-        ahead = self._goal(xp, plan, memory.step, self._ahead).position[:, KNEE]
+        goals = self._goal(xp, plan, memory.step, self._ahead)
+        ahead = goals.position[:-1, KNEE]
         on = plan.disturbance.active(time)
-        emg = memory.human.excitation * (1.0 - on * plan.disturbance.emg_dropout)
-        cuffs = xp.stack([force, strap, loads.displacement], -1).reshape(-1)
-        observation = xp.concatenate(
-            [xp.stack([q[exo], v[exo], q[KNEE], v[KNEE], q[0], q[2]]), ahead, kinetics.motor, cuffs, emg]
-        )
+        excitation, activation = memory.human.excitation, kinetics.activation
+        observation = xp.concatenate([
+            xp.array([q[exo], v[exo], q[KNEE], v[KNEE], q[0], q[2]]),
+            ahead,
+            kinetics.motor,
+            xp.array([force[0], strap[0], loads.displacement[0], force[1], strap[1], loads.displacement[1]]),
+            excitation * (1.0 - on * plan.disturbance.emg_dropout),
+        ])  # fmt: skip
         observation, sensors = self.sensing.delayed(xp, memory.sensors, observation, memory.step)
 
-        error = xp.abs(q[KNEE] - ahead[0])
+        error = abs(q[KNEE] - ahead[0])
         human, robot = kinetics.actuation[KNEE], kinetics.motor[0]
-        violation = xp.where((force > self._limits).any(), 1.0, 0.0)
-        effort = (kinetics.activation * kinetics.activation).sum()
-        share = xp.abs(robot) / (xp.abs(robot) + xp.abs(human) + 1e-9)
+        effort = activation @ activation
         tracking = -((error / TRACKING_SCALE) ** 2)
-        cost = -EFFORT_WEIGHT * action[0] ** 2 if self._robot else -EFFORT_WEIGHT * effort
+        cost = -EFFORT_WEIGHT * (action[0] ** 2 if self._robot else effort)
         measures: dict[str, Any] = {
             "time": time,
             "knee_angle": q[KNEE],
@@ -240,21 +253,22 @@ class KneeExo(Task):
             "tracking_error": error,
             "human_torque": human,
             "robot_torque": robot,
-            "robot_share": share,
+            "robot_share": abs(robot) / (abs(robot) + abs(human) + 1e-9),
             "interaction_torque": loads.moment,
             "effort": effort,
-            "metabolic_power": metabolic_power(self.metabolics, memory.human.excitation, kinetics).sum(),
-            "slip": xp.abs(memory.slipped).max(),
-            "force_limit_violation": violation,
-            "activation": kinetics.activation,
+            "metabolic_power": metabolic_power(self.metabolics, excitation, kinetics) @ self._everyone,
+            "slip": xp.max(abs(memory.slipped)),
+            "force_limit_violation": 1.0 * xp.any(force > self._limits),
+            "activation": activation,
             "reward_tracking": tracking,
             "reward_effort": cost,
         }
         for i, cuff in enumerate(CUFFS):
             measures[f"{cuff}_force"], measures[f"{cuff}_strap"] = force[i], strap[i]
             measures[f"{cuff}_displacement"] = loads.displacement[i]
-        outcome = Outcome(observation, tracking + cost, False, measures)
-        return outcome, Memory(memory.step, memory.human, memory.commands, memory.slipped, sensors)
+        goal = Goal(goals.position[-1], goals.velocity[-1], goals.acceleration[-1])
+        memory = Memory(memory.step, memory.human, memory.commands, memory.slipped, sensors, loads, goal)
+        return Outcome(observation, tracking + cost, False, measures), memory
 
     def _goal(self, xp: Any, plan: Plan, step: Any, ahead: Float[np.ndarray, "time"]) -> Goal:
         return self.reference.at(xp, plan.motion, step * self.period + ahead)

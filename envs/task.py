@@ -22,7 +22,7 @@ from jaxtyping import Float
 
 from mjx_msm.envs.kinetics import Drive, Dynamics, Kinetics
 from mjx_msm.envs.people import People
-from mjx_msm.envs.world import World
+from mjx_msm.envs.world import TIMESTEP, World
 
 CONTROL_RATE = 50
 """Actions a second."""
@@ -65,15 +65,10 @@ class Task(ABC):
     summarised: tuple[str, ...] = ()
     """Measures whose peak, root mean square and integral over time are given at the end of an episode."""
 
-    @property
-    def substeps(self) -> int:
-        """Steps of the engine in a control period."""
-        return round(1.0 / (CONTROL_RATE * self.world.timestep))
-
-    @property
-    def period(self) -> float:
-        """Of control [s]."""
-        return self.substeps * self.world.timestep
+    substeps: int = round(1.0 / (CONTROL_RATE * TIMESTEP))
+    """Steps of the engine in a control period."""
+    period: float = 1.0 / CONTROL_RATE
+    """Of control [s]."""
 
     @abstractmethod
     def plan(self, xp: Any, uniform: Float[Any, "draw"], disturbance: Disturbance) -> Any:
