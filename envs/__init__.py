@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+ARM_REACH = "mjx_msm/ArmReach-v0"
+ARM_CO_TRANSPORT = "mjx_msm/ArmCoTransport-v0"
 KNEE_EXO = "mjx_msm/KneeExo-v0"
 
-# Where an environment's task and its Gymnasium class are, and its longest episode in control periods.
+# Module and class of an environment's task, and its longest episode in control periods.
 _ENVIRONMENTS = {
-    KNEE_EXO: ("mjx_msm.envs.knee_exo", "KneeExo", 500),
+    ARM_REACH: ("arm_reach", "ArmReach", 500),
+    KNEE_EXO: ("knee_exo", "KneeExo", 500),
 }
 
 
@@ -20,8 +23,8 @@ def register() -> None:
         if name not in gymnasium.registry:
             gymnasium.register(
                 id=name,
-                entry_point=f"{module}:{task}Env",
-                vector_entry_point=f"{module}:{task}VectorEnv",
+                entry_point=f"mjx_msm.envs.{module}:{task}Env",
+                vector_entry_point=f"mjx_msm.envs.vector:{module}",
                 max_episode_steps=steps,
             )
 
@@ -38,7 +41,7 @@ def make_task(id: str, **arguments: Any) -> Any:
     if id not in _ENVIRONMENTS:
         raise InputError(f"environment '{id}' is not one of {', '.join(_ENVIRONMENTS)}")
     module, task, _ = _ENVIRONMENTS[id]
-    return getattr(import_module(module), task)(**arguments)
+    return getattr(import_module(f"mjx_msm.envs.{module}"), task)(**arguments)
 
 
 register()

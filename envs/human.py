@@ -37,6 +37,11 @@ class Sight(NamedTuple):
     """What an external policy wants, 0..1; zeros without one."""
 
 
+def not_yet() -> Dynamics:
+    """In place of the dynamics at the start of an episode, where nothing is to be decided yet."""
+    raise InputError("an intent asked for the dynamics before the first step")
+
+
 class Intent(Protocol):
     """A way to decide on excitation."""
 

@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from mjx_msm.envs.effort import METABOLIC_MODELS, metabolic_power
 from mjx_msm.envs.exoskeleton import CUFFS, JOINTS, PREFIX, Coupling, CuffLoads, Exoskeleton, check_leg, wear
-from mjx_msm.envs.human import Human, HumanMemory, Policy, Replay, Sight
+from mjx_msm.envs.human import Human, HumanMemory, Policy, Replay, Sight, not_yet
 from mjx_msm.envs.kinetics import Drive, Dynamics, Kinetics
 from mjx_msm.envs.people import People, find_people
 from mjx_msm.envs.references import EXCITATION_FILE, MOTIONS, Goal, Recording, Reference
@@ -170,7 +170,7 @@ class KneeExo(Task):
         return position, velocity, xp.full(self._muscles, 0.02)
 
     def begin(self, xp: Any, plan: Plan, kinetics: Kinetics) -> Memory:
-        sight = Sight(0, None, kinetics, _nothing, xp.zeros(self._muscles))
+        sight = Sight(0, None, kinetics, not_yet, xp.zeros(self._muscles))
         human = self.human.begin(sight, self.period)
         sensors = self.sensing.begin(xp, len(self.observations), self.period)
         goal = self._goal(xp, plan, 1, np.zeros(1))
@@ -274,10 +274,6 @@ class KneeExo(Task):
         return self.reference.at(xp, plan.motion, step * self.period + ahead)
 
 
-def _nothing() -> Any:
-    raise InputError("the person has not moved yet")
-
-
 class KneeExoEnv(TaskEnv, EzPickle):
     """A leg, its hip and ankle led, in an exoskeleton that can help its knee.
 
@@ -333,24 +329,9 @@ class KneeExoEnv(TaskEnv, EzPickle):
         height: int = 480,
         **arguments: Any,
     ):
-        EzPickle.__init__(
-            self,
-            subject,
-            sample_posterior=sample_posterior,
-            render_mode=render_mode,
-            camera=camera,
-            width=width,
-            height=height,
-            **arguments,
-        )
-        super().__init__(
-            KneeExo(subject, **arguments),
-            sample_posterior=sample_posterior,
-            render_mode=render_mode,
-            camera=camera,
-            width=width,
-            height=height,
-        )
+        picture = {"render_mode": render_mode, "camera": camera, "width": width, "height": height}
+        EzPickle.__init__(self, subject, sample_posterior=sample_posterior, **picture, **arguments)
+        TaskEnv.__init__(self, KneeExo(subject, **arguments), sample_posterior=sample_posterior, **picture)
 
 
 def _world(people: People, device: Exoskeleton, task: str, load: float) -> World:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -109,9 +110,11 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self._summary = Summary.empty(np, len(task.summarised))
         self._steps = 0
         outcome, self._memory = task.observe(np, plan, self._memory, self._kinetics, self._idle)
-        info = dict(outcome.measures)
+        info = _info(outcome.measures)
         if isinstance(person, int | np.integer):
             info["person"] = int(person)
+        if self.render_mode == "human":
+            self.render()
         return self._seen(outcome.observation), info
 
     def step(
@@ -129,13 +132,15 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             return np.zeros(self._floor.shape, np.float32), FAILURE_REWARD, True, False, {"failure": "not finite"}
         self._kinetics = kinetics = engine.kinetics()
         outcome, self._memory = task.observe(np, plan, memory, kinetics, action)
-        info = dict(outcome.measures)
+        info = _info(outcome.measures)
         if task.summarised:
             self._summary = self._summary.add(np, np.array([info[name] for name in task.summarised]))
         ended = task.length is not None and self._steps >= task.length
         terminated = bool(outcome.terminated)
         if terminated or ended:
             info["summary"] = self.summary()
+        if self.render_mode == "human":
+            self.render()
         return self._seen(outcome.observation), float(outcome.reward), terminated, ended, info
 
     def summary(self) -> dict[str, float]:
@@ -167,16 +172,17 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     # Parts -------------------------------------------------------------------------------------------------
 
     def _show(self) -> None:
-        """MuJoCo's own viewer, which needs a screen."""
+        """MuJoCo's own viewer, which needs a screen; without one GLFW would end the program."""
         if self._window is None:
+            import glfw
             import mujoco.viewer
 
-            try:
-                self._window = mujoco.viewer.launch_passive(self.model, self.data, show_left_ui=False)
-            except Exception as e:
-                raise InputError(
-                    f'render_mode "human" needs a screen ({e}); on a machine without one use "rgb_array"'
-                ) from None
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                screen = bool(glfw.init())
+            if not screen:
+                raise InputError('render_mode "human" needs a screen; on a machine without one use "rgb_array"')
+            self._window = mujoco.viewer.launch_passive(self.model, self.data, show_left_ui=False)
         self._window.sync()
 
     def _checked(self, action: Any) -> Float[np.ndarray, "action"]:
@@ -198,6 +204,11 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         if self._noisy:
             observation = observation + self._noise * self.np_random.standard_normal(self._noise.shape)
         return np.minimum(np.maximum(observation.astype(np.float32), self._floor), self._ceiling)
+
+
+def _info(measures: Mapping[str, Any]) -> dict[str, Any]:
+    """Measures as numbers and arrays of the caller's own."""
+    return {n: x.copy() if isinstance(x, np.ndarray) and x.ndim else float(x) for n, x in measures.items()}
 
 
 def as_disturbance(value: Any) -> Disturbance:

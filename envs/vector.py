@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -183,3 +184,16 @@ def _where(mask: Array, a: Any, b: Any) -> Any:
         data = _where(mask, jax.random.key_data(a), jax.random.key_data(b))
         return jax.random.wrap_key_data(data)
     return jnp.where(mask.reshape(-1, *[1] * (a.ndim - 1)), a, b)
+
+
+def _make(id: str, num_envs: int = 1, **arguments: Any) -> TaskVectorEnv:
+    """What ``gymnasium.make_vec`` calls."""
+    from mjx_msm.envs import make_task
+
+    own = {name: arguments.pop(name) for name in ("max_episode_steps", "sample_posterior") if name in arguments}
+    return TaskVectorEnv(make_task(id, **arguments), num_envs, **own)
+
+
+arm_reach = partial(_make, "mjx_msm/ArmReach-v0")
+arm_co_transport = partial(_make, "mjx_msm/ArmCoTransport-v0")
+knee_exo = partial(_make, "mjx_msm/KneeExo-v0")
