@@ -11,6 +11,7 @@ KNEE_EXO = "mjx_msm/KneeExo-v0"
 # Module and class of an environment's task, and its longest episode in control periods.
 _ENVIRONMENTS = {
     ARM_REACH: ("arm_reach", "ArmReach", 500),
+    ARM_CO_TRANSPORT: ("co_transport", "ArmCoTransport", 500),
     KNEE_EXO: ("knee_exo", "KneeExo", 500),
 }
 

@@ -34,6 +34,7 @@ DISTANCE_SCALE = 0.1
 """Distance that costs 1 [m]."""
 EFFORT_WEIGHT = 0.05
 MAX_ANGLE, MAX_SPEED, MAX_PLACE = np.pi, 30.0, 2.0
+GRAVITY = 9.80665
 DENSITY = 7850.0
 """Of the payload, steel [kg/m³]."""
 
@@ -94,19 +95,20 @@ class ArmReach(Task):
         channels = [Channel(name, -bound, bound, self.sensing.noise * noise) for name, bound, noise in rows]
         channels += [Channel(f"activation_{n}", 0.0, 1.0, self.sensing.noise * 0.02) for n in self.world.muscles]
         self.observations = tuple(channels)
-        self._none = np.zeros(len(self.world.motors)), np.zeros(len(self.world.coordinates))
+        self._none = np.zeros(0)
         self._everyone = np.ones(self._muscles)
 
     def plan(self, xp: Any, uniform: Float[Any, "draw"], disturbance: Disturbance) -> Plan:
         angles = REACH[:, 0] + (REACH[:, 1] - REACH[:, 0]) * uniform.reshape(-1, 2)
         return Plan(angles[0], angles[1:], self.arm.hand(angles[1:])[:, SAGITTAL], disturbance)
 
-    def initial(self, xp: Any, plan: Plan) -> tuple[Any, Any, Any]:
+    def initial(self, xp: Any, plan: Plan) -> tuple[Any, Any, Any, Any]:
         """The arm at rest."""
-        return plan.start, xp.zeros(2), xp.full(self._muscles, 0.02)
+        return plan.start, xp.zeros(2), xp.full(self._muscles, 0.02), xp.zeros(0)
 
     def begin(self, xp: Any, plan: Plan, kinetics: Kinetics) -> Memory:
-        sight = Sight(0, None, kinetics, not_yet, xp.zeros(self._muscles))
+        still = xp.zeros(2)
+        sight = Sight(0, Goal(plan.start, still, still), kinetics, not_yet, xp.zeros(self._muscles))
         human = self.human.begin(sight, self.period)
         return Memory(0, human, self.sensing.begin(xp, len(self.observations), self.period))
 
@@ -127,7 +129,8 @@ class ArmReach(Task):
         excitation, human = self.human.excite(
             memory.human, sight, self.period, on * wrong.tremor, wrong.tremor_frequency
         )
-        return Drive(excitation, *self._none), Memory(memory.step + 1, human, memory.sensors)
+        weight = on * wrong.payload * -GRAVITY * self.arm.jacobian(kinetics.position)[2]
+        return Drive(excitation, self._none, weight), Memory(memory.step + 1, human, memory.sensors)
 
     def observe(
         self, xp: Any, plan: Plan, memory: Memory, kinetics: Kinetics, action: Float[Any, "action"]

@@ -50,9 +50,7 @@ class CEngine:
             force, optimal, gain[:, 6].copy(), slow_twitch(self.world.muscles), muscle_mass(force, optimal)
         )
         # Rows as separate arrays, which MuJoCo's functions take without a copy.
-        self._curves = [
-            (length[i].copy(), float(m.actuator_acc0[i]), gain[i, :9].copy()) for i in range(n)
-        ]
+        self._curves = [(length[i].copy(), float(m.actuator_acc0[i]), gain[i, :9].copy()) for i in range(n)]
 
     def become(self, person: Any) -> None:
         """Put a person's parameters (`mjx_msm.Parameters` of the native muscle) into the model, by name.
@@ -90,11 +88,15 @@ class CEngine:
         position: Float[np.ndarray, "coordinate"],
         velocity: Float[np.ndarray, "coordinate"],
         activation: Float[np.ndarray, "muscle"],
+        motor: Float[np.ndarray, "motor"],
     ) -> None:
-        """Begin at a state; motors are idle."""
+        """Begin at a state; `motor`: the input that every motor has had for long."""
         m, d = self.model, self.data
         mujoco.mj_resetData(m, d)
         d.qpos[:], d.qvel[:], d.act[: self._muscles] = position, velocity, activation
+        d.ctrl[self._muscles :] = motor
+        lagged = m.actuator_actadr[self._muscles :]
+        d.act[lagged[lagged >= 0]] = motor[lagged >= 0]
         self._contact_force = 0.0
         mujoco.mj_step1(m, d)
         mujoco.mj_fwdActuation(m, d)
@@ -148,4 +150,5 @@ class CEngine:
         mujoco.mju_sparse2dense(self._moment, d.actuator_moment, d.moment_rownnz, d.moment_rowadr, d.moment_colind)
         path, speed = d.actuator_length[:n].tolist(), d.actuator_velocity[:n].tolist()
         capacity = [-_gain(x, v, *curve) for x, v, curve in zip(path, speed, self._curves, strict=True)]
-        return Dynamics(self._matrix.copy(), d.qfrc_bias.copy(), -self._moment[:n], np.array(capacity))
+        passive = -m.dof_damping * d.qvel - m.jnt_stiffness * (d.qpos - m.qpos_spring)
+        return Dynamics(self._matrix, d.qfrc_bias, passive, -self._moment[:n], np.array(capacity))

@@ -48,8 +48,8 @@ CUFFS: Mapping[str, tuple[str, float]] = {"thigh": ("femur", 0.068), "shank": ("
 STRAPS = ("front_up", "front_down", "back_up", "back_down")
 """Where a strap passes the limb, and which way it runs from the shell to it."""
 SIDES = ("lateral", "medial")
-KNEE_CENTRE = f"{PREFIX}knee_centre"
-"""Site at the human knee's axis."""
+KNEE_CENTRE, ANKLE_CENTRE = f"{PREFIX}knee_centre", f"{PREFIX}ankle_centre"
+"""Sites at the axes of the human knee and ankle."""
 PADS = ("up", "down", "axial")
 
 SLEEVE_MASS = 0.1
@@ -171,7 +171,8 @@ def wear(human: mujoco.MjSpec, exoskeleton: Exoskeleton | None = None) -> mujoco
             mass=0,
             group=1,
         )
-    spec.body("tibia").add_site(name=KNEE_CENTRE, pos=np.zeros(3), size=[0.003] * 3, group=3)
+    for name, place in ((KNEE_CENTRE, np.zeros(3)), (ANKLE_CENTRE, mj_model.body("foot").pos)):
+        spec.body("tibia").add_site(name=name, pos=place, size=[0.003] * 3, group=3)
     return spec
 
 
@@ -235,7 +236,7 @@ def check_leg(mj_model: mujoco.MjModel) -> None:
 
     **Raises:** `InputError` naming what is missing.
     """
-    for kind, wanted, count in (("body", ("femur", "tibia"), mj_model.nbody), ("joint", JOINTS, mj_model.njnt)):
+    for kind, wanted, count in (("body", ("femur", "tibia", "foot"), mj_model.nbody), ("joint", JOINTS, mj_model.njnt)):
         have = [getattr(mj_model, kind)(i).name for i in range(count)]
         for name in wanted:
             if name not in have:
@@ -296,10 +297,10 @@ class Coupling:
 
     @staticmethod
     def sites() -> tuple[str, ...]:
-        """Sites a world has to track for it, in this order: ends on the shells, ends on the skin, middles, the knee."""
+        """Sites a world has to track for it, in this order: ends on the shells, ends on the skin, middles, ankle and knee."""
         ends = [end for cuff in CUFFS for end in _ends(cuff)]
         shells, limbs = ([f"{PREFIX}{cuff}_middle{of}" for cuff in CUFFS] for of in ("", "_limb"))
-        return (*(e[0] for e in ends), *(e[1] for e in ends), *shells, *limbs, KNEE_CENTRE)
+        return (*(e[0] for e in ends), *(e[1] for e in ends), *shells, *limbs, ANKLE_CENTRE, KNEE_CENTRE)
 
     @staticmethod
     def of(world: World, device: Exoskeleton) -> Coupling:
@@ -336,7 +337,7 @@ class Coupling:
         forces = way * (along / xp.sqrt(xp.einsum("ij,ij->i", way, way)))[:, None]
         arm = (skin[_ENDS // 2 :] - seen.point[-1]) @ self.turn  # of the shank's, the second half
         moment = xp.vdot(arm, forces[_ENDS // 2 :])
-        shift = seen.point[-5:-3] - seen.point[-3:-1]
+        shift = seen.point[-6:-4] - seen.point[-4:-2]
         return CuffLoads(
             xp.ones(_ENDS // 2) @ forces.reshape(2, -1, 3),
             moment,
@@ -344,9 +345,7 @@ class Coupling:
             xp.sqrt(xp.einsum("ij,ij->i", shift, shift)),
         )
 
-    def slip(
-        self, seen: Kinetics, loads: CuffLoads, slipped: Float[Any, "cuff"], grip: Any
-    ) -> Float[Any, "cuff"]:
+    def slip(self, seen: Kinetics, loads: CuffLoads, slipped: Float[Any, "cuff"], grip: Any) -> Float[Any, "cuff"]:
         """How far every cuff has slipped along its limb [m], after what it bears now.
 
         The sleeve is a spring that friction holds at its end: shear force k·(x − s) up to μ·2ΣT, since a strap that

@@ -1,10 +1,10 @@
 """The human half of an environment: what the muscles are excited with, from intent to the neuromuscular junction.
 
-    intent     a recording replayed, a controller that follows a goal, or an external policy
-    strength   the part of it that arrives
-    reflex     what stretched muscles add on their own
-    tremor     what a disturbance adds
-    fatigue    what tired muscles cannot follow
+intent     a recording replayed, a controller that follows a goal, or an external policy
+strength   the part of it that arrives
+reflex     what stretched muscles add on their own
+tremor     what a disturbance adds
+fatigue    what tired muscles cannot follow
 """
 
 from __future__ import annotations
@@ -103,9 +103,7 @@ class Human:
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 2:
-            raise InputError(
-                f"strength {self.strength!r}: give the part of the needed excitation that arrives, 0 to 2"
-            )
+            raise InputError(f"strength {self.strength!r}: give the part of the needed excitation that arrives, 0 to 2")
 
     def begin(self, sight: Sight, period: float) -> HumanMemory:
         """At the start of an episode."""

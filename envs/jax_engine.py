@@ -56,11 +56,13 @@ def start(
     position: Float[Array, "coordinate"],
     velocity: Float[Array, "coordinate"],
     activation: Float[Array, "muscle"],
+    motor: Float[Array, "motor"],
 ) -> State:
-    """Begin at a state; motors are idle."""
-    idle = jnp.zeros(len(world.motors))
-    position, velocity, activation = (jnp.asarray(x, dtype=float) for x in (position, velocity, activation))
-    return State(position, velocity, activation, idle, idle, jnp.zeros(()))
+    """Begin at a state; `motor`: the input that every motor has had for long."""
+    position, velocity, activation, motor = (
+        jnp.asarray(x, dtype=float) for x in (position, velocity, activation, motor)
+    )
+    return State(position, velocity, activation, motor, motor, jnp.zeros(()))
 
 
 def advance(world: World, person: Parameters, state: State, drive: Drive, substeps: int) -> State:
@@ -126,7 +128,9 @@ def see(world: World, person: Parameters, state: State) -> tuple[Kinetics, Dynam
             muscle_mass(own.max_isometric_force, own.optimal_fiber_length),
         ),
     )
-    return kinetics, Dynamics(terms.mass_matrix, terms.bias, terms.moment_arm, full - passive)
+    joint = person.joint
+    springs = -joint.damping * v - joint.stiffness * (q - np.asarray(model.host.mj_model.qpos_spring))
+    return kinetics, Dynamics(terms.mass_matrix, terms.bias, springs, terms.moment_arm, full - passive)
 
 
 # Motors ----------------------------------------------------------------------------------------------------
@@ -264,9 +268,7 @@ def _contact(
     row = arm + along / t.half_length * turn
     d0, d1, width, middle, power = t.impedance
     x = jnp.clip(jnp.abs(depth) / width, 0.0, 1.0)
-    rise = jnp.where(
-        x < middle, x**power / middle ** (power - 1), 1 - (1 - x) ** power / (1 - middle) ** (power - 1)
-    )
+    rise = jnp.where(x < middle, x**power / middle ** (power - 1), 1 - (1 - x) ** power / (1 - middle) ** (power - 1))
     impedance = d0 + (d1 - d0) * rise
     reference = -t.damping * (row @ v) - t.stiffness * impedance * depth
     inverse = jnp.linalg.solve(terms.mass_matrix, jnp.stack([row, force], -1))

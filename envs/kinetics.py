@@ -50,6 +50,8 @@ class Dynamics(NamedTuple):
     """[kg·m²]."""
     bias: Float[Any, "coordinate"]
     """Gravitational, centrifugal and Coriolis terms [N·m]."""
+    passive: Float[Any, "coordinate"]
+    """Springs and dampers in the joints themselves [N·m]."""
     moment_arm: Float[Any, "muscle coordinate"]
     """−∂L/∂q [m]: positive where tension drives the coordinate up."""
     capacity: Float[Any, "muscle"]

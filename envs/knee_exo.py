@@ -33,6 +33,7 @@ FORCE_LIMITS = {"thigh": 220.0, "shank": 130.0}
 """Quasi-static limits of ISO/TS 15066 for thigh and knee, and for the lower leg [N]."""
 KNEE = JOINTS.index("knee_angle")
 LED = (JOINTS[0], JOINTS[2])
+GRAVITY = 9.80665
 FOLLOWING = 0.5
 """Part of a led joint's distance from its reference that is made up in a control period [-]."""
 
@@ -117,7 +118,7 @@ class KneeExo(Task):
             elif recording is not None and task == "walk":
                 human = Human(Replay(recording.table(self.world.muscles, self.period)), strength)
             else:
-                human = Human(_tracker(self.world), strength)
+                human = Human(_tracker(self.world, self.period), strength)
         self.human = human
         self.draws = self.reference.draws
         seconds = self.reference.seconds
@@ -132,6 +133,8 @@ class KneeExo(Task):
         self._push[[0, 1], self._led] = _inertia(self.world)[self._led]
         self._hold = np.zeros((len(CUFFS), len(self.world.coordinates)))
         self._hold[[0, 1], self.coupling.shear] = self.exoskeleton.shear_stiffness
+        self._about_knee = np.zeros(len(self.world.coordinates))
+        self._about_knee[KNEE] = 1.0
         self._exo_knee = self.world.coordinate(f"{PREFIX}knee")
         self._limits = np.array([FORCE_LIMITS[cuff] for cuff in CUFFS])
         self._ahead = np.array([*PREVIEW, self.period])
@@ -147,7 +150,10 @@ class KneeExo(Task):
     def _channels(self) -> tuple[Channel, ...]:
         rows: list[tuple[str, float, float, float]] = []
         for name, angle, speed in (("exo_knee", 0.002, 0.02), ("knee", 0.01, 0.05)):
-            rows += [(f"{name}_angle", -MAX_ANGLE, MAX_ANGLE, angle), (f"{name}_velocity", -MAX_SPEED, MAX_SPEED, speed)]
+            rows += [
+                (f"{name}_angle", -MAX_ANGLE, MAX_ANGLE, angle),
+                (f"{name}_velocity", -MAX_SPEED, MAX_SPEED, speed),
+            ]
         rows += [(name, -MAX_ANGLE, MAX_ANGLE, 0.01) for name in ("hip_angle", "ankle_angle")]
         rows += [(f"reference_{1000 * ahead:.0f}ms", -MAX_ANGLE, MAX_ANGLE, 0.0) for ahead in PREVIEW]
         limit = self.exoskeleton.torque_limit
@@ -163,17 +169,17 @@ class KneeExo(Task):
     def plan(self, xp: Any, uniform: Float[Any, "draw"], disturbance: Disturbance) -> Plan:
         return Plan(self.reference.plan(xp, uniform), disturbance)
 
-    def initial(self, xp: Any, plan: Plan) -> tuple[Any, Any, Any]:
+    def initial(self, xp: Any, plan: Plan) -> tuple[Any, Any, Any, Any]:
         """The leg at the start of the motion and at its speed, the exoskeleton on it without strain."""
         goal = self._goal(xp, plan, 0, np.zeros(1))
         position, velocity = self.coupling.aligned(xp, goal.position[0], goal.velocity[0])
-        return position, velocity, xp.full(self._muscles, 0.02)
+        return position, velocity, xp.full(self._muscles, 0.02), xp.zeros(1)
 
     def begin(self, xp: Any, plan: Plan, kinetics: Kinetics) -> Memory:
-        sight = Sight(0, None, kinetics, not_yet, xp.zeros(self._muscles))
+        now, goal = (Goal(*(x[0] for x in self._goal(xp, plan, step, np.zeros(1)))) for step in (0, 1))
+        sight = Sight(0, now, kinetics, not_yet, xp.zeros(self._muscles))
         human = self.human.begin(sight, self.period)
         sensors = self.sensing.begin(xp, len(self.observations), self.period)
-        goal = self._goal(xp, plan, 1, np.zeros(1))
         return Memory(
             0,
             human,
@@ -181,7 +187,7 @@ class KneeExo(Task):
             xp.zeros(len(CUFFS)),
             sensors,
             self.coupling.loads(kinetics),
-            Goal(*(x[0] for x in goal)),
+            goal,
         )
 
     def drive(
@@ -215,6 +221,8 @@ class KneeExo(Task):
         miss = miss - 0.5 * h * (goal.velocity[led] + kinetics.velocity[led])
         lead = (goal.velocity[led] - kinetics.velocity[led]) / h + FOLLOWING * miss / h**2
         applied = lead @ self._push + slipped @ self._hold
+        lever = kinetics.point[-2, 0] - kinetics.point[-1, 0]  # from knee to ankle, forwards: flexion is backwards
+        applied = applied + on * wrong.payload * GRAVITY * lever * self._about_knee
         return (
             Drive(excitation, torque, applied),
             Memory(memory.step + 1, human, commands, slipped, memory.sensors, memory.loads, goal),
@@ -376,7 +384,12 @@ def _add_load(leg: mujoco.MjSpec, mass: float) -> None:
     """A weight cuff above the ankle."""
     ankle = np.array(leg.body("foot").pos)
     cuff = leg.body("tibia").add_body(
-        name="load", pos=0.9 * ankle, mass=mass, ipos=np.zeros(3), inertia=np.full(3, 0.002 * mass), explicitinertial=True
+        name="load",
+        pos=0.9 * ankle,
+        mass=mass,
+        ipos=np.zeros(3),
+        inertia=np.full(3, 0.002 * mass),
+        explicitinertial=True,
     )
     cuff.add_geom(
         type=mujoco.mjtGeom.mjGEOM_CYLINDER,
@@ -398,9 +411,7 @@ def _inertia(world: World) -> Float[np.ndarray, "coordinate"]:
     return np.diag(matrix).copy()
 
 
-def _tracker(world: World) -> Any:
+def _tracker(world: World, period: float) -> Any:
     from mjx_msm.envs.intent import Tracking
 
-    return Tracking.of(world, ("knee_angle",))
-
-
+    return Tracking.of(world, ("knee_angle",), period)

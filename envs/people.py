@@ -95,7 +95,9 @@ def find_people(subject: Any, asset: str) -> People:
         return People(f"subject '{path}'", _read_mjcf(path), folder)
     result = folder / "identification.json" if path.is_dir() else path
     if (folder / "model.xml").is_file():
-        return People(f"subject '{path}'", _read_mjcf(folder / "model.xml"), folder, result if result.is_file() else None)
+        return People(
+            f"subject '{path}'", _read_mjcf(folder / "model.xml"), folder, result if result.is_file() else None
+        )
     return People(f"subject '{path}'", _from_identification(result), folder, result)
 
 

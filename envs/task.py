@@ -75,8 +75,8 @@ class Task(ABC):
         """Everything that varies between episodes, from random numbers between 0 and 1."""
 
     @abstractmethod
-    def initial(self, xp: Any, plan: Any) -> tuple[Any, Any, Any]:
-        """Position and velocity of every coordinate, activation of every muscle."""
+    def initial(self, xp: Any, plan: Any) -> tuple[Any, Any, Any, Any]:
+        """Position and velocity of every coordinate, activation of every muscle, input that every motor holds."""
 
     @abstractmethod
     def begin(self, xp: Any, plan: Any, kinetics: Kinetics) -> Any:
@@ -126,7 +126,9 @@ class Disturbance(NamedTuple):
     delay: Any = 0.0
     """By which the robot's commands come late, in addition [s]; whole control periods."""
     slip: Any = 0.0
-    """Part of its grip that a strap or handle loses, 0..1."""
+    """Part of its grip that a strap loses, 0..1."""
+    payload: Any = 0.0
+    """What hangs, unexpected, on shank, hand or beam [kg]; its weight alone, as if on a long soft spring."""
 
     def active(self, time: Any) -> Any:
         """Whether it is on at a time [s]: 0 or 1."""

@@ -11,6 +11,7 @@ and they overlap, so that the beam does not stop at the corners.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
@@ -80,6 +81,17 @@ class TransportPath:
                 raise InputError(f"path {item.name} = {value!r}; give a finite number")
         if self.duration <= 0:
             raise InputError(f"path duration = {self.duration!r}; give a positive number")
+
+    @staticmethod
+    def of(values: Mapping[str, float] | TransportPath | None) -> TransportPath:
+        """The path with some of its numbers replaced by name."""
+        if isinstance(values, TransportPath):
+            return values
+        known = [item.name for item in fields(TransportPath)]
+        for name in values or {}:
+            if name not in known:
+                raise InputError(f"path has no '{name}'; it has {', '.join(known)}")
+        return TransportPath(**dict(values or {}))
 
     def at(self, time: Float[Any, "*batch"]) -> BeamMotion:
         """Where the beam should be at a time [s], with its first and second derivative."""

@@ -195,5 +195,5 @@ def _make(id: str, num_envs: int = 1, **arguments: Any) -> TaskVectorEnv:
 
 
 arm_reach = partial(_make, "mjx_msm/ArmReach-v0")
-arm_co_transport = partial(_make, "mjx_msm/ArmCoTransport-v0")
+co_transport = partial(_make, "mjx_msm/ArmCoTransport-v0")
 knee_exo = partial(_make, "mjx_msm/KneeExo-v0")

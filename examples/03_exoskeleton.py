@@ -23,14 +23,14 @@ for assist in (False, True):
     _, info = env.reset(seed=3)
     errors, torques = [], []
     error = info["reference"] - info["knee_angle"]
-    for step in range(400):
-        rate = (info["reference"] - info["knee_angle"] - error) / 0.01 if step else 0.0  # 100 actions a second
+    for step in range(200):
+        rate = (info["reference"] - info["knee_angle"] - error) / 0.02 if step else 0.0  # 50 actions a second
         error = info["reference"] - info["knee_angle"]
         torque = assist * (STIFFNESS * error + DAMPING * rate)
         _, _, terminated, truncated, info = env.step(np.clip([torque / TORQUE_LIMIT], -1, 1).astype(np.float32))
         errors.append(info["tracking_error"])
         torques.append(info["robot_torque"])
-        if assist and step % 4 == 0:
+        if assist and step % 2 == 0:
             frames.append(env.render())
         if terminated or truncated:
             break
