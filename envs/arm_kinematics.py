@@ -1,7 +1,7 @@
 """Where the hand of the two-joint arm is, and which joint angles put it somewhere.
 
-A vector v turned about a unit axis n by φ is (n nᵀ + cos φ (1 − n nᵀ) + sin φ [n]×) v (Rodrigues). Two of these, and the
-arm's fixed distances, take the shoulder's and the elbow's angle to the hand. The axes are a few degrees oblique, so
+A vector v turned about a unit axis n by φ is (n nᵀ + cos φ (1 − n nᵀ) + sin φ [n]×) v (Rodrigues). Two of these, and
+the arm's fixed distances, take the shoulder's and the elbow's angle to the hand. The axes are a few degrees oblique, so
 the hand leaves the sagittal plane by centimetres; what is asked of it is its place in that plane.
 """
 

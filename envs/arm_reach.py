@@ -180,8 +180,8 @@ class ArmReachEnv(TaskEnv, EzPickle):
     **Episode**: `targets` targets, one after the other, each for 1.5 s; then truncated. Terminates when the state is
     not finite.
 
-    **Info**, of every step: `distance` [m], `reached` (1 within 3 cm), `hand_speed` [m/s], `hand`, `target` [m], `effort`
-    (Σa²), `metabolic_power` [W], `activation` (muscle,), `reward_distance`, `reward_effort`, `time` [s]. At an
+    **Info**, of every step: `distance` [m], `reached` (1 within 3 cm), `hand_speed` [m/s], `hand`, `target` [m],
+    `effort` (Σa²), `metabolic_power` [W], `activation` (muscle,), `reward_distance`, `reward_effort`, `time` [s]. At an
     episode's end, `summary`: peak, root mean square and integral of these.
 
     **Arguments:**

@@ -393,17 +393,18 @@ class ArmCoTransportEnv(TaskEnv, EzPickle):
     where the human is acted for, EMG (excitation); in the latter case also the arm's angles and velocities and
     the hand's distance from its path. SI units.
 
-    **Reward**: −(e/5 cm)² − (tilt/0.15 rad)² − 0.1·Σa² − 0.05·|robot's action|² − 1 while beam and obstacle touch, e the
-    distance of the beam's middle from the path.
+    **Reward**: −(e/5 cm)² − (tilt/0.15 rad)² − 0.1·Σa² − 0.05·|robot's action|² − 1 while beam and obstacle touch, e
+    the distance of the beam's middle from the path.
 
     **Episode.** Terminates (−100) when a grip is lost or the state is not finite; truncated half a second after the
     slowest path has ended. The pace is drawn at every reset, 0.8 to 1.2 of the path's.
 
     **Info**, of every step: `path_error` [m], `tilt` [rad], `jerk` (of the beam's middle, between control periods)
-    [m/s³]; `hand_force`, `tool_force`, `contact_force` [N]; `robot_share` (of the beam's weight, 0..1); `human_torque`,
-    `robot_torque` (norm over joints) [N·m]; `effort` (Σa²), `metabolic_power` [W]; `force_limit_violation` (1: the hand's
-    force is beyond ISO/TS 15066), `torque_limit_violation`, `grip_lost`; `activation` (muscle,); the terms of the reward;
-    `time` [s]. At an episode's end, `summary`: peak, root mean square and integral of these.
+    [m/s³]; `hand_force`, `tool_force`, `contact_force` [N]; `robot_share` (of the beam's weight, 0..1);
+    `human_torque`, `robot_torque` (norm over joints) [N·m]; `effort` (Σa²), `metabolic_power` [W];
+    `force_limit_violation` (1: the hand's force is beyond ISO/TS 15066), `torque_limit_violation`, `grip_lost`;
+    `activation` (muscle,); the terms of the reward; `time` [s]. At an episode's end, `summary`: peak, root mean square
+    and integral of these.
 
     **Arguments:**
 

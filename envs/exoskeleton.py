@@ -297,7 +297,7 @@ class Coupling:
 
     @staticmethod
     def sites() -> tuple[str, ...]:
-        """Sites a world has to track for it, in this order: ends on the shells, ends on the skin, middles, ankle and knee."""
+        """Sites a world has to track for it: ends on the shells, ends on the skin, middles, ankle and knee, in turn."""
         ends = [end for cuff in CUFFS for end in _ends(cuff)]
         shells, limbs = ([f"{PREFIX}{cuff}_middle{of}" for cuff in CUFFS] for of in ("", "_limb"))
         return (*(e[0] for e in ends), *(e[1] for e in ends), *shells, *limbs, ANKLE_CENTRE, KNEE_CENTRE)

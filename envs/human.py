@@ -83,10 +83,10 @@ class HumanMemory(NamedTuple):
     """What a person carries from one control period to the next."""
 
     intent: Any
-    reflex: DelayLine | tuple[()]
+    reflex: DelayLine | None
     set_length: Float[Any, "muscle"]
     """Fiber length the reflex is set to: that of the start [l_opt]."""
-    fatigue: Compartments | tuple[()]
+    fatigue: Compartments | None
     excitation: Float[Any, "muscle"]
     """Of the last period."""
 
@@ -111,9 +111,9 @@ class Human:
         count = seen.activation.shape[0]
         return HumanMemory(
             self.intent.begin(sight, period),
-            () if self.reflex is None else self.reflex.start(count, period),
+            None if self.reflex is None else self.reflex.start(count, period),
             seen.fiber_length,
-            () if self.fatigue is None else Compartments.fresh(count),
+            None if self.fatigue is None else Compartments.fresh(count),
             seen.activation,
         )
 
@@ -126,14 +126,14 @@ class Human:
         wanted, intent = self.intent.excitation(memory.intent, sight, period)
         wanted = self.strength * wanted
         reflex, fatigue = memory.reflex, memory.fatigue
-        if self.reflex is not None:
+        if self.reflex is not None and reflex is not None:
             added, reflex = self.reflex.excitation(reflex, seen.fiber_length, seen.fiber_velocity, memory.set_length)
             wanted = wanted + added
         # Antagonists shake in turn; muscles of even and odd number stand for them.
         turns = np.where(np.arange(seen.activation.shape[0]) % 2, 1.0, -1.0)
         shake = tremor * xp.sin(2.0 * math.pi * tremor_frequency * period * sight.step)
         excitation = xp.minimum(xp.maximum(wanted + shake * turns, 0.0), 1.0)
-        if self.fatigue is not None:
+        if self.fatigue is not None and fatigue is not None:
             fatigue = self.fatigue.advance(fatigue, excitation, period)
             excitation = fatigue.limit(excitation)
         return excitation, HumanMemory(intent, reflex, memory.set_length, fatigue, excitation)

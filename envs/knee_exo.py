@@ -303,8 +303,8 @@ class KneeExoEnv(TaskEnv, EzPickle):
     **Episode.** Terminates when the state is not finite; truncated at the end of a recording, else by the time limit.
 
     **Info**, of every step: `tracking_error`, `knee_angle`, `reference` [rad]; `human_torque` (of the muscles about the
-    knee), `robot_torque` (of the motor), `interaction_torque` (of the shank cuff about the human knee) [N·m], positive in
-    flexion, `robot_share`; for each cuff `<cuff>_force`, `<cuff>_strap` (largest tension) [N], `<cuff>_displacement`
+    knee), `robot_torque` (of the motor), `interaction_torque` (of the shank cuff about the human knee) [N·m], positive
+    in flexion, `robot_share`; for each cuff `<cuff>_force`, `<cuff>_strap` (largest tension) [N], `<cuff>_displacement`
     [m]; `slip` [m]; `effort` (Σa²), `metabolic_power` [W]; `force_limit_violation` (1: a cuff's force is beyond
     ISO/TS 15066); `activation` (muscle,); `reward_tracking`, `reward_effort`; `time` [s]. At an episode's end,
     `summary`: peak, root mean square and integral of these.

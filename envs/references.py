@@ -30,10 +30,15 @@ class Goal(NamedTuple):
 class Reference(Protocol):
     """A motion of hip, knee and ankle."""
 
-    draws: int
-    """Random numbers between 0 and 1 that `plan` takes."""
-    seconds: float | None
-    """How long it lasts; None: it repeats."""
+    @property
+    def draws(self) -> int:
+        """Random numbers between 0 and 1 that `plan` takes."""
+        ...
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it lasts; None: it repeats."""
+        ...
 
     def plan(self, xp: Any, uniform: Float[Any, "draw"]) -> Any:
         """What varies from one episode to the next."""

@@ -102,7 +102,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         if person is None and self.sample_posterior:
             person = int(self.np_random.integers(task.people.count))
         if person is not None:
-            engine.become(task.people.draw(person) if isinstance(person, int | np.integer) else person)
+            engine.become(task.people.draw(int(person)) if isinstance(person, int | np.integer) else person)
         self._plan = plan = task.plan(np, uniform, disturbance)
         engine.start(*task.initial(np, plan))
         self._kinetics = engine.kinetics()

@@ -90,9 +90,10 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             draws = jax.random.uniform(jax.random.fold_in(key, 1), (self.num_envs, self.task.draws))
         if people is None:
             people = self._people(jax.random.fold_in(key, 2))
-        self._state = self._reset(jax.random.split(key, self.num_envs), people, disturbance, jnp.asarray(draws))
-        self._over = jnp.zeros(self.num_envs, bool)
-        return np.asarray(self._state.observation, np.float32), self._infos(self._state)
+        keys = jax.random.split(key, self.num_envs)
+        state: TwinState = self._reset(keys, people, disturbance, jnp.asarray(draws))
+        self._state, self._over = state, jnp.zeros(self.num_envs, bool)
+        return np.asarray(state.observation, np.float32), self._infos(state)
 
     def step(
         self, actions: Float[np.ndarray, "env action"]
@@ -114,9 +115,9 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             env, entry = np.argwhere(~np.isfinite(actions))[0]
             name = self.task.actions[entry].name
             raise InputError(f"action '{name}' of environment {env} is {actions[env, entry]}; give finite numbers")
-        before = self._over
-        self._state, truncated = self._step(self._state, jnp.asarray(actions), before)
-        state = self._state
+        state: TwinState
+        state, truncated = self._step(self._state, jnp.asarray(actions), self._over)
+        self._state = state
         self._over = state.terminated | truncated
         infos = self._infos(state, np.asarray(self._over))
         return (

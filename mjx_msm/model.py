@@ -140,7 +140,7 @@ def load_model(
         raise InputError(f"model '{source}' is neither a bundled model ({known}) nor an existing MJCF file")
     try:
         spec = mujoco.MjSpec.from_file(str(path))
-        mj_model = spec.compile()
+        spec.compile()
     except ValueError as e:
         raise InputError(f"model '{source}' does not compile: {str(e).splitlines()[0]}") from e
     if timestep is not None:
