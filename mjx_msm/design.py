@@ -642,7 +642,8 @@ class _Bench:
         recording = Recording(
             envelope=envelope, mixing=self.mixing, position=q[:, free], weight=np.ones_like(nothing),
             smooth_position=q, smooth_velocity=v, smooth_acceleration=np.zeros_like(q),
-            moment=nothing, moment_weight=nothing, clock=np.arange(0, len(q), self.stride), name="candidate", start=0.0,
+            moment=nothing, moment_weight=nothing, known=np.ones(len(q), dtype=bool),
+            complete=np.ones(len(q), dtype=bool), clock=np.arange(0, len(q), self.stride), name="candidate", start=0.0,
         )  # fmt: skip
         return _thinned(recording, self.stride)
 

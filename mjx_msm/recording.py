@@ -7,7 +7,7 @@ from typing import Any
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.interpolate import make_smoothing_spline
 from scipy.linalg import solveh_banded
 from scipy.optimize import minimize_scalar
@@ -15,6 +15,9 @@ from scipy.optimize import minimize_scalar
 from mjx_msm.errors import InputError
 from mjx_msm.model import Model
 from mjx_msm.trial import Trial
+
+GAP = 0.1
+"""A longer pause between the samples of a coordinate leaves open where it was [s]."""
 
 
 class Recording(eqx.Module):
@@ -37,6 +40,11 @@ class Recording(eqx.Module):
     moment: Float[np.ndarray, "time free"]
     """Recorded net moments of the free coordinates [N·m]."""
     moment_weight: Float[np.ndarray, "time free"]
+    known: Bool[np.ndarray, "time"]
+    """Samples inside the recorded motion: from the first to the last of any free coordinate, as far as every
+    prescribed one was recorded."""
+    complete: Bool[np.ndarray, "time"]
+    """Samples at which every coordinate was recorded, short pauses bridged."""
     clock: Int[np.ndarray, "sample"]
     """The samples nearest to those of the trial's own clock."""
     name: str = eqx.field(static=True)
@@ -45,20 +53,12 @@ class Recording(eqx.Module):
 
     @property
     def first(self) -> int:
-        """First sample at which every coordinate is known."""
+        """First sample inside the recorded motion."""
         return int(np.flatnonzero(self.known)[0])
 
     @property
     def last(self) -> int:
         return int(np.flatnonzero(self.known)[-1])
-
-    @property
-    def known(self) -> np.ndarray:
-        """Samples inside the recorded motion."""
-        rows = np.flatnonzero(self.weight.any(axis=1))
-        inside = np.zeros(len(self.position), dtype=bool)
-        inside[rows[0] : rows[-1] + 1] = True
-        return inside
 
 
 def record(model: Model, trial: Trial, emg_map: Mapping[str, Mapping[str, float]]) -> Recording:
@@ -66,7 +66,8 @@ def record(model: Model, trial: Trial, emg_map: Mapping[str, Mapping[str, float]
 
     **Arguments:** `emg_map`: muscle to {EMG channel: weight}; an empty mapping is a silent muscle.
 
-    **Raises:** `InputError` if a coordinate of the model has no column, a muscle no entry, or a channel is missing.
+    **Raises:** `InputError` if a coordinate of the model has no column, a muscle no entry, or a channel is missing, and
+    if a prescribed coordinate pauses during the motion, or is not recorded while the free ones are.
     """
     h = model.timestep
     samples = int(np.floor((trial.time[-1] - trial.time[0]) / h + 1e-6)) + 1
@@ -74,6 +75,7 @@ def record(model: Model, trial: Trial, emg_map: Mapping[str, Mapping[str, float]
     count = len(model.coordinates)
     smooth = [np.zeros((samples, count)) for _ in range(3)]
     position, weight = np.zeros((samples, len(model.free))), np.zeros((samples, len(model.free)))
+    inside = np.ones((samples, count), dtype=bool)
     for i, name in enumerate(model.coordinates):
         if name in model.host.locked:
             smooth[0][:, i] = model.host.locked[name]
@@ -83,6 +85,7 @@ def record(model: Model, trial: Trial, emg_map: Mapping[str, Mapping[str, float]
         column = trial.position[:, trial.coordinates.index(name)]
         for k, values in enumerate(_spline(trial.time, column, time, f"coordinate '{name}' of trial '{trial.name}'")):
             smooth[k][:, i] = values
+        inside[:, i] = _inside(trial.time[np.isfinite(column)], time, max(GAP, 1.5 * trial.timestep))
         if trial.velocity is not None:
             measured = trial.velocity[:, trial.coordinates.index(name)]
             if np.any(np.isfinite(measured)):
@@ -108,10 +111,46 @@ def record(model: Model, trial: Trial, emg_map: Mapping[str, Mapping[str, float]
         smooth_acceleration=smooth[2],
         moment=moment,
         moment_weight=moment_weight,
+        known=_known(model, trial, weight, inside, time),
+        complete=inside.all(axis=1),
         clock=np.unique(np.clip(np.rint((trial.time - time[0]) / h).astype(int), 0, samples - 1)),
         name=trial.name,
         start=float(trial.time[0]),
     )
+
+
+def _inside(own: np.ndarray, time: np.ndarray, gap: float) -> Bool[np.ndarray, "time"]:
+    """Where `time` lies among samples, to half a step; not in pauses longer than `gap`."""
+    slack = 0.5 * (time[1] - time[0]) * (1 + 1e-6)
+    out = (time >= own[0] - slack) & (time <= own[-1] + slack)
+    for k in np.flatnonzero(np.diff(own) > gap * (1 + 1e-6)):
+        out &= (time <= own[k] + slack) | (time >= own[k + 1] - slack)
+    return out
+
+
+def _known(model: Model, trial: Trial, weight: np.ndarray, inside: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """Samples inside the recorded motion (`Recording.known`)."""
+    measured, held = np.flatnonzero(weight.any(axis=1)), inside[:, model.host.prescribed_index]
+    out = np.zeros(len(time), dtype=bool)
+    out[measured[0] : measured[-1] + 1] = True
+    for name, column in zip(model.prescribed, held.T, strict=True):
+        own = np.flatnonzero(column)
+        out[: own[0]] = out[own[-1] + 1 :] = False
+        if not out.any():
+            raise InputError(
+                f"trial '{trial.name}': prescribed coordinate '{name}' was not recorded while {', '.join(model.free)} "
+                "was; use files of the same time, or set time_offset"
+            )
+    gone = out & ~held.all(axis=1)
+    if gone.any():
+        name = model.prescribed[int(np.argmin(held[np.argmax(gone)]))]
+        start = int(np.argmax(gone))
+        stop = start + int(np.argmin(gone[start:]))
+        raise InputError(
+            f"trial '{trial.name}': prescribed coordinate '{name}' has a gap from {time[start]:.4g} to "
+            f"{time[stop]:.4g} s; fill it, or choose start and stop of the trial"
+        )
+    return out
 
 
 def mixing_matrix(
@@ -142,13 +181,13 @@ def _filled(column: np.ndarray) -> np.ndarray:
 def _spline(
     source: np.ndarray, column: np.ndarray, time: np.ndarray, what: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Value, velocity, acceleration on `time` of a GCV smoothing spline; constant outside the data."""
+    """Value, velocity, acceleration on `time` of a GCV smoothing spline; constant outside the data, to half a step."""
     good = np.isfinite(column)
     if good.sum() < 5:
         raise InputError(f"{what} has only {int(good.sum())} samples; at least 5 are needed")
     spline = make_smoothing_spline(source[good], column[good], lam=smoothing(source[good], column[good]))
     inside = np.clip(time, source[good][0], source[good][-1])
-    moving = inside == time
+    moving = np.abs(inside - time) <= 0.5 * (time[1] - time[0]) * (1 + 1e-6)
     return (
         spline(inside),
         np.where(moving, spline.derivative()(inside), 0.0),

@@ -314,18 +314,16 @@ def _picked(recordings: Sequence[Recording], picks: Sequence[Int[np.ndarray, "pi
 
 def moment_term(model: Model, space: ParameterSpace, recordings: Sequence[Recording], rate: float) -> MomentTerm:
     """Moment residual at the samples of the trials' own clocks, thinned to about `rate` a second."""
-    picks = []
+    picks, seen = [], []
     for r in recordings:
         own = r.clock[(r.clock >= r.first) & (r.clock <= r.last)]
         if len(own) < 2:
             raise InputError(f"trial '{r.name}' has {len(own)} samples with recorded motion; a moment needs more")
         spacing = float(np.median(np.diff(own))) * model.timestep
         picks.append(own[:: max(1, round(1.0 / (rate * spacing)))])
-    target, mask = (
-        np.concatenate([getattr(r, name)[p] for r, p in zip(recordings, picks, strict=True)])
-        for name in ("moment", "moment_weight")
-    )
-    return MomentTerm(model, space, **_picked(recordings, picks), target=target, mask=mask)
+        seen.append((r.moment_weight * r.complete[:, None])[picks[-1]])  # a posture is needed to predict a moment in
+    target = np.concatenate([r.moment[p] for r, p in zip(recordings, picks, strict=True)])
+    return MomentTerm(model, space, **_picked(recordings, picks), target=target, mask=np.concatenate(seen))
 
 
 def acceleration_term(
@@ -336,7 +334,7 @@ def acceleration_term(
     edge = max(1, round(EDGE / model.timestep))
     picks = []
     for r in recordings:
-        measured = np.ones(len(r.weight), dtype=bool)
+        measured = r.complete.copy()
         for column in r.weight.T:  # samples of one clock belong together; a longer pause is a gap with edges
             own = np.flatnonzero(column)
             reach = max(edge, 3 * int(np.median(np.diff(own))) if len(own) > 1 else edge)
@@ -756,7 +754,8 @@ def motion_term(model: Model, space: ParameterSpace, recordings: Sequence[Record
                 inside = index <= stop
                 index = np.minimum(index, r.last)
                 velocity = r.smooth_velocity[start].copy()
-                velocity[held_index] = (r.smooth_position[start] - r.smooth_position[max(start - 1, 0)])[held_index] / h
+                if start > r.first:  # as the steps before it arrive; the first has none, but its derivative is known
+                    velocity[held_index] = (r.smooth_position[start] - r.smooth_position[start - 1])[held_index] / h
                 # a sample that two intervals share counts once, for the one that starts there
                 shared = (index == min(start + steps, stop)) & (index < r.last)
                 for name, value in (

@@ -7,9 +7,13 @@ import pytest
 from scipy.interpolate import make_smoothing_spline
 from scipy.optimize import minimize_scalar
 
+from mjx_msm.compiled import float64
 from mjx_msm.errors import InputError
 from mjx_msm.model import load_model
+from mjx_msm.parameters import parameter_space
 from mjx_msm.recording import mixing_matrix, record, smoothing
+from mjx_msm.residuals import moment_term, motion_term
+from mjx_msm.simulation import State, rollout
 from mjx_msm.trial import Trial
 
 FREQUENCY, AMPLITUDE = 2 * np.pi * 1.3, 0.4
@@ -118,6 +122,68 @@ def test_emg_may_precede_the_motion(arm, own):
     assert np.allclose(r.smooth_velocity[: r.first], 0)
     assert np.allclose(r.smooth_acceleration[: r.first], 0)
     assert len(r.envelope) == len(r.position)
+
+
+@pytest.fixture(scope="module")
+def following():
+    """The arm whose shoulder follows the recording."""
+    return load_model("arm", free=["elbow_flex"], prescribed=["shoulder_elev"])
+
+
+def gone(trial, coordinate, rows):
+    q = trial.position.copy()
+    q[rows, trial.coordinates.index(coordinate)] = np.nan
+    return replace(trial, position=q)
+
+
+def test_the_motion_is_known_as_far_as_prescribed_coordinates_are(arm, own, following):
+    late = gone(gone(make(arm), "shoulder_elev", slice(0, 30)), "shoulder_elev", slice(100, None))
+    r = record(following, late, own)
+    assert (r.first, r.last) == (30 * 5, 99 * 5)
+    assert r.weight[:150].any()  # what the elbow did before is data, but nothing to simulate
+    np.testing.assert_array_equal(np.flatnonzero(r.complete), np.arange(150, 496))
+
+
+def test_a_prescribed_coordinate_may_not_pause(arm, own, following):
+    record(following, gone(make(arm), "shoulder_elev", slice(40, 49)), own)  # 0.1 s are bridged
+    with pytest.raises(InputError, match=r"prescribed coordinate 'shoulder_elev' has a gap from 0\.39\d* to 0\.6\d* s"):
+        record(following, gone(make(arm), "shoulder_elev", slice(40, 60)), own)
+    record(following, gone(gone(make(arm), "shoulder_elev", slice(20, 40)), "elbow_flex", slice(0, 45)), own)  # before
+    apart = gone(gone(make(arm), "shoulder_elev", slice(0, 60)), "elbow_flex", slice(60, None))
+    with pytest.raises(InputError, match="'shoulder_elev' was not recorded while elbow_flex was"):
+        record(following, apart, own)
+
+
+def test_a_prescribed_coordinate_moves_from_the_first_sample_on(arm, own, following):
+    """The state at the start is the recording's: from there the model arrives where a rollout did."""
+    drive = np.full((33, len(arm.muscles)), 0.1)
+    held = 0.3 + 2.0 * arm.timestep * np.arange(34)[:, None]
+    with float64():
+        start = State(np.array([0.3, 1.0]), np.array([2.0, 0.5]), drive[0])
+        out = rollout(following, following.nominal, start, drive, prescribed=held)
+        q, v = np.asarray(out.position), np.asarray(out.velocity)
+    trial = Trial(
+        "steady", arm.timestep * np.arange(34), arm.coordinates, q, arm.muscles, np.vstack([drive, drive[:1]])
+    )
+    r = record(following, trial, own)
+    assert r.smooth_velocity[0, 0] == pytest.approx(2.0, rel=1e-3)
+    nominal = following.nominal.with_channels(arm.muscles)
+    space = parameter_space(nominal, ["muscle/BRA/max_isometric_force"])
+    term = motion_term(following, space, [r], 33)
+    with float64():
+        moved = term.simulate_intervals(np.asarray(space.pack(nominal)), np.array([[1.0, 0.5], [q[32, 1], v[32, 1]]]))
+    np.testing.assert_allclose(moved[0, :, 1], q[:33, 1], atol=2e-5)
+
+
+def test_moments_of_unknown_postures_are_left_out(arm, own):
+    trial = gone(gone(make(arm), "elbow_flex", slice(0, 20)), "shoulder_elev", slice(50, 80))
+    trial = replace(trial, moment_coordinates=arm.coordinates, moment=np.ones_like(trial.position))
+    r = record(arm, trial, own)
+    assert r.first == 0
+    space = parameter_space(arm.nominal.with_channels(arm.muscles), ["muscle/BRA/max_isometric_force"])
+    term = moment_term(arm, space, [r], 100.0)
+    seen = term.sample[term.weight.all(axis=1)] // 5
+    np.testing.assert_array_equal(seen, [*range(20, 50), *range(80, 121)])
 
 
 def test_envelopes_are_interpolated_and_bridged(arm, own):
