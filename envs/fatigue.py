@@ -12,6 +12,7 @@ Sources:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -98,7 +99,7 @@ class Fatigue:
         """
         xp = namespace(target_load)
         active, fatigued = compartments
-        moved = -np.expm1(-CONTROLLER_RATE * dt) * xp.minimum(target_load - active, 1.0 - active - fatigued)
+        moved = -math.expm1(-CONTROLLER_RATE * dt) * xp.minimum(target_load - active, 1.0 - active - fatigued)
         active = active + moved
         tired = active * -xp.expm1(-dt * self.fatigue)
         recovery = self.recovery * xp.where(target_load > REST, 1.0, self.rest_multiplier)

@@ -84,17 +84,17 @@ def share(
         gain = direction @ moments
         # Along the direction the error is a broken line: it breaks where muscles pass 0 (row 0) or their top (row 1).
         # A muscle that does not move at all is given any breaks; they do not count.
-        breaks = xp.maximum((ends - free) / xp.where(rate == 0.0, 1.0, rate), 0.0)
+        breaks = xp.maximum((ends - free) / (rate + (rate == 0.0)), 0.0)
         bent = xp.minimum(xp.maximum(breaks[..., None] * rate + free, 0.0), top) @ gain
         length = slack * (direction @ direction)
         offset = direction @ (slack * multiplier - wanted)
         # The breaks before the line's root. Those of the past are, even where rounding errors of a solution say no.
         before = (bent + length * breaks < -offset) | (breaks == 0.0)
         between = before[0] ^ before[1]
-        fixed = xp.where(before[1] == (rate > 0.0), ends[1], 0.0)
+        fixed = ends[1] * (before[1] == (rate > 0.0))
         rest = gain @ xp.where(between, free, fixed) + offset
         slope = (gain * between) @ rate + length
-        return at(multiplier - rest / xp.where(slope > 0.0, slope, 1.0) * direction)
+        return at(multiplier - rest / (slope + (slope == 0.0)) * direction)
 
     # A first guess in whose direction only the muscles pull that can help.
     first = wanted * (1e-6 / compliance) if start is None else start
