@@ -74,8 +74,6 @@ class Memory(NamedTuple):
     commands: Any
     sensors: Any
     admittance: AdmittanceState
-    goal_angles: Float[Any, "2"]
-    """Of shoulder and elbow, that put the hand where it should be now [rad]."""
     velocity: Float[Any, "3"]
     """Of the beam at the last period's end [m/s, rad/s]."""
     acceleration: Float[Any, "2"]
@@ -155,6 +153,7 @@ class ArmCoTransport(Task):
         self._way = self.path.at(clock)
         self._start = start
         self._hand = self.arm.hand(start[:2])[SAGITTAL]
+        self._carrying = self._person_on_the_way()
         self._arm = np.arange(2)
         self._cobot = np.array([self.world.coordinate(f"{COBOT}{name}") for name in COBOT_JOINTS])
         self._beam = np.array([self.world.coordinate(f"{BEAM}{name}") for name in BEAM_JOINTS])
@@ -167,7 +166,6 @@ class ArmCoTransport(Task):
         self._everyone = np.ones(self._muscles)
         self._pull = np.zeros(len(self.world.coordinates))
         self._pull[self._beam[1]] = -GRAVITY
-        self._share = self.transport.borne("hand") * np.array([0.0, GRAVITY])
 
     def _channels(self) -> tuple[Channel, ...]:
         noise = self.sensing.noise
@@ -210,7 +208,6 @@ class ArmCoTransport(Task):
             self.commands.begin(xp),
             self.sensing.begin(xp, len(self.observations), self.period),
             nothing,
-            xp.asarray(self._start[:2]),
             xp.zeros(3),
             xp.zeros(2),
         )
@@ -227,7 +224,7 @@ class ArmCoTransport(Task):
         wrong, h = plan.disturbance, self.period
         on = wrong.active(memory.step * h)
         way = self._motion(xp, plan, memory.step + 1)
-        excitation, human, angles = self._moved(xp, memory, kinetics, dynamics, action, way, on, wrong)
+        excitation, human = self._moved(xp, plan, memory, kinetics, dynamics, action)
 
         command = action[: self.commands.count] if self._acts else xp.zeros(self.commands.count)
         command, commands = self.commands.pass_on(xp, memory.commands, command, on * wrong.delay)
@@ -247,42 +244,32 @@ class ArmCoTransport(Task):
             # A drive that gives nothing asks for where it is: its servo's spring is then slack.
             control = alive * control + (1.0 - alive) * q
         applied = on * wrong.payload * self._pull
-        memory = memory._replace(
-            step=memory.step + 1, human=human, commands=commands, admittance=admittance, goal_angles=angles
-        )
+        memory = memory._replace(step=memory.step + 1, human=human, commands=commands, admittance=admittance)
         return Drive(excitation, control, applied), memory
 
     def _moved(
         self,
         xp: Any,
+        plan: Plan,
         memory: Memory,
         kinetics: Kinetics,
         dynamics: Callable[[], Dynamics],
         action: Float[Any, "action"],
-        way: BeamMotion,
-        on: Any,
-        wrong: Disturbance,
-    ) -> tuple[Any, HumanMemory, Any]:
+    ) -> tuple[Any, HumanMemory]:
         """What the person does: the hand goes with its end of the beam, and bears its share."""
-        target = self._hand + way.position[:2] - self._way.position[0, :2]
-        angles = self.arm.angles(target, memory.goal_angles, iterations=1)
-        jacobian = self.arm.jacobian(angles)[SAGITTAL]
-        (a, b), (c, d) = jacobian
-        inverse = xp.stack([xp.stack([d, -b]), xp.stack([-c, a])]) / (a * d - b * c)
-        goal = Goal(angles, inverse @ way.velocity[:2], inverse @ way.acceleration[:2])
-        bearing = self._share + self.transport.borne("hand") * way.acceleration[:2]
+        pace, wrong, index = plan.pace, plan.disturbance, self._index(xp, plan, memory.step + 1)
+        way = xp.asarray(self._carrying)[index]
+        goal = Goal(way[0], way[1] * pace, way[2] * pace**2)
 
         def loaded() -> Dynamics:
             own = dynamics()
-            more = xp.concatenate([bearing @ jacobian, xp.zeros(own.bias.shape[0] - 2)])
-            return own._replace(bias=own.bias + more)
+            bearing = way[3] + way[4] * pace**2
+            return own._replace(bias=own.bias + xp.concatenate([bearing, xp.zeros(own.bias.shape[0] - 2)]))
 
         wanted = 0.5 * (action[-self._muscles :] + 1.0) if self._policy else xp.zeros(self._muscles)
         sight = Sight(memory.step, goal, kinetics, loaded, wanted)
-        excitation, human = self.human.excite(
-            memory.human, sight, self.period, on * wrong.tremor, wrong.tremor_frequency
-        )
-        return excitation, human, angles
+        tremor = wrong.active(memory.step * self.period) * wrong.tremor
+        return self.human.excite(memory.human, sight, self.period, tremor, wrong.tremor_frequency)
 
     def observe(
         self, xp: Any, plan: Plan, memory: Memory, kinetics: Kinetics, action: Float[Any, "action"]
@@ -349,15 +336,34 @@ class ArmCoTransport(Task):
 
     # Parts -------------------------------------------------------------------------------------------------
 
+    def _index(self, xp: Any, plan: Plan, step: Any) -> Any:
+        """Where on the path's table an episode is at a control period, at its pace."""
+        index = xp.asarray(xp.round(step * (self.period / PATH_STEP) * plan.pace), int)
+        return xp.minimum(index, len(self._carrying) - 1)
+
     def _motion(self, xp: Any, plan: Plan, step: Any) -> BeamMotion:
-        """The beam's path at a control period, at this episode's pace."""
-        last = len(self._way.position) - 1
-        index = xp.minimum(xp.asarray(xp.round(step * (self.period / PATH_STEP) * plan.pace), int), last)
+        """The beam's path at a control period."""
+        index = self._index(xp, plan, step)
         return BeamMotion(
             xp.asarray(self._way.position)[index],
             xp.asarray(self._way.velocity)[index] * plan.pace,
             xp.asarray(self._way.acceleration)[index] * plan.pace**2,
         )
+
+    def _person_on_the_way(self) -> Float[np.ndarray, "time 5 2"]:
+        """Along the path at its own pace: shoulder and elbow angle, their velocity and acceleration, and the moments
+        about them that bear the hand's share of the beam at rest and accelerate it."""
+        place = self._hand + self._way.position[:, :2] - self._way.position[0, :2]
+        angles = np.empty((len(place), 2))
+        last = self._start[:2]
+        for k, target in enumerate(place):
+            angles[k] = last = self.arm.angles(target, last, iterations=2)
+        velocity = np.gradient(angles, PATH_STEP, axis=0)
+        jacobian = self.arm.jacobian(angles)[:, SAGITTAL]
+        borne = self.transport.borne("hand")
+        weight = borne * GRAVITY * jacobian[:, 1]
+        inertia = borne * np.einsum("ti,tij->tj", self._way.acceleration[:, :2], jacobian)
+        return np.stack([angles, velocity, np.gradient(velocity, PATH_STEP, axis=0), weight, inertia], axis=1)
 
     def _forces(self, seen: Kinetics) -> Float[Any, "handle 2"]:
         """Of the handles on hand and gripper, x and z in the world [N]; on the beam they are the opposite."""

@@ -34,6 +34,10 @@ TOOL_ANGLE = math.pi
 """Of the gripper to the vertical while it carries: it hangs straight down [rad]."""
 
 
+_SUM = np.triu(np.ones((3, 3)))
+"""Joint angles times this are the links' angles: each the sum up to its own."""
+
+
 def _positive(owner: str, name: str, value: Any, count: int | None = None) -> None:
     values = value if count is not None and isinstance(value, Sequence) else (value,)
     if count is not None and len(values) != count:
@@ -162,18 +166,17 @@ class CobotKinematics:
     def tool(self, q: Float[Any, "*batch 3"]) -> Float[Any, "*batch 3"]:
         """Position of the tool (x, z) [m] and the angle of its link to the vertical [rad]."""
         xp = namespace(q)
-        angle = xp.cumsum(q, axis=-1)
-        x = self.base[0] - xp.sum(self.length * xp.sin(angle), axis=-1)
-        z = self.base[1] + xp.sum(self.length * xp.cos(angle), axis=-1)
+        angle = q @ _SUM
+        x = self.base[0] - xp.sin(angle) @ self.length
+        z = self.base[1] + xp.cos(angle) @ self.length
         return xp.stack([x, z, angle[..., -1]], axis=-1)
 
     def jacobian(self, q: Float[Any, "*batch 3"]) -> Float[Any, "*batch 3 3"]:
         """Derivative of `tool` with respect to the joint angles."""
         xp = namespace(q)
-        angle = xp.cumsum(q, axis=-1)
-        x, z = -self.length * xp.cos(angle), -self.length * xp.sin(angle)
-        rows = [xp.flip(xp.cumsum(xp.flip(part, -1), axis=-1), -1) for part in (x, z)]
-        return xp.stack([*rows, xp.ones_like(x)], axis=-2)
+        angle = q @ _SUM
+        beyond = -self.length[:, None] * _SUM.T  # a joint moves every link from its own on
+        return xp.stack([xp.cos(angle) @ beyond, xp.sin(angle) @ beyond, xp.ones_like(angle)], axis=-2)
 
     def inverse(self, pose: Float[Any, "*batch 3"]) -> Float[Any, "*batch 3"]:
         """Joint angles, elbow up, that bring the tool to a pose; out of reach, those that point there.
@@ -192,8 +195,6 @@ class CobotKinematics:
 
     def gravity_torque(self, q: Float[Any, "*batch 3"]) -> Float[Any, "*batch 3"]:
         """Torque of the joints that holds the robot's own weight [N·m]: ∂(potential energy)/∂q."""
-        xp = namespace(q)
-        lever = -xp.sin(xp.cumsum(q, axis=-1))  # ∂z/∂φ of a link of length 1
-        beyond = np.array([self.mass[i + 1 :].sum() for i in range(3)])  # mass that a link carries at its end
-        moment = self.gravity * (self.mass * self.com + beyond * self.length) * lever
-        return xp.flip(xp.cumsum(xp.flip(moment, -1), axis=-1), -1)
+        carried = (np.ones((3, 3)) - _SUM.T) @ self.mass  # at the end of each link
+        moment = self.gravity * (self.mass * self.com + carried * self.length)
+        return -namespace(q).sin(q @ _SUM) @ (moment[:, None] * _SUM.T)
