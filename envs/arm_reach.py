@@ -25,8 +25,8 @@ from mjx_msm.envs.world import World
 from mjx_msm.errors import InputError
 
 REACH = np.array([[-0.6, 0.3], [0.5, 1.9]])
-"""Shoulder and elbow angles that targets are drawn from [rad]; of its six muscles only the biceps lifts the shoulder, and
-not beyond 0.4 rad."""
+"""Shoulder and elbow angles that targets are drawn from [rad]; of the arm's muscles only the biceps lifts the shoulder,
+and not beyond 0.4 rad."""
 TARGET_SECONDS = 1.5
 """How long a target is there [s]; then comes the next."""
 CLOSE = 0.03
