@@ -47,8 +47,8 @@ class Plan(NamedTuple):
     """Joint angles [rad]."""
     angles: Float[Any, "target 2"]
     """Joint angles that reach the targets [rad]."""
-    targets: Float[Any, "target 2"]
-    """In the sagittal plane, x and z [m]."""
+    targets: Float[Any, "target 3"]
+    """Where the hand should be [m]; what counts is the sagittal plane, x and z."""
     disturbance: Disturbance
 
 
@@ -101,7 +101,7 @@ class ArmReach(Task):
 
     def plan(self, xp: Any, uniform: Float[Any, "draw"], disturbance: Disturbance) -> Plan:
         angles = REACH[:, 0] + (REACH[:, 1] - REACH[:, 0]) * uniform.reshape(-1, 2)
-        return Plan(angles[0], angles[1:], self.arm.hand(angles[1:])[:, SAGITTAL], disturbance)
+        return Plan(angles[0], angles[1:], self.arm.hand(angles[1:]), disturbance)
 
     def initial(self, xp: Any, plan: Plan) -> tuple[Any, Any, Any, Any]:
         """The arm at rest."""
@@ -137,7 +137,7 @@ class ArmReach(Task):
         self, xp: Any, plan: Plan, memory: Memory, kinetics: Kinetics, action: Float[Any, "action"]
     ) -> tuple[Outcome, Memory]:
         time = memory.step * self.period
-        target = plan.targets[self._which(xp, memory.step)]
+        target = plan.targets[self._which(xp, memory.step)][SAGITTAL]
         hand = kinetics.point[0]
         place = hand[SAGITTAL]
         activation = kinetics.activation
@@ -163,6 +163,10 @@ class ArmReach(Task):
         }
         memory = Memory(memory.step, memory.human, sensors)
         return Outcome(observation, near + cost, False, measures), memory
+
+    def spots(self, plan: Plan, step: int) -> Float[np.ndarray, "spot 3"]:
+        """The present target."""
+        return plan.targets[None, self._which(np, step)]
 
     def _which(self, xp: Any, step: Any) -> Any:
         return xp.minimum(step // self._periods, self._targets - 1)

@@ -334,6 +334,11 @@ class ArmCoTransport(Task):
         memory = memory._replace(sensors=sensors, velocity=velocity, acceleration=acceleration)
         return Outcome(observation, reward, lost, measures), memory
 
+    def spots(self, plan: Plan, step: int) -> Float[np.ndarray, "spot 3"]:
+        """Where the middle of the beam is to end."""
+        x, z, _ = self._way.position[-1]
+        return np.array([[x, self.world.model.body("beam").pos[1], z]])
+
     # Parts -------------------------------------------------------------------------------------------------
 
     def _index(self, xp: Any, plan: Plan, step: Any) -> Any:

@@ -152,13 +152,16 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         if self.render_mode is None:
             gymnasium.logger.warn('render() without a render_mode; make the environment with render_mode="rgb_array"')
             return None
+        if self._plan is None:
+            raise InputError("render was called before reset; call reset first")
         if self.render_mode == "human":
             return self._show()
         if self._renderer is None:
             from mjx_msm.render import FrameRenderer
 
             self._renderer = FrameRenderer(self.model, **self._picture)
-        return self._renderer.frame(self.data.qpos, self._kinetics.activation)
+        spots = self.task.spots(self._plan, self._steps)
+        return self._renderer.frame(self.data.qpos, self._kinetics.activation, spots=spots)
 
     def close(self) -> None:
         """Free the picture's OpenGL context or the window."""

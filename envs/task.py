@@ -103,6 +103,10 @@ class Task(ABC):
     ) -> tuple[Outcome, Any]:
         """What is seen after a period, and the memory with it."""
 
+    def spots(self, plan: Any, step: int) -> Float[np.ndarray, "spot 3"]:
+        """Places to be marked in pictures [m]; none by default."""
+        return np.empty((0, 3))
+
     def bounds(self, channels: tuple[Channel, ...]) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper end of channels."""
         return np.array([c.low for c in channels], np.float32), np.array([c.high for c in channels], np.float32)

@@ -58,6 +58,9 @@ RELAXED, ACTIVE, UNKNOWN = (0.13, 0.32, 0.85), (0.90, 0.09, 0.09), (0.55, 0.55, 
 GHOST = (0.05, 0.62, 0.66, 0.28)
 """Tint and opacity of the second pose; MuJoCo draws both walls of what is translucent, so it adds up."""
 
+SPOT, SPOT_RADIUS = (0.10, 0.65, 0.25, 0.55), 0.03
+"""Colour and size [m] of a marked place."""
+
 _QUALITY = {"shadowsize": 2048, "offsamples": 4, "numslices": 20, "numstacks": 10}
 """The most a frame gets of each: beyond it a video looks the same and takes twice as long on a CPU."""
 
@@ -350,12 +353,19 @@ class FrameRenderer:
         """How many muscles `activation` speaks of."""
         return len(self._tendons)
 
-    def frame(self, qpos: ArrayLike, activation: ArrayLike | None = None, ghost: ArrayLike | None = None) -> Frame:
+    def frame(
+        self,
+        qpos: ArrayLike,
+        activation: ArrayLike | None = None,
+        ghost: ArrayLike | None = None,
+        spots: ArrayLike | None = None,
+    ) -> Frame:
         """One picture of the pose `qpos` (nq,) [rad, m].
 
         `activation` (muscle,) in 0..1 colours the muscles from blue to red (NaN: grey), in the order of
         `muscle_tendons`; without it they keep the model's colours. `ghost` (nq,) is a second pose, drawn
-        translucent and without muscles; it is left out where it has NaN.
+        translucent and without muscles; it is left out where it has NaN. `spots` (n, 3) are places in the world [m]
+        that are marked, such as a goal.
         """
         if self._canvas is None:
             raise RuntimeError("this FrameRenderer is closed")
@@ -376,6 +386,8 @@ class FrameRenderer:
             second = self._pose("ghost", ghost)
             if np.isfinite(second).all():
                 self._add_ghost(second)
+        for place in np.empty((0, 3)) if spots is None else np.reshape(np.asarray(spots, float), (-1, 3)):
+            self._add_spot(place)
         return self._canvas.draw(scene)
 
     def _pose(self, name: str, values: ArrayLike) -> NDArray[np.float64]:
@@ -398,6 +410,15 @@ class FrameRenderer:
             geom.matid = geom.texid = -1
             geom.reflectance = 0
             geom.camdist = float(np.linalg.norm(np.asarray(geom.pos, float) - camera))
+
+    def _add_spot(self, place: NDArray[np.float64]) -> None:
+        scene = self._scene
+        geom = scene.geoms[scene.ngeom]
+        sphere, size = mujoco.mjtGeom.mjGEOM_SPHERE, np.full(3, SPOT_RADIUS)
+        mujoco.mjv_initGeom(geom, sphere, size, place, np.eye(3).ravel(), np.array(SPOT, np.float32))
+        geom.transparent = 1
+        geom.camdist = float(np.linalg.norm(place - np.asarray(scene.camera[0].pos, float)))
+        scene.ngeom += 1
 
     def close(self) -> None:
         """Free the OpenGL context. Closing twice does nothing."""
