@@ -25,7 +25,7 @@ from mjx_msm.errors import InputError
 from mjx_msm.identification import Estimate, Fit, Identification, Outcome, Stage, posterior_record
 from mjx_msm.interrupts import held_interrupts
 from mjx_msm.least_squares import BOLD, CAREFUL, TOLERANCE, Solution, minimise
-from mjx_msm.model import MUSCLES, Model
+from mjx_msm.model import MUSCLES, Model, muscle_constants
 from mjx_msm.parameters import ParameterSpace, parameter_space
 from mjx_msm.recording import Recording, record
 from mjx_msm.relaxation import can_relax, relaxed_start
@@ -218,6 +218,7 @@ def _difference(before: Identification, problem: _Problem) -> str | None:
     stages = [s.name for s in before.stages], [name for name, _ in problem.stages]
     pairs = {
         "another muscle model": (before.muscle_model, _muscle_name(problem.model)),
+        "other muscle constants": (dict(before.muscle_constants), muscle_constants(problem.model)),
         "another timestep": (before.timestep, problem.model.timestep),
         "other free coordinates": (before.free, host.free),
         "other prescribed coordinates": (before.prescribed, host.prescribed),
@@ -485,6 +486,7 @@ def _result(
         subject=subject,
         source=host.source,
         muscle_model=_muscle_name(model),
+        muscle_constants=muscle_constants(model),
         timestep=model.timestep,
         free=host.free,
         prescribed=host.prescribed,

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from mjx_msm.compiled import float64
 from mjx_msm.errors import InputError
 from mjx_msm.files import write_text
-from mjx_msm.model import MUSCLES, Model, load_model
+from mjx_msm.model import MUSCLES, Model, load_model, with_muscle_constants
 from mjx_msm.parameters import Parameters, ParameterSpace, restored_space
 from mjx_msm.personalisation import export
 from mjx_msm.uncertainty import FLAT, Knowledge, Uncertainty, truncated_normal
@@ -165,6 +165,8 @@ class Identification:
     """Samples per second of acceleration and moment residuals."""
     horizon: int = 0
     """Steps of motion simulated from one initial state."""
+    muscle_constants: Mapping[str, float | tuple[float, ...]] = field(default_factory=dict)
+    """Constants of the muscle model that are not its usual ones, for all muscles or one a muscle."""
     schema: int = SCHEMA
 
     def __getitem__(self, path: str) -> Estimate:
@@ -235,7 +237,7 @@ class Identification:
                 f"muscle model '{self.muscle_model}' is not one of {', '.join(MUSCLES)}; pass the model it was "
                 "identified on"
             )
-        return load_model(
+        model = load_model(
             self.source,
             timestep=self.timestep,
             muscle=self.muscle_model,
@@ -243,6 +245,7 @@ class Identification:
             prescribed=self.prescribed,
             locked=self.locked,
         )
+        return with_muscle_constants(model, self.muscle_constants)
 
     def personalised(self, model: Model | None = None) -> Parameters:
         """The subject's parameters."""
@@ -252,8 +255,8 @@ class Identification:
     def export(self, path: str | Path, model: Model | None = None) -> Path:
         """Write the subject as an ordinary MJCF file.
 
-        **Arguments:** `model`: what it was identified on; needed where that had muscle constants or a class of
-        your own, by default loaded from `source`.
+        **Arguments:** `model`: what it was identified on; needed where its muscle model was a class of your own, by
+        default loaded from `source`.
 
         A muscle model that MJCF cannot hold is approximated by MuJoCo's native muscle; its force error is
         written into the file.
@@ -465,6 +468,7 @@ def _restore(data: Mapping[str, Any]) -> Identification:
         directions=tuple(map(_direction, data["directions"])),
         samples=_rows(data["samples"]),
         residuals=tuple(data["residuals"]),
+        muscle_constants={k: _constant(v) for k, v in data.get("muscle_constants", {}).items()},
     )
     _check(result)
     return result
@@ -473,6 +477,10 @@ def _restore(data: Mapping[str, Any]) -> Identification:
 def _direction(row: Mapping[str, Any]) -> Direction:
     weights = {path: _number(w) for path, w in row["weights"].items()}
     return _record(Direction, {**row, "knowledge": Knowledge[row["knowledge"]], "weights": weights})
+
+
+def _constant(value: Any) -> float | tuple[float, ...]:
+    return tuple(map(_number, value)) if isinstance(value, list) else _number(value)
 
 
 def _rows(rows: Any) -> tuple[tuple[float, ...], ...]:
@@ -502,6 +510,10 @@ def _check(result: Identification) -> None:
         raise ValueError("bounds or priors are empty")
     if np.any(np.array([result.z, *result.samples]) < lower) or np.any(np.array([result.z, *result.samples]) > upper):
         raise ValueError("z or samples lie outside the bounds")
+    law = MUSCLES.get(result.muscle_model)
+    unknown = [k for k in result.muscle_constants if law is None or k not in law.__dataclass_fields__]
+    if unknown:
+        raise ValueError(f"muscle model '{result.muscle_model}' has no constant '{unknown[0]}'")
     missing = [m for u in result.unknowns for m in u.members if m not in result.parameters]
     if missing:
         raise ValueError(f"parameters lack {missing[0]}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -275,6 +275,25 @@ def _muscle_model(muscle: str | AbstractMuscle, mj_model: mujoco.MjModel) -> Abs
     if muscle not in MUSCLES:
         raise InputError(f"muscle model '{muscle}' is unknown; choose one of {', '.join(MUSCLES)}")
     return MUSCLES[muscle]()
+
+
+def muscle_constants(model: Model) -> dict[str, float | tuple[float, ...]]:
+    """Constants of a muscle model of this package that are not those it has by itself on the model's file."""
+    if type(model.muscle) not in MUSCLES.values():
+        return {}
+    name = next(name for name, cls in MUSCLES.items() if type(model.muscle) is cls)
+    own, out = _muscle_model(name, model.host.mj_model), {}
+    for f in fields(model.muscle):
+        value = np.asarray(getattr(model.muscle, f.name), dtype=float)
+        if not np.array_equal(value, np.asarray(getattr(own, f.name))):
+            out[f.name] = tuple(value.tolist()) if value.ndim else float(value)
+    return out
+
+
+def with_muscle_constants(model: Model, constants: Mapping[str, Any]) -> Model:
+    """The model with some constants of its muscle model changed, numbers or one for every muscle."""
+    changed = {name: np.asarray(value, dtype=float) for name, value in constants.items()}
+    return eqx.tree_at(lambda m: m.muscle, model, replace(model.muscle, **changed)) if changed else model
 
 
 def _roles(

@@ -13,6 +13,7 @@ from mjx_msm.errors import InputError
 from mjx_msm.estimation import identify
 from mjx_msm.files import write_text
 from mjx_msm.identification import Identification
+from mjx_msm.model import load_model, muscle_constants
 from mjx_msm.simulation import State, rollout
 from mjx_msm.synthetic import matching, synthetic_trials
 
@@ -216,6 +217,29 @@ def test_the_model_and_the_subject_come_back(result, saved, arm):
     assert subject.to_dict() == result.personalised(arm).to_dict()
     for e in result.estimates:
         assert subject.to_dict()[e.path] == pytest.approx(e.value, rel=1e-12)
+
+
+def test_constants_of_the_muscle_model_come_back(arm, tmp_path):
+    """Those that are not the file's own are stored; a file that says nothing of them means the usual ones."""
+    stronger = load_model("arm", muscle=replace(arm.muscle, fvmax=np.full(6, 1.4), tausmooth=0.05))
+    trials = synthetic_trials(stronger, stronger.nominal, count=1, duration=0.8, seed=3)
+    made = identify(stronger, trials, free=FREE, residuals=("acceleration",))
+    assert made.muscle_constants == {"fvmax": (1.4,) * 6, "tausmooth": 0.05}
+    saved = made.save(tmp_path / "identification.json")
+    loaded = Identification.load(saved)
+    assert loaded == made
+    assert muscle_constants(loaded.model()) == made.muscle_constants
+    exported = mujoco.MjModel.from_xml_path(str(loaded.export(tmp_path / "model.xml")))
+    np.testing.assert_allclose(exported.actuator_gainprm[:, 8], 1.4)
+    np.testing.assert_allclose(exported.actuator_dynprm[:, 2], 0.05)
+    data = json.loads(saved.read_text())
+    data["muscle_constants"] = {"fv": 1.0}
+    saved.write_text(json.dumps(data))
+    with pytest.raises(InputError, match="muscle model 'mujoco' has no constant 'fv'"):
+        Identification.load(saved)
+    del data["muscle_constants"]
+    saved.write_text(json.dumps(data))
+    assert muscle_constants(Identification.load(saved).model()) == {}
 
 
 def test_the_exported_subject_steps_in_c_as_the_rollout_does(result, arm, tmp_path, step_in_c, smooth_excitation, x64):
