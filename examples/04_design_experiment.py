@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import mjx_msm as msm
-from mjx_msm.design import Design, Task, forecast, information, perform
+from mjx_msm.design import Design, Task, forecast, information, perform, worst_of
 
 OUT = Path("runs/design")
 FREE = ["muscle/*/max_isometric_force", "muscle/*/*_length", "body/*/mass", "body/*/com/z", "joint/*/damping"]
@@ -72,7 +72,6 @@ for priors in (None, {"*": "none"}):
         "by hand": information(model, space, hand).sum(0),
         "random excitation": information(model, space, random).sum(0),
     }
-    best = forecast(space, sessions["designed"]).worst.after
-    for name, told in sessions.items():
-        worst = forecast(space, told).worst
-        print(f"  {name:22} ±{100 * worst.after:6.2f} % of {worst.path}: {worst.after / best:.1f} times as wide")
+    best, *_ = widest = worst_of([forecast(space, told) for told in sessions.values()])
+    for name, worst in zip(sessions, widest, strict=True):
+        print(f"  {name:22} {worst}: {worst.after / best.after:.1f} times as wide")

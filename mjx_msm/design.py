@@ -37,6 +37,7 @@ from mjx_msm.geometry import geometry
 from mjx_msm.model import Model
 from mjx_msm.parameters import Parameters, ParameterSpace
 from mjx_msm.payload import Grip, find_grip, parameters_with_payload, space_with_payload, with_payload
+from mjx_msm.readers import read_csv, write_csv
 from mjx_msm.recording import Recording, mixing_matrix, record
 from mjx_msm.residuals import motion_term
 from mjx_msm.simulation import activate, generalised_force, mechanics, simulate_motion, spatial_inertia
@@ -125,6 +126,9 @@ class Expectation:
         """Whether the session holds at least as much information on it as the prior."""
         return self.data_share >= 0.5 and math.isfinite(self.after)
 
+    def __str__(self) -> str:
+        return f"{self.path} ±{100 * self.after:.3g} %" if math.isfinite(self.after) else f"{self.path} not determined"
+
 
 @dataclass(frozen=True)
 class Forecast:
@@ -140,14 +144,32 @@ class Forecast:
 
     @property
     def worst(self) -> Expectation:
-        """The parameter whose relative interval is the widest."""
-        return max(self.expectations, key=lambda e: e.after)
+        """The parameter whose relative interval is the widest, among those that are determined."""
+        return worst_of([self])[0]
 
     def __getitem__(self, path: str) -> Expectation:
         for e in self.expectations:
             if e.path == path:
                 return e
         raise KeyError(f"{path} is not among the unknowns")
+
+
+def worst_of(forecasts: Sequence[Forecast]) -> tuple[Expectation, ...]:
+    """For every forecast the parameter whose relative interval is the widest.
+
+    What none of the sessions determines says nothing of any of them; what one determines counts for all.
+
+    **Raises:** `InputError` if they determine nothing, or are of different unknowns.
+    """
+    names = [tuple(e.path for e in f.expectations) for f in forecasts]
+    if len(set(names)) != 1:
+        raise InputError("forecasts of different unknowns do not compare; make them with one space")
+    known = [path for path in names[0] if any(f[path].determined for f in forecasts)]
+    if not known:
+        raise InputError(
+            "no session determines any of the unknowns; record longer, choose other parameters, or lower angle_noise"
+        )
+    return tuple(max((f[path] for path in known), key=lambda e: e.after) for f in forecasts)
 
 
 @dataclass(frozen=True)
@@ -183,6 +205,8 @@ class Design:
     forecast: Forecast
     informations: Float[np.ndarray, "trial free free"]
     """Of every trial; with what was known before they add up to that of the forecast."""
+    judged: tuple[str, ...]
+    """Parameters that all candidates together determine, among which the criterion "worst" looks for the widest."""
     criterion: str
     history: tuple[tuple[int, float], ...]
     """Candidates simulated and the criterion of the best set: expected gain of information [nat] for "D", minus the
@@ -195,19 +219,23 @@ class Design:
 
     @property
     def worst(self) -> Expectation:
-        """The parameter whose relative interval will be the widest."""
-        return self.forecast.worst
+        """The parameter whose relative interval will be the widest, among those judged."""
+        return max((self.forecast[path] for path in self.judged), key=lambda e: e.after)
 
     def save(self, folder: str | Path) -> Path:
-        """Write ``design.json`` and, for every trial, its excitations and predicted motion as CSV.
+        """Write ``design.json`` and, for every trial, its excitations and predicted motion as CSV; see `load`.
 
         **Returns:** the JSON file.
         """
         folder = Path(folder)
-        tasks = [
-            {**trial.save(folder), "posture": dict(task.posture), "payload": task.payload}
-            for trial, task in zip(self.trials, self.tasks, strict=True)
-        ]
+        tasks = []
+        for trial, task in zip(self.trials, self.tasks, strict=True):
+            files = trial.save(folder)
+            if trial.velocity is not None:
+                files["velocity"] = f"{trial.name}_velocity.csv"
+                columns = dict(zip(trial.coordinates, trial.velocity.T, strict=True))
+                write_csv(folder / str(files["velocity"]), trial.time, columns)
+            tasks.append({**files, "posture": dict(task.posture), "payload": task.payload})
         data = {
             "criterion": self.criterion,
             "angle_noise": self.angle_noise,
@@ -215,14 +243,39 @@ class Design:
             "grip": asdict(self.grip) if self.grip else None,
             "trials": tasks,
             "parameters": [asdict(e) for e in self.forecast.expectations],
+            "judged": list(self.judged),
             "undetermined": list(self.forecast.undetermined),
             "information": self.informations.tolist(),
+            "total_information": self.forecast.information.tolist(),
             "covariance": self.forecast.covariance.tolist(),
             "history": [list(h) for h in self.history],
             "interrupted": self.interrupted,
         }
         write_text(folder / "design.json", json.dumps(_finite(data), indent=1, ensure_ascii=False) + "\n")
         return folder / "design.json"
+
+    @staticmethod
+    def load(path: str | Path) -> Design:
+        """Read what `save` wrote: its folder, or the JSON file in it.
+
+        **Raises:** `InputError` if it is not one.
+        """
+        path = Path(path)
+        path = path / "design.json" if path.is_dir() else path
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(
+                f"{path}: cannot be read ({error.strerror}); give the folder that a design was saved in"
+            ) from None
+        except ValueError as error:
+            raise InputError(f"{path}: is not valid JSON ({error}); save the design again") from None
+        try:
+            return _restored(data, path.parent)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{path}: is not a design, or is damaged ({error}); save it again") from None
 
     def __str__(self) -> str:
         """The table, as plain text."""
@@ -321,6 +374,7 @@ def design_experiment(
         grip=bench.grip,
         forecast=forecast(space, start + each.sum(0), bench.z),
         informations=each,
+        judged=tuple(p for p, known in zip(space.paths, search.score.judged, strict=True) if known),
         criterion=criterion,
         history=tuple(search.history),
         angle_noise=angle_noise,
@@ -915,6 +969,43 @@ class _Search:
             for s in set(slots):
                 step[s] = min(step[s] * 1.25, 1.0) if s in hit else max(step[s] * 0.93, 0.01)
             self.listener(Progress("refine", self.evaluations, self.budget, self.history[-1][1]))
+
+
+def _restored(data: Mapping[str, Any], folder: Path) -> Design:
+    trials, tasks = [], []
+    for entry in data["trials"]:
+        motion, emg = (read_csv(folder / entry[what]) for what in ("motion", "emg"))
+        payload = float(entry["payload"])
+        velocity = read_csv(folder / entry["velocity"]).values if "velocity" in entry else None
+        metadata = {"designed": True, **({"payload": payload} if payload else {})}
+        trials.append(
+            Trial(
+                entry["name"], motion.time, motion.columns, motion.values, emg.columns, emg.values, velocity=velocity,
+                metadata=metadata,
+            )
+        )  # fmt: skip
+        tasks.append(Task(entry["name"], entry["posture"], payload, emg.columns, emg.time, emg.values))
+    numbers = ("value", "size", "before", "after", "data_share")
+    return Design(
+        trials=tuple(trials),
+        tasks=tuple(tasks),
+        grip=Grip(data["grip"]["body"], tuple(data["grip"]["position"])) if data["grip"] else None,
+        forecast=Forecast(
+            information=np.array(data["total_information"], dtype=float),
+            covariance=np.array(data["covariance"], dtype=float),
+            expectations=tuple(
+                Expectation(row["path"], row["unit"], *(float(row[n]) for n in numbers)) for row in data["parameters"]
+            ),
+            undetermined=tuple(data["undetermined"]),
+        ),
+        informations=np.array(data["information"], dtype=float),
+        judged=tuple(data["judged"]),
+        criterion=data["criterion"],
+        history=tuple((int(count), float(score)) for count, score in data["history"]),
+        angle_noise=float(data["angle_noise"]),
+        rate=float(data["rate"]),
+        interrupted=bool(data["interrupted"]),
+    )
 
 
 def _finite(value: Any) -> Any:

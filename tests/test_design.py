@@ -1,6 +1,7 @@
 """Designed sessions: information that adds up and is right, criteria that only improve, motions within comfort."""
 
 import json
+from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
 import pytest
@@ -9,13 +10,16 @@ from mjx_msm.compiled import float64
 from mjx_msm.design import (
     ANGLE_NOISE,
     Comfort,
+    Design,
     Task,
     design_experiment,
     forecast,
     information,
     perform,
+    worst_of,
 )
 from mjx_msm.errors import InputError
+from mjx_msm.model import load_model
 from mjx_msm.parameters import parameter_space
 from mjx_msm.payload import parameters_with_payload, with_payload
 from mjx_msm.simulation import State, rollout
@@ -151,6 +155,91 @@ def test_it_prints_and_saves(design, tmp_path):
         assert (tmp_path / trial["emg"]).is_file()
         assert (tmp_path / trial["motion"]).is_file()
     np.testing.assert_allclose(data["covariance"], design.forecast.covariance)
+
+
+def same(a, b):
+    """Equal to the last bit, arrays and what holds them included."""
+    if isinstance(a, np.ndarray):
+        return np.array_equal(a, b, equal_nan=True)
+    if is_dataclass(a):
+        return type(a) is type(b) and all(same(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))
+    if isinstance(a, tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return a == b
+
+
+def test_what_was_saved_is_what_is_read(design, tmp_path):
+    path = design.save(tmp_path)
+    loaded = Design.load(tmp_path)
+    for f in fields(design):
+        assert same(getattr(loaded, f.name), getattr(design, f.name)), f.name
+    assert str(Design.load(path)) == str(design)
+    infinite = replace(design.forecast, covariance=np.diag([1.0, np.inf]))
+    assert same(Design.load(replace(design, forecast=infinite).save(tmp_path)).forecast, infinite)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda p: p.unlink(), "cannot be read"),
+        (lambda p: p.write_text("{"), "not valid JSON"),
+        (lambda p: p.write_text("[]"), "not a design"),
+        (lambda p: p.write_text(p.read_text().replace('"rate"', '"tempo"')), r"damaged \('rate'\)"),
+        (lambda p: (p.parent / "design1_emg.csv").unlink(), "design1_emg.csv: no such file"),
+    ],
+)
+def test_a_damaged_design_is_refused_in_one_line(design, tmp_path, damage, message):
+    path = design.save(tmp_path)
+    damage(path)
+    with pytest.raises(InputError, match=message) as error:
+        Design.load(path)
+    assert "\n" not in str(error.value)
+
+
+def test_sessions_compare_by_what_at_least_one_determines(arm):
+    """What neither says anything of does not count; what one leaves open counts against it."""
+    space = parameter_space(arm.nominal, [*FREE, "body/humerus/mass"], priors={"*": "none"})
+    order = [space.paths.index(p) for p in (*FREE, "body/humerus/mass")]
+
+    def session(*sd):
+        f = np.zeros((3, 3))
+        f[order, order] = [0.0 if s is None else s**-2 for s in sd]
+        return forecast(space, f)
+
+    good, poor = session(0.01, 0.02, None), session(0.03, None, None)
+    assert (good.worst.path, poor.worst.path) == (FREE[1], FREE[0])
+    best, worst = worst_of([good, poor])
+    assert best.after == pytest.approx(0.0392, rel=1e-3)
+    assert worst.after == np.inf
+    assert str(worst) == "body/forearm/mass not determined"
+    assert str(best) == "body/forearm/mass ±3.92 %"
+    with pytest.raises(InputError, match="no session determines"):
+        worst_of([session(None, None, None)])
+    with pytest.raises(InputError, match="different unknowns"):
+        worst_of([good, forecast(parameter_space(arm.nominal, FREE), np.eye(2))])
+
+
+def test_channels_that_drive_several_muscles_and_a_coordinate_that_is_held():
+    """One electrode for the flexors, one for the extensors, the shoulder held where it starts."""
+    model = load_model("arm", free=["elbow_flex"], prescribed=["shoulder_elev"])
+    emg_map = {m: {"extend": 1.0} if m.startswith("TRI") else {"flex": 0.8, "extend": 0.1} for m in model.muscles}
+    space = parameter_space(model.nominal, FREE)
+    made = design_experiment(
+        model, space, 64, trials=2, duration=0.6, comfort=COMFORT, emg_map=emg_map, criterion="D", seed=1
+    )
+    assert all(t.channels == ("extend", "flex") for t in made.tasks)
+    shoulder = model.coordinates.index("shoulder_elev")
+    for trial, task in zip(perform(model, model.nominal, made.tasks, emg_map=emg_map), made.tasks, strict=True):
+        planned = made.trials[made.tasks.index(task)]
+        np.testing.assert_allclose(trial.position, planned.position, atol=1e-9)
+        assert np.ptp(trial.position[:, shoulder]) == 0
+        assert trial.position[0, shoulder] == task.posture["shoulder_elev"]
+        assert np.ptp(trial.position[:, 1 - shoulder]) > 0.02
+    again = information(model, space, made.trials, emg_map=emg_map)
+    np.testing.assert_allclose(again, made.informations, rtol=0.02)
+    space_of_channels = parameter_space(model.nominal.with_channels(("extend", "flex")), [*FREE, "emg/*/gain"])
+    gains = information(model, space_of_channels, made.trials, emg_map=emg_map)
+    assert np.linalg.matrix_rank(gains.sum(0)) == 4
 
 
 @pytest.mark.parametrize(
