@@ -25,6 +25,9 @@ ROOMS = (
     "readers",
     "emg",
     "trial",
+    "toml_tables",
+    "subject_grammar",
+    "subject_recordings",
     "subject",
     # physics, in JAX
     "vectors",
@@ -68,7 +71,10 @@ ONLY = {
     "readers": {"errors", "files"},
     "emg": {"errors", "files", "readers"},
     "trial": {"errors", "files", "readers", "emg"},
-    "subject": {"errors", "files", "readers", "emg", "trial"},
+    "toml_tables": {"errors", "readers"},
+    "subject_grammar": {"errors", "readers", "emg", "toml_tables"},
+    "subject_recordings": {"errors", "readers", "emg", "trial", "subject_grammar"},
+    "subject": {"errors", "files", "readers", "trial", "toml_tables", "subject_grammar", "subject_recordings"},
     "prescribed": {"errors"},
 }
 
@@ -78,6 +84,9 @@ WITHOUT = {
     "readers": PHYSICS,
     "emg": PHYSICS,
     "trial": PHYSICS,
+    "toml_tables": PHYSICS,
+    "subject_grammar": PHYSICS,
+    "subject_recordings": PHYSICS,
     "subject": PHYSICS,
     "vectors": {"mujoco"},
     "muscle": {"mujoco"},

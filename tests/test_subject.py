@@ -10,7 +10,9 @@ import pytest
 
 from mjx_msm.errors import InputError
 from mjx_msm.readers import InputWarning, Table, read_table, write_csv
-from mjx_msm.subject import check_against_model, load_subject, parse_subject, to_toml, write_subject
+from mjx_msm.subject import check_against_model, load_subject, write_subject
+from mjx_msm.subject_grammar import FIELDS, SEGMENTS, parse_subject
+from mjx_msm.toml_tables import to_toml
 from mjx_msm.trial import Trial, build_trial
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -503,16 +505,14 @@ def test_segments_are_bodies_of_the_model(tmp_path):
 
 def test_parameter_names_are_those_of_the_core():
     from mjx_msm.parameters import KINDS
-    from mjx_msm.subject import _FIELDS
 
-    assert {(g, f) for g, fields in _FIELDS.items() for f in fields} == set(KINDS)
+    assert {(g, f) for g, fields in FIELDS.items() for f in fields} == set(KINDS)
 
 
 def test_segment_names_are_those_of_the_table():
-    from mjx_msm.anthropometry import SEGMENTS
-    from mjx_msm.subject import _SEGMENTS
+    from mjx_msm import anthropometry
 
-    assert all(tuple(table) == _SEGMENTS for table in SEGMENTS.values())
+    assert all(tuple(table) == SEGMENTS for table in anthropometry.SEGMENTS.values())
 
 
 # Writing -------------------------------------------------------------------------------------------------
