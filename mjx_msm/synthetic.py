@@ -197,7 +197,7 @@ def synthetic_trials(
         noisy = position.copy()
         noisy[:, free] += angle_noise * rng.standard_normal((len(recorded), len(free)))
         relative, absolute = (
-            sd * _smooth(rng, len(recorded), drive.shape[1], rate, NOISE_BAND) if sd else np.zeros_like(drive)
+            sd * smooth_noise(rng, len(recorded), drive.shape[1], rate, NOISE_BAND) if sd else np.zeros_like(drive)
             for sd in emg_noise
         )
         used = [c for c in range(len(model.coordinates)) if model.coordinates[c] not in model.host.locked]
@@ -216,7 +216,7 @@ def synthetic_trials(
     return tuple(trials)
 
 
-def _smooth(
+def smooth_noise(
     rng: np.random.Generator, samples: int, columns: int, rate: float, band: float
 ) -> Float[np.ndarray, "time column"]:
     """Gaussian noise up to `band` [Hz], of unit variance over its ensemble."""
@@ -277,7 +277,7 @@ def _excitations(
     rng: np.random.Generator, centre: Float[np.ndarray, "muscle"], samples: int, rate: float, level: float
 ) -> Float[np.ndarray, "time muscle"]:
     """Smooth excitations about `centre`, whose deviations `level` scales; between 0.01 and 0.9."""
-    wave = _smooth(rng, samples, len(centre), rate, EXCITATION_BAND)
+    wave = smooth_noise(rng, samples, len(centre), rate, EXCITATION_BAND)
     logit = np.log(centre / (1 - centre)) + 0.8 * level * wave
     return np.clip(1 / (1 + np.exp(-logit)), 0.01, 0.9)
 
@@ -292,7 +292,7 @@ def _prescribed(
     for name, centre in zip(model.prescribed, posture[model.host.prescribed_index], strict=True):
         low, high = coordinate_range(model, name)
         amplitude = 0.15 * (high - low) if math.isfinite(high - low) else 0.2
-        wave = np.tanh(_smooth(rng, samples, 1, 1 / model.timestep, PRESCRIBED_BAND)[:, 0])
+        wave = np.tanh(smooth_noise(rng, samples, 1, 1 / model.timestep, PRESCRIBED_BAND)[:, 0])
         columns.append(centre + amplitude * ramp * (wave - wave[0]))
     return np.stack(columns, -1) if columns else np.zeros((samples, 0))
 

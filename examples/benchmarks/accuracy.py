@@ -5,7 +5,8 @@
 Unknown together: strength, optimal fiber and tendon slack length of every muscle; mass, centre of mass and inertia of
 every segment that moves; damping of every joint that moves. Four trials of 2 s at 500 Hz.
 
-*Without noise* the start is N(truth, error · truth), kept inside bounds of 0.3 and 2.5 times the truth. A recording
+*Without noise* the start is N(truth, error · truth), cut off at 0.3 and 2.5 times the truth. Bounds are those of a user
+who knows nothing but the start: 0.4 to 3.4 times it, a centre of mass within 30 cm; they hold the truth. A recording
 leaves combinations open, whatever the method: all strengths, masses and dampings scale together, an inertia out of
 the plane does nothing. Reported is therefore the distance from the estimate to the nearest parameters that a recording
 with 0.3° of noise could not tell from the truth: see `Indistinguishable`.
@@ -35,7 +36,6 @@ from typing import Any
 import equinox as eqx
 import numpy as np
 from jaxtyping import Float
-from scipy.signal import butter, sosfiltfilt
 from table import Row, row, run
 
 import mjx_msm as msm
@@ -44,14 +44,17 @@ from mjx_msm.parameters import ParameterSpace
 from mjx_msm.recording import record
 from mjx_msm.residuals import MotionTerm, motion_term
 from mjx_msm.study import settings, study_model
-from mjx_msm.synthetic import moving_bodies
+from mjx_msm.synthetic import NOISE_BAND, moving_bodies, smooth_noise
 
 WALK = Path(__file__).resolve().parents[1] / "knee_walk" / "subject.toml"
 ERRORS = {0.1: 1.0, 0.2: 1.0, 0.3: 0.99, 0.5: 0.95}
 """Initial error and the part of the seeds that shall converge."""
 CONVERGED = 1e-3
 """Mean error [%]."""
-FACTORS = (0.3, 2.5)
+START = (0.3, 2.5)
+"""Between these multiples of the truth the start lies."""
+BOUNDS = (0.4, 3.4)
+"""Bounds, in multiples of the start."""
 NOISE = np.deg2rad(0.3)
 EMG_NOISE = (0.05, 0.02)
 STARTS = 10
@@ -140,22 +143,22 @@ def indistinguishable(name: str) -> Indistinguishable:
     return Indistinguishable(case(name))
 
 
-def bounds_of(c: Case) -> dict[str, dict[str, Any]]:
-    """About the truth, since the start may be far from it: 0.3 to 2.5 times, a centre of mass within 30 cm."""
-    values, out = c.model.nominal.to_dict(), {}
+def bounds_of(c: Case, start: msm.Model) -> dict[str, dict[str, Any]]:
+    """About the start: 0.4 to 3.4 times, a centre of mass within 30 cm."""
+    values, out = start.nominal.to_dict(), {}
     for path, kind in zip(c.space.paths, c.space.kinds, strict=True):
         if kind.unit == "m" and kind.offset:
             out[path] = {"range": [values[path] - 0.3, values[path] + 0.3]}
         elif kind.transform != "inertia":
-            out[path] = {"range": [FACTORS[0] * values[path], FACTORS[1] * values[path]]}
+            out[path] = {"range": [BOUNDS[0] * values[path], BOUNDS[1] * values[path]]}
     return out
 
 
-def start_of(c: Case, error: float, seed: int) -> Any:
+def start_of(c: Case, error: float, seed: int) -> msm.Model:
     """A person whose every parameter is N(truth, error · truth); of an inertia, the principal lengths of its factor."""
     rng, z = np.random.default_rng(seed), c.truth.copy()
     for k, (path, kind) in enumerate(zip(c.space.paths, c.space.kinds, strict=True)):
-        factor = float(np.clip(1 + error * rng.standard_normal(), 1.01 * FACTORS[0], 0.99 * FACTORS[1]))
+        factor = float(np.clip(1 + error * rng.standard_normal(), 1.01 * START[0], 0.99 * START[1]))
         if kind.transform == "log":
             z[k] += np.log(factor)
         elif kind.transform == "inertia":
@@ -177,7 +180,7 @@ def one_seed(job: tuple[str, float, int]) -> tuple[float, float]:
         model,
         c.trials,
         free=c.free,
-        bounds=bounds_of(c),
+        bounds=bounds_of(c, model),
         priors=dict.fromkeys(c.free, "none"),
         starts=STARTS,
         seed=seed,
@@ -215,7 +218,7 @@ def noisy(trials: tuple[msm.Trial, ...], angles: float, emg: tuple[float, float]
     rng = np.random.default_rng(seed)
     out = []
     for t in trials:
-        relative, absolute = (sd * smooth_noise(rng, t.emg.shape, 1 / t.timestep) for sd in emg)
+        relative, absolute = (sd * smooth_noise(rng, *t.emg.shape, 1 / t.timestep, NOISE_BAND) for sd in emg)
         out.append(
             replace(
                 t,
@@ -225,13 +228,6 @@ def noisy(trials: tuple[msm.Trial, ...], angles: float, emg: tuple[float, float]
             )
         )
     return tuple(out)
-
-
-def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], rate: float) -> Float[np.ndarray, "time channel"]:
-    """Of unit variance and no faster than an EMG envelope, 6 Hz."""
-    sos = butter(2, 6.0, fs=rate, output="sos")
-    wave = sosfiltfilt(sos, rng.standard_normal((shape[0] + 400, shape[1])), axis=0)[200:-200]
-    return wave / wave.std()
 
 
 def practical(c: Case) -> tuple[str, ...]:
