@@ -112,7 +112,7 @@ def record(model: Model, trial: Trial, emg_map: Mapping[str, Mapping[str, float]
         moment=moment,
         moment_weight=moment_weight,
         known=_known(model, trial, weight, inside, time),
-        complete=inside.all(axis=1),
+        complete=np.asarray(inside.all(axis=1)),
         clock=np.unique(np.clip(np.rint((trial.time - time[0]) / h).astype(int), 0, samples - 1)),
         name=trial.name,
         start=float(trial.time[0]),

@@ -218,7 +218,8 @@ def noisy(trials: tuple[msm.Trial, ...], angles: float, emg: tuple[float, float]
     rng = np.random.default_rng(seed)
     out = []
     for t in trials:
-        relative, absolute = (sd * smooth_noise(rng, *t.emg.shape, 1 / t.timestep, NOISE_BAND) for sd in emg)
+        samples, channels = t.emg.shape
+        relative, absolute = (sd * smooth_noise(rng, samples, channels, 1 / t.timestep, NOISE_BAND) for sd in emg)
         out.append(
             replace(
                 t,
