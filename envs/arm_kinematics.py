@@ -85,4 +85,5 @@ _DERIVATIVE = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 def _turns(angles: Any) -> Any:
     """(1, cos, sin) of every angle."""
     xp = namespace(angles)
-    return xp.stack([xp.ones_like(angles), xp.cos(angles), xp.sin(angles)], axis=-1)
+    angles = angles[..., None]
+    return xp.concatenate([angles * 0.0 + 1.0, xp.cos(angles), xp.sin(angles)], axis=-1)

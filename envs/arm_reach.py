@@ -58,6 +58,8 @@ class Memory(NamedTuple):
     step: Any
     human: HumanMemory
     sensors: Any
+    jacobian: Float[Any, "3 2"]
+    """Of the hand, at the end of the last period [m]."""
 
 
 class ArmReach(Task):
@@ -111,7 +113,8 @@ class ArmReach(Task):
         still = xp.zeros(2)
         sight = Sight(0, Goal(plan.start, still, still), kinetics, not_yet, xp.zeros(self._muscles))
         human = self.human.begin(sight, self.period)
-        return Memory(0, human, self.sensing.begin(xp, len(self.observations), self.period))
+        sensors = self.sensing.begin(xp, len(self.observations), self.period)
+        return Memory(0, human, sensors, self.arm.jacobian(kinetics.position))
 
     def drive(
         self,
@@ -130,8 +133,8 @@ class ArmReach(Task):
         excitation, human = self.human.excite(
             memory.human, sight, self.period, on * wrong.tremor, wrong.tremor_frequency
         )
-        weight = on * wrong.payload * -GRAVITY * self.arm.jacobian(kinetics.position)[2]
-        return Drive(excitation, self._none, weight), Memory(memory.step + 1, human, memory.sensors)
+        weight = on * wrong.payload * -GRAVITY * memory.jacobian[2]
+        return Drive(excitation, self._none, weight), Memory(memory.step + 1, human, memory.sensors, memory.jacobian)
 
     def observe(
         self, xp: Any, plan: Plan, memory: Memory, kinetics: Kinetics, action: Float[Any, "action"]
@@ -145,7 +148,8 @@ class ArmReach(Task):
         observation, sensors = self.sensing.delayed(xp, memory.sensors, observation, memory.step)
         miss = place - target
         distance = xp.sqrt(miss @ miss + 1e-12)
-        velocity = self.arm.jacobian(kinetics.position) @ kinetics.velocity
+        jacobian = self.arm.jacobian(kinetics.position)
+        velocity = jacobian @ kinetics.velocity
         effort = activation @ activation
         near, cost = -distance / DISTANCE_SCALE, -EFFORT_WEIGHT * effort
         measures: dict[str, Any] = {
@@ -161,7 +165,7 @@ class ArmReach(Task):
             "reward_distance": near,
             "reward_effort": cost,
         }
-        memory = Memory(memory.step, memory.human, sensors)
+        memory = Memory(memory.step, memory.human, sensors, jacobian)
         return Outcome(observation, near + cost, False, measures), memory
 
     def spots(self, plan: Plan, step: int) -> Float[np.ndarray, "spot 3"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import mujoco
@@ -117,7 +118,7 @@ class CEngine:
     def finite(self) -> bool:
         """Whether the state is a number everywhere."""
         d = self.data
-        return bool(np.isfinite(d.qpos.sum() + d.qvel.sum() + d.act.sum()))
+        return math.isfinite(d.qpos @ d.qpos + d.qvel @ d.qvel + d.act @ d.act)
 
     def kinetics(self) -> Kinetics:
         """What is to be seen of the present state, until the next `advance`: some of it is MuJoCo's own memory."""
