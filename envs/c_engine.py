@@ -13,10 +13,16 @@ from jaxtyping import Float
 from mjx_msm.envs.kinetics import Drive, Dynamics, Kinetics
 from mjx_msm.envs.metabolics import Muscles, muscle_mass, slow_twitch
 from mjx_msm.envs.world import World
+from mjx_msm.errors import InputError
 
 _gain, _bias = mujoco.mju_muscleGain, mujoco.mju_muscleBias
 # Peak of the native muscle's passive curve where `passive_force_scale` is 1, as `mjx_msm.muscle.FPMAX`.
 _FPMAX = 1.3
+_PERSONAL = (
+    *("actuator_gainprm", "actuator_biasprm", "actuator_dynprm"),
+    *("body_mass", "body_ipos", "body_inertia", "body_iquat", "dof_damping", "jnt_stiffness"),
+)
+"""What of a model a person's parameters change."""
 
 
 class CEngine:
@@ -36,6 +42,7 @@ class CEngine:
         self._matrix = np.empty((m.nv, m.nv))
         self._moment = np.empty((m.nu, m.nv))
         self._contact_force = 0.0
+        self._nominal = True
         self._prepare()
 
     def _prepare(self) -> None:
@@ -56,9 +63,24 @@ class CEngine:
     def become(self, person: Any) -> None:
         """Put a person's parameters (`mjx_msm.Parameters` of the native muscle) into the model, by name.
 
+        None is the nominal person; so is what parameters leave out.
+
         Constants that MuJoCo's compiler derives stay the nominal person's: only joint limits and contacts of the
         person would use them, and there are none.
         """
+        if person is None and self._nominal:
+            return
+        if person is not None and not hasattr(person, "names"):
+            raise InputError(f"person {person!r}: give Parameters, or which of the posterior's draws")
+        m, nominal = self.model, self.world.model
+        for field in _PERSONAL:
+            getattr(m, field)[:] = getattr(nominal, field)
+        self._nominal = person is None
+        if person is not None:
+            self._put(person)
+        self._prepare()
+
+    def _put(self, person: Any) -> None:
         m, nominal, names = self.model, self.world.model, person.names
         for i, name in enumerate(names.muscle):
             k = m.actuator(name).id
@@ -82,7 +104,6 @@ class CEngine:
             j = m.joint(name)
             m.dof_damping[j.dofadr[0]] = float(person.joint.damping[i])
             m.jnt_stiffness[j.id] = float(person.joint.stiffness[i])
-        self._prepare()
 
     def start(
         self,

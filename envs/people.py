@@ -65,9 +65,14 @@ class People:
         return len(self.drawn.joint.damping)
 
     def draw(self, index: int) -> Any:
-        """One of the drawn people, as `Parameters`."""
+        """One of the drawn people, as `Parameters`.
+
+        **Raises:** `InputError` if there are not so many.
+        """
         import jax
 
+        if not 0 <= index < self.count:
+            raise InputError(f"person {index}: {self.source} has draws 0 to {self.count - 1}")
         return jax.tree.map(lambda x: x[index], self.drawn)
 
 

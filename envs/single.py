@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import gymnasium
@@ -13,7 +14,7 @@ from jaxtyping import Float
 
 from mjx_msm.envs.c_engine import CEngine
 from mjx_msm.envs.kinetics import Kinetics
-from mjx_msm.envs.task import CONTROL_RATE, NOTHING, Disturbance, Summary, Task
+from mjx_msm.envs.task import CONTROL_RATE, LARGEST, NOTHING, Disturbance, Summary, Task
 from mjx_msm.errors import InputError
 
 FAILURE_REWARD = -100.0
@@ -80,6 +81,11 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         """The present state. Change it at your own risk."""
         return self._engine.data
 
+    @cached_property
+    def _usual_length(self) -> int | None:
+        """Control periods after which the registered time limit ends an episode; Gymnasium's wrapper does it."""
+        return None if self.spec is None else gymnasium.spec(self.spec.id).max_episode_steps
+
     # Gymnasium ---------------------------------------------------------------------------------------------
 
     def reset(
@@ -87,9 +93,9 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     ) -> tuple[Float[np.ndarray, "observation"], dict[str, Any]]:
         """Start an episode.
 
-        **Arguments:** `options`: ``"person"``: which of the posterior's draws, or `Parameters`; ``"disturbance"``: a
-        `Disturbance` or a mapping of its fields; ``"draws"``: the numbers between 0 and 1 that the plan is made from,
-        in place of random ones.
+        **Arguments:** `options`, for this episode: ``"person"``: which of the posterior's draws, or `Parameters`;
+        ``"disturbance"``: a `Disturbance` or a mapping of its fields; ``"draws"``: the numbers between 0 and 1 that the
+        plan is made from, in place of random ones.
         """
         super().reset(seed=seed)
         chosen = dict(options or {})
@@ -101,8 +107,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         uniform = self.np_random.random(task.draws) if draws is None else _draws(draws, task.draws)
         if person is None and self.sample_posterior:
             person = int(self.np_random.integers(task.people.count))
-        if person is not None:
-            engine.become(task.people.draw(int(person)) if isinstance(person, int | np.integer) else person)
+        engine.become(task.people.draw(int(person)) if isinstance(person, int | np.integer) else person)
         self._plan = plan = task.plan(np, uniform, disturbance)
         engine.start(*task.initial(np, plan))
         self._kinetics = engine.kinetics()
@@ -137,14 +142,17 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             self._summary = self._summary.add(np, np.array([info[name] for name in task.summarised]))
         ended = task.length is not None and self._steps >= task.length
         terminated = bool(outcome.terminated)
-        if terminated or ended:
+        if terminated or ended or self._steps == self._usual_length:
             info["summary"] = self.summary()
         if self.render_mode == "human":
             self.render()
         return self._seen(outcome.observation), float(outcome.reward), terminated, ended, info
 
     def summary(self) -> dict[str, float]:
-        """Peak, root mean square and integral of the measures since the last reset."""
+        """Peak, root mean square and integral of the measures since the last reset.
+
+        `info` holds it at an episode's end; where a time limit of your own ends it, ask here.
+        """
         return self._summary.report(self.task.summarised, self.task.period)
 
     def render(self) -> Any:
@@ -217,20 +225,30 @@ def _info(measures: Mapping[str, Any]) -> dict[str, Any]:
 def as_disturbance(value: Any) -> Disturbance:
     """A `Disturbance` from a mapping of its fields.
 
-    **Raises:** `InputError` naming a field that there is not.
+    **Raises:** `InputError` naming a field that there is not, or that is out of its range.
     """
     if value is None:
         return NOTHING
     if isinstance(value, Disturbance):
         return value
-    for name in value:
+    if not isinstance(value, Mapping):
+        raise InputError(f"disturbance {value!r}: give a Disturbance or a mapping of its fields")
+    numbers = {}
+    for name, number in value.items():
         if name not in Disturbance._fields:
             raise InputError(f"disturbance has no '{name}'; it has {', '.join(Disturbance._fields)}")
-    return Disturbance(**{k: float(v) for k, v in value.items()})
+        most = LARGEST.get(name, np.inf)
+        if not isinstance(number, int | float | np.number) or not 0 <= number <= most:
+            raise InputError(f"disturbance {name} = {number!r}; give a number between 0 and {most:g}")
+        numbers[name] = float(number)
+    return Disturbance(**numbers)
 
 
 def _draws(values: Any, count: int) -> Float[np.ndarray, "draw"]:
-    draws = np.asarray(values, float)
+    try:
+        draws = np.asarray(values, float)
+    except (TypeError, ValueError):
+        raise InputError(f"reset option draws = {values!r}: give {count} numbers between 0 and 1") from None
     if draws.shape != (count,) or not ((draws >= 0) & (draws <= 1)).all():
         raise InputError(f"reset option draws: give {count} numbers between 0 and 1")
     return draws

@@ -22,6 +22,7 @@ from jaxtyping import Float
 
 from mjx_msm.envs.kinetics import Drive, Dynamics, Kinetics
 from mjx_msm.envs.people import People
+from mjx_msm.envs.sensing import MAX_EXTRA_DELAY
 from mjx_msm.envs.world import TIMESTEP, World
 
 CONTROL_RATE = 50
@@ -140,6 +141,8 @@ class Disturbance(NamedTuple):
 
 
 NOTHING = Disturbance()
+LARGEST: Mapping[str, float] = {"tremor": 1.0, "emg_dropout": 1.0, "stall": 1.0, "delay": MAX_EXTRA_DELAY, "slip": 1.0}
+"""What a disturbance can be at most."""
 
 
 class Summary(NamedTuple):
