@@ -100,7 +100,7 @@ class Twin:
             dynamics=dynamics,
             summary=_arrays(Summary.empty(jnp, len(task.summarised))),
             key=key,
-            steps=jnp.asarray(0),
+            steps=_arrays(0),
             observation=self._seen(sensing, outcome.observation),
             reward=jnp.zeros(()),
             terminated=jnp.asarray(False),
@@ -166,10 +166,13 @@ def _plain(leaf: Any) -> bool:
 
 
 def _arrays(tree: Any) -> Any:
-    """Numbers as arrays of the caller's precision, so that a state has one type from the first step on."""
+    """Numbers as arrays of the caller's precision, so that a state has one type from the first step on.
+
+    `astype` also makes a Python number's weak type a definite one; a step would be compiled again for the other.
+    """
 
     def convert(leaf: Any) -> Any:
         array = jnp.asarray(leaf)
-        return array.astype(float) if jnp.issubdtype(array.dtype, jnp.floating) else array
+        return array.astype(float if jnp.issubdtype(array.dtype, jnp.floating) else array.dtype)
 
     return jax.tree.map(convert, tree)
