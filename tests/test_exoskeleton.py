@@ -13,7 +13,6 @@ from mjx_msm.errors import InputError
 from mjx_msm.prescribed import PrescribedMotion, constraint_reason
 
 
-
 def bare_leg() -> mujoco.MjSpec:
     """The generic leg without its muscles' pull: what is left is mechanics."""
     spec = mujoco.MjSpec.from_file(str(assets.path("knee")))
