@@ -19,6 +19,7 @@ from mjx_msm.design import (
     worst_of,
 )
 from mjx_msm.errors import InputError
+from mjx_msm.model import load_model
 from mjx_msm.parameters import parameter_space
 from mjx_msm.payload import parameters_with_payload, with_payload
 from mjx_msm.simulation import State, rollout
@@ -216,6 +217,29 @@ def test_sessions_compare_by_what_at_least_one_determines(arm):
         worst_of([session(None, None, None)])
     with pytest.raises(InputError, match="different unknowns"):
         worst_of([good, forecast(parameter_space(arm.nominal, FREE), np.eye(2))])
+
+
+def test_channels_that_drive_several_muscles_and_a_coordinate_that_is_held():
+    """One electrode for the flexors, one for the extensors, the shoulder held where it starts."""
+    model = load_model("arm", free=["elbow_flex"], prescribed=["shoulder_elev"])
+    emg_map = {m: {"extend": 1.0} if m.startswith("TRI") else {"flex": 0.8, "extend": 0.1} for m in model.muscles}
+    space = parameter_space(model.nominal, FREE)
+    made = design_experiment(
+        model, space, 64, trials=2, duration=0.6, comfort=COMFORT, emg_map=emg_map, criterion="D", seed=1
+    )
+    assert all(t.channels == ("extend", "flex") for t in made.tasks)
+    shoulder = model.coordinates.index("shoulder_elev")
+    for trial, task in zip(perform(model, model.nominal, made.tasks, emg_map=emg_map), made.tasks, strict=True):
+        planned = made.trials[made.tasks.index(task)]
+        np.testing.assert_allclose(trial.position, planned.position, atol=1e-9)
+        assert np.ptp(trial.position[:, shoulder]) == 0
+        assert trial.position[0, shoulder] == task.posture["shoulder_elev"]
+        assert np.ptp(trial.position[:, 1 - shoulder]) > 0.02
+    again = information(model, space, made.trials, emg_map=emg_map)
+    np.testing.assert_allclose(again, made.informations, rtol=0.02)
+    space_of_channels = parameter_space(model.nominal.with_channels(("extend", "flex")), [*FREE, "emg/*/gain"])
+    gains = information(model, space_of_channels, made.trials, emg_map=emg_map)
+    assert np.linalg.matrix_rank(gains.sum(0)) == 4
 
 
 @pytest.mark.parametrize(
