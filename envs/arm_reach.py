@@ -15,12 +15,13 @@ from mjx_msm.envs.arm_kinematics import SAGITTAL, ArmKinematics
 from mjx_msm.envs.cotransport_world import ARM_JOINTS, check_arm
 from mjx_msm.envs.effort import METABOLIC_MODELS, metabolic_power
 from mjx_msm.envs.human import Human, HumanMemory, Policy, Sight, not_yet
+from mjx_msm.envs.intent import as_human
 from mjx_msm.envs.kinetics import Drive, Dynamics, Kinetics
 from mjx_msm.envs.people import People, find_people
 from mjx_msm.envs.references import Goal
 from mjx_msm.envs.sensing import Sensing
 from mjx_msm.envs.single import TaskEnv
-from mjx_msm.envs.task import Channel, Disturbance, Outcome, Task
+from mjx_msm.envs.task import CONTROL_RATE, Channel, Disturbance, Outcome, Task
 from mjx_msm.envs.world import World
 from mjx_msm.errors import InputError
 
@@ -65,13 +66,14 @@ class Memory(NamedTuple):
 class ArmReach(Task):
     """An arm that is moved by its muscles; see `ArmReachEnv`."""
 
-    summarised = ("distance", "reached", "effort", "metabolic_power", "hand_speed")
+    summarised = ("distance", "reached", "effort", "metabolic_power", "hand_speed", "joint_limit_violation")
 
     def __init__(
         self,
         subject: str | Path | None = None,
         *,
-        human: Human | None = None,
+        human: Human | Mapping[str, Any] | None = None,
+        rate: int = CONTROL_RATE,
         payload: float = 0.0,
         targets: int = 3,
         sensing: Mapping[str, float] | Sensing | None = None,
@@ -81,10 +83,11 @@ class ArmReach(Task):
             raise InputError(f"metabolics '{metabolics}': choose one of {', '.join(METABOLIC_MODELS)}")
         if not isinstance(targets, int) or targets < 1:
             raise InputError(f"targets = {targets!r}; give a whole number, 1 or more")
+        self._act_at(rate)
         self.people: People = find_people(subject, "arm")
         self.world = _world(self.people, payload)
         self.arm = ArmKinematics.of(self.world.model)
-        self.human = Human(Policy()) if human is None else human
+        self.human = as_human(human, lambda nerve_delay: Policy(), self.world.muscles)
         self.sensing = Sensing.of(sensing)
         self.metabolics = METABOLIC_MODELS[metabolics]
         self._targets, self._muscles = targets, len(self.world.muscles)
@@ -159,6 +162,7 @@ class ArmReach(Task):
             "hand_speed": xp.sqrt(velocity @ velocity + 1e-12),
             "hand": hand,
             "target": target,
+            "joint_limit_violation": self.world.beyond_limits(kinetics.tendon_length),
             "effort": effort,
             "metabolic_power": metabolic_power(self.metabolics, memory.human.excitation, kinetics) @ self._everyone,
             "activation": activation,
@@ -200,7 +204,9 @@ class ArmReachEnv(TaskEnv, EzPickle):
     - `sample_posterior`: another person from the subject's posterior at every reset.
     - `payload`: mass in the hand [kg].
     - `targets`: how many an episode has.
-    - `human`: in place of the policy, see `mjx_msm.envs.human`; the action is then ignored.
+    - `human`: in place of the policy, see `mjx_msm.envs.human`; the action is then ignored. A mapping changes what
+      happens to the policy's excitation: ``{"reflex": True, "fatigue": True}``.
+    - `rate`: actions a second.
     - `sensing`: noise and delays, see `mjx_msm.envs.sensing.Sensing`.
     - `metabolics`: ``"bhargava2004"`` or ``"umberger2010"``.
     - `render_mode`: None, ``"rgb_array"`` or ``"human"``, then `camera`, `width` and `height` say of what.

@@ -30,13 +30,14 @@ from mjx_msm.envs.cotransport_world import (
     couple,
 )
 from mjx_msm.envs.effort import METABOLIC_MODELS, metabolic_power
-from mjx_msm.envs.human import Human, HumanMemory, Policy, Sight, not_yet
+from mjx_msm.envs.human import Human, HumanMemory, Intent, Policy, Sight, not_yet
+from mjx_msm.envs.intent import Tracking, as_human
 from mjx_msm.envs.kinetics import Drive, Dynamics, Kinetics
 from mjx_msm.envs.people import People, find_people
 from mjx_msm.envs.references import Goal
 from mjx_msm.envs.sensing import Commands, Sensing
 from mjx_msm.envs.single import FAILURE_REWARD, TaskEnv
-from mjx_msm.envs.task import Channel, Disturbance, Outcome, Task
+from mjx_msm.envs.task import CONTROL_RATE, Channel, Disturbance, Outcome, Task
 from mjx_msm.envs.transport_path import BeamMotion, TransportPath
 from mjx_msm.envs.world import World
 from mjx_msm.errors import InputError
@@ -96,6 +97,7 @@ class ArmCoTransport(Task):
         "metabolic_power",
         "contact_force",
         "force_limit_violation",
+        "joint_limit_violation",
     )
 
     def __init__(
@@ -103,9 +105,10 @@ class ArmCoTransport(Task):
         subject: str | Path | None = None,
         *,
         robot: str = "admittance",
-        human: Human | None = None,
+        human: Human | Mapping[str, Any] | None = None,
         strength: float = 1.0,
         action_mode: str = "robot",
+        rate: int = CONTROL_RATE,
         transport: Mapping[str, float] | Transport | None = None,
         path: Mapping[str, float] | TransportPath | None = None,
         sensing: Mapping[str, float] | Sensing | None = None,
@@ -118,6 +121,7 @@ class ArmCoTransport(Task):
             raise InputError(f"action_mode '{action_mode}': choose robot, human or both")
         if metabolics not in METABOLIC_MODELS:
             raise InputError(f"metabolics '{metabolics}': choose one of {', '.join(METABOLIC_MODELS)}")
+        self._act_at(rate)
         self.people: People = find_people(subject, "arm")
         self.transport, self.sensing = Transport.of(transport), Sensing.of(sensing)
         self.path = TransportPath.of(path)
@@ -132,9 +136,7 @@ class ArmCoTransport(Task):
         self._torque, self._emg = robot == "torque", emg
         self._acts, self._muscles = action_mode != "human", len(self.world.muscles)
         self._policy = action_mode != "robot"
-        if human is None:
-            human = Human(Policy()) if self._policy else Human(_tracker(self.world, self.period), strength)
-        self.human = human
+        self.human = as_human(human, self._intent, self.world.muscles, strength)
         self.baseline = Admittance(
             self.robot,
             self.cobot.drive if isinstance(self.cobot.drive, PositionDrive) else PositionDrive(),
@@ -166,6 +168,10 @@ class ArmCoTransport(Task):
         self._everyone = np.ones(self._muscles)
         self._pull = np.zeros(len(self.world.coordinates))
         self._pull[self._beam[1]] = -GRAVITY
+
+    def _intent(self, nerve_delay: float) -> Intent:
+        """What the person wants, unless it was given: the policy's, or to go with the beam."""
+        return Policy() if self._policy else Tracking.of(self.world, ARM_JOINTS, self.period, nerve_delay)
 
     def _channels(self) -> tuple[Channel, ...]:
         noise = self.sensing.noise
@@ -324,6 +330,7 @@ class ArmCoTransport(Task):
             "torque_limit_violation": 1.0 * xp.any(abs(kinetics.motor) >= self._limit),
             "contact_force": kinetics.contact,
             "force_limit_violation": 1.0 * (hand > HAND_FORCE_LIMIT),
+            "joint_limit_violation": self.world.beyond_limits(kinetics.tendon_length),
             "grip_lost": 1.0 * lost,
             "effort": effort,
             "metabolic_power": metabolic_power(self.metabolics, excitation, kinetics) @ self._everyone,
@@ -424,8 +431,8 @@ class ArmCoTransportEnv(TaskEnv, EzPickle):
     - `sample_posterior`: another person from the subject's posterior at every reset.
     - `robot`: how the robot is acted on.
     - `human`: the human half, see `mjx_msm.envs.human`; by default a tracking controller with `strength` of what is
-      needed.
-    - `action_mode`: who is acted for.
+      needed. A mapping changes it: ``{"nerve_delay": 0.05, "reflex": True, "fatigue": True}``.
+    - `action_mode`: who is acted for. `rate`: actions a second.
     - `transport`, `path`: numbers of beam, handles and obstacle, and of the path, to replace.
     - `sensing`: noise and delays, see `mjx_msm.envs.sensing.Sensing`.
     - `emg`: whether the robot sees the person's EMG.
@@ -458,9 +465,3 @@ def _world(people: People, cobot: Cobot, transport: Transport, path: TransportPa
         return World.of(spec, ARM_JOINTS, tracked=tracked, contact=(f"{BEAM}body", f"{OBSTACLE}_bar"))
     except ValueError as e:
         raise InputError(f"{people.source}: {str(e).splitlines()[0]}") from None
-
-
-def _tracker(world: World, period: float) -> Any:
-    from mjx_msm.envs.intent import Tracking
-
-    return Tracking.of(world, ARM_JOINTS, period)

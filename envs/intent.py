@@ -1,20 +1,59 @@
-"""The intent to follow a goal: a tracking controller (`mjx_msm.envs.tracking`) in the place of a person's brain."""
+"""The intent to follow a goal, a tracking controller in the place of a brain; and the human half made of an intent."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from mjx_msm.envs.human import Sight
+from mjx_msm.envs.fatigue import Fatigue
+from mjx_msm.envs.human import Human, Intent, Sight
+from mjx_msm.envs.reflex import StretchReflex
 from mjx_msm.envs.tracking import Memory, Reference, Sensed, Tracker, gains
 from mjx_msm.envs.world import World
+from mjx_msm.errors import InputError
 
 DELAY = 0.04
 """Of nerves, there and back, with transduction [s]; 30 to 60 ms in the literature."""
+MAX_DELAY = 0.3
+"""Longest that is taken for a nerve's [s]."""
+
+
+def as_human(
+    value: Human | Mapping[str, Any] | None,
+    intent: Callable[[float], Intent],
+    muscles: Sequence[str],
+    strength: float = 1.0,
+) -> Human:
+    """The human half from what an environment was given.
+
+    **Arguments:** `value`: a `Human`, which is taken as it is; or some of ``nerve_delay`` [s], ``reflex`` and
+    ``fatigue`` (true or false). `intent`: makes the intent, from the nerve's delay. `muscles`: by name. `strength`: as
+    in `Human`.
+
+    **Raises:** `InputError` for an option that is not known or not of its kind.
+    """
+    if isinstance(value, Human):
+        return value
+    options = {"nerve_delay": DELAY, "reflex": False, "fatigue": False}
+    for name, choice in (value or {}).items():
+        if name not in options:
+            raise InputError(f"human has no '{name}'; it has {', '.join(options)}")
+        if name != "nerve_delay" and not isinstance(choice, bool):
+            raise InputError(f"human {name} = {choice!r}; give true or false")
+        options[name] = choice
+    delay = options["nerve_delay"]
+    if not isinstance(delay, int | float) or not 0 <= delay <= MAX_DELAY:
+        raise InputError(f"human nerve_delay = {delay!r}; give seconds from 0 to {MAX_DELAY:g}")
+    return Human(
+        intent(delay),
+        strength,
+        StretchReflex(delay=delay) if options["reflex"] else None,
+        Fatigue.of(muscles) if options["fatigue"] else None,
+    )
 
 
 @dataclass(frozen=True)

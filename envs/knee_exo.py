@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,13 +14,14 @@ from jaxtyping import Float
 
 from mjx_msm.envs.effort import METABOLIC_MODELS, metabolic_power
 from mjx_msm.envs.exoskeleton import CUFFS, JOINTS, PREFIX, Coupling, CuffLoads, Exoskeleton, check_leg, wear
-from mjx_msm.envs.human import Human, HumanMemory, Policy, Replay, Sight, not_yet
+from mjx_msm.envs.human import Human, HumanMemory, Intent, Policy, Replay, Sight, not_yet
+from mjx_msm.envs.intent import Tracking, as_human
 from mjx_msm.envs.kinetics import Drive, Dynamics, Kinetics
 from mjx_msm.envs.people import People, find_people
-from mjx_msm.envs.references import EXCITATION_FILE, MOTIONS, Goal, Recording, Reference
+from mjx_msm.envs.references import EXCITATION_FILE, MOTIONS, Goal, Recorded, Recording, Reference
 from mjx_msm.envs.sensing import Commands, Sensing
 from mjx_msm.envs.single import TaskEnv
-from mjx_msm.envs.task import Channel, Disturbance, Outcome, Task
+from mjx_msm.envs.task import CONTROL_RATE, Channel, Disturbance, Outcome, Task
 from mjx_msm.envs.world import World
 from mjx_msm.errors import InputError
 
@@ -76,6 +78,7 @@ class KneeExo(Task):
         "metabolic_power",
         "slip",
         "force_limit_violation",
+        "joint_limit_violation",
     )
 
     def __init__(
@@ -83,15 +86,17 @@ class KneeExo(Task):
         subject: str | Path | None = None,
         *,
         task: str | None = None,
-        human: Human | None = None,
+        human: Human | Mapping[str, Any] | None = None,
         strength: float = 0.6,
         action_mode: str = "robot",
+        rate: int = CONTROL_RATE,
         exoskeleton: Mapping[str, float] | Exoskeleton | None = None,
         load: float = 0.0,
         sensing: Mapping[str, float] | Sensing | None = None,
         metabolics: str = "bhargava2004",
     ):
         tasks = (*MOTIONS, "walk")
+        self._act_at(rate)
         self.people: People = find_people(subject, "knee")
         recording = self._recording(self.people)
         task = ("walk" if recording is not None else "seated") if task is None else task
@@ -112,14 +117,7 @@ class KneeExo(Task):
         self.commands = Commands(self.sensing.command_delay, 1, self.period)
         self.metabolics = METABOLIC_MODELS[metabolics]
         self.reference: Reference = MOTIONS[task] if recording is None or task != "walk" else recording.motion()
-        if human is None:
-            if action_mode != "robot":
-                human = Human(Policy())
-            elif recording is not None and task == "walk":
-                human = Human(Replay(recording.table(self.world.muscles, self.period)), strength)
-            else:
-                human = Human(_tracker(self.world, self.period), strength)
-        self.human = human
+        self.human = as_human(human, partial(self._intent, recording, action_mode), self.world.muscles, strength)
         self.draws = self.reference.draws
         seconds = self.reference.seconds
         self.length = None if seconds is None else int(seconds / self.period + 1e-6)
@@ -146,6 +144,14 @@ class KneeExo(Task):
             return None
         path = people.folder / EXCITATION_FILE
         return Recording.read(path) if path.is_file() else None
+
+    def _intent(self, recording: Recording | None, action_mode: str, nerve_delay: float) -> Intent:
+        """What the person wants, unless it was given: the policy's, the recorded, or to follow the reference."""
+        if action_mode != "robot":
+            return Policy()
+        if recording is not None and isinstance(self.reference, Recorded):
+            return Replay(recording.table(self.world.muscles, self.period))
+        return Tracking.of(self.world, (JOINTS[KNEE],), self.period, nerve_delay)
 
     def _channels(self) -> tuple[Channel, ...]:
         rows: list[tuple[str, float, float, float]] = []
@@ -267,6 +273,7 @@ class KneeExo(Task):
             "metabolic_power": metabolic_power(self.metabolics, excitation, kinetics) @ self._everyone,
             "slip": xp.max(abs(memory.slipped)),
             "force_limit_violation": 1.0 * xp.any(force > self._limits),
+            "joint_limit_violation": self.world.beyond_limits(kinetics.tendon_length),
             "activation": activation,
             "reward_tracking": tracking,
             "reward_effort": cost,
@@ -316,9 +323,9 @@ class KneeExoEnv(TaskEnv, EzPickle):
     - `sample_posterior`: another person from the subject's posterior at every reset.
     - `task`: ``"walk"`` replays the folder's recording, ``"seated"`` extends the knee on a bench, ``"swing"`` swings
       the leg as in walking. By default the recording where there is one, else seated.
-    - `human`: the human half, see `mjx_msm.envs.human`; by default the recording's excitation or a tracking controller
-      with `strength` of what is needed.
-    - `action_mode`: who is acted for.
+    - `human`: the human half, see `mjx_msm.envs.human`; by default the recording's excitation or a tracking controller,
+      with `strength` of what is needed. A mapping changes it: ``{"nerve_delay": 0.05, "reflex": True}``, ``"fatigue"``.
+    - `action_mode`: who is acted for. `rate`: actions a second.
     - `exoskeleton`: numbers of the device to replace, as in `Exoskeleton`, e.g. ``{"torque_limit": 15.0}``.
     - `load`: mass fixed to the shank above the ankle [kg].
     - `sensing`: noise and delays, see `mjx_msm.envs.sensing.Sensing`.
@@ -409,9 +416,3 @@ def _inertia(world: World) -> Float[np.ndarray, "coordinate"]:
     mujoco.mj_forward(m, data)
     mujoco.mj_fullM(m, data, matrix)
     return np.diag(matrix).copy()
-
-
-def _tracker(world: World, period: float) -> Any:
-    from mjx_msm.envs.intent import Tracking
-
-    return Tracking.of(world, ("knee_angle",), period)

@@ -49,6 +49,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self._renderer: Any = None
         self._window: Any = None
         self.task = task
+        self.metadata = {**type(self).metadata, "render_fps": round(1.0 / task.period)}
         self.sample_posterior = bool(sample_posterior)
         if self.sample_posterior:
             _ = task.people.identification  # says at once if there is none

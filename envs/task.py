@@ -24,9 +24,10 @@ from mjx_msm.envs.kinetics import Drive, Dynamics, Kinetics
 from mjx_msm.envs.people import People
 from mjx_msm.envs.sensing import MAX_EXTRA_DELAY
 from mjx_msm.envs.world import TIMESTEP, World
+from mjx_msm.errors import InputError
 
 CONTROL_RATE = 50
-"""Actions a second."""
+"""Actions a second, unless an environment is told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,16 @@ class Task(ABC):
     """Steps of the engine in a control period."""
     period: float = 1.0 / CONTROL_RATE
     """Of control [s]."""
+
+    def _act_at(self, rate: int) -> None:
+        """Choose how many actions there are in a second.
+
+        **Raises:** `InputError` if a period is not a whole number of the engine's steps.
+        """
+        steps = 1.0 / (rate * TIMESTEP) if isinstance(rate, int | np.integer) and rate > 0 else 0.0
+        if not 1 <= steps <= 100 or abs(steps - round(steps)) > 1e-9:
+            raise InputError(f"rate = {rate!r}; give actions a second that divide {1 / TIMESTEP:g}, from 10 to 1000")
+        self.substeps, self.period = round(steps), 1.0 / rate
 
     @abstractmethod
     def plan(self, xp: Any, uniform: Float[Any, "draw"], disturbance: Disturbance) -> Any:

@@ -11,6 +11,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Float, Int
 
+from mjx_msm.envs.arrays import namespace
 from mjx_msm.errors import InputError
 
 TIMESTEP = 0.001
@@ -113,6 +114,26 @@ class World:
     def start(self) -> Float[np.ndarray, "coordinate"]:
         """The model's reference position."""
         return np.array(self.model.qpos0)
+
+    @cached_property
+    def stops(self) -> tuple[Int[np.ndarray, "stop"], Float[np.ndarray, "stop"], Float[np.ndarray, "stop"]]:
+        """Tendons that stand for the limits of one joint, and where these are [rad or m]."""
+        m, one = self.model, mujoco.mjtWrap.mjWRAP_JOINT
+        found = [
+            t
+            for t in range(m.ntendon)
+            if m.tendon_num[t] == 1
+            and m.wrap_type[m.tendon_adr[t]] == int(one)
+            and m.tendon_lengthspring[t, 0] < m.tendon_lengthspring[t, 1]
+        ]
+        low, high = m.tendon_lengthspring[found].T
+        return np.array(found, dtype=int), low.copy(), high.copy()
+
+    def beyond_limits(self, tendon_length: Float[Any, "tendon"]) -> Any:
+        """Whether a joint of person or robot is beyond its limits: 0 or 1."""
+        stops, low, high = self.stops
+        length = tendon_length[stops]
+        return 1.0 * namespace(length).any((length < low) | (length > high))
 
     # The differentiable twin ---------------------------------------------------------------------------------
 
