@@ -20,7 +20,7 @@ _gain, _bias = mujoco.mju_muscleGain, mujoco.mju_muscleBias
 _FPMAX = 1.3
 _PERSONAL = (
     *("actuator_gainprm", "actuator_biasprm", "actuator_dynprm"),
-    *("body_mass", "body_ipos", "body_inertia", "body_iquat", "dof_damping", "jnt_stiffness"),
+    *("body_mass", "body_ipos", "body_inertia", "body_iquat", "body_sameframe", "dof_damping", "jnt_stiffness"),
 )
 """What of a model a person's parameters change."""
 
@@ -99,6 +99,7 @@ class CEngine:
             axes = axes[:, ::-1] * np.sign(np.linalg.det(axes[:, ::-1]))
             m.body_mass[b], m.body_ipos[b] = float(person.body.mass[i]), np.asarray(person.body.com[i])
             m.body_inertia[b] = moments[::-1]
+            m.body_sameframe[b] = int(mujoco.mjtSameFrame.mjSAMEFRAME_NONE)  # else MuJoCo spares itself the turn
             mujoco.mju_mat2Quat(m.body_iquat[b], np.ascontiguousarray(axes).ravel())
         for i, name in enumerate(names.joint):
             j = m.joint(name)
