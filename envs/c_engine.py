@@ -84,7 +84,7 @@ class CEngine:
         m, nominal, names = self.model, self.world.model, person.names
         for i, name in enumerate(names.muscle):
             k = m.actuator(name).id
-            muscle = {f: float(getattr(person.muscle, f)[i]) for f in person.muscle.__dataclass_fields__}
+            muscle = {field: float(values[i]) for field, values in vars(person.muscle).items()}
             slack, optimal = muscle["tendon_slack_length"], muscle["optimal_fiber_length"]
             gain = m.actuator_gainprm[k]
             gain[:2] = (nominal.actuator_lengthrange[k] - slack) / optimal

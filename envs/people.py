@@ -46,18 +46,9 @@ class People:
     @cached_property
     def drawn(self) -> Any:
         """Draws from the posterior, saved with the result, as `Parameters` of the native muscle with a leading axis."""
-        import equinox as eqx
-        import jax
-
-        from mjx_msm.compiled import float64
-        from mjx_msm.personalisation import native_muscles
-
         result = self.identification
         model = result.model()
-        everyone = result.population(model=model)
-        with float64():
-            muscle = jax.vmap(lambda p: native_muscles(model, p))(everyone.muscle)
-        return jax.tree.map(np.asarray, eqx.tree_at(lambda p: p.muscle, everyone, muscle))
+        return with_native_muscles(model, result.population(model=model))
 
     @property
     def count(self) -> int:
@@ -74,6 +65,19 @@ class People:
         if not 0 <= index < self.count:
             raise InputError(f"person {index}: {self.source} has draws 0 to {self.count - 1}")
         return jax.tree.map(lambda x: x[index], self.drawn)
+
+
+def with_native_muscles(model: Any, everyone: Any) -> Any:
+    """`Parameters` with a leading axis, in NumPy, their muscles as MuJoCo's native ones."""
+    import equinox as eqx
+    import jax
+
+    from mjx_msm.compiled import float64
+    from mjx_msm.personalisation import native_muscles
+
+    with float64():
+        muscle = jax.vmap(lambda p: native_muscles(model, p))(everyone.muscle)
+    return jax.tree.map(np.asarray, eqx.tree_at(lambda p: p.muscle, everyone, muscle))
 
 
 def find_people(subject: Any, asset: str) -> People:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mjx_msm.subject import load_subject
     from mjx_msm.synthetic import synthetic_subject, synthetic_trials
     from mjx_msm.trial import Trial
+    from mjx_msm.verification import verify
 
     __version__: str
 
@@ -59,6 +60,7 @@ __all__ = [
     "segment_priors",
     "synthetic_subject",
     "synthetic_trials",
+    "verify",
     "video",
 ]
 
@@ -93,6 +95,7 @@ _HOME = {
     "synthetic_subject": "synthetic",
     "synthetic_trials": "synthetic",
     "Trial": "trial",
+    "verify": "verification",
 }
 
 

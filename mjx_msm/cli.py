@@ -1,4 +1,4 @@
-"""The command line: ``mjx-msm identify | profile | simulate | render | info | demo``."""
+"""The command line: ``mjx-msm identify | profile | simulate | render | verify | info | demo``."""
 
 from __future__ import annotations
 
@@ -551,6 +551,113 @@ def _filled(values: Any) -> Any:
         if good.any() and not good.all():
             column[~good] = np.interp(np.flatnonzero(~good), np.flatnonzero(good), column[good])
     return out
+
+
+# verify ----------------------------------------------------------------------------------------------------
+
+
+@app.command("verify")
+def verify_command(
+    environment: Annotated[str, typer.Argument(help="KneeExo-v0, ArmCoTransport-v0 or ArmReach-v0.")],
+    subject: Annotated[Path, typer.Option(help="Folder written by `mjx-msm identify`.", show_default=False)],
+    controller: Annotated[
+        str, typer.Option(help="Name of a controller, or a policy saved by stable-baselines3 (.zip).")
+    ],
+    out: Out,
+    people: Annotated[int, typer.Option(min=1, help="People to draw from the subject's posterior.")] = 200,
+    scenarios: Annotated[
+        Path | None, typer.Option(help="Scenario file (TOML); default: the environment's own.", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of people beyond those saved, disturbances and noise.")] = 0,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; default: one for every core.", show_default=False)
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run into --out ended.")] = False,
+    episode: Annotated[
+        int | None, typer.Option(min=0, help="Only film this episode, e.g. the report's worst.", show_default=False)
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing; only write the result.")] = False,
+) -> int:
+    """What can go wrong between a robot and a person who is known only so well, and how probable it is.
+
+    Everybody drawn from the posterior, and the point estimate, go through every scenario of disturbances.
+
+    Example: mjx-msm verify KneeExo-v0 --subject runs/anna --controller tracking --out runs/safe
+    """
+    console = _console(quiet)
+    _prepare_jax()
+    from mjx_msm.verification.campaign import prepare
+    from mjx_msm.verification.campaign import run as run_campaign
+    from mjx_msm.verification.film import film, find_episode
+    from mjx_msm.verification.report import write_report
+
+    with _notes(console):
+        campaign = prepare(
+            environment, subject=subject, controller=controller, people=people, scenarios=scenarios, seed=seed
+        )
+        if episode is not None:
+            find_episode(campaign, episode)
+            _make_folder(out)
+            film(campaign, episode, out / f"episode_{episode}.mp4")
+            console.print(f"written to {out}: episode_{episode}.mp4, episode_{episode}.csv", markup=False)
+            return 0
+        with Count(console, "episodes", quiet) as count:
+            try:
+                result = run_campaign(campaign, out, workers=workers, resume=resume, listener=count)
+            except KeyboardInterrupt:
+                console.print(
+                    f"interrupted: {count.done} of {count.total} episodes are kept; --resume goes on from there"
+                )
+                return INTERRUPTED
+        film(campaign, result.worst.episode.number, out / "worst.mp4")
+        parts = ["mjx-msm verify", environment, "--subject", str(subject), "--controller", controller]
+        parts += ["--people", str(people), "--seed", str(seed)]
+        parts += [] if scenarios is None else ["--scenarios", str(scenarios)]
+        write_report(out, result, " ".join(parts), "worst.mp4")
+    console.print(result)
+    console.print(f"\nwritten to {out}: {', '.join(_contents(out))}", markup=False)
+    return 0
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another folder") from None
+
+
+class Count:
+    """Shows how many of a number of things are done: a bar on a terminal, a line every tenth elsewhere."""
+
+    def __init__(self, console: Console, what: str, quiet: bool = False):
+        self._console, self._what, self._quiet, self._bar, self._task = console, what, quiet, None, None
+        self.done = self.total = 0
+        self._began = time.perf_counter()
+
+    def __enter__(self) -> Count:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        if self._console.is_terminal and not self._quiet:
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+                       TextColumn("left"), TimeRemainingColumn())  # fmt: skip
+            self._bar = Bar(*columns, console=self._console, transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task(self._what, total=None)
+        return self
+
+    def __call__(self, done: int, total: int) -> None:
+        tenth = total > 0 and (10 * done) // total > (10 * self.done) // total
+        self.done, self.total = done, total
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=done, total=total)
+        elif tenth:
+            seconds = time.perf_counter() - self._began
+            self._console.print(f"{seconds:6.1f} s  {done} of {total} {self._what}", style="dim", markup=False)
+
+    def __exit__(self, *exception: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
 
 
 # info ------------------------------------------------------------------------------------------------------

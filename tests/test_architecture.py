@@ -60,6 +60,7 @@ ROOMS = (
     "design",
     "study",
     "envs",
+    "verification",
     "cli",
 )
 

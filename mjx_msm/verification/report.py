@@ -1,0 +1,291 @@
+"""A verification in words and files: tables for the terminal, report.md, results.csv, summary.json."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from mjx_msm.files import write_text
+from mjx_msm.verification.episode import POINT
+from mjx_msm.verification.findings import ANY, Proportion, Row, Verification, Worst
+
+Cells = list[str]
+
+
+def percent(p: Proportion) -> str:
+    """Estimate and interval, in per cent."""
+    if p.certain:
+        return "certain" if p.hits else "never"
+    low, high = p.interval
+    return f"{_per_cent(p.estimate)} [{_per_cent(low)}, {_per_cent(high)}] %"
+
+
+def _per_cent(x: float) -> str:
+    return f"{100 * x:.1f}" if 0 < x < 1 else f"{100 * x:.0f}"
+
+
+# Tables, as headings and rows of text, for both the terminal and the report --------------------------------
+
+
+def probabilities(result: Verification, *, every: bool) -> tuple[Cells, list[Cells]]:
+    """Probability of each violation; `every`: also of those that nobody had."""
+    head = ["scenario", "violation", "people", "n", "point estimate", "n", "worst margin", ""]
+    rows = [
+        [
+            r.scenario,
+            r.violation,
+            percent(r.posterior),
+            str(r.posterior.n),
+            percent(r.point),
+            str(r.point.n),
+            margin(r.worst),
+            r.verdict,
+        ]
+        for r in (*result.overall, *result.rows)
+        if every or ((r.posterior.hits or r.point.hits) and (r.violation != ANY or r in result.overall))
+    ]
+    return head, rows
+
+
+def margin(x: float) -> str:
+    return f"{x:.2f}" if abs(x) < 1e4 else "not finite"
+
+
+def who(result: Verification) -> tuple[Cells, list[Cells]]:
+    """Which parameters separate violators from the rest."""
+    head = ["violation", "violators", "parameter", "rank correlation", "difference", "p"]
+    return head, [
+        [
+            s.violation,
+            f"{s.violators} of {s.n}",
+            s.parameter,
+            f"{s.correlation:+.2f}",
+            "" if math.isnan(s.difference) else f"{s.difference:+.2f} SD",
+            f"{s.p:.1g}",
+        ]
+        for s in result.separations
+    ]
+
+
+def limits(result: Verification) -> tuple[Cells, list[Cells]]:
+    return ["violation", "when"], [[v.name, v.text] for v in result.violations]
+
+
+def disturbances(result: Verification) -> str:
+    return ", ".join(f"{k} {x:.3g}" for k, x in result.worst.episode.disturbance.items()) or "none"
+
+
+def worst_text(worst: Worst) -> str:
+    """The worst case in one line."""
+    unit = f" {worst.violation.unit}" if worst.violation.unit else ""
+    value = f"{worst.value:.4g}{unit}" if math.isfinite(worst.value) else "not finite"
+    return (
+        f"episode {worst.episode.number}: person {worst.episode.person}, scenario '{worst.scenario}', environment seed "
+        f"{worst.seed}: {worst.violation.measure} {value} ({worst.violation.text}), margin {margin(worst.margin)}"
+    )
+
+
+def headline(result: Verification) -> str:
+    """How bad it is, in one line."""
+    every = next(r for r in result.overall if r.violation == ANY)
+    where = "in the scenario drawn for them" if result.mixed else "in at least one scenario"
+    return (
+        f"{every.posterior.hits} of {every.posterior.n} people drawn from the posterior violate a limit {where}: "
+        f"{percent(every.posterior)}; the point estimate alone: {percent(every.point)}"
+    )
+
+
+def missed_text(result: Verification) -> str:
+    """What the point estimate alone would have said wrongly, in one line."""
+    counts = {kind: sum(r.verdict == kind for r in result.missed) for kind in ("missed", "understated")}
+    total = sum(r.violation != ANY and bool(r.posterior.hits) for r in result.rows)
+    return (
+        f"Of {total} combinations of scenario and violation that occur, the point estimate alone misses "
+        f"{counts['missed']} and understates {counts['understated']}."
+    )
+
+
+def tables(result: Verification) -> Iterator[Any]:
+    """For the terminal."""
+    from rich.markup import escape
+
+    yield escape(headline(result))
+    yield ""
+    head, rows = probabilities(result, every=False)
+    if rows:
+        yield _table(head, rows, right=(2, 3, 4, 5, 6))
+        yield ""
+    clean = sum(not r.posterior.hits and r.violation != ANY for r in result.rows)
+    if clean:
+        n = max(r.posterior.n for r in result.rows)
+        yield (
+            f"{clean} other combinations of scenario and violation never occurred; with 95 % confidence each is rarer "
+            f"than {_per_cent(Proportion(0, n).interval[1])} % (n = {n})"
+        )
+    yield escape(missed_text(result))
+    head, rows = who(result)
+    if rows:
+        yield ""
+        yield "what tells the violators from the rest (measure these better):"
+        yield _table(head, rows, right=(3, 4, 5))
+    yield ""
+    yield escape(f"worst: {worst_text(result.worst)}")
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], right: tuple[int, ...]) -> Any:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(*head, box=None, pad_edge=False)
+    for i in right:
+        table.columns[i].justify = "right"
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    return table
+
+
+# Files -----------------------------------------------------------------------------------------------------
+
+
+def write_report(folder: str | Path, result: Verification, command: str, video: str | None = None) -> None:
+    """Write report.md, results.csv and summary.json.
+
+    **Arguments:** `command`: that made it, without ``--out``. `video`: of the worst case, in the same folder.
+    """
+    folder = Path(folder)
+    write_text(folder / "results.csv", _results(result))
+    write_text(folder / "summary.json", json.dumps(_summary(result), indent=1) + "\n")
+    write_text(folder / "report.md", _report(result, command, video))
+
+
+def _report(result: Verification, command: str, video: str | None) -> str:
+    lines = [
+        f"# Verification of {result.environment} with controller {result.controller}",
+        "",
+        f"Subject `{result.subject}`: {result.people} people drawn from the posterior of the identification, "
+        f"{len(result.episodes)} episodes, seed {result.seed}.",
+        "",
+        f"**{headline(result)}.** {missed_text(result)}",
+        "",
+        "Intervals are Clopper–Pearson's, 95 %. They speak of the people and disturbances that are drawn here: what "
+        "the model, the posterior or the list of scenarios leaves out is not in them.",
+        *(f"\nNote: {note}." for note in result.notes),
+        "",
+        "## Probability of each violation",
+        "",
+        "“People”: drawn from the posterior. “Point estimate”: the most probable person under the same disturbances; "
+        "“never” and “certain” where nothing in a scenario is random, so that one episode says it all. “Missed”: it "
+        "happens to people and never to the point estimate; “understated”: the intervals lie apart. A margin of 1 is "
+        "the limit.",
+        "",
+        *_markdown(*probabilities(result, every=True)),
+        "",
+        "## Who violates",
+        "",
+    ]
+    head, rows = who(result)
+    if rows:
+        lines += [
+            "Parameters whose rank correlation with a person's largest margin is beyond chance (Spearman; p times the "
+            "number of parameters below 0.05), and by how many standard deviations of everybody the violators' mean "
+            "differs from the rest's. A better measurement of these tells whether this person is among the violators.",
+            "",
+            *_markdown(head, rows),
+        ]
+    else:
+        lines += ["No parameter tells violators from the rest beyond chance."]
+    lines += [
+        "",
+        "## Worst case",
+        "",
+        worst_text(result.worst)[0].upper() + worst_text(result.worst)[1:] + ".",
+        f"Disturbance: {disturbances(result)}.",
+        *([f"Video: [{video}]({video}), slow motion; measures over time beside it."] if video else []),
+        "",
+        "To see it again:",
+        "",
+        "```bash",
+        f"{command} --episode {result.worst.episode.number} --out FOLDER",
+        "```",
+        "",
+        "## Limits",
+        "",
+        *_markdown(*limits(result)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |"
+
+    return [line(head), "|" + "---|" * len(head), *(line(r) for r in rows)]
+
+
+def _results(result: Verification) -> str:
+    """A row for every episode."""
+    text = io.StringIO()
+    names = [v.name for v in result.violations]
+    fields = sorted({k for e in result.episodes for k in e.disturbance})
+    measures = sorted({k for c in result.courses for k in c.summary})
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        ["episode", "person", "scenario", "seed", "periods"]
+        + [f"disturbance/{k}" for k in fields]
+        + [f"{what}/{n}" for n in names for what in ("violated", "margin", "value")]
+        + measures
+    )
+    for e, c in zip(result.episodes, result.courses, strict=True):
+        person = "point estimate" if e.person == POINT else e.person
+        row: list[Any] = [e.number, person, result.scenarios[e.scenario], e.seed, c.periods]
+        row += [e.disturbance.get(k, "") for k in fields]
+        for hit, m, value in zip(c.violated, c.margins, c.values, strict=True):
+            row += [int(hit), m, value]
+        writer.writerow(row + [c.summary.get(k, "") for k in measures])
+    return text.getvalue()
+
+
+def _summary(result: Verification) -> dict[str, Any]:
+    def share(p: Proportion) -> dict[str, Any]:
+        low, high = p.interval
+        return {"count": p.hits, "n": p.n, "estimate": p.estimate, "low": low, "high": high, "certain": p.certain}
+
+    def row(r: Row) -> dict[str, Any]:
+        return {
+            "scenario": r.scenario,
+            "violation": r.violation,
+            "people": share(r.posterior),
+            "point_estimate": share(r.point),
+            "worst_margin": r.worst,
+            "verdict": r.verdict,
+        }
+
+    worst = result.worst
+    return {
+        "environment": result.environment,
+        "subject": result.subject,
+        "controller": result.controller,
+        "people": result.people,
+        "seed": result.seed,
+        "overall": [row(r) for r in result.overall],
+        "scenarios": [row(r) for r in result.rows],
+        "separations": [
+            {k: None if isinstance(x, float) and math.isnan(x) else x for k, x in s._asdict().items()}
+            for s in result.separations
+        ],
+        "worst": {
+            "episode": worst.episode.number,
+            "person": worst.episode.person,
+            "scenario": worst.scenario,
+            "seed": worst.seed,
+            "disturbance": dict(worst.episode.disturbance),
+            "violation": worst.violation.name,
+            "margin": worst.margin,
+            "value": worst.value if math.isfinite(worst.value) else None,
+        },
+    }
