@@ -134,6 +134,7 @@ def wear(human: mujoco.MjSpec, exoskeleton: Exoskeleton | None = None) -> mujoco
     frame = spec.worldbody.add_frame(pos=data.xpos[tibia], quat=data.xquat[femur])
 
     exo = mujoco.MjSpec.from_file(str(assets.path("exo")))
+    exo.option.timestep = spec.option.timestep  # MuJoCo warns of parts that differ
     motor = exo.actuator("knee_motor")
     motor.dynprm[0] = 1.0 / (2.0 * math.pi * device.bandwidth)
     motor.ctrlrange = [-device.torque_limit, device.torque_limit]

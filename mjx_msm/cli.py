@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shlex
 import sys
 import time
 import warnings
@@ -610,10 +611,10 @@ def verify_command(
                 )
                 return INTERRUPTED
         film(campaign, result.worst.episode.number, out / "worst.mp4")
-        parts = ["mjx-msm verify", environment, "--subject", str(subject), "--controller", controller]
+        parts = ["mjx-msm", "verify", environment, "--subject", str(subject), "--controller", controller]
         parts += ["--people", str(people), "--seed", str(seed)]
         parts += [] if scenarios is None else ["--scenarios", str(scenarios)]
-        write_report(out, result, " ".join(parts), "worst.mp4")
+        write_report(out, result, shlex.join(parts), "worst.mp4")
     console.print(result)
     console.print(f"\nwritten to {out}: {', '.join(_contents(out))}", markup=False)
     return 0

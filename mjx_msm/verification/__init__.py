@@ -1,17 +1,22 @@
 """What can go wrong between a robot and a person who is known only so well: Monte Carlo over both.
 
-scenarios   what goes wrong in an episode, and what counts as a violation: the file a user writes
-crowd       who it happens to: the point estimate and draws from the posterior, with the excitation of each
-episode     one of them through one scenario
-campaign    all of them through all scenarios, on every core, journalled
-findings    what it comes to: probabilities with intervals, what the point estimate misses, who violates
-film        the worst episode as a video
-report      the above in words and files
+scenarios       what goes wrong in an episode, and what counts as a violation
+usual           each environment's own
+scenario_file   the file in which a user says otherwise
+crowd           who it happens to: the point estimate and draws from the posterior, with the excitation of each
+episode         one of them through one scenario
+campaign        all of them through all scenarios
+processes       on every core
+journal         so that an interruption loses nothing
+findings        what it comes to: probabilities with intervals, what the point estimate misses, who violates
+film            the worst episode as a video
+report          the above in words and files
 """
 
 from mjx_msm.verification.campaign import Campaign, verify
 from mjx_msm.verification.findings import Verification, clopper_pearson
-from mjx_msm.verification.scenarios import Plan, Scenario, Violation, load_plan
+from mjx_msm.verification.scenario_file import load_plan
+from mjx_msm.verification.scenarios import Plan, Scenario, Violation
 
 __all__ = [
     "Campaign",

@@ -8,18 +8,11 @@ estimate meets the same disturbances as every drawn person.
 from __future__ import annotations
 
 import hashlib
-import json
-import multiprocessing
-import os
-import signal
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -31,20 +24,18 @@ from mjx_msm.verification.crowd import Crowd, gather
 from mjx_msm.verification.episode import (
     JOINT,
     POINT,
-    Course,
     Episode,
-    Rehearsal,
     Stage,
     make_controller,
     make_environment,
     measures_of,
 )
 from mjx_msm.verification.findings import Verification
-from mjx_msm.verification.scenarios import Plan, Violation, load_plan
+from mjx_msm.verification.journal import journal
+from mjx_msm.verification.processes import cores, courses
+from mjx_msm.verification.scenario_file import load_plan
+from mjx_msm.verification.scenarios import Plan, Violation
 
-JOURNAL = "journal.jsonl"
-AT_A_TIME = 4
-"""Episodes that a process is given at once."""
 STOP_SCALE = 0.35
 """Excess over a joint's range that counts as much as reaching its end [rad]."""
 SUBJECT_FILES = ("identification.json", "model.xml", "excitation.csv")
@@ -168,7 +159,7 @@ def verify(
       (of a module, so that other processes find it).
     - `out`: a folder for the journal; what is in it is kept, `resume` goes on from it.
     - `people`: how many to draw.
-    - `scenarios`: a scenario file, see `mjx_msm.verification.scenarios`; by default the environment's own.
+    - `scenarios`: a scenario file, see `mjx_msm.verification.scenario_file`; by default the environment's own.
     - `seed`: of everything random.
     - `workers`: processes; by default one for every core. With 1 it is this one.
     - `listener`: told of every finished episode.
@@ -191,19 +182,16 @@ def run(
     listener: Listener | None = None,
 ) -> Verification:
     """Run what is left of a campaign, and say what came of all of it."""
-    count = workers if workers is not None else _cores()
+    count = workers if workers is not None else cores()
     if count < 1:
         raise InputError(f"workers = {count}; give one at least")
-    with _journal(Path(out), campaign.configuration, resume) as (done, file):
+    with journal(Path(out), campaign.configuration, resume) as (done, add):
         left = [e for e in campaign.episodes if e.number not in done]
         total = len(campaign.episodes)
         if listener is not None:
             listener(len(done), total)
-        for course in _courses(campaign.stage, left, min(count, max(1, len(left)))):
-            done[course.number] = course
-            file.write(json.dumps(course.plain()) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        for course in courses(campaign.stage, left, min(count, max(1, len(left)))):
+            add(course)
             if listener is not None:
                 listener(len(done), total)
     return Verification.of(campaign, [done[e.number] for e in campaign.episodes])
@@ -253,136 +241,3 @@ def _named(controller: str | Callable[[Any], Any]) -> str:
 def _digest(folder: Path | None, name: str) -> str:
     path = (folder or Path()) / name
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
-
-
-# The journal -----------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _journal(
-    folder: Path, configuration: Mapping[str, Any], resume: bool
-) -> Iterator[tuple[dict[int, Course], IO[str]]]:
-    """What is already done, and the file to go on with."""
-    path = folder / JOURNAL
-    wanted = json.loads(json.dumps(configuration))
-    done: dict[int, Course] = {}
-    try:
-        if path.is_file():
-            if not resume:
-                raise InputError(f"{folder} holds a verification; --resume goes on with it, or choose another folder")
-            done, size = _read(path, wanted)
-            os.truncate(path, size)  # a line that was cut off by the interruption
-        else:
-            folder.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(wanted) + "\n", encoding="utf-8")
-        file = path.open("a", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another folder") from None
-    with file:
-        yield done, file
-
-
-def _read(path: Path, wanted: Mapping[str, Any]) -> tuple[dict[int, Course], int]:
-    """Finished episodes of a journal, and the length of its whole lines [bytes]."""
-    content = path.read_bytes()
-    size = content.rfind(b"\n") + 1
-    lines = content[:size].decode("utf-8").splitlines()
-    try:
-        first, *rest = (json.loads(line) for line in lines)
-        courses = [Course.restored(data) for data in rest]
-    except (ValueError, KeyError, TypeError):
-        raise InputError(f"{path}: is damaged; choose another folder") from None
-    for key, value in wanted.items():
-        if first.get(key) != value:
-            raise InputError(
-                f"{path} is of another verification: {_difference(key, first.get(key), value)}; choose another folder"
-            )
-    return {c.number: c for c in courses}, size
-
-
-def _difference(key: str, before: Any, now: Any) -> str:
-    """Where two configurations part, by name."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        for inner in dict.fromkeys((*before, *now)):
-            if before.get(inner) != now.get(inner):
-                return _difference(f"{key}.{inner}", before.get(inner), now.get(inner))
-    return f"{key} was {_short(before)}, now {_short(now)}"
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 40 else f"{text[:37]}…"
-
-
-# Processes -------------------------------------------------------------------------------------------------
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _courses(stage: Stage, episodes: Sequence[Episode], workers: int) -> Iterator[Course]:
-    """Every episode's course, in the order they end."""
-    if not episodes:
-        return
-    if workers == 1:
-        rehearsal = Rehearsal(stage)
-        for episode in episodes:
-            yield rehearsal.run(episode)
-        return
-    # "spawn": a fork of a process in which JAX has threads may hang
-    context = multiprocessing.get_context("spawn")
-    queue = [list(episodes[i : i + AT_A_TIME]) for i in range(0, len(episodes), AT_A_TIME)][::-1]
-    processes: dict[Any, Any] = {}
-    try:
-        for _ in range(min(workers, len(queue))):
-            ours, theirs = context.Pipe()
-            processes[ours] = context.Process(target=_work, args=(stage, theirs), daemon=True)
-            processes[ours].start()
-            theirs.close()
-        busy = set(processes)
-        for connection in processes:
-            connection.send(queue.pop())
-        while busy:
-            for connection in wait(list(busy)):
-                message = _received(connection, processes[connection])
-                if message is not None:
-                    yield message
-                elif queue:
-                    connection.send(queue.pop())  # type: ignore[attr-defined]
-                else:
-                    busy.remove(connection)
-    finally:
-        for process in processes.values():
-            process.terminate()
-        for process in processes.values():
-            process.join()
-
-
-def _received(connection: Any, process: Any) -> Course | None:
-    """What a process sends: a course, or None at the end of its batch."""
-    try:
-        message = connection.recv()
-    except (EOFError, ConnectionResetError):
-        process.join()
-        raise RuntimeError(f"a process that ran episodes ended by itself (exit code {process.exitcode})") from None
-    if isinstance(message, BaseException):
-        raise message
-    return message
-
-
-def _work(stage: Stage, connection: Connection) -> None:
-    """Of another process: batches of episodes come in, their courses go out, None after each batch."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's to handle
-    warnings.simplefilter("ignore")  # what they would say, they say once in the parent's preparation
-    try:
-        rehearsal = Rehearsal(stage)
-        while True:
-            batch = connection.recv()
-            for episode in batch:
-                connection.send(rehearsal.run(episode))
-            connection.send(None)
-    except (EOFError, BrokenPipeError):  # the parent has gone
-        pass
-    except Exception as error:
-        connection.send(error)

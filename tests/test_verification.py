@@ -1,0 +1,492 @@
+"""Monte Carlo over people and disturbances: statistics against closed forms, planted violations, resume, repetition."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+import mjx_msm
+from mjx_msm import cli, envs
+from mjx_msm.envs.controllers import controller
+from mjx_msm.errors import InputError
+from mjx_msm.verification import Violation, clopper_pearson, load_plan
+from mjx_msm.verification.campaign import prepare, run
+from mjx_msm.verification.crowd import _excitations
+from mjx_msm.verification.episode import POINT, Rehearsal, measures_of
+from mjx_msm.verification.findings import ANY, separations
+from mjx_msm.verification.journal import JOURNAL
+from mjx_msm.verification.scenario_file import parse_plan
+from mjx_msm.verification.scenarios import POSSIBLE, Quantity
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples" / "verification"
+WEAK = 2
+"""The drawn person who has next to no strength."""
+STRENGTH = "muscle/*/max_isometric_force"
+
+SCENARIOS = """
+seconds = 1.0
+
+[environment]
+task = "seated"
+strength = 1.0
+
+[scenarios.undisturbed]
+
+[scenarios.shaking]
+onset = [0.0, 0.2]
+tremor = [0.1, 0.3]
+
+[violations.behind]
+measure = "tracking_error"
+above = 0.2
+unit = "rad"
+
+[violations.squeezed]
+measure = "shank_force"
+above = 1e4
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_compile_cache():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MJX_MSM_CACHE", "off")
+        yield
+
+
+@pytest.fixture(scope="module")
+def subject(tmp_path_factory, knee, result_of) -> Path:
+    """An identified leg of known strength, save for one of the four drawn: he was planted."""
+    from mjx_msm.parameters import parameter_space
+
+    free = [STRENGTH, "joint/knee_angle/damping"]
+    space = parameter_space(knee.nominal, free, bounds={STRENGTH: {"factor": [1e-3, 2.0]}})
+    result = result_of(
+        space, np.eye(space.size) * 1e6, source="knee", free=knee.free, prescribed=knee.prescribed, seed=1
+    )
+    draws = np.array(result.samples)[:4].copy()
+    draws[WEAK, [path.endswith("force") for path in space.paths]] -= np.log(300.0)
+    result = dataclasses.replace(result, samples=tuple(map(tuple, draws.tolist())))
+    folder = tmp_path_factory.mktemp("verify") / "leg"
+    folder.mkdir()
+    result.save(folder / "identification.json")
+    result.export(folder / "model.xml")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def scenarios(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("scenarios") / "scenarios.toml"
+    path.write_text(SCENARIOS)
+    return path
+
+
+@pytest.fixture(scope="module")
+def campaign(subject, scenarios):
+    return prepare("KneeExo", subject=subject, controller="zero", people=4, scenarios=scenarios, seed=7)
+
+
+@pytest.fixture(scope="module")
+def result(campaign, tmp_path_factory):
+    return run(campaign, tmp_path_factory.mktemp("out"), workers=1)
+
+
+# Statistics ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [1, 7, 200])
+def test_clopper_pearson_closed_forms(n):
+    assert clopper_pearson(0, n) == (0.0, pytest.approx(1 - 0.025 ** (1 / n), rel=1e-12))
+    assert clopper_pearson(n, n) == (pytest.approx(0.025 ** (1 / n), rel=1e-12), 1.0)
+    for count in range(n + 1):
+        low, high = clopper_pearson(count, n)
+        assert (1 - high, 1 - low) == pytest.approx(clopper_pearson(n - count, n), abs=1e-12)
+        if count:  # at its ends, what was seen is the most extreme 2.5 %
+            assert binom.sf(count - 1, n, low) == pytest.approx(0.025, rel=1e-9)
+        if count < n:
+            assert binom.cdf(count, n, high) == pytest.approx(0.025, rel=1e-9)
+
+
+def test_clopper_pearson_covers():
+    n = 20
+    ends = np.array([clopper_pearson(k, n) for k in range(n + 1)])
+    for p in np.linspace(0.001, 0.999, 97):
+        inside = (ends[:, 0] <= p) & (p <= ends[:, 1])
+        assert binom.pmf(np.arange(n + 1), n, p)[inside].sum() >= 0.95
+    with pytest.raises(InputError, match="3 of 2"):
+        clopper_pearson(3, 2)
+
+
+def test_a_violation_has_to_last():
+    x = np.array([0.0, 5.0, 5.0, 5.0, 0.0, 9.0, 0.0])
+    assert Violation("a", "m", above=4.0).worst(x, 0.02) == (2.25, 9.0, True)
+    # three samples in a row span 40 ms, four would span 60
+    assert Violation("a", "m", above=4.0, longer=0.04).worst(x, 0.02) == (1.25, 5.0, True)
+    assert Violation("a", "m", above=4.0, longer=0.041).worst(x, 0.02) == (0.0, 0.0, False)
+    assert Violation("a", "m", above=4.0, longer=1.0).worst(x + 5.0, 0.02)[2] is False, "too short to have lasted"
+    assert Violation("a", "m", above=9.0).worst(x, 0.02) == (1.0, 9.0, False), "at the limit is not beyond it"
+    assert Violation("a", "m", below=-2.0, above=20.0).worst(-x, 0.02) == (4.5, -9.0, True)
+    assert Violation("a", "m", above=0.0, scale=3.0).worst(x, 0.02) == (4.0, 9.0, True)
+    margin, _, hit = Violation("a", "m", above=4.0).worst(np.array([0.0, np.nan]), 0.02)
+    assert hit
+    assert np.isfinite(margin)
+
+
+def test_parameters_that_matter_are_found_and_others_are_not():
+    random = np.random.default_rng(0)
+    values = random.normal(size=(100, 30))
+    margin = np.exp(values[:, 4]) + 0.1 * random.normal(size=100)
+    violated = margin > np.quantile(margin, 0.9)
+    found = separations("v", [f"p{i}" for i in range(30)], values, margin, violated)
+    assert [s.parameter for s in found] == ["p4"]
+    assert found[0].correlation > 0.9
+    assert found[0].difference == pytest.approx(
+        (values[violated, 4].mean() - values[~violated, 4].mean()) / values[:, 4].std()
+    )
+    assert (found[0].violators, found[0].n) == (10, 100)
+    false = [
+        separations("v", [f"p{i}" for i in range(30)], values, random.normal(size=100), violated) for _ in range(40)
+    ]
+    assert sum(map(bool, false)) <= 6  # one in twenty is expected
+
+
+# Scenario files --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("quantity", "low", "high", "mean"),
+    [
+        (Quantity("fixed", (2.0,)), 2.0, 2.0, 2.0),
+        (Quantity("uniform", (1.0, 3.0)), 1.0, 3.0, 2.0),
+        (Quantity("log", (1.0, np.e)), 1.0, np.e, np.e - 1.0),
+        (Quantity("choice", (1.0, 5.0)), 1.0, 5.0, 3.0),
+        (Quantity("normal", (2.0, 0.5)), -2.0, 6.0, 2.0),
+    ],
+)
+def test_quantities(quantity, low, high, mean):
+    random = np.random.default_rng(1)
+    x = np.array([quantity.draw(random) for _ in range(4000)])
+    assert low <= x.min() <= x.max() <= high
+    assert x.mean() == pytest.approx(mean, abs=5 * x.std() / np.sqrt(len(x)) + 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("second = 3", ["'second'", "'seconds'"]),
+        ("seconds = -1", ["seconds"]),
+        ("seconds = ", ["not valid TOML"]),
+        ("[environment]\nsubject = 'a'", ["[environment]", "subject"]),
+        ("[scenarios]", ["[scenarios]", "empty"]),
+        ("[scenarios.a]\nstal = 1", ["[scenarios.a]", "'stal'", "'stall'"]),
+        ("[scenarios.a]\nstall = 'much'", ["[scenarios.a]", "stall", "much"]),
+        ("[scenarios.a]\nstall = 2", ["stall = 2", "0 to 1"]),
+        ("[scenarios.a]\ndelay = [0.1, 0.0]", ["delay", "lower number first"]),
+        ("[scenarios.a]\ndelay = [0.1]", ["delay", "two to draw between"]),
+        ("[scenarios.a]\ndelay = 1.0", ["delay = 1", "0.2"]),
+        ("[scenarios.a]\ndelay = {gauss = [0.1, 0.1]}", ["delay", "gauss"]),
+        ("[scenarios.a]\nduration = {log = [0.0, 0.1]}", ["duration", "logarithmic"]),
+        ("[scenarios.a]\nprobability = 0.5", ["sum to 0.5"]),
+        ("[scenarios.a]\nprobability = 1.0\n[scenarios.b]", ["'b'", "probability"]),
+        ("[violations.a]\nabove = 1", ["[violations.a]", "measure"]),
+        ("[violations.a]\nmeasure = 'slip'", ["[violations.a]", "no limit"]),
+        ("[violations.a]\nmeasure = 'slip'\nabove = 0", ["[violations.a]", "scale"]),
+        ("[violations.a]\nmeasure = 'slip'\nabove = 0\nbelow = 1\nscale = 1", ["exchange"]),
+        ("[violations.a]\nmeasure = 'slip'\nabove = true", ["above"]),
+        ("[violations.a]\nmeasure = 'slip'\nover = 1", ["'over'"]),
+    ],
+)
+def test_a_bad_scenario_file_is_one_line(text, words, tmp_path):
+    path = tmp_path / "s.toml"
+    path.write_text(text)
+    with pytest.raises(InputError) as error:
+        load_plan(path, envs.KNEE_EXO)
+    message = str(error.value)
+    assert "\n" not in message
+    assert all(word in message for word in ["s.toml", *words]), message
+
+
+@pytest.mark.parametrize("id", [envs.KNEE_EXO, envs.ARM_CO_TRANSPORT, envs.ARM_REACH])
+def test_every_environment_has_its_own(id):
+    plan = load_plan(None, id)
+    env = gymnasium.make(id).unwrapped
+    known = measures_of(env)
+    assert {v.measure for v in plan.violations} <= set(known)
+    assert {name for s in plan.scenarios for name in s.quantities} <= set(POSSIBLE)
+    assert parse_plan(json.loads(json.dumps(plan.plain())), id, "again") == plan, "what is written is read back"
+
+
+@pytest.mark.parametrize(("name", "id"), [("knee_exo", envs.KNEE_EXO), ("co_transport", envs.ARM_CO_TRANSPORT)])
+def test_examples(name, id):
+    plan = load_plan(EXAMPLES / f"{name}.toml", id)
+    arguments = {**plan.environment, "task": "seated"} if id == envs.KNEE_EXO else plan.environment
+    assert {v.measure for v in plan.violations} <= set(measures_of(gymnasium.make(id, **arguments).unwrapped))
+
+
+# Episodes --------------------------------------------------------------------------------------------------
+
+
+def test_the_planted_person_is_found(result):
+    hits = {(r.scenario, r.violation): r.posterior for r in result.rows}
+    assert hits["undisturbed", "behind"] == (1, 4, False)
+    assert hits["undisturbed", "squeezed"].hits == 0
+    assert result.worst.episode.person == WEAK
+    assert result.worst.violation.name == "behind"
+    assert result.worst.margin == max(max(c.margins) for c in result.courses)
+    (row,) = [r for r in result.missed if r.scenario == "undisturbed"]
+    assert (row.violation, row.verdict, row.point.hits) == ("behind", "missed", 0)
+    (every,) = [r for r in result.overall if r.violation == ANY]
+    assert every.posterior.n == 4
+    violators = {
+        e.person for e, c in zip(result.episodes, result.courses, strict=True) if any(c.violated) and e.person != POINT
+    }
+    assert every.posterior.hits == len(violators)
+
+
+def test_the_point_estimate_meets_the_same_disturbances(campaign):
+    by = {(e.person, e.scenario, e.number // 2): e for e in campaign.episodes}
+    points = [e for e in campaign.episodes if e.person == POINT]
+    assert len(points) == 8, "the motion's pace is random, so each of its episodes is another one"
+    for point in points:
+        (twin,) = [e for key, e in by.items() if key[2] == point.number // 2 and key[0] != POINT]
+        assert (point.seed, point.disturbance, point.scenario) == (twin.seed, twin.disturbance, twin.scenario)
+    assert len({e.seed for e in campaign.episodes}) == 8
+    assert len({e.disturbance["tremor"] for e in campaign.episodes if e.scenario == 1}) == 4
+
+
+def test_an_episode_is_what_the_environment_does(campaign, result):
+    """By hand, with the environment's own options, to the last bit."""
+    env = gymnasium.make(envs.KNEE_EXO, subject=campaign.stage.subject, task="seated", strength=1.0).unwrapped
+    act = controller("zero", env)
+    episode, course = result.worst.episode, result.worst.course
+    options = {"person": episode.person, "disturbance": dict(episode.disturbance)}
+    observation, _ = env.reset(seed=episode.seed, options=options)
+    act.reset()
+    errors, angles = [], []
+    for _ in range(50):
+        observation, *_, info = env.step(act(observation))
+        errors.append(info["tracking_error"])
+        angles.append(env.data.qpos[1])
+    names = [v.name for v in result.violations]
+    assert course.values[names.index("behind")] == max(errors)
+    assert course.values[names.index("knee_angle out of range")] in (max(angles), min(angles))
+    assert course.summary == env.summary()
+    assert course.periods == 50
+
+
+def test_the_point_estimate_is_the_exported_model(campaign, result):
+    """The person of `model.xml`, up to the digits of that file."""
+    env = gymnasium.make(envs.KNEE_EXO, subject=campaign.stage.subject, task="seated", strength=1.0).unwrapped
+    episode, course = next(
+        (e, c) for e, c in zip(result.episodes, result.courses, strict=True) if e.person == POINT and e.scenario == 0
+    )
+    env.reset(seed=episode.seed)
+    for _ in range(50):
+        env.step(np.zeros(1))
+    for name, x in env.summary().items():
+        assert course.summary[name] == pytest.approx(x, rel=1e-5, abs=1e-9), name
+
+
+def test_everybody_replays_his_own_emg():
+    """Undoing one person's EMG model and applying another's is applying the other's to the recorded envelope."""
+    from types import SimpleNamespace
+
+    import jax
+
+    from mjx_msm.excitation import excitation
+    from mjx_msm.parameters import EmgParameters
+
+    time = 0.002 * np.arange(500)
+    envelope = 0.3 + 0.2 * np.sin(2 * np.pi * np.stack([1.0 * time, 1.7 * time], axis=-1))
+    mixing = np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]])
+    emg = SimpleNamespace(
+        gain=np.array([[0.8, 1.3], [0.5, 1.5], [0.8, 1.3]]),
+        delay=np.array([[0.02, 0.02], [0.05, 0.05], [0.0, 0.0]]),
+        shape=np.array([[-1.0, 0.0], [-2.0, -0.5], [-0.3, 0.0]]),
+    )
+    with jax.enable_x64(True):
+        direct = [
+            np.asarray(excitation(EmgParameters(g, d, a), envelope, mixing, 0.002))
+            for g, d, a in zip(emg.gain, emg.delay, emg.shape, strict=True)
+        ]
+    found = _excitations(time, direct[0], mixing, emg)
+    inside = slice(30, -30)  # beyond its ends the recording is not known
+    for x, wanted in zip(found, direct, strict=True):
+        assert np.abs(x - wanted)[inside].max() < 1e-12
+    assert np.abs(direct[1] - direct[0]).max() > 0.1
+
+
+# Repetition, processes, interruptions ------------------------------------------------------------------------
+
+
+def test_neither_order_nor_number_of_processes_matters(campaign, result, tmp_path):
+    rehearsal = Rehearsal(campaign.stage)
+    backwards = [rehearsal.run(e) for e in reversed(campaign.episodes)][::-1]
+    assert tuple(backwards) == result.courses
+    assert run(campaign, tmp_path / "two", workers=2).courses == result.courses
+
+
+def test_fewer_people_are_the_first_of_more(campaign, subject, scenarios):
+    few = prepare("KneeExo-v0", subject=subject, controller="zero", people=2, scenarios=scenarios, seed=7)
+    assert few.episodes == campaign.episodes[: len(few.episodes)]
+    other = prepare("KneeExo-v0", subject=subject, controller="zero", people=2, scenarios=scenarios, seed=8)
+    assert all(a.seed != b.seed for a, b in zip(few.episodes, other.episodes, strict=True))
+
+
+def test_other_processes_do_without_jax(subject):
+    code = (
+        "import sys; from mjx_msm.verification.episode import make_environment\n"
+        "import mjx_msm.verification.processes, mjx_msm.envs.controllers\n"
+        f"make_environment('{envs.KNEE_EXO}', {str(subject)!r}, {{'task': 'seated'}}).reset(seed=1)\n"
+        "assert 'jax' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_killed_run_goes_on(campaign, result, subject, scenarios, tmp_path):
+    """SIGKILL in the middle, and the line it was writing torn."""
+    out = tmp_path / "out"
+    arguments = f"'KneeExo', subject={str(subject)!r}, controller='zero', people=4, scenarios={str(scenarios)!r}"
+    code = (
+        "import time, mjx_msm\n"
+        "if __name__ == '__main__':\n"
+        f"    mjx_msm.verify({arguments}, seed=7, out={str(out)!r}, workers=1,\n"
+        "                   listener=lambda done, total: time.sleep(0.2))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        journal, deadline = out / JOURNAL, time.monotonic() + 240
+        while not (journal.is_file() and journal.read_bytes().count(b"\n") >= 4):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    kept = journal.read_bytes().count(b"\n") - 1
+    assert 3 <= kept < len(campaign.episodes)
+    with journal.open("ab") as file:
+        file.write(b'{"number": 5, "peri')
+    with pytest.raises(InputError, match="--resume"):
+        run(campaign, out, workers=1)
+    seen = []
+    again = run(campaign, out, workers=1, resume=True, listener=lambda done, total: seen.append((done, total)))
+    assert seen[0] == (kept, len(campaign.episodes))
+    assert len(seen) == len(campaign.episodes) - kept + 1, "nothing that was finished is repeated"
+    assert again.courses == result.courses
+    assert run(campaign, out, workers=1, resume=True).courses == result.courses, "a finished one is read"
+
+
+def test_another_verification_is_not_resumed(campaign, subject, scenarios, tmp_path):
+    out = tmp_path / "out"
+
+    def stop(done, total):
+        if done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(campaign, out, workers=1, listener=stop)
+    other = tmp_path / "other.toml"
+    other.write_text(SCENARIOS.replace("above = 0.2", "above = 0.3"))
+    for change, word in (
+        ({"seed": 8}, "seed was 7, now 8"),
+        ({"people": 3}, "people was 4, now 3"),
+        ({"controller": "tracking"}, "controller"),
+        ({"scenarios": other}, "plan.violations.behind.above was 0.2, now 0.3"),
+    ):
+        given = {"subject": subject, "controller": "zero", "people": 4, "scenarios": scenarios, "seed": 7} | change
+        with pytest.raises(InputError, match=word):
+            mjx_msm.verify("KneeExo", out=out, workers=1, resume=True, **given)
+
+
+# The command -------------------------------------------------------------------------------------------------
+
+
+def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    assert cli.run(["verify", *arguments]) == 2
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert error.count("\n") == 1
+    return error
+
+
+def test_the_command(subject, scenarios, result, capsys, tmp_path):
+    out = tmp_path / "out"
+    given = ["KneeExo", "--subject", str(subject), "--controller", "zero", "--people", "4", "--seed", "7"]
+    given += ["--scenarios", str(scenarios), "--out", str(out), "--workers", "1"]
+    assert cli.run(["verify", *given]) == 0
+    said = capsys.readouterr().out
+    number = result.worst.episode.number
+    assert f"episode {number}: person {WEAK}" in " ".join(said.split())
+    assert {p.name for p in out.iterdir()} == {
+        JOURNAL, "report.md", "results.csv", "summary.json", "worst.csv", "worst.mp4"
+    }  # fmt: skip
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["worst"]["person"] == WEAK
+    assert summary["worst"]["margin"] == result.worst.margin
+    report = (out / "report.md").read_text()
+    assert f"--episode {number} " in report
+    assert "25.0 [0.6, 80.6] %" in report, "one of four"
+    rows = (out / "results.csv").read_text().splitlines()
+    assert len(rows) == 1 + len(result.episodes)
+
+    before = {p.name: p.read_bytes() for p in out.iterdir() if p.suffix != ".mp4"}
+    assert cli.run(["verify", *given, "--resume"]) == 0
+    assert {p.name: p.read_bytes() for p in out.iterdir() if p.suffix != ".mp4"} == before
+    assert "--resume" in refused(given, capsys)
+
+    assert cli.run(["verify", *given, "--episode", str(number)]) == 0
+    assert (out / f"episode_{number}.csv").read_bytes() == (out / "worst.csv").read_bytes(), "to the last bit"
+    assert "1000" in refused([*given, "--episode", "1000"], capsys)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({0: "Elbow"}, ["Elbow", "KneeExo"]),
+        ({2: "nowhere"}, ["nowhere"]),
+        ({4: "magic"}, ["magic", "tracking"]),
+        ({6: "0"}, ["--people"]),
+        ({8: "gone.toml"}, ["gone.toml"]),
+    ],
+)
+def test_bad_input_is_one_line(changes, words, subject, scenarios, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    given = ["KneeExo", "--subject", str(subject), "--controller", "zero", "--people", "2", "--scenarios"]
+    given += [str(scenarios), "--out", "out"]
+    for place, value in changes.items():
+        given[place] = value
+    error = refused(given, capsys)
+    assert all(word in error for word in words), error
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('"tracking_error"', '"traking_error"', ["[violations.behind]", "'tracking_error'"]),
+        ('task = "seated"', 'job = "seated"', ["[environment]", "job"]),
+        ('task = "seated"', 'task = "walk"', ["walk", "recording"]),
+    ],
+)
+def test_scenario_files_are_checked_against_the_environment(old, new, words, subject, tmp_path):
+    path = tmp_path / "s.toml"
+    path.write_text(SCENARIOS.replace(old, new))
+    with pytest.raises(InputError) as error:
+        prepare("KneeExo", subject=subject, controller="zero", scenarios=path)
+    assert all(word in str(error.value) for word in words), str(error.value)
+
+
+def test_only_an_identified_subject_has_a_posterior(subject):
+    with pytest.raises(InputError, match="only an identified subject has one"):
+        prepare("KneeExo", subject=subject / "model.xml", controller="zero")
