@@ -20,12 +20,13 @@ from scipy.optimize import nnls
 from scipy.stats import qmc
 
 from mjx_msm.compiled import float64, jit
-from mjx_msm.geometry import Geometry, geometry
+from mjx_msm.geometry import Geometry
 from mjx_msm.model import Model
 from mjx_msm.parameters import Parameters, ParameterSpace
 from mjx_msm.residuals import AccelerationTerm
-from mjx_msm.sensitivities import entries_of, factors, inertial_force_columns, passive_force_columns
-from mjx_msm.simulation import passive_force, wrench
+from mjx_msm.sensitivities import Factors, by_entry, entries_of, factors, inertial_columns, joint_columns
+from mjx_msm.simulation import inertial_force, passive_force
+from mjx_msm.vectors import array_of
 
 SHAPE = ("optimal_fiber_length", "tendon_slack_length")
 STRENGTH = "max_isometric_force"
@@ -66,9 +67,10 @@ def relaxed_start(term: AccelerationTerm, z: Float[np.ndarray, "free"], seed: in
     others = entries_of(space, "body", "joint")
     z = space.clip(z, 1e-3)
     with float64():
-        motion = [jnp.asarray(x[picks]) for x in (term.position, term.velocity, term.acceleration)]
+        motion = [jax.device_put(x[picks]) for x in (term.position, term.velocity, term.acceleration)]
+        shape = term.geometry(picks)
         for width in WIDTHS:
-            needed, columns, shape = _needed(model, space, z, *motion)
+            needed, columns = _needed(model, space, factors(space, z), shape, *motion)
             parameters = jax.tree.map(np.asarray, space.unpack(z))
             path = np.asarray(shape.path_length)
             middle = 0.5 * (path.max(axis=0) + path.min(axis=0))
@@ -92,22 +94,24 @@ def _entries(space: ParameterSpace, model: Model, field: str) -> Int[np.ndarray,
 
 @jit
 def _needed(
-    model: Model, space: ParameterSpace, z: Any, position: Array, velocity: Array, acceleration: Array
-) -> tuple[Array, Array, Geometry]:
-    """Muscle moments that the motion takes, their derivative by z, and the geometry."""
-    at = factors(space, z)
+    model: Model,
+    space: ParameterSpace,
+    at: Factors,
+    shape: Geometry,
+    position: Array,
+    velocity: Array,
+    acceleration: Array,
+) -> tuple[Float[Array, "instant free"], Float[Array, "instant free entry"]]:
+    """Muscle moments that the motion takes, and their derivative by z."""
     free = model.host.free_index
 
-    def one(q: Array, v: Array, a: Array) -> tuple[Array, Array, Geometry]:
-        shape = geometry(model, q, v)
+    def one(shape: Geometry, q: Array, v: Array, a: Array) -> tuple[Array, Array]:
         force = shape.armature @ a - passive_force(model, at.parameters, shape, q, v)
-        for b in range(at.inertia.shape[0]):
-            push = wrench(at.inertia[b], shape.jacobian[b] @ a + shape.acceleration_bias[b], shape.velocity[b])
-            force = force + push @ shape.jacobian[b]
-        columns = inertial_force_columns(space, at, shape, a) - passive_force_columns(model, space, q, v)
-        return force[free], columns[free], shape
+        force = force + array_of(inertial_force(at.inertia, shape.bodies, a, len(q)))
+        inertial = inertial_columns(model, space, at, shape, a)
+        return force[free], -by_entry(model, space, (joint_columns(model, space, q, v),), inertial)
 
-    return jax.vmap(one)(position, velocity, acceleration)
+    return jax.vmap(one)(shape, position, velocity, acceleration)
 
 
 @jit

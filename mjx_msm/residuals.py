@@ -23,9 +23,10 @@ from scipy.ndimage import binary_closing, binary_erosion
 
 from mjx_msm.compiled import float64, jit
 from mjx_msm.errors import InputError
-from mjx_msm.geometry import Geometry, Paths, geometry
+from mjx_msm.geometry import Geometry, geometry
 from mjx_msm.model import Model
 from mjx_msm.parameters import ParameterSpace
+from mjx_msm.paths import Paths, paths
 from mjx_msm.recording import Recording
 from mjx_msm.sensitivities import (
     Factors,
@@ -41,7 +42,7 @@ from mjx_msm.sensitivities import (
     path_derivatives,
     recorded_activations,
 )
-from mjx_msm.simulation import passive_force, simulate_motion
+from mjx_msm.simulation import free_response, mechanics, passive_force, simulate_motion
 
 EDGE = 0.05
 """At both ends of a recording the second derivative of its spline is not data [s]."""
@@ -195,18 +196,23 @@ class InstantTerm(AbstractTerm):
         with float64():
             for part in _parts(len(self.sample), INSTANTS):
                 fields = (self.position, self.velocity, self.acceleration, self.target)
-                q, v, a, target = (jnp.asarray(_filled(x[part], INSTANTS)) for x in fields)
+                q, v, a, target = (jax.device_put(_filled(x[part], INSTANTS)) for x in fields)
                 mask = np.zeros((INSTANTS, self.mask.shape[1]))
                 mask[: len(self.mask[part])] = self.mask[part]
-                out.append((part, _geometries(self.model, q, v), q, v, a, target, jnp.asarray(mask)))
+                out.append((part, _geometries(self.model, q, v), q, v, a, target, jax.device_put(mask)))
         return out
+
+    def geometry(self, rows: Int[np.ndarray, "row"]) -> Geometry:
+        """At some of the instants."""
+        parts = [chunk[1] for chunk in self._chunks]
+        return jax.tree.map(lambda *x: jax.device_put(np.concatenate([np.asarray(y) for y in x])[rows]), *parts)
 
     def _run(self, z: np.ndarray, *, derivatives: bool) -> Iterator[tuple[slice, Any]]:
         activation, by_pair = self.activations(z)
         at = factors(self.space, z)
         for part, *fixed in self._chunks:
             rows = self.recording[part], self.sample[part]
-            moving = (jnp.asarray(_filled(x[rows], INSTANTS)) for x in (activation, by_pair))
+            moving = (jax.device_put(_filled(x[rows], INSTANTS)) for x in (activation, by_pair))
             lead: Any = (self.model, self.space, self.kind, self.pairs, derivatives, at)
             yield part, _instants(*lead, *moving, *fixed)
 
@@ -245,7 +251,7 @@ class AccelerationTerm(InstantTerm):
 
 @jit
 def _geometries(model: Model, position: Array, velocity: Array) -> Geometry:
-    return jax.vmap(lambda q, v: geometry(model, q, v))(position, velocity)
+    return jax.vmap(lambda q, v, along: geometry(model, q, v, along))(position, velocity, paths(model, position))
 
 
 @jit
@@ -275,12 +281,14 @@ def _instants(
             value = (shape.moment_arm.T @ tension + passive_force(model, p, shape, q, v))[free]
             if not derivatives:
                 return (value,)
-            return value, moment_columns(model, space, at, pairs, shape, q, v, a, by_pair)[free]
-        value = free_acceleration(model, at, shape, q, v, a, recorded[held])
+            return value, moment_columns(model, space, at, pairs, shape, q, v, a, by_pair)
+        terms = mechanics(model, at.parameters, at.inertia, shape, q, v)
+        value = free_acceleration(model, at, terms, v, a, recorded[held])
         if not derivatives:
             return (value,)
         everything = recorded.at[free].set(value)
-        return value, acceleration_columns(model, space, at, pairs, shape, q, v, a, by_pair, everything)
+        columns = acceleration_columns(model, space, at, pairs, shape, q, v, a, by_pair, everything)
+        return value, free_response(model, at.parameters, terms, columns)
 
     value, *columns = jax.vmap(one)(shape, position, velocity, acceleration, activation, activation_by_pair)
     residual = (value - target) * mask
@@ -445,8 +453,8 @@ class MotionTerm(AbstractTerm):
                 motion = self._simulate(at, states, activation, part)
                 along = _path_derivatives(self.model, motion[0])
                 sample = (activation, self._held[1], by_pair, self.target)
-                drive, held, slope, target = (jnp.asarray(_filled(x[part], LANES)) for x in sample)
-                mask = jnp.asarray(_filled(self.mask[part], LANES))
+                drive, held, slope, target = (jax.device_put(_filled(x[part], LANES)) for x in sample)
+                mask = jax.device_put(_filled(self.mask[part], LANES))
                 result = _condense(
                     self.model, self.space, at, self.pairs, along, *motion, drive, held, slope, target, mask
                 )
@@ -475,16 +483,17 @@ class MotionTerm(AbstractTerm):
 
         def condense(at: Factors) -> Any:
             here, ahead = (
-                Paths(jnp.zeros((*lead, *tendons)), jnp.zeros((*lead, *tendons, count))) for lead in ((), (free,))
+                Paths(*(jax.device_put(np.zeros((*lead, *tendons, *last))) for last in ((), (count,))))
+                for lead in ((), (free,))
             )
-            drive, hold, slope, recorded, still = map(jnp.asarray, (*lanes, sample, motion))
+            drive, hold, slope, recorded, still = map(jax.device_put, (*lanes, sample, motion))
             return _condense(
                 self.model, self.space, at, self.pairs, (here, ahead), still, still, drive, hold, slope, recorded,
                 recorded,
             )  # fmt: skip
 
         return [
-            once(lambda at: _path_derivatives(self.model, jnp.asarray(motion))),
+            once(lambda at: _path_derivatives(self.model, jax.device_put(motion))),
             once(lambda at: self._simulate(at, self.recorded_states(), activation, part)),
             once(condense),
         ]
@@ -497,7 +506,7 @@ class MotionTerm(AbstractTerm):
         q[:, free], v[:, free] = np.split(states[part], 2, axis=1)
         q[:, held], v[:, held] = self.held[part][:, 0], self._held[0][part]
         lanes = (q, v, activation[part], self.held[part])
-        return _simulated(model, at, *(jnp.asarray(_filled(x, LANES)) for x in lanes))
+        return _simulated(model, at, *(jax.device_put(_filled(x, LANES)) for x in lanes))
 
     def simulate_intervals(
         self, z: Float[np.ndarray, "free"], states: Float[np.ndarray, "interval two_free"] | None = None
@@ -690,12 +699,9 @@ def _simulated(
     activation: Float[Array, "lane step muscle"],
     held: Float[Array, "lane step_plus_1 held"],
 ) -> tuple[Array, Array]:
-    def one(*lane: Array) -> tuple[Array, Array]:
-        q, v, failed, _ = simulate_motion(model, at.parameters, *lane)
-        good = ((failed < 0) | (jnp.arange(len(q)) <= failed))[:, None]
-        return jnp.where(good, q, jnp.nan), jnp.where(good, v, jnp.nan)
-
-    return jax.vmap(one)(position, velocity, activation, held)
+    q, v, failed, _ = simulate_motion(model, at.parameters, position, velocity, activation, held)
+    good = ((failed[:, None] < 0) | (jnp.arange(q.shape[1]) <= failed[:, None]))[..., None]
+    return jnp.where(good, q, jnp.nan), jnp.where(good, v, jnp.nan)
 
 
 @jit

@@ -18,7 +18,8 @@ side by side; a motion's Jacobian follows from the small linear recursion
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -28,19 +29,25 @@ from jaxtyping import Array, Float, Int
 
 from mjx_msm.compiled import jit
 from mjx_msm.excitation import excitation
-from mjx_msm.geometry import Geometry, Paths, geometry, paths
+from mjx_msm.geometry import Geometry, geometry, moment_arms, tendon_forces
+from mjx_msm.kinematics import motions, tree_of
 from mjx_msm.model import Model
 from mjx_msm.muscle import AnyArray
 from mjx_msm.parameters import KINDS, Parameters, ParameterSpace
+from mjx_msm.paths import Paths, paths_and_curvature
 from mjx_msm.simulation import (
+    Mechanics,
     activate,
+    free_response,
     generalised_force,
+    inertial_force,
     mechanics,
     muscle_tension,
     solve_acceleration,
     spatial_inertia,
     wrench,
 )
+from mjx_msm.vectors import Component, array_of
 
 _ACTIVATION_FIELDS = ("activation_time_constant", "deactivation_time_constant")
 
@@ -163,18 +170,29 @@ def factors(space: ParameterSpace, z: Float[AnyArray, "free"]) -> Factors:
     return Factors(parameters, inertia, slope)
 
 
-def tension_columns(
+class Columns(NamedTuple):
+    """Derivatives of generalised forces, by pairs of the entry they belong to: most entries have one only."""
+
+    entry: list[int]
+    value: list[Float[Array, "free pair"]]
+
+
+NOTHING = Columns([], [])
+
+
+def muscle_columns(
     model: Model,
     space: ParameterSpace,
     parameters: Parameters,
     pairs: Pairs,
+    shape: Geometry,
     activation: Float[Array, "muscle"],
     activation_by_pair: Float[Array, "pair"],
-    path_length: Float[Array, "muscle"],
     path_velocity: Float[Array, "muscle"],
-) -> Float[Array, "muscle free"]:
-    """∂F/∂z at a fixed state [N]: one elementwise tangent per field, however many muscles there are."""
-    jacobian = jnp.zeros((len(model.muscles), space.size))
+) -> Columns:
+    """∂(Rᵀ F)/∂z at a fixed state [N·m]: one elementwise tangent per field, however many muscles there are."""
+    out, path_length = Columns([], []), shape.path_length
+    moment_arm = shape.moment_arm[:, model.host.free_index]
     by_field: dict[str, list[tuple[int, int]]] = {}
     for s, entry in zip(space.scalars, space.owner, strict=True):
         if s.group == "muscle" and s.field not in _ACTIVATION_FIELDS:
@@ -188,61 +206,74 @@ def tension_columns(
         value = jnp.asarray(getattr(parameters.muscle, field))
         inner = value if KINDS["muscle", field].transform == "log" else jnp.ones_like(value)
         slope = jax.jvp(tension, (value,), (inner,))[1]
-        muscle, entry = (np.array(c) for c in zip(*members, strict=True))
-        jacobian = jacobian.at[muscle, entry].add(slope[muscle])
+        muscle, entry = zip(*members, strict=True)
+        out.entry.extend(entry)
+        out.value.append((moment_arm * slope[:, None])[np.array(muscle)].T)
     if pairs:
         slope = jax.jvp(
             lambda a: model.muscle.tension(parameters.muscle, a, path_length, path_velocity),
             (activation,),
             (jnp.ones_like(activation),),
         )[1]
-        muscle, entry = (np.array(c) for c in zip(*pairs, strict=True))
-        jacobian = jacobian.at[muscle, entry].add(slope[muscle] * activation_by_pair)
-    return jacobian
+        muscle, entry = zip(*pairs, strict=True)
+        out.entry.extend(entry)
+        out.value.append((moment_arm * slope[:, None])[np.array(muscle)].T * activation_by_pair)
+    return out
 
 
-def inertial_force_columns(
-    space: ParameterSpace, at: Factors, shape: Geometry, acceleration: Float[Array, "coordinate"]
-) -> Float[Array, "coordinate free"]:
+def inertial_columns(model: Model, space: ParameterSpace, at: Factors, shape: Geometry, acceleration: Any) -> Columns:
     """∂(M q̈ + b)/∂z at a known motion: the inertial regressor times ∂π/∂z [N·m]."""
-    columns = jnp.zeros((shape.jacobian.shape[-1], space.size))
-    entries = entries_of(space, "body")
+    entries, free = entries_of(space, "body"), model.host.free_index
     if not len(entries):
-        return columns
-    for b in range(at.inertia.shape[0]):
-        moved = shape.jacobian[b] @ acceleration + shape.acceleration_bias[b]
-        regressor = jax.vmap(lambda e, b=b, a=moved: wrench(e, a, shape.velocity[b]))(jnp.eye(10))
-        generalised = regressor @ shape.jacobian[b]  # (10, coordinate)
-        columns = columns.at[:, entries].add(generalised.T @ at.inertia_by_entry[b])
-    return columns
+        return NOTHING
+    rows: list[list[Component]] = [[] for _ in free]
+    for body in shape.bodies:
+        moved = body.acceleration(acceleration)
+        for unit in np.eye(10):
+            push = wrench(unit.tolist(), moved, body.velocity)
+            for row, j in zip(rows, free, strict=True):
+                row.append(body.columns[j].pairing(push) if j in body.columns else 0.0)
+    return Columns(entries.tolist(), [array_of(rows) @ at.inertia_by_entry.reshape(-1, len(entries))])
 
 
-def passive_force_columns(
-    model: Model,
-    space: ParameterSpace,
-    position: Float[Array, "coordinate"],
-    velocity: Float[Array, "coordinate"],
-) -> Float[Array, "coordinate free"]:
+def joint_columns(
+    model: Model, space: ParameterSpace, position: Float[Array, "coordinate"], velocity: Float[Array, "coordinate"]
+) -> Columns:
     """∂(joint springs and dampers)/∂z [N·m]."""
-    columns = jnp.zeros((len(model.coordinates), space.size))
+    out, free = Columns([], []), model.host.free_index
     effect = {"damping": -velocity, "stiffness": jnp.asarray(model.host.mj_model.qpos_spring) - position}
     for s, entry in zip(space.scalars, space.owner, strict=True):
-        if s.group == "joint":
-            columns = columns.at[s.index[0], entry].add(effect[s.field][s.index[0]])
-    return columns
+        if s.group == "joint" and s.index[0] in free:
+            out.entry.append(entry)
+            out.value.append((effect[s.field] * np.eye(len(position))[s.index[0]])[free][:, None])
+    return out
+
+
+def by_entry(
+    model: Model, space: ParameterSpace, plus: Sequence[Columns], minus: Columns
+) -> Float[Array, "free entry"]:
+    """Columns in the order of z; an entry of several pairs gets their sum."""
+    parts = [v for part in plus for v in part.value] + [-v for v in minus.value]
+    entry = np.array([e for part in (*plus, minus) for e in part.entry], int)
+    together = jnp.concatenate([*parts, jnp.zeros((len(model.free), 1))], 1)
+    pairs = [np.flatnonzero(entry == k) for k in range(space.size)]
+    out = None
+    for layer in range(max(1, *(len(own) for own in pairs))):
+        place = np.array([own[layer] if layer < len(own) else len(entry) for own in pairs])
+        value = together[:, place]
+        out = value if out is None else out + value
+    return jnp.asarray(out)
 
 
 def free_acceleration(
     model: Model,
     at: Factors,
-    shape: Geometry,
-    position: Float[Array, "coordinate"],
+    terms: Mechanics,
     velocity: Float[Array, "coordinate"],
     activation: Float[Array, "muscle"],
     held_acceleration: Float[Array, "held"],
 ) -> Float[Array, "free"]:
-    """Accelerations of the free coordinates from the geometry at one state [rad/s²]."""
-    terms = mechanics(model, at.parameters, at.inertia, shape, position, velocity)
+    """Accelerations of the free coordinates from the mechanics at one state [rad/s²]."""
     tension = muscle_tension(model, at.parameters, terms, velocity, activation)
     return solve_acceleration(model, at.parameters, terms, generalised_force(terms, tension), held_acceleration)
 
@@ -258,18 +289,13 @@ def acceleration_columns(
     activation: Float[Array, "muscle"],
     activation_by_pair: Float[Array, "pair"],
     acceleration: Float[Array, "coordinate"],
-) -> Float[Array, "free free_parameter"]:
-    """∂q̈/∂z of the free coordinates, where `acceleration` is what the equations of motion give."""
-    terms = mechanics(model, at.parameters, at.inertia, shape, position, velocity)
-    columns = moment_columns(
-        model, space, at, pairs, shape, position, velocity + model.timestep * acceleration, activation,
-        activation_by_pair, path_velocity=-terms.moment_arm @ velocity,
-    )  # fmt: skip
-    columns = columns - inertial_force_columns(space, at, shape, acceleration)
-    nothing = jnp.zeros(len(model.host.held_index))
-    return jax.vmap(
-        lambda c: solve_acceleration(model, at.parameters, terms, c, nothing), in_axes=1, out_axes=1
-    )(columns)  # fmt: skip
+) -> Float[Array, "free entry"]:
+    """(M + h·D) ∂q̈/∂z of the free coordinates, where `acceleration` is what the equations of motion give."""
+    speed = -shape.moment_arm @ velocity
+    damped_at = velocity + model.timestep * acceleration
+    muscles = muscle_columns(model, space, at.parameters, pairs, shape, activation, activation_by_pair, speed)
+    joints = joint_columns(model, space, position, damped_at)
+    return by_entry(model, space, (muscles, joints), inertial_columns(model, space, at, shape, acceleration))
 
 
 def moment_columns(
@@ -282,14 +308,11 @@ def moment_columns(
     velocity: Float[Array, "coordinate"],
     activation: Float[Array, "muscle"],
     activation_by_pair: Float[Array, "pair"],
-    path_velocity: Float[Array, "muscle"] | None = None,
-) -> Float[Array, "coordinate free"]:
-    """∂(muscles' and passive joint moments)/∂z [N·m]; `velocity` is the one that joints are damped at."""
-    speed = -shape.moment_arm @ velocity if path_velocity is None else path_velocity
-    slope = tension_columns(
-        model, space, at.parameters, pairs, activation, activation_by_pair, shape.path_length, speed
-    )
-    return shape.moment_arm.T @ slope + passive_force_columns(model, space, position, velocity)
+) -> Float[Array, "free entry"]:
+    """∂(muscles' and passive joint moments)/∂z of the free coordinates [N·m]."""
+    speed = -shape.moment_arm @ velocity
+    muscles = muscle_columns(model, space, at.parameters, pairs, shape, activation, activation_by_pair, speed)
+    return by_entry(model, space, (muscles, joint_columns(model, space, position, velocity)), NOTHING)
 
 
 class Derivatives(eqx.Module):
@@ -305,19 +328,10 @@ class Derivatives(eqx.Module):
 
 def path_derivatives(model: Model, position: Float[Array, "instant coordinate"]) -> tuple[Paths, Paths]:
     """Tendon lengths and slopes at many instants, and their derivatives by free coordinate, which come first."""
-    return _push(jax.vmap(lambda q: paths(model, q)), model, position)
-
-
-def _push(function: Any, model: Model, at: Any, along: Any = None, by_position: Any = None) -> tuple[Any, Any]:
-    """Value and derivatives by free coordinate, the derivative's axis first.
-
-    Tangents outermost: every operation then runs over instants, which are contiguous.
-    """
-    basis = jnp.eye(at.shape[1])[model.host.free_index]
-    tangents = jnp.broadcast_to(basis[:, None, :], (len(basis), *at.shape))
-    if along is None:
-        return jax.vmap(lambda t: jax.jvp(function, (at,), (t,)), out_axes=(None, 0))(tangents)
-    return jax.vmap(lambda t, p: jax.jvp(function, (at, along), (t, p)), out_axes=(None, 0))(tangents, by_position)
+    free = model.host.free_index
+    along, curvature = paths_and_curvature(model, position)
+    by_free = (jnp.moveaxis(x[..., free], -1, 0) for x in (along.slope, curvature))
+    return along, Paths(*by_free)
 
 
 def acceleration_derivatives(
@@ -337,27 +351,65 @@ def acceleration_derivatives(
 
     **Arguments:** `along`, `along_by_position`: of `path_derivatives` at the same positions.
     """
-    free = model.host.free_index
+    free, n = model.host.free_index, len(model.host.free_index)
+    tree, bodies = tree_of(model.host.skeleton), model.host.body_ids
+    joint = at.parameters.joint
 
-    @jax.vmap
-    def accelerate(q: Array, v: Array, along: Paths, a: Array, held: Array) -> tuple[Array, Geometry]:
+    def rigid(q: list[Array], v: list[Array], along: Paths, acceleration: Array) -> Array:
+        """What moves the free coordinates beside muscles and joint springs and dampers, at these accelerations."""
+        every = motions(tree, q, v)
+        stops, armature = tendon_forces(model, along, q, v)
+        inertial = inertial_force(at.inertia, [every[b] for b in bodies], list(acceleration), len(q))
+        return (stops - array_of(inertial) - jnp.sum(armature * acceleration, 1))[free]
+
+    def one(
+        q: Array, v: Array, along: Paths, by_position: Paths, a: Array, held: Array, by_pair: Array
+    ) -> tuple[Array, Array]:
         shape = geometry(model, q, v, along)
-        return free_acceleration(model, at, shape, q, v, a, held), shape
+        terms = mechanics(model, at.parameters, at.inertia, shape, q, v)
+        arm, speed = shape.moment_arm, -jnp.sum(shape.moment_arm * v, 1)
 
-    def on_path(q: Array, along: Paths) -> tuple[Array, Geometry]:
-        return accelerate(q, velocity, along, activation, held_acceleration)
+        def tension(length: Array, speed: Array) -> Array:
+            return model.muscle.tension(at.parameters.muscle, a, length, speed)
 
-    (acceleration, shape), (by_position, _) = _push(on_path, model, position, along, along_by_position)
-    _, (by_velocity, _) = _push(
-        lambda v: accelerate(position, v, along, activation, held_acceleration), model, velocity
+        ones = jnp.ones_like(speed)
+        pull, by_length = jax.jvp(lambda x: tension(x, speed), (shape.path_length,), (ones,))
+        by_speed = jax.jvp(lambda x: tension(shape.path_length, x), (speed,), (ones,))[1]
+        force = terms.passive - terms.bias + jnp.sum(arm * pull[:, None], 0)
+        value = solve_acceleration(model, at.parameters, terms, force, held)
+        moved = jnp.zeros_like(q).at[free].set(value).at[model.host.held_index].set(held)
+
+        # at fixed accelerations, as for inverse dynamics; M⁻¹ comes last
+        of_q, of_v, unit = list(q), list(v), np.eye(len(q))
+        columns = []
+        for k, j in enumerate(free):
+
+            def displaced(x: Array, length: Array, slope: Array, j: int = j) -> Array:
+                return rigid([*of_q[:j], x, *of_q[j + 1 :]], of_v, Paths(length, slope), moved)
+
+            at_path = (q[j], along.length, along.slope)
+            change = jax.jvp(displaced, at_path, (jnp.ones_like(q[j]), by_position.length[k], by_position.slope[k]))[1]
+            bend = jax.jvp(lambda s: moment_arms(model, s), (along.slope,), (by_position.slope[k],))[1]
+            tighter = -by_length * arm[:, j] - by_speed * jnp.sum(bend * v, 1)
+            change = change + jnp.sum(bend * pull[:, None] + arm * tighter[:, None], 0)[free]
+            columns.append(change - (jnp.asarray(joint.stiffness) * unit[j])[free])
+        for j in free:
+
+            def faster(x: Array, j: int = j) -> Array:
+                return rigid(of_q, [*of_v[:j], x, *of_v[j + 1 :]], along, moved)
+
+            change = jax.jvp(faster, (v[j],), (jnp.ones_like(v[j]),))[1]
+            change = change - jnp.sum(arm * (by_speed * arm[:, j])[:, None], 0)[free]
+            columns.append(change - (jnp.asarray(joint.damping) * unit[j])[free])
+        by_z = acceleration_columns(model, space, at, pairs, shape, q, v, a, by_pair, moved)
+        forces = jnp.concatenate([jnp.stack(columns, 1), by_z], 1)
+        return value, free_response(model, at.parameters, terms, forces)
+
+    lanes = (0, 0, 0, 1, 0, 0, 0)
+    value, columns = jax.vmap(one, in_axes=lanes)(
+        position, velocity, along, along_by_position, activation, held_acceleration, activation_by_pair
     )
-    by_state = jnp.moveaxis(jnp.concatenate([by_position, by_velocity]), 0, -1)
-    everything = jnp.zeros_like(position).at[:, free].set(acceleration)
-    everything = everything.at[:, model.host.held_index].set(held_acceleration)
-    columns = jax.vmap(lambda *lane: acceleration_columns(model, space, at, pairs, *lane))(
-        shape, position, velocity, activation, activation_by_pair, everything
-    )
-    return Derivatives(acceleration, by_state, columns)
+    return Derivatives(value, columns[..., : 2 * n], columns[..., 2 * n :])
 
 
 def chain(

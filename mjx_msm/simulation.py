@@ -12,6 +12,7 @@ the free ones are solved with their inertial coupling to it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -23,9 +24,11 @@ from jaxtyping import Array, Float, Int
 from mjx_msm.compiled import jit
 from mjx_msm.errors import InputError
 from mjx_msm.geometry import Geometry, geometry
+from mjx_msm.kinematics import Motion, Screw
 from mjx_msm.model import Model
 from mjx_msm.parameters import BodyParameters, Parameters
-from mjx_msm.vectors import Vector
+from mjx_msm.paths import Paths, paths
+from mjx_msm.vectors import Component, Vector, add, array_of
 
 
 class State(eqx.Module):
@@ -96,29 +99,32 @@ def spatial_inertia(body: BodyParameters) -> Float[Array, "body 10"]:
     return jnp.concatenate([mass[:, None], mass[:, None] * com, inertia + mass[:, None] * own], -1)
 
 
-def momentum(inertia: Float[Array, "10"], motion: Float[Array, "6"]) -> tuple[Vector, Vector]:
-    """Moment about the body's origin and force that a spatial inertia gives to an acceleration (or a velocity)."""
+def momentum(inertia: Any, motion: Screw) -> Screw:
+    """Moment about the body's origin and force that a spatial inertia (10,) gives to an acceleration or a velocity."""
     m, *rest = inertia
-    first = Vector(*rest[:3])
-    xx, yy, zz, xy, xz, yz = rest[3:]
-    turn, move = Vector(*motion[:3]), Vector(*motion[3:])
-    spin = Vector(
-        xx * turn.x + xy * turn.y + xz * turn.z,
-        xy * turn.x + yy * turn.y + yz * turn.z,
-        xz * turn.x + yz * turn.y + zz * turn.z,
-    )
-    return spin.plus(first.cross(move)), move.times(m).plus(turn.cross(first))
+    first, (xx, yy, zz, xy, xz, yz), turn = Vector(*rest[:3]), rest[3:], motion.angular
+    rows = (Vector(xx, xy, xz), Vector(xy, yy, yz), Vector(xz, yz, zz))
+    spin = Vector(*(row.dot(turn) for row in rows))
+    return Screw(spin.plus(first.cross(motion.linear)), motion.linear.times(m).plus(turn.cross(first)))
 
 
-def wrench(
-    inertia: Float[Array, "10"], acceleration: Float[Array, "6"], velocity: Float[Array, "6"]
-) -> Float[Array, "6"]:
-    """Newton–Euler: moment and force that move a body, I·A + V ×* I·V. Linear in the inertia."""
-    moment, force = momentum(inertia, acceleration)
-    spin, push = momentum(inertia, velocity)
-    turn, move = Vector(*velocity[:3]), Vector(*velocity[3:])
-    moment = moment.plus(turn.cross(spin)).plus(move.cross(push))
-    return jnp.stack([*moment, *force.plus(turn.cross(push))])
+def wrench(inertia: Any, acceleration: Screw, velocity: Screw) -> Screw:
+    """Newton–Euler: moment and force that move a body, I·A + V ×* I·V. Linear in the inertia (10,)."""
+    push, carried = momentum(inertia, acceleration), momentum(inertia, velocity)
+    moment = velocity.angular.cross(carried.angular).plus(velocity.linear.cross(carried.linear))
+    return push.plus(Screw(moment, velocity.angular.cross(carried.linear)))
+
+
+def inertial_force(
+    inertia: Float[Array, "body 10"], bodies: Sequence[Motion], acceleration: Any, count: int
+) -> list[Component]:
+    """Generalised forces that move the bodies at these accelerations of the `count` coordinates [N·m]."""
+    force: list[Component] = [0.0] * count
+    for own, body in zip(inertia, bodies, strict=True):
+        push = wrench(own, body.acceleration(acceleration), body.velocity)
+        for j, column in body.columns.items():
+            force[j] = add(force[j], column.pairing(push))
+    return force
 
 
 def mechanics(
@@ -133,12 +139,16 @@ def mechanics(
 
     **Arguments:** `inertia`: `spatial_inertia` of the parameters, so that a scan does not repeat it every step.
     """
-    mass_matrix, bias = shape.armature, jnp.zeros_like(velocity)
-    for b in range(inertia.shape[0]):
-        pushes = jnp.stack([jnp.stack([*n, *f]) for n, f in (momentum(inertia[b], c) for c in shape.jacobian[b].T)])
-        mass_matrix = mass_matrix + jnp.sum(shape.jacobian[b][:, :, None] * pushes.T[:, None, :], 0)
-        force = wrench(inertia[b], shape.acceleration_bias[b], shape.velocity[b])
-        bias = bias + jnp.sum(shape.jacobian[b] * force[:, None], 0)
+    count = velocity.shape[0]
+    mass: list[list[Component]] = [[0.0] * count for _ in range(count)]
+    for own, body in zip(inertia, shape.bodies, strict=True):
+        for j, column in body.columns.items():
+            push = momentum(own, column)
+            for i, other in body.columns.items():
+                if i <= j:
+                    mass[i][j] = add(mass[i][j], other.pairing(push))
+    mass_matrix = shape.armature + array_of([[mass[min(i, j)][max(i, j)] for j in range(count)] for i in range(count)])
+    bias = array_of(inertial_force(inertia, shape.bodies, [0.0] * count, count))
     passive = passive_force(model, parameters, shape, position, velocity)
     return Mechanics(mass_matrix, passive, bias, shape.path_length, shape.moment_arm)
 
@@ -196,10 +206,18 @@ def solve_acceleration(
 
     Damping is implicit, (M + h·D) q̈ = force; the held coordinates' inertial coupling goes to the right-hand side.
     """
-    matrix = terms.mass_matrix + model.timestep * jnp.diag(jnp.asarray(parameters.joint.damping))
     free, held = model.host.free_index, model.host.held_index
-    right = force[free] - matrix[np.ix_(free, held)] @ held_acceleration
-    return _solve(matrix[np.ix_(free, free)], right)
+    right = force[free] - terms.mass_matrix[np.ix_(free, held)] @ held_acceleration
+    return free_response(model, parameters, terms, right)
+
+
+def free_response(
+    model: Model, parameters: Parameters, terms: Mechanics, force: Float[Array, "free *column"]
+) -> Float[Array, "free *column"]:
+    """(M + h·D)⁻¹ times generalised forces of the free coordinates; `solve_acceleration` without the held ones."""
+    free = model.host.free_index
+    damping = jnp.asarray(parameters.joint.damping)[free]
+    return _solve(terms.mass_matrix[np.ix_(free, free)] + model.timestep * jnp.diag(damping), force)
 
 
 def generalised_force(terms: Mechanics, tension: Float[Array, "muscle"]) -> Float[Array, "coordinate"]:
@@ -207,7 +225,7 @@ def generalised_force(terms: Mechanics, tension: Float[Array, "muscle"]) -> Floa
     return terms.passive - terms.bias + terms.moment_arm.T @ tension
 
 
-def _solve(matrix: Float[Array, "n n"], right: Float[Array, "n"]) -> Float[Array, "n"]:
+def _solve(matrix: Float[Array, "n n"], right: Float[Array, "n *column"]) -> Float[Array, "n *column"]:
     """Symmetric positive definite solve, unrolled: a LAPACK call per lane would keep XLA from fusing the step."""
     n = right.shape[0]
     lower: list[list[Any]] = [[None] * n for _ in range(n)]
@@ -227,18 +245,20 @@ def _solve(matrix: Float[Array, "n n"], right: Float[Array, "n"]) -> Float[Array
 def simulate_motion(
     model: Model,
     parameters: Parameters,
-    position: Float[Array, "coordinate"],
-    velocity: Float[Array, "coordinate"],
-    activation: Float[Array, "step muscle"],
-    held: Float[Array, "step_plus_1 held"],
-    applied: Float[Array, "step coordinate"] | None = None,
+    position: Float[Array, "*lane coordinate"],
+    velocity: Float[Array, "*lane coordinate"],
+    activation: Float[Array, "*lane step muscle"],
+    held: Float[Array, "*lane step_plus_1 held"],
+    applied: Float[Array, "*lane step coordinate"] | None = None,
 ) -> tuple[
-    Float[Array, "step_plus_1 coordinate"],
-    Float[Array, "step_plus_1 coordinate"],
-    Int[Array, ""],
-    Int[Array, ""],
+    Float[Array, "*lane step_plus_1 coordinate"],
+    Float[Array, "*lane step_plus_1 coordinate"],
+    Int[Array, "*lane"],
+    Int[Array, "*lane"],
 ]:
     """Motion under known activation; the un-jitted core that rollouts, segments and sensitivities share.
+
+    Lanes are motions side by side. They are best given as an array, not by `jax.vmap`, as `mjx_msm.paths` says.
 
     **Arguments:**
 
@@ -251,47 +271,52 @@ def simulate_motion(
     """
     inertia = spatial_inertia(parameters.body)
     h, free_index, held_index = model.timestep, model.host.free_index, model.host.held_index
-    held_velocity = jnp.diff(held, axis=0) / h
+    position, velocity, activation, held = (jnp.asarray(x) for x in (position, velocity, activation, held))
+    lanes, count = position.shape[:-1], activation.shape[-2]
+    held_velocity = jnp.diff(held, axis=-2) / h
     if applied is None:
-        applied = jnp.zeros((activation.shape[0], len(model.coordinates)))
+        applied = jnp.zeros((*lanes, count, len(model.coordinates)))
+
+    def accelerate(q: Array, v: Array, along: Paths, a: Array, held_acceleration: Array, force: Array) -> Array:
+        terms = mechanics(model, parameters, inertia, geometry(model, q, v, along), q, v)
+        total = generalised_force(terms, muscle_tension(model, parameters, terms, v, a)) + force
+        return solve_acceleration(model, parameters, terms, total, held_acceleration)
+
+    for _ in lanes:
+        accelerate = jax.vmap(accelerate)
 
     def step(carry: Any, inputs: Any) -> tuple[Any, Any]:
         q, v, failed_step, failed_coordinate = carry
         k, a, v_held, force = inputs
-        held_acceleration = (v_held - v[held_index]) / h
-        terms = mechanics(model, parameters, inertia, geometry(model, q, v), q, v)
-        total = generalised_force(terms, muscle_tension(model, parameters, terms, v, a)) + force
-        free_acceleration = solve_acceleration(model, parameters, terms, total, held_acceleration)
-        next_v = v.at[free_index].add(h * free_acceleration).at[held_index].set(v_held)
+        held_acceleration = (v_held - v[..., held_index]) / h
+        free_acceleration = accelerate(q, v, paths(model, q), a, held_acceleration, force)
+        next_v = v.at[..., free_index].add(h * free_acceleration).at[..., held_index].set(v_held)
         next_q = q + h * next_v
         finite = jnp.isfinite(next_q) & jnp.isfinite(next_v)
-        fails = (failed_step < 0) & ~jnp.all(finite)
-        failed_coordinate = jnp.where(fails, jnp.argmin(finite), failed_coordinate)
+        fails = (failed_step < 0) & ~jnp.all(finite, -1)
+        failed_coordinate = jnp.where(fails, jnp.argmin(finite, -1), failed_coordinate)
         failed_step = jnp.where(fails, k, failed_step)
-        good = failed_step < 0
+        good = (failed_step < 0)[..., None]
         q, v = jnp.where(good, next_q, q), jnp.where(good, next_v, v)
         return (q, v, failed_step, failed_coordinate), (q, v)
 
-    none = jnp.full((), -1)
-    steps = jnp.arange(activation.shape[0])
-    start_q, start_v = jnp.asarray(position) + jnp.zeros(()), jnp.asarray(velocity) + jnp.zeros(())
+    none = jnp.full(lanes, -1)
+    start_q, start_v = position + jnp.zeros(()), velocity + jnp.zeros(())
     known = jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(parameters)]))
     finite = jnp.isfinite(start_q) & jnp.isfinite(start_v) & known
+    good = jnp.all(finite, -1)
     start = (
         jnp.where(finite, start_q, 0),
         jnp.where(finite, start_v, 0),
-        jnp.where(jnp.all(finite), none, 0),
-        jnp.where(jnp.all(finite), none, jnp.argmin(finite)),
+        jnp.where(good, none, 0),
+        jnp.where(good, none, jnp.argmin(finite, -1)),
     )
-    (_, _, failed_step, failed_coordinate), (qs, vs) = jax.lax.scan(
-        step, start, (steps, activation, held_velocity, applied)
+    in_time = (jnp.moveaxis(x, -2, 0) for x in (activation, held_velocity, applied))
+    (_, _, failed_step, failed_coordinate), (qs, vs) = jax.lax.scan(step, start, (jnp.arange(count), *in_time))
+    q, v = (
+        jnp.moveaxis(jnp.concatenate([first[None], later]), 0, -2) for first, later in ((start[0], qs), (start[1], vs))
     )
-    return (
-        jnp.concatenate([start[0][None], qs]),
-        jnp.concatenate([start[1][None], vs]),
-        failed_step,
-        failed_coordinate,
-    )
+    return q, v, failed_step, failed_coordinate
 
 
 def held_positions(
@@ -431,8 +456,8 @@ def rollout_segments(
         )
     if applied is None:
         applied = jnp.zeros((segments, steps, len(model.coordinates)))
-    q, v, failed_step, failed_coordinate = jax.vmap(lambda *lane: simulate_motion(model, parameters, *lane))(
-        position, velocity, activation, held, applied
+    q, v, failed_step, failed_coordinate = simulate_motion(
+        model, parameters, position, velocity, activation, held, applied
     )
     last = activation[:, -1:]
     time = model.timestep * jnp.arange(steps + 1)

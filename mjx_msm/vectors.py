@@ -12,14 +12,21 @@ from typing import Any, NamedTuple, cast
 
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax import Array, lax
 
 Component = Any
-"""A Python float, or an array over instants."""
+"""A Python float, or an array over instants; over rows and instants where several of a kind are computed together."""
 
 
 def _constant(x: Component) -> bool:
     return isinstance(x, int | float)
+
+
+def array_of(nested: Any) -> Array:
+    """Nested lists of components as one array."""
+    if isinstance(nested, list):
+        return jnp.stack([array_of(x) for x in nested]) if nested else jnp.zeros(0)
+    return jnp.asarray(nested, dtype=float)
 
 
 def add(a: Component, b: Component) -> Component:
@@ -61,14 +68,15 @@ def total(terms: Iterable[Component]) -> Component:
 def select(condition: Any, yes: Component, no: Component) -> Component:
     """`yes` where the condition holds, else `no`; both are finite wherever they are not chosen."""
     kind = jnp.bool_ if jnp.result_type(yes) == jnp.bool_ else jnp.result_type(float)
-    shape = jnp.shape(condition)
+    shape = jnp.broadcast_shapes(*(jnp.shape(x) for x in (condition, yes, no)))
+    condition = jnp.broadcast_to(condition, shape)
     cases = (jnp.broadcast_to(jnp.asarray(x, kind), shape) for x in (no, yes))
     return lax.select_n(condition, *cases)
 
 
 def at_least(x: Component, floor: float) -> Component:
     """The greater of the two; constant below the floor."""
-    return lax.max(x, jnp.asarray(floor, jnp.result_type(x)))
+    return lax.max(x, jnp.full(jnp.shape(x), floor, jnp.result_type(x)))
 
 
 def square_root(x: Component) -> Component:

@@ -36,6 +36,8 @@ ROOMS = (
     "model",
     "anthropometry",
     "personalisation",
+    "kinematics",
+    "paths",
     "geometry",
     "simulation",
     "prescribed",

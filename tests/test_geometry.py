@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from mjx_msm.compiled import COMPILER_OPTIONS
-from mjx_msm.geometry import geometry, paths
+from mjx_msm.geometry import geometry
+from mjx_msm.kinematics import Screw
 from mjx_msm.model import load_model
+from mjx_msm.paths import paths
 from mjx_msm.simulation import mechanics, momentum, spatial_inertia, wrench
 from mjx_msm.vectors import Rotation, Vector, add, at_least, multiply, select, square_root, subtract, total
 
@@ -398,11 +400,12 @@ def test_newton_and_euler_of_one_body():
     body = type("Body", (), {"mass": np.array([mass]), "com": com[None], "inertia": six[None]})
     spatial = spatial_inertia(body)[0]
     alpha, a, omega, v = rng.normal(size=(4, 3))
-    turn, push = (np.array([float(x) for x in part]) for part in momentum(spatial, np.concatenate([omega, v])))
+    turn, push = np.array(momentum(spatial, Screw(Vector.of(omega), Vector.of(v))))
     np.testing.assert_allclose(push, mass * (v + np.cross(omega, com)), rtol=1e-12)
     np.testing.assert_allclose(turn, inertia @ omega + np.cross(com, push), rtol=1e-12)
     # the body's axes turn with it: the acceleration of its origin is a + ω × v
-    found = np.asarray(wrench(spatial, jnp.asarray(np.concatenate([alpha, a])), jnp.asarray(np.r_[omega, v])))
+    twists = (Screw(Vector(*jnp.asarray(turn)), Vector(*jnp.asarray(move))) for turn, move in ((alpha, a), (omega, v)))
+    found = np.array(wrench(spatial, *twists)).ravel()
     lift = a + np.cross(omega, v) + np.cross(alpha, com) + np.cross(omega, np.cross(omega, com))
     np.testing.assert_allclose(found[3:], mass * lift, rtol=1e-12)
     moment = inertia @ alpha + np.cross(omega, inertia @ omega) + np.cross(com, mass * lift)
@@ -460,16 +463,16 @@ def test_a_root_has_no_infinite_slope():
 
 
 def test_a_planar_model_costs_what_it_should(tmp_path):
-    """The same pendulum along the axes and askew: nothing is computed out of the plane."""
-    text = """<mujoco><worldbody><site name="a" pos="0.1 0 0"/><body name="rod"{}>
-      <joint name="swing" axis="0 1 0"/><inertial mass="1" pos="0 0 -0.5" diaginertia="0.3 0.3 0.1"/>
+    """The same pendulum about an axis and askew: nothing is computed out of the plane."""
+    text = """<mujoco><worldbody><site name="a" pos="0.1 0 0"/><body name="rod">
+      <joint name="swing" axis="{}"/><inertial mass="1" pos="0 0 -0.5" diaginertia="0.3 0.3 0.1"/>
       <site name="b" pos="0.1 0 -0.2"/></body></worldbody>
       <tendon><spatial name="t"><site site="a"/><site site="b"/></spatial></tendon>
       <actuator><muscle name="m" tendon="t" force="1" lengthrange="0.1 0.4"/></actuator></mujoco>"""
     costs = []
-    for tilt in ("", ' quat="0.8 0.2 0.3 0.4"'):
+    for axis in ("0 1 0", "0.3 0.8 0.2"):
         path = tmp_path / "pendulum.xml"
-        path.write_text(text.format(tilt))
+        path.write_text(text.format(axis))
         model = load_model(path)
         costs.append(count(lambda q, model=model: paths(model, q).slope, jnp.zeros(1)))
     assert costs[0] < 0.5 * costs[1]
