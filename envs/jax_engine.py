@@ -25,8 +25,9 @@ from jaxtyping import Array, Float
 from mjx_msm.envs.kinetics import Drive, Dynamics, Kinetics
 from mjx_msm.envs.metabolics import Muscles, muscle_mass, slow_twitch
 from mjx_msm.envs.world import World
-from mjx_msm.geometry import Place, geometry, line_of_action, paths, points
+from mjx_msm.geometry import Place, geometry, line_of_action, points
 from mjx_msm.parameters import Parameters
+from mjx_msm.paths import paths
 from mjx_msm.simulation import (
     Mechanics,
     generalised_force,
