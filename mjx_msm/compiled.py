@@ -37,7 +37,23 @@ def jit(function: Function) -> Function:
         args, kwargs = jax.tree.map(_strong, (args, kwargs))
         return compiled(*args, **kwargs)
 
+    call.compiled, call.nested = compiled, nested  # type: ignore[attr-defined]
     return call  # type: ignore[return-value]
+
+
+def compile_job(function: Callable[..., Any], *args: Any) -> Callable[[], None]:
+    """Trace a function of `jit` now; what is returned compiles it, and leaves Python's lock alone meanwhile."""
+    lowered = function.compiled.lower(*jax.tree.map(_strong, args))  # type: ignore[attr-defined]
+
+    def job() -> None:
+        lowered.compile()
+
+    return job
+
+
+def shapes(function: Callable[..., Any], *args: Any) -> Any:
+    """Shapes and types of what a function of `jit` returns; traced once."""
+    return eqx.filter_eval_shape(function.nested, *jax.tree.map(_strong, args))  # type: ignore[attr-defined]
 
 
 def _strong(leaf: Any) -> Any:

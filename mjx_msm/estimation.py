@@ -11,22 +11,23 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
-from mjx_msm.compiled import float64
+from mjx_msm.compiled import float64, jit
 from mjx_msm.errors import InputError
 from mjx_msm.identification import Estimate, Fit, Identification, Outcome, Stage, posterior_record
 from mjx_msm.interrupts import held_interrupts
 from mjx_msm.least_squares import BOLD, CAREFUL, TOLERANCE, Solution, minimise
 from mjx_msm.model import MUSCLES, Model, muscle_constants
-from mjx_msm.parameters import ParameterSpace, parameter_space
+from mjx_msm.parameters import Parameters, ParameterSpace, parameter_space
 from mjx_msm.recording import Recording, record
 from mjx_msm.relaxation import can_relax, relaxed_start
 from mjx_msm.residuals import (
@@ -38,6 +39,7 @@ from mjx_msm.residuals import (
     motion_term,
     window_steps,
 )
+from mjx_msm.sensitivities import factors
 from mjx_msm.trial import Trial
 from mjx_msm.uncertainty import Uncertainty, autocorrelation_time, uncertainty
 
@@ -127,6 +129,7 @@ def identify(
                 if index < len(stages):
                     continue
                 began, count, terms = time.perf_counter(), itertools.count(1), make()
+                compiled(index, terms)
 
                 def report(
                     at: Solution,
@@ -145,7 +148,6 @@ def identify(
                 if index == 0 and starts > 1:
                     solution = _search(terms, problem, z, starts, tried, seed, tolerance, report)
                 else:
-                    compiled(index)
                     damping = BOLD if index else CAREFUL
                     solution = minimise(
                         terms, space, z, limit=EVALUATIONS, tolerance=tolerance, damping=damping, report=report
@@ -244,26 +246,37 @@ def _difference(before: Identification, problem: _Problem) -> str | None:
 
 
 @contextmanager
-def _compiled_ahead(problem: _Problem, first: int) -> Iterator[Callable[[int], None]]:
+def _compiled_ahead(problem: _Problem, first: int) -> Iterator[Callable[[int, Sequence[AbstractTerm]], None]]:
     """Compile what the motion stage needs while the first stage is at work: compilers leave Python's lock alone.
 
-    Yields a function to call before a stage: it waits until what that needs is there.
+    Tracing does not, so the first stage's comes before. Yields a function to call with a stage and its terms: it waits
+    until what that needs is there.
     """
     motion = [k for k, (name, _) in enumerate(problem.stages) if name.startswith("motion")]
     if first > 0 or not motion or motion[0] == 0:
-        yield lambda index: None
+        yield lambda index, terms: None
         return
-    term = motion_term(problem.model, problem.space, problem.recordings, problem.steps)
-    pool = ThreadPoolExecutor(2)
+    pool, tracer = ThreadPoolExecutor(2), ThreadPoolExecutor(1)
+    later: list[Future[Any]] = []
+
+    def trace() -> None:
+        for job in problem.motion().compile_jobs(problem.start):
+            later.append(pool.submit(job))
+
+    def compiled(index: int, terms: Sequence[AbstractTerm]) -> None:
+        # what goes wrong here goes wrong again where it is used
+        if index == 0:
+            now = [pool.submit(job) for term in terms for job in term.compile_jobs(problem.start)]
+            later.append(tracer.submit(trace))
+            wait(now)
+        elif index >= motion[0]:
+            wait(later[:1])
+            wait(later)
+
     try:
-        jobs = [pool.submit(job) for job in term.compile_jobs(problem.start)]
-
-        def compiled(index: int) -> None:
-            if index >= motion[0]:
-                wait(jobs)  # what went wrong there goes wrong again where it is used
-
         yield compiled
     finally:
+        tracer.shutdown(wait=False, cancel_futures=True)
         pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -357,6 +370,8 @@ class _Problem:
     steps: int
     """Of a motion window."""
     stages: tuple[tuple[str, Callable[[], list[AbstractTerm]]], ...]
+    motion: Callable[[], MotionTerm]
+    """The term of the motion stage, made once."""
 
     @staticmethod
     def build(
@@ -390,7 +405,7 @@ class _Problem:
         nominal = model.nominal.with_channels(channels)
         space = parameter_space(nominal, free, tied=tied, bounds=bounds, priors=priors)
         with float64():
-            centre = np.asarray(space.pack(nominal))
+            centre = np.asarray(_packed(space, nominal))
         start = space.clip(space.prior_mean)  # the nominal value, unless a prior says better
 
         def direct(kinds: Sequence[str]) -> list[AbstractTerm]:
@@ -404,6 +419,7 @@ class _Problem:
         longest = max(r.last - r.first for r in recordings)
         steps = min(horizon or longest, longest)
         with_moment = [k for k in residuals if k == "moment"]
+        motion = cache(lambda: motion_term(model, space, recordings, steps))
         stages: list[tuple[str, Callable[[], list[AbstractTerm]]]] = []
         if "motion" not in residuals:
             stages.append((" and ".join(residuals), lambda: direct(residuals)))
@@ -412,9 +428,14 @@ class _Problem:
             stages.append((" and ".join(opening), lambda: direct(opening)))
             stages.append((
                 f"motion over {steps * model.timestep:g} s",
-                lambda: [*direct(with_moment), motion_term(model, space, recordings, steps)],
+                lambda: [*direct(with_moment), motion()],
             ))  # fmt: skip
-        return _Problem(model, space, centre, start, recordings, emg_map, channels, rate, steps, tuple(stages))
+        return _Problem(model, space, centre, start, recordings, emg_map, channels, rate, steps, tuple(stages), motion)
+
+
+@jit
+def _packed(space: ParameterSpace, parameters: Parameters) -> Float[Array, "free"]:
+    return space.pack(parameters)
 
 
 def reordered(trial: Trial, channels: tuple[str, ...]) -> Trial:
@@ -480,7 +501,7 @@ def _result(
         scales = [solution.scales[kinds.index(t.kind)] for t in judges]
         fits += _fits(judges, recordings, z, problem.start, scales, "held-out")
     with float64():
-        parameters = space.unpack(z).to_dict()
+        parameters = factors(space, z).parameters.to_dict()
     host = model.host
     return Identification(
         subject=subject,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import equinox as eqx
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.interpolate import make_smoothing_spline
 from scipy.linalg import solveh_banded
 from scipy.optimize import minimize_scalar
 
@@ -185,43 +185,78 @@ def _spline(
     good = np.isfinite(column)
     if good.sum() < 5:
         raise InputError(f"{what} has only {int(good.sum())} samples; at least 5 are needed")
-    spline = make_smoothing_spline(source[good], column[good], lam=smoothing(source[good], column[good]))
+    spline = _Smoother.of(source[good], column[good])
     inside = np.clip(time, source[good][0], source[good][-1])
     moving = np.abs(inside - time) <= 0.5 * (time[1] - time[0]) * (1 + 1e-6)
-    return (
-        spline(inside),
-        np.where(moving, spline.derivative()(inside), 0.0),
-        np.where(moving, spline.derivative(2)(inside), 0.0),
-    )
+    value, velocity, acceleration = spline(smoothing(source[good], column[good]), inside)
+    return value, np.where(moving, velocity, 0.0), np.where(moving, acceleration, 0.0)
+
+
+@dataclass(frozen=True)
+class _Smoother:
+    """Cubic smoothing splines of one signal (Reinsch 1967, doi 10.1007/BF02162161)."""
+
+    time: Float[np.ndarray, "sample"]
+    signal: Float[np.ndarray, "sample"]
+    bend: Float[np.ndarray, "3 inner"]
+    """Second differences Qᵀ: its three diagonals."""
+    stiff: Float[np.ndarray, "3 inner"]
+    """Qᵀ Q, the lower diagonals."""
+    gram: Float[np.ndarray, "3 inner"]
+    """Of the hat functions of f'', likewise."""
+    second: Float[np.ndarray, "inner"]
+    """Qᵀ signal."""
+
+    @staticmethod
+    def of(time: Float[np.ndarray, "sample"], signal: Float[np.ndarray, "sample"]) -> _Smoother:
+        count, gap = len(time), np.diff(time)
+        bend, stiff, gram = np.zeros((3, 3, count - 2))
+        bend[0], bend[1], bend[2] = 1 / gap[:-1], -1 / gap[:-1] - 1 / gap[1:], 1 / gap[1:]
+        stiff[0] = (bend**2).sum(0)
+        stiff[1, :-1] = bend[1, :-1] * bend[0, 1:] + bend[2, :-1] * bend[1, 1:]
+        stiff[2, :-2] = bend[2, :-2] * bend[0, 2:]
+        gram[0], gram[1, :-1] = (gap[:-1] + gap[1:]) / 3, gap[1:-1] / 6
+        second = bend[0] * signal[:-2] + bend[1] * signal[1:-1] + bend[2] * signal[2:]
+        return _Smoother(time, signal, bend, stiff, gram, second)
+
+    def fit(self, penalty: float) -> tuple[Float[np.ndarray, "sample"], Float[np.ndarray, "inner"]]:
+        """Signal minus spline at the samples, and f'' at the inner ones; it is 0 at the ends."""
+        curvature = solveh_banded(self.gram + penalty * self.stiff, self.second, lower=True)
+        residual = np.zeros(len(self.time))
+        for k in range(3):
+            residual[k : len(curvature) + k] += penalty * self.bend[k] * curvature
+        return residual, curvature
+
+    def __call__(self, penalty: float, at: Float[np.ndarray, "time"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Value, first and second derivative of the spline between the samples."""
+        residual, curvature = self.fit(penalty)
+        value, bend = self.signal - residual, np.pad(curvature, 1)
+        i = np.clip(np.searchsorted(self.time, at, side="right") - 1, 0, len(self.time) - 2)
+        gap = self.time[i + 1] - self.time[i]
+        b = (at - self.time[i]) / gap
+        a = 1.0 - b
+        return (
+            a * value[i] + b * value[i + 1] + ((a**3 - a) * bend[i] + (b**3 - b) * bend[i + 1]) * gap**2 / 6,
+            (value[i + 1] - value[i]) / gap + ((3 * b**2 - 1) * bend[i + 1] - (3 * a**2 - 1) * bend[i]) * gap / 6,
+            a * bend[i] + b * bend[i + 1],
+        )
 
 
 def smoothing(time: Float[np.ndarray, "sample"], value: Float[np.ndarray, "sample"]) -> float:
     """Penalty λ of ∫ f''² that generalised cross-validation chooses for a cubic smoothing spline.
 
-    The residual is exact (Reinsch 1967, doi 10.1007/BF02162161); the trace of the influence matrix is that of a uniform
+    The residual is exact; the trace of the influence matrix is that of a uniform
     grid, from the spectrum of the cubic spline, as in Demmler and Reinsch (1975, doi 10.1007/BF01437406). scipy's own
     search takes the exact trace, in a third of a second for a thousand samples.
     """
-    count, gap = len(time), np.diff(time)
-    bend = np.zeros((3, count - 2))  # second differences Qᵀ: its three diagonals
-    bend[0], bend[1], bend[2] = 1 / gap[:-1], -1 / gap[:-1] - 1 / gap[1:], 1 / gap[1:]
-    stiff = np.zeros((3, count - 2))  # of Qᵀ Q, the lower diagonals
-    stiff[0] = (bend**2).sum(0)
-    stiff[1, :-1] = bend[1, :-1] * bend[0, 1:] + bend[2, :-1] * bend[1, 1:]
-    stiff[2, :-2] = bend[2, :-2] * bend[0, 2:]
-    gram = np.zeros((3, count - 2))  # of the hat functions of f''
-    gram[0], gram[1, :-1] = (gap[:-1] + gap[1:]) / 3, gap[1:-1] / 6
-    second = bend[0] * value[:-2] + bend[1] * value[1:-1] + bend[2] * value[2:]
-    h = float(gap.mean())
+    spline, count = _Smoother.of(time, value), len(time)
+    h = float(np.diff(time).mean())
     angle = np.pi * (np.arange(2, count) - 0.5) / count
     spectrum = 3 * (2 - 2 * np.cos(angle)) ** 2 / (2 + np.cos(angle)) / h**3
 
     def score(exponent: float) -> float:
         penalty = h**3 * 10.0**exponent
-        curvature = solveh_banded(gram + penalty * stiff, second, lower=True)
-        residual = np.zeros(count)
-        for k in range(3):
-            residual[k : count - 2 + k] += penalty * bend[k] * curvature
+        residual, _ = spline.fit(penalty)
         left = count - 2.0 - np.sum(1 / (1 + penalty * spectrum))
         return float(np.log(np.sum(residual**2) + 1e-300) - 2 * np.log(left))
 

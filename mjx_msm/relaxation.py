@@ -70,8 +70,9 @@ def relaxed_start(term: AccelerationTerm, z: Float[np.ndarray, "free"], seed: in
         motion = [jax.device_put(x[picks]) for x in (term.position, term.velocity, term.acceleration)]
         shape = term.geometry(picks)
         for width in WIDTHS:
-            needed, columns = _needed(model, space, factors(space, z), shape, *motion)
-            parameters = jax.tree.map(np.asarray, space.unpack(z))
+            at = factors(space, z)
+            needed, columns = _needed(model, space, at, shape, *motion)
+            parameters = jax.tree.map(np.asarray, at.parameters)
             path = np.asarray(shape.path_length)
             middle = 0.5 * (path.max(axis=0) + path.min(axis=0))
             lengths, slacks = _candidates(rng, parameters, own, (low, high), space, middle, width)

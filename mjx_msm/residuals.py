@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from scipy.ndimage import binary_closing, binary_erosion
 
-from mjx_msm.compiled import float64, jit
+from mjx_msm.compiled import compile_job, float64, jit, shapes
 from mjx_msm.errors import InputError
 from mjx_msm.geometry import Geometry, geometry
 from mjx_msm.model import Model
@@ -54,6 +54,8 @@ CLOSED = 1e-16
 """Sum of squared gaps below which intervals meet [rad², rad²/s²]."""
 SETTLED = 1e-9
 """Change of a state that is none [rad, rad/s]."""
+CRAWL = 1e-3
+"""Relative change of the sum of squares that is none, where the states of a wrong model close slowly or never."""
 INTERVAL = 32
 """Steps of an interval: how long a motion is simulated before it starts anew from a state of its own."""
 
@@ -130,6 +132,10 @@ class AbstractTerm(ABC):
     ) -> Float[np.ndarray, "sample coordinate"]:
         """Simulated minus recorded, in physical units; `scale` weighs coordinates where a nuisance is eliminated."""
 
+    @abstractmethod
+    def compile_jobs(self, z: Float[np.ndarray, "free"]) -> Iterator[Callable[[], None]]:
+        """Trace what `expand` needs; what is yielded compiles it, and may run in other threads."""
+
     @cached_property
     def pairs(self) -> Pairs:
         return activation_pairs(self.space, np.asarray(self.mixing))
@@ -146,6 +152,10 @@ class AbstractTerm(ABC):
         z = 0.5 * (self.space.lower + self.space.upper)  # any will do: nothing free moves an activation
         every = np.asarray(recorded_activations(self.model, self.space, z, self.envelope, self.mixing))
         return every, np.zeros((*every.shape[:2], 0))
+
+
+def _blank(*shape: int) -> Array:
+    return jax.device_put(np.zeros(shape))
 
 
 def padded(arrays: Sequence[np.ndarray], length: int) -> np.ndarray:
@@ -201,6 +211,17 @@ class InstantTerm(AbstractTerm):
                 mask[: len(self.mask[part])] = self.mask[part]
                 out.append((part, _geometries(self.model, q, v), q, v, a, target, jax.device_put(mask)))
         return out
+
+    def compile_jobs(self, z: Float[np.ndarray, "free"]) -> Iterator[Callable[[], None]]:
+        with float64():
+            state = _blank(INSTANTS, self.position.shape[1])
+            yield compile_job(_geometries, self.model, state, state)
+            shape = jax.tree.map(lambda x: _blank(*x.shape), shapes(_geometries, self.model, state, state))
+            at = factors(self.space, np.asarray(z, dtype=float))
+            moving = (_blank(INSTANTS, n) for n in (len(self.model.muscles), len(self.pairs)))
+            sample = _blank(INSTANTS, self.target.shape[1])
+            lead: Any = (self.model, self.space, self.kind, self.pairs, True, at)
+            yield compile_job(_instants, *lead, *moving, shape, state, state, state, sample, sample)
 
     def geometry(self, rows: Int[np.ndarray, "row"]) -> Geometry:
         """At some of the instants."""
@@ -383,7 +404,7 @@ class MotionTerm(AbstractTerm):
     target: Float[np.ndarray, "interval step_plus_1 free"]
     mask: Float[np.ndarray, "interval step_plus_1 free"]
     latest: dict[bytes, tuple[np.ndarray, bool]] = field(default_factory=dict, repr=False)
-    """The last simulation, which reports ask for more than once."""
+    """The last two simulations: reports compare the start with the estimate, and ask for them more than once."""
     kind: ClassVar[str] = "motion"
     unit: ClassVar[str] = "rad"
     closing: ClassVar[int] = 16
@@ -450,7 +471,7 @@ class MotionTerm(AbstractTerm):
             activation, by_pair = self._interval_activations(z)
             pieces = []
             for part in self.parts():
-                motion = self._simulate(at, states, activation, part)
+                motion = self._simulate(at, states[part], activation, part)
                 along = _path_derivatives(self.model, motion[0])
                 sample = (activation, self._held[1], by_pair, self.target)
                 drive, held, slope, target = (jax.device_put(_filled(x[part], LANES)) for x in sample)
@@ -463,47 +484,30 @@ class MotionTerm(AbstractTerm):
         squares, transition, end = (np.concatenate(x) for x in zip(*pieces, strict=True))
         return MotionExpansion(self, states, squares, transition, end)
 
-    def compile_jobs(self, z: Float[np.ndarray, "free"]) -> list[Callable[[], Any]]:
-        """Calls that between them compile everything `expand` needs; they may run side by side."""
-        part = slice(0, min(LANES, len(self.window)))
-
-        def once(job: Callable[..., Any]) -> Callable[[], Any]:
-            def run() -> None:
-                with float64():
-                    jax.block_until_ready(job(factors(self.space, np.asarray(z, dtype=float))))
-
-            return run
-
-        steps, count = self.target.shape[1] - 1, self.first_position.shape[1]
-        muscles, held, free = len(self.model.muscles), len(self.model.host.held_index), len(self.model.free)
-        motion, activation = np.zeros((LANES, steps + 1, count)), np.zeros((len(self.window), steps, muscles))
-        lanes = [np.zeros((LANES, steps, n)) for n in (muscles, held, len(self.pairs))]
-        sample = np.zeros((LANES, *self.target.shape[1:]))
-        tendons = (LANES * steps, self.model.host.mj_model.ntendon)
-
-        def condense(at: Factors) -> Any:
-            here, ahead = (
-                Paths(*(jax.device_put(np.zeros((*lead, *tendons, *last))) for last in ((), (count,))))
+    def compile_jobs(self, z: Float[np.ndarray, "free"]) -> Iterator[Callable[[], None]]:
+        with float64():
+            at = factors(self.space, np.asarray(z, dtype=float))
+            steps, count = self.target.shape[1] - 1, self.first_position.shape[1]
+            held, free = len(self.model.host.held_index), len(self.model.free)
+            motion = _blank(LANES, steps + 1, count)
+            yield compile_job(_path_derivatives, self.model, motion)
+            lanes = [_blank(LANES, steps, n) for n in (len(self.model.muscles), held, len(self.pairs))]
+            sample, tendons = _blank(LANES, *self.target.shape[1:]), self.model.host.mj_model.ntendon
+            along = tuple(
+                Paths(_blank(*lead, LANES * steps, tendons), _blank(*lead, LANES * steps, tendons, count))
                 for lead in ((), (free,))
             )
-            drive, hold, slope, recorded, still = map(jax.device_put, (*lanes, sample, motion))
-            return _condense(
-                self.model, self.space, at, self.pairs, (here, ahead), still, still, drive, hold, slope, recorded,
-                recorded,
-            )  # fmt: skip
-
-        return [
-            once(lambda at: _path_derivatives(self.model, jax.device_put(motion))),
-            once(lambda at: self._simulate(at, self.recorded_states(), activation, part)),
-            once(condense),
-        ]
+            lead: Any = (self.model, self.space, at, self.pairs)
+            yield compile_job(_condense, *lead, along, motion, motion, *lanes, sample, sample)
+            start = _blank(LANES, count)
+            yield compile_job(_simulated, self.model, at, start, start, lanes[0], _blank(LANES, steps + 1, held))
 
     def _simulate(self, at: Factors, states: np.ndarray, activation: np.ndarray, part: Any) -> tuple[Array, Array]:
-        """Positions and velocities of some intervals from their states; NaN from where they are not finite."""
+        """Positions and velocities of some intervals from these states; NaN from where they are not finite."""
         model = self.model
         free, held = model.host.free_index, model.host.held_index
         q, v = self.first_position[part].copy(), np.empty_like(self.first_velocity[part])
-        q[:, free], v[:, free] = np.split(states[part], 2, axis=1)
+        q[:, free], v[:, free] = np.split(states, 2, axis=1)
         q[:, held], v[:, held] = self.held[part][:, 0], self._held[0][part]
         lanes = (q, v, activation[part], self.held[part])
         return _simulated(model, at, *(jax.device_put(_filled(x, LANES)) for x in lanes))
@@ -517,7 +521,7 @@ class MotionTerm(AbstractTerm):
             at = factors(self.space, np.asarray(z, dtype=float))
             activation, _ = self._interval_activations(z)
             moved = [
-                np.asarray(self._simulate(at, states, activation, p)[0])[: len(self.window[p])] for p in self.parts()
+                np.asarray(self._simulate(at, states[p], activation, p)[0])[: len(self.window[p])] for p in self.parts()
             ]
         return np.concatenate(moved)
 
@@ -543,24 +547,28 @@ class MotionTerm(AbstractTerm):
         if key not in self.latest:
             recorded = self.recorded_states()
             states = kept = recorded if states is None else states
-            closed, no_change = False, np.zeros(self.space.size)
+            closed, no_change, cost, change = False, np.zeros(self.space.size), np.inf, np.inf
             with np.errstate(all="ignore"):  # a generic model may leave all bounds before the states are closed
                 for _ in range(self.closing):
                     expansion = self.expand(z, states)
-                    cost = float(np.sum(expansion.reduce(scale).squares / scale**2))
+                    before, cost = cost, float(np.sum(expansion.reduce(scale).squares / scale**2))
                     if not np.isfinite(cost):
                         break
                     better = expansion.follow(no_change)
-                    closed = expansion.defect <= CLOSED and float(np.abs(better - states).max()) < SETTLED
+                    last, change = change, float(np.abs(better - states).max())
+                    closed = expansion.defect <= CLOSED and change < SETTLED
                     kept = states = better
-                    if closed:
+                    crawls = change > 0.5 * last and abs(cost - before) < CRAWL * cost
+                    if closed or crawls:
                         break
-                self.latest.clear()
                 if closed:
-                    self.latest[key] = self._joined(z, kept)
+                    found = self._joined(z, kept)
                 else:  # what was promised on the way counts for nothing: compare what is
-                    tries = [self._unbroken(z, s) for s in (kept, recorded)]
-                    self.latest[key] = min(tries, key=lambda t: (not t[1], float(np.sum((t[0] / scale) ** 2))))
+                    tries = self._unbroken(z, (kept, recorded))
+                    found = min(tries, key=lambda t: (not t[1], float(np.sum((t[0] / scale) ** 2))))
+            while len(self.latest) > 1:
+                self.latest.pop(next(iter(self.latest)))
+            self.latest[key] = found
         return self.latest[key]
 
     def _joined(self, z: np.ndarray, states: np.ndarray) -> tuple[np.ndarray, bool]:
@@ -568,28 +576,28 @@ class MotionTerm(AbstractTerm):
         moved = self.simulate_intervals(z, states)[..., self.model.host.free_index]
         return (moved - self.target) * self.mask, bool(np.isfinite(moved).all())
 
-    def _unbroken(self, z: np.ndarray, states: np.ndarray) -> tuple[np.ndarray, bool]:
-        """Residuals when every interval starts where the one before it ended."""
-        free, states = self.model.host.free_index, states.copy()
-        residual = np.zeros_like(self.target)
-        finite = True
+    def _unbroken(self, z: np.ndarray, tries: Sequence[np.ndarray]) -> list[tuple[np.ndarray, bool]]:
+        """Residuals when every interval starts where the one before it ended, for several states side by side."""
+        free, count, intervals = self.model.host.free_index, len(tries), len(self.window)
+        states, residual = np.concatenate(tries), np.zeros((count * intervals, *self.target.shape[1:]))
+        finite = np.ones(count, dtype=bool)
         with float64():
             at = factors(self.space, z)
             activation, _ = self._interval_activations(z)
             for k in range(int(self.place.max()) + 1):
-                now = np.flatnonzero(self.place == k)
+                place = np.flatnonzero(self.place == k)
+                now = (intervals * np.arange(count)[:, None] + place).ravel()
                 for part in _parts(len(now), LANES):
-                    rows = now[part]
-                    q, v = (np.asarray(x)[: len(rows)] for x in self._simulate(at, states, activation, rows))
+                    rows, own = now[part], now[part] % intervals
+                    q, v = (np.asarray(x)[: len(rows)] for x in self._simulate(at, states[rows], activation, own))
                     good = np.isfinite(q).all(axis=2) & np.isfinite(v).all(axis=2)
-                    finite &= bool(good.all())
+                    finite[rows[~good.all(axis=-1)] // intervals] = False
                     last = np.maximum.accumulate(np.where(good, np.arange(q.shape[1]), 0), axis=1)
                     q, v = (np.nan_to_num(np.take_along_axis(x, last[..., None], 1)[..., free]) for x in (q, v))
-                    residual[rows] = (q - self.target[rows]) * self.mask[rows]
-                    follows = rows[(rows + 1 < len(self.window)) & (self.place[(rows + 1) % len(self.window)] == k + 1)]
-                    end = np.concatenate([q[:, -1], v[:, -1]], 1)
-                    states[follows + 1] = end[np.isin(rows, follows)]
-        return residual, finite
+                    residual[rows] = (q - self.target[own]) * self.mask[own]
+                    goes_on = (own + 1 < intervals) & (self.place[(own + 1) % intervals] == k + 1)
+                    states[rows[goes_on] + 1] = np.concatenate([q[:, -1], v[:, -1]], 1)[goes_on]
+        return [(r, bool(f)) for r, f in zip(np.split(residual, count), finite, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)

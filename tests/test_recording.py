@@ -11,7 +11,7 @@ from mjx_msm.compiled import float64
 from mjx_msm.errors import InputError
 from mjx_msm.model import load_model
 from mjx_msm.parameters import parameter_space
-from mjx_msm.recording import mixing_matrix, record, smoothing
+from mjx_msm.recording import _Smoother, mixing_matrix, record, smoothing
 from mjx_msm.residuals import moment_term, motion_term
 from mjx_msm.simulation import State, rollout
 from mjx_msm.trial import Trial
@@ -317,3 +317,16 @@ def test_smoothing_of_nothing_to_smooth():
         assert penalty > 0
         np.testing.assert_allclose(make_smoothing_spline(time, value, lam=penalty)(time), value, atol=1e-9)
     assert smoothing(time[:5], np.sin(time[:5])) > 0
+
+
+def test_splines_are_those_of_scipy():
+    """At and between samples, uneven ones too, for penalties from interpolation to almost a straight line."""
+    rng = np.random.default_rng(4)
+    for time in (0.01 * np.arange(200), np.sort(rng.uniform(0, 2, 60))):
+        value = np.sin(5 * time) + 0.1 * rng.standard_normal(len(time))
+        at = np.concatenate([time, rng.uniform(time[0], time[-1], 100)])
+        for penalty in (1e-12, 1e-6, 1e-2, 1.0):
+            theirs = make_smoothing_spline(time, value, lam=penalty)
+            for order, own in enumerate(_Smoother.of(time, value)(penalty, at)):
+                expected = theirs.derivative(order)(at) if order else theirs(at)
+                np.testing.assert_allclose(own, expected, rtol=1e-6, atol=1e-7 * np.abs(expected).max())
