@@ -54,7 +54,7 @@ CLOSED = 1e-16
 """Sum of squared gaps below which intervals meet [rad², rad²/s²]."""
 SETTLED = 1e-9
 """Change of a state that is none [rad, rad/s]."""
-CRAWL = 1e-3
+CRAWL = 3e-4
 """Relative change of the sum of squares that is none, where the states of a wrong model close slowly or never."""
 INTERVAL = 32
 """Steps of an interval: how long a motion is simulated before it starts anew from a state of its own."""
@@ -469,7 +469,7 @@ class MotionTerm(AbstractTerm):
         with float64():
             at = factors(self.space, z)
             activation, by_pair = self._interval_activations(z)
-            pieces = []
+            pieces, by_window = [], np.zeros((self.windows, self.target.shape[-1], *(self.space.size + 1,) * 2))
             for part in self.parts():
                 motion = self._simulate(at, states[part], activation, part)
                 along = _path_derivatives(self.model, motion[0])
@@ -479,10 +479,17 @@ class MotionTerm(AbstractTerm):
                 result = _condense(
                     self.model, self.space, at, self.pairs, along, *motion, drive, held, slope, target, mask
                 )
-                count = len(self.window[part])
-                pieces.append([np.asarray(x)[:count] for x in result])
+                rows, *local = (np.asarray(x) for x in result)
+                pieces.append([x[: len(self.window[part])] for x in local])
+                for w in np.unique(
+                    self.window[part]
+                ):  # one product for all of a window: wide ones are many times faster
+                    (own,) = np.nonzero(self.window[part] == w)
+                    for total, row in zip(by_window[w], rows[:, own[0] : own[-1] + 1], strict=True):
+                        row = row.reshape(-1, len(total))
+                        total += row.T @ row
         squares, transition, end = (np.concatenate(x) for x in zip(*pieces, strict=True))
-        return MotionExpansion(self, states, squares, transition, end)
+        return MotionExpansion(self, states, squares, by_window, transition, end)
 
     def compile_jobs(self, z: Float[np.ndarray, "free"]) -> Iterator[Callable[[], None]]:
         with float64():
@@ -600,14 +607,24 @@ class MotionTerm(AbstractTerm):
         return [(r, bool(f)) for r, f in zip(np.split(residual, count), finite, strict=True)]
 
 
+def _paired(
+    left: Float[np.ndarray, "interval state columns"], right: Float[np.ndarray, "coordinate interval state columns"]
+) -> Float[np.ndarray, "coordinate columns columns"]:
+    """Σ leftᵀ right as one matrix product a coordinate."""
+    flat = left.reshape(-1, left.shape[-1]).T
+    return np.stack([flat @ r.reshape(-1, r.shape[-1]) for r in right])
+
+
 @dataclass(frozen=True, eq=False)
 class MotionExpansion(AbstractExpansion):
     """Intervals linearised about their states and z."""
 
     term: MotionTerm
     states: Float[np.ndarray, "interval two_free"]
-    squares: Float[np.ndarray, "interval coordinate columns columns"]
-    """Σ rowᵀrow with rows (∂r/∂state, ∂r/∂z, r)."""
+    squares: Float[np.ndarray, "interval coordinate two_free columns"]
+    """Σ (∂r/∂state)ᵀ row with rows (∂r/∂state, ∂r/∂z, r)."""
+    by_window: Float[np.ndarray, "window coordinate free_plus_1 free_plus_1"]
+    """Σ rowᵀ row with rows (∂r/∂z, r), which no state changes."""
     transition: Float[np.ndarray, "interval two_free columns_minus_1"]
     """Derivative of the state at the end with respect to (state, z)."""
     end: Float[np.ndarray, "interval two_free"]
@@ -631,7 +648,7 @@ class MotionExpansion(AbstractExpansion):
     @property
     def finite(self) -> bool:
         """Whether every interval could be simulated and linearised."""
-        return bool(np.isfinite(self.squares).all() and np.isfinite(self.transition).all())
+        return all(bool(np.isfinite(x).all()) for x in (self.squares, self.by_window, self.transition))
 
     def _responses(self, scale: Float[np.ndarray, "coordinate"]) -> Float[np.ndarray, "interval two_free columns"]:
         """Changes of the states, at their best and with the gaps closed, in terms of (δz, 1).
@@ -646,7 +663,7 @@ class MotionExpansion(AbstractExpansion):
         place, n, width = self.term.place, self.states.shape[1], self.squares.shape[-1]
         follows = np.flatnonzero(place > 0)  # intervals that have one before them in their window
         step = np.concatenate([self.transition, self.gap[..., None]], -1)
-        weighted = np.einsum("icnq,c->inq", self.squares[:, :, :n], np.square(1.0 / np.asarray(scale)))
+        weighted = np.einsum("icnq,c->inq", self.squares, np.square(1.0 / np.asarray(scale)))
         normal = weighted[..., :n]
         size = np.trace(normal, axis1=1, axis2=2)[:, None, None]
         lower = np.linalg.cholesky(normal + (1e-14 * size + 1e-200) * np.eye(n))
@@ -669,12 +686,16 @@ class MotionExpansion(AbstractExpansion):
         self.latest[key] = out
         return out
 
-    def _sums(self, response: np.ndarray, rows: Any) -> Float[np.ndarray, "coordinate columns columns"]:
-        """Squares of some intervals in terms of (δz, 1), the states following."""
+    def _sums(
+        self, response: np.ndarray, rows: slice, windows: slice
+    ) -> Float[np.ndarray, "coordinate columns columns"]:
+        """Squares of some windows, which these intervals make up, in terms of (δz, 1), the states following."""
         n, response, squares = self.states.shape[1], response[rows], self.squares[rows]
-        state, cross = squares[:, :, :n, :n], squares[:, :, :n, n:]
-        half = np.einsum("ina,icnb->cab", response, state @ response[:, None] + cross)
-        return half + np.einsum("icna,inb->cab", cross, response) + squares[:, :, n:, n:].sum(axis=0)
+        state, cross = squares[..., :n], squares[..., n:]
+        half = _paired(response, np.swapaxes(state @ response[:, None] + cross, 0, 1))
+        return (
+            half + np.swapaxes(_paired(response, np.swapaxes(cross, 0, 1)), 1, 2) + self.by_window[windows].sum(axis=0)
+        )
 
     def reduce(self, scale: Float[np.ndarray, "coordinate"]) -> Quadratic:
         if not self.finite:
@@ -682,13 +703,14 @@ class MotionExpansion(AbstractExpansion):
             nothing = np.zeros((coordinates, free, free))
             return Quadratic(np.full(coordinates, np.inf), nothing[0, :1].repeat(coordinates, 0), nothing)
         with np.errstate(all="ignore"):
-            sums = self._sums(self._responses(scale), slice(None))
+            sums = self._sums(self._responses(scale), slice(None), slice(None))
         return Quadratic(np.maximum(sums[:, -1, -1], 0.0), sums[:, :-1, -1], sums[:, :-1, :-1])
 
     def information(self, scale: Float[np.ndarray, "coordinate"]) -> Float[np.ndarray, "window free free"]:
         """What every window alone tells of z, its initial state unknown, for noise of these scales."""
         response, ends = self._responses(scale), np.searchsorted(self.term.window, np.arange(self.term.windows + 1))
-        sums = [self._sums(response, slice(a, b))[:, :-1, :-1] for a, b in pairwise(ends)]
+        every = (self._sums(response, slice(a, b), slice(w, w + 1)) for w, (a, b) in enumerate(pairwise(ends)))
+        sums = [s[:, :-1, :-1] for s in every]
         return np.einsum("wcij,c->wij", np.array(sums), np.square(1.0 / np.asarray(scale)))
 
     def follow(self, change: Float[np.ndarray, "free"]) -> Float[np.ndarray, "interval two_free"]:
@@ -731,8 +753,12 @@ def _condense(
     activation_by_pair: Float[Array, "lane step pair"],
     target: Float[Array, "lane step_plus_1 free"],
     mask: Float[Array, "lane step_plus_1 free"],
-) -> tuple[Array, Array, Array]:
-    """Squares of (∂r/∂state, ∂r/∂z, r) per lane and coordinate; how the end depends on (state, z); the end."""
+) -> tuple[Array, Array, Array, Array]:
+    """Linearise lanes with rows (∂r/∂state, ∂r/∂z, r).
+
+    **Returns:** (∂r/∂z, r) of every coordinate, lane and step; per lane Σ (∂r/∂state)ᵀ row, how the end depends on
+    (state, z), and the end.
+    """
     lanes, steps = activation.shape[:2]
     free = model.host.free_index
 
@@ -745,9 +771,10 @@ def _condense(
     columns, last_velocity = jax.vmap(lambda a, b: chain(a, b, model.timestep))(by_state, by_parameters)
     residual = (position[..., free] - target) * mask
     rows = jnp.concatenate([columns * mask[..., None], residual[..., None]], -1)
-    squares = jnp.einsum("lkcp,lkcq->lcpq", rows, rows)
+    rows, n = jnp.moveaxis(rows, 2, 0), 2 * len(free)
+    squares = jnp.einsum("clkn,clkq->lcnq", rows[..., :n], rows)
     transition = jnp.concatenate([columns[:, -1], last_velocity], 1)
-    return squares, transition, jnp.concatenate([position[:, -1, free], velocity[:, -1, free]], 1)
+    return rows[..., n:], squares, transition, jnp.concatenate([position[:, -1, free], velocity[:, -1, free]], 1)
 
 
 def motion_term(model: Model, space: ParameterSpace, recordings: Sequence[Recording], horizon: int) -> MotionTerm:
