@@ -132,9 +132,9 @@ class AbstractTerm(ABC):
     ) -> Float[np.ndarray, "sample coordinate"]:
         """Simulated minus recorded, in physical units; `scale` weighs coordinates where a nuisance is eliminated."""
 
-    @abstractmethod
     def compile_jobs(self, z: Float[np.ndarray, "free"]) -> Iterator[Callable[[], None]]:
-        """Trace what `expand` needs; what is yielded compiles it, and may run in other threads."""
+        """Trace what `expand` needs, if anything; what is yielded compiles it, and may run in other threads."""
+        return iter(())
 
     @cached_property
     def pairs(self) -> Pairs:
