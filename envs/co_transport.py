@@ -136,7 +136,8 @@ class ArmCoTransport(Task):
         self._torque, self._emg = robot == "torque", emg
         self._acts, self._muscles = action_mode != "human", len(self.world.muscles)
         self._policy = action_mode != "robot"
-        self.human = as_human(human, self._intent, self.world.muscles, strength)
+        arrives = 1.0 if self._policy else strength  # a policy says itself how much it excites
+        self.human = as_human(human, self._intent, self.world.muscles, arrives)
         self.baseline = Admittance(
             self.robot,
             self.cobot.drive if isinstance(self.cobot.drive, PositionDrive) else PositionDrive(),
@@ -327,7 +328,8 @@ class ArmCoTransport(Task):
             "robot_share": xp.clip(-tool_force[1] / (-tool_force[1] - hand_force[1] + 1e-9), 0.0, 1.0),
             "human_torque": xp.sqrt(torque @ torque),
             "robot_torque": xp.sqrt(kinetics.motor @ kinetics.motor),
-            "torque_limit_violation": 1.0 * xp.any(abs(kinetics.motor) >= self._limit),
+            # A drive's lag comes only so near to its limit.
+            "torque_limit_violation": 1.0 * xp.any(abs(kinetics.motor) > 0.999 * self._limit),
             "contact_force": kinetics.contact,
             "force_limit_violation": 1.0 * (hand > HAND_FORCE_LIMIT),
             "joint_limit_violation": self.world.beyond_limits(kinetics.tendon_length),

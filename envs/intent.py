@@ -81,11 +81,14 @@ class Tracking:
 
     def excitation(self, memory: Memory, sight: Sight, period: float) -> tuple[Float[Any, "muscle"], Memory]:
         j, seen, known = self.joints, sight.kinetics, sight.dynamics()
+        # The other joints of the goal move too, and their acceleration pulls on these.
+        others = np.setdiff1d(np.arange(sight.goal.acceleration.shape[0]), j)
+        pull = known.mass_matrix[j[:, None], others] @ sight.goal.acceleration[others]
         sensed = Sensed(
             position=seen.position[j],
             velocity=seen.velocity[j],
             mass_matrix=known.mass_matrix[j[:, None], j],
-            bias=known.bias[j],
+            bias=known.bias[j] + pull,
             passive=known.passive[j],
             activation=seen.activation,
             capacity=known.capacity,

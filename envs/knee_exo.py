@@ -117,7 +117,8 @@ class KneeExo(Task):
         self.commands = Commands(self.sensing.command_delay, 1, self.period)
         self.metabolics = METABOLIC_MODELS[metabolics]
         self.reference: Reference = MOTIONS[task] if recording is None or task != "walk" else recording.motion()
-        self.human = as_human(human, partial(self._intent, recording, action_mode), self.world.muscles, strength)
+        arrives = strength if action_mode == "robot" else 1.0  # a policy says itself how much it excites
+        self.human = as_human(human, partial(self._intent, recording, action_mode), self.world.muscles, arrives)
         self.draws = self.reference.draws
         seconds = self.reference.seconds
         self.length = None if seconds is None else int(seconds / self.period + 1e-6)
