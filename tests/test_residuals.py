@@ -462,13 +462,14 @@ def test_other_numbers_do_not_compile_again(arm, space, recordings, motion, mome
 
 def test_what_is_compiled_ahead_is_what_is_used(arm, driven, caplog):
     space, recordings, z = driven
-    term = motion_term(arm, space, recordings, HORIZON)
-    for job in term.compile_jobs(z):
-        job()
-    with caplog.at_level(logging.WARNING), jax.log_compiles():
-        term.expand(z)
+    for term in (motion_term(arm, space, recordings, HORIZON), acceleration_term(arm, space, recordings, 100.0)):
+        for job in term.compile_jobs(z):
+            job()
+        with caplog.at_level(logging.WARNING), jax.log_compiles():
+            term.expand(z)
     names = [r.getMessage() for r in caplog.records if r.getMessage().startswith("Compiling")]
-    assert not [n for n in names if any(f in n for f in ("_condense", "_simulated", "_path"))]
+    own = ("_condense", "_simulated", "_path", "_geometries", "_instants")
+    assert not [n for n in names if any(f in n for f in own)]
 
 
 # What counts -----------------------------------------------------------------------------------------------
