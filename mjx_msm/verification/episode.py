@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from mjx_msm.envs.human import Replay
 from mjx_msm.verification.crowd import Person
-from mjx_msm.verification.scenarios import FAILED, Violation
+from mjx_msm.verification.scenarios import BEYOND, FAILED, Violation
 
 POINT = -1
 """In the place of a person's number: the point estimate."""
@@ -80,7 +80,8 @@ class Rehearsal:
         self.env = make_environment(stage.environment, stage.subject, stage.arguments, **picture)
         self._control = make_controller(stage.controller, self.env)
         self._joints = person_joints(self.env)
-        self._limit = max(1, round(stage.seconds / self.env.task.period))
+        self.longest = max(1, round(stage.seconds / self.env.task.period))
+        """Control periods of the longest episode."""
 
     def run(self, episode: Episode, watch: Watcher | None = None) -> Course:
         """Run an episode to its end."""
@@ -93,7 +94,7 @@ class Rehearsal:
         self._control.reset()
         wanted = {v.measure: [] for v in stage.violations}
         periods, over = 0, False
-        while not over and periods < self._limit:
+        while not over and periods < self.longest:
             observation, _, terminated, truncated, info = env.step(self._control(observation))
             periods, over = periods + 1, terminated or truncated
             measures = self._measures(info)
@@ -107,11 +108,10 @@ class Rehearsal:
         return Course(episode.number, periods, margins, values, violated, env.summary())
 
     def _measures(self, info: Mapping[str, Any]) -> dict[str, float]:
-        failed = float("failure" in info)
-        if failed:  # a state that is not a number has no other measures
-            return {FAILED: failed}
+        if "failure" in info:  # a state that is not a number has no other measures
+            return {FAILED: BEYOND}
         measures = {name: x for name, x in info.items() if isinstance(x, float)}
-        measures[FAILED] = failed
+        measures[FAILED] = 0.0
         for name, address in self._joints.items():
             measures[name] = float(self.env.data.qpos[address])
         return measures

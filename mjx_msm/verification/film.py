@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mjx_msm.envs.task import CONTROL_RATE
 from mjx_msm.errors import InputError
 from mjx_msm.readers import write_csv
 from mjx_msm.verification.campaign import Campaign
 from mjx_msm.verification.episode import POINT, Course, Episode, Rehearsal
 from mjx_msm.verification.scenarios import FAILED
 
-EVERY = 2
-"""Control periods between frames."""
+FRAMES = 400
+"""Most frames of a video."""
 SLOW = 0.5
 """Speed of the video."""
 
@@ -40,18 +40,21 @@ def film(campaign: Campaign, number: int, path: str | Path) -> Course:
     frames: list[Any] = []
     seen: list[Mapping[str, float]] = []
 
+    shown = Rehearsal(campaign.stage, render_mode="rgb_array")
+    period = shown.env.task.period
+    every = math.ceil(shown.longest / FRAMES)
+
     def watch(env: Any, measures: Mapping[str, float]) -> None:
-        if len(seen) % EVERY == 0:
+        if len(seen) % every == 0:
             frames.append(frames[-1] if measures[FAILED] and frames else env.render())
         seen.append(measures)
 
-    shown = Rehearsal(campaign.stage, render_mode="rgb_array")
     try:
         course = shown.run(episode, watch)
     finally:
         shown.env.close()
     table = {name: np.array([m.get(name, np.nan) for m in seen]) for name in seen[0]}
-    time = np.arange(1, len(seen) + 1) / CONTROL_RATE
+    time = period * np.arange(1, len(seen) + 1)
     violation = campaign.stage.violations[int(np.argmax(course.margins))]
     series = {"this person": table[violation.measure]}
     if episode.person != POINT:
@@ -69,10 +72,10 @@ def film(campaign: Campaign, number: int, path: str | Path) -> Course:
         captioned(frames, text),
         time,
         series,
-        at=time[::EVERY],
+        at=time[::every],
         ylabel=f"{violation.measure} [{violation.unit}]" if violation.unit else violation.measure,
     )
-    video(path, drawn, SLOW * CONTROL_RATE / EVERY)
+    video(path, drawn, SLOW / (period * every))
     write_csv(path.with_suffix(".csv"), time, {name: x for name, x in table.items() if name != "time"})
     return course
 

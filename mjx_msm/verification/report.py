@@ -122,7 +122,7 @@ def tables(result: Verification) -> Iterator[Any]:
         yield ""
     clean = sum(not r.posterior.hits and r.violation != ANY for r in result.rows)
     if clean:
-        n = max(r.posterior.n for r in result.rows)
+        n = min(r.posterior.n for r in result.rows)
         yield (
             f"{clean} other combinations of scenario and violation never occurred; with 95 % confidence each is rarer "
             f"than {_per_cent(Proportion(0, n).interval[1])} % (n = {n})"

@@ -15,7 +15,7 @@ slip = { choice = [0.0, 0.5, 1.0] }   # one of them
 probability = 0.2             # see below
 
 [violations.shank]            # any name
-measure = "shank_force"       # one of the environment's `info`, "joint/<coordinate>", or "failed" (1: not finite)
+measure = "shank_force"       # of the environment's `info`, or "joint/<coordinate>", or "failed" (not 0: not finite)
 above = 130.0                 # limit, in the measure's unit; or `below`, or both: outside of them
 longer = 0.5                  # how long without a break [s]; default 0: at any instant
 scale = 130.0                 # excess that counts as much as the limit; default the limit; needed where that is 0
@@ -25,7 +25,7 @@ unit = "N"                    # optional, for the report
 The numbers of a scenario are those of `mjx_msm.envs.task.Disturbance`: onset, duration, tremor, tremor_frequency,
 emg_dropout, stall, delay, slip, payload. Every person goes through every scenario; where scenarios have a `probability`
 (then all have one, 1 together), every person goes through one that is drawn. Without [scenarios] or [violations] the
-environment's own are taken; "failed" is always there. Measures are seen once in a control period (20 ms).
+environment's own are taken; "failed" is always there. Measures are seen once in a control period (20 ms as a rule).
 """
 
 from __future__ import annotations

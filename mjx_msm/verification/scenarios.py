@@ -130,7 +130,7 @@ class Violation:
         return {k: v for k, v in given.items() if v is not None}
 
 
-FAILURE = Violation("state not finite", FAILED, above=0.5, scale=1e-3)
+FAILURE = Violation("state not finite", FAILED, above=0.5)
 
 
 @dataclass(frozen=True)
