@@ -20,7 +20,7 @@ import gymnasium
 import numpy as np
 from jaxtyping import Float
 
-from mjx_msm.envs.arm_reach import ArmReach
+from mjx_msm.envs.arm_reach import REACH, ArmReach
 from mjx_msm.envs.c_engine import CEngine
 from mjx_msm.envs.co_transport import ArmCoTransport
 from mjx_msm.envs.cobot import JOINTS as COBOT_JOINTS
@@ -175,7 +175,7 @@ class EmgProportional(KneeTorque):
 class GravityCompensation(KneeTorque):
     """Bears a part of the weight of shank, foot, load and of its own link about the knee."""
 
-    def __init__(self, task: KneeExo, share: float = 0.5):
+    def __init__(self, task: KneeExo, share: float = 0.3):
         super().__init__(task)
         self.share = share
         self._worn, self._coupling = CEngine(task.world), task.coupling
@@ -195,7 +195,7 @@ class TrackingTorque(KneeTorque):
     τ = k (q* − q) + d (q̇* − q̇), of a reference as far ahead as motor and straps are late.
     """
 
-    def __init__(self, task: KneeExo, stiffness: float = 60.0, damping: float = 4.0):
+    def __init__(self, task: KneeExo, stiffness: float = 100.0, damping: float = 4.0):
         super().__init__(task)
         self.stiffness, self.damping = stiffness, damping
         self._knee = self._channels("knee_angle", "knee_velocity")
@@ -253,6 +253,7 @@ class Reaching(Baseline):
         self._target = self._channels("target_x", "target_z")
         self._activation = self._channels(*(f"activation_{name}" for name in task.world.muscles))
         self._idle = np.zeros(len(task.world.muscles))
+        self._middle = REACH.mean(axis=1)  # Newton's method finds every target from there
         self.reset()
 
     def reset(self) -> None:
@@ -267,7 +268,7 @@ class Reaching(Baseline):
         angles, target = seen[self._angles], seen[self._target]
         if self._memory is None or np.abs(target - self._wanted).max() > 0.02:
             self._begin = angles if self._memory is None else self._goal(self._step).position
-            self._end, self._wanted, self._step = self._arm.angles(target, angles, iterations=10), target, 0
+            self._end, self._wanted, self._step = self._arm.angles(target, self._middle, iterations=8), target, 0
         self._body.start(angles, seen[self._speeds], seen[self._activation], np.zeros(0))
         self._step += 1
         sight = Sight(0, self._goal(self._step), self._body.kinetics(), self._body.dynamics, self._idle)

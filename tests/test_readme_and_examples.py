@@ -61,7 +61,11 @@ def test_commands_of_the_readme_exist():
         assert CliRunner().invoke(app, [name, "--help"]).exit_code == 0, name
 
 
-@pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("[0-9]*.py")), ids=lambda p: p.stem)
+# tests/test_training.py runs the one that needs more than these tests.
+NUMBERED = [p for p in sorted((ROOT / "examples").glob("[0-9]*.py")) if p.stem != "05_train_robot"]
+
+
+@pytest.mark.parametrize("script", NUMBERED, ids=lambda p: p.stem)
 def test_numbered_examples(script, tmp_path):
     out = run(script, tmp_path)
     assert out.strip()
