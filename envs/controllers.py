@@ -173,7 +173,10 @@ class EmgProportional(KneeTorque):
 
 
 class GravityCompensation(KneeTorque):
-    """Bears a part of the weight of shank, foot, load and of its own link about the knee."""
+    """Bears a part of the weight of shank, foot, load and of its own link about the knee.
+
+    A small part by default: the passive tissue of a seated leg already extends the knee, and more help drives it off.
+    """
 
     def __init__(self, task: KneeExo, share: float = 0.3):
         super().__init__(task)
@@ -192,10 +195,11 @@ class GravityCompensation(KneeTorque):
 class TrackingTorque(KneeTorque):
     """A spring and a damper from the person's knee to where it should be a moment ahead.
 
-    τ = k (q* − q) + d (q̇* − q̇), of a reference as far ahead as motor and straps are late.
+    τ = k (q* − q) + d (q̇* − q̇), the reference 50 ms ahead for what motor and straps are late. The gains are stable with
+    senses 40 ms and commands 20 ms late; a stiffness of 60 N·m/rad is not.
     """
 
-    def __init__(self, task: KneeExo, stiffness: float = 100.0, damping: float = 4.0):
+    def __init__(self, task: KneeExo, stiffness: float = 40.0, damping: float = 4.0):
         super().__init__(task)
         self.stiffness, self.damping = stiffness, damping
         self._knee = self._channels("knee_angle", "knee_velocity")
