@@ -97,7 +97,8 @@ def prepare(
     try:
         env = make_environment(name, subject, plan.environment)
     except TypeError as error:
-        raise InputError(f"{scenarios} [environment]: {str(error).split('() ')[-1]}; correct it") from None
+        words = str(error).split(" was raised from")[0].split("() ")[-1]  # Gymnasium adds a long list of what it gave
+        raise InputError(f"{scenarios} [environment]: {name} {words}; correct it") from None
     make_controller(controller, env)
     known = measures_of(env)
     for violation in plan.violations:
