@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from mjx_msm import envs
 from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO
 from mjx_msm.envs.people import find_people
 from mjx_msm.errors import InputError
@@ -129,6 +130,7 @@ def prepare(
         "seed": seed,
         "subject": {file: _digest(found.folder, file) for file in SUBJECT_FILES},
         "plan": plan.plain(),
+        "code": _code(),
         "versions": {package: version(package) for package in ("mjx-msm", "mujoco", "numpy")},
     }
     episodes = tuple(_episodes(plan, people, seed, certain))
@@ -237,6 +239,15 @@ def _named(controller: str | Callable[[Any], Any]) -> str:
         return f"{controller.__module__}.{controller.__qualname__}"
     path = Path(controller)
     return f"{path.name} {_digest(path.parent, path.name)}" if path.is_file() else str(controller)
+
+
+def _code() -> str:
+    """Of environments, controllers and this: an edit of theirs makes other episodes."""
+    folders = (Path(envs.__file__).parent, Path(__file__).parent)
+    every = hashlib.sha256()
+    for path in sorted(p for folder in folders for p in folder.glob("*.py")):
+        every.update(path.read_bytes())
+    return every.hexdigest()[:16]
 
 
 def _digest(folder: Path | None, name: str) -> str:
