@@ -154,18 +154,18 @@ class World:
         What the world does not have is left out.
         """
         import equinox as eqx
+        import jax
 
-        whole = self.twin.nominal
         batch = np.shape(person.joint.damping)[:-1]
+        whole = jax.tree.map(lambda x: np.broadcast_to(x, (*batch, *np.shape(x))), self.twin.nominal)
         for group in ("muscle", "body", "joint"):
             own, theirs = getattr(whole.names, group), getattr(person.names, group)
             shared = [name for name in own if name in theirs]
             to, of = [own.index(n) for n in shared], [theirs.index(n) for n in shared]
             part = getattr(whole, group)
             for field in part.__dataclass_fields__:
-                old = np.asarray(getattr(part, field), dtype=float)
+                new = np.array(getattr(part, field), dtype=float)
                 axis = len(batch)
-                new = np.broadcast_to(old, (*batch, *old.shape)).copy()
                 source = np.asarray(getattr(getattr(person, group), field), dtype=float)
                 new[(slice(None),) * axis + (to,)] = source[(slice(None),) * axis + (of,)]
                 whole = eqx.tree_at(lambda w, g=group, f=field: getattr(getattr(w, g), f), whole, new)
