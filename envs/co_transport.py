@@ -75,6 +75,8 @@ class Memory(NamedTuple):
     commands: Any
     sensors: Any
     admittance: AdmittanceState
+    control: Float[Any, "3"]
+    """What the drives were last told [rad, or N·m]."""
     velocity: Float[Any, "3"]
     """Of the beam at the last period's end [m/s, rad/s]."""
     acceleration: Float[Any, "2"]
@@ -215,6 +217,7 @@ class ArmCoTransport(Task):
             self.commands.begin(xp),
             self.sensing.begin(xp, len(self.observations), self.period),
             nothing,
+            self.initial(xp, plan)[3],
             xp.zeros(3),
             xp.zeros(2),
         )
@@ -248,10 +251,11 @@ class ArmCoTransport(Task):
                 way.acceleration[:2],
             )
             admittance, control = self.baseline.step(memory.admittance, Sensed(q, v, force), goal, h)
-            # A drive that gives nothing asks for where it is: its servo's spring is then slack.
-            control = alive * control + (1.0 - alive) * q
+            control = alive * control + (1.0 - alive) * memory.control
         applied = on * wrong.payload * self._pull
-        memory = memory._replace(step=memory.step + 1, human=human, commands=commands, admittance=admittance)
+        memory = memory._replace(
+            step=memory.step + 1, human=human, commands=commands, admittance=admittance, control=control
+        )
         return Drive(excitation, control, applied), memory
 
     def _moved(

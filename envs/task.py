@@ -138,7 +138,7 @@ class Disturbance(NamedTuple):
     emg_dropout: Any = 0.0
     """1: electrodes read nothing."""
     stall: Any = 0.0
-    """1: the robot's motors give nothing."""
+    """1: the robot stops: torque drives give nothing, position drives hold what they were last told."""
     delay: Any = 0.0
     """By which the robot's commands come late, in addition [s]; whole control periods."""
     slip: Any = 0.0

@@ -230,3 +230,15 @@ def test_a_payload_on_the_beam_is_borne_by_both() -> None:
     assert -force[0] == pytest.approx(3.0 * 9.80665, rel=0.02)
     assert force[0] - force[1] == pytest.approx(1.0 * 9.80665, rel=0.05)
     assert plain["contact_force"].max() == 0.0
+
+
+def test_a_stalled_position_robot_holds_its_pose() -> None:
+    env = gymnasium.make(ARM_CO_TRANSPORT).unwrapped
+    env.reset(seed=0, options={"disturbance": {"stall": 1.0, "onset": 0.6}})
+    joints = env.task.world.coordinates.index("cobot_shoulder")
+    for k in range(70):
+        env.step(np.zeros(2, np.float32))
+        if k == 45:
+            there = env.data.qpos[joints : joints + 3].copy()
+    assert np.abs(env.data.qpos[joints : joints + 3] - there).max() < 0.02
+    assert np.linalg.norm(env.data.actuator_force[-3:]) > 10.0
