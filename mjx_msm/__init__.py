@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mjx_msm.anthropometry import segment_priors
     from mjx_msm.cohort import identify_many
     from mjx_msm.design import design_experiment
+    from mjx_msm.emg import EmgNoise
     from mjx_msm.errors import InputError
     from mjx_msm.estimation import cross_validate, identify
     from mjx_msm.identification import Identification, Outcome
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DeGrooteFregly2016",
+    "EmgNoise",
     "Identification",
     "InputError",
     "Model",
@@ -69,6 +71,7 @@ __all__ = [
 _HOME = {
     "segment_priors": "anthropometry",
     "design_experiment": "design",
+    "EmgNoise": "emg",
     "InputError": "errors",
     "Identification": "identification",
     "Outcome": "identification",

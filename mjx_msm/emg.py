@@ -69,6 +69,41 @@ class EmgProcessing:
                 raise InputError(f"EMG processing: reference of {name} is {value}; give a positive number")
 
 
+@dataclass(frozen=True)
+class EmgNoise:
+    """How far envelopes are from what drives the muscles.
+
+    Their error is normally distributed, independent between channels, and as smooth as an envelope: white noise through
+    a Butterworth low-pass of second order, forwards and backwards. Its standard deviation is
+    √(absolute² + (relative · envelope)²).
+    """
+
+    relative: float = 0.0
+    """Part that grows with the envelope [-]."""
+    absolute: float = 0.0
+    """Part that is always there, in the envelope's unit (1 is the channel's maximum)."""
+    band: float = 6.0
+    """Cut-off frequency of the error [Hz]; use that of the envelope."""
+
+    def __post_init__(self) -> None:
+        for name in ("relative", "absolute"):
+            if not (np.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
+                raise InputError(f"EMG noise: {name} is {getattr(self, name)}; give a standard deviation, 0 for none")
+        if self.relative == self.absolute == 0:
+            raise InputError("EMG noise: relative and absolute are both 0; leave the noise out where there is none")
+        if not (np.isfinite(self.band) and self.band > 0):
+            raise InputError(f"EMG noise: band is {self.band} Hz; give the low-pass frequency of the envelope")
+
+    @property
+    def correlation_time(self) -> float:
+        """∫ρ(τ)dτ over all lags [s], the error's spectral density at rest over its variance."""
+        return 1.0 / (2.0 * self.band * 3.0 * np.pi / (8.0 * np.sqrt(2.0)))
+
+    def deviation(self, envelope: Float[np.ndarray, "*batch"]) -> Float[np.ndarray, "*batch"]:
+        """Standard deviation of the error of an envelope."""
+        return np.hypot(self.absolute, self.relative * envelope)
+
+
 def envelope(
     raw: Float[np.ndarray, "time channel"], rate: float, processing: EmgProcessing | None = None
 ) -> Float[np.ndarray, "time channel"]:

@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from mjx_msm.compiled import float64, jit
+from mjx_msm.emg import EmgNoise
 from mjx_msm.errors import InputError
 from mjx_msm.identification import Estimate, Fit, Identification, Outcome, Stage, posterior_record
 from mjx_msm.interrupts import held_interrupts
@@ -46,6 +47,10 @@ from mjx_msm.uncertainty import Uncertainty, autocorrelation_time, uncertainty
 RESIDUALS = ("acceleration", "moment", "motion")
 EVALUATIONS = 300
 """Of a stage, at most."""
+EMG_NOISE_TOLERANCE = 1e-3
+"""Gain in log posterior worth no further step where the EMG has errors: a twentieth of a standard deviation."""
+RECENTRINGS = 1
+"""How often activations are made linear anew about the errors of the EMG that were found."""
 SEARCH_EVALUATIONS, SEARCH_TOLERANCE = 60, 1e-2
 """What a starting point gets to show what its basin is worth."""
 EXPLAINED = 0.02
@@ -82,6 +87,7 @@ def identify(
     held_out: Sequence[Trial] = (),
     rate: float = 200.0,
     horizon: int | None = None,
+    emg_noise: EmgNoise | None = None,
     starts: int = 1,
     seed: int = 0,
     subject: str = "",
@@ -104,6 +110,8 @@ def identify(
     - `rate`: samples per second at which acceleration and moment residuals are formed.
     - `horizon`: steps of motion that are simulated from one initial state; None is the whole trial. Shorter where a
       model cannot follow for long, e.g. without ground contact.
+    - `emg_noise`: how far the envelopes may be from what drove the muscles. Without it they count as exact, and their
+      errors bend the estimate; with it they are unknowns beside the initial states. For the motion residual alone.
     - `starts`: most starting points. The first is the model itself (or its priors' mean); the best by the first stage
       goes on. The search ends early once nothing is left to explain.
     - `listener`: called after every iteration. A `KeyboardInterrupt` at any point keeps the last iterate.
@@ -117,7 +125,7 @@ def identify(
     """
     if starts < 1:
         raise InputError(f"starts = {starts} must be at least 1")
-    problem = _Problem.build(model, trials, free, emg_map, residuals, tied, bounds, priors, rate, horizon)
+    problem = _Problem.build(model, trials, free, emg_map, residuals, tied, bounds, priors, rate, horizon, emg_noise)
     space, z, tried = problem.space, problem.start, 0
     stages: list[Stage] = []
     if resume is not None:
@@ -144,7 +152,8 @@ def identify(
                         errors = {t.kind: (_rms(s, t), t.unit) for t, s in zip(terms, at.scales, strict=True)}
                         listener(Iteration(name, len(problem.stages), index, next(count), at.cost, errors, at.z))
 
-                tolerance = TOLERANCE if index + 1 == len(problem.stages) else SEARCH_TOLERANCE
+                tolerance = TOLERANCE if emg_noise is None else EMG_NOISE_TOLERANCE
+                tolerance = tolerance if index + 1 == len(problem.stages) else SEARCH_TOLERANCE
                 if index == 0 and starts > 1:
                     solution = _search(terms, problem, z, starts, tried, seed, tolerance, report)
                 else:
@@ -152,6 +161,7 @@ def identify(
                     solution = minimise(
                         terms, space, z, limit=EVALUATIONS, tolerance=tolerance, damping=damping, report=report
                     )
+                    terms, solution = _recentred(terms, space, solution, tolerance, report)
                 if solution.interrupted and not np.isfinite(solution.cost):
                     raise KeyboardInterrupt  # before this stage's first iterate: what there is, is the last stage's
                 reached[name] = _Reached(terms, solution, time.perf_counter() - began)
@@ -168,6 +178,27 @@ def identify(
         *_, last = reached.values()
         result = _result(problem, last.terms, last.solution, stages, trials, held_out, seed, subject, hashes or {})
     return replace(result, outcome=Outcome.INTERRUPTED) if interrupts else result
+
+
+def _recentred(
+    terms: list[AbstractTerm],
+    space: ParameterSpace,
+    solution: Solution,
+    tolerance: float,
+    report: Callable[[Solution], None],
+) -> tuple[list[AbstractTerm], Solution]:
+    """Where EMG has errors: solved again with activations linear about the errors that were found."""
+    for _ in range(RECENTRINGS if any(isinstance(t, MotionTerm) and t.error for t in terms) else 0):
+        if solution.interrupted or solution.nuisance is None or not np.isfinite(solution.cost):
+            break
+        pairs = zip(terms, solution.nuisance, strict=True)
+        terms = [t.recentred(n) if isinstance(t, MotionTerm) else t for t, n in pairs]
+        again = minimise(
+            terms, space, solution.z, limit=EVALUATIONS, tolerance=tolerance, damping=BOLD,
+            nuisance=solution.nuisance, report=report,
+        )  # fmt: skip
+        solution = replace(again, evaluations=solution.evaluations + again.evaluations)
+    return terms, solution
 
 
 @dataclass
@@ -229,6 +260,7 @@ def _difference(before: Identification, problem: _Problem) -> str | None:
         "another EMG map": (before.emg_map, {m: dict(problem.emg_map[m]) for m in problem.model.muscles}),
         "another rate": (before.rate, problem.rate),
         "another horizon": (before.horizon, problem.steps),
+        "another EMG noise": (before.emg_noise, problem.emg_noise),
         "other residuals": tuple(", then ".join(names[: len(before.stages)]) for names in stages),
     }
     for words, (then, now) in pairs.items():
@@ -369,6 +401,7 @@ class _Problem:
     rate: float
     steps: int
     """Of a motion window."""
+    emg_noise: EmgNoise | None
     stages: tuple[tuple[str, Callable[[], list[AbstractTerm]]], ...]
     motion: Callable[[], MotionTerm]
     """The term of the motion stage, made once."""
@@ -385,6 +418,7 @@ class _Problem:
         priors: Any,
         rate: float,
         horizon: int | None,
+        emg_noise: EmgNoise | None = None,
     ) -> _Problem:
         if not trials:
             raise InputError("no trials to identify from; give at least one")
@@ -397,6 +431,11 @@ class _Problem:
         unknown = [r for r in residuals if r not in RESIDUALS]
         if unknown or not residuals:
             raise InputError(f"residuals {', '.join(unknown) or 'are empty'}; choose from {', '.join(RESIDUALS)}")
+        if emg_noise is not None and tuple(residuals) != ("motion",):
+            raise InputError(
+                f"EMG noise is modelled in the motion residual alone, not with {', '.join(residuals)}; leave it out, "
+                "or choose residuals = ['motion']"
+            )
         emg_map = emg_map if emg_map is not None else {m: {m: 1.0} for m in model.muscles}
         channels = tuple(dict.fromkeys(c for m in model.muscles for c in emg_map.get(m, {})))
         recordings = tuple(record(model, reordered(t, channels), emg_map) for t in trials)
@@ -419,7 +458,7 @@ class _Problem:
         longest = max(r.last - r.first for r in recordings)
         steps = min(horizon or longest, longest)
         with_moment = [k for k in residuals if k == "moment"]
-        motion = cache(lambda: motion_term(model, space, recordings, steps))
+        motion = cache(lambda: motion_term(model, space, recordings, steps, emg_noise))
         stages: list[tuple[str, Callable[[], list[AbstractTerm]]]] = []
         if "motion" not in residuals:
             stages.append((" and ".join(residuals), lambda: direct(residuals)))
@@ -430,7 +469,9 @@ class _Problem:
                 f"motion over {steps * model.timestep:g} s",
                 lambda: [*direct(with_moment), motion()],
             ))  # fmt: skip
-        return _Problem(model, space, centre, start, recordings, emg_map, channels, rate, steps, tuple(stages), motion)
+        return _Problem(
+            model, space, centre, start, recordings, emg_map, channels, rate, steps, emg_noise, tuple(stages), motion
+        )
 
 
 @jit
@@ -480,12 +521,16 @@ def _result(
     for term, scale, nuisance in zip(terms, scales, solution.nuisance or [None] * len(terms), strict=True):
         if isinstance(term, MotionTerm):
             term.simulate(z, scale, nuisance)  # from where the solver left the states; kept for what follows
-        information = term.expand(z, nuisance).reduce(scale).hessian / scale[:, None, None] ** 2
+        about = term.expand(z, nuisance).reduce(scale)
+        information = about.hessian / scale[:, None, None] ** 2
         repetition = _repetition(term, term.evaluate(z, scale))  # residuals that repeat each other count as fewer
         fisher += information.sum(axis=0)
         score += np.einsum("cij,c->ij", information, repetition)
+        if about.nuisance is not None:
+            fisher, score = fisher + about.nuisance.hessian[0], score + about.nuisance.hessian[0]
     known = uncertainty(fisher, space.prior_scale, score=score, width=space.upper - space.lower)
     estimates = _estimates(problem, z, known)
+    terms = [t.with_exact_emg() if isinstance(t, MotionTerm) else t for t in terms]
     fits = list(_fits(terms, problem.recordings, z, problem.start, solution.scales, "identify"))
     if held_out:
         recordings = tuple(record(model, reordered(t, problem.channels), problem.emg_map) for t in held_out)
@@ -495,7 +540,7 @@ def _result(
             judges.append(moment_term(model, space, recordings, problem.rate))
         if "motion" in kinds:
             steps = window_steps(problem.steps, problem.recordings, recordings)
-            judges.append(motion_term(model, space, recordings, steps))
+            judges.append(motion_term(model, space, recordings, steps, problem.emg_noise).with_exact_emg())
         if "acceleration" in kinds:
             judges.append(acceleration_term(model, space, recordings, problem.rate))
         scales = [solution.scales[kinds.index(t.kind)] for t in judges]
@@ -525,6 +570,7 @@ def _result(
         residuals=tuple(t.kind for t in terms),
         rate=problem.rate,
         horizon=problem.steps,
+        emg_noise=problem.emg_noise,
         **posterior_record(space, z, known, seed),
     )
 
@@ -665,6 +711,7 @@ def cross_validate(
         "priors": None,
         "rate": 200.0,
         "horizon": None,
+        "emg_noise": None,
     } | settings
     if tuple(arguments["residuals"]) != ("moment",):
         raise InputError(

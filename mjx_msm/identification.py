@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mjx_msm.compiled import float64
+from mjx_msm.emg import EmgNoise
 from mjx_msm.errors import InputError
 from mjx_msm.files import write_text
 from mjx_msm.model import MUSCLES, Model, load_model, with_muscle_constants
@@ -167,6 +168,8 @@ class Identification:
     """Steps of motion simulated from one initial state."""
     muscle_constants: Mapping[str, float | tuple[float, ...]] = field(default_factory=dict)
     """Constants of the muscle model that are not its usual ones, for all muscles or one a muscle."""
+    emg_noise: EmgNoise | None = None
+    """Error of the envelopes that the estimate allows for; None: they count as exact."""
     schema: int = SCHEMA
 
     def __getitem__(self, path: str) -> Estimate:
@@ -469,6 +472,7 @@ def _restore(data: Mapping[str, Any]) -> Identification:
         samples=_rows(data["samples"]),
         residuals=tuple(data["residuals"]),
         muscle_constants={k: _constant(v) for k, v in data.get("muscle_constants", {}).items()},
+        emg_noise=EmgNoise(**data["emg_noise"]) if data.get("emg_noise") else None,
     )
     _check(result)
     return result

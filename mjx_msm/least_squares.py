@@ -2,12 +2,13 @@
 
 Minimised is the negative log posterior with every coordinate's noise scale at its own best value,
 
-    Σ ν ln σ(z) + ½ Σ ((z − prior mean)/prior scale)²,        σ² = (sum of squared residuals)/ν,
+    Σ ν ln σ(z) + ½ Σ ((z − prior mean)/prior scale)² + ½ Σ w²,        σ² = (sum of squared residuals)/ν,
 
-ν the degrees of freedom that the data of a coordinate leave (see `unknowns_used`). Its Gauss–Newton matrix is that of
-ordinary least squares with weights 1/σ², so that a step costs nothing extra and the scales need no alternation. Steps
-are damped after Levenberg and Marquardt (Nielsen's update, IMM-REP-1999-05) and solved inside the box by MuJoCo's
-projected Newton method `mju_boxQP` (Tassa, Mansard, Todorov 2014, doi 10.1109/ICRA.2014.6907001).
+w the nuisance unknowns that have a prior, over its standard deviation, and ν the degrees of freedom that the data of a
+coordinate leave (see `unknowns_used`). Its Gauss–Newton matrix is that of ordinary least squares with weights 1/σ², so
+that a step costs nothing extra and the scales need no alternation. Steps are damped after Levenberg and Marquardt
+(Nielsen's update, IMM-REP-1999-05) and solved inside the box by MuJoCo's projected Newton method `mju_boxQP` (Tassa,
+Mansard, Todorov 2014, doi 10.1109/ICRA.2014.6907001).
 """
 
 from __future__ import annotations
@@ -186,13 +187,16 @@ class _Problem:
         """Noise scales, cost and Gauss–Newton system; `used`: unknowns used up, None to count them."""
         terms, space = self.terms, self.space
         parts = [e.reduce(s) for e, s in zip(expansions, scales, strict=True)]
-        used = unknowns_used(space, parts, scales) if used is None else used
+        if used is None:
+            shared = unknowns_used(space, parts, scales)
+            used = [u + e.absorbed(s) for u, e, s in zip(shared, expansions, scales, strict=True)]
+        cost = sum(0.5 * float(p.nuisance.squares[0]) for p in parts if p.nuisance is not None)
         if self.scales is None:
             left = [freedom(t, u) for t, u in zip(terms, used, strict=True)]
             parts, scales = reweighed(terms, expansions, parts, left)
-            cost = sum(float(np.sum(v * np.log(s))) for v, s in zip(left, scales, strict=True))
+            cost += sum(float(np.sum(v * np.log(s))) for v, s in zip(left, scales, strict=True))
         else:
-            cost = sum(0.5 * float(np.sum(p.squares / s**2)) for p, s in zip(parts, scales, strict=True))
+            cost += sum(0.5 * float(np.sum(p.squares / s**2)) for p, s in zip(parts, scales, strict=True))
         gradient, data = weighted(parts, scales)
         away = (z - space.prior_mean) / space.prior_scale
         cost += 0.5 * float(away @ away)
@@ -225,9 +229,11 @@ def reweighed(
 def weighted(
     parts: Sequence[Quadratic], scales: Sequence[Float[np.ndarray, "coordinate"]]
 ) -> tuple[Float[np.ndarray, "free"], Float[np.ndarray, "free free"]]:
-    """Gradient and Gauss–Newton matrix of ½ Σ (residual/scale)²."""
-    gradient = sum(np.einsum("ci,c->i", p.gradient, s**-2.0) for p, s in zip(parts, scales, strict=True))
-    hessian = sum(np.einsum("cij,c->ij", p.hessian, s**-2.0) for p, s in zip(parts, scales, strict=True))
+    """Gradient and Gauss–Newton matrix of ½ Σ (residual/scale)² + ½ Σ w²."""
+    pairs = list(zip(parts, scales, strict=True))
+    pairs += [(p.nuisance, np.ones(1)) for p in parts if p.nuisance is not None]
+    gradient = sum(np.einsum("ci,c->i", p.gradient, s**-2.0) for p, s in pairs)
+    hessian = sum(np.einsum("cij,c->ij", p.hessian, s**-2.0) for p, s in pairs)
     return np.asarray(gradient), np.asarray(hessian)
 
 

@@ -29,7 +29,7 @@ from mjx_msm.least_squares import BOLD, freedom, minimise, reweighed, rough_scal
 from mjx_msm.model import Model
 from mjx_msm.parameters import ParameterSpace
 from mjx_msm.recording import record
-from mjx_msm.residuals import AbstractTerm, Quadratic, acceleration_term, moment_term, motion_term
+from mjx_msm.residuals import AbstractExpansion, AbstractTerm, Quadratic, acceleration_term, moment_term, motion_term
 from mjx_msm.trial import Trial
 from mjx_msm.uncertainty import uncertainty
 
@@ -65,9 +65,9 @@ class Posterior:
         self.terms, self.space = tuple(terms), space
         self.freedom = [freedom(t, np.zeros(t.weight.shape[1])) for t in terms]
         for _ in range(3):  # scales and the unknowns that the data use up depend on each other, weakly
-            parts, scales, _ = self._reduced(z, nuisance, 1)
-            used = unknowns_used(space, parts, scales)
-            self.freedom = [freedom(t, u) for t, u in zip(terms, used, strict=True)]
+            expansions, parts, scales, _ = self._reduced(z, nuisance, 1)
+            used = zip(terms, unknowns_used(space, parts, scales), expansions, scales, strict=True)
+            self.freedom = [freedom(t, u + e.absorbed(s)) for t, u, e, s in used]
 
     def __call__(
         self, z: Float[np.ndarray, "free"], nuisance: list[Any] | None = None, *, settle: int = 1
@@ -77,7 +77,7 @@ class Posterior:
         **Arguments:** `nuisance`: to begin with, e.g. those of a point nearby. `settle`: Gauss–Newton steps of the
         nuisance unknowns; one is enough where they have converged.
         """
-        parts, scales, nuisance = self._reduced(z, nuisance, settle)
+        _, parts, scales, nuisance = self._reduced(z, nuisance, settle)
         away = (z - self.space.prior_mean) / self.space.prior_scale
         gradient = weighted(parts, scales)[0] + away / self.space.prior_scale
         return self._data(parts, scales) + 0.5 * float(away @ away), gradient, nuisance
@@ -86,17 +86,19 @@ class Posterior:
         self, z: Float[np.ndarray, "free"], nuisance: list[Any] | None = None
     ) -> Float[np.ndarray, "free free"]:
         """Gauss–Newton matrix of the data at z."""
-        parts, scales, _ = self._reduced(z, nuisance, 1)
+        _, parts, scales, _ = self._reduced(z, nuisance, 1)
         return weighted(parts, scales)[1]
 
     def _data(self, parts: Sequence[Quadratic], scales: Sequence[np.ndarray]) -> float:
         rows = zip(self.freedom, parts, scales, strict=True)
-        return float(sum(np.sum(v * np.log(s) + 0.5 * (p.squares / s**2 - v)) for v, p, s in rows))
+        known = sum(0.5 * float(p.nuisance.squares[0]) for p in parts if p.nuisance is not None)
+        return known + float(sum(np.sum(v * np.log(s) + 0.5 * (p.squares / s**2 - v)) for v, p, s in rows))
 
     def _reduced(
         self, z: Float[np.ndarray, "free"], nuisance: list[Any] | None, settle: int
-    ) -> tuple[list[Quadratic], list[np.ndarray], list[Any]]:
-        """Sums of squares at z, noise scales, and the nuisance unknowns after `settle` steps, or once they settle."""
+    ) -> tuple[list[AbstractExpansion], list[Quadratic], list[np.ndarray], list[Any]]:
+        """The terms about z, their sums of squares, noise scales, and the nuisance unknowns after `settle` steps, or
+        once they settle."""
         z, none = np.asarray(z, dtype=float), np.zeros(self.space.size)
         steps = 0
         scales: list[np.ndarray] = []
@@ -110,7 +112,7 @@ class Posterior:
             before, nuisance = nuisance, [e.follow(none) for e in expansions]
             steps += 1
             if steps >= settle or _settled(before, nuisance):
-                return parts, scales, nuisance
+                return expansions, parts, scales, nuisance
 
 
 def _settled(before: list[Any] | None, after: list[Any]) -> bool:
@@ -132,7 +134,7 @@ def posterior_of(model: Model, trials: Sequence[Trial], result: Identification) 
     make: dict[str, Callable[[], AbstractTerm]] = {
         "moment": lambda: moment_term(model, space, recordings, result.rate),
         "acceleration": lambda: acceleration_term(model, space, recordings, result.rate),
-        "motion": lambda: motion_term(model, space, recordings, result.horizon),
+        "motion": lambda: motion_term(model, space, recordings, result.horizon, result.emg_noise),
     }
     return Posterior([make[kind]() for kind in result.residuals], space, np.array(result.z))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -22,6 +22,8 @@ from jaxtyping import Array, Float, Int
 from scipy.ndimage import binary_closing, binary_erosion
 
 from mjx_msm.compiled import compile_job, float64, jit, shapes
+from mjx_msm.emg import EmgNoise
+from mjx_msm.envelope_error import EnvelopeError, envelope_error, knot_spacing
 from mjx_msm.errors import InputError
 from mjx_msm.geometry import Geometry, geometry
 from mjx_msm.model import Model
@@ -33,6 +35,7 @@ from mjx_msm.sensitivities import (
     Pairs,
     acceleration_columns,
     acceleration_derivatives,
+    activation_columns,
     activation_derivatives,
     activation_pairs,
     chain,
@@ -67,6 +70,8 @@ class Quadratic:
     squares: Float[np.ndarray, "coordinate"]
     gradient: Float[np.ndarray, "coordinate free"]
     hessian: Float[np.ndarray, "coordinate free free"]
+    nuisance: Quadratic | None = None
+    """The same, of one 'coordinate', for nuisance unknowns over the standard deviations of their priors."""
 
 
 class AbstractExpansion(ABC):
@@ -79,6 +84,10 @@ class AbstractExpansion(ABC):
     @abstractmethod
     def follow(self, change: Float[np.ndarray, "free"]) -> Any:
         """Nuisance unknowns to go with z + change; None if there are none."""
+
+    def absorbed(self, scale: Float[np.ndarray, "coordinate"]) -> Float[np.ndarray, "coordinate"]:
+        """Nuisance unknowns with a prior that the samples of every coordinate use up."""
+        return np.zeros(len(scale))
 
 
 @dataclass(frozen=True)
@@ -403,6 +412,8 @@ class MotionTerm(AbstractTerm):
     held: Float[np.ndarray, "interval step_plus_1 held"]
     target: Float[np.ndarray, "interval step_plus_1 free"]
     mask: Float[np.ndarray, "interval step_plus_1 free"]
+    error: EnvelopeError | None = None
+    """Of the EMG, with two nuisance unknowns more per channel and interval: its knots at both ends; None: exact."""
     latest: dict[bytes, tuple[np.ndarray, bool]] = field(default_factory=dict, repr=False)
     """The last two simulations: reports compare the start with the estimate, and ask for them more than once."""
     kind: ClassVar[str] = "motion"
@@ -428,6 +439,24 @@ class MotionTerm(AbstractTerm):
         return 2 * self.windows
 
     @property
+    def settled(self) -> Float[np.ndarray, "unknown"]:
+        """Changes of the nuisance unknowns that are none."""
+        states, knots = 2 * len(self.model.free), 2 * self.error.channels if self.error else 0
+        return np.append(np.full(states, SETTLED if self.error is None else 1e-5), np.full(knots, 1e-3))
+
+    def recentred(self, nuisance: Float[np.ndarray, "interval unknown"]) -> MotionTerm:
+        """The same term with activations linear about these errors of the EMG."""
+        assert self.error is not None
+        return replace(self, error=replace(self.error, reference=self._knots(nuisance), latest={}), latest={})
+
+    def with_exact_emg(self) -> MotionTerm:
+        """What the EMG as it was recorded makes of the motion: the same term with errors of no size."""
+        if self.error is None:
+            return self
+        none, exact = np.zeros_like(self.error.reference), np.zeros_like(self.error.deviation)
+        return replace(self, error=replace(self.error, deviation=exact, reference=none, latest={}), latest={})
+
+    @property
     def windows(self) -> int:
         return int(self.window[-1]) + 1
 
@@ -448,6 +477,11 @@ class MotionTerm(AbstractTerm):
         free = self.model.host.free_index
         return np.concatenate([self.first_position[:, free], self.first_velocity[:, free]], 1)
 
+    def first_guess(self) -> Float[np.ndarray, "interval unknown"]:
+        """Nuisance unknowns to begin with: the recorded states, and no error of the EMG."""
+        states = self.recorded_states()
+        return states if self.error is None else np.pad(states, ((0, 0), (0, 2 * self.error.channels)))
+
     @cached_property
     def _held(self) -> tuple[np.ndarray, np.ndarray]:
         """Held coordinates' velocity at the start of every interval and the accelerations that keep them on course."""
@@ -456,28 +490,41 @@ class MotionTerm(AbstractTerm):
         first = self.first_velocity[:, index]
         return first, np.diff(np.concatenate([first[:, None], speed], 1), axis=1) / h
 
-    def _interval_activations(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _interval_activations(
+        self, z: np.ndarray, nuisance: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Activation, its derivative by pair and, where the EMG has errors, by what an interval knows of them."""
+        if self.error is not None:
+            return self.error.activations(z, self.pairs, self._knots(nuisance), self.window, self.place)
         every, by_pair = self.activations(z)
         steps = self.target.shape[1] - 1
         index = np.minimum(self.start[:, None] + np.arange(steps), every.shape[1] - 1)
         where = self.recording[:, None], index
-        return every[where], by_pair[where]
+        return every[where], by_pair[where], None
+
+    def _knots(self, nuisance: np.ndarray) -> Float[np.ndarray, "window knot channel"]:
+        assert self.error is not None
+        knots = np.zeros_like(self.error.reference)
+        start, end = np.split(nuisance[:, 2 * len(self.model.free) :], 2, axis=1)
+        knots[self.window, self.place], knots[self.window, self.place + 1] = start, end
+        return knots
 
     def expand(self, z: Float[np.ndarray, "free"], nuisance: Any = None) -> MotionExpansion:
         z = np.asarray(z, dtype=float)
-        states = self.recorded_states() if nuisance is None else nuisance
+        states = self.first_guess() if nuisance is None else nuisance
         with float64():
             at = factors(self.space, z)
-            activation, by_pair = self._interval_activations(z)
+            activation, by_pair, by_error = self._interval_activations(z, states)
             pieces, by_window = [], np.zeros((self.windows, self.target.shape[-1], *(self.space.size + 1,) * 2))
             for part in self.parts():
-                motion = self._simulate(at, states[part], activation, part)
+                motion = self._simulate(at, states[part], activation[part], part)
                 along = _path_derivatives(self.model, motion[0])
                 sample = (activation, self._held[1], by_pair, self.target)
                 drive, held, slope, target = (jax.device_put(_filled(x[part], LANES)) for x in sample)
                 mask = jax.device_put(_filled(self.mask[part], LANES))
+                error = None if by_error is None else jax.device_put(_filled(by_error[part][:, :-1], LANES))
                 result = _condense(
-                    self.model, self.space, at, self.pairs, along, *motion, drive, held, slope, target, mask
+                    self.model, self.space, at, self.pairs, along, *motion, drive, held, slope, target, mask, error
                 )
                 rows, *local = (np.asarray(x) for x in result)
                 pieces.append([x[: len(self.window[part])] for x in local])
@@ -489,6 +536,8 @@ class MotionTerm(AbstractTerm):
                         row = row.reshape(-1, len(total))
                         total += row.T @ row
         squares, transition, end = (np.concatenate(x) for x in zip(*pieces, strict=True))
+        if by_error is not None:
+            transition = _lasting(transition, by_error[:, -1])
         return MotionExpansion(self, states, squares, by_window, transition, end)
 
     def compile_jobs(self, z: Float[np.ndarray, "free"]) -> Iterator[Callable[[], None]]:
@@ -505,7 +554,10 @@ class MotionTerm(AbstractTerm):
                 for lead in ((), (free,))
             )
             lead: Any = (self.model, self.space, at, self.pairs)
-            yield compile_job(_condense, *lead, along, motion, motion, *lanes, sample, sample)
+            muscles, error = len(self.model.muscles), None
+            if self.error is not None:
+                error = _blank(LANES, steps, muscles, muscles + 2 * self.error.channels)
+            yield compile_job(_condense, *lead, along, motion, motion, *lanes, sample, sample, error)
             start = _blank(LANES, count)
             yield compile_job(_simulated, self.model, at, start, start, lanes[0], _blank(LANES, steps + 1, held))
 
@@ -514,21 +566,22 @@ class MotionTerm(AbstractTerm):
         model = self.model
         free, held = model.host.free_index, model.host.held_index
         q, v = self.first_position[part].copy(), np.empty_like(self.first_velocity[part])
-        q[:, free], v[:, free] = np.split(states, 2, axis=1)
+        q[:, free], v[:, free] = np.split(states[:, : 2 * len(free)], 2, axis=1)
         q[:, held], v[:, held] = self.held[part][:, 0], self._held[0][part]
-        lanes = (q, v, activation[part], self.held[part])
+        lanes = (q, v, activation, self.held[part])
         return _simulated(model, at, *(jax.device_put(_filled(x, LANES)) for x in lanes))
 
     def simulate_intervals(
         self, z: Float[np.ndarray, "free"], states: Float[np.ndarray, "interval two_free"] | None = None
     ) -> Float[np.ndarray, "interval step_plus_1 coordinate"]:
         """Positions of every interval, each from a state of its own [rad]; by default the recorded one."""
-        states = self.recorded_states() if states is None else states
+        states = self.first_guess() if states is None else states
         with float64():
             at = factors(self.space, np.asarray(z, dtype=float))
-            activation, _ = self._interval_activations(z)
+            activation = self._interval_activations(z, states)[0]
             moved = [
-                np.asarray(self._simulate(at, states[p], activation, p)[0])[: len(self.window[p])] for p in self.parts()
+                np.asarray(self._simulate(at, states[p], activation[p], p)[0])[: len(self.window[p])]
+                for p in self.parts()
             ]
         return np.concatenate(moved)
 
@@ -552,7 +605,7 @@ class MotionTerm(AbstractTerm):
         z, scale = np.asarray(z, dtype=float), np.asarray(scale, dtype=float)
         key = z.tobytes() + scale.tobytes()
         if key not in self.latest:
-            recorded = self.recorded_states()
+            recorded = self.first_guess()
             states = kept = recorded if states is None else states
             closed, no_change, cost, change = False, np.zeros(self.space.size), np.inf, np.inf
             with np.errstate(all="ignore"):  # a generic model may leave all bounds before the states are closed
@@ -562,8 +615,8 @@ class MotionTerm(AbstractTerm):
                     if not np.isfinite(cost):
                         break
                     better = expansion.follow(no_change)
-                    last, change = change, float(np.abs(better - states).max())
-                    closed = expansion.defect <= CLOSED and change < SETTLED
+                    last, change = change, float((np.abs(better - states) / self.settled).max())
+                    closed = expansion.defect <= CLOSED and change < 1.0
                     kept = states = better
                     crawls = change > 0.5 * last and abs(cost - before) < CRAWL * cost
                     if closed or crawls:
@@ -590,20 +643,20 @@ class MotionTerm(AbstractTerm):
         finite = np.ones(count, dtype=bool)
         with float64():
             at = factors(self.space, z)
-            activation, _ = self._interval_activations(z)
+            activation = np.concatenate([self._interval_activations(z, s)[0] for s in tries])
             for k in range(int(self.place.max()) + 1):
                 place = np.flatnonzero(self.place == k)
                 now = (intervals * np.arange(count)[:, None] + place).ravel()
                 for part in _parts(len(now), LANES):
                     rows, own = now[part], now[part] % intervals
-                    q, v = (np.asarray(x)[: len(rows)] for x in self._simulate(at, states[rows], activation, own))
+                    q, v = (np.asarray(x)[: len(rows)] for x in self._simulate(at, states[rows], activation[rows], own))
                     good = np.isfinite(q).all(axis=2) & np.isfinite(v).all(axis=2)
                     finite[rows[~good.all(axis=-1)] // intervals] = False
                     last = np.maximum.accumulate(np.where(good, np.arange(q.shape[1]), 0), axis=1)
                     q, v = (np.nan_to_num(np.take_along_axis(x, last[..., None], 1)[..., free]) for x in (q, v))
                     residual[rows] = (q - self.target[own]) * self.mask[own]
                     goes_on = (own + 1 < intervals) & (self.place[(own + 1) % intervals] == k + 1)
-                    states[rows[goes_on] + 1] = np.concatenate([q[:, -1], v[:, -1]], 1)[goes_on]
+                    states[rows[goes_on] + 1, : 2 * len(free)] = np.concatenate([q[:, -1], v[:, -1]], 1)[goes_on]
         return [(r, bool(f)) for r, f in zip(np.split(residual, count), finite, strict=True)]
 
 
@@ -620,24 +673,33 @@ class MotionExpansion(AbstractExpansion):
     """Intervals linearised about their states and z."""
 
     term: MotionTerm
-    states: Float[np.ndarray, "interval two_free"]
-    squares: Float[np.ndarray, "interval coordinate two_free columns"]
-    """Σ (∂r/∂state)ᵀ row with rows (∂r/∂state, ∂r/∂z, r)."""
+    states: Float[np.ndarray, "interval unknown"]
+    """And, where the EMG has errors, the knots at the start and at the end."""
+    squares: Float[np.ndarray, "interval coordinate local columns"]
+    """Σ (∂r/∂local)ᵀ row with rows (∂r/∂local, ∂r/∂z, r). Local to an interval are its state and, where the EMG has
+    errors, that of activation, and the knots at the start and at the end."""
     by_window: Float[np.ndarray, "window coordinate free_plus_1 free_plus_1"]
-    """Σ rowᵀ row with rows (∂r/∂z, r), which no state changes."""
-    transition: Float[np.ndarray, "interval two_free columns_minus_1"]
-    """Derivative of the state at the end with respect to (state, z)."""
+    """Σ rowᵀ row with rows (∂r/∂z, r), which nothing local changes."""
+    transition: Float[np.ndarray, "interval carried columns_minus_1"]
+    """Derivative of what the next interval takes over (all that is local but the knot at the end) with respect to
+    (local, z)."""
     end: Float[np.ndarray, "interval two_free"]
-    latest: dict[bytes, np.ndarray] = field(default_factory=dict, repr=False)
-    """By the weights asked for last: changes of the states as functions of a change of z."""
+    latest: dict[bytes, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)
+    """By the weights asked for last: changes of what is local as functions of a change of z, and the triangular
+    factors they come from."""
 
     @cached_property
     def gap(self) -> Float[np.ndarray, "interval two_free"]:
         """Where an interval of the window ends minus where the next one starts; 0 for the last."""
         out = np.zeros_like(self.end)
         inner = np.flatnonzero(self.term.place > 0) - 1
-        out[inner] = self.end[inner] - self.states[inner + 1]
+        out[inner] = self.end[inner] - self.states[inner + 1, : out.shape[1]]
         return out
+
+    @property
+    def _knots(self) -> int:
+        """At an interval's end."""
+        return (self.states.shape[1] - self.end.shape[1]) // 2
 
     @property
     def defect(self) -> float:
@@ -650,8 +712,12 @@ class MotionExpansion(AbstractExpansion):
         """Whether every interval could be simulated and linearised."""
         return all(bool(np.isfinite(x).all()) for x in (self.squares, self.by_window, self.transition))
 
-    def _responses(self, scale: Float[np.ndarray, "coordinate"]) -> Float[np.ndarray, "interval two_free columns"]:
-        """Changes of the states, at their best and with the gaps closed, in terms of (δz, 1).
+    def _responses(self, scale: Float[np.ndarray, "coordinate"]) -> Float[np.ndarray, "interval local columns"]:
+        """Changes of what is local, at its best and with the gaps closed, in terms of (δz, 1)."""
+        return self._solved(scale)[0]
+
+    def _solved(self, scale: Float[np.ndarray, "coordinate"]) -> tuple[np.ndarray, np.ndarray]:
+        """`_responses`, and for every interval a triangle over (knot at the end, carried) beside its (δz, 1).
 
         What the data from an interval to its window's end say of the interval's state is carried backwards as the rows
         of a triangular factor (a square-root information filter, Bierman 1977, ISBN 0-12-097350-2): squares of products
@@ -660,10 +726,16 @@ class MotionExpansion(AbstractExpansion):
         key = np.asarray(scale, dtype=float).tobytes()
         if key in self.latest:
             return self.latest[key]
-        place, n, width = self.term.place, self.states.shape[1], self.squares.shape[-1]
-        follows = np.flatnonzero(place > 0)  # intervals that have one before them in their window
-        step = np.concatenate([self.transition, self.gap[..., None]], -1)
+        place, knots, carried, width = self.term.place, self._knots, self.transition.shape[1], self.squares.shape[-1]
+        n, follows = carried + knots, np.flatnonzero(place > 0)  # those that have one before them in their window
+        gap = np.pad(self.gap, ((0, 0), (0, carried - self.gap.shape[1])))
+        step = np.concatenate([self.transition, gap[..., None]], -1)
         weighted = np.einsum("icnq,c->inq", self.squares, np.square(1.0 / np.asarray(scale)))
+        if knots:
+            self._add_priors(weighted)
+        order = np.r_[carried:n, :carried, n:width]
+        ahead_of = step[..., order]
+        weighted = weighted[:, order[:n, None], order]
         normal = weighted[..., :n]
         size = np.trace(normal, axis1=1, axis2=2)[:, None, None]
         lower = np.linalg.cholesky(normal + (1e-14 * size + 1e-200) * np.eye(n))
@@ -671,26 +743,67 @@ class MotionExpansion(AbstractExpansion):
         rows[..., :n] = np.swapaxes(lower, 1, 2)
         for k in range(int(place.max()), 0, -1):
             later = follows[place[follows] == k]
-            ahead = rows[later][..., :n] @ step[later - 1]
-            ahead[..., n:] += rows[later][..., n:]
+            ahead = rows[later, knots:, knots:n] @ ahead_of[later - 1]
+            ahead[..., n:] += rows[later, knots:, n:]
             stacked = np.concatenate([rows[later - 1], ahead], 1)
-            rotation = np.linalg.qr(stacked[..., :n], mode="complete")[0]
-            rows[later - 1] = (np.swapaxes(rotation, 1, 2) @ stacked)[:, :n]
+            rotation = np.linalg.qr(stacked[..., :n])[0]
+            rows[later - 1] = np.swapaxes(rotation, 1, 2) @ stacked
         out = np.zeros((len(self.states), n, width - n))
-        first = np.flatnonzero(place == 0)
-        out[first] = -np.linalg.solve(rows[first][..., :n], rows[first][..., n:])
-        for k in range(1, int(place.max()) + 1):
-            later = follows[place[follows] == k]
-            out[later] = step[later - 1][..., :n] @ out[later - 1] + step[later - 1][..., n:]
+        for k in range(int(place.max()) + 1):
+            now = np.flatnonzero(place == k)
+            if k:
+                out[now, :carried] = step[now - 1, :, :n] @ out[now - 1] + step[now - 1, :, n:]
+            else:
+                out[now, :carried] = -np.linalg.solve(rows[now, knots:, knots:n], rows[now, knots:, n:])
+            if knots:
+                right = rows[now, :knots, knots:n] @ out[now, :carried] + rows[now, :knots, n:]
+                out[now, carried:] = -np.linalg.solve(rows[now, :knots, :knots], right)
         self.latest.clear()
-        self.latest[key] = out
-        return out
+        self.latest[key] = out, rows
+        return out, rows
+
+    def _add_priors(self, weighted: Float[np.ndarray, "interval local columns"]) -> None:
+        """Every knot is standard normal, and an opening interval takes over no change of activation."""
+        knots, carried, opening = self._knots, self.transition.shape[1], self.term.place == 0
+        inner = np.arange(self.end.shape[1], carried)
+        weighted[np.ix_(opening, inner, inner)] += np.eye(len(inner))
+        weighted[:, carried : carried + knots, carried : carried + knots] += np.eye(knots)
+        weighted[:, carried : carried + knots, -1] += self.states[:, -knots:]
+        weighted[opening, carried - knots : carried, -1] += self.states[opening, -2 * knots : -knots]
+
+    def _knot_squares(self, response: np.ndarray, rows: slice) -> Float[np.ndarray, "columns columns"]:
+        """Sum of squared knots of some intervals in terms of (δz, 1)."""
+        knots, n, opening = self._knots, response.shape[1], self.term.place[rows] == 0
+        value = response[rows, n - 2 * knots :].copy()
+        value[..., -1] += self.states[rows, self.end.shape[1] :]
+        each = np.concatenate([value[:, knots:].reshape(-1, value.shape[-1]), *value[opening, :knots]])
+        return each.T @ each
+
+    def absorbed(self, scale: Float[np.ndarray, "coordinate"]) -> Float[np.ndarray, "coordinate"]:
+        knots, carried = self._knots, self.transition.shape[1]
+        if not knots or not self.finite:
+            return np.zeros(len(scale))
+        rows, place, n = self._solved(scale)[1], self.term.place, carried + knots
+        root = np.zeros((len(place), n, n))  # factors of what is local's covariance: its squares lose what is small
+        for k in range(int(place.max()) + 1):
+            now = np.flatnonzero(place == k)
+            if k:
+                ahead = self.transition[now - 1, :, :n] @ root[now - 1]
+                start = np.swapaxes(np.linalg.qr(np.swapaxes(ahead, 1, 2))[1], 1, 2)
+            else:
+                start = np.linalg.inv(rows[now, knots:, knots:n])
+            end = np.linalg.inv(rows[now, :knots, :knots])
+            root[now, :carried, :carried] = start
+            root[now, carried:, :carried] = -end @ (rows[now, :knots, knots:n] @ start)
+            root[now, carried:, carried:] = end
+        squares = self.squares[..., :n] @ root[:, None]
+        return np.einsum("icnm,inm->c", squares, root) / np.square(scale) - self.term.eliminated
 
     def _sums(
         self, response: np.ndarray, rows: slice, windows: slice
     ) -> Float[np.ndarray, "coordinate columns columns"]:
-        """Squares of some windows, which these intervals make up, in terms of (δz, 1), the states following."""
-        n, response, squares = self.states.shape[1], response[rows], self.squares[rows]
+        """Squares of some windows, which these intervals make up, in terms of (δz, 1), what is local following."""
+        n, response, squares = response.shape[1], response[rows], self.squares[rows]
         state, cross = squares[..., :n], squares[..., n:]
         half = _paired(response, np.swapaxes(state @ response[:, None] + cross, 0, 1))
         return (
@@ -699,25 +812,48 @@ class MotionExpansion(AbstractExpansion):
 
     def reduce(self, scale: Float[np.ndarray, "coordinate"]) -> Quadratic:
         if not self.finite:
-            coordinates, free = self.squares.shape[1], self.transition.shape[-1] - self.states.shape[1]
+            coordinates, free = self.squares.shape[1], self.term.space.size
             nothing = np.zeros((coordinates, free, free))
             return Quadratic(np.full(coordinates, np.inf), nothing[0, :1].repeat(coordinates, 0), nothing)
         with np.errstate(all="ignore"):
-            sums = self._sums(self._responses(scale), slice(None), slice(None))
-        return Quadratic(np.maximum(sums[:, -1, -1], 0.0), sums[:, :-1, -1], sums[:, :-1, :-1])
+            response = self._responses(scale)
+            sums = self._sums(response, slice(None), slice(None))
+            knots = _quadratic(self._knot_squares(response, slice(None))[None]) if self._knots else None
+        return replace(_quadratic(sums), nuisance=knots)
 
     def information(self, scale: Float[np.ndarray, "coordinate"]) -> Float[np.ndarray, "window free free"]:
         """What every window alone tells of z, its initial state unknown, for noise of these scales."""
         response, ends = self._responses(scale), np.searchsorted(self.term.window, np.arange(self.term.windows + 1))
-        every = (self._sums(response, slice(a, b), slice(w, w + 1)) for w, (a, b) in enumerate(pairwise(ends)))
-        sums = [s[:, :-1, :-1] for s in every]
-        return np.einsum("wcij,c->wij", np.array(sums), np.square(1.0 / np.asarray(scale)))
+        parts = [slice(a, b) for a, b in pairwise(ends)]
+        sums = np.array([self._sums(response, p, slice(w, w + 1))[:, :-1, :-1] for w, p in enumerate(parts)])
+        data = np.einsum("wcij,c->wij", sums, np.square(1.0 / np.asarray(scale)))
+        return data + np.array([self._knot_squares(response, p)[:-1, :-1] for p in parts]) if self._knots else data
 
     def follow(self, change: Float[np.ndarray, "free"]) -> Float[np.ndarray, "interval two_free"]:
         if not self.latest:
             return self.states
-        (response,) = self.latest.values()
-        return self.states + response[..., :-1] @ change + response[..., -1]
+        ((response, _),) = self.latest.values()
+        local = np.r_[: self.end.shape[1], response.shape[1] - 2 * self._knots : response.shape[1]]
+        return self.states + response[:, local, :-1] @ change + response[:, local, -1]
+
+
+def _quadratic(sums: Float[np.ndarray, "coordinate columns columns"]) -> Quadratic:
+    return Quadratic(np.maximum(sums[:, -1, -1], 0.0), sums[:, :-1, -1], sums[:, :-1, :-1])
+
+
+def _lasting(
+    transition: Float[np.ndarray, "interval two_free columns"],
+    activation: Float[np.ndarray, "interval muscle unknown"],
+) -> Float[np.ndarray, "interval carried columns"]:
+    """Transition of states, with those of activation and the knot that the next interval takes over."""
+    count, n, width = transition.shape
+    muscles, unknowns = activation.shape[1:]
+    knots = (unknowns - muscles) // 2
+    out = np.zeros((count, n + muscles + knots, width))
+    out[:, :n] = transition
+    out[:, n : n + muscles, n : n + unknowns] = activation
+    out[:, n + muscles :, n + unknowns - knots : n + unknowns] = np.eye(knots)
+    return out
 
 
 @jit
@@ -753,11 +889,12 @@ def _condense(
     activation_by_pair: Float[Array, "lane step pair"],
     target: Float[Array, "lane step_plus_1 free"],
     mask: Float[Array, "lane step_plus_1 free"],
+    activation_by_error: Float[Array, "lane step muscle unknown"] | None,
 ) -> tuple[Array, Array, Array, Array]:
-    """Linearise lanes with rows (∂r/∂state, ∂r/∂z, r).
+    """Linearise lanes with rows (∂r/∂local, ∂r/∂z, r).
 
-    **Returns:** (∂r/∂z, r) of every coordinate, lane and step; per lane Σ (∂r/∂state)ᵀ row, how the end depends on
-    (state, z), and the end.
+    **Returns:** (∂r/∂z, r) of every coordinate, lane and step; per lane Σ (∂r/∂local)ᵀ row, how the state at the end
+    depends on (local, z), and the end.
     """
     lanes, steps = activation.shape[:2]
     free = model.host.free_index
@@ -768,28 +905,39 @@ def _condense(
     nodes = (position[:, :-1], velocity[:, :-1], activation, held_acceleration, activation_by_pair)
     d = acceleration_derivatives(model, space, at, pairs, *along, *map(flat, nodes))
     by_state, by_parameters = (x.reshape(lanes, steps, *x.shape[1:]) for x in (d.by_state, d.by_parameters))
+    if activation_by_error is not None:
+        by_activation = jax.vmap(lambda *lane: activation_columns(model, at, *lane))(along[0], *map(flat, nodes[:3]))
+        by_error = by_activation.reshape(lanes, steps, *by_activation.shape[1:]) @ activation_by_error
+        by_parameters = jnp.concatenate([by_error, by_parameters], -1)
     columns, last_velocity = jax.vmap(lambda a, b: chain(a, b, model.timestep))(by_state, by_parameters)
     residual = (position[..., free] - target) * mask
     rows = jnp.concatenate([columns * mask[..., None], residual[..., None]], -1)
-    rows, n = jnp.moveaxis(rows, 2, 0), 2 * len(free)
+    rows, n = jnp.moveaxis(rows, 2, 0), rows.shape[-1] - space.size - 1
     squares = jnp.einsum("clkn,clkq->lcnq", rows[..., :n], rows)
     transition = jnp.concatenate([columns[:, -1], last_velocity], 1)
     return rows[..., n:], squares, transition, jnp.concatenate([position[:, -1, free], velocity[:, -1, free]], 1)
 
 
-def motion_term(model: Model, space: ParameterSpace, recordings: Sequence[Recording], horizon: int) -> MotionTerm:
-    """Motion residual over windows of `horizon` steps that tile every trial."""
+def motion_term(
+    model: Model,
+    space: ParameterSpace,
+    recordings: Sequence[Recording],
+    horizon: int,
+    emg_noise: EmgNoise | None = None,
+) -> MotionTerm:
+    """Motion residual over windows of `horizon` steps that tile every trial; without `emg_noise` the EMG is exact."""
     longest = max(len(r.position) for r in recordings)
     horizon = min(horizon, max(r.last - r.first for r in recordings))
-    steps = min(INTERVAL, horizon)
+    steps = min(INTERVAL if emg_noise is None else knot_spacing(emg_noise, model.timestep), horizon)
     h, held_index = model.timestep, model.host.held_index
     rows: dict[str, list[Any]] = {
         k: [] for k in ("window", "recording", "start", "first_position", "first_velocity", "held", "target", "mask")
     }
-    window = -1
+    window, windows = -1, []
     for i, r in enumerate(recordings):
         for begin in range(r.first, r.last, horizon):
             window, stop = window + 1, min(begin + horizon, r.last)
+            windows.append((r.envelope, begin, stop))
             for start in range(begin, stop, steps):
                 index = start + np.arange(steps + 1)
                 inside = index <= stop
@@ -810,11 +958,13 @@ def motion_term(model: Model, space: ParameterSpace, recordings: Sequence[Record
                     ("mask", r.weight[index] * (inside & ~shared)[:, None]),
                 ):
                     rows[name].append(value)
+    mixing = recordings[0].mixing
     term = MotionTerm(
         model=model,
         space=space,
         envelope=padded([r.envelope for r in recordings], longest),
-        mixing=recordings[0].mixing,
+        mixing=mixing,
+        error=envelope_error(model, space, emg_noise, mixing, windows, steps) if emg_noise else None,
         window=np.array(rows["window"]),
         recording=np.array(rows["recording"]),
         start=np.array(rows["start"]),

@@ -87,15 +87,19 @@ def recorded_activations(
     z: Float[AnyArray, "free"],
     envelope: Float[AnyArray, "recording time channel"],
     mixing: Float[Any, "muscle channel"],
+    error: Float[AnyArray, "recording time channel"] | None = None,
 ) -> Float[Array, "recording time muscle"]:
-    """Activations of all recordings, starting at rest with respect to the first excitation."""
+    """Activations of all recordings, starting at rest with respect to the first excitation.
+
+    **Arguments:** `error`: of the envelopes, see `mjx_msm.excitation.excitation`.
+    """
     parameters = space.unpack(z)
 
-    def one(envelope: Array) -> Array:
-        drive = excitation(parameters.emg, envelope, mixing, model.timestep)
+    def one(envelope: Array, error: Array | None) -> Array:
+        drive = excitation(parameters.emg, envelope, mixing, model.timestep, error)
         return activate(model, parameters, drive[0], drive[:-1])
 
-    return jax.vmap(one)(jnp.asarray(envelope))
+    return jax.vmap(one)(jnp.asarray(envelope), None if error is None else jnp.asarray(error))
 
 
 @jit
@@ -106,6 +110,7 @@ def activation_derivatives(
     envelope: Float[AnyArray, "recording time channel"],
     mixing: Float[Any, "muscle channel"],
     pairs: Pairs,
+    error: Float[AnyArray, "recording time channel"] | None = None,
 ) -> Float[Array, "recording time pair"]:
     """Derivative of activations, one column a pair: a linear recursion driven by elementwise slopes."""
     if not pairs:
@@ -125,14 +130,10 @@ def activation_derivatives(
             out = out.at[:, mine].set(full[:, muscle[mine], np.searchsorted(entries, entry[mine])])
         return out
 
-    def one(envelope: Array) -> Array:
+    def one(envelope: Array, error: Array | None) -> Array:
         samples = envelope.shape[0]
-        drive = excitation(parameters.emg, envelope, mixing, h)
-        u, a = drive[:-1], activate(model, parameters, drive[0], drive[:-1])[:-1]
-        ones, law = jnp.ones_like(u), parameters.muscle
-        keep = 1.0 + h * jax.jvp(lambda x: rate(law, u, x), (a,), (ones,))[1]
-        gain = h * jax.jvp(lambda x: rate(law, x, a), (u,), (ones,))[1]
-        source = columns(lambda p: excitation(p.emg, envelope, mixing, h), of_emg, samples)
+        u, a, keep, gain = activation_slopes(model, parameters, excitation(parameters.emg, envelope, mixing, h, error))
+        source = columns(lambda p: excitation(p.emg, envelope, mixing, h, error), of_emg, samples)
         push = h * columns(lambda p: rate(p.muscle, u, a), of_muscle, samples - 1)
 
         def step(d: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -143,7 +144,19 @@ def activation_derivatives(
         _, later = jax.lax.scan(step, source[0], (keep[:, muscle], drive_by_entry))
         return jnp.concatenate([source[:1], later])
 
-    return jax.vmap(one)(jnp.asarray(envelope))
+    return jax.vmap(one)(jnp.asarray(envelope), None if error is None else jnp.asarray(error))
+
+
+def activation_slopes(
+    model: Model, parameters: Parameters, drive: Float[Array, "time muscle"]
+) -> tuple[Array, Array, Array, Array]:
+    """Excitation and activation at the start of every step, and what δaₖ₊₁ = keep δaₖ + gain δuₖ makes of a change."""
+    h, rate, law = model.timestep, model.muscle.activation_rate, parameters.muscle
+    u, a = drive[:-1], activate(model, parameters, drive[0], drive[:-1])[:-1]
+    ones = jnp.ones_like(u)
+    keep = 1.0 + h * jax.jvp(lambda x: rate(law, u, x), (a,), (ones,))[1]
+    gain = h * jax.jvp(lambda x: rate(law, x, a), (u,), (ones,))[1]
+    return u, a, keep, gain
 
 
 # Forces ----------------------------------------------------------------------------------------------------
@@ -313,6 +326,26 @@ def moment_columns(
     speed = -shape.moment_arm @ velocity
     muscles = muscle_columns(model, space, at.parameters, pairs, shape, activation, activation_by_pair, speed)
     return by_entry(model, space, (muscles, joint_columns(model, space, position, velocity)), NOTHING)
+
+
+def activation_columns(
+    model: Model,
+    at: Factors,
+    along: Paths,
+    position: Float[Array, "coordinate"],
+    velocity: Float[Array, "coordinate"],
+    activation: Float[Array, "muscle"],
+) -> Float[Array, "free muscle"]:
+    """∂q̈/∂a of the free coordinates: every muscle's own slope through its moment arms."""
+    shape = geometry(model, position, velocity, along)
+    terms = mechanics(model, at.parameters, at.inertia, shape, position, velocity)
+    slope = jax.jvp(
+        lambda a: muscle_tension(model, at.parameters, terms, velocity, a), (activation,), (jnp.ones_like(activation),)
+    )[1]
+    nothing = jnp.zeros(len(model.host.held_index))
+    return jax.vmap(
+        lambda c: solve_acceleration(model, at.parameters, terms, c, nothing), in_axes=1, out_axes=1
+    )(terms.moment_arm.T * slope)  # fmt: skip
 
 
 class Derivatives(eqx.Module):

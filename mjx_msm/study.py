@@ -83,6 +83,7 @@ def settings(study: Study, model: Model | None = None) -> dict[str, Any]:
         "bounds": spec.bounds,
         "priors": _priors(study, model),
         "rate": spec.rate,
+        "emg_noise": spec.emg_noise,
     }
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from mjx_msm.emg import EmgProcessing
+from mjx_msm.emg import EmgNoise, EmgProcessing
 from mjx_msm.errors import InputError
 from mjx_msm.readers import suggest
 from mjx_msm.toml_tables import Section, is_number, show
@@ -87,6 +87,8 @@ class IdentifySpec:
     """Whether free bodies that stand for a segment get the priors of `mjx_msm.anthropometry`, before `priors`."""
     segments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Body → segments it stands for, beyond what is known of the bundled models; empty for none."""
+    emg_noise: EmgNoise | None = None
+    """Error of the envelopes; None: they count as exact."""
 
 
 @dataclass(frozen=True)
@@ -248,7 +250,7 @@ def _parse_model(top: Section, folder: Path, units: str) -> ModelSpec:
 
 
 def _parse_emg(top: Section) -> tuple[str, EmgProcessing, dict[str, str], dict[str, dict[str, float]]]:
-    section = top.section("emg", ("kind", "processing", "channels", "muscles"))
+    section = top.section("emg", ("kind", "processing", "noise", "channels", "muscles"))
     kind = section.text("kind", "envelope", options=("envelope", "raw")) or ""
     keys = ("high_pass", "low_pass", "order", "notch", "rectify", "normalise", "clip")
     steps = section.section("processing", keys)
@@ -386,7 +388,24 @@ def _parse_identify(top: Section, subject: Person) -> IdentifySpec:
     if starts != int(starts):
         raise section.fail("starts", "a whole number")
     asked, segments = _parse_segments(top, section, subject)
-    return IdentifySpec(free, residuals, tied, int(starts), rate, bounds, priors, asked, segments)
+    noise = _parse_emg_noise(top, residuals)
+    return IdentifySpec(free, residuals, tied, int(starts), rate, bounds, priors, asked, segments, noise)
+
+
+def _parse_emg_noise(top: _Section, residuals: tuple[str, ...]) -> EmgNoise | None:
+    section = top.section("emg", None).section("noise", ("relative", "absolute", "band"))
+    if not section.data:
+        return None
+    if residuals != ("motion",):
+        raise InputError(
+            f'{section.where}: EMG noise is modelled in the motion residual alone; choose residuals = ["motion"], or '
+            "leave the section out"
+        )
+    given = {key: section.number(key) for key in section.data}
+    try:
+        return EmgNoise(**{key: float(value) for key, value in given.items() if value is not None})
+    except InputError as error:
+        raise InputError(f"{section.where}: {error}") from None
 
 
 def _parse_segments(top: Section, identify: Section, subject: Person) -> tuple[bool, dict[str, tuple[str, ...]]]:

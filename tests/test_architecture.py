@@ -45,6 +45,7 @@ ROOMS = (
     "excitation",
     "recording",
     "sensitivities",
+    "envelope_error",
     "residuals",
     "least_squares",
     "relaxation",
