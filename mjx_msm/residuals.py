@@ -59,6 +59,8 @@ SETTLED = 1e-9
 """Change of a state that is none [rad, rad/s]."""
 CRAWL = 3e-4
 """Relative change of the sum of squares that is none, where the states of a wrong model close slowly or never."""
+SETTLED_BESIDE_ERRORS = 1e-5, 1e-3
+"""The same where the EMG has errors, of a state and of a knot [standard deviations]."""
 INTERVAL = 32
 """Steps of an interval: how long a motion is simulated before it starts anew from a state of its own."""
 
@@ -441,8 +443,9 @@ class MotionTerm(AbstractTerm):
     @property
     def settled(self) -> Float[np.ndarray, "unknown"]:
         """Changes of the nuisance unknowns that are none."""
-        states, knots = 2 * len(self.model.free), 2 * self.error.channels if self.error else 0
-        return np.append(np.full(states, SETTLED if self.error is None else 1e-5), np.full(knots, 1e-3))
+        if self.error is None:
+            return np.full(2 * len(self.model.free), SETTLED)
+        return np.repeat(SETTLED_BESIDE_ERRORS, (2 * len(self.model.free), 2 * self.error.channels))
 
     def recentred(self, nuisance: Float[np.ndarray, "interval unknown"]) -> MotionTerm:
         """The same term with activations linear about these errors of the EMG."""

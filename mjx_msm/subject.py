@@ -35,10 +35,10 @@ kind = "raw"                 # or "envelope" (default), used as it is
 [emg.processing]             # also high_pass, order, notch, rectify, clip; of an envelope: normalise, clip
 low_pass = 6.0
 normalise = "max"            # over all trials to identify; or a number; or { channel = number }
-[emg.noise]                  # optional: how far envelopes may be from what drives the muscles, see mjx_msm.EmgNoise;
-relative = 0.05              # without it they count as exact. For residuals = ["motion"]
-absolute = 0.02
-band = 6.0                   # [Hz]; use the envelope's low-pass
+# [emg.noise]                # for residuals = ["motion"]: how far envelopes may be from what drives the muscles, see
+# relative = 0.05            # mjx_msm.EmgNoise; default: they count as exact
+# absolute = 0.02
+# band = 6.0                 # [Hz]; use the envelope's low-pass
 [emg.channels]               # optional short names: channel -> column
 biceps = "Biceps.EMG4"
 [emg.muscles]                # every muscle of the model -> channel, weighted channels, or 0.0 if it is silent

@@ -392,7 +392,7 @@ def _parse_identify(top: Section, subject: Person) -> IdentifySpec:
     return IdentifySpec(free, residuals, tied, int(starts), rate, bounds, priors, asked, segments, noise)
 
 
-def _parse_emg_noise(top: _Section, residuals: tuple[str, ...]) -> EmgNoise | None:
+def _parse_emg_noise(top: Section, residuals: tuple[str, ...]) -> EmgNoise | None:
     section = top.section("emg", None).section("noise", ("relative", "absolute", "band"))
     if not section.data:
         return None

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mjx_msm.emg import EmgNoise
 from mjx_msm.errors import InputError
 from mjx_msm.readers import InputWarning, Table, read_table, write_csv
 from mjx_msm.subject import check_against_model, load_subject, write_subject
@@ -116,6 +117,17 @@ def test_units_signs_offsets_and_normalised_moments(tmp_path):
     plain = load(tmp_path, document()).trials[0]
     np.testing.assert_allclose(other.position, plain.position, atol=1e-12)
     np.testing.assert_allclose(other.moment, plain.moment, atol=1e-9)
+
+
+def test_emg_noise(tmp_path):
+    doc = document()
+    assert parse_subject(doc, tmp_path / "subject.toml").identify.emg_noise is None
+    doc["emg"]["noise"] = {"relative": 0.05, "band": 4}
+    assert 'choose residuals = ["motion"]' in refusal(tmp_path, doc)
+    doc["identify"]["residuals"] = ["motion"]
+    assert parse_subject(doc, tmp_path / "subject.toml").identify.emg_noise == EmgNoise(relative=0.05, band=4.0)
+    doc["emg"]["noise"]["relative"] = -0.05
+    assert "[emg.noise]: EMG noise: relative is -0.05; give a standard deviation" in refusal(tmp_path, doc)
 
 
 def test_locked_in_degrees(tmp_path):
