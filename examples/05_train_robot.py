@@ -26,12 +26,32 @@ from stable_baselines3.common.vec_env import SubprocVecEnv, VecNormalize  # pyri
 import mjx_msm as msm
 from mjx_msm.envs.controllers import Controller, controller, names
 
-# Steps to train for, how far ahead an action counts (discount of a control period), the standard deviation of the
-# actions that are tried at first, and what else than the return an episode is judged by.
+# Steps to train for, how far ahead an action counts (discount of a control period), mean and standard deviation of
+# the actions that are tried at first (muscles near rest), what else than the return an episode is judged by, and
+# arguments of the environment.
 SETTINGS: dict[str, dict[str, Any]] = {
-    "KneeExo": {"steps": 100_000, "discount": 0.95, "spread": 0.4, "measure": "tracking_error_rms"},
-    "ArmCoTransport": {"steps": 60_000, "discount": 0.95, "spread": 0.14, "measure": "path_error_rms"},
-    "ArmReach": {"steps": 200_000, "discount": 0.97, "spread": 0.6, "measure": "distance_rms"},
+    "KneeExo": {
+        "steps": 100_000,
+        "discount": 0.95,
+        "first": (0.0, 0.4),
+        "measure": "tracking_error_rms",
+        "arguments": {},
+    },
+    "ArmCoTransport": {
+        "steps": 100_000,
+        "discount": 0.95,
+        "first": (0.0, 0.14),
+        "measure": "path_error_rms",
+        # With zero, `robot="admittance"` is as good as the person's strength allows: nothing is left to learn.
+        "arguments": {"robot": "torque"},
+    },
+    "ArmReach": {
+        "steps": 150_000,
+        "discount": 0.97,
+        "first": (-0.7, 0.3),
+        "measure": "distance_rms",
+        "arguments": {},
+    },
 }
 ENVIRONMENTS = 4
 FIRST_SEED = 1000  # of the episodes that everyone is judged by
@@ -105,8 +125,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs/train"))
     options = parser.parse_args()
-    setting, arguments = SETTINGS[options.environment], dict(options.arguments)
+    setting = SETTINGS[options.environment]
+    arguments = setting["arguments"] | dict(options.arguments)
     steps, discount, measure = options.steps or setting["steps"], setting["discount"], setting["measure"]
+    mean, spread = setting["first"]
     name, policy = f"mjx_msm/{options.environment}-v0", options.out / f"{options.environment}.zip"
 
     torch.set_num_threads(1)  # the nets are small
@@ -121,11 +143,14 @@ def main() -> None:
         gamma=discount,
         gae_lambda=0.9,
         learning_rate=lambda left: 1e-3 * left,
-        policy_kwargs={"net_arch": [64, 64], "log_std_init": np.log(setting["spread"])},
+        policy_kwargs={"net_arch": [64, 64], "log_std_init": np.log(spread)},
         seed=options.seed,
         device="cpu",
         verbose=1,
     )
+    head = model.policy.action_net
+    assert isinstance(head, torch.nn.Linear)
+    torch.nn.init.constant_(head.bias, mean)
     options.out.mkdir(parents=True, exist_ok=True)
     model.save(policy)
     env = gym.make(name, render_mode="rgb_array", **arguments)

@@ -90,10 +90,11 @@ def test_a_saved_policy_is_a_controller(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("robot", "steps", "part"), [("KneeExo", 20_000, 0.4), ("ArmCoTransport", 6_000, 0.4), ("ArmReach", 20_000, 0.85)]
+    ("robot", "steps", "part"),
+    [("KneeExo", 20_000, 0.4), ("ArmCoTransport", 30_000, 0.7), ("ArmReach", 30_000, 0.8)],
 )
 def test_the_example_learns(robot: str, steps: int, part: float, tmp_path) -> None:
-    """**Arguments:** `part`: of the cost of random actions, and of doing nothing, that may be left."""
+    """**Arguments:** `part`: of the cost of random actions, and of a policy before its training, that may be left."""
     done = subprocess.run(
         [sys.executable, str(EXAMPLE), robot, "--steps", str(steps), "--episodes", "2", "--out", str(tmp_path)],
         capture_output=True,
@@ -104,14 +105,18 @@ def test_the_example_learns(robot: str, steps: int, part: float, tmp_path) -> No
     rows = re.findall(r"^  (\S+(?: policy)?) +(-?[0-9.]+) ±", done.stdout, re.M)
     returns = {name: float(value) for name, value in rows}
     assert returns["trained policy"] > part * returns["random"], done.stdout
-    if robot != "ArmCoTransport":  # there the controller that zero leaves alone is a good one
-        assert returns["trained policy"] > part * returns["untrained policy"], done.stdout
+    assert returns["trained policy"] > part * returns["untrained policy"], done.stdout
     assert (tmp_path / f"{robot}.mp4").stat().st_size > 10_000
     # The policy that was saved is the one that was judged, in a new process and on plain observations.
-    env = gymnasium.make(f"mjx_msm/{robot}-v0")
-    act, total, over = controller(tmp_path / f"{robot}.zip", env), 0.0, False
-    observation, _ = env.reset(seed=1000)
-    while not over:
-        observation, reward, terminated, truncated, _ = env.step(act(observation))
-        total, over = total + float(reward), terminated or truncated
-    assert total > 1.5 * returns["trained policy"] - 5.0
+    arguments = {"robot": "torque"} if robot == "ArmCoTransport" else {}
+    env = gymnasium.make(f"mjx_msm/{robot}-v0", **arguments)
+    act = controller(tmp_path / f"{robot}.zip", env)
+    totals = []
+    for seed in (1000, 1001):  # the example's
+        observation, _ = env.reset(seed=seed)
+        total, over = 0.0, False
+        while not over:
+            observation, reward, terminated, truncated, _ = env.step(act(observation))
+            total, over = total + float(reward), terminated or truncated
+        totals.append(total)
+    assert np.mean(totals) == pytest.approx(returns["trained policy"], abs=0.1)
