@@ -84,7 +84,7 @@ class ArmReach(Task):
         if not isinstance(targets, int) or targets < 1:
             raise InputError(f"targets = {targets!r}; give a whole number, 1 or more")
         self._act_at(rate)
-        self.people: People = find_people(subject, "arm")
+        self.people: People = find_people(subject, "arm", check_arm)
         self.world = _world(self.people, payload)
         self.arm = ArmKinematics.of(self.world.model)
         self.human = as_human(human, lambda nerve_delay: Policy(), self.world.muscles)
@@ -234,7 +234,6 @@ def _world(people: People, payload: float) -> World:
         raise InputError(f"payload = {payload!r} kg; give a mass of 0 or more")
     arm = people.spec.copy()
     try:
-        check_arm(arm.compile())
         if payload:
             _add_payload(arm, payload)
         return World.of(arm, ARM_JOINTS, tracked=("hand",))

@@ -124,7 +124,7 @@ class ArmCoTransport(Task):
         if metabolics not in METABOLIC_MODELS:
             raise InputError(f"metabolics '{metabolics}': choose one of {', '.join(METABOLIC_MODELS)}")
         self._act_at(rate)
-        self.people: People = find_people(subject, "arm")
+        self.people: People = find_people(subject, "arm", check_arm)
         self.transport, self.sensing = Transport.of(transport), Sensing.of(sensing)
         self.path = TransportPath.of(path)
         self.cobot = Cobot(drive=PositionDrive() if robot == "admittance" else TorqueDrive())
@@ -466,7 +466,6 @@ def _world(people: People, cobot: Cobot, transport: Transport, path: TransportPa
     tracked = [*HANDLES.values(), *(f"{BEAM}{handle}_{i}" for handle in HANDLES for i in range(SPOKES))]
     arm = people.spec.copy()
     try:
-        check_arm(arm.compile())
         spec = couple(arm, cobot, transport, path)
         return World.of(spec, ARM_JOINTS, tracked=tracked, contact=(f"{BEAM}body", f"{OBSTACLE}_bar"))
     except ValueError as e:

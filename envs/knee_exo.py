@@ -97,7 +97,7 @@ class KneeExo(Task):
     ):
         tasks = (*MOTIONS, "walk")
         self._act_at(rate)
-        self.people: People = find_people(subject, "knee")
+        self.people: People = find_people(subject, "knee", check_leg)
         recording = self._recording(self.people)
         task = ("walk" if recording is not None else "seated") if task is None else task
         if task not in tasks:
@@ -356,8 +356,6 @@ def _world(people: People, device: Exoskeleton, task: str, load: float) -> World
         raise InputError(f"load = {load!r} kg; give a mass of 0 or more")
     leg = people.spec.copy()
     try:
-        mj_model = leg.compile()
-        check_leg(mj_model)
         if task == "seated":
             _seat(leg)
         if load:

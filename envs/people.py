@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -80,11 +81,12 @@ def with_native_muscles(model: Any, everyone: Any) -> Any:
     return jax.tree.map(np.asarray, eqx.tree_at(lambda p: p.muscle, everyone, muscle))
 
 
-def find_people(subject: Any, asset: str) -> People:
+def find_people(subject: Any, asset: str, check: Callable[[mujoco.MjModel], None]) -> People:
     """The people behind the argument `subject` of an environment.
 
     **Arguments:** `subject`: a folder written by ``mjx-msm identify``, its ``identification.json``, an exported MJCF
-    file, or None for the generic person. `asset`: the bundled model that the generic person is.
+    file, or None for the generic person. `asset`: the bundled model that the generic person is. `check`: refuses a
+    model of something else.
 
     **Raises:** `InputError` if there is no such file, or it is not a person's model.
     """
@@ -99,15 +101,20 @@ def find_people(subject: Any, asset: str) -> People:
             f"subject '{path}' does not exist; give a folder written by `mjx-msm identify`, "
             "its identification.json, or an exported .xml"
         )
-    folder = path if path.is_dir() else path.parent
+    source, result = f"subject '{path}'", path
     if path.suffix.lower() == ".xml":
-        return People(f"subject '{path}'", _read_mjcf(path), folder)
-    result = folder / "identification.json" if path.is_dir() else path
-    if (folder / "model.xml").is_file():
-        return People(
-            f"subject '{path}'", _read_mjcf(folder / "model.xml"), folder, result if result.is_file() else None
-        )
-    return People(f"subject '{path}'", _from_identification(result), folder, result)
+        people = People(source, _read_mjcf(path), path.parent)
+    elif path.is_dir() and (path / "model.xml").is_file():
+        result = path / "identification.json"
+        people = People(source, _read_mjcf(path / "model.xml"), path, result if result.is_file() else None)
+    else:
+        folder, result = (path, path / "identification.json") if path.is_dir() else (path.parent, path)
+        people = People(source, _from_identification(result), folder, result)
+    try:
+        check(people.spec.copy().compile())
+    except ValueError as e:
+        raise InputError(f"{source}: {str(e).splitlines()[0]}") from None
+    return people
 
 
 def _read_mjcf(path: Path) -> mujoco.MjSpec:

@@ -18,7 +18,6 @@ import numpy as np
 
 from mjx_msm import envs
 from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO
-from mjx_msm.envs.people import find_people
 from mjx_msm.errors import InputError
 from mjx_msm.readers import suggest
 from mjx_msm.verification.crowd import Crowd, gather
@@ -89,17 +88,17 @@ def prepare(
     if seed < 0:
         raise InputError(f"seed = {seed}; give 0 or a positive number")
     plan = load_plan(scenarios, name)
-    found = find_people(subject, "knee")  # of a subject that exists, the asset does not matter
-    if found.result is None:
-        raise InputError(
-            f"{found.source} has no posterior to draw people from: only an identified subject has one; give a folder "
-            "written by `mjx-msm identify`"
-        )
     try:
         env = make_environment(name, subject, plan.environment)
     except TypeError as error:
         words = str(error).split(" was raised from")[0].split("() ")[-1]  # Gymnasium adds a long list of what it gave
         raise InputError(f"{scenarios} [environment]: {name} {words}; correct it") from None
+    found = env.task.people
+    if found.result is None:
+        raise InputError(
+            f"{found.source} has no posterior to draw people from: only an identified subject has one; give a folder "
+            "written by `mjx-msm identify`"
+        )
     make_controller(controller, env)
     known = measures_of(env)
     for violation in plan.violations:
