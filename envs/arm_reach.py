@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import mujoco
 import numpy as np
-from gymnasium.utils import EzPickle
 from jaxtyping import Float
 
 from mjx_msm.envs.arm_kinematics import SAGITTAL, ArmKinematics
@@ -180,7 +179,7 @@ class ArmReach(Task):
         return xp.minimum(step // self._periods, self._targets - 1)
 
 
-class ArmReachEnv(TaskEnv, EzPickle):
+class ArmReachEnv(TaskEnv):
     """An arm that moves its hand to targets by muscle excitation: the plain control of a personalised model.
 
     **Action**, 50 a second, (muscle,), every entry −1..1: excitation, −1 none and 1 full.
@@ -212,20 +211,7 @@ class ArmReachEnv(TaskEnv, EzPickle):
     - `render_mode`: None, ``"rgb_array"`` or ``"human"``, then `camera`, `width` and `height` say of what.
     """
 
-    def __init__(
-        self,
-        subject: str | Path | None = None,
-        *,
-        sample_posterior: bool = False,
-        render_mode: str | None = None,
-        camera: str = "sagittal",
-        width: int = 640,
-        height: int = 480,
-        **arguments: Any,
-    ):
-        picture = {"render_mode": render_mode, "camera": camera, "width": width, "height": height}
-        EzPickle.__init__(self, subject, sample_posterior=sample_posterior, **picture, **arguments)
-        TaskEnv.__init__(self, ArmReach(subject, **arguments), sample_posterior=sample_posterior, **picture)
+    kind = ArmReach
 
 
 def _world(people: People, payload: float) -> World:

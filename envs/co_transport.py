@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from gymnasium.utils import EzPickle
 from jaxtyping import Float
 
 from mjx_msm.envs.arm_kinematics import SAGITTAL, ArmKinematics
@@ -401,7 +400,7 @@ class ArmCoTransport(Task):
         return (self.robot.gravity_torque(q) + push @ self.robot.jacobian(q)[:2]) / np.array(drive.stiffness)
 
 
-class ArmCoTransportEnv(TaskEnv, EzPickle):
+class ArmCoTransportEnv(TaskEnv):
     """A person's arm and a robot arm carry a beam together along a path, over an obstacle.
 
     **Mechanics.** The subject's arm with its muscles, a robot with three actuated joints, and a beam that both grip
@@ -446,20 +445,8 @@ class ArmCoTransportEnv(TaskEnv, EzPickle):
     - `render_mode`: None, ``"rgb_array"`` or ``"human"``, then `camera`, `width` and `height` say of what.
     """
 
-    def __init__(
-        self,
-        subject: str | Path | None = None,
-        *,
-        sample_posterior: bool = False,
-        render_mode: str | None = None,
-        camera: str = "transport",
-        width: int = 640,
-        height: int = 480,
-        **arguments: Any,
-    ):
-        picture = {"render_mode": render_mode, "camera": camera, "width": width, "height": height}
-        EzPickle.__init__(self, subject, sample_posterior=sample_posterior, **picture, **arguments)
-        TaskEnv.__init__(self, ArmCoTransport(subject, **arguments), sample_posterior=sample_posterior, **picture)
+    kind = ArmCoTransport
+    camera = "transport"
 
 
 def _world(people: People, cobot: Cobot, transport: Transport, path: TransportPath) -> World:

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import mujoco
 import numpy as np
-from gymnasium.utils import EzPickle
 from jaxtyping import Float
 
 from mjx_msm.envs.effort import METABOLIC_MODELS, metabolic_power
@@ -290,7 +289,7 @@ class KneeExo(Task):
         return self.reference.at(xp, plan.motion, step * self.period + ahead)
 
 
-class KneeExoEnv(TaskEnv, EzPickle):
+class KneeExoEnv(TaskEnv):
     """A leg, its hip and ankle led, in an exoskeleton that can help its knee.
 
     **Mechanics.** The subject's leg with its muscles, and a two-link exoskeleton joined to it only by straps, on skin
@@ -334,20 +333,7 @@ class KneeExoEnv(TaskEnv, EzPickle):
     - `render_mode`: None, ``"rgb_array"`` or ``"human"``, then `camera`, `width` and `height` say of what.
     """
 
-    def __init__(
-        self,
-        subject: str | Path | None = None,
-        *,
-        sample_posterior: bool = False,
-        render_mode: str | None = None,
-        camera: str = "sagittal",
-        width: int = 640,
-        height: int = 480,
-        **arguments: Any,
-    ):
-        picture = {"render_mode": render_mode, "camera": camera, "width": width, "height": height}
-        EzPickle.__init__(self, subject, sample_posterior=sample_posterior, **picture, **arguments)
-        TaskEnv.__init__(self, KneeExo(subject, **arguments), sample_posterior=sample_posterior, **picture)
+    kind = KneeExo
 
 
 def _world(people: People, device: Exoskeleton, task: str, load: float) -> World:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import gymnasium
 import mujoco
 import numpy as np
+from gymnasium.utils import EzPickle
 from jaxtyping import Float
 
 from mjx_msm.envs.c_engine import CEngine
@@ -20,32 +22,41 @@ from mjx_msm.errors import InputError
 FAILURE_REWARD = -100.0
 
 
-class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
+class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray], EzPickle):
     """Adapter: what a task plans, drives and observes, in Gymnasium's words.
 
     **Arguments:**
 
-    - `task`: see `mjx_msm.envs.task`.
+    - `subject`, `arguments`: of the task, see there.
     - `sample_posterior`: draw a person from the subject's posterior at every reset.
     - `render_mode`: None, ``"rgb_array"`` or ``"human"``; `camera`, `width` and `height` say of what.
     """
 
     metadata = {"render_modes": ["rgb_array", "human"], "render_fps": CONTROL_RATE}  # noqa: RUF012 (Gymnasium's)
 
+    kind: ClassVar[Callable[..., Task]]
+    """What the environment is about; takes `subject` and `arguments`."""
+    camera: ClassVar[str] = "sagittal"
+    """What pictures are taken with."""
+
     def __init__(
         self,
-        task: Task,
+        subject: str | Path | None = None,
         *,
         sample_posterior: bool = False,
         render_mode: str | None = None,
-        camera: str = "sagittal",
+        camera: str | None = None,
         width: int = 640,
         height: int = 480,
+        **arguments: Any,
     ):
+        picture = {"render_mode": render_mode, "camera": camera, "width": width, "height": height}
+        EzPickle.__init__(self, subject, sample_posterior=sample_posterior, **picture, **arguments)
+        task = self.kind(subject, **arguments)
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise InputError(f"render_mode {render_mode!r}: choose one of {', '.join(self.metadata['render_modes'])}")
         self.render_mode = render_mode
-        self._picture = {"camera": camera, "size": (width, height)}
+        self._picture = {"camera": self.camera if camera is None else camera, "size": (width, height)}
         self._renderer: Any = None
         self._window: Any = None
         self.task = task
