@@ -66,6 +66,7 @@ class Memory(NamedTuple):
 class KneeExo(Task):
     """A leg, its hip and ankle led, in an exoskeleton that can help its knee; see `KneeExoEnv`."""
 
+    led = LED
     summarised = (
         "tracking_error",
         "human_torque",

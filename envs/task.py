@@ -64,6 +64,8 @@ class Task(ABC):
     """Uniform random numbers that an episode's plan takes."""
     length: int | None = None
     """Control periods until the plan ends; None if it never does."""
+    led: tuple[str, ...] = ()
+    """The person's coordinates that are moved from outside, and not by muscles or the robot."""
     summarised: tuple[str, ...] = ()
     """Measures whose peak, root mean square and integral over time are given at the end of an episode."""
 
