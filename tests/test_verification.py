@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,9 +20,10 @@ from mjx_msm import cli, envs
 from mjx_msm.envs.controllers import controller
 from mjx_msm.errors import InputError
 from mjx_msm.verification import Violation, clopper_pearson, load_plan
-from mjx_msm.verification.campaign import prepare, run
+from mjx_msm.verification.campaign import _code, prepare, run
 from mjx_msm.verification.crowd import _excitations
 from mjx_msm.verification.episode import POINT, Rehearsal, measures_of
+from mjx_msm.verification.film import find_episode
 from mjx_msm.verification.findings import ANY, separations
 from mjx_msm.verification.journal import JOURNAL
 from mjx_msm.verification.scenario_file import parse_plan
@@ -408,6 +410,21 @@ def test_another_verification_is_not_resumed(campaign, subject, scenarios, tmp_p
             mjx_msm.verify("KneeExo", out=out, workers=1, resume=True, **given)
 
 
+def test_an_edit_anywhere_in_the_package_is_other_code(campaign, tmp_path):
+    package = Path(mjx_msm.__file__).parent
+    assert campaign.configuration["code"] == _code(package)
+    copy = tmp_path / "copy"
+    shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    assert _code(copy) == _code(package), "where it lies does not matter"
+    for name in ("synthetic.py", "model.py", "envs/reflex.py", "verification/crowd.py", "assets/exo/exo.xml"):
+        path = copy / name
+        before, text = _code(copy), path.read_bytes()
+        path.write_bytes(text + b"\n")
+        assert _code(copy) != before, name
+        path.write_bytes(text)
+        assert _code(copy) == before
+
+
 # The command -------------------------------------------------------------------------------------------------
 
 
@@ -475,7 +492,8 @@ def test_bad_input_is_one_line(changes, words, subject, scenarios, tmp_path, mon
     ("old", "new", "words"),
     [
         ('"tracking_error"', '"traking_error"', ["[violations.behind]", "'tracking_error'"]),
-        ('task = "seated"', 'job = "seated"', ["[environment]", "job"]),
+        ('task = "seated"', 'job = "seated"', ["[environment]", "'job'", "task, "]),
+        ('task = "seated"', "max_episode_steps = 3", ["[environment]", "'max_episode_steps'"]),
         ('task = "seated"', 'task = "walk"', ["walk", "recording"]),
     ],
 )
@@ -485,6 +503,32 @@ def test_scenario_files_are_checked_against_the_environment(old, new, words, sub
     with pytest.raises(InputError) as error:
         prepare("KneeExo", subject=subject, controller="zero", scenarios=path)
     assert all(word in str(error.value) for word in words), str(error.value)
+
+
+def test_a_fault_within_an_environment_is_not_blamed_on_the_scenario_file(subject, scenarios, monkeypatch):
+    """Only names are the file's: a TypeError of the environment's own code stays what it is."""
+    from mjx_msm.envs.knee_exo import KneeExo
+
+    def faulty(self, recording, action_mode, nerve_delay):
+        raise TypeError("f() got an unexpected keyword argument 'x'")
+
+    monkeypatch.setattr(KneeExo, "_intent", faulty)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'x'"):
+        prepare("KneeExo", subject=subject, controller="zero", scenarios=scenarios)
+
+
+def test_led_joints_have_no_range_to_leave(campaign):
+    ranges = {v.measure for v in campaign.plan.violations if v.name.endswith("out of range")}
+    assert ranges == {"joint/knee_angle"}
+
+
+def test_an_episode_that_is_not_there_names_those_that_are(campaign):
+    numbers = [e.number for e in campaign.episodes]
+    missing = campaign.__class__(**{**vars(campaign), "episodes": campaign.episodes[:1] + campaign.episodes[4:]})
+    with pytest.raises(InputError) as error:
+        find_episode(missing, numbers[2])
+    assert f"nearest: {numbers[0]}, {numbers[4]}, {numbers[5]}, {numbers[6]};" in str(error.value)
+    assert find_episode(missing, numbers[4]) == campaign.episodes[4]
 
 
 def test_only_an_identified_subject_has_a_posterior(subject):

@@ -8,6 +8,7 @@ estimate meets the same disturbances as every drawn person.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -26,6 +27,7 @@ from mjx_msm.verification.episode import (
     POINT,
     Episode,
     Stage,
+    arguments_of,
     make_controller,
     make_environment,
     measures_of,
@@ -88,11 +90,13 @@ def prepare(
     if seed < 0:
         raise InputError(f"seed = {seed}; give 0 or a positive number")
     plan = load_plan(scenarios, name)
-    try:
-        env = make_environment(name, subject, plan.environment)
-    except TypeError as error:
-        words = str(error).split(" was raised from")[0].split("() ")[-1]  # Gymnasium adds a long list of what it gave
-        raise InputError(f"{scenarios} [environment]: {name} {words}; correct it") from None
+    known = arguments_of(name)
+    for argument in plan.environment:
+        if argument not in known:
+            raise InputError(
+                f"{scenarios} [environment]: {name} has no argument '{argument}'{suggest(argument, known, limit=40)}"
+            )
+    env = make_environment(name, subject, plan.environment)
     found = env.task.people
     if found.result is None:
         raise InputError(
@@ -129,7 +133,7 @@ def prepare(
         "seed": seed,
         "subject": {file: _digest(found.folder, file) for file in SUBJECT_FILES},
         "plan": plan.plain(),
-        "code": _code(),
+        "code": _code(Path(envs.__file__).parents[1]),
         "versions": {package: version(package) for package in ("mjx-msm", "mujoco", "numpy")},
     }
     episodes = tuple(_episodes(plan, people, seed, certain))
@@ -163,7 +167,8 @@ def verify(
     - `people`: how many to draw.
     - `scenarios`: a scenario file, see `mjx_msm.verification.scenario_file`; by default the environment's own.
     - `seed`: of everything random.
-    - `workers`: processes; by default one for every core. With 1 it is this one.
+    - `workers`: processes; by default one for every core. With 1 it is this one. Others are spawned, so they import
+      the script that calls this: keep the call under ``if __name__ == "__main__":``, or give 1.
     - `listener`: told of every finished episode.
 
     **Raises:** `InputError` for anything that cannot be used; `KeyboardInterrupt` after an interrupt, with every
@@ -222,12 +227,11 @@ def _ranges(env: Any, plan: Plan) -> tuple[Violation, ...]:
     from mjx_msm.synthetic import coordinate_range
 
     model = env.task.people.identification.model()
-    led = {env.model.joint(int(j)).name for j in getattr(env.task, "_led", ())}
     said = {v.measure for v in plan.violations}
     out = []
     for name in model.coordinates:
         low, high = coordinate_range(model, name)
-        if np.isfinite(high - low) and name not in led and f"{JOINT}{name}" not in said:
+        if np.isfinite(high - low) and name not in env.task.led and f"{JOINT}{name}" not in said:
             out.append(Violation(f"{name} out of range", f"{JOINT}{name}", high, low, scale=STOP_SCALE, unit="rad"))
     return tuple(out)
 
@@ -240,12 +244,14 @@ def _named(controller: str | Callable[[Any], Any]) -> str:
     return f"{path.name} {_digest(path.parent, path.name)}" if path.is_file() else str(controller)
 
 
-def _code() -> str:
-    """Of environments, controllers and this: an edit of theirs makes other episodes."""
-    folders = (Path(envs.__file__).parent, Path(__file__).parent)
+def _code(package: Path) -> str:
+    """Of the whole package and its models: an edit of anything in it may make other episodes."""
     every = hashlib.sha256()
-    for path in sorted(p for folder in folders for p in folder.glob("*.py")):
-        every.update(path.read_bytes())
+    walk = os.walk(package, followlinks=True)  # parts of a working copy are links
+    paths = [Path(folder) / name for folder, _, names in walk for name in names if name.endswith((".py", ".xml"))]
+    for path in sorted(paths):
+        content = path.read_bytes()
+        every.update(f"{path.relative_to(package).as_posix()} {len(content)}\n".encode() + content)
     return every.hexdigest()[:16]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -120,6 +121,19 @@ class Rehearsal:
 def _series(seen: list[float]) -> Float[np.ndarray, "period"]:
     """A measure that was never seen, because the first period failed, is not a number."""
     return np.array(seen or [np.nan])
+
+
+def arguments_of(environment: str) -> dict[str, Any]:
+    """What an environment can be told, and what it is if not told: of its task, and of its pictures."""
+    import gymnasium
+    from gymnasium.envs.registration import load_env_creator
+
+    entry = gymnasium.spec(environment).entry_point
+    assert isinstance(entry, str), "ours are registered by name"
+    made = load_env_creator(entry)
+    ours = ("subject", "sample_posterior", "render_mode")
+    parameters = [p for part in (made, made.kind) for p in inspect.signature(part).parameters.values()]  # type: ignore[attr-defined]
+    return {p.name: p.default for p in parameters if p.kind != p.VAR_KEYWORD and p.name not in ours}
 
 
 def make_environment(environment: str, subject: Any, arguments: Mapping[str, Any], **picture: Any) -> Any:

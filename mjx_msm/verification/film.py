@@ -29,7 +29,12 @@ def find_episode(campaign: Campaign, number: int) -> Episode:
     for episode in campaign.episodes:
         if episode.number == number:
             return episode
-    raise InputError(f"episode {number} does not exist; there are 0 to {campaign.episodes[-1].number}")
+    numbers = [e.number for e in campaign.episodes]
+    nearest = sorted(sorted(numbers, key=lambda other: abs(other - number))[:4])
+    raise InputError(
+        f"episode {number} does not exist; there are {len(numbers)} between 0 and {max(numbers)}, numbered with gaps; "
+        f"nearest: {', '.join(map(str, nearest))}; results.csv lists all"
+    )
 
 
 def film(campaign: Campaign, number: int, path: str | Path) -> Course:
