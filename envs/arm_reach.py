@@ -139,7 +139,13 @@ class ArmReach(Task):
         return Drive(excitation, self._none, weight), Memory(memory.step + 1, human, memory.sensors, memory.jacobian)
 
     def observe(
-        self, xp: Any, plan: Plan, memory: Memory, kinetics: Kinetics, action: Float[Any, "action"]
+        self,
+        xp: Any,
+        plan: Plan,
+        memory: Memory,
+        kinetics: Kinetics,
+        action: Float[Any, "action"],
+        noise: Float[Any, "observation"] | float,
     ) -> tuple[Outcome, Memory]:
         time = memory.step * self.period
         target = plan.targets[self._which(xp, memory.step)][SAGITTAL]
@@ -148,6 +154,7 @@ class ArmReach(Task):
         activation = kinetics.activation
         observation = xp.concatenate([kinetics.position, kinetics.velocity, place, target, activation])
         observation, sensors = self.sensing.delayed(xp, memory.sensors, observation, memory.step)
+        observation = observation + noise
         miss = place - target
         distance = xp.sqrt(miss @ miss + 1e-12)
         jacobian = self.arm.jacobian(kinetics.position)

@@ -74,6 +74,8 @@ class Memory(NamedTuple):
     commands: Any
     sensors: Any
     admittance: AdmittanceState
+    sensed: Sensed
+    """What the robot knows of itself and its handle: as late and noisy as what is observed."""
     control: Float[Any, "3"]
     """What the drives were last told [rad, or N·m]."""
     velocity: Float[Any, "3"]
@@ -131,7 +133,7 @@ class ArmCoTransport(Task):
         m = self.world.model
         self.arm, self.robot = ArmKinematics.of(m), CobotKinematics.of(m)
         self.metabolics = METABOLIC_MODELS[metabolics]
-        self.commands = Commands(self.sensing.command_delay, 3 if robot == "torque" else 2, self.period)
+        self.commands = Commands(self.sensing.command_delay, len(COBOT_JOINTS), self.period)
         self.draws = 1
         self.length = round((self.path.duration / PACE[0] + REST) / self.period)
         self._torque, self._emg = robot == "torque", emg
@@ -145,6 +147,7 @@ class ArmCoTransport(Task):
             self.transport.borne("tool"),
         )
         robot_actions = COBOT_JOINTS if self._torque else ("x", "z")
+        self._robot_actions = len(robot_actions)
         kind = "torque" if self._torque else "set_point"
         self.actions = tuple(Channel(f"{kind}_{n}", -1.0, 1.0) for n in robot_actions) if self._acts else ()
         if self._policy:
@@ -209,14 +212,16 @@ class ArmCoTransport(Task):
     def begin(self, xp: Any, plan: Plan, kinetics: Kinetics) -> Memory:
         still = xp.zeros(2)
         sight = Sight(0, Goal(xp.asarray(self._start[:2]), still, still), kinetics, not_yet, xp.zeros(self._muscles))
+        held = self.initial(xp, plan)[3]
         nothing = AdmittanceState(xp.zeros(2), xp.zeros(2))
         return Memory(
             0,
             self.human.begin(sight, self.period),
-            self.commands.begin(xp),
+            self.commands.begin(xp, held),
             self.sensing.begin(xp, len(self.observations), self.period),
             nothing,
-            self.initial(xp, plan)[3],
+            self._sensed(kinetics),
+            held,
             xp.zeros(3),
             xp.zeros(2),
         )
@@ -235,22 +240,21 @@ class ArmCoTransport(Task):
         way = self._motion(xp, plan, memory.step + 1)
         excitation, human = self._moved(xp, plan, memory, kinetics, dynamics, action)
 
-        command = action[: self.commands.count] if self._acts else xp.zeros(self.commands.count)
-        command, commands = self.commands.pass_on(xp, memory.commands, command, on * wrong.delay)
-        q, v = kinetics.position[self._cobot], kinetics.velocity[self._cobot]
-        alive = 1.0 - on * wrong.stall
-        admittance = memory.admittance
+        # The robot's own controllers know no more than it senses, and what they command is late like any command.
+        sensed, admittance = memory.sensed, memory.admittance
+        chosen = action[: self._robot_actions] if self._acts else xp.zeros(self._robot_actions)
         if self._torque:
-            control = alive * (command * self._limit + self.robot.gravity_torque(q))
+            command = chosen * self._limit + self.robot.gravity_torque(sensed.position)
         else:
-            force = self._forces(kinetics)[1]
             goal = BeamMotion(
-                self._tool + way.position[:2] - self._way.position[0, :2] + SET_POINT_REACH * command,
+                self._tool + way.position[:2] - self._way.position[0, :2] + SET_POINT_REACH * chosen,
                 way.velocity[:2],
                 way.acceleration[:2],
             )
-            admittance, control = self.baseline.step(memory.admittance, Sensed(q, v, force), goal, h)
-            control = alive * control + (1.0 - alive) * memory.control
+            admittance, command = self.baseline.step(memory.admittance, sensed, goal, h)
+        command, commands = self.commands.pass_on(xp, memory.commands, command, on * wrong.delay)
+        alive = 1.0 - on * wrong.stall
+        control = alive * command if self._torque else alive * command + (1.0 - alive) * memory.control
         applied = on * wrong.payload * self._pull
         memory = memory._replace(
             step=memory.step + 1, human=human, commands=commands, admittance=admittance, control=control
@@ -282,7 +286,13 @@ class ArmCoTransport(Task):
         return self.human.excite(memory.human, sight, self.period, tremor, wrong.tremor_frequency)
 
     def observe(
-        self, xp: Any, plan: Plan, memory: Memory, kinetics: Kinetics, action: Float[Any, "action"]
+        self,
+        xp: Any,
+        plan: Plan,
+        memory: Memory,
+        kinetics: Kinetics,
+        action: Float[Any, "action"],
+        noise: Float[Any, "observation"] | float,
     ) -> tuple[Outcome, Memory]:
         time, h = memory.step * self.period, self.period
         on = plan.disturbance.active(time)
@@ -300,6 +310,8 @@ class ArmCoTransport(Task):
         if self._emg or self._policy:
             parts += [excitation * (1.0 - on * plan.disturbance.emg_dropout)]
         observation, sensors = self.sensing.delayed(xp, memory.sensors, xp.concatenate(parts), memory.step)
+        observation = observation + noise
+        robot_sense = Sensed(observation[:3], observation[3:6], observation[9:11])
 
         miss = beam[:2] - way.position[:2]
         path_error, tilt = xp.sqrt(miss @ miss + 1e-12), beam[2]
@@ -313,7 +325,7 @@ class ArmCoTransport(Task):
         torque = kinetics.actuation[:2]
         lost = xp.any(kinetics.tendon_length[self._spokes] > 2.0 * RING_RADIUS)
         touching = 1.0 * (kinetics.contact > 0.0)
-        command = action[: self.commands.count] if self._acts else xp.zeros(1)
+        command = action[: self._robot_actions] if self._acts else xp.zeros(1)
         rewards = {
             "reward_path": -((path_error / PATH_SCALE) ** 2),
             "reward_tilt": -((tilt / TILT_SCALE) ** 2),
@@ -343,7 +355,7 @@ class ArmCoTransport(Task):
             **rewards,
         }
         reward = sum(rewards.values()) + xp.where(lost, FAILURE_REWARD, 0.0)
-        memory = memory._replace(sensors=sensors, velocity=velocity, acceleration=acceleration)
+        memory = memory._replace(sensors=sensors, sensed=robot_sense, velocity=velocity, acceleration=acceleration)
         return Outcome(observation, reward, lost, measures), memory
 
     def spots(self, plan: Plan, step: int) -> Float[np.ndarray, "spot 3"]:
@@ -391,6 +403,10 @@ class ArmCoTransport(Task):
         span = rims - hubs[:, None]
         scale = pull / xp.sqrt(xp.einsum("hsi,hsi->hs", span, span))
         return xp.einsum("hs,hsi->hi", scale, span)[:, SAGITTAL]
+
+    def _sensed(self, seen: Kinetics) -> Sensed:
+        """What the robot's sensors measure now."""
+        return Sensed(seen.position[self._cobot], seen.velocity[self._cobot], self._forces(seen)[1])
 
     def _bearing(self, q: Float[Any, "3"]) -> Float[Any, "3"]:
         """By how much position drives are to lead, so that their servos bear robot and beam [rad]."""

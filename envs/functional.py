@@ -90,7 +90,7 @@ class Twin:
         memory = _arrays(task.begin(jnp, plan, kinetics))
         low, high = task.bounds(task.actions)
         idle = jnp.clip(jnp.zeros(len(low)), low, high)
-        outcome, memory = task.observe(jnp, plan, memory, kinetics, idle)
+        outcome, memory = task.observe(jnp, plan, memory, kinetics, idle, self._sensor_noise(sensing))
         return TwinState(
             engine=engine,
             person=person,
@@ -101,7 +101,7 @@ class Twin:
             summary=_arrays(Summary.empty(jnp, len(task.summarised))),
             key=key,
             steps=_arrays(0),
-            observation=self._seen(sensing, outcome.observation),
+            observation=self._seen(outcome.observation),
             reward=jnp.zeros(()),
             terminated=jnp.asarray(False),
             truncated=jnp.asarray(False),
@@ -117,7 +117,7 @@ class Twin:
         drive, memory = task.drive(jnp, state.plan, state.memory, state.kinetics, lambda: state.dynamics, action)
         engine = jax_engine.advance(task.world, state.person, state.engine, drive, task.substeps)
         kinetics, dynamics = jax_engine.see(task.world, state.person, engine)
-        outcome, memory = task.observe(jnp, state.plan, memory, kinetics, action)
+        outcome, memory = task.observe(jnp, state.plan, memory, kinetics, action, self._sensor_noise(sensing))
         summary = state.summary
         if task.summarised:
             summary = summary.add(jnp, jnp.stack([jnp.asarray(outcome.measures[n], float) for n in task.summarised]))
@@ -134,7 +134,7 @@ class Twin:
             summary=summary,
             key=key,
             steps=steps,
-            observation=jnp.where(failed, 0.0, self._seen(sensing, outcome.observation)),
+            observation=jnp.where(failed, 0.0, self._seen(outcome.observation)),
             reward=jnp.where(failed, FAILURE_REWARD, outcome.reward),
             terminated=failed | jnp.asarray(outcome.terminated, bool),
             truncated=ended & ~failed,
@@ -142,12 +142,12 @@ class Twin:
         )
         return jax.tree.map(lambda old, x: jnp.asarray(x, jnp.asarray(old).dtype) if _plain(old) else x, state, new)
 
-    def _seen(self, key: Any, observation: Array) -> Array:
-        task = self.task
-        noise = np.array([c.noise for c in task.observations])
-        if noise.any():
-            observation = observation + noise * jax.random.normal(key, noise.shape)
-        low, high = task.bounds(task.observations)
+    def _sensor_noise(self, key: Any) -> Array | float:
+        noise = np.array([c.noise for c in self.task.observations])
+        return noise * jax.random.normal(key, noise.shape) if noise.any() else 0.0
+
+    def _seen(self, observation: Array) -> Array:
+        low, high = self.task.bounds(self.task.observations)
         return jnp.clip(observation, low, high)
 
 

@@ -236,7 +236,13 @@ class KneeExo(Task):
         )
 
     def observe(
-        self, xp: Any, plan: Plan, memory: Memory, kinetics: Kinetics, action: Float[Any, "action"]
+        self,
+        xp: Any,
+        plan: Plan,
+        memory: Memory,
+        kinetics: Kinetics,
+        action: Float[Any, "action"],
+        noise: Float[Any, "observation"] | float,
     ) -> tuple[Outcome, Memory]:
         q, v, exo = kinetics.position, kinetics.velocity, self._exo_knee
         loads = self.coupling.loads(kinetics)
@@ -255,6 +261,7 @@ class KneeExo(Task):
             excitation * (1.0 - on * plan.disturbance.emg_dropout),
         ])  # fmt: skip
         observation, sensors = self.sensing.delayed(xp, memory.sensors, observation, memory.step)
+        observation = observation + noise
 
         error = abs(q[KNEE] - ahead[0])
         human, robot = kinetics.actuation[KNEE], kinetics.motor[0]

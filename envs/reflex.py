@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ def delay_steps(delay: float, period: float) -> int:
     """
     if not (delay >= 0 and period > 0):
         raise InputError(f"delay {delay:g} s at a period of {period:g} s: give a delay of 0 or more, a period above 0")
-    return round(delay / period)
+    return math.floor(delay / period + 0.5 + 1e-9)
 
 
 class DelayLine(NamedTuple):

@@ -70,9 +70,9 @@ class Commands:
     period: float
     """Of control [s]."""
 
-    def begin(self, xp: Any) -> Float[Any, "past command"]:
-        """Nothing was asked for yet."""
-        return xp.zeros((delay_steps(self.delay + MAX_EXTRA_DELAY, self.period), self.count))
+    def begin(self, xp: Any, first: Float[Any, "command"] | float = 0.0) -> Float[Any, "past command"]:
+        """Nothing but `first` was asked for yet."""
+        return xp.zeros((delay_steps(self.delay + MAX_EXTRA_DELAY, self.period), self.count)) + first
 
     def pass_on(
         self, xp: Any, past: Float[Any, "past command"], command: Float[Any, "command"], extra: Any

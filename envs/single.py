@@ -126,7 +126,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray], EzPickle):
         self._memory = task.begin(np, plan, self._kinetics)
         self._summary = Summary.empty(np, len(task.summarised))
         self._steps = 0
-        outcome, self._memory = task.observe(np, plan, self._memory, self._kinetics, self._idle)
+        outcome, self._memory = task.observe(np, plan, self._memory, self._kinetics, self._idle, self._sensor_noise())
         info = _info(outcome.measures)
         if isinstance(person, int | np.integer):
             info["person"] = int(person)
@@ -148,7 +148,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray], EzPickle):
         if not engine.finite:
             return np.zeros(self._floor.shape, np.float32), FAILURE_REWARD, True, False, {"failure": "not finite"}
         self._kinetics = kinetics = engine.kinetics()
-        outcome, self._memory = task.observe(np, plan, memory, kinetics, action)
+        outcome, self._memory = task.observe(np, plan, memory, kinetics, action, self._sensor_noise())
         info = _info(outcome.measures)
         if task.summarised:
             self._summary = self._summary.add(np, np.array([info[name] for name in task.summarised]))
@@ -222,10 +222,11 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray], EzPickle):
             raise InputError(f"action '{bad}' is {value[~np.isfinite(value)][0]}; give finite numbers")
         return np.minimum(np.maximum(value, self._low), self._high)
 
+    def _sensor_noise(self) -> Float[np.ndarray, "observation"] | float:
+        return self._noise * self.np_random.standard_normal(self._noise.shape) if self._noisy else 0.0
+
     def _seen(self, observation: Float[np.ndarray, "observation"]) -> Float[np.ndarray, "observation"]:
-        """With the sensors' noise, within the space."""
-        if self._noisy:
-            observation = observation + self._noise * self.np_random.standard_normal(self._noise.shape)
+        """Within the space."""
         return np.minimum(np.maximum(observation.astype(np.float32), self._floor), self._ceiling)
 
 

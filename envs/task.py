@@ -45,7 +45,7 @@ class Outcome(NamedTuple):
     """What a control period led to."""
 
     observation: Float[Any, "observation"]
-    """Within the channels' bounds."""
+    """With the sensors' delay and noise; the adapters take it to the channels' bounds."""
     reward: Float[Any, ""]
     terminated: Any
     """Whether the episode is over: failed, or at its goal."""
@@ -113,9 +113,18 @@ class Task(ABC):
 
     @abstractmethod
     def observe(
-        self, xp: Any, plan: Any, memory: Any, kinetics: Kinetics, action: Float[Any, "action"]
+        self,
+        xp: Any,
+        plan: Any,
+        memory: Any,
+        kinetics: Kinetics,
+        action: Float[Any, "action"],
+        noise: Float[Any, "observation"] | float,
     ) -> tuple[Outcome, Any]:
-        """What is seen after a period, and the memory with it."""
+        """What is seen after a period, and the memory with it.
+
+        **Arguments:** `noise`: what the sensors add to the observation.
+        """
 
     def spots(self, plan: Any, step: int) -> Float[np.ndarray, "spot 3"]:
         """Places to be marked in pictures [m]; none by default."""
