@@ -8,11 +8,11 @@ ARM_REACH = "mjx_msm/ArmReach-v0"
 ARM_CO_TRANSPORT = "mjx_msm/ArmCoTransport-v0"
 KNEE_EXO = "mjx_msm/KneeExo-v0"
 
-# Module and class of an environment's task, and its longest episode in control periods.
+# Module and class of an environment's task, which also says how long an episode is.
 _ENVIRONMENTS = {
-    ARM_REACH: ("arm_reach", "ArmReach", 500),
-    ARM_CO_TRANSPORT: ("co_transport", "ArmCoTransport", 500),
-    KNEE_EXO: ("knee_exo", "KneeExo", 500),
+    ARM_REACH: ("arm_reach", "ArmReach"),
+    ARM_CO_TRANSPORT: ("co_transport", "ArmCoTransport"),
+    KNEE_EXO: ("knee_exo", "KneeExo"),
 }
 
 
@@ -20,13 +20,12 @@ def register() -> None:
     """Make the environments known to Gymnasium; a second call does nothing."""
     import gymnasium
 
-    for name, (module, task, steps) in _ENVIRONMENTS.items():
+    for name, (module, task) in _ENVIRONMENTS.items():
         if name not in gymnasium.registry:
             gymnasium.register(
                 id=name,
                 entry_point=f"mjx_msm.envs.{module}:{task}Env",
                 vector_entry_point=f"mjx_msm.envs.vector:{module}",
-                max_episode_steps=steps,
             )
 
 
@@ -41,7 +40,7 @@ def make_task(id: str, **arguments: Any) -> Any:
 
     if id not in _ENVIRONMENTS:
         raise InputError(f"environment '{id}' is not one of {', '.join(_ENVIRONMENTS)}")
-    module, task, _ = _ENVIRONMENTS[id]
+    module, task = _ENVIRONMENTS[id]
     return getattr(import_module(f"mjx_msm.envs.{module}"), task)(**arguments)
 
 

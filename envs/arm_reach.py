@@ -102,6 +102,7 @@ class ArmReach(Task):
         self.observations = tuple(channels)
         self._none = np.zeros(0)
         self._everyone = np.ones(self._muscles)
+        self._antagonists = self.world.antagonists(ARM_JOINTS[1])
 
     def plan(self, xp: Any, uniform: Float[Any, "draw"], disturbance: Disturbance) -> Plan:
         angles = REACH[:, 0] + (REACH[:, 1] - REACH[:, 0]) * uniform.reshape(-1, 2)
@@ -133,7 +134,7 @@ class ArmReach(Task):
         goal = Goal(plan.angles[self._which(xp, memory.step)], still, still)
         sight = Sight(memory.step, goal, kinetics, dynamics, 0.5 * (action + 1.0))
         excitation, human = self.human.excite(
-            memory.human, sight, self.period, on * wrong.tremor, wrong.tremor_frequency
+            memory.human, sight, self.period, on * wrong.tremor, wrong.tremor_frequency, self._antagonists
         )
         weight = on * wrong.payload * -GRAVITY * memory.jacobian[2]
         return Drive(excitation, self._none, weight), Memory(memory.step + 1, human, memory.sensors, memory.jacobian)

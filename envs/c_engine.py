@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from mjx_msm.envs.kinetics import Drive, Dynamics, Kinetics
 from mjx_msm.envs.metabolics import Muscles, muscle_mass, slow_twitch
-from mjx_msm.envs.world import World
+from mjx_msm.envs.world import MOTOR_STEPS, World
 from mjx_msm.errors import InputError
 
 _gain, _bias = mujoco.mju_muscleGain, mujoco.mju_muscleBias
@@ -42,6 +42,8 @@ class CEngine:
         self._matrix = np.empty((m.nv, m.nv))
         self._moment = np.empty((m.nu, m.nv))
         self._contact_force = 0.0
+        self._limited = bool(np.isfinite(world.no_load_speed).any())
+        self._motor_joint = m.jnt_dofadr[m.actuator_trnid[self._muscles :, 0]]
         self._nominal = True
         self._prepare()
 
@@ -121,6 +123,8 @@ class CEngine:
         lagged = m.actuator_actadr[self._muscles :]
         d.act[lagged[lagged >= 0]] = motor[lagged >= 0]
         self._contact_force = 0.0
+        if self._limited:
+            self._limit_motors()
         mujoco.mj_step1(m, d)
         mujoco.mj_fwdActuation(m, d)
 
@@ -129,12 +133,31 @@ class CEngine:
         m, d = self.model, self.data
         d.ctrl[: self._muscles], d.ctrl[self._muscles :] = drive.excitation, drive.control
         d.qfrc_applied[:] = drive.applied
-        mujoco.mj_step2(m, d)
-        if substeps > 1:
-            mujoco.mj_step(m, d, nstep=substeps - 1)
+        if self._limited:
+            self._advance_limited(substeps)
+        else:
+            mujoco.mj_step2(m, d)
+            if substeps > 1:
+                mujoco.mj_step(m, d, nstep=substeps - 1)
         self._contact_force = float(d.efc_force[0]) if d.nefc else 0.0
         mujoco.mj_step1(m, d)
         mujoco.mj_fwdActuation(m, d)
+
+    def _advance_limited(self, substeps: int) -> None:
+        """Steps between which the motors' torque follows the torque–speed limit."""
+        m, d = self.model, self.data
+        for begun in range(0, substeps, MOTOR_STEPS):
+            self._limit_motors()
+            steps = min(MOTOR_STEPS, substeps - begun)
+            if begun == 0:
+                mujoco.mj_step2(m, d)
+                steps -= 1
+            if steps:
+                mujoco.mj_step(m, d, nstep=steps)
+
+    def _limit_motors(self) -> None:
+        able = self.world.torque_range(self.data.qvel[self._motor_joint])
+        self.model.actuator_forcerange[self._muscles :] = able
 
     @property
     def finite(self) -> bool:

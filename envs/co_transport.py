@@ -99,6 +99,8 @@ class ArmCoTransport(Task):
         "effort",
         "metabolic_power",
         "contact_force",
+        "grip_lost",
+        "torque_limit_violation",
         "force_limit_violation",
         "joint_limit_violation",
     )
@@ -171,6 +173,7 @@ class ArmCoTransport(Task):
         self._rest = m.tendon_lengthspring[self._spokes, 0]
         self._limit = np.array(self.cobot.torque_limit)
         self._everyone = np.ones(self._muscles)
+        self._antagonists = self.world.antagonists(ARM_JOINTS[1])
         self._pull = np.zeros(len(self.world.coordinates))
         self._pull[self._beam[1]] = -GRAVITY
 
@@ -283,7 +286,7 @@ class ArmCoTransport(Task):
         wanted = 0.5 * (action[-self._muscles :] + 1.0) if self._policy else xp.zeros(self._muscles)
         sight = Sight(memory.step, goal, kinetics, loaded, wanted)
         tremor = wrong.active(memory.step * self.period) * wrong.tremor
-        return self.human.excite(memory.human, sight, self.period, tremor, wrong.tremor_frequency)
+        return self.human.excite(memory.human, sight, self.period, tremor, wrong.tremor_frequency, self._antagonists)
 
     def observe(
         self,
@@ -441,9 +444,9 @@ class ArmCoTransportEnv(TaskEnv):
     **Info**, of every step: `path_error` [m], `tilt` [rad], `jerk` (of the beam's middle, between control periods)
     [m/s³]; `hand_force`, `tool_force`, `contact_force` [N]; `robot_share` (of the beam's weight, 0..1);
     `human_torque`, `robot_torque` (norm over joints) [N·m]; `effort` (Σa²), `metabolic_power` [W];
-    `force_limit_violation` (1: the hand's force is beyond ISO/TS 15066), `torque_limit_violation`, `grip_lost`;
-    `activation` (muscle,); the terms of the reward; `time` [s]. At an episode's end, `summary`: peak, root mean square
-    and integral of these.
+    `force_limit_violation` (1: the hand's force is beyond ISO/TS 15066's quasi-static limit),
+    `torque_limit_violation`, `joint_limit_violation`, `grip_lost`; `activation` (muscle,); the terms of the
+    reward; `time` [s]. At an episode's end, `summary`: peak, root mean square and integral of these.
 
     **Arguments:**
 
@@ -452,7 +455,7 @@ class ArmCoTransportEnv(TaskEnv):
     - `sample_posterior`: another person from the subject's posterior at every reset.
     - `robot`: how the robot is acted on.
     - `human`: the human half, see `mjx_msm.envs.human`; by default a tracking controller with `strength` of what is
-      needed. A mapping changes it: ``{"nerve_delay": 0.05, "reflex": True, "fatigue": True}``.
+      needed. A mapping changes it: ``{"nerve_delay": 0.06, "reflex": True, "fatigue": True}``.
     - `action_mode`: who is acted for. `rate`: actions a second.
     - `transport`, `path`: numbers of beam, handles and obstacle, and of the path, to replace.
     - `sensing`: noise and delays, see `mjx_msm.envs.sensing.Sensing`.

@@ -104,16 +104,6 @@ class Exoskeleton:
                 raise InputError(f"exoskeleton has no '{name}'; it has {', '.join(known)}")
         return Exoskeleton(**dict(values or {}))
 
-    def available_torque(self, wanted: Any, speed: Any) -> Any:
-        """What the motor can give of a wanted torque at a speed of its joint [N·m].
-
-        Driving, it loses torque linearly with speed down to zero at `no_load_speed`; braking, it has all of it.
-        """
-        xp = namespace(speed)
-        driving = xp.maximum(0.0, 1.0 - xp.abs(speed) / self.no_load_speed)
-        limit = self.torque_limit * xp.where(wanted * speed > 0, driving, 1.0)
-        return xp.minimum(xp.maximum(wanted, -limit), limit)
-
 
 def wear(human: mujoco.MjSpec, exoskeleton: Exoskeleton | None = None) -> mujoco.MjSpec:
     """The leg with the exoskeleton on, as a new uncompiled `MjSpec`; `human` is not changed.
@@ -137,7 +127,8 @@ def wear(human: mujoco.MjSpec, exoskeleton: Exoskeleton | None = None) -> mujoco
     exo.option.timestep = spec.option.timestep  # MuJoCo warns of parts that differ
     motor = exo.actuator("knee_motor")
     motor.dynprm[0] = 1.0 / (2.0 * math.pi * device.bandwidth)
-    motor.ctrlrange = [-device.torque_limit, device.torque_limit]
+    motor.ctrlrange = motor.forcerange = [-device.torque_limit, device.torque_limit]
+    motor.forcelimited = mujoco.mjtLimited.mjLIMITED_TRUE
     anchors = {site.name: np.array(site.pos) for site in exo.sites}
     spec.attach(exo, prefix=PREFIX, frame=frame)
 

@@ -118,9 +118,19 @@ class Human:
         )
 
     def excite(
-        self, memory: HumanMemory, sight: Sight, period: float, tremor: Any = 0.0, tremor_frequency: Any = 5.0
+        self,
+        memory: HumanMemory,
+        sight: Sight,
+        period: float,
+        tremor: Any = 0.0,
+        tremor_frequency: Any = 5.0,
+        antagonists: Float[Any, "muscle"] | float = 1.0,
     ) -> tuple[Float[Any, "muscle"], HumanMemory]:
-        """Excitation of every muscle during the next control period, 0..1."""
+        """Excitation of every muscle during the next control period, 0..1.
+
+        **Arguments:** `tremor`: amplitude of what is added, at `tremor_frequency` [Hz], in turn to those muscles whose
+        `antagonists` is 1 and those where it is −1.
+        """
         seen = sight.kinetics
         xp = namespace(seen.position)
         wanted, intent = self.intent.excitation(memory.intent, sight, period)
@@ -129,10 +139,8 @@ class Human:
         if self.reflex is not None and reflex is not None:
             added, reflex = self.reflex.excitation(reflex, seen.fiber_length, seen.fiber_velocity, memory.set_length)
             wanted = wanted + added
-        # Antagonists shake in turn; muscles of even and odd number stand for them.
-        turns = np.where(np.arange(seen.activation.shape[0]) % 2, 1.0, -1.0)
         shake = tremor * xp.sin(2.0 * math.pi * tremor_frequency * period * sight.step)
-        excitation = xp.minimum(xp.maximum(wanted + shake * turns, 0.0), 1.0)
+        excitation = xp.minimum(xp.maximum(wanted + shake * antagonists, 0.0), 1.0)
         if self.fatigue is not None and fatigue is not None:
             fatigue = self.fatigue.advance(fatigue, excitation, period)
             excitation = fatigue.limit(excitation)

@@ -24,7 +24,7 @@ from jaxtyping import Array, Float
 
 from mjx_msm.envs.kinetics import Drive, Dynamics, Kinetics
 from mjx_msm.envs.metabolics import Muscles, muscle_mass, slow_twitch
-from mjx_msm.envs.world import World
+from mjx_msm.envs.world import MOTOR_STEPS, World
 from mjx_msm.geometry import Place, geometry, line_of_action, points
 from mjx_msm.parameters import Parameters
 from mjx_msm.paths import paths
@@ -48,6 +48,8 @@ class State(eqx.Module):
     """Filter state of every motor, in the unit of its input."""
     control: Float[Array, "motor"]
     """Input of every motor during the last period."""
+    torque_range: Float[Array, "motor 2"]
+    """That the motors can give [N·m]."""
     contact: Float[Array, ""]
     """Normal force during the last step [N]."""
 
@@ -63,7 +65,8 @@ def start(
     position, velocity, activation, motor = (
         jnp.asarray(x, dtype=float) for x in (position, velocity, activation, motor)
     )
-    return State(position, velocity, activation, motor, motor, jnp.zeros(()))
+    speeds = velocity[_motors(world).dof]
+    return State(position, velocity, activation, motor, motor, world.torque_range(speeds), jnp.zeros(()))
 
 
 def advance(world: World, person: Parameters, state: State, drive: Drive, substeps: int) -> State:
@@ -76,12 +79,13 @@ def advance(world: World, person: Parameters, state: State, drive: Drive, subste
     h = world.timestep
     excitation, control, applied = (jnp.asarray(x, dtype=float) for x in drive)
 
-    def step(state: State, _: None) -> tuple[State, None]:
+    def step(state: State, k: Array) -> tuple[State, None]:
         q, v, a = state.position, state.velocity, state.activation
+        able = jnp.where(k % MOTOR_STEPS == 0, world.torque_range(v[motors.dof]), state.torque_range)
         terms = mechanics(model, person, inertia, geometry(model, q, v), q, v)
         tension = muscle_tension(model, person, terms, v, a)
         force = generalised_force(terms, tension) + applied
-        force = force.at[motors.dof].add(motors.gear * motors.torque(state.motor, control, q, v))
+        force = force.at[motors.dof].add(motors.gear * motors.torque(state.motor, control, q, v, able))
         contact = jnp.zeros(())
         if world.contact is not None:
             contact, push = _contact(world, terms, q, v, force)
@@ -89,9 +93,10 @@ def advance(world: World, person: Parameters, state: State, drive: Drive, subste
         acceleration = solve_acceleration(model, person, terms, force, jnp.zeros(0))
         v = v + h * acceleration
         activation = a + h * model.muscle.activation_rate(person.muscle, excitation, a)
-        return State(q + h * v, v, activation, motors.filtered(state.motor, control, h), control, contact), None
+        lagged = motors.filtered(state.motor, control, h)
+        return State(q + h * v, v, activation, lagged, control, able, contact), None
 
-    return jax.lax.scan(step, state, None, length=substeps)[0]
+    return jax.lax.scan(step, state, jnp.arange(substeps))[0]
 
 
 def see(world: World, person: Parameters, state: State) -> tuple[Kinetics, Dynamics]:
@@ -104,7 +109,7 @@ def see(world: World, person: Parameters, state: State) -> tuple[Kinetics, Dynam
     passive = muscle_tension(model, person, terms, v, jnp.zeros_like(a))
     full = muscle_tension(model, person, terms, v, jnp.ones_like(a))
     isometric = muscle_tension(model, person, terms, jnp.zeros_like(v), jnp.ones_like(a))
-    motor = motors.torque(state.motor, state.control, q, v)
+    motor = motors.torque(state.motor, state.control, q, v, state.torque_range)
     own = person.muscle
     kinetics = Kinetics(
         position=q,
@@ -147,16 +152,15 @@ class _Motors(NamedTuple):
     lag: np.ndarray
     """Time constant [s]; 0: the input itself."""
     control_range: np.ndarray
-    force_range: np.ndarray
 
     def _input(self, control: Array) -> Array:
         return jnp.clip(control, self.control_range[:, 0], self.control_range[:, 1])
 
-    def torque(self, lagged: Array, control: Array, q: Array, v: Array) -> Array:
+    def torque(self, lagged: Array, control: Array, q: Array, v: Array, able: Array) -> Array:
         x = jnp.where(self.lag > 0, lagged, self._input(control))
         length, speed = self.gear * q[self.dof], self.gear * v[self.dof]
         force = self.gain * x + self.bias[:, 0] + self.bias[:, 1] * length + self.bias[:, 2] * speed
-        return jnp.clip(force, self.force_range[:, 0], self.force_range[:, 1])
+        return jnp.clip(force, able[:, 0], able[:, 1])
 
     def filtered(self, lagged: Array, control: Array, h: float) -> Array:
         share = np.where(self.lag > 0, 1.0 - np.exp(-h / np.where(self.lag > 0, self.lag, 1.0)), 0.0)
@@ -183,7 +187,6 @@ def _motors(world: World) -> _Motors:
         bias=np.where((m.actuator_biastype[first:] > 0)[:, None], m.actuator_biasprm[first:, :3], 0.0),
         lag=np.where(dyn == int(mujoco.mjtDyn.mjDYN_FILTEREXACT), m.actuator_dynprm[first:, 0], 0.0),
         control_range=bounds(m.actuator_ctrllimited[first:], m.actuator_ctrlrange[first:]),
-        force_range=bounds(m.actuator_forcelimited[first:], m.actuator_forcerange[first:]),
     )
 
 

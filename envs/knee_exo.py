@@ -38,6 +38,10 @@ GRAVITY = 9.80665
 FOLLOWING = 0.5
 """Part of a led joint's distance from its reference that is made up in a control period [-]."""
 
+REPEATING_SECONDS = 10.0
+"""How long an episode of a motion that repeats is [s]."""
+GENERATED_STRENGTH = 0.6
+"""Strength of a person who follows a generated motion: somebody who needs help."""
 RECLINE = 0.90
 """How far the pelvis of someone on the bench is tipped back from standing [rad]; the thigh is then nearly level."""
 
@@ -72,8 +76,11 @@ class KneeExo(Task):
         "human_torque",
         "robot_torque",
         "interaction_torque",
+        "robot_share",
         "thigh_force",
         "shank_force",
+        "thigh_strap",
+        "shank_strap",
         "effort",
         "metabolic_power",
         "slip",
@@ -87,7 +94,7 @@ class KneeExo(Task):
         *,
         task: str | None = None,
         human: Human | Mapping[str, Any] | None = None,
-        strength: float = 0.6,
+        strength: float | None = None,
         action_mode: str = "robot",
         rate: int = CONTROL_RATE,
         exoskeleton: Mapping[str, float] | Exoskeleton | None = None,
@@ -117,11 +124,13 @@ class KneeExo(Task):
         self.commands = Commands(self.sensing.command_delay, 1, self.period)
         self.metabolics = METABOLIC_MODELS[metabolics]
         self.reference: Reference = MOTIONS[task] if recording is None or task != "walk" else recording.motion()
+        if strength is None:
+            strength = GENERATED_STRENGTH if recording is None or task != "walk" else 1.0
         arrives = strength if action_mode == "robot" else 1.0  # a policy says itself how much it excites
         self.human = as_human(human, partial(self._intent, recording, action_mode), self.world.muscles, arrives)
         self.draws = self.reference.draws
-        seconds = self.reference.seconds
-        self.length = None if seconds is None else int(seconds / self.period + 1e-6)
+        seconds = self.reference.seconds or REPEATING_SECONDS
+        self.length = int(seconds / self.period + 1e-6)
         self._robot, self._muscles = action_mode != "human", len(self.world.muscles)
         policy = [Channel(f"excitation_{name}", -1.0, 1.0) for name in self.world.muscles]
         self.actions = (Channel("motor_torque", -1.0, 1.0),) if self._robot else ()
@@ -138,10 +147,11 @@ class KneeExo(Task):
         self._limits = np.array([FORCE_LIMITS[cuff] for cuff in CUFFS])
         self._ahead = np.array([*PREVIEW, self.period])
         self._everyone = np.ones(self._muscles)
+        self._antagonists = self.world.antagonists(JOINTS[KNEE])
 
     @staticmethod
     def _recording(people: People) -> Recording | None:
-        if people.folder is None or people.source.endswith(".xml'"):
+        if people.folder is None:
             return None
         path = people.folder / EXCITATION_FILE
         return Recording.read(path) if path.is_file() else None
@@ -212,14 +222,12 @@ class KneeExo(Task):
         wanted = 0.5 * (action[-self._muscles :] + 1.0) if len(self.actions) > 1 else xp.zeros(self._muscles)
         sight = Sight(memory.step, goal, kinetics, dynamics, wanted)
         excitation, human = self.human.excite(
-            memory.human, sight, self.period, on * wrong.tremor, wrong.tremor_frequency
+            memory.human, sight, self.period, on * wrong.tremor, wrong.tremor_frequency, self._antagonists
         )
 
         share = action[:1] if self._robot else xp.zeros(1)
         share, commands = self.commands.pass_on(xp, memory.commands, share, on * wrong.delay)
-        torque = self.exoskeleton.available_torque(
-            share * self.exoskeleton.torque_limit * (1.0 - on * wrong.stall), kinetics.velocity[self._exo_knee]
-        )
+        torque = share * self.exoskeleton.torque_limit * (1.0 - on * wrong.stall)
 
         slipped = self.coupling.slip(kinetics, memory.loads, memory.slipped, 1.0 - on * wrong.slip)
         # A led joint's acceleration: to the reference's speed at the period's end, and towards its place.
@@ -315,14 +323,14 @@ class KneeExoEnv(TaskEnv):
     **Reward**: −(e/0.1 rad)² − 0.1·a², e the human knee's distance from the reference, a the motor's action (Σ of
     squared activation where there is none).
 
-    **Episode.** Terminates when the state is not finite; truncated at the end of a recording, else by the time limit.
+    **Episode.** Terminates when the state is not finite; truncated at the end of a recording, else after 10 s.
 
     **Info**, of every step: `tracking_error`, `knee_angle`, `reference` [rad]; `human_torque` (of the muscles about the
     knee), `robot_torque` (of the motor), `interaction_torque` (of the shank cuff about the human knee) [N·m], positive
     in flexion, `robot_share`; for each cuff `<cuff>_force`, `<cuff>_strap` (largest tension) [N], `<cuff>_displacement`
     [m]; `slip` [m]; `effort` (Σa²), `metabolic_power` [W]; `force_limit_violation` (1: a cuff's force is beyond
-    ISO/TS 15066); `activation` (muscle,); `reward_tracking`, `reward_effort`; `time` [s]. At an episode's end,
-    `summary`: peak, root mean square and integral of these.
+    ISO/TS 15066's quasi-static limit), `joint_limit_violation`; `activation` (muscle,); `reward_tracking`,
+    `reward_effort`; `time` [s]. At an episode's end, `summary`: peak, root mean square and integral of most of these.
 
     **Arguments:**
 
@@ -332,7 +340,9 @@ class KneeExoEnv(TaskEnv):
     - `task`: ``"walk"`` replays the folder's recording, ``"seated"`` extends the knee on a bench, ``"swing"`` swings
       the leg as in walking. By default the recording where there is one, else seated.
     - `human`: the human half, see `mjx_msm.envs.human`; by default the recording's excitation or a tracking controller,
-      with `strength` of what is needed. A mapping changes it: ``{"nerve_delay": 0.05, "reflex": True}``, ``"fatigue"``.
+      with `strength` of what is needed (by default 1 of what was recorded, 0.6 of what a generated motion needs:
+      somebody who needs help). A mapping changes it: ``{"nerve_delay": 0.06, "reflex": True, "fatigue": True}``; a
+      nerve's delay is a whole number of control periods.
     - `action_mode`: who is acted for. `rate`: actions a second.
     - `exoskeleton`: numbers of the device to replace, as in `Exoskeleton`, e.g. ``{"torque_limit": 15.0}``.
     - `load`: mass fixed to the shank above the ankle [kg].
@@ -355,7 +365,13 @@ def _world(people: People, device: Exoskeleton, task: str, load: float) -> World
         if load:
             _add_load(leg, load)
         spec = wear(leg, device)
-        return World.of(spec, JOINTS, tracked=Coupling.sites(), led=LED)
+        return World.of(
+            spec,
+            JOINTS,
+            tracked=Coupling.sites(),
+            led=LED,
+            no_load_speed={f"{PREFIX}knee_motor": device.no_load_speed},
+        )
     except ValueError as e:
         raise InputError(f"{people.source}: {str(e).splitlines()[0]}") from None
 

@@ -25,7 +25,7 @@ class People:
     spec: mujoco.MjSpec
     """The nominal person; not to be changed."""
     folder: Path | None = None
-    """Where the subject's files are."""
+    """Where the subject's recorded files are; None for a model file alone."""
     result: Path | None = None
     """The identification they come from."""
 
@@ -103,7 +103,7 @@ def find_people(subject: Any, asset: str, check: Callable[[mujoco.MjModel], None
         )
     source, result = f"subject '{path}'", path
     if path.suffix.lower() == ".xml":
-        people = People(source, _read_mjcf(path), path.parent)
+        people = People(source, _read_mjcf(path))
     elif path.is_dir() and (path / "model.xml").is_file():
         result = path / "identification.json"
         people = People(source, _read_mjcf(path / "model.xml"), path, result if result.is_file() else None)

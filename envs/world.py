@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,6 +16,8 @@ from mjx_msm.errors import InputError
 
 TIMESTEP = 0.001
 """Of every simulation [s]; the stiffest strap or handle swings in about 40 of them."""
+MOTOR_STEPS = 5
+"""Steps after which a motor's torque–speed limit is taken anew."""
 LEADING_INERTIA = 1e3
 """What a joint whose motion is led weighs in addition [kg·m²]: nothing that pulls on it then makes a difference."""
 
@@ -36,6 +38,8 @@ class World:
     """Number of coordinates that are the person's."""
     tracked: tuple[str, ...]
     """Sites whose places are observed."""
+    no_load_speed: Float[np.ndarray, "motor"]
+    """Where a motor's torque in the direction of motion has fallen to zero, linearly from standstill [rad/s]."""
     contact: tuple[str, str] | None = None
     """Two capsules that may touch: one of a moving body, and one that stands still across its plane."""
 
@@ -46,12 +50,14 @@ class World:
         *,
         tracked: Sequence[str] = (),
         led: Sequence[str] = (),
+        no_load_speed: Mapping[str, float] | None = None,
         contact: tuple[str, str] | None = None,
     ) -> World:
         """Compile a world.
 
         **Arguments:** `person`: names of the person's joints, the first in `spec`. `led`: joints whose acceleration is
-        given, see `LEADING_INERTIA`. `tracked`, `contact`: as the fields.
+        given, see `LEADING_INERTIA`. `no_load_speed`: of motors by name; others have their torque at every speed.
+        `tracked`, `contact`: as the fields.
 
         **Raises:** `InputError` if a name is missing or the model is not one both engines can step.
         """
@@ -75,7 +81,9 @@ class World:
         missing = [name for name in tracked if name not in sites]
         if missing:
             raise InputError(f"the model has no site '{missing[0]}'; it is where the robot touches the person")
-        return World(spec, model, len(person), tuple(tracked), contact)
+        motors = [model.actuator(i).name for i in range(sum(kinds), model.nu)]
+        speeds = np.array([(no_load_speed or {}).get(name, np.inf) for name in motors])
+        return World(spec, model, len(person), tuple(tracked), speeds, contact)
 
     # Names -------------------------------------------------------------------------------------------------
 
@@ -92,6 +100,19 @@ class World:
     @cached_property
     def motors(self) -> tuple[str, ...]:
         return tuple(self.model.actuator(i).name for i in range(len(self.muscles), self.model.nu))
+
+    def torque_range(self, speed: Float[Any, "motor"]) -> Float[Any, "motor 2"]:
+        """Least and greatest torque that every motor can give at the speed of its joint [N·m].
+
+        Driving, a motor loses torque linearly with speed, down to zero at its `no_load_speed`; braking, it has all.
+        """
+        xp = namespace(speed)
+        first = len(self.muscles)
+        bounded = self.model.actuator_forcelimited[first:, None].astype(bool)
+        peak = np.where(bounded, self.model.actuator_forcerange[first:], np.array([-np.inf, np.inf]))
+        driving = xp.maximum(0.0, 1.0 - xp.abs(speed) / self.no_load_speed)
+        up, down = xp.where(speed > 0, driving, 1.0), xp.where(speed < 0, driving, 1.0)
+        return xp.stack([peak[:, 0] * down, peak[:, 1] * up], -1)
 
     def coordinate(self, name: str) -> int:
         """Where a joint is among the coordinates."""
@@ -114,6 +135,21 @@ class World:
     def start(self) -> Float[np.ndarray, "coordinate"]:
         """The model's reference position."""
         return np.array(self.model.qpos0)
+
+    def antagonists(self, joint: str) -> Float[np.ndarray, "muscle"]:
+        """1 for muscles that drive a joint up, −1 for those that drive it down, halfway between its limits."""
+        m = self.model
+        data, moment = mujoco.MjData(m), np.zeros((m.nu, m.nv))
+        stops, low, high = self.stops
+        data.qpos[:] = self.start
+        for t, a, b in zip(stops, low, high, strict=True):
+            if m.wrap_objid[m.tendon_adr[t]] == m.joint(joint).id:
+                data.qpos[self.coordinate(joint)] = 0.5 * (a + b)
+        mujoco.mj_forward(m, data)
+        mujoco.mju_sparse2dense(
+            moment, data.actuator_moment, data.moment_rownnz, data.moment_rowadr, data.moment_colind
+        )
+        return -np.sign(moment[: len(self.muscles), self.coordinate(joint)])
 
     @cached_property
     def stops(self) -> tuple[Int[np.ndarray, "stop"], Float[np.ndarray, "stop"], Float[np.ndarray, "stop"]]:

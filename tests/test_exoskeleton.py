@@ -8,6 +8,7 @@ from mjx_msm import assets
 from mjx_msm.envs.c_engine import CEngine
 from mjx_msm.envs.exoskeleton import CUFFS, JOINTS, SLEEVE_MASS, Coupling, Exoskeleton, wear
 from mjx_msm.envs.kinetics import Kinetics
+from mjx_msm.envs.knee_exo import KneeExo
 from mjx_msm.envs.world import World
 from mjx_msm.errors import InputError
 from mjx_msm.prescribed import PrescribedMotion, constraint_reason
@@ -243,11 +244,11 @@ def test_slip_is_not_undone_by_letting_go(worn: Worn) -> None:
 
 def test_motor() -> None:
     device = Exoskeleton()
-    assert device.available_torque(100, 0.0) == device.torque_limit
-    assert device.available_torque(-100, 6.0) == -device.torque_limit  # braking
-    assert device.available_torque(100, 6.0) == pytest.approx(device.torque_limit / 2)
-    assert device.available_torque(100, 20.0) == 0.0
-    assert device.available_torque(3.0, 6.0) == 3.0
+    task = KneeExo()
+    limit = device.torque_limit
+    for speed, low, high in ((0.0, -1.0, 1.0), (6.0, -1.0, 0.5), (-6.0, -0.5, 1.0), (20.0, -1.0, 0.0)):
+        able = task.world.torque_range(np.array([speed]))
+        np.testing.assert_allclose(able, limit * np.array([[low, high]]), atol=1e-12)
     worn = Worn(bandwidth=10.0)
     hold = PrescribedMotion(worn.m, JOINTS)
     worn.d.ctrl[-1] = 10.0
