@@ -144,7 +144,7 @@ class Twin:
 
     def _sensor_noise(self, key: Any) -> Array | float:
         noise = np.array([c.noise for c in self.task.observations])
-        return noise * jax.random.normal(key, noise.shape) if noise.any() else 0.0
+        return jnp.asarray(noise) * jax.random.normal(key, noise.shape) if noise.any() else 0.0
 
     def _seen(self, observation: Array) -> Array:
         low, high = self.task.bounds(self.task.observations)

@@ -132,7 +132,7 @@ def test_jerk_of_a_motion_with_constant_jerk() -> None:
         velocity = np.zeros(8)
         velocity[task._beam[:2]] = 0.5 * jerk * (0.02 * k) ** 2
         kinetics = env._kinetics._replace(velocity=velocity)
-        outcome, memory = task.observe(np, env._plan, memory._replace(step=k), kinetics, np.zeros(2))
+        outcome, memory = task.observe(np, env._plan, memory._replace(step=k), kinetics, np.zeros(2), 0.0)
         assert outcome.measures["jerk"] == pytest.approx(0.0 if k <= 2 else 50.0, rel=1e-6)
 
 

@@ -32,7 +32,7 @@ def played(id: str, disturbance: dict | None = None, actions: np.ndarray | None 
 # Sensors ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("id", [KNEE_EXO, ARM_REACH, ARM_CO_TRANSPORT])
+@pytest.mark.parametrize("id", [KNEE_EXO, ARM_REACH])
 def test_noise_has_its_standard_deviation(id: str) -> None:
     """Noise changes what is seen and not what happens, so that the difference of two episodes is the noise."""
     clean, _, env = played(id, count=150)
@@ -63,18 +63,32 @@ def test_observations_arrive_late_by_whole_periods(delay: float, periods: int) -
     assert np.ptp(now["knee_angle"]) > 0.05
 
 
-@pytest.mark.parametrize("id", [KNEE_EXO, ARM_CO_TRANSPORT])
-def test_commands_arrive_late_by_whole_periods(id: str) -> None:
+def test_commands_arrive_late_by_whole_periods() -> None:
     """The same as giving the same commands later."""
-    count = {KNEE_EXO: 1, ARM_CO_TRANSPORT: 2}[id]
-    actions = np.random.default_rng(0).uniform(-0.5, 0.5, (60, count))
-    later = np.concatenate([np.zeros((3, count)), actions[:-3]])
-    late, *_ = played(id, actions=actions, sensing={"command_delay": 0.06})
-    prompt, *_ = played(id, actions=later)
-    disturbed, *_ = played(id, {"delay": 0.06}, actions=actions)
+    actions = np.random.default_rng(0).uniform(-0.5, 0.5, (60, 1))
+    later = np.concatenate([np.zeros((3, 1)), actions[:-3]])
+    late, *_ = played(KNEE_EXO, actions=actions, sensing={"command_delay": 0.06})
+    prompt, *_ = played(KNEE_EXO, actions=later)
+    disturbed, *_ = played(KNEE_EXO, {"delay": 0.06}, actions=actions)
     for name in prompt:
         np.testing.assert_array_equal(late[name], prompt[name])
         np.testing.assert_array_equal(disturbed[name], prompt[name])
+
+
+@pytest.mark.parametrize("robot", ["admittance", "torque"])
+def test_what_the_cobot_senses_and_commands_late_it_controls_late(robot: str) -> None:
+    """Its own controller sees no more than the observation, and its joint commands pass through the delay."""
+    prompt, well, _ = played(ARM_CO_TRANSPORT, robot=robot, count=100)
+    late, behind, _ = played(ARM_CO_TRANSPORT, {"delay": 0.1}, robot=robot, count=100)
+    again, same, _ = played(ARM_CO_TRANSPORT, robot=robot, count=100, sensing={"command_delay": 0.1})
+    _, shaken, _ = played(ARM_CO_TRANSPORT, robot=robot, count=100, sensing={"noise": 1.0, "delay": 0.04})
+    for name in prompt:
+        np.testing.assert_array_equal(late[name], again[name])
+    np.testing.assert_array_equal(behind["path_error"], same["path_error"])
+    assert not np.array_equal(shaken["path_error"], well["path_error"])
+    if robot == "admittance":  # the robot follows, 0.1 s behind
+        assert behind["path_error"].max() > 2 * well["path_error"].max()
+        assert behind["path_error"].max() < 0.05
 
 
 def test_a_line_of_commands() -> None:
@@ -117,7 +131,7 @@ def test_what_goes_wrong_goes_wrong_between_onset_and_end(id: str) -> None:
 
 @pytest.mark.parametrize("frequency", [4.0, 8.0])
 def test_tremor_shakes_antagonists_in_turn_at_its_frequency(frequency: float) -> None:
-    """On top of what is wanted, half of full excitation; between two even and odd muscles with opposite sign."""
+    """On top of what is wanted, half of full excitation; the elbow's extensors against its flexors."""
     actions = np.zeros((100, 6))
     env = gymnasium.make(ARM_REACH).unwrapped
     env.reset(seed=0, options={"disturbance": {"tremor": 0.2, "tremor_frequency": frequency}})
@@ -127,8 +141,13 @@ def test_tremor_shakes_antagonists_in_turn_at_its_frequency(frequency: float) ->
         excitation.append(env.data.ctrl.copy())
     shake = np.array(excitation) - 0.5
     t = PERIOD * np.arange(100)
-    np.testing.assert_allclose(shake[:, 1], 0.2 * np.sin(2 * np.pi * frequency * t), atol=1e-12)
-    np.testing.assert_allclose(shake[:, 0], -shake[:, 1], atol=1e-12)
+    names = env.task.world.muscles
+    flexors = [i for i, name in enumerate(names) if name.startswith(("BIC", "BRA"))]
+    extensors = [i for i, name in enumerate(names) if name.startswith("TRI")]
+    assert len(flexors) == len(extensors) == 3
+    wave = 0.2 * np.sin(2 * np.pi * frequency * t)[:, None]
+    np.testing.assert_allclose(shake[:, flexors], np.repeat(wave, 3, 1), atol=1e-12)
+    np.testing.assert_allclose(shake[:, extensors], -np.repeat(wave, 3, 1), atol=1e-12)
     spectrum = np.abs(np.fft.rfft(shake[:, 3]))
     assert np.fft.rfftfreq(100, PERIOD)[spectrum.argmax()] == pytest.approx(frequency)
 
@@ -154,17 +173,17 @@ def test_dropped_electrodes_read_nothing_and_change_nothing_else(id: str, argume
 
 
 def test_a_stalled_exoskeleton_gives_no_torque() -> None:
-    full = np.ones((60, 1))
+    full = np.full((60, 1), 0.3)  # below what the motor can give at any speed it comes to
     _, works, env = played(KNEE_EXO, actions=full)
     _, stalls, _ = played(KNEE_EXO, {"stall": 1.0, "onset": 0.4, "duration": 0.3}, full)
     lag = 1.0 / (2 * np.pi * env.task.exoskeleton.bandwidth)
     first = round(0.4 / PERIOD)
     torque = stalls["robot_torque"]
-    assert torque[first] == works["robot_torque"][first] > 10.0
+    assert torque[first] == works["robot_torque"][first] > 5.0
     # It dies away as the motor's lag lets it.
     expected = torque[first] * np.exp(-PERIOD * np.arange(16) / lag)
     np.testing.assert_allclose(torque[first : first + 16], expected, rtol=1e-9, atol=1e-12)
-    assert torque[round(0.7 / PERIOD) + 5] > 10.0  # and comes back
+    assert torque[round(0.7 / PERIOD) + 5] > 5.0  # and comes back
 
 
 def test_a_stalled_torque_robot_gives_no_torque() -> None:
@@ -184,7 +203,7 @@ def test_a_loose_strap_slips_and_the_rest_holds() -> None:
     np.testing.assert_array_equal(loose["slip"][before], tight["slip"][before])
     assert tight["slip"].max() < 1e-4
     assert loose["slip"].max() > 1e-3
-    assert (loose["thigh_displacement"][~before].max()) > 1.1 * tight["thigh_displacement"][~before].max()
+    assert loose["thigh_displacement"][~before].max() > tight["thigh_displacement"][~before].max()
 
 
 # A payload is a weight -------------------------------------------------------------------------------------
