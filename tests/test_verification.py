@@ -8,23 +8,24 @@ import signal
 import subprocess
 import sys
 import time
+from math import comb
 from pathlib import Path
 
 import gymnasium
 import numpy as np
 import pytest
-from scipy.stats import binom
+from scipy.stats import binom, spearmanr
 
 import mjx_msm
 from mjx_msm import cli, envs
 from mjx_msm.envs.controllers import controller
 from mjx_msm.errors import InputError
-from mjx_msm.verification import Violation, clopper_pearson, load_plan
+from mjx_msm.verification import Verification, Violation, clopper_pearson, load_plan
 from mjx_msm.verification.campaign import _code, prepare, run
 from mjx_msm.verification.crowd import _excitations
 from mjx_msm.verification.episode import POINT, Rehearsal, measures_of
 from mjx_msm.verification.film import find_episode
-from mjx_msm.verification.findings import ANY, separations
+from mjx_msm.verification.findings import ANY, _row, mcnemar, separations
 from mjx_msm.verification.journal import JOURNAL
 from mjx_msm.verification.scenario_file import parse_plan
 from mjx_msm.verification.scenarios import POSSIBLE, Quantity
@@ -148,17 +149,87 @@ def test_parameters_that_matter_are_found_and_others_are_not():
     values = random.normal(size=(100, 30))
     margin = np.exp(values[:, 4]) + 0.1 * random.normal(size=100)
     violated = margin > np.quantile(margin, 0.9)
-    found = separations("v", [f"p{i}" for i in range(30)], values, margin, violated)
+    names = [f"p{i}" for i in range(30)]
+
+    def search(margin):
+        return separations(["v"], names, values, margin[:, None], violated[:, None])
+
+    found = search(margin)
     assert [s.parameter for s in found] == ["p4"]
     assert found[0].correlation > 0.9
     assert found[0].difference == pytest.approx(
         (values[violated, 4].mean() - values[~violated, 4].mean()) / values[:, 4].std()
     )
     assert (found[0].violators, found[0].n) == (10, 100)
-    false = [
-        separations("v", [f"p{i}" for i in range(30)], values, random.normal(size=100), violated) for _ in range(40)
-    ]
+    false = [search(random.normal(size=100)) for _ in range(40)]
     assert sum(map(bool, false)) <= 6  # one in twenty is expected
+
+
+def test_more_violations_are_more_chances():
+    """False findings over all violations together stay rare, and a finding's p counts what was tested."""
+    random = np.random.default_rng(2)
+    values, names = random.normal(size=(20, 10)), [f"p{i}" for i in range(10)]
+    hits = 0
+    for _ in range(60):
+        margins = random.normal(size=(20, 10))
+        hits += bool(separations(names, names, values, margins, margins > 0))
+    assert hits <= 9, "one in twenty is expected; over parameters alone it would be four in ten"
+    margins = np.stack([values[:, 3], *random.normal(size=(2, 20)), values[:, 3]], axis=1) + 1e-3
+    margins[:, 0] += 0.8 * random.normal(size=20)
+    violated = margins > 1
+    violated[:, 3] = False
+    (alone,) = separations(["a"], names, values, margins[:, :1], violated[:, :1])
+    found = separations(list("abcd"), names, values, margins, violated)
+    assert found[0].p == pytest.approx(3 * alone.p), "nobody has the fourth, so it is no test"
+    assert alone.p == pytest.approx(10 * spearmanr(values[:, 3], margins[:, 0]).pvalue)
+
+
+@pytest.mark.parametrize(("people", "listed"), [(5, 0), (19, 0), (20, 1)])
+def test_of_few_people_no_parameter_is_named(people, listed):
+    x = np.arange(people, dtype=float)[:, None]
+    assert len(separations(["v"], ["p"], x, x, x > people / 2)) == listed
+
+
+def test_mcnemar_closed_form_and_size():
+    for n in range(1, 60):
+        p = np.array([mcnemar(k, n - k) for k in range(n + 1)])
+        for k in range(n // 2 + 1):
+            tail = sum(comb(n, j) for j in range(k + 1)) / 2**n
+            assert p[k] == p[n - k] == pytest.approx(min(1.0, 2 * tail), rel=1e-9)
+        assert binom.pmf(np.arange(n + 1), n, 0.5)[p < 0.05].sum() <= 0.05, "errs in at most one of twenty"
+    assert mcnemar(0, 0) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("people", "point", "certain", "verdict"),
+    [
+        # pairs: (only the person, only the point estimate, both), of 200
+        (1, 0, False, "not seen"),
+        (5, 0, False, "not seen"),  # 2 / 2^5 = 0.0625
+        (6, 0, False, "missed"),  # 2 / 2^6 = 0.031
+        (0, 0, False, ""),
+        (100, 10, False, "understated"),
+        (12, 7, False, ""),
+        (10, 100, False, ""),
+        (1, 0, True, "missed"),  # it is known never to happen to the point estimate
+        (0, 0, True, ""),
+        (150, 200, True, ""),
+    ],
+)
+def test_verdicts_are_beyond_chance(people, point, certain, verdict):
+    """Nested: whoever is rarer has it only where the other has it too."""
+    have, twin_has = np.arange(200) < people, np.arange(200) < point
+    assert _row("s", "v", have, twin_has, certain, 1.0).verdict == verdict
+
+
+def test_pairs_are_compared_and_not_sums():
+    """Half of the pairs have it on both sides: unpaired intervals overlap, the pairs tell."""
+    both, only = np.arange(200) < 100, np.arange(200) >= 185
+    row = _row("s", "v", both | only, both, False, 1.0)
+    assert (row.more, row.fewer, row.posterior.hits, row.point.hits) == (15, 0, 115, 100)
+    assert row.posterior.interval[0] < row.point.interval[1]
+    assert row.verdict == "understated"
+    assert row.p == pytest.approx(2 / 2**15)
 
 
 # Scenario files --------------------------------------------------------------------------------------------
@@ -240,18 +311,40 @@ def test_examples(name, id):
 def test_the_planted_person_is_found(result):
     hits = {(r.scenario, r.violation): r.posterior for r in result.rows}
     assert hits["undisturbed", "behind"] == (1, 4, False)
+    assert result.missed == (), "one of four may be chance"
     assert hits["undisturbed", "squeezed"].hits == 0
     assert result.worst.episode.person == WEAK
     assert result.worst.violation.name == "behind"
     assert result.worst.margin == max(max(c.margins) for c in result.courses)
-    (row,) = [r for r in result.missed if r.scenario == "undisturbed"]
-    assert (row.violation, row.verdict, row.point.hits) == ("behind", "missed", 0)
+    (row,) = [r for r in result.rows if (r.scenario, r.violation) == ("undisturbed", "behind")]
+    assert (row.verdict, row.point.hits, row.more, row.fewer, row.p) == ("not seen", 0, 1, 0, 1.0)
     (every,) = [r for r in result.overall if r.violation == ANY]
     assert every.posterior.n == 4
     violators = {
         e.person for e, c in zip(result.episodes, result.courses, strict=True) if any(c.violated) and e.person != POINT
     }
     assert every.posterior.hits == len(violators)
+
+
+@pytest.mark.parametrize("certain", [True, False])
+def test_everybody_is_compared_with_the_point_estimate_under_the_same_disturbances(campaign, result, certain):
+    """Planted outcomes: the point estimate fails with the disturbances of person 1 only, or always if certain."""
+    sure = dataclasses.replace(
+        campaign,
+        certain=(certain, False),
+        episodes=tuple(e for e in campaign.episodes if not certain or e.person != POINT or e.number == 1 or e.scenario),
+    )
+    by_number = {c.number: c for c in result.courses}
+    courses = []
+    for e in sure.episodes:
+        hit = e.scenario == 0 and (e.person in (0, 1) if e.person != POINT else (certain or e.number // 4 == 1))
+        c = by_number[e.number]
+        courses.append(c._replace(violated=(hit, *[False] * (len(c.violated) - 1))))
+    found = Verification.of(sure, courses)
+    (row,) = [r for r in found.rows if (r.scenario, r.violation) == ("undisturbed", "behind")]
+    assert row[2:6] == (((2, 4, False), (1, 1, True), 0, 2) if certain else ((2, 4, False), (1, 4, False), 1, 0))
+    (total,) = [r for r in found.overall if r.violation == "behind"]
+    assert total[2:6] == ((2, 4, False), (4 if certain else 1, 4, False), *row[4:6])
 
 
 def test_the_point_estimate_meets_the_same_disturbances(campaign):

@@ -20,7 +20,10 @@ LEVEL = 0.95
 """Of confidence."""
 ANY = "any of these"
 SIGNIFICANT = 0.05
-"""Probability of listing a parameter that has nothing to do with a violation, over all parameters together."""
+"""Of a row: probability of calling people and point estimate different if they are not. Of parameters: probability of
+listing one that has nothing to do with its violation, over all parameters and violations together."""
+FEWEST = 20
+"""People below whom no parameter is listed: a rank correlation's p is far too small for few."""
 LISTED = 5
 """Most parameters that are listed for a violation."""
 
@@ -60,6 +63,18 @@ def clopper_pearson(count: int, n: int, level: float = LEVEL) -> tuple[float, fl
     return low, high
 
 
+def mcnemar(more: int, fewer: int) -> float:
+    """Exact two-sided p of paired yes-or-no outcomes (McNemar 1947, doi 10.1007/BF02295996).
+
+    If both of a pair are equally likely to have it, each of the pairs that differ is a fair coin.
+
+    **Arguments:** pairs in which only the first has it, and in which only the second.
+    """
+    from scipy.stats import binomtest
+
+    return float(binomtest(more, more + fewer, 0.5).pvalue) if more + fewer else 1.0
+
+
 class Row(NamedTuple):
     """One violation in one scenario, or over all of them."""
 
@@ -69,15 +84,36 @@ class Row(NamedTuple):
     """Of drawn people."""
     point: Proportion
     """Of the point estimate, under the same disturbances."""
+    more: int
+    """Drawn people who have it where the point estimate under the same disturbances has not."""
+    fewer: int
+    """The other way round."""
     worst: float
     """Largest margin of the drawn people; above 1 it is a violation."""
 
     @property
+    def p(self) -> float:
+        """Of the drawn people being no other than the point estimate.
+
+        Where the point estimate is certain, its probability is known: it is 0 or 1, and no longer a sample. A single
+        person on the other side then settles that people's is another one, as 0 and 1 are outside of every
+        Clopper-Pearson interval but those of none and of all.
+        """
+        if self.point.certain:
+            low, high = self.posterior.interval
+            return 1.0 if low <= self.point.estimate <= high else 0.0
+        return mcnemar(self.more, self.fewer)
+
+    @property
     def verdict(self) -> str:
-        """What the point estimate alone says wrongly: "missed", "understated" or nothing."""
+        """What the point estimate alone says wrongly ("missed" or "understated"), "not seen" by it, or nothing.
+
+        "Not seen": people have it and the point estimate never, but so few that it may be chance.
+        """
+        significant = self.more > self.fewer and self.p < SIGNIFICANT
         if self.posterior.hits and not self.point.hits:
-            return "missed"
-        return "understated" if self.posterior.interval[0] > self.point.interval[1] else ""
+            return "missed" if significant else "not seen"
+        return "understated" if significant else ""
 
 
 class Separation(NamedTuple):
@@ -88,7 +124,7 @@ class Separation(NamedTuple):
     correlation: float
     """Spearman's, of the parameter with the person's largest margin over all scenarios."""
     p: float
-    """Probability of one as large by chance, times the number of parameters."""
+    """Probability of one as large by chance, times the number of parameters and violations that were tested."""
     difference: float
     """Mean of the violators less that of the rest, in standard deviations of everybody; nan where all are one."""
     violators: int
@@ -140,39 +176,32 @@ class Verification:
         violated = np.array([c.violated for c in courses], bool)
         person = np.array([e.person for e in episodes])
         scenario = np.array([e.scenario for e in episodes])
-        drawn = np.asarray(person != POINT)
+        drawn = np.flatnonzero(person != POINT)
+        twins = _twins(episodes, drawn)
+        who, where = person[drawn], scenario[drawn]
         chosen = [(v.name, [i]) for i, v in enumerate(plan.violations)]
         chosen.append((ANY, list(range(len(plan.violations)))))
 
         rows, overall = [], []
-        for k, name in enumerate(names):
-            here, there = (np.asarray(x & (scenario == k)) for x in (drawn, ~drawn))
-            if not here.any():
-                continue
-            for label, columns in chosen:
-                hit = np.asarray(violated[:, columns].any(axis=1))
-                rows.append(
-                    Row(
-                        name,
-                        label,
-                        Proportion(int(hit[here].sum()), int(here.sum())),
-                        Proportion(int(hit[there].sum()), int(there.sum()), campaign.certain[k] and not plan.mixed),
-                        float(margins[here][:, columns].max()),
-                    )
-                )
         count = len(campaign.crowd.drawn)
         for label, columns in chosen:
             hit = np.asarray(violated[:, columns].any(axis=1))
-            overall.append(
-                Row(
-                    "drawn scenario" if plan.mixed else "any scenario",
-                    label,
-                    Proportion(len(set(person[drawn & hit].tolist())), count),
-                    _point_overall(campaign, hit, ~drawn, scenario),
-                    float(margins[drawn][:, columns].max()),
-                )
-            )
-        at = int(np.flatnonzero(drawn)[np.argmax(margins[drawn].max(axis=1))])
+            have, twin_has = hit[drawn], hit[twins]
+            for k, name in enumerate(names):
+                here = np.asarray(where == k)
+                if here.any():
+                    worst = float(margins[drawn][here][:, columns].max())
+                    rows.append(_row(name, label, have[here], twin_has[here], campaign.certain[k], worst))
+            # Over all scenarios: whether a person ever has it, and whether the point estimate under that person's
+            # disturbances.
+            ever, twin_ever = np.zeros(count, bool), np.zeros(count, bool)
+            np.logical_or.at(ever, who, have)
+            np.logical_or.at(twin_ever, who, twin_has)
+            name = "drawn scenario" if plan.mixed else "any scenario"
+            sure = all(campaign.certain) and not plan.mixed
+            overall.append(_row(name, label, ever, twin_ever, sure, float(margins[drawn][:, columns].max())))
+        rows.sort(key=lambda r: names.index(r.scenario))
+        at = int(drawn[np.argmax(margins[drawn].max(axis=1))])
         which = int(np.argmax(margins[at]))
         worst = Worst(
             episodes[at],
@@ -185,9 +214,9 @@ class Verification:
         )
         # Each person's largest margin, over the scenarios.
         extreme = np.full((count, len(plan.violations)), -np.inf)
-        np.maximum.at(extreme, person[drawn], margins[drawn])
+        np.maximum.at(extreme, who, margins[drawn])
         broken = np.zeros((count, len(plan.violations)), bool)
-        np.logical_or.at(broken, person[drawn], violated[drawn])
+        np.logical_or.at(broken, who, violated[drawn])
         return Verification(
             environment=campaign.stage.environment,
             subject=campaign.stage.subject,
@@ -202,10 +231,12 @@ class Verification:
             rows=tuple(rows),
             overall=tuple(overall),
             separations=tuple(
-                s
-                for i, v in enumerate(plan.violations)
-                for s in separations(
-                    v.name, campaign.crowd.parameters, campaign.crowd.values, extreme[:, i], broken[:, i]
+                separations(
+                    [v.name for v in plan.violations],
+                    campaign.crowd.parameters,
+                    campaign.crowd.values,
+                    extreme,
+                    broken,
                 )
             ),
             worst=worst,
@@ -215,7 +246,7 @@ class Verification:
     @property
     def missed(self) -> tuple[Row, ...]:
         """What the point estimate alone says wrongly."""
-        return tuple(r for r in self.rows if r.verdict and r.violation != ANY)
+        return tuple(r for r in self.rows if r.verdict in ("missed", "understated") and r.violation != ANY)
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
         from mjx_msm.verification.report import tables
@@ -223,49 +254,66 @@ class Verification:
         yield from tables(self)
 
 
-def _point_overall(
-    campaign: Campaign,
-    hit: Bool[np.ndarray, "episode"],
-    points: Bool[np.ndarray, "episode"],
-    scenario: Int[np.ndarray, "episode"],
-) -> Proportion:
-    """Of the point estimate over all scenarios: draws of the disturbances with a violation in any scenario."""
-    if campaign.plan.mixed:
-        return Proportion(int(hit[points].sum()), int(points.sum()))
-    if all(campaign.certain):
-        return Proportion(int(hit[points].any()), 1, certain=True)
-    count = len(campaign.crowd.drawn)
-    ever = np.zeros(count, bool)
-    for k, sure in enumerate(campaign.certain):
-        here = hit[points & (scenario == k)]
-        ever |= here.any() if sure else here  # one episode stands for all
-    return Proportion(int(ever.sum()), count)
+def _twins(episodes: Sequence[Episode], drawn: Int[np.ndarray, "pair"]) -> Int[np.ndarray, "pair"]:
+    """Place of the point estimate's episode under the same disturbances, for every drawn person's.
+
+    It has the next number; where it is certain there may be only one, which stands for all of its scenario.
+    """
+    place = {e.number: i for i, e in enumerate(episodes)}
+    only = {e.scenario: i for i, e in enumerate(episodes) if e.person == POINT}
+    return np.array([place.get(episodes[i].number + 1, only[episodes[i].scenario]) for i in drawn])
+
+
+def _row(
+    scenario: str,
+    violation: str,
+    have: Bool[np.ndarray, "pair"],
+    twin_has: Bool[np.ndarray, "pair"],
+    certain: bool,
+    worst: float,
+) -> Row:
+    """Of drawn people, and of the point estimate under the disturbances of each."""
+    return Row(
+        scenario,
+        violation,
+        Proportion(int(have.sum()), len(have)),
+        Proportion(int(twin_has[0]), 1, certain=True) if certain else Proportion(int(twin_has.sum()), len(twin_has)),
+        int((have & ~twin_has).sum()),
+        int((twin_has & ~have).sum()),
+        worst,
+    )
 
 
 def separations(
-    violation: str,
+    violations: Sequence[str],
     parameters: Sequence[str],
     values: Float[np.ndarray, "person parameter"],
-    margin: Float[np.ndarray, "person"],
-    violated: Bool[np.ndarray, "person"],
+    margins: Float[np.ndarray, "person violation"],
+    violated: Bool[np.ndarray, "person violation"],
 ) -> list[Separation]:
-    """Parameters that tell who violates, the strongest first: those beyond chance (Spearman, Bonferroni).
+    """Parameters that tell who violates, by violation, the strongest first: those beyond chance.
 
-    Nothing is said of a violation that nobody has.
+    Spearman's correlation; p by Student's t, Bonferroni over every parameter and violation that is tested. Nothing is
+    said of a violation that nobody has, nor of fewer people than `FEWEST`.
     """
     from scipy.stats import spearmanr
 
-    n, count = len(margin), int(violated.sum())
-    if not count or n < 5 or np.ptp(margin) == 0:
+    n = len(values)
+    if n < FEWEST:
         return []
+    spread = np.std(values, axis=0)
+    vary = np.flatnonzero(spread > 1e-12 * np.maximum(1e-300, np.abs(values).max(axis=0)))
+    tested = [i for i in range(len(violations)) if violated[:, i].any() and np.ptp(margins[:, i]) > 0]
     found = []
-    for name, x in zip(parameters, values.T, strict=True):
-        spread = float(np.std(x))
-        if spread <= 1e-12 * max(1e-300, float(np.abs(x).max())):
-            continue
-        test: Any = spearmanr(x, margin)
-        correlation, p = float(test.statistic), min(1.0, float(test.pvalue) * len(parameters))
-        if p < SIGNIFICANT:
-            gap = float(x[violated].mean() - x[~violated].mean()) / spread if count < n else float("nan")
-            found.append(Separation(violation, name, correlation, p, gap, count, n))
-    return sorted(found, key=lambda s: -abs(s.correlation))[:LISTED]
+    for i in tested:
+        hit, count = violated[:, i], int(violated[:, i].sum())
+        for k in vary.tolist():
+            x = values[:, k]
+            test: Any = spearmanr(x, margins[:, i])
+            p = min(1.0, float(test.pvalue) * len(vary) * len(tested))
+            if p < SIGNIFICANT:
+                gap = float(x[hit].mean() - x[~hit].mean()) / spread[k] if count < n else float("nan")
+                separation = Separation(violations[i], parameters[k], float(test.statistic), p, float(gap), count, n)
+                found.append((i, -abs(separation.correlation), separation))
+    found.sort(key=lambda entry: entry[:2])
+    return [s for i in tested for s in [s for j, _, s in found if i == j][:LISTED]]

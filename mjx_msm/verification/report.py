@@ -12,7 +12,7 @@ from typing import Any
 
 from mjx_msm.files import write_text
 from mjx_msm.verification.episode import POINT
-from mjx_msm.verification.findings import ANY, Proportion, Row, Verification, Worst
+from mjx_msm.verification.findings import ANY, FEWEST, SIGNIFICANT, Proportion, Row, Verification, Worst
 
 Cells = list[str]
 
@@ -66,10 +66,20 @@ def who(result: Verification) -> tuple[Cells, list[Cells]]:
             s.parameter,
             f"{s.correlation:+.2f}",
             "" if math.isnan(s.difference) else f"{s.difference:+.2f} SD",
-            f"{s.p:.1g}",
+            f"{s.p:.1g}" if s.p > 1e-15 else "< 1e-15",
         ]
         for s in result.separations
     ]
+
+
+def _nobody(result: Verification) -> str:
+    """Why no parameter is listed."""
+    if result.people < FEWEST:
+        return (
+            f"With {result.people} people nothing is said of parameters: their correlations need {FEWEST} at least, "
+            "give more --people."
+        )
+    return "No parameter tells violators from the rest beyond chance."
 
 
 def limits(result: Verification) -> tuple[Cells, list[Cells]]:
@@ -102,11 +112,14 @@ def headline(result: Verification) -> str:
 
 def missed_text(result: Verification) -> str:
     """What the point estimate alone would have said wrongly, in one line."""
-    counts = {kind: sum(r.verdict == kind for r in result.missed) for kind in ("missed", "understated")}
-    total = sum(r.violation != ANY and bool(r.posterior.hits) for r in result.rows)
+    rows = [r for r in result.rows if r.violation != ANY]
+    missed, understated, unseen = (
+        sum(r.verdict == kind for r in rows) for kind in ("missed", "understated", "not seen")
+    )
     return (
-        f"Of {total} combinations of scenario and violation that occur, the point estimate alone misses "
-        f"{counts['missed']} and understates {counts['understated']}."
+        f"Of {sum(bool(r.posterior.hits) for r in rows)} combinations of scenario and violation that occur, the point "
+        f"estimate alone misses {missed} and understates {understated}; {unseen} more it does not show, but in so few "
+        "people that it may be chance."
     )
 
 
@@ -133,6 +146,8 @@ def tables(result: Verification) -> Iterator[Any]:
         yield ""
         yield "what tells the violators from the rest (measure these better):"
         yield _table(head, rows, right=(3, 4, 5))
+    elif result.people < FEWEST:
+        yield escape(_nobody(result))
     yield ""
     yield escape(f"worst: {worst_text(result.worst)}")
 
@@ -180,8 +195,12 @@ def _report(result: Verification, command: str, video: str | None) -> str:
         "",
         "“People”: drawn from the posterior. “Point estimate”: the most probable person under the same disturbances; "
         "“never” and “certain” where nothing in a scenario is random, so that one episode says it all. “Missed”: it "
-        "happens to people and never to the point estimate; “understated”: the intervals lie apart. A margin of 1 is "
-        "the limit.",
+        "happens to people and never to the point estimate, and to so many that chance does not explain it; “not "
+        "seen”: it never happens to the point estimate, but chance may explain that; “understated”: it happens to the "
+        "point estimate too, but less often than to people. Chance is judged pair by pair, each person against the "
+        f"point estimate under the same disturbances (exact McNemar test, p < {SIGNIFICANT:g} for each row, not "
+        "corrected for their number). Where the point estimate is certain, its probability is known to be 0 or 1; it "
+        "is then compared with the people's interval, and one person is enough. A margin of 1 is the limit.",
         "",
         *_markdown(*probabilities(result, every=True)),
         "",
@@ -192,13 +211,14 @@ def _report(result: Verification, command: str, video: str | None) -> str:
     if rows:
         lines += [
             "Parameters whose rank correlation with a person's largest margin is beyond chance (Spearman; p times the "
-            "number of parameters below 0.05), and by how many standard deviations of everybody the violators' mean "
-            "differs from the rest's. A better measurement of these tells whether this person is among the violators.",
+            f"number of parameters and violations tested below {SIGNIFICANT:g}), and by how many standard deviations of "
+            "everybody the violators' mean differs from the rest's. A better measurement of these tells whether this "
+            "person is among the violators.",
             "",
             *_markdown(head, rows),
         ]
     else:
-        lines += ["No parameter tells violators from the rest beyond chance."]
+        lines += [_nobody(result)]
     lines += [
         "",
         "## Worst case",
@@ -262,6 +282,9 @@ def _summary(result: Verification) -> dict[str, Any]:
             "people": share(r.posterior),
             "point_estimate": share(r.point),
             "worst_margin": r.worst,
+            "only_person": r.more,
+            "only_point_estimate": r.fewer,
+            "p": r.p,
             "verdict": r.verdict,
         }
 
