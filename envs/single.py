@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -93,11 +92,6 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray], EzPickle):
         """The present state. Change it at your own risk."""
         return self._engine.data
 
-    @cached_property
-    def _usual_length(self) -> int | None:
-        """Control periods after which the registered time limit ends an episode; Gymnasium's wrapper does it."""
-        return None if self.spec is None else gymnasium.spec(self.spec.id).max_episode_steps
-
     # Gymnasium ---------------------------------------------------------------------------------------------
 
     def reset(
@@ -154,7 +148,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray], EzPickle):
             self._summary = self._summary.add(np, np.array([info[name] for name in task.summarised]))
         ended = task.length is not None and self._steps >= task.length
         terminated = bool(outcome.terminated)
-        if terminated or ended or self._steps == self._usual_length:
+        if terminated or ended:
             info["summary"] = self.summary()
         if self.render_mode == "human":
             self.render()
