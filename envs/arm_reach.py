@@ -21,7 +21,7 @@ from mjx_msm.envs.references import Goal
 from mjx_msm.envs.sensing import Sensing
 from mjx_msm.envs.single import TaskEnv
 from mjx_msm.envs.task import CONTROL_RATE, Channel, Disturbance, Outcome, Task
-from mjx_msm.envs.world import World
+from mjx_msm.envs.world import GRAVITY, World
 from mjx_msm.errors import InputError
 
 REACH = np.array([[-0.6, 0.3], [0.5, 1.9]])
@@ -35,7 +35,6 @@ DISTANCE_SCALE = 0.1
 """Distance that costs 1 [m]."""
 EFFORT_WEIGHT = 0.05
 MAX_ANGLE, MAX_SPEED, MAX_PLACE = np.pi, 30.0, 2.0
-GRAVITY = 9.80665
 DENSITY = 7850.0
 """Of the payload, steel [kg/m³]."""
 
@@ -215,7 +214,7 @@ class ArmReachEnv(TaskEnv):
       happens to the policy's excitation: ``{"reflex": True, "fatigue": True}``.
     - `rate`: actions a second.
     - `sensing`: noise and delays, see `mjx_msm.envs.sensing.Sensing`.
-    - `metabolics`: ``"bhargava2004"`` or ``"umberger2010"``.
+    - `metabolics`: ``"bhargava2004"``, ``"umberger2003"``, ``"umberger2010"`` or ``"uchida2016"``.
     - `render_mode`: None, ``"rgb_array"`` or ``"human"``, then `camera`, `width` and `height` say of what.
     """
 

@@ -38,10 +38,9 @@ from mjx_msm.envs.sensing import Commands, Sensing
 from mjx_msm.envs.single import FAILURE_REWARD, TaskEnv
 from mjx_msm.envs.task import CONTROL_RATE, Channel, Disturbance, Outcome, Task
 from mjx_msm.envs.transport_path import BeamMotion, TransportPath
-from mjx_msm.envs.world import World
+from mjx_msm.envs.world import GRAVITY, World
 from mjx_msm.errors import InputError
 
-GRAVITY = 9.80665
 PACE = (0.8, 1.2)
 """Range that an episode's speed along the path is drawn from, as a factor."""
 REST = 0.5
@@ -460,7 +459,7 @@ class ArmCoTransportEnv(TaskEnv):
     - `transport`, `path`: numbers of beam, handles and obstacle, and of the path, to replace.
     - `sensing`: noise and delays, see `mjx_msm.envs.sensing.Sensing`.
     - `emg`: whether the robot sees the person's EMG.
-    - `metabolics`: ``"bhargava2004"`` or ``"umberger2010"``.
+    - `metabolics`: ``"bhargava2004"``, ``"umberger2003"``, ``"umberger2010"`` or ``"uchida2016"``.
     - `render_mode`: None, ``"rgb_array"`` or ``"human"``, then `camera`, `width` and `height` say of what.
     """
 

@@ -41,6 +41,7 @@ from mjx_msm.envs.cobot import JOINTS as COBOT_JOINTS
 from mjx_msm.envs.cobot import PREFIX as COBOT
 from mjx_msm.envs.cobot import TOOL_ANGLE, Cobot, CobotKinematics
 from mjx_msm.envs.transport_path import TransportPath
+from mjx_msm.envs.world import TIMESTEP
 from mjx_msm.errors import InputError
 
 ARM_JOINTS = ("shoulder_elev", "elbow_flex")
@@ -54,8 +55,6 @@ CLAMP = f"{BEAM}clamp"
 OBSTACLE, CONTACT = "obstacle", "beam_obstacle"
 """The body that the beam is carried over; the pair of geoms that may touch."""
 
-TIMESTEP = 0.001
-"""Of the simulation [s]."""
 BEAM_RADIUS = 0.025
 RING_RADIUS = 0.06
 """Of a handle [m]; also how long its spokes are."""

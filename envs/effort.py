@@ -8,9 +8,15 @@ from typing import Any
 from jaxtyping import Float
 
 from mjx_msm.envs.kinetics import Kinetics
-from mjx_msm.envs.metabolics import Bhargava2004, Contraction, Umberger2010
+from mjx_msm.envs.metabolics import UCHIDA_2016, UMBERGER_2003, Bhargava2004, Contraction, Umberger2010
 
-METABOLIC_MODELS: Mapping[str, Any] = {"bhargava2004": Bhargava2004(), "umberger2010": Umberger2010()}
+METABOLIC_MODELS: Mapping[str, Any] = {
+    "bhargava2004": Bhargava2004(),
+    "umberger2003": UMBERGER_2003,
+    "umberger2010": Umberger2010(),
+    "uchida2016": UCHIDA_2016,
+}
+"""By the name an environment takes."""
 
 
 def metabolic_power(model: Any, excitation: Float[Any, "muscle"], seen: Kinetics) -> Float[Any, "muscle"]:

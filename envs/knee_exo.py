@@ -21,7 +21,7 @@ from mjx_msm.envs.references import EXCITATION_FILE, MOTIONS, Goal, Recorded, Re
 from mjx_msm.envs.sensing import Commands, Sensing
 from mjx_msm.envs.single import TaskEnv
 from mjx_msm.envs.task import CONTROL_RATE, Channel, Disturbance, Outcome, Task
-from mjx_msm.envs.world import World
+from mjx_msm.envs.world import GRAVITY, World
 from mjx_msm.errors import InputError
 
 PREVIEW = (0.0, 0.05, 0.1, 0.2)
@@ -34,7 +34,6 @@ FORCE_LIMITS = {"thigh": 220.0, "shank": 130.0}
 """Quasi-static limits of ISO/TS 15066 for thigh and knee, and for the lower leg [N]."""
 KNEE = JOINTS.index("knee_angle")
 LED = (JOINTS[0], JOINTS[2])
-GRAVITY = 9.80665
 FOLLOWING = 0.5
 """Part of a led joint's distance from its reference that is made up in a control period [-]."""
 
@@ -347,7 +346,7 @@ class KneeExoEnv(TaskEnv):
     - `exoskeleton`: numbers of the device to replace, as in `Exoskeleton`, e.g. ``{"torque_limit": 15.0}``.
     - `load`: mass fixed to the shank above the ankle [kg].
     - `sensing`: noise and delays, see `mjx_msm.envs.sensing.Sensing`.
-    - `metabolics`: ``"bhargava2004"`` or ``"umberger2010"``.
+    - `metabolics`: ``"bhargava2004"``, ``"umberger2003"``, ``"umberger2010"`` or ``"uchida2016"``.
     - `render_mode`: None, ``"rgb_array"`` or ``"human"``, then `camera`, `width` and `height` say of what.
     """
 

@@ -149,7 +149,8 @@ class Disturbance(NamedTuple):
     emg_dropout: Any = 0.0
     """1: electrodes read nothing."""
     stall: Any = 0.0
-    """1: the robot stops: torque drives give nothing, position drives hold what they were last told."""
+    """1: the robot stops: torque drives give nothing, position drives hold what they were last told
+    and afterwards take the path up where it then is."""
     delay: Any = 0.0
     """By which the robot's commands come late, in addition [s]; whole control periods."""
     slip: Any = 0.0

@@ -16,6 +16,8 @@ from mjx_msm.errors import InputError
 
 TIMESTEP = 0.001
 """Of every simulation [s]; the stiffest strap or handle swings in about 40 of them."""
+GRAVITY = 9.80665
+"""Standard acceleration of gravity [m/s²], as in all the bundled models."""
 MOTOR_STEPS = 5
 """Steps after which a motor's torque–speed limit is taken anew."""
 LEADING_INERTIA = 1e3
