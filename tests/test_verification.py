@@ -12,6 +12,7 @@ from math import comb
 from pathlib import Path
 
 import gymnasium
+import mujoco
 import numpy as np
 import pytest
 from scipy.stats import binom, spearmanr
@@ -20,15 +21,16 @@ import mjx_msm
 from mjx_msm import cli, envs
 from mjx_msm.envs.controllers import controller
 from mjx_msm.errors import InputError
-from mjx_msm.verification import Verification, Violation, clopper_pearson, load_plan
+from mjx_msm.verification import Verification, Violation, clopper_pearson, load_plan, scenario_file
 from mjx_msm.verification.campaign import _code, prepare, run
 from mjx_msm.verification.crowd import _excitations
 from mjx_msm.verification.episode import POINT, Rehearsal, measures_of
 from mjx_msm.verification.film import find_episode
 from mjx_msm.verification.findings import ANY, _row, mcnemar, separations
 from mjx_msm.verification.journal import JOURNAL
+from mjx_msm.verification.report import write_report
 from mjx_msm.verification.scenario_file import parse_plan
-from mjx_msm.verification.scenarios import POSSIBLE, Quantity
+from mjx_msm.verification.scenarios import POSSIBLE, SECONDS, Quantity
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples" / "verification"
 WEAK = 2
@@ -516,6 +518,57 @@ def test_an_edit_anywhere_in_the_package_is_other_code(campaign, tmp_path):
         assert _code(copy) != before, name
         path.write_bytes(text)
         assert _code(copy) == before
+
+
+# The report --------------------------------------------------------------------------------------------------
+
+
+def test_the_report_says_what_was_run(result, tmp_path):
+    write_report(tmp_path, result, "mjx-msm verify")
+    text = (tmp_path / "report.md").read_text()
+    said = dict(line[2:-2].split(" | ") for line in text.splitlines() if line.count(" | ") == 1)
+    assert said["environment"] == envs.KNEE_EXO
+    assert said["argument `task`"] == "seated"
+    assert said["argument `strength`"] == "1", "given"
+    assert said["argument `rate`"] == "50", "not given"
+    assert said["argument `human`"] == "intent Tracking, strength 1, reflex none, fatigue none"
+    assert said["argument `sensing`"] == "noise 0, delay 0, command_delay 0"
+    assert said["longest episode"] == "1 s; those run took 1 to 1 s"
+    assert said["control"] == "50 actions a second, a period of 20 ms"
+    assert f"mujoco {mujoco.__version__}" in said["versions"]
+    assert said["undisturbed"] == "no disturbance"
+    assert said["shaking"] == "onset evenly from 0 to 0.2 s; tremor evenly from 0.1 to 0.3"
+    assert "samples, one at the end of every control period (20 ms)" in text
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert parse_plan(summary["plan"], envs.KNEE_EXO, "again") == result.plan
+    assert summary["setting"]["strength"] == 1.0
+    assert summary["control_period"] == 0.02
+
+
+def test_the_report_says_what_the_environment_chose_for_itself(subject, tmp_path):
+    path = tmp_path / "s.toml"
+    path.write_text("[environment]\nrate = 100\nsensing = { noise = 1.0 }")
+    found = prepare("KneeExo", subject=subject, controller="zero", people=1, scenarios=path)
+    assert found.period == 0.01
+    assert found.plan.seconds == SECONDS
+    assert f"default {SECONDS:g}." in str(scenario_file.__doc__)
+    wanted = {"task": "seated", "strength": 0.6, "rate": 100, "sensing": {"noise": 1, "delay": 0, "command_delay": 0}}
+    assert {name: found.setting[name] for name in wanted} == wanted
+    assert found.setting["exoskeleton"]["torque_limit"] == 24.0
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ({"stall": 1}, "stall 1"),
+        ({"duration": {"log": [0.05, 0.5]}}, "duration evenly in its logarithm from 0.05 to 0.5 s"),
+        ({"payload": {"choice": [1, 2.5]}}, "payload one of 1, 2.5 kg"),
+        ({"tremor": {"normal": [0.12, 0.04]}}, "tremor normal with mean 0.12 and SD 0.04"),
+    ],
+)
+def test_scenarios_in_words(written, words):
+    (scenario,) = parse_plan({"scenarios": {"a": written}}, envs.KNEE_EXO, "here").scenarios
+    assert scenario.text == words
 
 
 # The command -------------------------------------------------------------------------------------------------

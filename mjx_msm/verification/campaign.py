@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import numpy as np
 
 from mjx_msm import envs
 from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO
+from mjx_msm.envs.references import MOTIONS
 from mjx_msm.errors import InputError
 from mjx_msm.readers import suggest
 from mjx_msm.verification.crowd import Crowd, gather
@@ -40,6 +41,7 @@ from mjx_msm.verification.scenarios import Plan, Violation
 
 STOP_SCALE = 0.35
 """Excess over a joint's range that counts as much as reaching its end [rad]."""
+PICTURE = ("camera", "width", "height")
 SUBJECT_FILES = ("identification.json", "model.xml", "excitation.csv")
 
 Listener = Callable[[int, int], None]
@@ -55,6 +57,10 @@ class Campaign:
     crowd: Crowd
     episodes: tuple[Episode, ...]
     seed: int
+    setting: Mapping[str, Any]
+    """Arguments of the environment, with what it takes where it is told nothing."""
+    period: float
+    """Of control [s]."""
     certain: tuple[bool, ...]
     """Of every scenario: whether the point estimate's episodes are all the same one; then there is one only."""
     configuration: Mapping[str, Any]
@@ -90,11 +96,12 @@ def prepare(
     if seed < 0:
         raise InputError(f"seed = {seed}; give 0 or a positive number")
     plan = load_plan(scenarios, name)
-    known = arguments_of(name)
+    known_arguments = arguments_of(name)
     for argument in plan.environment:
-        if argument not in known:
+        if argument not in known_arguments:
             raise InputError(
-                f"{scenarios} [environment]: {name} has no argument '{argument}'{suggest(argument, known, limit=40)}"
+                f"{scenarios} [environment]: {name} has no argument '{argument}'"
+                f"{suggest(argument, known_arguments, limit=40)}"
             )
     env = make_environment(name, subject, plan.environment)
     found = env.task.people
@@ -137,7 +144,8 @@ def prepare(
         "versions": {package: version(package) for package in ("mjx-msm", "mujoco", "numpy")},
     }
     episodes = tuple(_episodes(plan, people, seed, certain))
-    return Campaign(stage, plan, crowd, episodes, seed, certain, configuration)
+    setting = _setting(env, known_arguments, plan.environment)
+    return Campaign(stage, plan, crowd, episodes, seed, setting, env.task.period, certain, configuration)
 
 
 def verify(
@@ -220,6 +228,25 @@ def _episodes(plan: Plan, people: int, seed: int, certain: Sequence[bool]) -> It
             if person == 0 or not certain[scenario] or plan.mixed:
                 yield Episode(number + 1, POINT, scenario, of_env, disturbance)
             number += 2
+
+
+def _setting(env: Any, defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What holds in an environment by its arguments, given or not; pictures have no part in it."""
+    out = {name: given.get(name, value) for name, value in defaults.items() if name not in PICTURE}
+    for name, value in out.items():
+        made = getattr(env.task, name, None)
+        if (value is None or isinstance(value, Mapping)) and is_dataclass(made):  # completed by the task
+            out[name] = {f.name: _word(getattr(made, f.name)) for f in fields(made)}
+    if "task" in out:
+        out["task"] = next((name for name, motion in MOTIONS.items() if motion is env.task.reference), "walk")
+    if "strength" in out and out["strength"] is None:
+        out["strength"] = env.task.human.strength
+    return out
+
+
+def _word(value: Any) -> Any:
+    """A number or word as it is, and of anything larger what it is."""
+    return value if value is None or isinstance(value, bool | int | float | str) else type(value).__name__
 
 
 def _ranges(env: Any, plan: Plan) -> tuple[Violation, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 
 from mjx_msm.errors import InputError
 from mjx_msm.verification.episode import POINT, Course, Episode
-from mjx_msm.verification.scenarios import Violation
+from mjx_msm.verification.scenarios import Plan, Violation
 
 if TYPE_CHECKING:
     from mjx_msm.verification.campaign import Campaign
@@ -152,10 +152,13 @@ class Verification:
     controller: str
     people: int
     seed: int
-    mixed: bool
-    """Whether every person went through one scenario that was drawn, and not through all."""
-    violations: tuple[Violation, ...]
-    scenarios: tuple[str, ...]
+    plan: Plan
+    """Scenarios, violations and the longest episode."""
+    setting: Mapping[str, Any]
+    """Arguments of the environment, also those left at their defaults."""
+    period: float
+    """Of control [s]; measures are seen at its end."""
+    versions: Mapping[str, str]
     episodes: tuple[Episode, ...]
     courses: tuple[Course, ...]
     """In the order of `episodes`."""
@@ -223,9 +226,10 @@ class Verification:
             controller=str(campaign.configuration["controller"]),
             people=count,
             seed=campaign.seed,
-            mixed=plan.mixed,
-            violations=plan.violations,
-            scenarios=names,
+            plan=plan,
+            setting=campaign.setting,
+            period=campaign.period,
+            versions={**campaign.configuration["versions"], "code": campaign.configuration["code"]},
             episodes=episodes,
             courses=tuple(courses),
             rows=tuple(rows),
@@ -242,6 +246,19 @@ class Verification:
             worst=worst,
             notes=campaign.crowd.notes,
         )
+
+    @property
+    def mixed(self) -> bool:
+        """Whether every person went through one scenario that was drawn, and not through all."""
+        return self.plan.mixed
+
+    @property
+    def violations(self) -> tuple[Violation, ...]:
+        return self.plan.violations
+
+    @property
+    def scenarios(self) -> tuple[str, ...]:
+        return tuple(s.name for s in self.plan.scenarios)
 
     @property
     def missed(self) -> tuple[Row, ...]:

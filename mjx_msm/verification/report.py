@@ -6,10 +6,11 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mjx_msm.envs.task import NOTHING
 from mjx_msm.files import write_text
 from mjx_msm.verification.episode import POINT
 from mjx_msm.verification.findings import ANY, FEWEST, SIGNIFICANT, Proportion, Row, Verification, Worst
@@ -84,6 +85,39 @@ def _nobody(result: Verification) -> str:
 
 def limits(result: Verification) -> tuple[Cells, list[Cells]]:
     return ["violation", "when"], [[v.name, v.text] for v in result.violations]
+
+
+def run_of(result: Verification) -> tuple[Cells, list[Cells]]:
+    """What was run, but for scenarios and limits."""
+    seconds = [result.period * c.periods for c in result.courses]
+    return ["", ""], [
+        ["environment", result.environment],
+        *([f"argument `{name}`", _value(x)] for name, x in result.setting.items()),
+        ["longest episode", f"{result.plan.seconds:g} s; those run took {min(seconds):.4g} to {max(seconds):.4g} s"],
+        ["control", f"{1 / result.period:g} actions a second, a period of {1000 * result.period:g} ms"],
+        ["controller", result.controller],
+        ["subject", result.subject],
+        ["people", f"{result.people} drawn, and the point estimate"],
+        ["seed", str(result.seed)],
+        ["versions", ", ".join(f"{name} {x}" for name, x in result.versions.items())],
+    ]
+
+
+def _value(x: Any) -> str:
+    if isinstance(x, Mapping):
+        return ", ".join(f"{name} {_value(part)}" for name, part in x.items())
+    if isinstance(x, bool):
+        return "yes" if x else "no"
+    return "none" if x is None else f"{x:g}" if isinstance(x, int | float) else str(x)
+
+
+def went_wrong(result: Verification) -> tuple[Cells, list[Cells]]:
+    """Every scenario, with the distribution of its numbers."""
+    head, rows = ["scenario", "disturbance"], [[s.name, s.text] for s in result.plan.scenarios]
+    if result.mixed:
+        head.append("probability")
+        rows = [[*row, f"{s.probability:g}"] for row, s in zip(rows, result.plan.scenarios, strict=True)]
+    return head, rows
 
 
 def disturbances(result: Verification) -> str:
@@ -191,6 +225,19 @@ def _report(result: Verification, command: str, video: str | None) -> str:
         "the model, the posterior or the list of scenarios leaves out is not in them.",
         *(f"\nNote: {note}." for note in result.notes),
         "",
+        "## What was run",
+        "",
+        *_markdown(*run_of(result)),
+        "",
+        "Numbers of a disturbance are drawn anew for every person and scenario, independently; one beyond what is "
+        f"possible is the nearest possible. What a scenario does not name: onset {NOTHING.onset:g} s, duration to the "
+        f"episode's end, tremor_frequency {NOTHING.tremor_frequency:g} Hz, all else 0.",
+        "",
+        *_markdown(*went_wrong(result)),
+        "",
+        f"Measures are samples, one at the end of every control period ({1000 * result.period:g} ms): what happens in "
+        "between is not seen, neither a force's peak nor a contact that is shorter, nor the contact force in it.",
+        "",
         "## Probability of each violation",
         "",
         "“People”: drawn from the posterior. “Point estimate”: the most probable person under the same disturbances; "
@@ -211,9 +258,9 @@ def _report(result: Verification, command: str, video: str | None) -> str:
     if rows:
         lines += [
             "Parameters whose rank correlation with a person's largest margin is beyond chance (Spearman; p times the "
-            f"number of parameters and violations tested below {SIGNIFICANT:g}), and by how many standard deviations of "
-            "everybody the violators' mean differs from the rest's. A better measurement of these tells whether this "
-            "person is among the violators.",
+            f"number of parameters and violations tested below {SIGNIFICANT:g}), and by how many standard deviations "
+            "of everybody the violators' mean differs from the rest's. A better measurement of these tells whether "
+            "this person is among the violators.",
             "",
             *_markdown(head, rows),
         ]
@@ -295,6 +342,10 @@ def _summary(result: Verification) -> dict[str, Any]:
         "controller": result.controller,
         "people": result.people,
         "seed": result.seed,
+        "setting": dict(result.setting),
+        "control_period": result.period,
+        "plan": result.plan.plain(),
+        "versions": dict(result.versions),
         "overall": [row(r) for r in result.overall],
         "scenarios": [row(r) for r in result.rows],
         "separations": [

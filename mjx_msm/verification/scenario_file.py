@@ -1,7 +1,7 @@
 """The scenario file: what goes wrong in an episode, and what counts as a violation.
 
 ```toml
-seconds = 6.0                 # longest episode [s]; default: to the recording's end, else 6
+seconds = 6.0                 # longest episode [s]; default 6. It ends before where the recording or the task does
 
 [environment]                 # arguments of the environment, as in gymnasium.make
 task = "walk"

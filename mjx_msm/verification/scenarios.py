@@ -27,6 +27,8 @@ POSSIBLE: Mapping[str, tuple[float, float]] = {
     "payload": (0.0, 100.0),
 }
 """What a number of a disturbance can be; 25 Hz is half the control rate."""
+UNITS: Mapping[str, str] = {"onset": "s", "duration": "s", "tremor_frequency": "Hz", "delay": "s", "payload": "kg"}
+"""Of the numbers of a disturbance that have one."""
 FAILED = "failed"
 BEYOND = 1e9
 """Margin of what is not a number."""
@@ -52,6 +54,18 @@ class Quantity:
             return float(random.choice(self.numbers))
         return first
 
+    @property
+    def text(self) -> str:
+        """In words."""
+        numbers = [f"{x:g}" for x in self.numbers]
+        if self.kind == "uniform":
+            return f"evenly from {numbers[0]} to {numbers[1]}"
+        if self.kind == "log":
+            return f"evenly in its logarithm from {numbers[0]} to {numbers[1]}"
+        if self.kind == "normal":
+            return f"normal with mean {numbers[0]} and SD {numbers[1]}"
+        return f"one of {', '.join(numbers)}" if self.kind == "choice" else numbers[0]
+
     def plain(self) -> Any:
         """As a scenario file writes it."""
         if self.kind == "fixed":
@@ -76,6 +90,12 @@ class Scenario:
         """The fields of a `Disturbance` that it sets."""
         order = [name for name in Disturbance._fields if name in self.quantities]
         return {name: float(np.clip(self.quantities[name].draw(random), *POSSIBLE[name])) for name in order}
+
+    @property
+    def text(self) -> str:
+        """In words."""
+        units = {name: f" {UNITS[name]}" if name in UNITS else "" for name in self.quantities}
+        return "; ".join(f"{name} {q.text}{units[name]}" for name, q in self.quantities.items()) or "no disturbance"
 
     def plain(self) -> dict[str, Any]:
         out = {name: q.plain() for name, q in self.quantities.items()}
