@@ -49,6 +49,8 @@ class Plan(NamedTuple):
     targets: Float[Any, "target 3"]
     """Where the hand should be [m]; what counts is the sagittal plane, x and z."""
     disturbance: Disturbance
+    recorded: Float[Any, "period muscle"] | None
+    """Excitation recorded of this person, where it is not the nominal one's."""
 
 
 class Memory(NamedTuple):
@@ -103,9 +105,15 @@ class ArmReach(Task):
         self._everyone = np.ones(self._muscles)
         self._antagonists = self.world.antagonists(ARM_JOINTS[1])
 
-    def plan(self, xp: Any, uniform: Float[Any, "draw"], disturbance: Disturbance) -> Plan:
+    def plan(
+        self,
+        xp: Any,
+        uniform: Float[Any, "draw"],
+        disturbance: Disturbance,
+        recorded: Float[Any, "period muscle"] | None = None,
+    ) -> Plan:
         angles = REACH[:, 0] + (REACH[:, 1] - REACH[:, 0]) * uniform.reshape(-1, 2)
-        return Plan(angles[0], angles[1:], self.arm.hand(angles[1:]), disturbance)
+        return Plan(angles[0], angles[1:], self.arm.hand(angles[1:]), disturbance, recorded)
 
     def initial(self, xp: Any, plan: Plan) -> tuple[Any, Any, Any, Any]:
         """The arm at rest."""
@@ -113,7 +121,7 @@ class ArmReach(Task):
 
     def begin(self, xp: Any, plan: Plan, kinetics: Kinetics) -> Memory:
         still = xp.zeros(2)
-        sight = Sight(0, Goal(plan.start, still, still), kinetics, not_yet, xp.zeros(self._muscles))
+        sight = Sight(0, Goal(plan.start, still, still), kinetics, not_yet, xp.zeros(self._muscles), plan.recorded)
         human = self.human.begin(sight, self.period)
         sensors = self.sensing.begin(xp, len(self.observations), self.period)
         return Memory(0, human, sensors, self.arm.jacobian(kinetics.position))
@@ -131,7 +139,7 @@ class ArmReach(Task):
         on = wrong.active(memory.step * self.period)
         still = xp.zeros(2)
         goal = Goal(plan.angles[self._which(xp, memory.step)], still, still)
-        sight = Sight(memory.step, goal, kinetics, dynamics, 0.5 * (action + 1.0))
+        sight = Sight(memory.step, goal, kinetics, dynamics, 0.5 * (action + 1.0), plan.recorded)
         excitation, human = self.human.excite(
             memory.human, sight, self.period, on * wrong.tremor, wrong.tremor_frequency, self._antagonists
         )

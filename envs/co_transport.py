@@ -63,6 +63,8 @@ class Plan(NamedTuple):
     pace: Any
     """Speed along the path, over the path's own [-]."""
     disturbance: Disturbance
+    recorded: Float[Any, "period muscle"] | None
+    """Excitation recorded of this person, where it is not the nominal one's."""
 
 
 class Memory(NamedTuple):
@@ -202,8 +204,14 @@ class ArmCoTransport(Task):
 
     # A control period ----------------------------------------------------------------------------------------
 
-    def plan(self, xp: Any, uniform: Float[Any, "draw"], disturbance: Disturbance) -> Plan:
-        return Plan(PACE[0] + (PACE[1] - PACE[0]) * uniform[0], disturbance)
+    def plan(
+        self,
+        xp: Any,
+        uniform: Float[Any, "draw"],
+        disturbance: Disturbance,
+        recorded: Float[Any, "period muscle"] | None = None,
+    ) -> Plan:
+        return Plan(PACE[0] + (PACE[1] - PACE[0]) * uniform[0], disturbance, recorded)
 
     def initial(self, xp: Any, plan: Plan) -> tuple[Any, Any, Any, Any]:
         """At rest in the handles, the muscles ready, the robot holding its pose."""
@@ -213,7 +221,8 @@ class ArmCoTransport(Task):
 
     def begin(self, xp: Any, plan: Plan, kinetics: Kinetics) -> Memory:
         still = xp.zeros(2)
-        sight = Sight(0, Goal(xp.asarray(self._start[:2]), still, still), kinetics, not_yet, xp.zeros(self._muscles))
+        goal = Goal(xp.asarray(self._start[:2]), still, still)
+        sight = Sight(0, goal, kinetics, not_yet, xp.zeros(self._muscles), plan.recorded)
         held = self.initial(xp, plan)[3]
         nothing = AdmittanceState(xp.zeros(2), xp.zeros(2))
         return Memory(
@@ -283,7 +292,7 @@ class ArmCoTransport(Task):
             return own._replace(bias=own.bias + xp.concatenate([bearing, xp.zeros(own.bias.shape[0] - 2)]))
 
         wanted = 0.5 * (action[-self._muscles :] + 1.0) if self._policy else xp.zeros(self._muscles)
-        sight = Sight(memory.step, goal, kinetics, loaded, wanted)
+        sight = Sight(memory.step, goal, kinetics, loaded, wanted, plan.recorded)
         tremor = wrong.active(memory.step * self.period) * wrong.tremor
         return self.human.excite(memory.human, sight, self.period, tremor, wrong.tremor_frequency, self._antagonists)
 

@@ -74,16 +74,18 @@ class Twin:
         person: Parameters,
         disturbance: Disturbance = NOTHING,
         draws: Float[Array, "draw"] | None = None,
+        recorded: Float[Array, "period muscle"] | None = None,
     ) -> TwinState:
         """Start an episode.
 
         **Arguments:** `person`: parameters of the whole world, see `World.person_in`. `draws`: the numbers between 0
-        and 1 that the plan is made from, in place of random ones.
+        and 1 that the plan is made from, in place of random ones. `recorded`: the excitation recorded of this person,
+        of those drawn `task.recorded`; without it the nominal person's.
         """
         task = self.task
         key, drawing, sensing = jax.random.split(key, 3)
         uniform = jax.random.uniform(drawing, (task.draws,)) if draws is None else draws
-        plan = _arrays(task.plan(jnp, uniform, disturbance))
+        plan = _arrays(task.plan(jnp, uniform, disturbance, recorded))
         person = _arrays(person)
         engine = jax_engine.start(task.world, *task.initial(jnp, plan))
         kinetics, dynamics = jax_engine.see(task.world, person, engine)

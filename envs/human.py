@@ -35,6 +35,8 @@ class Sight(NamedTuple):
     dynamics: Callable[[], Dynamics]
     action: Float[Any, "muscle"]
     """What an external policy wants, 0..1; zeros without one."""
+    recorded: Float[Any, "period muscle"] | None = None
+    """The excitation recorded of this person, where it is not the nominal one's."""
 
 
 def not_yet() -> Dynamics:
@@ -59,13 +61,15 @@ class Replay:
     """A recording's excitation; a row for every control period. After the last row it stays."""
 
     table: Float[np.ndarray, "period muscle"]
+    """Of the nominal person; in place of it comes the person's own, see `Sight`."""
 
     def begin(self, sight: Sight, period: float) -> tuple[()]:
         return ()
 
     def excitation(self, memory: tuple[()], sight: Sight, period: float) -> tuple[Float[Any, "muscle"], tuple[()]]:
         xp = namespace(sight.kinetics.position)
-        return xp.take(xp.asarray(self.table), xp.minimum(sight.step, len(self.table) - 1), axis=0), ()
+        table = xp.asarray(self.table if sight.recorded is None else sight.recorded)
+        return xp.take(table, xp.minimum(sight.step, len(table) - 1), axis=0), ()
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,8 @@ class Plan(NamedTuple):
 
     motion: Any
     disturbance: Disturbance
+    recorded: Float[Any, "period muscle"] | None
+    """Excitation recorded of this person, where it is not the nominal one's."""
 
 
 class Memory(NamedTuple):
@@ -160,6 +162,7 @@ class KneeExo(Task):
         if action_mode != "robot":
             return Policy()
         if recording is not None and isinstance(self.reference, Recorded):
+            self.recording = recording
             return Replay(recording.table(self.world.muscles, self.period))
         return Tracking.of(self.world, (JOINTS[KNEE],), self.period, nerve_delay)
 
@@ -182,8 +185,14 @@ class KneeExo(Task):
 
     # A control period ----------------------------------------------------------------------------------------
 
-    def plan(self, xp: Any, uniform: Float[Any, "draw"], disturbance: Disturbance) -> Plan:
-        return Plan(self.reference.plan(xp, uniform), disturbance)
+    def plan(
+        self,
+        xp: Any,
+        uniform: Float[Any, "draw"],
+        disturbance: Disturbance,
+        recorded: Float[Any, "period muscle"] | None = None,
+    ) -> Plan:
+        return Plan(self.reference.plan(xp, uniform), disturbance, recorded)
 
     def initial(self, xp: Any, plan: Plan) -> tuple[Any, Any, Any, Any]:
         """The leg at the start of the motion and at its speed, the exoskeleton on it without strain."""
@@ -193,7 +202,7 @@ class KneeExo(Task):
 
     def begin(self, xp: Any, plan: Plan, kinetics: Kinetics) -> Memory:
         now, goal = (Goal(*(x[0] for x in self._goal(xp, plan, step, np.zeros(1)))) for step in (0, 1))
-        sight = Sight(0, now, kinetics, not_yet, xp.zeros(self._muscles))
+        sight = Sight(0, now, kinetics, not_yet, xp.zeros(self._muscles), plan.recorded)
         human = self.human.begin(sight, self.period)
         sensors = self.sensing.begin(xp, len(self.observations), self.period)
         return Memory(
@@ -219,7 +228,7 @@ class KneeExo(Task):
         on = wrong.active(time)
         goal = memory.goal
         wanted = 0.5 * (action[-self._muscles :] + 1.0) if len(self.actions) > 1 else xp.zeros(self._muscles)
-        sight = Sight(memory.step, goal, kinetics, dynamics, wanted)
+        sight = Sight(memory.step, goal, kinetics, dynamics, wanted, plan.recorded)
         excitation, human = self.human.excite(
             memory.human, sight, self.period, on * wrong.tremor, wrong.tremor_frequency, self._antagonists
         )

@@ -101,20 +101,30 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray], EzPickle):
 
         **Arguments:** `options`, for this episode: ``"person"``: which of the posterior's draws, or `Parameters`;
         ``"disturbance"``: a `Disturbance` or a mapping of its fields; ``"draws"``: the numbers between 0 and 1 that the
-        plan is made from, in place of random ones.
+        plan is made from, in place of random ones; ``"recorded"`` (period, muscle): the excitation recorded of this
+        person, for one given as `Parameters` where a recording is replayed, which is the nominal person's otherwise.
         """
         super().reset(seed=seed)
         chosen = dict(options or {})
         task, engine = self.task, self._engine
-        draws, person = chosen.pop("draws", None), chosen.pop("person", None)
+        draws, person, recorded = (chosen.pop(name, None) for name in ("draws", "person", "recorded"))
         disturbance = as_disturbance(chosen.pop("disturbance", None))
         if chosen:
-            raise InputError(f"reset option '{next(iter(chosen))}' is not known; there are draws, person, disturbance")
+            raise InputError(
+                f"reset option '{next(iter(chosen))}' is not known; there are draws, person, recorded, disturbance"
+            )
         uniform = self.np_random.random(task.draws) if draws is None else _draws(draws, task.draws)
         if person is None and self.sample_posterior:
             person = int(self.np_random.integers(task.people.count))
-        engine.become(task.people.draw(int(person)) if isinstance(person, int | np.integer) else person)
-        self._plan = plan = task.plan(np, uniform, disturbance)
+        if recorded is not None:
+            recorded = _excitation(recorded, len(task.world.muscles))
+        if isinstance(person, int | np.integer):
+            engine.become(task.people.draw(int(person)))
+            if recorded is None and task.recorded is not None:
+                recorded = task.recorded[person]
+        else:
+            engine.become(person)
+        self._plan = plan = task.plan(np, uniform, disturbance, recorded)
         engine.start(*task.initial(np, plan))
         self._kinetics = engine.kinetics()
         self._memory = task.begin(np, plan, self._kinetics)
@@ -259,3 +269,13 @@ def _draws(values: Any, count: int) -> Float[np.ndarray, "draw"]:
     if draws.shape != (count,) or not ((draws >= 0) & (draws <= 1)).all():
         raise InputError(f"reset option draws: give {count} numbers between 0 and 1")
     return draws
+
+
+def _excitation(values: Any, muscles: int) -> Float[np.ndarray, "period muscle"]:
+    try:
+        table = np.asarray(values, float)
+    except (TypeError, ValueError):
+        table = np.empty(0)
+    if table.ndim != 2 or not len(table) or table.shape[1] != muscles or not np.isfinite(table).all():
+        raise InputError(f"reset option recorded: give finite numbers of shape (period, {muscles})")
+    return table

@@ -12,9 +12,11 @@ both are tuples of arrays. `xp` is NumPy or `jax.numpy`.
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +24,7 @@ from jaxtyping import Float
 
 from mjx_msm.envs.kinetics import Drive, Dynamics, Kinetics
 from mjx_msm.envs.people import People
+from mjx_msm.envs.references import Recording
 from mjx_msm.envs.sensing import MAX_EXTRA_DELAY
 from mjx_msm.envs.world import TIMESTEP, World
 from mjx_msm.errors import InputError
@@ -69,6 +72,9 @@ class Task(ABC):
     summarised: tuple[str, ...] = ()
     """Measures whose peak, root mean square and integral over time are given at the end of an episode."""
 
+    recording: Recording | None = None
+    """Whose excitation the person's muscles get, where they replay one."""
+
     substeps: int = round(1.0 / (CONTROL_RATE * TIMESTEP))
     """Steps of the engine in a control period."""
     period: float = 1.0 / CONTROL_RATE
@@ -85,8 +91,17 @@ class Task(ABC):
         self.substeps, self.period = round(steps), 1.0 / rate
 
     @abstractmethod
-    def plan(self, xp: Any, uniform: Float[Any, "draw"], disturbance: Disturbance) -> Any:
-        """Everything that varies between episodes, from random numbers between 0 and 1."""
+    def plan(
+        self,
+        xp: Any,
+        uniform: Float[Any, "draw"],
+        disturbance: Disturbance,
+        recorded: Float[Any, "period muscle"] | None = None,
+    ) -> Any:
+        """Everything that varies between episodes, from random numbers between 0 and 1.
+
+        **Arguments:** `recorded`: the excitation recorded of this episode's person, where it is not the nominal one's.
+        """
 
     @abstractmethod
     def initial(self, xp: Any, plan: Any) -> tuple[Any, Any, Any, Any]:
@@ -125,6 +140,22 @@ class Task(ABC):
 
         **Arguments:** `noise`: what the sensors add to the observation.
         """
+
+    @cached_property
+    def recorded(self) -> Float[np.ndarray, "person period muscle"] | None:
+        """The recorded excitation of everybody drawn from the subject's posterior.
+
+        None where all get the nominal person's: nothing is replayed, or EMG was not estimated.
+        """
+        if self.recording is None:
+            return None
+        from mjx_msm.envs.own_emg import own_excitation
+
+        result = self.people.identification
+        own = own_excitation(result, np.array(result.samples), self.recording, self.world.muscles, self.period)
+        if own.note:
+            warnings.warn(f"{self.people.source}: {own.note}", stacklevel=2)
+        return own.table
 
     def spots(self, plan: Any, step: int) -> Float[np.ndarray, "spot 3"]:
         """Places to be marked in pictures [m]; none by default."""

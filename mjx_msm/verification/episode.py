@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-from mjx_msm.envs.human import Replay
 from mjx_msm.verification.crowd import Person
 from mjx_msm.verification.scenarios import BEYOND, FAILED, Violation
 
@@ -88,9 +87,7 @@ class Rehearsal:
         """Run an episode to its end."""
         stage, env = self._stage, self.env
         person = stage.point if episode.person == POINT else stage.drawn[episode.person]
-        if person.table is not None:
-            env.task.human = replace(env.task.human, intent=Replay(person.table))
-        options = {"person": person.body, "disturbance": dict(episode.disturbance)}
+        options = {"person": person.body, "recorded": person.recorded, "disturbance": dict(episode.disturbance)}
         observation, _ = env.reset(seed=episode.seed, options=options)
         self._control.reset()
         wanted = {v.measure: [] for v in stage.violations}
