@@ -275,7 +275,7 @@ def _excitation(values: Any, muscles: int) -> Float[np.ndarray, "period muscle"]
     try:
         table = np.asarray(values, float)
     except (TypeError, ValueError):
-        table = np.empty(0)
+        table = np.empty((0, 0))
     if table.ndim != 2 or not len(table) or table.shape[1] != muscles or not np.isfinite(table).all():
         raise InputError(f"reset option recorded: give finite numbers of shape (period, {muscles})")
     return table

@@ -23,7 +23,6 @@ from mjx_msm.envs.controllers import controller
 from mjx_msm.errors import InputError
 from mjx_msm.verification import Verification, Violation, clopper_pearson, load_plan, scenario_file
 from mjx_msm.verification.campaign import _code, prepare, run
-from mjx_msm.verification.crowd import _excitations
 from mjx_msm.verification.episode import POINT, Rehearsal, measures_of
 from mjx_msm.verification.film import find_episode
 from mjx_msm.verification.findings import ANY, _row, mcnemar, separations
@@ -391,35 +390,6 @@ def test_the_point_estimate_is_the_exported_model(campaign, result):
         env.step(np.zeros(1))
     for name, x in env.summary().items():
         assert course.summary[name] == pytest.approx(x, rel=1e-5, abs=1e-9), name
-
-
-def test_everybody_replays_his_own_emg():
-    """Undoing one person's EMG model and applying another's is applying the other's to the recorded envelope."""
-    from types import SimpleNamespace
-
-    import jax
-
-    from mjx_msm.excitation import excitation
-    from mjx_msm.parameters import EmgParameters
-
-    time = 0.002 * np.arange(500)
-    envelope = 0.3 + 0.2 * np.sin(2 * np.pi * np.stack([1.0 * time, 1.7 * time], axis=-1))
-    mixing = np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]])
-    emg = SimpleNamespace(
-        gain=np.array([[0.8, 1.3], [0.5, 1.5], [0.8, 1.3]]),
-        delay=np.array([[0.02, 0.02], [0.05, 0.05], [0.0, 0.0]]),
-        shape=np.array([[-1.0, 0.0], [-2.0, -0.5], [-0.3, 0.0]]),
-    )
-    with jax.enable_x64(True):
-        direct = [
-            np.asarray(excitation(EmgParameters(g, d, a), envelope, mixing, 0.002))
-            for g, d, a in zip(emg.gain, emg.delay, emg.shape, strict=True)
-        ]
-    found = _excitations(time, direct[0], mixing, emg)
-    inside = slice(30, -30)  # beyond its ends the recording is not known
-    for x, wanted in zip(found, direct, strict=True):
-        assert np.abs(x - wanted)[inside].max() < 1e-12
-    assert np.abs(direct[1] - direct[0]).max() > 0.1
 
 
 # Repetition, processes, interruptions ------------------------------------------------------------------------
