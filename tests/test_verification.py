@@ -503,7 +503,7 @@ def test_the_report_says_what_was_run(result, tmp_path):
     assert said["argument `rate`"] == "50", "not given"
     assert said["argument `human`"] == "intent Tracking, strength 1, reflex none, fatigue none"
     assert said["argument `sensing`"] == "noise 0, delay 0, command_delay 0"
-    assert said["longest episode"] == "1 s; those run took 1 to 1 s"
+    assert said["longest episode"] == "1 s; took 1 s"
     assert said["control"] == "50 actions a second, a period of 20 ms"
     assert f"mujoco {mujoco.__version__}" in said["versions"]
     assert said["undisturbed"] == "no disturbance"

@@ -89,11 +89,12 @@ def limits(result: Verification) -> tuple[Cells, list[Cells]]:
 
 def run_of(result: Verification) -> tuple[Cells, list[Cells]]:
     """What was run, but for scenarios and limits."""
-    seconds = [result.period * c.periods for c in result.courses]
+    seconds = sorted(result.period * c.periods for c in result.courses)
+    took = " to ".join(dict.fromkeys(f"{x:.4g}" for x in (seconds[0], seconds[-1])))
     return ["", ""], [
         ["environment", result.environment],
         *([f"argument `{name}`", _value(x)] for name, x in result.setting.items()),
-        ["longest episode", f"{result.plan.seconds:g} s; those run took {min(seconds):.4g} to {max(seconds):.4g} s"],
+        ["longest episode", f"{result.plan.seconds:g} s; took {took} s"],
         ["control", f"{1 / result.period:g} actions a second, a period of {1000 * result.period:g} ms"],
         ["controller", result.controller],
         ["subject", result.subject],
