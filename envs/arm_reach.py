@@ -18,9 +18,9 @@ from mjx_msm.envs.intent import as_human
 from mjx_msm.envs.kinetics import Drive, Dynamics, Kinetics
 from mjx_msm.envs.people import People, find_people
 from mjx_msm.envs.references import Goal
-from mjx_msm.envs.sensing import Sensing
+from mjx_msm.envs.sensing import Commands, Sensing
 from mjx_msm.envs.single import TaskEnv
-from mjx_msm.envs.task import CONTROL_RATE, Channel, Disturbance, Outcome, Task
+from mjx_msm.envs.task import CONTROL_RATE, TREMOR, Channel, Disturbance, Outcome, Task
 from mjx_msm.envs.world import GRAVITY, World
 from mjx_msm.errors import InputError
 
@@ -58,6 +58,7 @@ class Memory(NamedTuple):
 
     step: Any
     human: HumanMemory
+    commands: Any
     sensors: Any
     jacobian: Float[Any, "3 2"]
     """Of the hand, at the end of the last period [m]."""
@@ -81,7 +82,7 @@ class ArmReach(Task):
     ):
         if metabolics not in METABOLIC_MODELS:
             raise InputError(f"metabolics '{metabolics}': choose one of {', '.join(METABOLIC_MODELS)}")
-        if not isinstance(targets, int) or targets < 1:
+        if isinstance(targets, bool) or not isinstance(targets, int) or targets < 1:
             raise InputError(f"targets = {targets!r}; give a whole number, 1 or more")
         self._act_at(rate)
         self.people: People = find_people(subject, "arm", check_arm)
@@ -91,6 +92,10 @@ class ArmReach(Task):
         self.sensing = Sensing.of(sensing)
         self.metabolics = METABOLIC_MODELS[metabolics]
         self._targets, self._muscles = targets, len(self.world.muscles)
+        self.commands = Commands(self.sensing.command_delay, self._muscles, self.period)
+        self.disturbances = (*TREMOR, "payload")
+        if isinstance(self.human.intent, Policy):
+            self.disturbances += ("delay",)
         self._periods = round(TARGET_SECONDS / self.period)
         self.draws = 2 * (targets + 1)
         self.length = targets * self._periods
@@ -124,7 +129,7 @@ class ArmReach(Task):
         sight = Sight(0, Goal(plan.start, still, still), kinetics, not_yet, xp.zeros(self._muscles), plan.recorded)
         human = self.human.begin(sight, self.period)
         sensors = self.sensing.begin(xp, len(self.observations), self.period)
-        return Memory(0, human, sensors, self.arm.jacobian(kinetics.position))
+        return Memory(0, human, self.commands.begin(xp), sensors, self.arm.jacobian(kinetics.position))
 
     def drive(
         self,
@@ -139,12 +144,14 @@ class ArmReach(Task):
         on = wrong.active(memory.step * self.period)
         still = xp.zeros(2)
         goal = Goal(plan.angles[self._which(xp, memory.step)], still, still)
-        sight = Sight(memory.step, goal, kinetics, dynamics, 0.5 * (action + 1.0), plan.recorded)
+        wanted, commands = self.commands.pass_on(xp, memory.commands, 0.5 * (action + 1.0), on * wrong.delay)
+        sight = Sight(memory.step, goal, kinetics, dynamics, wanted, plan.recorded)
         excitation, human = self.human.excite(
             memory.human, sight, self.period, on * wrong.tremor, wrong.tremor_frequency, self._antagonists
         )
         weight = on * wrong.payload * -GRAVITY * memory.jacobian[2]
-        return Drive(excitation, self._none, weight), Memory(memory.step + 1, human, memory.sensors, memory.jacobian)
+        memory = memory._replace(step=memory.step + 1, human=human, commands=commands)
+        return Drive(excitation, self._none, weight), memory
 
     def observe(
         self,
@@ -183,8 +190,7 @@ class ArmReach(Task):
             "reward_distance": near,
             "reward_effort": cost,
         }
-        memory = Memory(memory.step, memory.human, sensors, jacobian)
-        return Outcome(observation, near + cost, False, measures), memory
+        return Outcome(observation, near + cost, False, measures), memory._replace(sensors=sensors, jacobian=jacobian)
 
     def spots(self, plan: Plan, step: int) -> Float[np.ndarray, "spot 3"]:
         """The present target."""
@@ -231,7 +237,7 @@ class ArmReachEnv(TaskEnv):
 
 def _world(people: People, payload: float) -> World:
     """The arm, with what it holds."""
-    if not (np.isfinite(payload) and payload >= 0):
+    if not isinstance(payload, int | float | np.number) or not (np.isfinite(payload) and payload >= 0):
         raise InputError(f"payload = {payload!r} kg; give a mass of 0 or more")
     arm = people.spec.copy()
     try:

@@ -36,7 +36,7 @@ from mjx_msm.envs.people import People, find_people
 from mjx_msm.envs.references import Goal
 from mjx_msm.envs.sensing import Commands, Sensing
 from mjx_msm.envs.single import FAILURE_REWARD, TaskEnv
-from mjx_msm.envs.task import CONTROL_RATE, Channel, Disturbance, Outcome, Task
+from mjx_msm.envs.task import CONTROL_RATE, TREMOR, Channel, Disturbance, Outcome, Task
 from mjx_msm.envs.transport_path import BeamMotion, TransportPath
 from mjx_msm.envs.world import GRAVITY, World
 from mjx_msm.errors import InputError
@@ -142,6 +142,8 @@ class ArmCoTransport(Task):
         self._torque, self._emg = robot == "torque", emg
         self._acts, self._muscles = action_mode != "human", len(self.world.muscles)
         self._policy = action_mode != "robot"
+        self.disturbances = (*TREMOR, "stall", "delay", "payload")
+        self.disturbances += ("emg_dropout",) if emg or self._policy else ()
         arrives = 1.0 if self._policy else strength  # a policy says itself how much it excites
         self.human = as_human(human, self._intent, self.world.muscles, arrives)
         self.baseline = Admittance(

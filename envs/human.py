@@ -106,7 +106,7 @@ class Human:
     fatigue: Fatigue | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.strength <= 2:
+        if not isinstance(self.strength, int | float | np.number) or not 0 <= self.strength <= 2:
             raise InputError(f"strength {self.strength!r}: give the part of the needed excitation that arrives, 0 to 2")
 
     def begin(self, sight: Sight, period: float) -> HumanMemory:

@@ -38,6 +38,8 @@ def as_human(
     """
     if isinstance(value, Human):
         return value
+    if value is not None and not isinstance(value, Mapping):
+        raise InputError(f"human = {value!r}; give a Human or a mapping of nerve_delay, reflex and fatigue")
     options = {"nerve_delay": DELAY, "reflex": False, "fatigue": False}
     for name, choice in (value or {}).items():
         if name not in options:

@@ -20,7 +20,7 @@ from mjx_msm.envs.people import People, find_people
 from mjx_msm.envs.references import EXCITATION_FILE, MOTIONS, Goal, Recorded, Recording, Reference
 from mjx_msm.envs.sensing import Commands, Sensing
 from mjx_msm.envs.single import TaskEnv
-from mjx_msm.envs.task import CONTROL_RATE, Channel, Disturbance, Outcome, Task
+from mjx_msm.envs.task import CONTROL_RATE, TREMOR, Channel, Disturbance, Outcome, Task
 from mjx_msm.envs.world import GRAVITY, World
 from mjx_msm.errors import InputError
 
@@ -133,6 +133,7 @@ class KneeExo(Task):
         seconds = self.reference.seconds or REPEATING_SECONDS
         self.length = int(seconds / self.period + 1e-6)
         self._robot, self._muscles = action_mode != "human", len(self.world.muscles)
+        self.disturbances = (*TREMOR, "emg_dropout", "slip", "payload", *(("stall", "delay") if self._robot else ()))
         policy = [Channel(f"excitation_{name}", -1.0, 1.0) for name in self.world.muscles]
         self.actions = (Channel("motor_torque", -1.0, 1.0),) if self._robot else ()
         self.actions += tuple(policy) if action_mode != "robot" else ()
@@ -364,7 +365,7 @@ class KneeExoEnv(TaskEnv):
 
 def _world(people: People, device: Exoskeleton, task: str, load: float) -> World:
     """The leg in the exoskeleton."""
-    if not (np.isfinite(load) and load >= 0):
+    if not isinstance(load, int | float | np.number) or not (np.isfinite(load) and load >= 0):
         raise InputError(f"load = {load!r} kg; give a mass of 0 or more")
     leg = people.spec.copy()
     try:

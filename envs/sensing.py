@@ -38,6 +38,8 @@ class Sensing:
         """With some of its numbers replaced by name."""
         if isinstance(values, Sensing):
             return values
+        if values is not None and not isinstance(values, Mapping):
+            raise InputError(f"sensing = {values!r}; give a Sensing or a mapping of its numbers")
         known = [item.name for item in fields(Sensing)]
         for name in values or {}:
             if name not in known:

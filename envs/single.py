@@ -15,10 +15,12 @@ from jaxtyping import Float
 
 from mjx_msm.envs.c_engine import CEngine
 from mjx_msm.envs.kinetics import Kinetics
-from mjx_msm.envs.task import CONTROL_RATE, LARGEST, NOTHING, Disturbance, Summary, Task
+from mjx_msm.envs.task import CONTROL_RATE, LARGEST, NOTHING, WHEN, Disturbance, Summary, Task
 from mjx_msm.errors import InputError
 
 FAILURE_REWARD = -100.0
+NOT_FINITE = "not finite"
+"""What `info` calls a failure."""
 
 
 class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray], EzPickle):
@@ -108,12 +110,12 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray], EzPickle):
         chosen = dict(options or {})
         task, engine = self.task, self._engine
         draws, person, recorded = (chosen.pop(name, None) for name in ("draws", "person", "recorded"))
-        disturbance = as_disturbance(chosen.pop("disturbance", None))
+        disturbance = as_disturbance(chosen.pop("disturbance", None), task)
         if chosen:
             raise InputError(
                 f"reset option '{next(iter(chosen))}' is not known; there are draws, person, recorded, disturbance"
             )
-        uniform = self.np_random.random(task.draws) if draws is None else _draws(draws, task.draws)
+        uniform = self.np_random.random(task.draws) if draws is None else as_draws(draws, task.draws)
         if person is None and self.sample_posterior:
             person = int(self.np_random.integers(task.people.count))
         if recorded is not None:
@@ -150,7 +152,8 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray], EzPickle):
         engine.advance(drive, task.substeps)
         self._steps += 1
         if not engine.finite:
-            return np.zeros(self._floor.shape, np.float32), FAILURE_REWARD, True, False, {"failure": "not finite"}
+            info = {"failure": NOT_FINITE, "summary": self.summary()}  # of what was before
+            return np.zeros(self._floor.shape, np.float32), FAILURE_REWARD, True, False, info
         self._kinetics = kinetics = engine.kinetics()
         outcome, self._memory = task.observe(np, plan, memory, kinetics, action, self._sensor_noise())
         info = _info(outcome.measures)
@@ -239,15 +242,16 @@ def _info(measures: Mapping[str, Any]) -> dict[str, Any]:
     return {n: x.copy() if isinstance(x, np.ndarray) and x.ndim else float(x) for n, x in measures.items()}
 
 
-def as_disturbance(value: Any) -> Disturbance:
-    """A `Disturbance` from a mapping of its fields.
+def as_disturbance(value: Any, task: Task) -> Disturbance:
+    """A `Disturbance` of a task, from a mapping of its fields.
 
-    **Raises:** `InputError` naming a field that there is not, or that is out of its range.
+    **Raises:** `InputError` naming a field that there is not, that is out of its range, or that would disturb nothing
+    in this task.
     """
     if value is None:
         return NOTHING
     if isinstance(value, Disturbance):
-        return value
+        value = value._asdict()
     if not isinstance(value, Mapping):
         raise InputError(f"disturbance {value!r}: give a Disturbance or a mapping of its fields")
     numbers = {}
@@ -255,13 +259,20 @@ def as_disturbance(value: Any) -> Disturbance:
         if name not in Disturbance._fields:
             raise InputError(f"disturbance has no '{name}'; it has {', '.join(Disturbance._fields)}")
         most = LARGEST.get(name, np.inf)
-        if not isinstance(number, int | float | np.number) or not 0 <= number <= most:
-            raise InputError(f"disturbance {name} = {number!r}; give a number between 0 and {most:g}")
+        if not isinstance(number, int | float | np.number) or not (0 <= number <= most and np.isfinite(number)):
+            words = "a finite number, zero or more" if np.isinf(most) else f"a number between 0 and {most:g}"
+            raise InputError(f"disturbance {name} = {number!r}; give {words}")
+        if name == "tremor_frequency" and number >= 0.5 / task.period:
+            words = f"give less than {0.5 / task.period:g} Hz, half of the actions a second"
+            raise InputError(f"disturbance {name} = {number!r}; {words}")
+        if name not in (*WHEN, *task.disturbances) and number != getattr(NOTHING, name):
+            raise InputError(f"disturbance {name} disturbs nothing here; there is {', '.join(task.disturbances)}")
         numbers[name] = float(number)
     return Disturbance(**numbers)
 
 
-def _draws(values: Any, count: int) -> Float[np.ndarray, "draw"]:
+def as_draws(values: Any, count: int) -> Float[np.ndarray, "draw"]:
+    """The random numbers of an episode, checked."""
     try:
         draws = np.asarray(values, float)
     except (TypeError, ValueError):

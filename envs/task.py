@@ -72,6 +72,8 @@ class Task(ABC):
     summarised: tuple[str, ...] = ()
     """Measures whose peak, root mean square and integral over time are given at the end of an episode."""
 
+    disturbances: tuple[str, ...] = ()
+    """What can go wrong here: fields of `Disturbance` apart from its times."""
     recording: Recording | None = None
     """Whose excitation the person's muscles get, where they replay one."""
 
@@ -195,6 +197,9 @@ class Disturbance(NamedTuple):
 
 
 NOTHING = Disturbance()
+WHEN = ("onset", "duration")
+"""Fields of a disturbance that every environment has."""
+TREMOR = ("tremor", "tremor_frequency")
 LARGEST: Mapping[str, float] = {"tremor": 1.0, "emg_dropout": 1.0, "stall": 1.0, "delay": MAX_EXTRA_DELAY, "slip": 1.0}
 """What a disturbance can be at most."""
 

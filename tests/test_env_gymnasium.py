@@ -13,6 +13,7 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 from gymnasium.wrappers import RecordEpisodeStatistics, RecordVideo
 
 from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO, make_task
+from mjx_msm.envs.task import Disturbance
 from mjx_msm.errors import InputError
 
 EVERY = (KNEE_EXO, ARM_REACH, ARM_CO_TRANSPORT)
@@ -163,6 +164,10 @@ def test_draws_make_the_episode(id: str) -> None:
         ({"disturbance": {"delay": 0.5}}, "delay = 0.5; give a number between 0 and 0.2"),
         ({"disturbance": {"payload": -1.0}}, "payload = -1.0"),
         ({"disturbance": {"onset": np.nan}}, "onset = nan"),
+        ({"disturbance": {"payload": np.inf}}, "payload = inf; give a finite number, zero or more"),
+        ({"disturbance": {"tremor_frequency": np.inf}}, "tremor_frequency = inf"),
+        ({"disturbance": {"tremor_frequency": 25.0}}, "25.0; give less than 25 Hz, half of the actions a second"),
+        ({"disturbance": Disturbance(payload=np.nan)}, "payload = nan"),
         ({"disturbance": 3}, "disturbance 3: give"),
         ({"person": 0}, "no identification"),
         ({"person": "Ann"}, "person 'Ann': give Parameters"),
@@ -217,12 +222,16 @@ def test_actions_beyond_their_bounds_are_taken_to_them(id: str) -> None:
 def test_a_state_that_is_not_finite_terminates(id: str) -> None:
     env = gymnasium.make(id).unwrapped
     env.reset(seed=0)
+    for _ in range(3):
+        env.step(np.zeros(env.action_space.shape, np.float32))
+    before = env.summary()
     env.data.qvel[1] = np.nan
     observation, reward, terminated, truncated, info = env.step(np.zeros(env.action_space.shape, np.float32))
     assert terminated
     assert not truncated
     assert reward == -100.0
-    assert info["failure"] == "not finite"
+    assert info == {"failure": "not finite", "summary": before}
+    assert np.isfinite(list(before.values())).all()
     assert env.observation_space.contains(observation)
     observation, _ = env.reset(seed=0)
     assert env.observation_space.contains(observation)
@@ -366,13 +375,22 @@ def test_a_window_without_a_screen_is_one_error() -> None:
         (KNEE_EXO, {"strength": float("nan")}, "strength nan"),
         (KNEE_EXO, {"action_mode": "me"}, "action_mode 'me'"),
         (KNEE_EXO, {"load": -1.0}, "load = -1.0"),
+        (KNEE_EXO, {"load": "a"}, "load = 'a'"),
+        (KNEE_EXO, {"strength": "a"}, "strength 'a'"),
+        (KNEE_EXO, {"sensing": 3}, "sensing = 3"),
+        (KNEE_EXO, {"human": 3}, "human = 3"),
+        (ARM_CO_TRANSPORT, {"strength": "a"}, "strength 'a'"),
         (KNEE_EXO, {"metabolics": "hill"}, "metabolics 'hill'"),
         (KNEE_EXO, {"exoskeleton": {"torque": 1.0}}, "no 'torque'"),
         (KNEE_EXO, {"sensing": {"lag": 1.0}}, "no 'lag'"),
         (KNEE_EXO, {"sensing": {"delay": -0.1}}, "delay = -0.1"),
         (KNEE_EXO, {"sample_posterior": True}, "no identification"),
         (ARM_REACH, {"payload": float("inf")}, "payload = inf"),
+        (ARM_REACH, {"payload": "a"}, "payload = 'a'"),
+        (ARM_REACH, {"sensing": 3}, "sensing = 3"),
+        (ARM_REACH, {"human": 3}, "human = 3"),
         (ARM_REACH, {"targets": 0}, "targets = 0"),
+        (ARM_REACH, {"targets": True}, "targets = True"),
         (ARM_REACH, {"targets": 1.5}, "targets = 1.5"),
         (ARM_REACH, {"metabolics": "hill"}, "metabolics 'hill'"),
         (ARM_CO_TRANSPORT, {"robot": "hydraulic"}, "robot 'hydraulic'"),

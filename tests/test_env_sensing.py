@@ -5,9 +5,14 @@ import mujoco
 import numpy as np
 import pytest
 
-from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO
+from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO, make_task
 from mjx_msm.envs.sensing import MAX_EXTRA_DELAY, Commands, Sensing
+from mjx_msm.envs.single import as_disturbance
+from mjx_msm.envs.task import Disturbance
 from mjx_msm.errors import InputError
+from mjx_msm.parameters import parameter_space
+from mjx_msm.verification.campaign import prepare
+from mjx_msm.verification.usual import usual_scenarios
 
 PERIOD = 0.02
 
@@ -63,13 +68,14 @@ def test_observations_arrive_late_by_whole_periods(delay: float, periods: int) -
     assert np.ptp(now["knee_angle"]) > 0.05
 
 
-def test_commands_arrive_late_by_whole_periods() -> None:
-    """The same as giving the same commands later."""
-    actions = np.random.default_rng(0).uniform(-0.5, 0.5, (60, 1))
-    later = np.concatenate([np.zeros((3, 1)), actions[:-3]])
-    late, *_ = played(KNEE_EXO, actions=actions, sensing={"command_delay": 0.06})
-    prompt, *_ = played(KNEE_EXO, actions=later)
-    disturbed, *_ = played(KNEE_EXO, {"delay": 0.06}, actions=actions)
+@pytest.mark.parametrize(("id", "count", "nothing"), [(KNEE_EXO, 1, 0.0), (ARM_REACH, 6, -1.0)])
+def test_commands_arrive_late_by_whole_periods(id: str, count: int, nothing: float) -> None:
+    """The same as giving the same commands later, and asking for nothing before."""
+    actions = np.random.default_rng(0).uniform(-0.5, 0.5, (60, count))
+    later = np.concatenate([np.full((3, count), nothing), actions[:-3]])
+    late, *_ = played(id, actions=actions, sensing={"command_delay": 0.06})
+    prompt, *_ = played(id, actions=later)
+    disturbed, *_ = played(id, {"delay": 0.06}, actions=actions)
     for name in prompt:
         np.testing.assert_array_equal(late[name], prompt[name])
         np.testing.assert_array_equal(disturbed[name], prompt[name])
@@ -204,6 +210,74 @@ def test_a_loose_strap_slips_and_the_rest_holds() -> None:
     assert tight["slip"].max() < 1e-4
     assert loose["slip"].max() > 1e-3
     assert loose["thigh_displacement"][~before].max() > tight["thigh_displacement"][~before].max()
+
+
+HONOURED = {
+    "knee": (KNEE_EXO, {}, {"tremor", "emg_dropout", "stall", "delay", "slip", "payload"}),
+    "knee, acted for": (KNEE_EXO, {"action_mode": "human"}, {"tremor", "emg_dropout", "slip", "payload"}),
+    "reach": (ARM_REACH, {}, {"tremor", "delay", "payload"}),
+    "carry": (ARM_CO_TRANSPORT, {}, {"tremor", "stall", "delay", "payload"}),
+    "carry, EMG": (ARM_CO_TRANSPORT, {"emg": True}, {"tremor", "emg_dropout", "stall", "delay", "payload"}),
+    "carry, acted for": (
+        ARM_CO_TRANSPORT,
+        {"action_mode": "human"},
+        {"tremor", "emg_dropout", "stall", "delay", "payload"},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HONOURED)
+def test_a_disturbance_disturbs_or_is_refused(case: str) -> None:
+    """Whatever is accepted makes a difference to what is seen; the rest is refused by name."""
+    id, arguments, honoured = HONOURED[case]
+    most = {"tremor": 0.3, "emg_dropout": 1.0, "stall": 1.0, "delay": 0.1, "slip": 1.0, "payload": 2.0}
+    env = gymnasium.make(id, **arguments).unwrapped
+    actions = np.random.default_rng(0).uniform(-0.9, 0.9, (40, env.action_space.shape[0]))
+
+    def play(wrong: dict) -> np.ndarray:
+        env.reset(seed=0, options={"draws": np.full(env.task.draws, 0.5), "disturbance": wrong})
+        return np.array([env.step(action)[0] for action in actions])
+
+    well = play({})
+    np.testing.assert_array_equal(play({"tremor_frequency": 3.0}), well)
+    for name, size in most.items():
+        if name in honoured:
+            assert not np.array_equal(play({name: size}), well), name
+        else:
+            with pytest.raises(InputError, match=f"disturbance {name} disturbs nothing here; there is tremor,"):
+                play({name: size})
+            with pytest.raises(InputError, match=name):
+                play(Disturbance(**{name: size}))
+            np.testing.assert_array_equal(play({name: 0.0}), well)
+
+
+@pytest.mark.parametrize("case", HONOURED)
+def test_the_usual_scenarios_are_of_what_there_is(case: str) -> None:
+    id, arguments, _ = HONOURED[case]
+    task = make_task(id, **arguments)
+    scenarios = usual_scenarios(id, arguments)
+    assert len(scenarios) >= 3
+    for scenario in scenarios:
+        as_disturbance({name: q.largest(name) for name, q in scenario.quantities.items()}, task)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "words"),
+    [
+        ("slip = 0.5", "disturbance slip disturbs nothing here; there is tremor"),
+        ("stall = { choice = [0.0, 1.0] }", "disturbance stall disturbs nothing here"),
+        ("tremor_frequency = [2.0, 12.5]", "12.5; give less than 12.5 Hz"),
+    ],
+)
+def test_a_verification_refuses_them_before_it_begins(scenario, words, tmp_path, arm, result_of) -> None:
+    space = parameter_space(arm.nominal, ["body/forearm/mass"])
+    result_of(space, np.eye(1) / 0.1**2).save(tmp_path / "identification.json")
+    file = tmp_path / "s.toml"
+    file.write_text(f"[environment]\nrate = 25\n[scenarios.bad]\n{scenario}\n")
+    with pytest.raises(InputError, match=r"s.toml \[scenarios.bad\]: ") as caught:
+        prepare("ArmReach", subject=tmp_path, controller="zero", people=1, scenarios=file)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 # A payload is a weight -------------------------------------------------------------------------------------

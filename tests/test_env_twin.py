@@ -116,7 +116,7 @@ def play(case: Case) -> Played:
         place = twin.task.world.person_in
         everybody = [twin.person if person is None else place(person) for person in people]
         together = jax.tree.map(lambda *x: np.stack(x), *everybody)
-        wrongs = [as_disturbance(w) for w in ({}, *case.disturbances)]
+        wrongs = [as_disturbance(w, twin.task) for w in ({}, *case.disturbances)]
         wrong = jax.tree.map(lambda *x: np.array(x), *wrongs)
         keys = jax.random.split(jax.random.key(0), 3)
         run = jax.jit(jax.vmap(episode), compiler_options=COMPILER_OPTIONS)

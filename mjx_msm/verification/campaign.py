@@ -20,6 +20,7 @@ import numpy as np
 from mjx_msm import envs
 from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO
 from mjx_msm.envs.references import MOTIONS
+from mjx_msm.envs.single import as_disturbance
 from mjx_msm.errors import InputError
 from mjx_msm.readers import suggest
 from mjx_msm.verification.crowd import Crowd, gather
@@ -110,6 +111,11 @@ def prepare(
             f"{found.source} has no posterior to draw people from: only an identified subject has one; give a folder "
             "written by `mjx-msm identify`"
         )
+    for scenario in plan.scenarios:
+        try:
+            as_disturbance({key: q.largest(key) for key, q in scenario.quantities.items()}, env.task)
+        except InputError as error:
+            raise InputError(f"{scenarios or name} [scenarios.{scenario.name}]: {error}") from None
     make_controller(controller, env)
     known = measures_of(env)
     for violation in plan.violations:

@@ -77,7 +77,7 @@ def parse_plan(document: Mapping[str, Any], environment: str, where: str) -> Pla
     for name in ("subject", "sample_posterior", "render_mode"):
         if name in arguments.data:
             raise InputError(f"{arguments.where}: '{name}' is given by the command; remove it")
-    scenarios, violations = usual_scenarios(environment), usual_violations(environment)
+    scenarios, violations = usual_scenarios(environment, arguments.data), usual_violations(environment)
     if "scenarios" in document:
         tables = top.section("scenarios", None)
         scenarios = tuple(_scenario(name, tables) for name in tables.data)

@@ -16,17 +16,17 @@ from mjx_msm.envs.task import Disturbance
 SECONDS = 6.0
 """Longest episode, where a scenario file does not say."""
 POSSIBLE: Mapping[str, tuple[float, float]] = {
-    "onset": (0.0, math.inf),
-    "duration": (0.0, math.inf),
+    "onset": (0.0, 1e9),
+    "duration": (0.0, 1e9),
     "tremor": (0.0, 1.0),
-    "tremor_frequency": (0.1, 25.0),
+    "tremor_frequency": (0.1, 20.0),
     "emg_dropout": (0.0, 1.0),
     "stall": (0.0, 1.0),
     "delay": (0.0, MAX_EXTRA_DELAY),
     "slip": (0.0, 1.0),
     "payload": (0.0, 100.0),
 }
-"""What a number of a disturbance can be; 25 Hz is half the control rate."""
+"""What a number of a disturbance can be; tremor is slower than 20 Hz, which 50 actions a second still show."""
 UNITS: Mapping[str, str] = {"onset": "s", "duration": "s", "tremor_frequency": "Hz", "delay": "s", "payload": "kg"}
 """Of the numbers of a disturbance that have one."""
 FAILED = "failed"
@@ -65,6 +65,10 @@ class Quantity:
         if self.kind == "normal":
             return f"normal with mean {numbers[0]} and SD {numbers[1]}"
         return f"one of {', '.join(numbers)}" if self.kind == "choice" else numbers[0]
+
+    def largest(self, name: str) -> float:
+        """The most that can be drawn for a field of a disturbance."""
+        return POSSIBLE[name][1] if self.kind == "normal" else max(self.numbers)
 
     def plain(self) -> Any:
         """As a scenario file writes it."""

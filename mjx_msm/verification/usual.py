@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO
 from mjx_msm.envs.co_transport import HAND_FORCE_LIMIT
 from mjx_msm.envs.knee_exo import FORCE_LIMITS
@@ -42,8 +45,8 @@ def usual_violations(environment: str) -> tuple[Violation, ...]:
     return (Violation("hand too fast", "hand_speed", above=3.0, unit="m/s"),)
 
 
-def usual_scenarios(environment: str) -> tuple[Scenario, ...]:
-    """Those of an environment where a scenario file does not say."""
+def usual_scenarios(environment: str, arguments: Mapping[str, Any]) -> tuple[Scenario, ...]:
+    """Those of an environment, made with these arguments, where a scenario file does not say."""
     onset = Quantity("uniform", (0.2, 0.8))
     briefly = Quantity("uniform", (0.1, 0.5))
 
@@ -56,7 +59,8 @@ def usual_scenarios(environment: str) -> tuple[Scenario, ...]:
     tremor = {"onset": onset, "tremor": between(0.05, 0.2), "tremor_frequency": between(4.0, 8.0)}
     load = {"onset": onset, "payload": between(0.5, 3.0)}
     made: dict[str, dict[str, Quantity]] = {"undisturbed": {}, "tremor": tremor, "payload": load}
-    if environment != ARM_REACH:
+    idle = environment == KNEE_EXO and arguments.get("action_mode") == "human"  # nobody tells the exoskeleton anything
+    if environment != ARM_REACH and not idle:
         made["delay"] = {"onset": onset, "delay": between(0.02, 0.1)}
         made["robot stalls"] = {"onset": onset, "duration": briefly, "stall": fixed(1.0)}
     if environment == KNEE_EXO:
