@@ -45,6 +45,8 @@ class TwinState(eqx.Module):
     terminated: Bool[Array, ""]
     truncated: Bool[Array, ""]
     """Whether the plan is at its end."""
+    failed: Bool[Array, ""]
+    """Whether the state is not finite; measures and summary are then those before."""
     measures: dict[str, Float[Array, "*shape"]]
     """What the single environment gives as `info`."""
 
@@ -107,6 +109,7 @@ class Twin:
             reward=jnp.zeros(()),
             terminated=jnp.asarray(False),
             truncated=jnp.asarray(False),
+            failed=jnp.asarray(False),
             measures=_arrays(dict(outcome.measures)),
         )
 
@@ -120,11 +123,16 @@ class Twin:
         engine = jax_engine.advance(task.world, state.person, state.engine, drive, task.substeps)
         kinetics, dynamics = jax_engine.see(task.world, state.person, engine)
         outcome, memory = task.observe(jnp, state.plan, memory, kinetics, action, self._sensor_noise(sensing))
-        summary = state.summary
+        moving = (engine.position, engine.velocity, engine.activation, engine.motor)
+        failed = ~jnp.all(jnp.isfinite(jnp.concatenate(moving)))
+        measures, summary = dict(outcome.measures), state.summary
         if task.summarised:
-            summary = summary.add(jnp, jnp.stack([jnp.asarray(outcome.measures[n], float) for n in task.summarised]))
+            summary = summary.add(jnp, jnp.stack([jnp.asarray(measures[n], float) for n in task.summarised]))
+        # Of a state that is not finite nothing is measured: what was before stays.
+        measures, summary = jax.tree.map(
+            lambda old, x: jnp.where(failed, old, x), (state.measures, state.summary), (measures, summary)
+        )
         steps = state.steps + 1
-        failed = ~jnp.all(jnp.isfinite(engine.position) & jnp.isfinite(engine.velocity))
         ended = jnp.asarray(False) if task.length is None else steps >= task.length
         new = TwinState(
             engine=engine,
@@ -140,7 +148,8 @@ class Twin:
             reward=jnp.where(failed, FAILURE_REWARD, outcome.reward),
             terminated=failed | jnp.asarray(outcome.terminated, bool),
             truncated=ended & ~failed,
-            measures=dict(outcome.measures),
+            failed=failed,
+            measures=measures,
         )
         return jax.tree.map(lambda old, x: jnp.asarray(x, jnp.asarray(old).dtype) if _plain(old) else x, state, new)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,30 +12,31 @@ import jax.numpy as jnp
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from mjx_msm.compiled import COMPILER_OPTIONS
 from mjx_msm.envs.functional import Twin, TwinState
-from mjx_msm.envs.single import as_disturbance
-from mjx_msm.envs.task import CONTROL_RATE, Disturbance, Task
+from mjx_msm.envs.single import NOT_FINITE, as_disturbance, as_draws
+from mjx_msm.envs.task import CONTROL_RATE, NOTHING, Disturbance, Task
 from mjx_msm.errors import InputError
 
 
 class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """Many episodes of one task side by side.
 
-    An episode that ended starts anew in the step after (Gymnasium's `AutoresetMode.NEXT_STEP`); its action is ignored
-    then, its reward 0. What `info` holds of a single environment comes as arrays of N, with ``_<name>`` saying who has
-    it; ``summary`` belongs to those whose episode just ended.
+    An episode that ended starts anew in the step after (Gymnasium's `AutoresetMode.NEXT_STEP`), as by a reset without
+    options; its action is ignored then, its reward 0. What `info` holds of a single environment comes as arrays of N,
+    with ``_<name>`` saying who has it: ``person`` those whose episode just began with a draw of the posterior,
+    ``summary`` those whose episode just ended, ``failure`` those whose state is not finite, and who then has no
+    measures.
 
     **Arguments:**
 
     - `task`: see `mjx_msm.envs.task`.
     - `num_envs`: how many.
     - `max_episode_steps`: control periods until an episode is truncated; None: never.
-    - `sample_posterior`: every lane draws a person from the subject's posterior, again at every reset; otherwise
-      everybody is the nominal person, or who `reset(options={"people": ...})` says: `Parameters` of the twin's world
-      with a leading axis of N.
+    - `sample_posterior`: everybody is drawn from the subject's posterior, again at every reset; otherwise everybody is
+      the nominal person.
     """
 
     metadata = {  # noqa: RUF012 (Gymnasium's name and type)
@@ -56,6 +57,7 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             raise InputError(f"num_envs = {num_envs}; give one environment at least")
         self.num_envs, self.render_mode = num_envs, None
         self.task, self.twin = task, Twin(task)
+        self.metadata = {**type(self).metadata, "render_fps": round(1.0 / task.period)}
         low, high = task.bounds(task.actions)
         self.single_action_space = gymnasium.spaces.Box(low, high, dtype=np.float32)
         low, high = task.bounds(task.observations)
@@ -65,35 +67,40 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._limit = max_episode_steps
         self._crowd = self.twin.people if sample_posterior else None
         self._state: TwinState | None = None
+        self._who: Any = None
         self._over = jnp.zeros(num_envs, bool)
-        self._key = jax.random.key(np.random.default_rng().integers(2**31))
+        self._keys = self._seeded(int(np.random.default_rng().integers(2**31)))
+        self._chance = jax.jit(self._chances, compiler_options=COMPILER_OPTIONS)
         self._reset = jax.jit(self._start_all, compiler_options=COMPILER_OPTIONS)
         self._step = jax.jit(self._step_all, compiler_options=COMPILER_OPTIONS)
 
     def reset(
-        self, *, seed: int | list[int] | None = None, options: Mapping[str, Any] | None = None
+        self, *, seed: int | Sequence[int] | None = None, options: Mapping[str, Any] | None = None
     ) -> tuple[Float[np.ndarray, "env observation"], dict[str, Any]]:
         """Start every episode.
 
-        **Arguments:** `seed`: of everything random from here on; a list is taken by its first. `options`:
-        ``"people"``, ``"disturbance"`` and ``"draws"`` (env, draw), as in the single environment.
+        **Arguments:** `seed`: of everything random from here on; or one for every environment, whose episodes then
+        depend on it alone. `options`, for the first episodes: ``"person"``: which of the posterior's draws, one or one
+        for every environment, or `Parameters`, of one or with a leading axis; ``"disturbance"``: as in the single
+        environment; ``"draws"`` (env, draw).
         """
         chosen = dict(options or {})
-        people, draws = chosen.pop("people", None), chosen.pop("draws", None)
-        disturbance = as_disturbance(chosen.pop("disturbance", None))
+        person, draws = chosen.pop("person", None), chosen.pop("draws", None)
+        disturbance = as_disturbance(chosen.pop("disturbance", None), self.task)
         if chosen:
-            raise InputError(f"reset option '{next(iter(chosen))}' is not known; there are disturbance, draws, people")
+            raise InputError(f"reset option '{next(iter(chosen))}' is not known; there are draws, person, disturbance")
+        if draws is not None:
+            draws = jnp.asarray(self._rows(draws))
+        people, who = (None, None) if person is None else self._chosen(person)
         if seed is not None:
-            self._key = jax.random.key(seed if isinstance(seed, int | np.integer) else seed[0])
-        self._key, key = jax.random.split(self._key)
-        if draws is None:
-            draws = jax.random.uniform(jax.random.fold_in(key, 1), (self.num_envs, self.task.draws))
-        if people is None:
-            people = self._people(jax.random.fold_in(key, 2))
-        keys = jax.random.split(key, self.num_envs)
-        state: TwinState = self._reset(keys, people, disturbance, jnp.asarray(draws))
-        self._state, self._over = state, jnp.zeros(self.num_envs, bool)
-        return np.asarray(state.observation, np.float32), self._infos(state)
+            self._keys = self._seeded(seed)
+        self._keys, keys, random_draws, random_who = self._chance(self._keys)
+        draws = random_draws if draws is None else draws
+        if who is None:
+            people, who = self._people(random_who), random_who
+        state: TwinState = self._reset(keys, people, disturbance, draws)
+        self._state, self._over, self._who = state, jnp.zeros(self.num_envs, bool), who
+        return np.asarray(state.observation, np.float32), self._infos(state, began=np.ones(self.num_envs, bool))
 
     def step(
         self, actions: Float[np.ndarray, "env action"]
@@ -116,10 +123,11 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             name = self.task.actions[entry].name
             raise InputError(f"action '{name}' of environment {env} is {actions[env, entry]}; give finite numbers")
         state: TwinState
-        state, truncated = self._step(self._state, jnp.asarray(actions), self._over)
+        began = np.asarray(self._over)
+        state, truncated, self._who = self._step(self._state, jnp.asarray(actions), self._over, self._who)
         self._state = state
         self._over = state.terminated | truncated
-        infos = self._infos(state, np.asarray(self._over))
+        infos = self._infos(state, began, np.asarray(self._over))
         return (
             np.asarray(state.observation, np.float32),
             np.asarray(state.reward, float),
@@ -134,38 +142,86 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     # Parts -------------------------------------------------------------------------------------------------
 
-    def _people(self, key: Any) -> Any:
+    def _seeded(self, seed: int | Sequence[int]) -> Key[Array, "env"]:
+        if isinstance(seed, int | np.integer):
+            return jax.random.split(jax.random.key(seed), self.num_envs)
+        if len(seed) != self.num_envs or not all(isinstance(s, int | np.integer) for s in seed):
+            raise InputError(f"seed = {seed!r}; give a whole number, or a list of {self.num_envs}")
+        return jnp.stack([jax.random.key(s) for s in seed])
+
+    def _chances(
+        self, keys: Key[Array, "env"]
+    ) -> tuple[Key[Array, "env"], Key[Array, "env"], Float[Array, "env draw"], Int[Array, "env"]]:
+        """Keys for later, and of an episode: its key, its plan's draws, its person (-1: the nominal one)."""
+        pairs = jax.vmap(jax.random.split)(keys)
+        later, keys = pairs[:, 0], pairs[:, 1]
+        draws = jax.vmap(lambda k: jax.random.uniform(jax.random.fold_in(k, 1), (self.task.draws,)))(keys)
         if self._crowd is None:
-            return jax.tree.map(lambda x: jnp.broadcast_to(x, (self.num_envs, *np.shape(x))), self.twin.person)
+            return later, keys, draws, jnp.full(self.num_envs, -1)
         count = len(self._crowd.joint.damping)
-        who = jax.random.randint(key, (self.num_envs,), 0, count)
+        return later, keys, draws, jax.vmap(lambda k: jax.random.randint(jax.random.fold_in(k, 2), (), 0, count))(keys)
+
+    def _people(self, who: Int[Array, "env"]) -> Any:
+        if self._crowd is None:
+            return self._everybody(self.twin.person)
         return jax.tree.map(lambda x: jnp.asarray(x)[who], self._crowd)
+
+    def _everybody(self, person: Any) -> Any:
+        return jax.tree.map(lambda x: jnp.broadcast_to(x, (self.num_envs, *np.shape(x))), person)
+
+    def _chosen(self, person: Any) -> tuple[Any, Int[Array, "env"]]:
+        """People from the option "person", and which of the draws they are."""
+        if hasattr(person, "names"):
+            batch = np.shape(person.joint.damping)[:-1]
+            if batch not in ((), (self.num_envs,)):
+                raise InputError(f"person has leading axes {batch}; give Parameters of one, or of {self.num_envs}")
+            people = self.task.world.person_in(person)
+            return people if batch else self._everybody(people), jnp.full(self.num_envs, -1)
+        who = np.asarray(person)
+        if not np.issubdtype(who.dtype, np.integer) or who.shape not in ((), (self.num_envs,)):
+            words = f"give Parameters, or which of the posterior's draws, one or {self.num_envs}"
+            raise InputError(f"person {person!r}: {words}")
+        who = np.broadcast_to(who, self.num_envs)
+        for index in who:
+            self.task.people.draw(int(index))  # says if there is no such person
+        return jax.tree.map(lambda x: jnp.asarray(x[who]), self.twin.people), jnp.asarray(who, int)
+
+    def _rows(self, draws: Any) -> Float[np.ndarray, "env draw"]:
+        if not hasattr(draws, "__len__") or isinstance(draws, str) or len(draws) != self.num_envs:
+            raise InputError(f"reset option draws: give {self.num_envs} rows of {self.task.draws} numbers, 0 to 1")
+        return np.stack([as_draws(row, self.task.draws) for row in draws])
 
     def _start_all(self, keys: Any, people: Any, disturbance: Disturbance, draws: Array) -> TwinState:
         return jax.vmap(lambda k, p, u: self.twin.reset(k, p, disturbance, u))(keys, people, draws)
 
-    def _step_all(self, state: TwinState, actions: Array, over: Array) -> tuple[TwinState, Array]:
+    def _step_all(
+        self, state: TwinState, actions: Array, over: Array, who: Array
+    ) -> tuple[TwinState, Array, Int[Array, "env"]]:
         new = jax.vmap(self.twin.step)(state, actions)
         truncated = new.truncated
         if self._limit is not None:
             truncated = truncated | (new.steps >= self._limit) & ~new.terminated
 
-        def anew(_: None) -> TwinState:
-            keys = jax.vmap(lambda k: jax.random.fold_in(k, 7))(state.key)
-            people = state.person if self._crowd is None else self._people(keys[0])
-            disturbance = state.plan.disturbance
-            draws = jax.vmap(lambda k: jax.random.uniform(jax.random.fold_in(k, 1), (self.task.draws,)))(keys)
-            fresh = jax.vmap(self.twin.reset)(keys, people, disturbance, draws)
-            return jax.tree.map(lambda a, b: _where(over, a, b), fresh, new)
+        def anew(_: None) -> tuple[TwinState, Array]:
+            _, keys, draws, others = self._chances(state.key)
+            fresh = self._start_all(keys, self._people(others), NOTHING, draws)
+            return jax.tree.map(lambda a, b: _where(over, a, b), (fresh, others), (new, who))
 
-        final = jax.lax.cond(jnp.any(over), anew, lambda _: new, None)
-        return final, truncated & ~over
+        final, who = jax.lax.cond(jnp.any(over), anew, lambda _: (new, who), None)
+        return final, truncated & ~over, who
 
-    def _infos(self, state: TwinState, over: Any = None) -> dict[str, Any]:
+    def _infos(
+        self, state: TwinState, began: Bool[np.ndarray, "env"], over: Bool[np.ndarray, "env"] | None = None
+    ) -> dict[str, Any]:
         infos: dict[str, Any] = {}
-        everyone = np.ones(self.num_envs, bool)
+        failed = np.asarray(state.failed)
         for name, value in state.measures.items():
-            infos[name], infos[f"_{name}"] = np.asarray(value), everyone
+            infos[name], infos[f"_{name}"] = np.asarray(value), ~failed
+        if failed.any():
+            infos["failure"], infos["_failure"] = np.where(failed, NOT_FINITE, None), failed
+        who = np.asarray(self._who)
+        if (drawn := began & (who >= 0)).any():
+            infos["person"], infos["_person"] = who, drawn
         if over is not None and over.any() and self.task.summarised:
             names, period = self.task.summarised, self.task.period
             summary = jax.tree.map(np.asarray, state.summary)
