@@ -6,7 +6,9 @@
     jax.grad(lambda action: twin.step(state, action).reward)(action)
 
 Both functions work under `jit`, `vmap`, `grad` and `scan`, with respect to state, action and person. The single
-environment steps the same task in C; their trajectories agree to rounding error.
+environment steps the same task in C, in double precision. In double precision (`jax.enable_x64`) their trajectories
+agree to rounding error; in single precision, JAX's default, to about 1e-5 rad as a rule and for moments to no better
+than 4e-4 rad (ArmReach, of 44 episodes under random actions) or 1.2e-2 rad (KneeExo, of 4).
 """
 
 from __future__ import annotations

@@ -175,15 +175,16 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             batch = np.shape(person.joint.damping)[:-1]
             if batch not in ((), (self.num_envs,)):
                 raise InputError(f"person has leading axes {batch}; give Parameters of one, or of {self.num_envs}")
-            people = self.task.world.person_in(person)
+            people = jax.tree.map(jnp.asarray, self.task.world.person_in(person))
             return people if batch else self._everybody(people), jnp.full(self.num_envs, -1)
         who = np.asarray(person)
         if not np.issubdtype(who.dtype, np.integer) or who.shape not in ((), (self.num_envs,)):
             words = f"give Parameters, or which of the posterior's draws, one or {self.num_envs}"
             raise InputError(f"person {person!r}: {words}")
         who = np.broadcast_to(who, self.num_envs)
-        for index in who:
-            self.task.people.draw(int(index))  # says if there is no such person
+        nobody = who[(who < 0) | (who >= self.task.people.count)]
+        if len(nobody):
+            self.task.people.draw(int(nobody[0]))  # says who there is
         return jax.tree.map(lambda x: jnp.asarray(x[who]), self.twin.people), jnp.asarray(who, int)
 
     def _rows(self, draws: Any) -> Float[np.ndarray, "env draw"]:
@@ -202,12 +203,15 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         if self._limit is not None:
             truncated = truncated | (new.steps >= self._limit) & ~new.terminated
 
-        def anew(_: None) -> tuple[TwinState, Array]:
+        def on(_: Any) -> tuple[TwinState, Array]:
+            return new, who
+
+        def anew(_: Any) -> tuple[TwinState, Array]:
             _, keys, draws, others = self._chances(state.key)
             fresh = self._start_all(keys, self._people(others), NOTHING, draws)
             return jax.tree.map(lambda a, b: _where(over, a, b), (fresh, others), (new, who))
 
-        final, who = jax.lax.cond(jnp.any(over), anew, lambda _: (new, who), None)
+        final, who = jax.lax.cond(jnp.any(over), anew, on, None)
         return final, truncated & ~over, who
 
     def _infos(
@@ -218,7 +222,7 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         for name, value in state.measures.items():
             infos[name], infos[f"_{name}"] = np.asarray(value), ~failed
         if failed.any():
-            infos["failure"], infos["_failure"] = np.where(failed, NOT_FINITE, None), failed
+            infos["failure"], infos["_failure"] = np.array([NOT_FINITE if x else None for x in failed], object), failed
         who = np.asarray(self._who)
         if (drawn := began & (who >= 0)).any():
             infos["person"], infos["_person"] = who, drawn
