@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import gymnasium
@@ -98,7 +98,8 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         draws = random_draws if draws is None else draws
         if who is None:
             people, who = self._people(random_who), random_who
-        state: TwinState = self._reset(keys, people, disturbance, draws)
+        replayed = None if self._crowd is None and (np.asarray(who) < 0).all() else self._replayed(who)
+        state: TwinState = self._reset(keys, people, disturbance, draws, replayed)
         self._state, self._over, self._who = state, jnp.zeros(self.num_envs, bool), who
         return np.asarray(state.observation, np.float32), self._infos(state, began=np.ones(self.num_envs, bool))
 
@@ -166,6 +167,17 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             return self._everybody(self.twin.person)
         return jax.tree.map(lambda x: jnp.asarray(x)[who], self._crowd)
 
+    @cached_property
+    def _recorded(self) -> Float[np.ndarray, "person period muscle"] | None:
+        """Recorded excitation of everybody drawn, the nominal person's last; None where all replay the same."""
+        task = self.task
+        if task.recorded is None or task.recording is None:
+            return None
+        return np.concatenate([task.recorded, task.recording.table(task.world.muscles, task.period)[None]])
+
+    def _replayed(self, who: Int[Array, "env"]) -> Float[Array, "env period muscle"] | None:
+        return None if self._recorded is None else jnp.asarray(self._recorded)[who]
+
     def _everybody(self, person: Any) -> Any:
         return jax.tree.map(lambda x: jnp.broadcast_to(x, (self.num_envs, *np.shape(x))), person)
 
@@ -192,8 +204,8 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             raise InputError(f"reset option draws: give {self.num_envs} rows of {self.task.draws} numbers, 0 to 1")
         return np.stack([as_draws(row, self.task.draws) for row in draws])
 
-    def _start_all(self, keys: Any, people: Any, disturbance: Disturbance, draws: Array) -> TwinState:
-        return jax.vmap(lambda k, p, u: self.twin.reset(k, p, disturbance, u))(keys, people, draws)
+    def _start_all(self, keys: Any, people: Any, disturbance: Disturbance, draws: Array, replayed: Any) -> TwinState:
+        return jax.vmap(lambda k, p, u, e: self.twin.reset(k, p, disturbance, u, e))(keys, people, draws, replayed)
 
     def _step_all(
         self, state: TwinState, actions: Array, over: Array, who: Array
@@ -208,7 +220,8 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
         def anew(_: Any) -> tuple[TwinState, Array]:
             _, keys, draws, others = self._chances(state.key)
-            fresh = self._start_all(keys, self._people(others), NOTHING, draws)
+            replayed = None if state.plan.recorded is None else self._replayed(others)
+            fresh = self._start_all(keys, self._people(others), NOTHING, draws, replayed)
             return jax.tree.map(lambda a, b: _where(over, a, b), (fresh, others), (new, who))
 
         final, who = jax.lax.cond(jnp.any(over), anew, on, None)
