@@ -185,7 +185,7 @@ class Disturbance(NamedTuple):
     """1: the robot stops: torque drives give nothing, position drives hold what they were last told
     and afterwards take the path up where it then is."""
     delay: Any = 0.0
-    """By which the robot's commands come late, in addition [s]; whole control periods."""
+    """By which commands (where there is a robot, its own) come late, in addition [s]; whole control periods."""
     slip: Any = 0.0
     """Part of its grip that a strap loses, 0..1."""
     payload: Any = 0.0

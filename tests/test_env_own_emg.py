@@ -93,6 +93,22 @@ def test_drawn_at_every_reset(walker) -> None:
         np.testing.assert_array_equal(env.data.ctrl[:12], env.task.recorded[info["person"], 0])
 
 
+def test_side_by_side_everybody_replays_their_own(walker) -> None:
+    """Also after the next reset, which is in the shape of a step."""
+    import jax
+    import jax.numpy as jnp
+
+    vector = gymnasium.make_vec(KNEE_EXO, num_envs=3, subject=walker, strength=1.0, sample_posterior=True).unwrapped
+    _, infos = vector.reset(seed=2)
+    state, own = vector._state, vector.task.recorded
+    np.testing.assert_allclose(state.plan.recorded, own[infos["person"]], rtol=1e-6)
+    assert np.ptp(own[infos["person"], 0], axis=0).min() > 0
+    table = vector.task.recording.table(vector.task.world.muscles, vector.task.period)
+    np.testing.assert_allclose(vector._replayed(jnp.array([1, -1])), [own[1], table], rtol=1e-6)
+    after, *_ = jax.eval_shape(vector._step_all, state, jnp.zeros((3, 1)), jnp.zeros(3, bool), vector._who)
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(lambda x: (x.shape, x.dtype), state)
+
+
 def test_verification_tries_the_environments_people(walker, tmp_path) -> None:
     (tmp_path / "plan.toml").write_text(SCENARIO)
     campaign = prepare("KneeExo", subject=walker, controller="zero", people=3, scenarios=tmp_path / "plan.toml")
