@@ -13,8 +13,8 @@ from jaxtyping import Float
 from mjx_msm.envs.arm_kinematics import SAGITTAL, ArmKinematics
 from mjx_msm.envs.cotransport_world import ARM_JOINTS, check_arm
 from mjx_msm.envs.effort import METABOLIC_MODELS, metabolic_power
-from mjx_msm.envs.human import Human, HumanMemory, Policy, Sight, not_yet
-from mjx_msm.envs.intent import as_human
+from mjx_msm.envs.human import Human, HumanMemory, Intent, Policy, Sight, not_yet
+from mjx_msm.envs.intent import Tracking, as_human
 from mjx_msm.envs.kinetics import Drive, Dynamics, Kinetics
 from mjx_msm.envs.people import People, find_people
 from mjx_msm.envs.references import Goal
@@ -88,7 +88,7 @@ class ArmReach(Task):
         self.people: People = find_people(subject, "arm", check_arm)
         self.world = _world(self.people, payload)
         self.arm = ArmKinematics.of(self.world.model)
-        self.human = as_human(human, lambda nerve_delay: Policy(), self.world.muscles)
+        self.human = as_human(human, self._intent, self.world.muscles)
         self.sensing = Sensing.of(sensing)
         self.metabolics = METABOLIC_MODELS[metabolics]
         self._targets, self._muscles = targets, len(self.world.muscles)
@@ -119,6 +119,10 @@ class ArmReach(Task):
     ) -> Plan:
         angles = REACH[:, 0] + (REACH[:, 1] - REACH[:, 0]) * uniform.reshape(-1, 2)
         return Plan(angles[0], angles[1:], self.arm.hand(angles[1:]), disturbance, recorded)
+
+    def _intent(self, nerve_delay: float, tracking: bool) -> Intent:
+        """What the person wants, unless it was given: the policy's, or to go to the target."""
+        return Tracking.of(self.world, ARM_JOINTS, self.period, nerve_delay) if tracking else Policy()
 
     def initial(self, xp: Any, plan: Plan) -> tuple[Any, Any, Any, Any]:
         """The arm at rest."""
@@ -225,7 +229,8 @@ class ArmReachEnv(TaskEnv):
     - `payload`: mass in the hand [kg].
     - `targets`: how many an episode has.
     - `human`: in place of the policy, see `mjx_msm.envs.human`; the action is then ignored. A mapping changes what
-      happens to the policy's excitation: ``{"reflex": True, "fatigue": True}``.
+      happens to the policy's excitation: ``{"reflex": True, "fatigue": True}``; with ``{"tracking": True}`` a tracking
+      controller takes the policy's place.
     - `rate`: actions a second.
     - `sensing`: noise and delays, see `mjx_msm.envs.sensing.Sensing`.
     - `metabolics`: ``"bhargava2004"``, ``"umberger2003"``, ``"umberger2010"`` or ``"uchida2016"``.

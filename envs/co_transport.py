@@ -180,9 +180,11 @@ class ArmCoTransport(Task):
         self._pull = np.zeros(len(self.world.coordinates))
         self._pull[self._beam[1]] = -GRAVITY
 
-    def _intent(self, nerve_delay: float) -> Intent:
+    def _intent(self, nerve_delay: float, tracking: bool) -> Intent:
         """What the person wants, unless it was given: the policy's, or to go with the beam."""
-        return Policy() if self._policy else Tracking.of(self.world, ARM_JOINTS, self.period, nerve_delay)
+        return (
+            Policy() if self._policy and not tracking else Tracking.of(self.world, ARM_JOINTS, self.period, nerve_delay)
+        )
 
     def _channels(self) -> tuple[Channel, ...]:
         noise = self.sensing.noise

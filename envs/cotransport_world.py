@@ -293,8 +293,8 @@ def check_arm(mj_model: mujoco.MjModel) -> None:
     names = [mj_model.joint(j).name for j in range(mj_model.njnt)]
     if tuple(names) != ARM_JOINTS:
         raise InputError(
-            f"the subject's model has joints {', '.join(names)}; ArmCoTransport needs {', '.join(ARM_JOINTS)}, in this "
-            "order: it takes models identified on 'arm'"
+            f"the subject's model has joints {', '.join(names)}; an arm has {', '.join(ARM_JOINTS)}, in this order: "
+            "give a model identified on 'arm'"
         )
     if HANDLES["hand"] not in [mj_model.site(s).name for s in range(mj_model.nsite)]:
         raise InputError("the subject's model has no site 'hand'; add one in the palm, where the beam is held")

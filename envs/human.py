@@ -23,6 +23,9 @@ from mjx_msm.envs.kinetics import Dynamics, Kinetics
 from mjx_msm.envs.reflex import DelayLine, StretchReflex
 from mjx_msm.errors import InputError
 
+RESETTING = 0.1
+"""Time in which the fusimotor system sets the spindles to a new length [s]; our choice."""
+
 
 class Sight(NamedTuple):
     """What an intent can go by in a control period."""
@@ -89,7 +92,7 @@ class HumanMemory(NamedTuple):
     intent: Any
     reflex: DelayLine | None
     set_length: Float[Any, "muscle"]
-    """Fiber length the reflex is set to: that of the start [l_opt]."""
+    """Fiber length the reflex is set to, which follows the fibers' [l_opt]."""
     fatigue: Compartments | None
     excitation: Float[Any, "muscle"]
     """Of the last period."""
@@ -140,12 +143,15 @@ class Human:
         wanted, intent = self.intent.excitation(memory.intent, sight, period)
         wanted = self.strength * wanted
         reflex, fatigue = memory.reflex, memory.fatigue
+        set_length = memory.set_length
         if self.reflex is not None and reflex is not None:
-            added, reflex = self.reflex.excitation(reflex, seen.fiber_length, seen.fiber_velocity, memory.set_length)
+            added, reflex = self.reflex.excitation(reflex, seen.fiber_length, seen.fiber_velocity, set_length)
             wanted = wanted + added
+            # Spindles are set anew as one moves, or they would hold on to the start.
+            set_length = set_length + (seen.fiber_length - set_length) * -math.expm1(-period / RESETTING)
         shake = tremor * xp.sin(2.0 * math.pi * tremor_frequency * period * sight.step)
         excitation = xp.minimum(xp.maximum(wanted + shake * antagonists, 0.0), 1.0)
         if self.fatigue is not None and fatigue is not None:
             fatigue = self.fatigue.advance(fatigue, excitation, period)
             excitation = fatigue.limit(excitation)
-        return excitation, HumanMemory(intent, reflex, memory.set_length, fatigue, excitation)
+        return excitation, HumanMemory(intent, reflex, set_length, fatigue, excitation)

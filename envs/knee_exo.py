@@ -158,11 +158,11 @@ class KneeExo(Task):
         path = people.folder / EXCITATION_FILE
         return Recording.read(path) if path.is_file() else None
 
-    def _intent(self, recording: Recording | None, action_mode: str, nerve_delay: float) -> Intent:
+    def _intent(self, recording: Recording | None, action_mode: str, nerve_delay: float, tracking: bool) -> Intent:
         """What the person wants, unless it was given: the policy's, the recorded, or to follow the reference."""
-        if action_mode != "robot":
+        if action_mode != "robot" and not tracking:
             return Policy()
-        if recording is not None and isinstance(self.reference, Recorded):
+        if recording is not None and isinstance(self.reference, Recorded) and not tracking:
             self.recording = recording
             return Replay(recording.table(self.world.muscles, self.period))
         return Tracking.of(self.world, (JOINTS[KNEE],), self.period, nerve_delay)
@@ -341,6 +341,9 @@ class KneeExoEnv(TaskEnv):
     ISO/TS 15066's quasi-static limit), `joint_limit_violation`; `activation` (muscle,); `reward_tracking`,
     `reward_effort`; `time` [s]. At an episode's end, `summary`: peak, root mean square and integral of most of these.
 
+    A recorded walk is replayed without the ground: hip and ankle are led, and nothing pushes against the foot, so that
+    the excitation of stance meets a leg that hangs. How far it strays then says little about the person.
+
     **Arguments:**
 
     - `subject`: a folder written by ``mjx-msm identify``, its ``identification.json``, an MJCF file exported from
@@ -350,8 +353,9 @@ class KneeExoEnv(TaskEnv):
       the leg as in walking. By default the recording where there is one, else seated.
     - `human`: the human half, see `mjx_msm.envs.human`; by default the recording's excitation or a tracking controller,
       with `strength` of what is needed (by default 1 of what was recorded, 0.6 of what a generated motion needs:
-      somebody who needs help). A mapping changes it: ``{"nerve_delay": 0.06, "reflex": True, "fatigue": True}``; a
-      nerve's delay is a whole number of control periods.
+      somebody who needs help). A mapping changes it: ``{"nerve_delay": 0.06, "reflex": True, "fatigue": True}``, a
+      nerve's delay being a whole number of control periods; ``{"tracking": True}`` follows a recorded walk instead of
+      replaying it.
     - `action_mode`: who is acted for. `rate`: actions a second.
     - `exoskeleton`: numbers of the device to replace, as in `Exoskeleton`, e.g. ``{"torque_limit": 15.0}``.
     - `load`: mass fixed to the shank above the ankle [kg].

@@ -264,6 +264,8 @@ def _make(id: str, num_envs: int = 1, **arguments: Any) -> TaskVectorEnv:
     """What ``gymnasium.make_vec`` calls."""
     from mjx_msm.envs import make_task
 
+    if arguments.pop("render_mode", None) is not None:
+        raise InputError(f"make_vec draws no pictures: make one environment of '{id}' with a render_mode for that")
     own = {name: arguments.pop(name) for name in ("max_episode_steps", "sample_posterior") if name in arguments}
     return TaskVectorEnv(make_task(id, **arguments), num_envs, **own)
 

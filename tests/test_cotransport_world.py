@@ -131,7 +131,7 @@ def test_numbers_are_checked() -> None:
             Transport.of(wrong)
     with pytest.raises(InputError, match="past the end"):
         Transport(tool_reach=0.5)
-    with pytest.raises(InputError, match="needs shoulder_elev, elbow_flex"):
+    with pytest.raises(InputError, match="an arm has shoulder_elev, elbow_flex"):
         couple(mujoco.MjSpec.from_file(str(assets.path("knee"))))
     with pytest.raises(InputError, match="hand cannot reach"):
         couple(arm(), path=TransportPath(carry=0.6))
