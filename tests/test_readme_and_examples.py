@@ -45,7 +45,7 @@ def test_python_examples_of_the_readme(tmp_path):
 
 
 def test_readme_is_short_and_its_links_exist():
-    assert len(README.splitlines()) <= 180
+    assert len(README.splitlines()) <= 200
     for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
         assert (ROOT / target).exists(), target
 
