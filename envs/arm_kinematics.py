@@ -17,8 +17,8 @@ from jaxtyping import Float
 
 from mjx_msm.envs.arrays import namespace
 
-SAGITTAL = np.array([0, 2])
-"""x and z of the world."""
+SAGITTAL = slice(0, 3, 2)
+"""x and z of the world. Not an index array: JAX remembers one in the precision of its first use."""
 
 
 @dataclass(frozen=True, eq=False)
