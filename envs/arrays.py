@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
+from jaxtyping import Int
 
 AnyArray = Any
 """A NumPy array, a JAX array or a tracer of one."""
@@ -20,6 +21,15 @@ def namespace(array: AnyArray) -> Any:
     import jax.numpy as jnp
 
     return jnp
+
+
+def indices(values: Any) -> Int[np.ndarray, "*entry"]:
+    """An index array for single and double precision alike.
+
+    JAX 0.10 turns an int64 array that it first meets in single precision into an int32 one, remembers it by identity,
+    and in double precision then refuses it ("lax.add requires arguments to have the same dtypes").
+    """
+    return np.asarray(values, dtype=np.int32)
 
 
 def repeat(step: Callable[[State], State], state: State, times: int, settled: Callable[[State], Any]) -> State:

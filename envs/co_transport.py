@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mjx_msm.envs.arm_kinematics import SAGITTAL, ArmKinematics
-from mjx_msm.envs.arrays import namespace
+from mjx_msm.envs.arrays import indices, namespace
 from mjx_msm.envs.cobot import JOINTS as COBOT_JOINTS
 from mjx_msm.envs.cobot import PREFIX as COBOT
 from mjx_msm.envs.cobot import Cobot, CobotKinematics, PositionDrive, TorqueDrive
@@ -166,11 +166,10 @@ class ArmCoTransport(Task):
         self._start = start
         self._hand = self.arm.hand(start[:2])[SAGITTAL]
         self._carrying = self._person_on_the_way()
-        self._arm = np.arange(2)
-        self._cobot = np.array([self.world.coordinate(f"{COBOT}{name}") for name in COBOT_JOINTS])
-        self._beam = np.array([self.world.coordinate(f"{BEAM}{name}") for name in BEAM_JOINTS])
+        self._cobot = self.world.among([f"{COBOT}{name}" for name in COBOT_JOINTS])
+        self._beam = self.world.among([f"{BEAM}{name}" for name in BEAM_JOINTS])
         self._tool = self.robot.tool(start[self._cobot])[:2]
-        self._spokes = np.array([[m.tendon(f"{BEAM}{h}_{i}").id for i in range(SPOKES)] for h in HANDLES])
+        self._spokes = indices([self.world.tendons([f"{BEAM}{h}_{i}" for i in range(SPOKES)]) for h in HANDLES])
         self._stiffness = np.ravel(m.tendon_stiffness)[self._spokes]
         self._damping = np.ravel(m.tendon_damping)[self._spokes]
         self._rest = m.tendon_lengthspring[self._spokes, 0]

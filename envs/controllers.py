@@ -182,7 +182,7 @@ class GravityCompensation(KneeTorque):
         super().__init__(task)
         self.share = share
         self._worn, self._coupling = CEngine(task.world), task.coupling
-        self._knees = np.array([task.world.coordinate(name) for name in ("knee_angle", "exo_knee")])
+        self._knees = task.world.among(("knee_angle", "exo_knee"))
         self._angles = self._channels("hip_angle", "exo_knee_angle", "ankle_angle")
         self._none = np.zeros(len(task.world.muscles)), np.zeros(1)
 

@@ -36,7 +36,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mjx_msm import assets
-from mjx_msm.envs.arrays import namespace
+from mjx_msm.envs.arrays import indices, namespace
 from mjx_msm.envs.kinetics import Kinetics
 from mjx_msm.envs.world import World
 from mjx_msm.errors import InputError
@@ -252,7 +252,7 @@ def check_leg(mj_model: mujoco.MjModel) -> None:
 
 _ENDS = len(CUFFS) * (2 * len(STRAPS) + len(PADS))
 """Places where something is fixed to a shell."""
-_BOTH = np.repeat(np.arange(len(STRAPS)), len(SIDES))
+_BOTH = indices(np.repeat(np.arange(len(STRAPS)), len(SIDES)))
 """A strap pulls at both its ends."""
 
 # What passes between leg and exoskeleton -------------------------------------------------------------------
@@ -300,19 +300,19 @@ class Coupling:
         m = world.model
         if world.tracked != Coupling.sites():
             raise InputError("the world does not track the exoskeleton's sites; make it with tracked=Coupling.sites()")
-        straps = np.array([world.tendons([f"{PREFIX}{cuff}_{s}" for s in STRAPS]) for cuff in CUFFS])
+        straps = indices([world.tendons([f"{PREFIX}{cuff}_{s}" for s in STRAPS]) for cuff in CUFFS])
         data = mujoco.MjData(m)
         data.qpos[:] = 0.0  # straight
         mujoco.mj_kinematics(m, data)
         hip, knee = world.coordinate(HIP), world.coordinate(KNEE)
         thigh = data.xanchor[knee] - data.xanchor[hip]
-        slides = data.xaxis[[world.coordinate(f"{PREFIX}x"), world.coordinate(f"{PREFIX}z")]]
+        slides = data.xaxis[world.among([f"{PREFIX}x", f"{PREFIX}z"])]
         x, y, z = data.xaxis[knee]
         return Coupling(
             straps=straps,
-            pads=np.array([world.tendons([f"{PREFIX}{cuff}_pad_{p}" for p in PADS]) for cuff in CUFFS]),
+            pads=indices([world.tendons([f"{PREFIX}{cuff}_pad_{p}" for p in PADS]) for cuff in CUFFS]),
             turn=np.array([[0.0, z, -y], [-z, 0.0, x], [y, -x, 0.0]]),
-            shear=np.array([world.coordinate(f"{PREFIX}{cuff}_shear") for cuff in CUFFS]),
+            shear=world.among([f"{PREFIX}{cuff}_shear" for cuff in CUFFS]),
             lever=np.stack([slides @ thigh, slides @ np.cross(data.xaxis[hip], thigh)]),
             slack=m.tendon_lengthspring[straps, 1].copy(),
             device=device,

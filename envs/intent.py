@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from mjx_msm.envs.arrays import indices
 from mjx_msm.envs.fatigue import Fatigue
 from mjx_msm.envs.human import Human, Intent, Sight
 from mjx_msm.envs.reflex import StretchReflex
@@ -81,7 +82,7 @@ class Tracking:
         stiffness, damping = gains(delay, period)
         rise, fall = world.model.actuator_dynprm[:count, 0].copy(), world.model.actuator_dynprm[:count, 1].copy()
         tracker = Tracker(delay=delay, stiffness=stiffness, damping=damping, rise_time=rise, fall_time=fall)
-        return Tracking(np.array([world.coordinate(name) for name in joints]), tracker)
+        return Tracking(world.among(joints), tracker)
 
     def begin(self, sight: Sight, period: float) -> Memory:
         return self.tracker.start(self._reference(sight.goal), period)
@@ -89,7 +90,7 @@ class Tracking:
     def excitation(self, memory: Memory, sight: Sight, period: float) -> tuple[Float[Any, "muscle"], Memory]:
         j, seen, known = self.joints, sight.kinetics, sight.dynamics()
         # The other joints of the goal move too, and their acceleration pulls on these.
-        others = np.setdiff1d(np.arange(sight.goal.acceleration.shape[0]), j)
+        others = indices(np.setdiff1d(np.arange(sight.goal.acceleration.shape[0]), j))
         pull = known.mass_matrix[j[:, None], others] @ sight.goal.acceleration[others]
         sensed = Sensed(
             position=seen.position[j],

@@ -22,6 +22,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Array, Float
 
+from mjx_msm.envs.arrays import indices
 from mjx_msm.envs.kinetics import Drive, Dynamics, Kinetics
 from mjx_msm.envs.metabolics import Muscles, muscle_mass, slow_twitch
 from mjx_msm.envs.world import MOTOR_STEPS, World
@@ -181,7 +182,7 @@ def _motors(world: World) -> _Motors:
         return np.where(limited[:, None].astype(bool), limits, np.array([-np.inf, np.inf]))
 
     return _Motors(
-        dof=m.jnt_dofadr[joint].copy(),
+        dof=indices(m.jnt_dofadr[joint]),
         gear=m.actuator_gear[first:, 0].copy(),
         gain=m.actuator_gainprm[first:, 0].copy(),
         bias=np.where((m.actuator_biastype[first:] > 0)[:, None], m.actuator_biasprm[first:, :3], 0.0),

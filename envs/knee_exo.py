@@ -138,7 +138,7 @@ class KneeExo(Task):
         self.actions = (Channel("motor_torque", -1.0, 1.0),) if self._robot else ()
         self.actions += tuple(policy) if action_mode != "robot" else ()
         self.observations = self._channels()
-        self._led = np.array([self.world.coordinate(name) for name in LED])
+        self._led = self.world.among(LED)
         self._push = np.zeros((2, len(self.world.coordinates)))
         self._push[[0, 1], self._led] = _inertia(self.world)[self._led]
         self._hold = np.zeros((len(CUFFS), len(self.world.coordinates)))

@@ -11,7 +11,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Float, Int
 
-from mjx_msm.envs.arrays import namespace
+from mjx_msm.envs.arrays import indices, namespace
 from mjx_msm.errors import InputError
 
 TIMESTEP = 0.001
@@ -120,13 +120,17 @@ class World:
         """Where a joint is among the coordinates."""
         return self.coordinates.index(name)
 
+    def among(self, names: Sequence[str]) -> Int[np.ndarray, "joint"]:
+        """Where joints are among the coordinates."""
+        return indices([self.coordinate(name) for name in names])
+
     def points(self, names: Sequence[str]) -> Int[np.ndarray, "point"]:
         """Where sites are among the tracked ones."""
-        return np.array([self.tracked.index(name) for name in names], dtype=int)
+        return indices([self.tracked.index(name) for name in names])
 
     def tendons(self, names: Sequence[str]) -> Int[np.ndarray, "tendon"]:
         """Numbers of tendons."""
-        return np.array([self.model.tendon(name).id for name in names], dtype=int)
+        return indices([self.model.tendon(name).id for name in names])
 
     @property
     def timestep(self) -> float:
@@ -165,7 +169,7 @@ class World:
             and m.tendon_lengthspring[t, 0] < m.tendon_lengthspring[t, 1]
         ]
         low, high = m.tendon_lengthspring[found].T
-        return np.array(found, dtype=int), low.copy(), high.copy()
+        return indices(found), low.copy(), high.copy()
 
     def beyond_limits(self, tendon_length: Float[Any, "tendon"]) -> Any:
         """Whether a joint of person or robot is beyond its limits: 0 or 1."""

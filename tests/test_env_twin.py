@@ -129,6 +129,20 @@ def _host(x: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", CASES)
+def test_single_and_double_precision_take_turns(name: str) -> None:
+    case = CASES[name]
+    twin = make(case.id, **case.arguments)
+
+    def period(key: Any) -> TwinState:
+        return twin.step(twin.reset(key, twin.person), np.zeros(len(twin.task.actions)))
+
+    for double in (False, True, False):
+        with jax.enable_x64(double):
+            state = jax.eval_shape(period, jax.random.key(0))
+        assert state.engine.position.dtype == (np.float64 if double else np.float32)
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_an_episode_is_the_single_environments(played, name: str) -> None:
     case, _, people, draws, actions, states = played(name)
     env = gymnasium.make(case.id, **case.arguments).unwrapped
