@@ -29,7 +29,7 @@ from mjx_msm.excitation import excitation
 from mjx_msm.model import Model
 from mjx_msm.muscle import AnyArray
 from mjx_msm.parameters import ParameterSpace
-from mjx_msm.sensitivities import Pairs, activation_derivatives, activation_slopes, recorded_activations
+from mjx_msm.sensitivities import Pairs, activation_derivatives, activation_slopes
 
 LEAD = 1.0
 """EMG before a window that its activation remembers [s]: ten time constants."""
@@ -105,11 +105,9 @@ class EnvelopeError:
         if key not in self.latest:
             error = self.deviation * self.standardised(self.reference)
             lead = self.model, self.space, z, self.envelope, self.mixing
-            every = np.asarray(recorded_activations(*lead, error))
-            none = np.zeros((*every.shape[:2], 0))
-            by_pair = np.asarray(activation_derivatives(*lead, pairs, error)) if pairs else none
+            about = *activation_derivatives(*lead, pairs, error), *_slopes(*lead, error, self.deviation)
             self.latest.clear()
-            self.latest[key] = every, by_pair, *map(np.asarray, _slopes(*lead, error, self.deviation))
+            self.latest[key] = tuple(map(np.asarray, about))
         return self.latest[key]
 
 

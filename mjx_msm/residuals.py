@@ -43,7 +43,6 @@ from mjx_msm.sensitivities import (
     free_acceleration,
     moment_columns,
     path_derivatives,
-    recorded_activations,
 )
 from mjx_msm.simulation import free_response, mechanics, passive_force, simulate_motion
 
@@ -153,16 +152,15 @@ class AbstractTerm(ABC):
 
     def activations(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Activation (recording, time, muscle) and its derivative by pair."""
-        if not self.pairs:
-            return self._constant_activations
-        arguments = self.model, self.space, z, self.envelope, self.mixing
-        return np.asarray(recorded_activations(*arguments)), np.asarray(activation_derivatives(*arguments, self.pairs))
+        return self._activations_at(z) if self.pairs else self._constant_activations
 
     @cached_property
     def _constant_activations(self) -> tuple[np.ndarray, np.ndarray]:
-        z = 0.5 * (self.space.lower + self.space.upper)  # any will do: nothing free moves an activation
-        every = np.asarray(recorded_activations(self.model, self.space, z, self.envelope, self.mixing))
-        return every, np.zeros((*every.shape[:2], 0))
+        return self._activations_at(0.5 * (self.space.lower + self.space.upper))  # nothing free moves an activation
+
+    def _activations_at(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        every, by_pair = activation_derivatives(self.model, self.space, z, self.envelope, self.mixing, self.pairs)
+        return np.asarray(every), np.asarray(by_pair)
 
 
 def _blank(*shape: int) -> Array:

@@ -18,7 +18,7 @@ side by side; a motion's Jacobian follows from the small linear recursion
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -32,7 +32,7 @@ from mjx_msm.excitation import excitation
 from mjx_msm.geometry import Geometry, geometry, moment_arms, tendon_forces
 from mjx_msm.kinematics import motions, tree_of
 from mjx_msm.model import Model
-from mjx_msm.muscle import AnyArray
+from mjx_msm.muscle import AnyArray, MuscleParameters
 from mjx_msm.parameters import KINDS, Parameters, ParameterSpace
 from mjx_msm.paths import Paths, paths_and_curvature
 from mjx_msm.simulation import (
@@ -60,6 +60,15 @@ def entries_of(space: ParameterSpace, *groups: str) -> Int[np.ndarray, "entry"]:
 def forward_jacobian(function: Any, at: Float[Array, "entry"]) -> tuple[Array, Array]:
     """Value and forward-mode Jacobian in one pass, the derivative's axis last."""
     return jax.vmap(lambda t: jax.jvp(function, (at,), (t,)), out_axes=(None, -1))(jnp.eye(at.shape[0]))
+
+
+def slope_by_field(
+    function: Callable[[MuscleParameters], Float[Array, "*lead muscle"]], law: MuscleParameters, field: str
+) -> Float[Array, "*lead muscle"]:
+    """Derivative of what every muscle does by its own entry of z for one field: one tangent for all muscles."""
+    value = jnp.asarray(getattr(law, field))
+    inner = value if KINDS["muscle", field].transform == "log" else jnp.ones_like(value)
+    return jax.jvp(lambda x: function(eqx.tree_at(lambda p: getattr(p, field), law, x)), (value,), (inner,))[1]
 
 
 # Activation ------------------------------------------------------------------------------------------------
@@ -111,30 +120,38 @@ def activation_derivatives(
     mixing: Float[Any, "muscle channel"],
     pairs: Pairs,
     error: Float[AnyArray, "recording time channel"] | None = None,
-) -> Float[Array, "recording time pair"]:
-    """Derivative of activations, one column a pair: a linear recursion driven by elementwise slopes."""
-    if not pairs:
-        return jnp.zeros((*envelope.shape[:2], 0))
+) -> tuple[Float[Array, "recording time muscle"], Float[Array, "recording time pair"]]:
+    """Activations and their derivative, one column a pair: a linear recursion driven by elementwise slopes."""
     z, h, rate = jnp.asarray(z), model.timestep, model.muscle.activation_rate
     parameters = space.unpack(z)
-    muscle, entry = (np.array(c) for c in zip(*pairs, strict=True))
+    muscle, entry = np.array(pairs, int).reshape(-1, 2).T
     of_emg = entries_of(space, "emg")
-    of_muscle = np.setdiff1d(entry, of_emg)
 
-    def columns(function: Any, entries: np.ndarray, width: int) -> Array:
-        """Pairs' columns of d function/dz, for a function of the parameters with a muscle axis last."""
-        out = jnp.zeros((width, len(pairs)))
-        if len(entries):
-            full = forward_jacobian(lambda x: function(space.unpack(z.at[entries].set(x))), z[entries])[1]
-            mine = np.flatnonzero(np.isin(entry, entries))
-            out = out.at[:, mine].set(full[:, muscle[mine], np.searchsorted(entries, entry[mine])])
+    def by_emg(envelope: Array, error: Array | None) -> Array:
+        """Of the excitation."""
+        out = jnp.zeros((len(envelope), len(pairs)))
+        if len(of_emg):
+            full = forward_jacobian(
+                lambda x: excitation(space.unpack(z.at[of_emg].set(x)).emg, envelope, mixing, h, error), z[of_emg]
+            )[1]
+            mine = np.flatnonzero(np.isin(entry, of_emg))
+            out = out.at[:, mine].set(full[:, muscle[mine], np.searchsorted(of_emg, entry[mine])])
         return out
 
-    def one(envelope: Array, error: Array | None) -> Array:
-        samples = envelope.shape[0]
+    def by_time_constants(u: Array, a: Array) -> Array:
+        """Of the rate of activation."""
+        out = jnp.zeros((len(u), len(pairs)))
+        for field in _ACTIVATION_FIELDS:
+            own = {(s.index[0], k) for s, k in zip(space.scalars, space.owner, strict=True) if s.field == field}
+            mine = np.flatnonzero([pair in own for pair in pairs])
+            if len(mine):
+                slope = slope_by_field(lambda law: rate(law, u, a), parameters.muscle, field)
+                out = out.at[:, mine].add(slope[:, muscle[mine]])
+        return out
+
+    def one(envelope: Array, error: Array | None) -> tuple[Array, Array]:
         u, a, keep, gain = activation_slopes(model, parameters, excitation(parameters.emg, envelope, mixing, h, error))
-        source = columns(lambda p: excitation(p.emg, envelope, mixing, h, error), of_emg, samples)
-        push = h * columns(lambda p: rate(p.muscle, u, a), of_muscle, samples - 1)
+        source, push = by_emg(envelope, error), h * by_time_constants(u, a[:-1])
 
         def step(d: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
             d = inputs[0] * d + inputs[1]
@@ -142,7 +159,7 @@ def activation_derivatives(
 
         drive_by_entry = gain[:, muscle] * source[:-1] + push
         _, later = jax.lax.scan(step, source[0], (keep[:, muscle], drive_by_entry))
-        return jnp.concatenate([source[:1], later])
+        return a, jnp.concatenate([source[:1], later])
 
     return jax.vmap(one)(jnp.asarray(envelope), None if error is None else jnp.asarray(error))
 
@@ -150,12 +167,12 @@ def activation_derivatives(
 def activation_slopes(
     model: Model, parameters: Parameters, drive: Float[Array, "time muscle"]
 ) -> tuple[Array, Array, Array, Array]:
-    """Excitation and activation at the start of every step, and what δaₖ₊₁ = keep δaₖ + gain δuₖ makes of a change."""
+    """Excitation of every step, activation at every sample, and keep and gain of δaₖ₊₁ = keep δaₖ + gain δuₖ."""
     h, rate, law = model.timestep, model.muscle.activation_rate, parameters.muscle
-    u, a = drive[:-1], activate(model, parameters, drive[0], drive[:-1])[:-1]
+    u, a = drive[:-1], activate(model, parameters, drive[0], drive[:-1])
     ones = jnp.ones_like(u)
-    keep = 1.0 + h * jax.jvp(lambda x: rate(law, u, x), (a,), (ones,))[1]
-    gain = h * jax.jvp(lambda x: rate(law, x, a), (u,), (ones,))[1]
+    keep = 1.0 + h * jax.jvp(lambda x: rate(law, u, x), (a[:-1],), (ones,))[1]
+    gain = h * jax.jvp(lambda x: rate(law, x, a[:-1]), (u,), (ones,))[1]
     return u, a, keep, gain
 
 
@@ -211,14 +228,9 @@ def muscle_columns(
         if s.group == "muscle" and s.field not in _ACTIVATION_FIELDS:
             by_field.setdefault(s.field, []).append((s.index[0], entry))
     for field, members in by_field.items():
-
-        def tension(value: Array, field: str = field) -> Array:
-            changed = eqx.tree_at(lambda p: getattr(p, field), parameters.muscle, value)
-            return model.muscle.tension(changed, activation, path_length, path_velocity)
-
-        value = jnp.asarray(getattr(parameters.muscle, field))
-        inner = value if KINDS["muscle", field].transform == "log" else jnp.ones_like(value)
-        slope = jax.jvp(tension, (value,), (inner,))[1]
+        slope = slope_by_field(
+            lambda law: model.muscle.tension(law, activation, path_length, path_velocity), parameters.muscle, field
+        )
         muscle, entry = zip(*members, strict=True)
         out.entry.extend(entry)
         out.value.append((moment_arm * slope[:, None])[np.array(muscle)].T)

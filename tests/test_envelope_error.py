@@ -225,9 +225,9 @@ def test_a_gap_before_the_motion_keeps_its_emg(arm, own):
     space = parameter_space(arm.nominal.with_channels(arm.muscles), MUSCLES_AND_MASS)
     with float64():
         z = np.asarray(space.pack(arm.nominal.with_channels(arm.muscles)))
-    a, b = (motion_term(arm, space, [r], 1000, n) for n in (NOISE, None))
-    every = b.activations(z)[0][0]
-    found = a._interval_activations(z, a.first_guess())[0]
+        a, b = (motion_term(arm, space, [r], 1000, n) for n in (NOISE, None))
+        every = b.activations(z)[0][0]
+        found = a._interval_activations(z, a.first_guess())[0]
     steps = a.target.shape[1] - 1
     for k, start in enumerate(a.start):
         count = min(steps, r.last - start)

@@ -89,7 +89,7 @@ class Case:
         self.held = rng.uniform(-20, 20, (SAMPLES, len(model.host.held_index)))
         with float64():
             self.a = np.asarray(recorded_activations(model, space, z, self.envelope, mixing))[0]
-            self.a_z = np.asarray(activation_derivatives(model, space, z, self.envelope, mixing, self.pairs))[0]
+            self.a_z = np.asarray(activation_derivatives(model, space, z, self.envelope, mixing, self.pairs)[1])[0]
 
     def run(self, z, q, v, activation):
         return self.everything(z, q, v, activation, self.held, self.a_z)[1]
@@ -343,13 +343,15 @@ def test_other_numbers_do_not_compile_again(arm_case, arm_derivatives, caplog):
 
 def test_a_free_set_without_activation_or_inertia(arm):
     """Strength alone: neither activation nor the skeleton depends on it."""
-    space = parameter_space(arm.nominal, ["muscle/*/max_isometric_force"])
+    nominal = arm.nominal.with_channels(arm.muscles)
+    space = parameter_space(nominal, ["muscle/*/max_isometric_force"])
     assert activation_pairs(space, np.eye(6)) == ()
     assert len(entries_of(space, "body", "joint", "emg")) == 0
     with float64():
-        z = np.asarray(space.pack(arm.nominal))
-        nothing = activation_derivatives(arm, space, z, np.ones((2, 5, 6)), np.eye(6), ())
+        z = np.asarray(space.pack(nominal))
+        activation, nothing = activation_derivatives(arm, space, z, np.ones((2, 5, 6)), np.eye(6), ())
         at = factors(space, z)
+    assert activation.shape == (2, 5, 6)
     assert nothing.shape == (2, 5, 0)
     assert at.inertia_by_entry.shape == (*at.inertia.shape, 0)
 
