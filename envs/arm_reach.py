@@ -22,7 +22,7 @@ from mjx_msm.envs.sensing import Commands, Sensing
 from mjx_msm.envs.single import TaskEnv
 from mjx_msm.envs.task import CONTROL_RATE, TREMOR, Channel, Disturbance, Outcome, Task
 from mjx_msm.envs.world import GRAVITY, World
-from mjx_msm.errors import InputError
+from mjx_msm.errors import InputError, one_of
 
 REACH = np.array([[-0.6, 0.3], [0.5, 1.9]])
 """Shoulder and elbow angles that targets are drawn from [rad]; of the arm's muscles only the biceps lifts the shoulder,
@@ -80,8 +80,6 @@ class ArmReach(Task):
         sensing: Mapping[str, float] | Sensing | None = None,
         metabolics: str = "bhargava2004",
     ):
-        if metabolics not in METABOLIC_MODELS:
-            raise InputError(f"metabolics '{metabolics}': choose one of {', '.join(METABOLIC_MODELS)}")
         if isinstance(targets, bool) or not isinstance(targets, int) or targets < 1:
             raise InputError(f"targets = {targets!r}; give a whole number, 1 or more")
         self._act_at(rate)
@@ -90,7 +88,7 @@ class ArmReach(Task):
         self.arm = ArmKinematics.of(self.world.model)
         self.human = as_human(human, self._intent, self.world.muscles)
         self.sensing = Sensing.of(sensing)
-        self.metabolics = METABOLIC_MODELS[metabolics]
+        self.metabolics = METABOLIC_MODELS[one_of("metabolics", metabolics, METABOLIC_MODELS)]
         self._targets, self._muscles = targets, len(self.world.muscles)
         self.commands = Commands(self.sensing.command_delay, self._muscles, self.period)
         self.disturbances = (*TREMOR, "payload")

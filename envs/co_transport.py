@@ -35,11 +35,11 @@ from mjx_msm.envs.kinetics import Drive, Dynamics, Kinetics
 from mjx_msm.envs.people import People, find_people
 from mjx_msm.envs.references import Goal
 from mjx_msm.envs.sensing import Commands, Sensing
-from mjx_msm.envs.single import FAILURE_REWARD, TaskEnv
-from mjx_msm.envs.task import CONTROL_RATE, TREMOR, Channel, Disturbance, Outcome, Task
+from mjx_msm.envs.single import TaskEnv
+from mjx_msm.envs.task import ACTION_MODES, CONTROL_RATE, TREMOR, Channel, Disturbance, Outcome, Task
 from mjx_msm.envs.transport_path import BeamMotion, TransportPath
 from mjx_msm.envs.world import GRAVITY, World
-from mjx_msm.errors import InputError
+from mjx_msm.errors import InputError, one_of
 
 PACE = (0.8, 1.2)
 """Range that an episode's speed along the path is drawn from, as a factor."""
@@ -52,8 +52,11 @@ SET_POINT_REACH = 0.05
 HAND_FORCE_LIMIT = 140.0
 """Quasi-static limit of ISO/TS 15066 for the hand [N]."""
 PATH_SCALE, TILT_SCALE = 0.05, 0.15
-"""Distance of the beam from its path [m] and tilt [rad] that cost 1."""
+"""Distance of the beam from its path [m] and tilt [rad] beyond which their cost grows more slowly."""
 HUMAN_WEIGHT, ROBOT_WEIGHT, CONTACT_COST = 0.1, 0.05, 1.0
+LOST_COST = 15.0
+"""Of every period without the beam: more than any with it, so that it never pays to let go. Arms that reach 1.5 m and
+a beam that is upside down cost ln(1 + 30²) + ln(1 + 21²) + 0.6 + 0.15 + 1 = 14.7."""
 MAX_ANGLE, MAX_SPEED, MAX_PLACE, MAX_FORCE = np.pi, 30.0, 3.0, 1000.0
 
 
@@ -121,12 +124,8 @@ class ArmCoTransport(Task):
         emg: bool = False,
         metabolics: str = "bhargava2004",
     ):
-        if robot not in ("admittance", "torque"):
-            raise InputError(f"robot '{robot}': choose admittance or torque")
-        if action_mode not in ("robot", "human", "both"):
-            raise InputError(f"action_mode '{action_mode}': choose robot, human or both")
-        if metabolics not in METABOLIC_MODELS:
-            raise InputError(f"metabolics '{metabolics}': choose one of {', '.join(METABOLIC_MODELS)}")
+        one_of("robot", robot, ("admittance", "torque"))
+        one_of("action_mode", action_mode, ACTION_MODES)
         self._act_at(rate)
         self.people: People = find_people(subject, "arm", check_arm)
         self.transport, self.sensing = Transport.of(transport), Sensing.of(sensing)
@@ -135,7 +134,7 @@ class ArmCoTransport(Task):
         self.world = _world(self.people, self.cobot, self.transport, self.path)
         m = self.world.model
         self.arm, self.robot = ArmKinematics.of(m), CobotKinematics.of(m)
-        self.metabolics = METABOLIC_MODELS[metabolics]
+        self.metabolics = METABOLIC_MODELS[one_of("metabolics", metabolics, METABOLIC_MODELS)]
         self.commands = Commands(self.sensing.command_delay, len(COBOT_JOINTS), self.period)
         self.draws = 1
         self.length = round((self.path.duration / PACE[0] + REST) / self.period)
@@ -341,11 +340,12 @@ class ArmCoTransport(Task):
         touching = 1.0 * (kinetics.contact > 0.0)
         command = action[: self._robot_actions] if self._acts else xp.zeros(1)
         rewards = {
-            "reward_path": -((path_error / PATH_SCALE) ** 2),
-            "reward_tilt": -((tilt / TILT_SCALE) ** 2),
+            "reward_path": -xp.log1p((path_error / PATH_SCALE) ** 2),
+            "reward_tilt": -xp.log1p((tilt / TILT_SCALE) ** 2),
             "reward_effort": -HUMAN_WEIGHT * effort,
             "reward_robot": -ROBOT_WEIGHT * (command @ command),
             "reward_contact": -CONTACT_COST * touching,
+            "reward_lost": -LOST_COST * (self.length - memory.step) * lost,
         }
         measures: dict[str, Any] = {
             "time": time,
@@ -368,9 +368,8 @@ class ArmCoTransport(Task):
             "activation": activation,
             **rewards,
         }
-        reward = sum(rewards.values()) + xp.where(lost, FAILURE_REWARD, 0.0)
         memory = memory._replace(sensors=sensors, sensed=robot_sense, velocity=velocity, acceleration=acceleration)
-        return Outcome(observation, reward, lost, measures), memory
+        return Outcome(observation, sum(rewards.values()), lost, measures), memory
 
     def spots(self, plan: Plan, step: int) -> Float[np.ndarray, "spot 3"]:
         """Where the middle of the beam is to end."""
@@ -446,10 +445,11 @@ class ArmCoTransportEnv(TaskEnv):
     where the human is acted for, EMG (excitation); in the latter case also the arm's angles and velocities and
     the hand's distance from its path. SI units.
 
-    **Reward**: −(e/5 cm)² − (tilt/0.15 rad)² − 0.1·Σa² − 0.05·|robot's action|² − 1 while beam and obstacle touch, e
-    the distance of the beam's middle from the path.
+    **Reward**: −ln(1 + (e/5 cm)²) − ln(1 + (tilt/0.15 rad)²) − 0.1·Σa² − 0.05·|robot's action|² − 1 while beam and
+    obstacle touch, e the distance of the beam's middle from the path. Losing a grip costs 15 for every period that was
+    to come, which is more than any of them could.
 
-    **Episode.** Terminates (−100) when a grip is lost or the state is not finite; truncated half a second after the
+    **Episode.** Terminates when a grip is lost or (−100) the state is not finite; truncated half a second after the
     slowest path has ended. The pace is drawn at every reset, 0.8 to 1.2 of the path's.
 
     **Info**, of every step: `path_error` [m], `tilt` [rad], `jerk` (of the beam's middle, between control periods)

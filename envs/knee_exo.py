@@ -20,9 +20,9 @@ from mjx_msm.envs.people import People, find_people
 from mjx_msm.envs.references import EXCITATION_FILE, MOTIONS, Goal, Recorded, Recording, Reference
 from mjx_msm.envs.sensing import Commands, Sensing
 from mjx_msm.envs.single import TaskEnv
-from mjx_msm.envs.task import CONTROL_RATE, TREMOR, Channel, Disturbance, Outcome, Task
+from mjx_msm.envs.task import ACTION_MODES, CONTROL_RATE, TREMOR, Channel, Disturbance, Outcome, Task
 from mjx_msm.envs.world import GRAVITY, World
-from mjx_msm.errors import InputError
+from mjx_msm.errors import InputError, one_of
 
 PREVIEW = (0.0, 0.05, 0.1, 0.2)
 """How far ahead the reference is observed [s]."""
@@ -103,27 +103,22 @@ class KneeExo(Task):
         sensing: Mapping[str, float] | Sensing | None = None,
         metabolics: str = "bhargava2004",
     ):
-        tasks = (*MOTIONS, "walk")
         self._act_at(rate)
         self.people: People = find_people(subject, "knee", check_leg)
         recording = self._recording(self.people)
         task = ("walk" if recording is not None else "seated") if task is None else task
-        if task not in tasks:
-            raise InputError(f"task '{task}': choose one of {', '.join(tasks)}")
+        one_of("task", task, (*MOTIONS, "walk"))
         if task == "walk" and recording is None:
             raise InputError(
                 f"task 'walk' needs a recording, but {self.people.source} has no {EXCITATION_FILE}; give subject= a "
                 "folder written by `mjx-msm identify`"
             )
-        if action_mode not in ("robot", "human", "both"):
-            raise InputError(f"action_mode '{action_mode}': choose robot, human or both")
-        if metabolics not in METABOLIC_MODELS:
-            raise InputError(f"metabolics '{metabolics}': choose one of {', '.join(METABOLIC_MODELS)}")
+        one_of("action_mode", action_mode, ACTION_MODES)
         self.exoskeleton, self.sensing = Exoskeleton.of(exoskeleton), Sensing.of(sensing)
         self.world = _world(self.people, self.exoskeleton, task, load)
         self.coupling = Coupling.of(self.world, self.exoskeleton)
         self.commands = Commands(self.sensing.command_delay, 1, self.period)
-        self.metabolics = METABOLIC_MODELS[metabolics]
+        self.metabolics = METABOLIC_MODELS[one_of("metabolics", metabolics, METABOLIC_MODELS)]
         self.reference: Reference = MOTIONS[task] if recording is None or task != "walk" else recording.motion()
         if strength is None:
             strength = GENERATED_STRENGTH if recording is None or task != "walk" else 1.0

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from mjx_msm.envs.c_engine import CEngine
 from mjx_msm.envs.kinetics import Kinetics
 from mjx_msm.envs.task import CONTROL_RATE, LARGEST, NOTHING, WHEN, Disturbance, Summary, Task
-from mjx_msm.errors import InputError
+from mjx_msm.errors import InputError, one_of
 
 FAILURE_REWARD = -100.0
 NOT_FINITE = "not finite"
@@ -54,8 +54,8 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray], EzPickle):
         picture = {"render_mode": render_mode, "camera": camera, "width": width, "height": height}
         EzPickle.__init__(self, subject, sample_posterior=sample_posterior, **picture, **arguments)
         task = self.kind(subject, **arguments)
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise InputError(f"render_mode {render_mode!r}: choose one of {', '.join(self.metadata['render_modes'])}")
+        if render_mode is not None:
+            one_of("render_mode", render_mode, self.metadata["render_modes"])
         self.render_mode = render_mode
         self._picture = {"camera": self.camera if camera is None else camera, "size": (width, height)}
         self._renderer: Any = None

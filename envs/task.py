@@ -29,6 +29,8 @@ from mjx_msm.envs.sensing import MAX_EXTRA_DELAY
 from mjx_msm.envs.world import TIMESTEP, World
 from mjx_msm.errors import InputError
 
+ACTION_MODES = ("robot", "human", "both")
+"""Who may be acted for where there are two."""
 CONTROL_RATE = 50
 """Actions a second, unless an environment is told otherwise."""
 

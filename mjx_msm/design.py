@@ -30,7 +30,7 @@ from jaxtyping import Array, Float
 from scipy.interpolate import BSpline
 
 from mjx_msm.compiled import float64, jit
-from mjx_msm.errors import InputError
+from mjx_msm.errors import InputError, one_of
 from mjx_msm.excitation import excitation, shaped
 from mjx_msm.files import write_text
 from mjx_msm.geometry import geometry
@@ -350,8 +350,7 @@ def design_experiment(
 
     **Raises:** `InputError` if an argument is out of range, or nothing that stays within `comfort` can be found.
     """
-    if criterion not in CRITERIA:
-        raise InputError(f"criterion '{criterion}' is unknown; choose one of {', '.join(CRITERIA)}")
+    one_of("criterion", criterion, CRITERIA)
     if trials < 1:
         raise InputError(f"trials = {trials}: ask for at least one")
     if budget < 4 * BATCH:

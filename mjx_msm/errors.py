@@ -1,5 +1,7 @@
 """The one exception a user's input can raise."""
 
+from collections.abc import Iterable
+
 
 class InputError(ValueError):
     """Something a user wrote cannot be used.
@@ -7,3 +9,14 @@ class InputError(ValueError):
     The message is one line that names the file, column or parameter and says how to fix it. The command
     line prints it as it is and exits with 2; in Python it is an ordinary `ValueError`.
     """
+
+
+def one_of(what: str, value: str, choices: Iterable[str]) -> str:
+    """A value that has to be one of a few.
+
+    **Raises:** `InputError` if it is another.
+    """
+    choices = tuple(choices)
+    if value not in choices:
+        raise InputError(f"{what} '{value}' is unknown; choose one of {', '.join(choices)}")
+    return value

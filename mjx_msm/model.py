@@ -19,7 +19,7 @@ import numpy as np
 
 from mjx_msm import assets
 from mjx_msm._mjx import import_mjx
-from mjx_msm.errors import InputError
+from mjx_msm.errors import InputError, one_of
 from mjx_msm.muscle import FPMAX, AbstractMuscle, DeGrooteFregly2016, MujocoMuscle, MuscleParameters
 from mjx_msm.parameters import BodyParameters, EmgParameters, JointParameters, Names, Parameters
 
@@ -272,9 +272,7 @@ def _muscle_model(muscle: str | AbstractMuscle, mj_model: mujoco.MjModel) -> Abs
             fvmax=gain[:, 8].copy(),
             tausmooth=mj_model.actuator_dynprm[:, 2].copy(),
         )
-    if muscle not in MUSCLES:
-        raise InputError(f"muscle model '{muscle}' is unknown; choose one of {', '.join(MUSCLES)}")
-    return MUSCLES[muscle]()
+    return MUSCLES[one_of("muscle model", muscle, MUSCLES)]()
 
 
 def muscle_constants(model: Model) -> dict[str, float | tuple[float, ...]]:

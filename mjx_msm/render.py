@@ -34,7 +34,7 @@ import mujoco
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mjx_msm.errors import InputError
+from mjx_msm.errors import InputError, one_of
 
 __all__ = [
     "Backend",
@@ -330,8 +330,7 @@ class FrameRenderer:
         name = self.backend.name
         if name == "schematic":
             return _Schematic(self._model, size)
-        if name not in _EXPLICIT.values():
-            raise InputError(f"backend {name!r}: choose egl, osmesa, cgl, glfw or schematic")
+        one_of("backend", name, dict.fromkeys((*_EXPLICIT.values(), "schematic")))
         try:
             return _OpenGL(self._model, size, name)
         except Exception as error:

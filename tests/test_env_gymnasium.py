@@ -369,7 +369,7 @@ def test_a_window_without_a_screen_is_one_error() -> None:
     ("id", "arguments", "words"),
     [
         (KNEE_EXO, {"render_mode": "ascii"}, "render_mode 'ascii'"),
-        (KNEE_EXO, {"task": "run"}, "task 'run': choose one of seated, swing, walk"),
+        (KNEE_EXO, {"task": "run"}, "task 'run' is unknown; choose one of seated, swing, walk"),
         (KNEE_EXO, {"task": "walk"}, "needs a recording"),
         (KNEE_EXO, {"strength": -1.0}, "strength -1.0"),
         (KNEE_EXO, {"strength": float("nan")}, "strength nan"),

@@ -58,8 +58,7 @@ def test_what_holds_of_every_step(plays: list[Play], case: int) -> None:
     assert (m["metabolic_power"] > -0.5 * MINIMAL_HEAT * muscles.mass.sum()).all()
     assert m["metabolic_power"].mean() > MINIMAL_HEAT * muscles.mass.sum()
     terms = [m[name] for name in m if name.startswith("reward_")]
-    lost = -100.0 * m.get("grip_lost", 0.0)
-    np.testing.assert_allclose(play.reward, sum(terms) + lost)
+    np.testing.assert_allclose(play.reward, sum(terms))
     assert (sum(terms) <= 0).all()
     if "robot_share" in m:
         assert ((m["robot_share"] >= 0) & (m["robot_share"] <= 1)).all()
@@ -118,6 +117,8 @@ def test_what_the_beams_measures_are(plays: list[Play]) -> None:
         np.testing.assert_allclose(m["jerk"][2:], jerk, rtol=1e-6, atol=1e-6)
         np.testing.assert_array_equal(m["force_limit_violation"], m["hand_force"] > 140.0)
         np.testing.assert_array_equal(m["reward_contact"], -1.0 * (m["contact_force"] > 0))
+        np.testing.assert_allclose(m["reward_path"], -np.log1p((miss / 0.05) ** 2), atol=0.03)
+        np.testing.assert_allclose(m["reward_tilt"], -np.log1p((beam[:, 2] / 0.15) ** 2))
     assert plays[3].measures["contact_force"].max() > 1.0
     assert (plays[3].measures["contact_force"] >= 0).all()
     assert plays[4].measures["robot_torque"].max() > 10.0
@@ -256,3 +257,18 @@ def test_an_episode_of_carrying_holds_the_slowest_path() -> None:
     for draw, pace in ((0.0, 0.8), (1.0, 1.2)):
         env.reset(options={"draws": [draw]})
         assert env._plan.pace == pytest.approx(pace)
+
+
+def test_letting_go_costs_more_than_carrying_on_could() -> None:
+    env = gymnasium.make(ARM_CO_TRANSPORT, robot="torque").unwrapped
+    env.reset(seed=0)
+    rewards, terminated = [], False
+    while not terminated:
+        _, reward, terminated, truncated, info = env.step(np.ones(3, np.float32))
+        assert not truncated
+        rewards.append(reward)
+    left = env.task.length - len(rewards)
+    assert left > 50
+    assert info["grip_lost"] == 1.0
+    assert min(rewards[:-1]) > -15.0
+    assert rewards[-1] <= -15.0 * left
