@@ -108,13 +108,16 @@ class World:
 
         Driving, a motor loses torque linearly with speed, down to zero at its `no_load_speed`; braking, it has all.
         """
-        xp = namespace(speed)
+        xp, (peak, loss) = namespace(speed), self._motor_limits
+        return peak * xp.minimum(xp.maximum(1.0 + speed[:, None] * loss, 0.0), 1.0)
+
+    @cached_property
+    def _motor_limits(self) -> tuple[Float[np.ndarray, "motor 2"], Float[np.ndarray, "motor 2"]]:
+        """Torque at standstill [N·m], and the part of it that is lost with speed [s/rad]."""
         first = len(self.muscles)
         bounded = self.model.actuator_forcelimited[first:, None].astype(bool)
         peak = np.where(bounded, self.model.actuator_forcerange[first:], np.array([-np.inf, np.inf]))
-        driving = xp.maximum(0.0, 1.0 - xp.abs(speed) / self.no_load_speed)
-        up, down = xp.where(speed > 0, driving, 1.0), xp.where(speed < 0, driving, 1.0)
-        return xp.stack([peak[:, 0] * down, peak[:, 1] * up], -1)
+        return peak, np.array([1.0, -1.0]) / self.no_load_speed[:, None]
 
     def coordinate(self, name: str) -> int:
         """Where a joint is among the coordinates."""
