@@ -133,27 +133,29 @@ class CEngine:
         m, d = self.model, self.data
         d.ctrl[: self._muscles], d.ctrl[self._muscles :] = drive.excitation, drive.control
         d.qfrc_applied[:] = drive.applied
-        if self._limited:
-            self._advance_limited(substeps)
-        else:
-            mujoco.mj_step2(m, d)
-            if substeps > 1:
-                mujoco.mj_step(m, d, nstep=substeps - 1)
-        self._contact_force = float(d.efc_force[0]) if d.nefc else 0.0
+        self._contact_force = 0.0
+        stretch = MOTOR_STEPS if self._limited else substeps
+        for begun in range(0, substeps, stretch):
+            if self._limited:
+                self._limit_motors()
+            steps = min(stretch, substeps - begun)
+            if begun == 0:
+                mujoco.mj_step2(m, d)
+                self._feel_contact()
+                steps -= 1
+            if self.world.contact is None:
+                mujoco.mj_step(m, d, nstep=steps)
+            else:
+                for _ in range(steps):
+                    mujoco.mj_step(m, d)
+                    self._feel_contact()
         mujoco.mj_step1(m, d)
         mujoco.mj_fwdActuation(m, d)
 
-    def _advance_limited(self, substeps: int) -> None:
-        """Steps between which the motors' torque follows the torque–speed limit."""
-        m, d = self.model, self.data
-        for begun in range(0, substeps, MOTOR_STEPS):
-            self._limit_motors()
-            steps = min(MOTOR_STEPS, substeps - begun)
-            if begun == 0:
-                mujoco.mj_step2(m, d)
-                steps -= 1
-            if steps:
-                mujoco.mj_step(m, d, nstep=steps)
+    def _feel_contact(self) -> None:
+        """What pressed during the last step: the model's only constraint."""
+        if self.data.nefc:
+            self._contact_force = max(self._contact_force, float(self.data.efc_force[0]))
 
     def _limit_motors(self) -> None:
         able = self.world.torque_range(self.data.qvel[self._motor_joint])

@@ -52,7 +52,7 @@ class State(eqx.Module):
     torque_range: Float[Array, "motor 2"]
     """That the motors can give [N·m]."""
     contact: Float[Array, ""]
-    """Normal force during the last step [N]."""
+    """Greatest normal force during the last period [N]."""
 
 
 def start(
@@ -87,16 +87,17 @@ def advance(world: World, person: Parameters, state: State, drive: Drive, subste
         tension = muscle_tension(model, person, terms, v, a)
         force = generalised_force(terms, tension) + applied
         force = force.at[motors.dof].add(motors.gear * motors.torque(state.motor, control, q, v, able))
-        contact = jnp.zeros(())
+        contact = state.contact
         if world.contact is not None:
-            contact, push = _contact(world, terms, q, v, force)
-            force = force + push
+            pressed, push = _contact(world, terms, q, v, force)
+            contact, force = jnp.maximum(contact, pressed), force + push
         acceleration = solve_acceleration(model, person, terms, force, jnp.zeros(0))
         v = v + h * acceleration
         activation = a + h * model.muscle.activation_rate(person.muscle, excitation, a)
         lagged = motors.filtered(state.motor, control, h)
         return State(q + h * v, v, activation, lagged, control, able, contact), None
 
+    state = eqx.tree_at(lambda s: s.contact, state, jnp.zeros(()))
     return jax.lax.scan(step, state, jnp.arange(substeps))[0]
 
 

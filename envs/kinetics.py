@@ -38,7 +38,7 @@ class Kinetics(NamedTuple):
     point: Float[Any, "point 3"]
     """Where the world's tracked points are [m]."""
     contact: Float[Any, ""]
-    """Normal force between robot's load and obstacle during the last step [N]; 0 where there is no contact."""
+    """Greatest normal force between robot's load and obstacle during the last period [N]; 0 where nothing can touch."""
     muscles: Muscles
     """The person's, which do not change during an episode."""
 

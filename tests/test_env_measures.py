@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO, make_task
+from mjx_msm.envs.c_engine import CEngine
 from mjx_msm.envs.exoskeleton import CUFFS
+from mjx_msm.envs.kinetics import Drive
 from mjx_msm.envs.knee_exo import FORCE_LIMITS
 from mjx_msm.envs.metabolics import MINIMAL_HEAT, Bhargava2004, Umberger2010
 
@@ -272,3 +274,24 @@ def test_letting_go_costs_more_than_carrying_on_could() -> None:
     assert info["grip_lost"] == 1.0
     assert min(rewards[:-1]) > -15.0
     assert rewards[-1] <= -15.0 * left
+
+
+def test_the_contact_force_is_the_greatest_of_a_period() -> None:
+    """The bar, high in the beam's way, against the same period step by step."""
+    env = gymnasium.make(ARM_CO_TRANSPORT, transport={"obstacle_height": 0.94}).unwrapped
+    env.reset(seed=0)
+    peaks, ends = [], []
+    for _ in range(150):
+        d, slow = env.data, CEngine(env.task.world)
+        slow.start(d.qpos, d.qvel, d.act[:6], d.act[6:])
+        _, _, over, _, info = env.step(np.zeros(2, np.float32))
+        forces = []
+        for _ in range(20):
+            slow.advance(Drive(d.ctrl[:6], d.ctrl[6:], d.qfrc_applied), 1)
+            forces.append(slow.kinetics().contact)
+        np.testing.assert_allclose(slow.data.qpos, d.qpos, atol=1e-12)
+        assert info["contact_force"] == pytest.approx(max(forces), abs=1e-9)
+        peaks.append(max(forces))
+        ends.append(forces[-1])
+        assert not over
+    assert sum(peaks) > 1.05 * sum(ends) > 0.0

@@ -237,7 +237,7 @@ def _report(result: Verification, command: str, video: str | None) -> str:
         *_markdown(*went_wrong(result)),
         "",
         f"Measures are samples, one at the end of every control period ({1000 * result.period:g} ms): what happens in "
-        "between is not seen, neither a force's peak nor a contact that is shorter, nor the contact force in it.",
+        "between is not seen, a force's peak for one. The contact force alone is the greatest of every period.",
         "",
         "## Probability of each violation",
         "",

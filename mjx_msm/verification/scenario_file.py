@@ -26,7 +26,7 @@ The numbers of a scenario are those of `mjx_msm.envs.task.Disturbance`: onset, d
 emg_dropout, stall, delay, slip, payload; one that disturbs nothing in the environment is refused. Every person goes
 through every scenario; where scenarios have a `probability` (then all have one, 1 together), every person goes through
 one that is drawn. Without [scenarios] or [violations] the environment's own are taken; "failed" is always there.
-Measures are seen once in a control period (20 ms as a rule).
+Measures are seen once in a control period (20 ms as a rule); the contact force is the greatest in it.
 """
 
 from __future__ import annotations
