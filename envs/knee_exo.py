@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from jaxtyping import Float
 
 from mjx_msm.envs.effort import METABOLIC_MODELS, metabolic_power
 from mjx_msm.envs.exoskeleton import CUFFS, JOINTS, PREFIX, Coupling, CuffLoads, Exoskeleton, check_leg, wear
+from mjx_msm.envs.ground import external_moment
 from mjx_msm.envs.human import Human, HumanMemory, Intent, Policy, Replay, Sight, not_yet
 from mjx_msm.envs.intent import Tracking, as_human
 from mjx_msm.envs.kinetics import Drive, Dynamics, Kinetics
@@ -144,6 +146,10 @@ class KneeExo(Task):
         self._limits = np.array([FORCE_LIMITS[cuff] for cuff in CUFFS])
         self._ahead = np.array([*PREVIEW, self.period])
         self._everyone = np.ones(self._muscles)
+        self._ground, self._activation = np.zeros(1), np.full(self._muscles, 0.02)
+        if recording is not None and task == "walk":  # which was under way when its motion begins
+            self._activation = self.human.strength * recording.table(self.world.muscles, self.period)[0]
+            self._ground = self._external(recording)
         self._antagonists = self.world.antagonists(JOINTS[KNEE])
 
     @staticmethod
@@ -152,6 +158,17 @@ class KneeExo(Task):
             return None
         path = people.folder / EXCITATION_FILE
         return Recording.read(path) if path.is_file() else None
+
+    def _external(self, recording: Recording) -> Float[np.ndarray, "period"]:
+        """Moment of ground and moving pelvis about the recorded knee in every control period [N·m]."""
+        if recording.moment is None:
+            warnings.warn(
+                f"{self.people.source}: {EXCITATION_FILE} has no moment/{JOINTS[KNEE]}; the walk has no ground, and "
+                "drifts from the recording in stance; identify again, with moment_columns in the subject file",
+                stacklevel=2,
+            )
+            return np.zeros(1)
+        return external_moment(recording, self.people.spec.copy().compile(), self.period)
 
     def _intent(self, recording: Recording | None, action_mode: str, nerve_delay: float, tracking: bool) -> Intent:
         """What the person wants, unless it was given: the policy's, the recorded, or to follow the reference."""
@@ -194,7 +211,8 @@ class KneeExo(Task):
         """The leg at the start of the motion and at its speed, the exoskeleton on it without strain."""
         goal = self._goal(xp, plan, 0, np.zeros(1))
         position, velocity = self.coupling.aligned(xp, goal.position[0], goal.velocity[0])
-        return position, velocity, xp.full(self._muscles, 0.02), xp.zeros(1)
+        activation = self._activation if plan.recorded is None else self.human.strength * plan.recorded[0]
+        return position, velocity, xp.minimum(xp.asarray(activation), 1.0), xp.zeros(1)
 
     def begin(self, xp: Any, plan: Plan, kinetics: Kinetics) -> Memory:
         now, goal = (Goal(*(x[0] for x in self._goal(xp, plan, step, np.zeros(1)))) for step in (0, 1))
@@ -224,7 +242,14 @@ class KneeExo(Task):
         on = wrong.active(time)
         goal = memory.goal
         wanted = 0.5 * (action[-self._muscles :] + 1.0) if len(self.actions) > 1 else xp.zeros(self._muscles)
-        sight = Sight(memory.step, goal, kinetics, dynamics, wanted, plan.recorded)
+        ground = xp.take(xp.asarray(self._ground), xp.minimum(memory.step, len(self._ground) - 1))
+        ground = ground * self._about_knee
+
+        def known() -> Dynamics:  # who walks expects the ground
+            own = dynamics()
+            return own._replace(bias=own.bias - ground)
+
+        sight = Sight(memory.step, goal, kinetics, known, wanted, plan.recorded)
         excitation, human = self.human.excite(
             memory.human, sight, self.period, on * wrong.tremor, wrong.tremor_frequency, self._antagonists
         )
@@ -239,7 +264,7 @@ class KneeExo(Task):
         miss = goal.position[led] - kinetics.position[led]
         miss = miss - 0.5 * h * (goal.velocity[led] + kinetics.velocity[led])
         lead = (goal.velocity[led] - kinetics.velocity[led]) / h + FOLLOWING * miss / h**2
-        applied = lead @ self._push + slipped @ self._hold
+        applied = lead @ self._push + slipped @ self._hold + ground
         lever = kinetics.point[-2, 0] - kinetics.point[-1, 0]  # from knee to ankle, forwards: flexion is backwards
         applied = applied + on * wrong.payload * GRAVITY * lever * self._about_knee
         return (
@@ -336,16 +361,23 @@ class KneeExoEnv(TaskEnv):
     ISO/TS 15066's quasi-static limit), `joint_limit_violation`; `activation` (muscle,); `reward_tracking`,
     `reward_effort`; `time` [s]. At an episode's end, `summary`: peak, root mean square and integral of most of these.
 
-    A recorded walk is replayed without the ground: hip and ankle are led, and nothing pushes against the foot, so that
-    the excitation of stance meets a leg that hangs. How far it strays then says little about the person.
+    **A recorded walk.** The pelvis stands still, and nothing touches the foot. What ground and moving pelvis did to the
+    recorded knee is applied to it as a moment over time (`mjx_msm.envs.ground`): the leg's inverse dynamics less the
+    recorded moment, of the nominal person, whoever is in the episode. It does not change with how the leg then moves.
+    Excitation is replayed without feedback, so that errors of the identified moment add up to a drift; it has the
+    person's reflexes in it, and `reflex` adds to them. Somebody who tracks expects the ground.
+
+    Where no moment was recorded there is no ground: a warning says so, the excitation of stance meets a leg that hangs,
+    and how far it then strays says little about the person.
 
     **Arguments:**
 
     - `subject`: a folder written by ``mjx-msm identify``, its ``identification.json``, an MJCF file exported from
       the knee model, or None for the generic leg.
     - `sample_posterior`: another person from the subject's posterior at every reset.
-    - `task`: ``"walk"`` replays the folder's recording, ``"seated"`` extends the knee on a bench, ``"swing"`` swings
-      the leg as in walking. By default the recording where there is one, else seated.
+    - `task`: ``"walk"`` replays the folder's recording (with moments, its longest stretch that has them), ``"seated"``
+      extends the knee on a bench, ``"swing"`` swings the leg as in walking. By default the recording where there is
+      one, else seated.
     - `human`: the human half, see `mjx_msm.envs.human`; by default the recording's excitation or a tracking controller,
       with `strength` of what is needed (by default 1 of what was recorded, 0.6 of what a generated motion needs:
       somebody who needs help). A mapping changes it: ``{"nerve_delay": 0.06, "reflex": True, "fatigue": True}``, a

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-from mjx_msm.envs.exoskeleton import JOINTS
+from mjx_msm.envs.exoskeleton import JOINTS, KNEE
 from mjx_msm.errors import InputError
 
 EXCITATION_FILE = "excitation.csv"
+GAP = 0.1
+"""Longest pause in a recorded moment that is bridged [s]."""
 
 
 class Goal(NamedTuple):
@@ -155,6 +157,8 @@ class Recording:
     position: Float[np.ndarray, "time joint"]
     """Hip, knee and ankle [rad]."""
     source: str = "recording"
+    moment: Float[np.ndarray, "time"] | None = None
+    """Of muscles and passive joint about the knee [N·m]; None: it was not recorded."""
 
     def __post_init__(self) -> None:
         n = len(self.time)
@@ -166,15 +170,25 @@ class Recording:
             bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
             if len(bad):
                 raise InputError(f"{self.source}: {what} at {self.time[bad[0]]:g} s is not finite; fill or cut the gap")
+        if self.moment is not None and (self.moment.shape != (n,) or not np.isfinite(self.moment).all()):
+            raise InputError(f"{self.source}: moment has to be {n} finite numbers; fill or cut the gap")
 
-    def motion(self, step: float = 0.005) -> Recorded:
-        """The motion on an even grid, from a cubic spline."""
+    def at(self, clock: Float[np.ndarray, "instant"]) -> Goal:
+        """The motion at times of the recording [s], from a cubic spline."""
         from scipy.interpolate import CubicSpline
 
         spline = CubicSpline(self.time, self.position)
+        return Goal(spline(clock), spline(clock, 1), spline(clock, 2))
+
+    def motion(self, step: float = 0.005) -> Recorded:
+        """The motion on an even grid."""
         count = int((self.time[-1] - self.time[0]) / step + 1e-6)
-        clock = self.time[0] + step * np.arange(count + 1)
-        return Recorded(spline(clock), spline(clock, 1), spline(clock, 2), step)
+        return Recorded(*self.at(self.time[0] + step * np.arange(count + 1)), step)
+
+    def middles(self, period: float) -> Float[np.ndarray, "period"]:
+        """Times of the middle of every control period [s]."""
+        count = int((self.time[-1] - self.time[0]) / period + 1e-6)
+        return self.time[0] + period * (np.arange(max(count, 1)) + 0.5)
 
     def table(self, muscles: tuple[str, ...], period: float) -> Float[np.ndarray, "period muscle"]:
         """Excitation in the middle of every control period.
@@ -184,8 +198,7 @@ class Recording:
         missing = [name for name in muscles if name not in self.muscles]
         if missing:
             raise InputError(f"{self.source}: no excitation of {', '.join(missing)}; add the column or identify again")
-        count = int((self.time[-1] - self.time[0]) / period + 1e-6)
-        clock = self.time[0] + period * (np.arange(max(count, 1)) + 0.5)
+        clock = self.middles(period)
         columns = [self.muscles.index(name) for name in muscles]
         return np.stack([np.interp(clock, self.time, self.excitation[:, c]) for c in columns], axis=-1)
 
@@ -193,8 +206,10 @@ class Recording:
     def read(path: str | Path) -> Recording:
         """Read the ``excitation.csv`` of a result folder.
 
-        Columns ``time`` [s], ``excitation/<muscle>`` 0..1, and ``position/<coordinate>`` [rad] of hip_flexion,
-        knee_angle and ankle_angle. Rows before the first and after the last complete position are left out.
+        Columns ``time`` [s], ``excitation/<muscle>`` 0..1, ``position/<coordinate>`` [rad] of hip_flexion, knee_angle
+        and ankle_angle, and ``moment/knee_angle`` [N·m] where it was recorded. Rows before the first and after the last
+        complete position are left out; with a moment, all but the longest stretch in which it was recorded, pauses
+        of `GAP` bridged.
 
         **Raises:** `InputError` naming file and column.
         """
@@ -215,14 +230,27 @@ class Recording:
         complete = np.flatnonzero(np.isfinite(position).all(axis=1))
         if len(complete) < 2:
             raise InputError(f"{path}: hip, knee and ankle are nowhere recorded together; record all three")
-        part = slice(complete[0], complete[-1] + 1)
+        part, moment = slice(complete[0], complete[-1] + 1), None
+        if f"moment/{KNEE}" in table.columns:
+            measured = complete[np.isfinite(table[f"moment/{KNEE}"][complete])]
+            stretch = _longest(measured, table.time)
+            if len(stretch) > 1:
+                part = slice(stretch[0], stretch[-1] + 1)
+                moment = np.interp(table.time[part], table.time[stretch], table[f"moment/{KNEE}"][stretch])
         return Recording(
             time=table.time[part],
             muscles=tuple(groups["excitation"]),
             excitation=table.values[part][:, list(groups["excitation"].values())],
             position=position[part],
             source=str(path),
+            moment=moment,
         )
+
+
+def _longest(rows: Int[np.ndarray, "row"], time: Float[np.ndarray, "time"]) -> Int[np.ndarray, "row"]:
+    """Those of the longest stretch without a pause of more than `GAP`."""
+    stretches = np.split(rows, np.flatnonzero(np.diff(time[rows]) > GAP) + 1)
+    return max(stretches, key=lambda s: np.ptp(time[s]) if len(s) else 0.0)
 
 
 MOTIONS: Mapping[str, Harmonics] = {"seated": SEATED, "swing": SWING}

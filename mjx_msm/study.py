@@ -7,8 +7,8 @@
         write_result(folder, study, model, result)
 
 A result folder holds `identification.json`, `model.xml` (the person as an ordinary MJCF file), `excitation.csv` (the
-first trial's excitations and coordinates on the model's clock, which an environment can replay), `trials/*.csv` (every
-trial as recorded and as simulated: a `Replay` each) and figures.
+first trial's excitations, coordinates and recorded moments on the model's clock, which an environment can replay),
+`trials/*.csv` (every trial as recorded and as simulated: a `Replay` each) and figures.
 """
 
 from __future__ import annotations
@@ -379,13 +379,18 @@ def _file_name(name: str) -> str:
 
 
 def _save_excitation(path: Path, study: Study, model: Model, result: Identification) -> None:
-    """The first trial's excitations and coordinates on the model's clock, from its first to its last motion sample."""
-    recording = record(model, reordered(study.trials[0], study.channels), study.emg_map)
+    """The first trial on the model's clock, from its first to its last motion sample: excitations [0..1], coordinates
+    [rad], and recorded moments of free coordinates [N·m], blank where there was none."""
+    trial = study.trials[0]
+    recording = record(model, reordered(trial, study.channels), study.emg_map)
     u, _ = _drive(model, _space(model, study), np.array(result.z), recording)
     rows = slice(recording.first, recording.last + 1)
     time = recording.start + model.timestep * np.arange(len(u))
     columns = {f"excitation/{m}": u[rows, i] for i, m in enumerate(model.muscles)}
     columns |= {f"position/{c}": recording.smooth_position[rows, i] for i, c in enumerate(model.coordinates)}
+    moment = _measured(recording.moment, recording.moment_weight, trial, model)[rows]
+    seen = np.flatnonzero(np.isfinite(moment).any(axis=0))
+    columns |= {f"moment/{model.free[i]}": moment[:, i] for i in seen}
     write_csv(path, time[rows], columns)
 
 

@@ -1,5 +1,6 @@
 """From a study to what is drawn and written: simulated beside recorded, at the same instants."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 
 from mjx_msm.compiled import float64
 from mjx_msm.parameters import parameter_space
-from mjx_msm.study import replays
+from mjx_msm.readers import read_csv
+from mjx_msm.study import _save_excitation, replays
 from mjx_msm.subject import IdentifySpec, ModelSpec, Person, Study
 from mjx_msm.synthetic import synthetic_trials
 
@@ -41,3 +43,21 @@ def test_what_is_simulated_lies_on_what_was_recorded(arm, study, result_of, hori
     assert [r.name for r in made] == ["trial1", "held1"]
     for replay in made:
         np.testing.assert_allclose(replay.simulated["identified"], replay.position, atol=1e-5)
+
+
+def test_recorded_moments_are_handed_on(arm, study, result_of, tmp_path):
+    """Those there are, on the model's clock, blank in a gap; without any, no column."""
+    space = parameter_space(arm.nominal.with_channels(study.channels), FREE)
+    result = result_of(space, np.eye(1), channels=study.channels, emg_map=study.emg_map)
+    (trial,) = study.trials
+    moment = 3.0 + np.sin(4.0 * trial.time[:, None])
+    moment[100:150] = np.nan
+    recorded = replace(study, trials=(replace(trial, moment_coordinates=("elbow_flex",), moment=moment),))
+    for name, one in (("with", recorded), ("without", study)):
+        _save_excitation(tmp_path / f"{name}.csv", one, arm, result)
+    table, plain = read_csv(tmp_path / "with.csv"), read_csv(tmp_path / "without.csv")
+    assert table.columns == (*plain.columns, "moment/elbow_flex")
+    seen = np.interp(table.time, trial.time, np.isfinite(moment[:, 0])) == 1.0
+    assert 0.8 < seen.mean() < 0.9
+    np.testing.assert_array_equal(np.isfinite(table["moment/elbow_flex"]), seen)
+    np.testing.assert_allclose(table["moment/elbow_flex"][seen], 3.0 + np.sin(4.0 * table.time[seen]), atol=1e-5)
