@@ -142,7 +142,7 @@ def load_model(
         spec = mujoco.MjSpec.from_file(str(path))
         spec.compile()
     except ValueError as e:
-        raise InputError(f"model '{source}' does not compile: {str(e).splitlines()[0]}") from e
+        raise InputError(f"model '{source}' does not compile: {' '.join(str(e).split())}") from e
     if timestep is not None:
         spec.option.timestep = timestep
     name = str(source) if source in assets.names() else str(path.resolve())

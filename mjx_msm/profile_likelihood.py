@@ -175,10 +175,9 @@ class Profile:
         return Path(path)
 
     def __str__(self) -> str:
-        ends = (
-            f"{'≤ ' if self.low_open else ''}{self.low:.4g}",
-            f"{'≥ ' if self.high_open else ''}{self.high:.4g}",
-        )
+        # a bound at zero comes back from the logarithm as next to nothing
+        low = 0.0 if abs(self.low) < 1e-9 * abs(self.estimate) else self.low
+        ends = f"{'≤ ' if self.low_open else ''}{low:.4g}", f"{'≥ ' if self.high_open else ''}{self.high:.4g}"
         text = (
             f"{self.path}: estimate {self.estimate:.4g} {self.unit}, 95 % interval {ends[0]} … {ends[1]} by profile "
             f"likelihood, {self.laplace[0]:.4g} … {self.laplace[1]:.4g} by curvature"

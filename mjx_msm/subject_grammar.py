@@ -38,6 +38,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
 _RESIDUALS = ("acceleration", "moment", "motion")
 SEGMENTS = ("upper_arm", "forearm", "hand", "thigh", "shank", "foot")
 _UNITS = ("auto", "rad", "deg")
+_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 BUNDLED = ("arm", "knee")
 
 # What it says --------------------------------------------------------------------------------------------
@@ -174,7 +175,7 @@ def parse_subject(document: Mapping[str, Any], path: str | Path) -> Document:
             )
     units = top.text("units", "auto", options=_UNITS) or "auto"
     folder = _folder(path)
-    data = folder / _expand(top.text("data", ".") or ".", f"{path}: data")
+    data = _data_folder(folder, top.text("data", ".") or ".", f"{path}: data")
 
     who = top.section("subject", ("name", "mass", "height", "sex"))
     height = who.data.get("height")
@@ -556,6 +557,15 @@ def _folder(path: Path) -> Path:
     return Path(relative if len(relative) < len(str(folder)) else folder)
 
 
+def _data_folder(folder: Path, text: str, where: str) -> Path:
+    """Where the recordings are; `text` may name it by an environment variable."""
+    data = folder / _expand(text, where)
+    named = _VARIABLE.search(text)
+    if named and not data.is_dir():
+        raise InputError(f"{where} = \"{text}\": there is no folder {data}; set {named[1]}")
+    return data
+
+
 def _expand(text: str, where: str) -> str:
     """Fill in ``${NAME}`` and ``${NAME:-default}``; a relative path in NAME is relative to the caller."""
 
@@ -568,4 +578,4 @@ def _expand(text: str, where: str) -> str:
             raise InputError(f"{where}: environment variable {name} is not set; set it, or write ${{{name}:-default}}")
         return default
 
-    return os.path.expanduser(re.sub(r"\$\{(\w+)(?::-([^}]*))?\}", value, text))
+    return os.path.expanduser(_VARIABLE.sub(value, text))

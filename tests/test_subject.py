@@ -227,6 +227,8 @@ def test_environment_variables_in_paths(tmp_path, monkeypatch):
     assert len(load(tmp_path, doc).trials) == 1
     doc["data"] = "${MSM_TEST_UNSET}"
     assert "environment variable MSM_TEST_UNSET is not set" in refusal(tmp_path, doc)
+    doc["data"] = "${MSM_TEST_UNSET:-nowhere}"
+    assert refusal(tmp_path, doc).endswith("nowhere; set MSM_TEST_UNSET")
 
 
 # What it refuses -----------------------------------------------------------------------------------------

@@ -60,7 +60,8 @@ def film(campaign: Campaign, number: int, path: str | Path) -> Course:
         shown.env.close()
     table = {name: np.array([m.get(name, np.nan) for m in seen]) for name in seen[0]}
     time = period * np.arange(1, len(seen) + 1)
-    violation = campaign.stage.violations[int(np.argmax(course.margins))]
+    worst = int(np.argmax(course.margins))
+    violation = campaign.stage.violations[worst]
     series = {"this person": table[violation.measure]}
     if episode.person != POINT:
         other: list[float] = []
@@ -72,7 +73,8 @@ def film(campaign: Campaign, number: int, path: str | Path) -> Course:
         if limit is not None:
             series["limit" if limit == violation.above else "lower limit"] = np.full(len(time), limit)
     who = "the point estimate" if episode.person == POINT else f"person {episode.person}"
-    text = f"{who}, {campaign.plan.scenarios[episode.scenario].name}: {violation.name}"
+    what = violation.name if course.violated[worst] else f"nothing violated, nearest to: {violation.name}"
+    text = f"{who}, {campaign.plan.scenarios[episode.scenario].name}: {what}"
     drawn = with_traces(
         captioned(frames, text),
         time,
