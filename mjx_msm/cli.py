@@ -164,17 +164,17 @@ class Progress:
         self._last = it
         if self._bar is not None and self._task is not None:
             done = (it.index + 1 - 0.5 ** (it.iteration / 4)) / it.stages
-            state = f"iteration {it.iteration}  cost {it.cost:.4g}  error {_error_text(it.errors)}"
+            state = f"iteration {it.iteration}  cost {it.cost:.4g}  error {_error_text(it.errors)}" if it.errors else ""
             self._bar.update(self._task, description=_stage(it), completed=done, state=state)
 
     def _line(self) -> None:
         it = self._last
         if it is not None and not self._quiet:
             seconds = time.perf_counter() - self._began
-            self._console.print(
-                f"{seconds:6.1f} s  {_stage(it)}: {it.iteration} iterations, "
-                f"cost {it.cost:.4g}, error {_error_text(it.errors)}"
+            how = (
+                f": {it.iteration} iterations, cost {it.cost:.4g}, error {_error_text(it.errors)}" if it.errors else ""
             )
+            self._console.print(f"{seconds:6.1f} s  {_stage(it)}{how}")
         self._last = None
 
     def __exit__(self, *exception: object) -> None:
@@ -184,6 +184,8 @@ class Progress:
 
 
 def _stage(it: Iteration) -> str:
+    if not it.errors:  # draws, which are not fitted
+        return f"{it.stage}: {it.index + 1} of {it.stages}"
     return it.stage if it.stage.startswith("cross") else f"stage {it.index + 1}/{it.stages} {it.stage}"
 
 

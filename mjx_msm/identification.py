@@ -159,7 +159,7 @@ class Identification:
     directions: tuple[Direction, ...] = ()
     """What is known of combinations of parameters, the least determined first."""
     samples: tuple[tuple[float, ...], ...] = ()
-    """Draws of z from the posterior: `sample(SAMPLES, seed)`, of seven digits."""
+    """Draws of z from the posterior: `sample(SAMPLES, seed)`, or what `completed_draws` makes of it; seven digits."""
     residuals: tuple[str, ...] = ()
     """Kinds of residual the estimate was made with."""
     rate: float = 0.0
@@ -398,14 +398,21 @@ def posterior_record(
     each = (space.lower, space.upper, space.prior_mean, space.prior_scale)
     unknowns = tuple(Unknown(m, *map(float, x)) for m, *x in zip(space.members, *each, strict=True))
     draws = _draws(z, known.spread, space.lower, space.upper, SAMPLES, seed)
-    draws = np.clip([[float(f"{x:.7g}") for x in row] for row in draws], space.lower, space.upper)  # seven digits
     return {
         "z": tuple(map(float, z)),
         "covariance": tuple(tuple(map(float, row)) for row in known.spread),
         "unknowns": unknowns,
         "directions": tuple(directions),
-        "samples": tuple(map(tuple, draws.tolist())),
+        "samples": rounded_draws(draws, space.lower, space.upper),
     }
+
+
+def rounded_draws(
+    draws: Float[np.ndarray, "count free"], lower: Float[np.ndarray, "free"], upper: Float[np.ndarray, "free"]
+) -> tuple[tuple[float, ...], ...]:
+    """Draws as a result holds them: with seven digits, inside the bounds."""
+    rows = np.clip([[float(f"{x:.7g}") for x in row] for row in draws], lower, upper)
+    return tuple(map(tuple, rows.tolist()))
 
 
 def _draws(

@@ -89,6 +89,10 @@ class Posterior:
         _, parts, scales, _ = self._reduced(z, nuisance, 1)
         return weighted(parts, scales)[1]
 
+    def scales(self, z: Float[np.ndarray, "free"]) -> list[Float[np.ndarray, "coordinate"]]:
+        """Noise of every term's coordinates at z, in their units."""
+        return self._reduced(z, None, 1)[2]
+
     def _data(self, parts: Sequence[Quadratic], scales: Sequence[np.ndarray]) -> float:
         rows = zip(self.freedom, parts, scales, strict=True)
         known = sum(0.5 * float(p.nuisance.squares[0]) for p in parts if p.nuisance is not None)

@@ -562,7 +562,7 @@ def _data_folder(folder: Path, text: str, where: str) -> Path:
     data = folder / _expand(text, where)
     named = _VARIABLE.search(text)
     if named and not data.is_dir():
-        raise InputError(f"{where} = \"{text}\": there is no folder {data}; set {named[1]}")
+        raise InputError(f'{where} = "{text}": there is no folder {data}; set {named[1]}')
     return data
 
 

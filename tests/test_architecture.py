@@ -55,6 +55,7 @@ ROOMS = (
     "estimation",
     "cohort",
     "profile_likelihood",
+    "posterior_draws",
     # what is made of it
     "render",
     "plot",
