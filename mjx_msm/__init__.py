@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mjx_msm.muscle import DeGrooteFregly2016, MujocoMuscle, MuscleParameters
     from mjx_msm.parameters import Parameters, parameter_space
     from mjx_msm.personalisation import export, personalise
+    from mjx_msm.posterior_draws import completed_draws
     from mjx_msm.profile_likelihood import profile
     from mjx_msm.render import render_rollout, video
     from mjx_msm.simulation import State, initial_state, rollout, rollout_segments
@@ -44,6 +45,7 @@ __all__ = [
     "State",
     "Trial",
     "assets",
+    "completed_draws",
     "cross_validate",
     "design_experiment",
     "envs",
@@ -87,6 +89,7 @@ _HOME = {
     "parameter_space": "parameters",
     "export": "personalisation",
     "personalise": "personalisation",
+    "completed_draws": "posterior_draws",
     "profile": "profile_likelihood",
     "render_rollout": "render",
     "video": "render",
