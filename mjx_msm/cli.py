@@ -133,9 +133,9 @@ def _notes(console: Console) -> Iterator[None]:
 # Progress --------------------------------------------------------------------------------------------------
 
 
-def _error_text(errors: Mapping[str, tuple[float, str]]) -> str:
+def _noise_text(noise: Mapping[str, tuple[float, str]]) -> str:
     degrees = {"rad": "°", "rad/s²": "°/s²"}
-    parts = [(math.degrees(v), degrees[u]) if u in degrees else (v, u) for v, u in errors.values()]
+    parts = [(math.degrees(v), degrees[u]) if u in degrees else (v, u) for v, u in noise.values()]
     return ", ".join(f"{value:.3g} {unit}" for value, unit in parts)
 
 
@@ -164,16 +164,14 @@ class Progress:
         self._last = it
         if self._bar is not None and self._task is not None:
             done = (it.index + 1 - 0.5 ** (it.iteration / 4)) / it.stages
-            state = f"iteration {it.iteration}  cost {it.cost:.4g}  error {_error_text(it.errors)}" if it.errors else ""
+            state = f"iteration {it.iteration}  cost {it.cost:.4g}  noise {_noise_text(it.noise)}" if it.noise else ""
             self._bar.update(self._task, description=_stage(it), completed=done, state=state)
 
     def _line(self) -> None:
         it = self._last
         if it is not None and not self._quiet:
             seconds = time.perf_counter() - self._began
-            how = (
-                f": {it.iteration} iterations, cost {it.cost:.4g}, error {_error_text(it.errors)}" if it.errors else ""
-            )
+            how = f": {it.iteration} iterations, cost {it.cost:.4g}, noise {_noise_text(it.noise)}" if it.noise else ""
             self._console.print(f"{seconds:6.1f} s  {_stage(it)}{how}")
         self._last = None
 
@@ -184,7 +182,7 @@ class Progress:
 
 
 def _stage(it: Iteration) -> str:
-    if not it.errors:  # draws, which are not fitted
+    if not it.noise:  # draws, which are not fitted
         return f"{it.stage}: {it.index + 1} of {it.stages}"
     return it.stage if it.stage.startswith("cross") else f"stage {it.index + 1}/{it.stages} {it.stage}"
 

@@ -66,8 +66,8 @@ class Iteration:
     index: int
     iteration: int
     cost: float
-    errors: Mapping[str, tuple[float, str]]
-    """Root mean square error and unit by residual kind."""
+    noise: Mapping[str, tuple[float, str]]
+    """Scale of what is left of the residuals, per degree of freedom, and its unit, by residual kind."""
     z: Float[np.ndarray, "free"]
 
 
@@ -149,8 +149,8 @@ def identify(
                 ) -> None:
                     reached[name] = _Reached(terms, at, time.perf_counter() - began)
                     if listener is not None:
-                        errors = {t.kind: (_rms(s, t), t.unit) for t, s in zip(terms, at.scales, strict=True)}
-                        listener(Iteration(name, len(problem.stages), index, next(count), at.cost, errors, at.z))
+                        noise = {t.kind: (_rms(s, t), t.unit) for t, s in zip(terms, at.scales, strict=True)}
+                        listener(Iteration(name, len(problem.stages), index, next(count), at.cost, noise, at.z))
 
                 tolerance = TOLERANCE if emg_noise is None else EMG_NOISE_TOLERANCE
                 tolerance = tolerance if index + 1 == len(problem.stages) else SEARCH_TOLERANCE

@@ -111,9 +111,9 @@ def test_the_listener_hears_every_iteration(recovered, told):
         assert recovered.stages[i.index].name == i.stage
         assert np.isfinite(i.cost)
         assert len(i.z) == len(recovered.estimates)
-    assert dict(told[0].errors).keys() == {"acceleration"}
-    assert told[-1].errors["motion"][1] == "rad"
-    assert told[-1].errors["motion"][0] <= NOISE_FLOOR["motion"] * (1 + 1e-12)  # round-off, not noise
+    assert dict(told[0].noise).keys() == {"acceleration"}
+    assert told[-1].noise["motion"][1] == "rad"
+    assert told[-1].noise["motion"][0] <= NOISE_FLOOR["motion"] * (1 + 1e-12)  # round-off, not noise
     assert all(s.evaluations > 0 and s.seconds > 0 for s in recovered.stages)
 
 
