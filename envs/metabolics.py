@@ -29,8 +29,6 @@ DENSITY = 1059.7
 """Of muscle [kg/m³]; Umberger et al. 2003."""
 SPECIFIC_TENSION = 0.25e6
 """F0 over cross-section [Pa]; Umberger et al. 2003."""
-BASAL_RATE = 1.2
-"""What a standing body uses besides its muscles' contractions [W/kg of the body]; Umberger et al. 2003."""
 MINIMAL_HEAT = 1.0
 """Least heat of a muscle [W/kg of the muscle]; Umberger et al. 2003."""
 
