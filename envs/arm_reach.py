@@ -22,7 +22,7 @@ from mjx_msm.envs.sensing import Commands, Sensing
 from mjx_msm.envs.single import TaskEnv
 from mjx_msm.envs.task import CONTROL_RATE, TREMOR, Channel, Disturbance, Outcome, Task
 from mjx_msm.envs.world import GRAVITY, World
-from mjx_msm.errors import InputError, one_of
+from mjx_msm.errors import InputError, in_one_line, one_of
 
 REACH = np.array([[-0.6, 0.3], [0.5, 1.9]])
 """Shoulder and elbow angles that targets are drawn from [rad]; of the arm's muscles only the biceps lifts the shoulder,
@@ -248,7 +248,7 @@ def _world(people: People, payload: float) -> World:
             _add_payload(arm, payload)
         return World.of(arm, ARM_JOINTS, tracked=("hand",))
     except ValueError as e:
-        raise InputError(f"{people.source}: {str(e).splitlines()[0]}") from None
+        raise InputError(f"{people.source}: {in_one_line(e)}") from None
 
 
 def _add_payload(arm: mujoco.MjSpec, mass: float) -> None:

@@ -39,7 +39,7 @@ from mjx_msm.envs.single import TaskEnv
 from mjx_msm.envs.task import ACTION_MODES, CONTROL_RATE, TREMOR, Channel, Disturbance, Outcome, Task
 from mjx_msm.envs.transport_path import BeamMotion, TransportPath
 from mjx_msm.envs.world import GRAVITY, World
-from mjx_msm.errors import InputError, one_of
+from mjx_msm.errors import InputError, in_one_line, one_of
 
 PACE = (0.8, 1.2)
 """Range that an episode's speed along the path is drawn from, as a factor."""
@@ -54,9 +54,9 @@ HAND_FORCE_LIMIT = 140.0
 PATH_SCALE, TILT_SCALE = 0.05, 0.15
 """Distance of the beam from its path [m] and tilt [rad] beyond which their cost grows more slowly."""
 HUMAN_WEIGHT, ROBOT_WEIGHT, CONTACT_COST = 0.1, 0.05, 1.0
-LOST_COST = 15.0
-"""Of every period without the beam: more than any with it, so that it never pays to let go. Arms that reach 1.5 m and
-a beam that is upside down cost ln(1 + 30²) + ln(1 + 21²) + 0.6 + 0.15 + 1 = 14.7."""
+LOST_COST = 16.0
+"""Of every period without the beam: more than any with it, so that it never pays to let go. A beam that is 2 m off its
+path and upside down costs ln(1 + 40²) + ln(1 + 21²) + 0.6 + 0.15 + 1 = 15.2."""
 MAX_ANGLE, MAX_SPEED, MAX_PLACE, MAX_FORCE = np.pi, 30.0, 3.0, 1000.0
 
 
@@ -345,7 +345,7 @@ class ArmCoTransport(Task):
             "reward_effort": -HUMAN_WEIGHT * effort,
             "reward_robot": -ROBOT_WEIGHT * (command @ command),
             "reward_contact": -CONTACT_COST * touching,
-            "reward_lost": -LOST_COST * (self.length - memory.step) * lost,
+            "reward_lost": self.failure_reward(memory.step) * lost,
         }
         measures: dict[str, Any] = {
             "time": time,
@@ -370,6 +370,10 @@ class ArmCoTransport(Task):
         }
         memory = memory._replace(sensors=sensors, sensed=robot_sense, velocity=velocity, acceleration=acceleration)
         return Outcome(observation, sum(rewards.values()), lost, measures), memory
+
+    def failure_reward(self, step: Any) -> Any:
+        """The beam is lost for this period and all that were to come."""
+        return -LOST_COST * (self.length - step + 1)
 
     def spots(self, plan: Plan, step: int) -> Float[np.ndarray, "spot 3"]:
         """Where the middle of the beam is to end."""
@@ -446,11 +450,11 @@ class ArmCoTransportEnv(TaskEnv):
     the hand's distance from its path. SI units.
 
     **Reward**: −ln(1 + (e/5 cm)²) − ln(1 + (tilt/0.15 rad)²) − 0.1·Σa² − 0.05·|robot's action|² − 1 while beam and
-    obstacle touch, e the distance of the beam's middle from the path. Losing a grip costs 15 for every period that was
-    to come, which is more than any of them could.
+    obstacle touch, e the distance of the beam's middle from the path. Losing a grip costs 16 for this period and every
+    one that was to come, which is more than any of them could; so does a state that is not finite.
 
-    **Episode.** Terminates when a grip is lost or (−100) the state is not finite; truncated half a second after the
-    slowest path has ended. The pace is drawn at every reset, 0.8 to 1.2 of the path's.
+    **Episode.** Terminates when a grip is lost or the state is not finite; truncated half a second after the slowest
+    path has ended. The pace is drawn at every reset, 0.8 to 1.2 of the path's.
 
     **Info**, of every step: `path_error` [m], `tilt` [rad], `jerk` (of the beam's middle, between control periods)
     [m/s³]; `hand_force`, `tool_force`, `contact_force` (the greatest since the last step) [N]; `robot_share` (of the
@@ -486,4 +490,4 @@ def _world(people: People, cobot: Cobot, transport: Transport, path: TransportPa
         spec = couple(arm, cobot, transport, path)
         return World.of(spec, ARM_JOINTS, tracked=tracked, contact=(f"{BEAM}body", f"{OBSTACLE}_bar"))
     except ValueError as e:
-        raise InputError(f"{people.source}: {str(e).splitlines()[0]}") from None
+        raise InputError(f"{people.source}: {in_one_line(e)}") from None

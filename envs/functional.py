@@ -24,7 +24,6 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from mjx_msm.envs import jax_engine
 from mjx_msm.envs.kinetics import Dynamics, Kinetics
-from mjx_msm.envs.single import FAILURE_REWARD
 from mjx_msm.envs.task import NOTHING, Disturbance, Summary, Task
 from mjx_msm.parameters import Parameters
 
@@ -147,7 +146,7 @@ class Twin:
             key=key,
             steps=steps,
             observation=jnp.where(failed, 0.0, self._seen(outcome.observation)),
-            reward=jnp.where(failed, FAILURE_REWARD, outcome.reward),
+            reward=jnp.where(failed, task.failure_reward(steps), outcome.reward),
             terminated=failed | jnp.asarray(outcome.terminated, bool),
             truncated=ended & ~failed,
             failed=failed,

@@ -24,7 +24,7 @@ from mjx_msm.envs.sensing import Commands, Sensing
 from mjx_msm.envs.single import TaskEnv
 from mjx_msm.envs.task import ACTION_MODES, CONTROL_RATE, TREMOR, Channel, Disturbance, Outcome, Task
 from mjx_msm.envs.world import GRAVITY, World
-from mjx_msm.errors import InputError, one_of
+from mjx_msm.errors import InputError, in_one_line, one_of
 
 PREVIEW = (0.0, 0.05, 0.1, 0.2)
 """How far ahead the reference is observed [s]."""
@@ -211,7 +211,9 @@ class KneeExo(Task):
         """The leg at the start of the motion and at its speed, the exoskeleton on it without strain."""
         goal = self._goal(xp, plan, 0, np.zeros(1))
         position, velocity = self.coupling.aligned(xp, goal.position[0], goal.velocity[0])
-        activation = self._activation if plan.recorded is None else self.human.strength * plan.recorded[0]
+        activation = self._activation
+        if plan.recorded is not None and isinstance(self.human.intent, Replay):
+            activation = self.human.strength * plan.recorded[0]
         return position, velocity, xp.minimum(xp.asarray(activation), 1.0), xp.zeros(1)
 
     def begin(self, xp: Any, plan: Plan, kinetics: Kinetics) -> Memory:
@@ -413,7 +415,7 @@ def _world(people: People, device: Exoskeleton, task: str, load: float) -> World
             no_load_speed={f"{PREFIX}knee_motor": device.no_load_speed},
         )
     except ValueError as e:
-        raise InputError(f"{people.source}: {str(e).splitlines()[0]}") from None
+        raise InputError(f"{people.source}: {in_one_line(e)}") from None
 
 
 def _seat(leg: mujoco.MjSpec) -> None:

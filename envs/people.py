@@ -13,7 +13,7 @@ import mujoco
 import numpy as np
 
 from mjx_msm import assets
-from mjx_msm.errors import InputError
+from mjx_msm.errors import InputError, in_one_line
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +113,7 @@ def find_people(subject: Any, asset: str, check: Callable[[mujoco.MjModel], None
     try:
         check(people.spec.copy().compile())
     except ValueError as e:
-        raise InputError(f"{source}: {str(e).splitlines()[0]}") from None
+        raise InputError(f"{source}: {in_one_line(e)}") from None
     return people
 
 
@@ -121,7 +121,7 @@ def _read_mjcf(path: Path) -> mujoco.MjSpec:
     try:
         return mujoco.MjSpec.from_file(str(path))
     except ValueError as e:
-        raise InputError(f"{path}: is not an MJCF model ({str(e).splitlines()[0]}); export it again") from None
+        raise InputError(f"{path}: is not an MJCF model ({in_one_line(e)}); export it again") from None
 
 
 def _from_identification(path: Path) -> mujoco.MjSpec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -209,7 +210,7 @@ class Recording:
         Columns ``time`` [s], ``excitation/<muscle>`` 0..1, ``position/<coordinate>`` [rad] of hip_flexion, knee_angle
         and ankle_angle, and ``moment/knee_angle`` [N·m] where it was recorded. Rows before the first and after the last
         complete position are left out; with a moment, all but the longest stretch in which it was recorded, pauses
-        of `GAP` bridged.
+        of `GAP` bridged; a warning says so.
 
         **Raises:** `InputError` naming file and column.
         """
@@ -235,6 +236,9 @@ class Recording:
             measured = complete[np.isfinite(table[f"moment/{KNEE}"][complete])]
             stretch = _longest(measured, table.time)
             if len(stretch) > 1:
+                if stretch[0] > part.start or stretch[-1] + 1 < part.stop:
+                    whole, walked = (f"{table.time[s][0]:g}–{table.time[s][-1]:g} s" for s in (part, stretch))
+                    warnings.warn(f"{path}: moment/{KNEE} has pauses; of {whole}, {walked} are walked", stacklevel=2)
                 part = slice(stretch[0], stretch[-1] + 1)
                 moment = np.interp(table.time[part], table.time[stretch], table[f"moment/{KNEE}"][stretch])
         return Recording(
@@ -249,7 +253,7 @@ class Recording:
 
 def _longest(rows: Int[np.ndarray, "row"], time: Float[np.ndarray, "time"]) -> Int[np.ndarray, "row"]:
     """Those of the longest stretch without a pause of more than `GAP`."""
-    stretches = np.split(rows, np.flatnonzero(np.diff(time[rows]) > GAP) + 1)
+    stretches = np.split(rows, np.flatnonzero(np.diff(time[rows]) > GAP + 1e-9) + 1)
     return max(stretches, key=lambda s: np.ptp(time[s]) if len(s) else 0.0)
 
 

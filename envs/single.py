@@ -18,7 +18,6 @@ from mjx_msm.envs.kinetics import Kinetics
 from mjx_msm.envs.task import CONTROL_RATE, LARGEST, NOTHING, WHEN, Disturbance, Summary, Task
 from mjx_msm.errors import InputError, one_of
 
-FAILURE_REWARD = -100.0
 NOT_FINITE = "not finite"
 """What `info` calls a failure."""
 
@@ -153,7 +152,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray], EzPickle):
         self._steps += 1
         if not engine.finite:
             info = {"failure": NOT_FINITE, "summary": self.summary()}  # of what was before
-            return np.zeros(self._floor.shape, np.float32), FAILURE_REWARD, True, False, info
+            return np.zeros(self._floor.shape, np.float32), task.failure_reward(self._steps), True, False, info
         self._kinetics = kinetics = engine.kinetics()
         outcome, self._memory = task.observe(np, plan, memory, kinetics, action, self._sensor_noise())
         info = _info(outcome.measures)
@@ -287,6 +286,6 @@ def _excitation(values: Any, muscles: int) -> Float[np.ndarray, "period muscle"]
         table = np.asarray(values, float)
     except (TypeError, ValueError):
         table = np.empty((0, 0))
-    if table.ndim != 2 or not len(table) or table.shape[1] != muscles or not np.isfinite(table).all():
-        raise InputError(f"reset option recorded: give finite numbers of shape (period, {muscles})")
+    if table.ndim != 2 or not len(table) or table.shape[1] != muscles or not np.all((table >= 0) & (table <= 1)):
+        raise InputError(f"reset option recorded: give numbers from 0 to 1 of shape (period, {muscles})")
     return table

@@ -31,6 +31,8 @@ from mjx_msm.errors import InputError
 
 ACTION_MODES = ("robot", "human", "both")
 """Who may be acted for where there are two."""
+FAILURE_REWARD = -100.0
+"""Where a task does not have its own."""
 CONTROL_RATE = 50
 """Actions a second, unless an environment is told otherwise."""
 
@@ -144,6 +146,10 @@ class Task(ABC):
 
         **Arguments:** `noise`: what the sensors add to the observation.
         """
+
+    def failure_reward(self, step: Any) -> Any:
+        """Of the control period, counted from 1, whose state is not finite."""
+        return FAILURE_REWARD
 
     @cached_property
     def recorded(self) -> Float[np.ndarray, "person period muscle"] | None:

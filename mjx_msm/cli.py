@@ -164,16 +164,28 @@ class Progress:
         self._last = it
         if self._bar is not None and self._task is not None:
             done = (it.index + 1 - 0.5 ** (it.iteration / 4)) / it.stages
-            state = f"iteration {it.iteration}  cost {it.cost:.4g}  noise {_noise_text(it.noise)}" if it.noise else ""
+            state = f"iteration {it.iteration}  cost {it.cost:.4g}  noise {_noise_text(it.noise)}"
             self._bar.update(self._task, description=_stage(it), completed=done, state=state)
 
     def _line(self) -> None:
         it = self._last
         if it is not None and not self._quiet:
             seconds = time.perf_counter() - self._began
-            how = f": {it.iteration} iterations, cost {it.cost:.4g}, noise {_noise_text(it.noise)}" if it.noise else ""
-            self._console.print(f"{seconds:6.1f} s  {_stage(it)}{how}")
+            self._console.print(
+                f"{seconds:6.1f} s  {_stage(it)}: {it.iteration} iterations, "
+                f"cost {it.cost:.4g}, noise {_noise_text(it.noise)}"
+            )
         self._last = None
+
+    def drawn(self, done: int, count: int) -> None:
+        """Another of the posterior's draws goes through the recording."""
+        if done == 1:
+            self._line()
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, description="posterior draws", completed=done / count, state=f"{done}/{count}")
+        if done == count and not self._quiet:
+            seconds = time.perf_counter() - self._began
+            self._console.print(f"{seconds:6.1f} s  posterior draws: {count} taken through the recording")
 
     def __exit__(self, *exception: object) -> None:
         if self._bar is not None:
@@ -182,8 +194,6 @@ class Progress:
 
 
 def _stage(it: Iteration) -> str:
-    if not it.noise:  # draws, which are not fitted
-        return f"{it.stage}: {it.index + 1} of {it.stages}"
     return it.stage if it.stage.startswith("cross") else f"stage {it.index + 1}/{it.stages} {it.stage}"
 
 
@@ -236,12 +246,7 @@ def identify_command(
         console.print(_truth_table(result, truth))
     console.print(f"\nwritten to {out}: {', '.join(_contents(out))}", markup=False)
     if interrupted:
-        in_fit = result.outcome.name == "INTERRUPTED"
-        console.print(
-            "interrupted: the result holds the last completed iteration; --resume goes on from it"
-            if in_fit
-            else "interrupted during the cross-validation: the result is complete, its cross-validated error is missing"
-        )
+        console.print(_what_is_missing(result))
     return INTERRUPTED if interrupted else 0
 
 
@@ -256,8 +261,9 @@ def _identify(
     quiet: bool,
     resume: Identification | None = None,
 ) -> tuple[Identification, bool]:
-    """The identification and its cross-validation; whether it was interrupted."""
+    """The identification, its draws and its cross-validation; whether it was interrupted."""
     from mjx_msm.identification import Outcome
+    from mjx_msm.posterior_draws import completed_draws
     from mjx_msm.study import can_cross_validate, cross_validated, identify_study
 
     if not quiet:
@@ -266,12 +272,28 @@ def _identify(
         result = identify_study(study, model, starts=starts, seed=seed, listener=progress, resume=resume)
         if result.outcome is Outcome.INTERRUPTED:
             return result, True
-        if cv and can_cross_validate(study):
-            try:
+        count = len(result.samples)
+        try:
+            result = completed_draws(model, study.trials, result, lambda done: progress.drawn(done, count))
+            if cv and can_cross_validate(study):
                 result = cross_validated(study, model, result, starts=starts, seed=seed, listener=progress)
-            except KeyboardInterrupt:
-                return result, True
+        except KeyboardInterrupt:
+            return result, True
     return result, False
+
+
+def _what_is_missing(result: Identification) -> str:
+    """Of an interrupted identification."""
+    from mjx_msm.posterior_draws import wants_completion
+
+    if result.outcome.name == "INTERRUPTED":
+        return "interrupted: the result holds the last completed iteration; --resume goes on from it"
+    if wants_completion(result):
+        return (
+            "interrupted during the posterior's draws: the estimate is complete; people drawn from it miss the "
+            "recording, until mjx_msm.completed_draws or another identification mends that"
+        )
+    return "interrupted during the cross-validation: the result is complete, its cross-validated error is missing"
 
 
 def _contents(folder: Path) -> list[str]:

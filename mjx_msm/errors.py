@@ -1,4 +1,4 @@
-"""The one exception a user's input can raise."""
+"""The one exception a user's input can raise, and its words."""
 
 from collections.abc import Iterable
 
@@ -20,3 +20,8 @@ def one_of(what: str, value: str, choices: Iterable[str]) -> str:
     if value not in choices:
         raise InputError(f"{what} '{value}' is unknown; choose one of {', '.join(choices)}")
     return value
+
+
+def in_one_line(error: Exception) -> str:
+    """What an exception says, for a message of ours."""
+    return " ".join(str(error).split())

@@ -160,6 +160,8 @@ class Identification:
     """What is known of combinations of parameters, the least determined first."""
     samples: tuple[tuple[float, ...], ...] = ()
     """Draws of z from the posterior: `sample(SAMPLES, seed)`, or what `completed_draws` makes of it; seven digits."""
+    completed: bool = False
+    """Whether `completed_draws` has made the draws go through the recording; `sample` never does."""
     residuals: tuple[str, ...] = ()
     """Kinds of residual the estimate was made with."""
     rate: float = 0.0
@@ -477,6 +479,7 @@ def _restore(data: Mapping[str, Any]) -> Identification:
         unknowns=tuple(_record(Unknown, r | {"members": tuple(r["members"])}) for r in data["unknowns"]),
         directions=tuple(map(_direction, data["directions"])),
         samples=_rows(data["samples"]),
+        completed=bool(data.get("completed", False)),
         residuals=tuple(data["residuals"]),
         muscle_constants={k: _constant(v) for k, v in data.get("muscle_constants", {}).items()},
         emg_noise=EmgNoise(**data["emg_noise"]) if data.get("emg_noise") else None,

@@ -19,7 +19,7 @@ import numpy as np
 
 from mjx_msm import assets
 from mjx_msm._mjx import import_mjx
-from mjx_msm.errors import InputError, one_of
+from mjx_msm.errors import InputError, in_one_line, one_of
 from mjx_msm.muscle import FPMAX, AbstractMuscle, DeGrooteFregly2016, MujocoMuscle, MuscleParameters
 from mjx_msm.parameters import BodyParameters, EmgParameters, JointParameters, Names, Parameters
 
@@ -142,7 +142,7 @@ def load_model(
         spec = mujoco.MjSpec.from_file(str(path))
         spec.compile()
     except ValueError as e:
-        raise InputError(f"model '{source}' does not compile: {' '.join(str(e).split())}") from e
+        raise InputError(f"model '{source}' does not compile: {in_one_line(e)}") from e
     if timestep is not None:
         spec.option.timestep = timestep
     name = str(source) if source in assets.names() else str(path.resolve())
@@ -172,7 +172,7 @@ def model_of(
         notes = _simplify(spec, mj_model)
         mj_model = spec.compile()
     except ValueError as e:
-        reason = " ".join(str(e).split())
+        reason = in_one_line(e)
         raise InputError(f"model '{source}' does not compile without joint limits and contacts: {reason}") from e
 
     coordinates = tuple(mj_model.joint(j).name for j in range(mj_model.njnt))

@@ -9,7 +9,7 @@ import equinox as eqx
 import numpy as np
 
 from mjx_msm.identification import Identification, Outcome, rounded_draws
-from mjx_msm.least_squares import Solution, minimise
+from mjx_msm.least_squares import minimise
 from mjx_msm.model import Model
 from mjx_msm.profile_likelihood import posterior_of
 from mjx_msm.residuals import InstantTerm
@@ -21,13 +21,15 @@ SETTLED = 0.1
 """Promised gain in log posterior that is worth no further step of a draw."""
 APART = 1e-3
 """Part of the way to a draw over which the residuals' derivative is taken."""
+NEARER = 0.9
+"""By which part of its distance a draw may come nearer to a bound."""
 
 
 def completed_draws(
     model: Model,
     trials: Sequence[Trial],
     result: Identification,
-    listener: Callable[[int, Solution], None] = lambda done, solution: None,
+    listener: Callable[[int], None] = lambda done: None,
 ) -> Identification:
     """The result with draws that predict the recordings as well as its covariance promises.
 
@@ -38,19 +40,23 @@ def completed_draws(
         argmin_z  ½ ‖(r(z) − r(ẑ) − J (z_s − ẑ))/σ‖² + ½ ‖(z − z_s)/s‖²,
 
     r the residuals, J their derivative at ẑ, σ the noise and s the standard deviations of the priors. Where the model
-    is linear that is z_s itself. With J (z_s − ẑ) for the noise of another recording this is randomised maximum
-    likelihood (Bardsley et al. 2014, doi 10.1137/140964023; Ba et al. 2021, arXiv 2101.03612).
+    is linear that is z_s itself. A draw comes nearer to a bound by at most nine tenths, so that draws do not pile up
+    there.
+
+    This is a map of every draw of the Laplace approximation, with that one's spread, which counts residuals that repeat
+    each other as fewer. Like randomised maximum likelihood, which draws the noise and the prior instead (Bardsley et
+    al. 2014, doi 10.1137/140964023; Ba et al. 2021, arXiv 2101.03612), it is exact for a linear model only; draws are
+    neither weighted nor rejected.
 
     **Arguments:** `model`, `trials`: those that `result` was identified from. `listener`: called after every draw with
-    how many are done, and the last one's solution.
+    how many are done.
 
-    **Returns:** `result` itself if it was fitted to motion, whose Laplace approximation has been found right by MCMC
-    (``examples/benchmarks/posterior.py``), or did not end.
+    **Returns:** `result` itself if it has completed draws already, did not end, or was fitted to motion, whose Laplace
+    approximation has been found right by MCMC (``examples/benchmarks/posterior.py``).
 
     **Raises:** `InputError` if the recordings do not fit the result.
     """
-    ended = result.outcome in (Outcome.CONVERGED, Outcome.MAX_EVALUATIONS)
-    if not ended or not result.residuals or "motion" in result.residuals:
+    if not wants_completion(result):
         return result
     posterior = posterior_of(model, trials, result)
     z, terms = np.array(result.z), [t for t in posterior.terms if isinstance(t, InstantTerm)]
@@ -64,10 +70,24 @@ def completed_draws(
             for t, s, r in zip(terms, scales, at_estimate, strict=True)
         ]
         shifted = [replace(t, target=t.target + r) for t, r in zip(terms, wanted, strict=True)]
-        about = eqx.tree_at(lambda s: s.prior_mean, space, np.where(anchored, draw, space.prior_mean))
+        about = eqx.tree_at(
+            lambda s: (s.prior_mean, s.lower, s.upper),
+            space,
+            (
+                np.where(anchored, draw, space.prior_mean),
+                draw + NEARER * (space.lower - draw),
+                draw + NEARER * (space.upper - draw),
+            ),
+        )
         solution = minimise(shifted, about, draw, limit=EVALUATIONS, tolerance=SETTLED, scales=scales)
         if solution.interrupted:
             raise KeyboardInterrupt
         done.append(solution.z)
-        listener(len(done), solution)
-    return replace(result, samples=rounded_draws(np.array(done), space.lower, space.upper))
+        listener(len(done))
+    return replace(result, samples=rounded_draws(np.array(done), space.lower, space.upper), completed=True)
+
+
+def wants_completion(result: Identification) -> bool:
+    """Whether a result's draws are those of a Laplace approximation that may miss the recording."""
+    ended = result.outcome in (Outcome.CONVERGED, Outcome.MAX_EVALUATIONS)
+    return ended and not result.completed and bool(result.residuals) and "motion" not in result.residuals

@@ -3,6 +3,7 @@
     study = load_subject("subject.toml")
     model = study_model(study)
     result = identify_study(study, model)
+    result = completed_draws(model, study.trials, result)
     with result_folder("runs/anna") as folder:
         write_result(folder, study, model, result)
 
@@ -32,15 +33,13 @@ from jaxtyping import Float
 from mjx_msm.anthropometry import segment_priors
 from mjx_msm.compiled import float64, jit
 from mjx_msm.errors import InputError
-from mjx_msm.estimation import Iteration, Listener, cross_validate, identify, reordered
+from mjx_msm.estimation import Listener, cross_validate, identify, reordered
 from mjx_msm.excitation import excitation
-from mjx_msm.identification import SAMPLES, Identification
+from mjx_msm.identification import Identification
 from mjx_msm.interrupts import held_interrupts
-from mjx_msm.least_squares import Solution
 from mjx_msm.model import Model, load_model
 from mjx_msm.parameters import ParameterSpace, parameter_space
 from mjx_msm.plot import Replay, save_figures
-from mjx_msm.posterior_draws import completed_draws
 from mjx_msm.profile_likelihood import Listener as ProfileListener
 from mjx_msm.profile_likelihood import Profile, profile
 from mjx_msm.readers import write_csv
@@ -51,8 +50,6 @@ from mjx_msm.subject import Study, check_against_model
 from mjx_msm.trial import Trial
 
 RESULT = "identification.json"
-DRAWS = "posterior draws"
-"""What progress displays are told while those are completed; every one counts as a stage."""
 
 # Identification ------------------------------------------------------------------------------------------
 
@@ -118,12 +115,9 @@ def identify_study(
     listener: Listener | None = None,
     resume: Identification | None = None,
 ) -> Identification:
-    """`mjx_msm.estimation.identify` on a loaded subject file, and `completed_draws` of what it finds.
-
-    **Arguments:** `starts` overrides the file's. A `KeyboardInterrupt` during the draws leaves them as they were.
-    """
+    """`mjx_msm.estimation.identify` on a loaded subject file; `starts` overrides the file's."""
     model = study_model(study) if model is None else model
-    result = identify(
+    return identify(
         model,
         study.trials,
         held_out=study.held_out,
@@ -135,15 +129,6 @@ def identify_study(
         resume=resume,
         **_with_starts(study, model, starts),
     )
-
-    def report(done: int, solution: Solution) -> None:
-        if listener is not None:
-            listener(Iteration(DRAWS, SAMPLES, done - 1, 0, solution.cost, {}, solution.z))
-
-    try:
-        return completed_draws(model, study.trials, result, report)
-    except KeyboardInterrupt:
-        return result
 
 
 def _with_starts(study: Study, model: Model, starts: int | None) -> dict[str, Any]:

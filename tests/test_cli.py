@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mjx_msm import cli
-from mjx_msm.identification import Identification, Outcome
+from mjx_msm.identification import SAMPLES, Identification, Outcome
 from mjx_msm.plot import Replay, motion_figure
 from mjx_msm.readers import read_csv
 from mjx_msm.study import load_result, load_truth, result_folder
@@ -194,6 +194,24 @@ def test_an_interrupt_keeps_what_there_is(synthetic, tmp_path, monkeypatch, caps
     assert cli.run(["identify", str(synthetic / "quick.toml"), "--out", str(tmp_path / "r")]) == 130
     assert "interrupted" in capsys.readouterr().out
     assert Identification.load(tmp_path / "r").outcome is Outcome.INTERRUPTED
+
+
+def test_an_interrupt_among_the_draws_keeps_the_estimate(synthetic, tmp_path, monkeypatch, capsys):
+    def stop(self, done, count):
+        assert count == SAMPLES
+        if done == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.Progress, "drawn", stop)
+    assert cli.run(["identify", str(synthetic / "quick.toml"), "--out", str(tmp_path / "r")]) == 130
+    assert "interrupted during the posterior's draws" in capsys.readouterr().out
+    kept = Identification.load(tmp_path / "r")
+    assert kept.outcome is Outcome.CONVERGED
+    assert not kept.completed
+    monkeypatch.undo()
+    assert cli.run(["identify", str(synthetic / "quick.toml"), "--out", str(tmp_path / "s")]) == 0
+    assert "posterior draws: 200 taken through the recording" in capsys.readouterr().out
+    assert Identification.load(tmp_path / "s").completed
 
 
 def test_render_writes_a_video(result, tmp_path, capsys):

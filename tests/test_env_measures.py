@@ -262,6 +262,19 @@ def test_an_episode_of_carrying_holds_the_slowest_path() -> None:
 
 
 def test_letting_go_costs_more_than_carrying_on_could() -> None:
+    """No period of carrying costs 16: where an arm's length, half the beam and a handle's give can take its middle."""
+    env = gymnasium.make(ARM_CO_TRANSPORT, robot="torque", action_mode="both").unwrapped
+    env.reset(seed=0)
+    task, length, still = env.task, 0.0, np.zeros(2)
+    for elbow in np.linspace(0.0, np.pi, 50):
+        hand, shoulder = (task.arm.hand(np.array([x, elbow])) for x in (0.0, np.pi))
+        length = max(length, 0.5 * np.linalg.norm(hand - shoulder))
+    shoulder = 0.5 * (task.arm.hand(still) + task.arm.hand(np.array([np.pi, 0.0])))
+    way = task._way.position[:, :2]
+    reach = length + 0.5 * task.transport.beam_length + 2 * 0.1
+    path_error = np.linalg.norm(way - shoulder[[0, 2]], axis=1).max() + reach
+    costs = np.log1p((path_error / 0.05) ** 2) + np.log1p((np.pi / 0.15) ** 2) + 0.1 * 6 + 0.05 * 3 + 1.0
+    assert costs < 16.0
     env = gymnasium.make(ARM_CO_TRANSPORT, robot="torque").unwrapped
     env.reset(seed=0)
     rewards, terminated = [], False
@@ -272,8 +285,9 @@ def test_letting_go_costs_more_than_carrying_on_could() -> None:
     left = env.task.length - len(rewards)
     assert left > 50
     assert info["grip_lost"] == 1.0
-    assert min(rewards[:-1]) > -15.0
-    assert rewards[-1] <= -15.0 * left
+    assert min(rewards[:-1]) > -costs
+    assert info["reward_lost"] == -16.0 * (left + 1)
+    assert env.task.failure_reward(len(rewards)) == info["reward_lost"]
 
 
 def test_the_contact_force_is_the_greatest_of_a_period() -> None:

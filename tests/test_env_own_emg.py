@@ -146,10 +146,12 @@ def test_channels_that_cannot_be_told_apart_are_shared(walker, result_of) -> Non
     assert own_excitation(other, draws, task.recording, task.world.muscles, task.period) == (None, SHARED)
 
 
-@pytest.mark.parametrize("bad", ["none", np.zeros((3, 5)), np.zeros(12), np.zeros((0, 12)), np.full((3, 12), np.nan)])
+@pytest.mark.parametrize(
+    "bad", ["none", np.zeros((3, 5)), np.zeros(12), np.zeros((0, 12)), np.full((3, 12), np.nan), np.full((3, 12), -0.3)]
+)
 def test_recordings_that_cannot_be_used(walker, bad) -> None:
     env = gymnasium.make(KNEE_EXO, subject=walker)
-    with pytest.raises(InputError, match=r"recorded: give finite numbers of shape \(period, 12\)"):
+    with pytest.raises(InputError, match=r"recorded: give numbers from 0 to 1 of shape \(period, 12\)"):
         env.reset(options={"recorded": bad})
 
 

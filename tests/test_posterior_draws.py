@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mjx_msm.estimation import identify
-from mjx_msm.identification import Outcome
+from mjx_msm.identification import Identification, Outcome
 from mjx_msm.least_squares import minimise as real_minimise
 from mjx_msm.model import load_model
 from mjx_msm.parameters import parameter_space
@@ -62,9 +62,9 @@ def off(arm, trials, result, completed):
     return np.array(found).T
 
 
-def test_the_moments_change_as_promised(arm, trials, curved):
+def test_the_moments_change_as_promised(arm, trials, curved, tmp_path):
     told = []
-    completed = completed_draws(arm, trials, curved, lambda done, solution: told.append(done))
+    completed = completed_draws(arm, trials, curved, told.append)
     assert told == list(range(1, DRAWS + 1))
     before, after = off(arm, trials, curved, completed)
     before, after = (np.sqrt(np.mean(x**2)) for x in (before, after))
@@ -73,7 +73,12 @@ def test_the_moments_change_as_promised(arm, trials, curved):
     space = curved.space(arm)
     moved = np.abs(np.array(completed.samples) - np.array(curved.samples)) / space.prior_scale
     assert moved.max() < 4.0
-    assert replace(completed, samples=()) == replace(curved, samples=())
+    assert not curved.completed
+    assert completed.completed
+    assert replace(completed, samples=(), completed=False) == replace(curved, samples=())
+    assert completed_draws(arm, trials, completed) is completed
+    loaded = Identification.load(completed.save(tmp_path / "identification.json"))
+    assert loaded == completed
     again = completed_draws(arm, trials, curved)
     assert again.samples == completed.samples
 
@@ -87,6 +92,17 @@ def test_where_the_model_is_linear_draws_stay(arm, trials):
     np.testing.assert_allclose(
         np.array(completed.samples) - np.array(sharp.samples), 0, atol=0.05 * np.abs(apart).max()
     )
+
+
+def test_draws_do_not_pile_up_on_bounds(arm, trials):
+    """Bounds so narrow that half of the completed draws would end on one."""
+    narrow = {p: {"factor": [0.93, 1.07]} for p in CURVED}
+    result = identify(arm, trials, free=CURVED, residuals=("moment",), rate=50.0, bounds=narrow)
+    result = replace(result, samples=result.samples[:DRAWS])
+    space, draws = result.space(arm), np.array(result.samples)
+    completed = np.array(completed_draws(arm, trials, result).samples)
+    for side in (space.lower, space.upper):
+        assert (np.abs(completed - side) > 0.099 * np.abs(draws - side)).all()
 
 
 def test_an_interruption_is_passed_on(arm, trials, curved, monkeypatch):

@@ -21,6 +21,7 @@ import mjx_msm
 from mjx_msm import cli, envs
 from mjx_msm.envs.controllers import controller
 from mjx_msm.errors import InputError
+from mjx_msm.identification import Identification
 from mjx_msm.verification import Verification, Violation, clopper_pearson, load_plan, scenario_file
 from mjx_msm.verification.campaign import _code, prepare, run
 from mjx_msm.verification.episode import POINT, Rehearsal, measures_of
@@ -97,6 +98,16 @@ def scenarios(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def campaign(subject, scenarios):
     return prepare("KneeExo", subject=subject, controller="zero", people=4, scenarios=scenarios, seed=7)
+
+
+def test_no_more_people_than_go_through_the_recording(subject, scenarios, tmp_path):
+    found = dataclasses.replace(Identification.load(subject), completed=True)
+    found.save(tmp_path / "identification.json")
+    found.export(tmp_path / "model.xml")
+    arguments: dict = {"subject": tmp_path, "controller": "zero", "scenarios": scenarios}
+    assert len(prepare("KneeExo", people=4, **arguments).stage.drawn) == 4
+    with pytest.raises(InputError, match=r"people = 5: 4 people drawn from .* ask for no more"):
+        prepare("KneeExo", people=5, **arguments)
 
 
 @pytest.fixture(scope="module")

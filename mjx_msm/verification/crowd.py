@@ -47,7 +47,7 @@ def gather(people: People, task: Task, count: int, seed: int) -> Crowd:
     The draws saved with the result are taken in their order, so that a person's number is that of the environment's
     own option "person"; where more are wanted than there are, all are drawn anew with `seed`.
 
-    **Raises:** `InputError` if there is no posterior to draw from.
+    **Raises:** `InputError` if there is no posterior to draw from, or more are wanted than go through the recording.
     """
     import jax
 
@@ -58,6 +58,11 @@ def gather(people: People, task: Task, count: int, seed: int) -> Crowd:
         )
     result = people.identification
     model = result.model()
+    if result.completed and count > len(result.samples):
+        raise InputError(
+            f"people = {count}: {len(result.samples)} people drawn from {people.source} go through its recording; ask "
+            "for no more"
+        )
     saved = np.array(result.samples)[:count] if count <= len(result.samples) else result.sample(count, seed)
     space = result.space(model)
     everyone = with_native_muscles(model, _unpacked(space, np.concatenate([[result.z], saved])))
