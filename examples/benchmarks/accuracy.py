@@ -15,7 +15,7 @@ with 0.3° of noise could not tell from the truth: see `Indistinguishable`.
 an error in variables: the true envelopes are unknowns, too, known up to their noise. With J the sensitivity of the
 angles to the parameters, Jᵤ to the envelopes and Σᵤ the envelopes' covariance, the information is
 Jᵀ(σ²I + JᵤΣᵤJᵤᵀ)⁻¹J. That bound is some fifty times the one of exact EMG: of the 23 unknowns such a recording
-determines six (more than the default prior does), and only those count. It is evaluated for the noise as `identify`
+determines seven (more than the default prior does), and only those count. It is evaluated for the noise as `identify`
 models it (`mjx_msm.envelope_error`), 2 to 6 % below the bound for the noise as it is drawn here.
 
 The walk needs the recorded data (examples/knee_walk/subject.toml) and is left out, by name, where they are absent.
