@@ -610,9 +610,9 @@ def verify_command(
     console = _console(quiet)
     _prepare_jax()
     from mjx_msm.verification.campaign import prepare
-    from mjx_msm.verification.campaign import run as run_campaign
     from mjx_msm.verification.film import film, find_episode
     from mjx_msm.verification.report import write_report
+    from mjx_msm.verification.running import run as run_campaign
 
     with _notes(console):
         campaign = prepare(

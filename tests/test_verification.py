@@ -23,12 +23,13 @@ from mjx_msm.envs.controllers import controller
 from mjx_msm.errors import InputError
 from mjx_msm.identification import Identification
 from mjx_msm.verification import Verification, Violation, clopper_pearson, load_plan, scenario_file
-from mjx_msm.verification.campaign import _code, prepare, run
+from mjx_msm.verification.campaign import _code, prepare
 from mjx_msm.verification.episode import POINT, Rehearsal, measures_of
 from mjx_msm.verification.film import find_episode
 from mjx_msm.verification.findings import ANY, _row, mcnemar, separations
 from mjx_msm.verification.journal import JOURNAL
 from mjx_msm.verification.report import write_report
+from mjx_msm.verification.running import run
 from mjx_msm.verification.scenario_file import parse_plan
 from mjx_msm.verification.scenarios import POSSIBLE, SECONDS, Quantity
 

@@ -9,12 +9,14 @@ campaign        all of them through all scenarios
 processes       on every core
 journal         so that an interruption loses nothing
 findings        what it comes to: probabilities with intervals, what the point estimate misses, who violates
+running         a campaign from beginning to end
 film            the worst episode as a video
 report          the above in words and files
 """
 
-from mjx_msm.verification.campaign import Campaign, verify
+from mjx_msm.verification.campaign import Campaign
 from mjx_msm.verification.findings import Verification, clopper_pearson
+from mjx_msm.verification.running import verify
 from mjx_msm.verification.scenario_file import load_plan
 from mjx_msm.verification.scenarios import Plan, Scenario, Violation
 

@@ -1,4 +1,4 @@
-"""All people through all scenarios, on every core; each finished episode goes into a journal.
+"""All people through all scenarios: what is to be run, checked before it is.
 
 Everything random in an episode comes from its own child of the seed (`numpy.random.SeedSequence`), named by the
 person's and the scenario's number: results depend neither on who computes them nor on the order. The point
@@ -34,9 +34,6 @@ from mjx_msm.verification.episode import (
     make_environment,
     measures_of,
 )
-from mjx_msm.verification.findings import Verification
-from mjx_msm.verification.journal import journal
-from mjx_msm.verification.processes import cores, courses
 from mjx_msm.verification.scenario_file import load_plan
 from mjx_msm.verification.scenarios import Plan, Violation
 
@@ -44,9 +41,6 @@ STOP_SCALE = 0.35
 """Excess over a joint's range that counts as much as reaching its end [rad]."""
 PICTURE = ("camera", "width", "height")
 SUBJECT_FILES = ("identification.json", "model.xml", "excitation.csv")
-
-Listener = Callable[[int, int], None]
-"""Told how many episodes are done, of how many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,70 +146,6 @@ def prepare(
     episodes = tuple(_episodes(plan, people, seed, certain))
     setting = _setting(env, known_arguments, plan.environment)
     return Campaign(stage, plan, crowd, episodes, seed, setting, env.task.period, certain, configuration)
-
-
-def verify(
-    environment: str,
-    *,
-    subject: str | Path,
-    controller: str | Callable[[Any], Any],
-    out: str | Path,
-    people: int = 200,
-    scenarios: str | Path | None = None,
-    seed: int = 0,
-    workers: int | None = None,
-    resume: bool = False,
-    listener: Listener | None = None,
-) -> Verification:
-    """What can go wrong between a robot and a person who is known only so well.
-
-    Draws from the subject's posterior meet every scenario's disturbance, and so does the point estimate.
-
-    **Arguments:**
-
-    - `environment`: one of ours, e.g. "KneeExo-v0".
-    - `subject`: a folder written by ``mjx-msm identify``.
-    - `controller`: the name of one, see `mjx_msm.envs.controllers`, or a function of the environment that makes one
-      (of a module, so that other processes find it).
-    - `out`: a folder for the journal; what is in it is kept, `resume` goes on from it.
-    - `people`: how many to draw.
-    - `scenarios`: a scenario file, see `mjx_msm.verification.scenario_file`; by default the environment's own.
-    - `seed`: of everything random.
-    - `workers`: processes; by default one for every core. With 1 it is this one. Others are spawned, so they import
-      the script that calls this: keep the call under ``if __name__ == "__main__":``, or give 1.
-    - `listener`: told of every finished episode.
-
-    **Raises:** `InputError` for anything that cannot be used; `KeyboardInterrupt` after an interrupt, with every
-    finished episode in the journal.
-    """
-    campaign = prepare(
-        environment, subject=subject, controller=controller, people=people, scenarios=scenarios, seed=seed
-    )
-    return run(campaign, out, workers=workers, resume=resume, listener=listener)
-
-
-def run(
-    campaign: Campaign,
-    out: str | Path,
-    *,
-    workers: int | None = None,
-    resume: bool = False,
-    listener: Listener | None = None,
-) -> Verification:
-    """Run what is left of a campaign, and say what came of all of it."""
-    count = workers if workers is not None else cores()
-    if count < 1:
-        raise InputError(f"workers = {count}; give one at least")
-    with journal(Path(out), campaign.configuration, resume) as (done, add):
-        left = [e for e in campaign.episodes if e.number not in done]
-        total = len(campaign.episodes)
-        if listener is not None:
-            listener(len(done), total)
-        for course in courses(campaign.stage, left, min(count, max(1, len(left)))):
-            add(course)
-            if listener is not None:
-                listener(len(done), total)
-    return Verification.of(campaign, [done[e.number] for e in campaign.episodes])
 
 
 def _episodes(plan: Plan, people: int, seed: int, certain: Sequence[bool]) -> Iterator[Episode]:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mjx_msm.errors import InputError
+from mjx_msm.verification.campaign import Campaign
 from mjx_msm.verification.episode import POINT, Course, Episode
 from mjx_msm.verification.scenarios import Plan, Violation
-
-if TYPE_CHECKING:
-    from mjx_msm.verification.campaign import Campaign
 
 LEVEL = 0.95
 """Of confidence."""
