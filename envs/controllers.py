@@ -195,20 +195,21 @@ class GravityCompensation(KneeTorque):
 class TrackingTorque(KneeTorque):
     """A spring and a damper from the person's knee to where it should be a moment ahead.
 
-    τ = k (q* − q) + d (q̇* − q̇), the reference 50 ms ahead for what motor and straps are late. The gains are stable with
-    senses 40 ms and commands 20 ms late; a stiffness of 60 N·m/rad is not.
+    τ = k (q* + q̇* t − q) + d (q̇* − q̇), with a lead t for what motor and straps are late; a longer one flexes a walking
+    knee before its time. The gains are stable with senses 40 ms and commands 20 ms late; a stiffness of 60 N·m/rad is
+    not.
     """
 
-    def __init__(self, task: KneeExo, stiffness: float = 40.0, damping: float = 4.0):
+    def __init__(self, task: KneeExo, stiffness: float = 40.0, damping: float = 4.0, lead: float = 0.02):
         super().__init__(task)
-        self.stiffness, self.damping = stiffness, damping
+        self.stiffness, self.damping, self.lead = stiffness, damping, lead
         self._knee = self._channels("knee_angle", "knee_velocity")
-        self._ahead = self._channels(*(f"reference_{1000 * ahead:.0f}ms" for ahead in PREVIEW[:3]))
+        self._ahead = self._channels(*(f"reference_{1000 * ahead:.0f}ms" for ahead in PREVIEW[:2]))
 
     def torque(self, observation: Float[np.ndarray, "observation"]) -> float:
-        (angle, speed), (now, soon, later) = observation[self._knee], observation[self._ahead]
-        wanted = (later - now) / (PREVIEW[2] - PREVIEW[0])
-        return float(self.stiffness * (soon - angle) + self.damping * (wanted - speed))
+        (angle, speed), (now, soon) = observation[self._knee], observation[self._ahead]
+        wanted = (soon - now) / (PREVIEW[1] - PREVIEW[0])
+        return float(self.stiffness * (now + self.lead * wanted - angle) + self.damping * (wanted - speed))
 
 
 # The cobot -----------------------------------------------------------------------------------------------------

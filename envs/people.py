@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,12 @@ import numpy as np
 
 from mjx_msm import assets
 from mjx_msm.errors import InputError, in_one_line
+
+MISSES = (
+    "people drawn from its posterior miss the recorded moments; `mjx-msm identify --resume` takes them through, or "
+    "mjx_msm.completed_draws"
+)
+"""Said of a result whose draws were not completed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +46,7 @@ class People:
 
         if self.result is None:
             raise InputError(
-                f"sample_posterior: {self.source} has no identification to draw people from; "
+                f"{self.source} has no identification to draw people from (sample_posterior, option person); "
                 "give subject= a folder written by `mjx-msm identify`"
             )
         return Identification.load(self.result)
@@ -48,6 +55,8 @@ class People:
     def drawn(self) -> Any:
         """Draws from the posterior, saved with the result, as `Parameters` of the native muscle with a leading axis."""
         result = self.identification
+        if result.misses_recording:
+            warnings.warn(f"{self.source}: {MISSES}", stacklevel=2)
         model = result.model()
         return with_native_muscles(model, result.population(model=model))
 

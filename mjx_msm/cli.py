@@ -163,7 +163,7 @@ class Progress:
             self._line()
         self._last = it
         if self._bar is not None and self._task is not None:
-            done = (it.index + 1 - 0.5 ** (it.iteration / 4)) / it.stages
+            done = 0.99 * (it.index + 1 - 0.5 ** (it.iteration / 20)) / it.stages
             state = f"iteration {it.iteration}  cost {it.cost:.4g}  noise {_noise_text(it.noise)}"
             self._bar.update(self._task, description=_stage(it), completed=done, state=state)
 
@@ -181,8 +181,11 @@ class Progress:
         """Another of the posterior's draws goes through the recording."""
         if done == 1:
             self._line()
+            if self._bar is None and not self._quiet:
+                self._console.print(f"posterior draws: taking {count} through the recording", style="dim")
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, description="posterior draws", completed=done / count, state=f"{done}/{count}")
+            part = 0.99 * done / count  # a bar that is full stops its clock
+            self._bar.update(self._task, description="posterior draws", completed=part, state=f"{done}/{count}")
         if done == count and not self._quiet:
             seconds = time.perf_counter() - self._began
             self._console.print(f"{seconds:6.1f} s  posterior draws: {count} taken through the recording")
@@ -284,14 +287,12 @@ def _identify(
 
 def _what_is_missing(result: Identification) -> str:
     """Of an interrupted identification."""
-    from mjx_msm.posterior_draws import wants_completion
-
     if result.outcome.name == "INTERRUPTED":
         return "interrupted: the result holds the last completed iteration; --resume goes on from it"
-    if wants_completion(result):
+    if result.misses_recording:
         return (
-            "interrupted during the posterior's draws: the estimate is complete; people drawn from it miss the "
-            "recording, until mjx_msm.completed_draws or another identification mends that"
+            "interrupted during the posterior's draws: the estimate is complete, but people drawn from it miss the "
+            "recording; --resume goes on from there"
         )
     return "interrupted during the cross-validation: the result is complete, its cross-validated error is missing"
 

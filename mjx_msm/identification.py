@@ -174,6 +174,12 @@ class Identification:
     """Error of the envelopes that the estimate allows for; None: they count as exact."""
     schema: int = SCHEMA
 
+    @property
+    def misses_recording(self) -> bool:
+        """Whether its draws are those of a Laplace approximation that `completed_draws` would take through moments."""
+        ended = self.outcome in (Outcome.CONVERGED, Outcome.MAX_EVALUATIONS)
+        return ended and not self.completed and bool(self.residuals) and "motion" not in self.residuals
+
     def __getitem__(self, path: str) -> Estimate:
         """The estimate of one parameter."""
         for e in self.estimates:
@@ -336,6 +342,7 @@ class Identification:
             else:
                 row = ("[dim]not determined[/dim]", "", share, bound or "[dim]no prior[/dim]")
             table.add_row(escape(e.path), e.unit, f"{e.start:.4g}", *row)
+        table.columns[0].overflow = "fold"  # a name that is cut is none
         yield table
         open_ = [d for d in self.directions if d.knowledge is not Knowledge.DETERMINED]
         if open_:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import equinox as eqx
 import numpy as np
 
-from mjx_msm.identification import Identification, Outcome, rounded_draws
+from mjx_msm.identification import Identification, rounded_draws
 from mjx_msm.least_squares import minimise
 from mjx_msm.model import Model
 from mjx_msm.profile_likelihood import posterior_of
@@ -56,7 +56,7 @@ def completed_draws(
 
     **Raises:** `InputError` if the recordings do not fit the result.
     """
-    if not wants_completion(result):
+    if not result.misses_recording:
         return result
     posterior = posterior_of(model, trials, result)
     z, terms = np.array(result.z), [t for t in posterior.terms if isinstance(t, InstantTerm)]
@@ -85,9 +85,3 @@ def completed_draws(
         done.append(solution.z)
         listener(len(done))
     return replace(result, samples=rounded_draws(np.array(done), space.lower, space.upper), completed=True)
-
-
-def wants_completion(result: Identification) -> bool:
-    """Whether a result's draws are those of a Laplace approximation that may miss the recording."""
-    ended = result.outcome in (Outcome.CONVERGED, Outcome.MAX_EVALUATIONS)
-    return ended and not result.completed and bool(result.residuals) and "motion" not in result.residuals

@@ -106,9 +106,17 @@ def test_no_more_people_than_go_through_the_recording(subject, scenarios, tmp_pa
     found.save(tmp_path / "identification.json")
     found.export(tmp_path / "model.xml")
     arguments: dict = {"subject": tmp_path, "controller": "zero", "scenarios": scenarios}
-    assert len(prepare("KneeExo", people=4, **arguments).stage.drawn) == 4
+    campaign = prepare("KneeExo", people=4, **arguments)
+    assert len(campaign.stage.drawn) == 4
+    assert campaign.crowd.notes == ()
     with pytest.raises(InputError, match=r"people = 5: 4 people drawn from .* ask for no more"):
         prepare("KneeExo", people=5, **arguments)
+    # draws that were not taken through it are told of, by the environment too
+    dataclasses.replace(found, completed=False, residuals=("moment",)).save(tmp_path / "identification.json")
+    assert "miss the recorded moments" in prepare("KneeExo", people=4, **arguments).crowd.notes[0]
+    env = gymnasium.make("mjx_msm/KneeExo-v0", subject=tmp_path, sample_posterior=True)
+    with pytest.warns(UserWarning, match="miss the recorded moments"):
+        env.reset(seed=0)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mjx_msm.envs.own_emg import OwnExcitation, own_excitation
-from mjx_msm.envs.people import People, with_native_muscles
+from mjx_msm.envs.people import MISSES, People, with_native_muscles
 from mjx_msm.envs.task import Task
 from mjx_msm.errors import InputError
 
@@ -73,7 +73,8 @@ def gather(people: People, task: Task, count: int, seed: int) -> Crowd:
     recorded = [None] * count if own.table is None else own.table
     drawn = tuple(Person(body, x) for body, x in zip(bodies[1:], recorded, strict=True))
     values = np.array([space.physical(z) for z in saved])
-    return Crowd(Person(bodies[0]), drawn, tuple(space.paths), values, (own.note,) if own.note else ())
+    notes = (MISSES if result.misses_recording else None, own.note)
+    return Crowd(Person(bodies[0]), drawn, tuple(space.paths), values, tuple(n for n in notes if n))
 
 
 def _unpacked(space: Any, draws: Float[np.ndarray, "person free"]) -> Any:
