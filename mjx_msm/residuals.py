@@ -725,13 +725,23 @@ class MotionExpansion(AbstractExpansion):
         of transitions, which grow without bound where a motion is unstable, are never formed.
         """
         key = np.asarray(scale, dtype=float).tobytes()
-        if key in self.latest:
-            return self.latest[key]
+        if key not in self.latest:
+            try:
+                solved = self._solve(np.asarray(scale, dtype=float))
+            except np.linalg.LinAlgError:  # states that ran away: the expansion is worth nothing, the search goes on
+                n = self.transition.shape[1] + self._knots
+                rows = np.full((len(self.states), n, self.squares.shape[-1]), np.nan)
+                solved = rows[..., n:], rows
+            self.latest.clear()
+            self.latest[key] = solved
+        return self.latest[key]
+
+    def _solve(self, scale: Float[np.ndarray, "coordinate"]) -> tuple[np.ndarray, np.ndarray]:
         place, knots, carried, width = self.term.place, self._knots, self.transition.shape[1], self.squares.shape[-1]
         n, follows = carried + knots, np.flatnonzero(place > 0)  # those that have one before them in their window
         gap = np.pad(self.gap, ((0, 0), (0, carried - self.gap.shape[1])))
         step = np.concatenate([self.transition, gap[..., None]], -1)
-        weighted = np.einsum("icnq,c->inq", self.squares, np.square(1.0 / np.asarray(scale)))
+        weighted = np.einsum("icnq,c->inq", self.squares, np.square(1.0 / scale))
         if knots:
             self._add_priors(weighted)
         order = np.r_[carried:n, :carried, n:width]
@@ -759,8 +769,6 @@ class MotionExpansion(AbstractExpansion):
             if knots:
                 right = rows[now, :knots, knots:n] @ out[now, :carried] + rows[now, :knots, n:]
                 out[now, carried:] = -np.linalg.solve(rows[now, :knots, :knots], right)
-        self.latest.clear()
-        self.latest[key] = out, rows
         return out, rows
 
     def _add_priors(self, weighted: Float[np.ndarray, "interval local columns"]) -> None:

@@ -60,6 +60,8 @@ START = (0.3, 2.5)
 BOUNDS = (0.4, 3.4)
 """Bounds, in multiples of the start."""
 NOISE = np.deg2rad(0.3)
+SAME = 1e-4
+"""Squared difference over that of the noise, summed over a recording, that is none."""
 EMG_NOISE = (0.05, 0.02)
 STARTS = 10
 
@@ -105,7 +107,9 @@ class Indistinguishable:
 
     A direction counts as determined if the data hold at least as much information on it as the default prior. From the
     truth we walk towards an estimate in the other directions, and after every step return to motion equal to the
-    truth's in the determined ones; what then remains between the estimate and us is its error.
+    truth's in the determined ones; from the estimate we go straight to such motion. Both ends have the truth's motion,
+    and the nearer one's distance from the estimate is its error. (The first way alone may end before a bend in what
+    cannot be told apart: of 100 knees started 50 % off, 14 with motion exact to 1e-9 rad would count as 1 to 5 % off.)
     """
 
     def __init__(self, c: Case) -> None:
@@ -114,34 +118,41 @@ class Indistinguishable:
         exact, _ = term.simulate(c.truth, np.ones(len(c.model.free)))
         self.term = replace(term, target=term.target + exact, latest={})
 
-    def nearest(self, z: Float[np.ndarray, "free"]) -> tuple[Float[np.ndarray, "free"], int]:
-        """The nearest such parameters, and how many directions are determined."""
-        unit, at, states, determined = self.case.space.prior_scale, self.case.truth.copy(), None, 0
+    def from_truth(self, z: Float[np.ndarray, "free"]) -> Float[np.ndarray, "free"] | None:
+        """Where the walk from the truth towards an estimate ends; None if it loses the truth's motion."""
+        return self._walk(self.case.truth, z)
+
+    def from_estimate(self, z: Float[np.ndarray, "free"]) -> Float[np.ndarray, "free"] | None:
+        """Parameters near an estimate with the truth's motion; None if that is not reached."""
+        return self._walk(z, None)
+
+    def _walk(self, at: Float[np.ndarray, "free"], towards: Any) -> Float[np.ndarray, "free"] | None:
+        unit, states, misfit = self.case.space.prior_scale, None, np.inf
         for _ in range(60):
             expansion = self.term.expand(at, states)
             quadratic = expansion.reduce(np.ones(len(self.case.model.free)))
             information = unit[:, None] * quadratic.hessian.sum(0) * unit / NOISE**2
             value, vector = np.linalg.eigh(information)
-            known = value > 1.0
-            determined = int(known.sum())
+            known, misfit = value > 1.0, float(quadratic.squares.sum()) / NOISE**2
             back = (
                 -(vector[:, known] / value[known])
                 @ (vector[:, known].T @ (unit * quadratic.gradient.sum(0)))
                 / NOISE**2
             )
-            along = vector[:, ~known] @ (vector[:, ~known].T @ ((z - at) / unit))
-            step = back + along
+            wanted = np.zeros(len(at)) if towards is None else (towards - at) / unit
+            step = back + vector[:, ~known] @ (vector[:, ~known].T @ wanted)
             size = float(np.abs(step).max())
             step *= unit * min(1.0, 0.3 / max(size, 1e-300))
             at, states = at + step, expansion.follow(step)
             if size < 1e-9:
                 break
-        return at, determined
+        return at if misfit < SAME else None
 
     def error(self, z: Float[np.ndarray, "free"]) -> float:
         """Mean error over all parameters [%]: of ln x for positive ones, in 10 cm of a centre of mass."""
         scale = np.array([0.1 if k.unit == "m" and k.offset else 1.0 for k in self.case.space.kinds])
-        return 100 * float(np.mean(np.abs(z - self.nearest(z)[0]) / scale))
+        ends = [end for end in (self.from_truth(z), self.from_estimate(z)) if end is not None]
+        return min((100 * float(np.mean(np.abs(z - end) / scale)) for end in ends), default=np.inf)
 
 
 @cache
