@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from mjx_msm.compiled import COMPILER_OPTIONS, float64
+from mjx_msm.least_squares import minimise
 from mjx_msm.model import load_model
 from mjx_msm.parameters import parameter_space
 from mjx_msm.personalisation import personalised_spec
@@ -375,6 +376,20 @@ def test_states_follow_a_change_of_the_parameters(motion, at_truth, space):
         errors.append(np.abs(expansion.follow(change) - exact).max())
         assert errors[-1] < 0.2 * np.abs(expansion.states - exact).max()
     assert errors[1] < 0.35 * errors[0]
+
+
+def test_states_that_ran_away_cost_the_point_only(motion, at_truth, space, monkeypatch):
+    """The elimination may be singular (two of 800 far starts met one): that is no answer, and no error."""
+
+    def singular(self, scale):
+        raise np.linalg.LinAlgError("Singular matrix")
+
+    expansion = motion.expand(at_truth)
+    monkeypatch.setattr("mjx_msm.residuals.MotionExpansion._solve", singular)
+    assert not np.isfinite(expansion.reduce(SCALE).squares).any()
+    solution = minimise([motion], space, at_truth, limit=5)
+    assert not np.isfinite(solution.cost)
+    np.testing.assert_array_equal(solution.z, at_truth)
 
 
 def test_gaps_close_from_poor_states(motion, at_truth, space):
