@@ -18,7 +18,7 @@ from jaxtyping import Float
 from mjx_msm.envs.arrays import namespace
 
 SAGITTAL = slice(0, 3, 2)
-"""x and z of the world. Not an index array: JAX remembers one in the precision of its first use."""
+"""x and z of the world."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from mjx_msm.envs.human import Human, HumanMemory, Intent, Policy, Replay, Sight
 from mjx_msm.envs.intent import Tracking, as_human
 from mjx_msm.envs.kinetics import Drive, Dynamics, Kinetics
 from mjx_msm.envs.people import People, find_people
-from mjx_msm.envs.references import EXCITATION_FILE, MOTIONS, Goal, Recorded, Recording, Reference
+from mjx_msm.envs.references import EXCITATION_FILE, MOTIONS, Goal, Recording, Reference
 from mjx_msm.envs.sensing import Commands, Sensing
 from mjx_msm.envs.single import TaskEnv
 from mjx_msm.envs.task import ACTION_MODES, CONTROL_RATE, TREMOR, Channel, Disturbance, Outcome, Task
@@ -121,9 +121,11 @@ class KneeExo(Task):
         self.coupling = Coupling.of(self.world, self.exoskeleton)
         self.commands = Commands(self.sensing.command_delay, 1, self.period)
         self.metabolics = METABOLIC_MODELS[one_of("metabolics", metabolics, METABOLIC_MODELS)]
-        self.reference: Reference = MOTIONS[task] if recording is None or task != "walk" else recording.motion()
+        if task != "walk":
+            recording = None
+        self.reference: Reference = MOTIONS[task] if recording is None else recording.motion()
         if strength is None:
-            strength = GENERATED_STRENGTH if recording is None or task != "walk" else 1.0
+            strength = GENERATED_STRENGTH if recording is None else 1.0
         arrives = strength if action_mode == "robot" else 1.0  # a policy says itself how much it excites
         self.human = as_human(human, partial(self._intent, recording, action_mode), self.world.muscles, arrives)
         self.draws = self.reference.draws
@@ -147,7 +149,7 @@ class KneeExo(Task):
         self._ahead = np.array([*PREVIEW, self.period])
         self._everyone = np.ones(self._muscles)
         self._ground, self._activation = np.zeros(1), np.full(self._muscles, 0.02)
-        if recording is not None and task == "walk":  # which was under way when its motion begins
+        if recording is not None:  # which was under way when its motion begins
             self._activation = self.human.strength * recording.table(self.world.muscles, self.period)[0]
             self._ground = self._external(recording)
         self._antagonists = self.world.antagonists(JOINTS[KNEE])
@@ -174,7 +176,7 @@ class KneeExo(Task):
         """What the person wants, unless it was given: the policy's, the recorded, or to follow the reference."""
         if action_mode != "robot" and not tracking:
             return Policy()
-        if recording is not None and isinstance(self.reference, Recorded) and not tracking:
+        if recording is not None and not tracking:
             self.recording = recording
             return Replay(recording.table(self.world.muscles, self.period))
         return Tracking.of(self.world, (JOINTS[KNEE],), self.period, nerve_delay)
