@@ -90,28 +90,6 @@ def activation_pairs(space: ParameterSpace, mixing: Float[np.ndarray, "muscle ch
 
 
 @jit
-def recorded_activations(
-    model: Model,
-    space: ParameterSpace,
-    z: Float[AnyArray, "free"],
-    envelope: Float[AnyArray, "recording time channel"],
-    mixing: Float[Any, "muscle channel"],
-    error: Float[AnyArray, "recording time channel"] | None = None,
-) -> Float[Array, "recording time muscle"]:
-    """Activations of all recordings, starting at rest with respect to the first excitation.
-
-    **Arguments:** `error`: of the envelopes, see `mjx_msm.excitation.excitation`.
-    """
-    parameters = space.unpack(z)
-
-    def one(envelope: Array, error: Array | None) -> Array:
-        drive = excitation(parameters.emg, envelope, mixing, model.timestep, error)
-        return activate(model, parameters, drive[0], drive[:-1])
-
-    return jax.vmap(one)(jnp.asarray(envelope), None if error is None else jnp.asarray(error))
-
-
-@jit
 def activation_derivatives(
     model: Model,
     space: ParameterSpace,
@@ -121,7 +99,11 @@ def activation_derivatives(
     pairs: Pairs,
     error: Float[AnyArray, "recording time channel"] | None = None,
 ) -> tuple[Float[Array, "recording time muscle"], Float[Array, "recording time pair"]]:
-    """Activations and their derivative, one column a pair: a linear recursion driven by elementwise slopes."""
+    """Activations of all recordings, starting at rest with respect to the first excitation, and their derivative, one
+    column a pair: a linear recursion driven by elementwise slopes.
+
+    **Arguments:** `error`: of the envelopes, see `mjx_msm.excitation.excitation`.
+    """
     z, h, rate = jnp.asarray(z), model.timestep, model.muscle.activation_rate
     parameters = space.unpack(z)
     muscle, entry = np.array(pairs, int).reshape(-1, 2).T

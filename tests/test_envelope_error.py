@@ -17,7 +17,7 @@ from mjx_msm.identification import Identification
 from mjx_msm.parameters import parameter_space
 from mjx_msm.recording import record
 from mjx_msm.residuals import motion_term
-from mjx_msm.sensitivities import recorded_activations
+from mjx_msm.sensitivities import activation_derivatives
 from mjx_msm.simulation import rollout_segments
 from mjx_msm.synthetic import synthetic_trials
 
@@ -72,7 +72,7 @@ def simulated(arm, space, points, envelope, mixing, deviation, lines, begin):
     def one(x):
         state, knots, z = jnp.split(x, [4, len(x) - space.size])
         error = deviation * (lines @ knots.reshape(-1, envelope.shape[1]))
-        activation = recorded_activations(arm, space, z, envelope[None], mixing, error[None])
+        activation = activation_derivatives(arm, space, z, envelope[None], mixing, (), error[None])[0]
         activation = jax.lax.dynamic_slice_in_dim(activation, begin, HORIZON, axis=1)
         return rollout_segments(arm, space.unpack(z), state[None, :2], state[None, 2:], activation).position[0]
 

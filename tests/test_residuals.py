@@ -26,7 +26,7 @@ from mjx_msm.residuals import (
     motion_term,
     padded,
 )
-from mjx_msm.sensitivities import recorded_activations
+from mjx_msm.sensitivities import activation_derivatives
 from mjx_msm.simulation import simulate_motion
 from mjx_msm.synthetic import matching, synthetic_trials
 
@@ -203,7 +203,7 @@ class SingleShooting:
 
         def one(z, states):
             parameters = self.space.unpack(z)
-            every = recorded_activations(model, self.space, z, self.envelope, self.mixing)
+            every = activation_derivatives(model, self.space, z, self.envelope, self.mixing, ())[0]
             activation = every[self.trial[:, None], self.index[:, :-1]]
             q = jnp.asarray(self.start).at[:, free].set(states[:, :n])
             v = jnp.asarray(self.speed).at[:, free].set(states[:, n:])

@@ -22,7 +22,6 @@ from mjx_msm.sensitivities import (
     entries_of,
     factors,
     path_derivatives,
-    recorded_activations,
 )
 from mjx_msm.simulation import (
     activate,
@@ -54,6 +53,11 @@ EVERY_KIND = (
 )
 TIED = ("muscle/TRI*/max_isometric_force", "muscle/*/activation_time_constant", "emg/*/delay")
 SAMPLES = 24
+
+
+def values_of_activation(*arguments):
+    """Without derivatives, for differences."""
+    return np.asarray(activation_derivatives(*arguments, ())[0])
 
 
 def inside(space, seed):
@@ -88,7 +92,7 @@ class Case:
         self.v = rng.uniform(-3, 3, (SAMPLES, count))
         self.held = rng.uniform(-20, 20, (SAMPLES, len(model.host.held_index)))
         with float64():
-            self.a = np.asarray(recorded_activations(model, space, z, self.envelope, mixing))[0]
+            self.a = values_of_activation(model, space, z, self.envelope, mixing)[0]
             self.a_z = np.asarray(activation_derivatives(model, space, z, self.envelope, mixing, self.pairs)[1])[0]
 
     def run(self, z, q, v, activation):
@@ -102,7 +106,7 @@ class Case:
     def at(self, z, q=None, v=None):
         """Accelerations alone, for differences; activation follows z."""
         with float64():
-            activation = np.asarray(recorded_activations(self.model, self.space, z, self.envelope, self.mixing))[0]
+            activation = values_of_activation(self.model, self.space, z, self.envelope, self.mixing)[0]
         d = self.run(z, self.q if q is None else q, self.v if v is None else v, activation)
         return d.acceleration  # with the derivatives, since that function is compiled already
 
@@ -244,7 +248,7 @@ def test_activations_equal_differences(arm_case):
 
     def run(z):
         with float64():
-            return np.asarray(recorded_activations(case.model, case.space, z, case.envelope, case.mixing))[0]
+            return values_of_activation(case.model, case.space, z, case.envelope, case.mixing)[0]
 
     for entry, path in enumerate(case.space.paths):
         t = np.eye(case.space.size)[entry]
@@ -336,7 +340,7 @@ def test_other_numbers_do_not_compile_again(arm_case, arm_derivatives, caplog):
     case = arm_case
     with caplog.at_level(logging.WARNING), jax.log_compiles(), float64():
         case.run(0.99 * case.z, 0.9 * case.q, 0.9 * case.v, 0.9 * case.a)
-        recorded_activations(case.model, case.space, 0.99 * case.z, 0.5 * case.envelope, case.mixing)
+        values_of_activation(case.model, case.space, 0.99 * case.z, 0.5 * case.envelope, case.mixing)
         activation_derivatives(case.model, case.space, 0.99 * case.z, 0.5 * case.envelope, case.mixing, case.pairs)
     assert not [r.getMessage() for r in caplog.records if r.getMessage().startswith("Compiling")]
 
