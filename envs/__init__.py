@@ -36,7 +36,7 @@ def make_task(id: str, **arguments: Any) -> Any:
     """
     from importlib import import_module
 
-    from mjx_msm.errors import InputError
+    from mjx_msm.common.errors import InputError
 
     if id not in _ENVIRONMENTS:
         raise InputError(f"environment '{id}' is not one of {', '.join(_ENVIRONMENTS)}")

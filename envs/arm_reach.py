@@ -10,6 +10,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.common.errors import InputError, in_one_line, one_of
 from mjx_msm.envs.arm_kinematics import SAGITTAL, ArmKinematics
 from mjx_msm.envs.cotransport_world import ARM_JOINTS, check_arm
 from mjx_msm.envs.effort import METABOLIC_MODELS, metabolic_power
@@ -22,7 +23,6 @@ from mjx_msm.envs.sensing import Commands, Sensing
 from mjx_msm.envs.single import TaskEnv
 from mjx_msm.envs.task import CONTROL_RATE, TREMOR, Channel, Disturbance, Outcome, Task
 from mjx_msm.envs.world import GRAVITY, World
-from mjx_msm.errors import InputError, in_one_line, one_of
 
 REACH = np.array([[-0.6, 0.3], [0.5, 1.9]])
 """Shoulder and elbow angles that targets are drawn from [rad]; of the arm's muscles only the biceps lifts the shoulder,

@@ -10,13 +10,13 @@ import mujoco
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.common.errors import InputError
 from mjx_msm.envs.kinetics import Drive, Dynamics, Kinetics
 from mjx_msm.envs.metabolics import Muscles, muscle_mass, slow_twitch
 from mjx_msm.envs.world import MOTOR_STEPS, World
-from mjx_msm.errors import InputError
 
 _gain, _bias = mujoco.mju_muscleGain, mujoco.mju_muscleBias
-# Peak of the native muscle's passive curve where `passive_force_scale` is 1, as `mjx_msm.muscle.FPMAX`.
+# Peak of the native muscle's passive curve where `passive_force_scale` is 1, as `mjx_msm.person.muscle.FPMAX`.
 _FPMAX = 1.3
 _PERSONAL = (
     *("actuator_gainprm", "actuator_biasprm", "actuator_dynprm"),

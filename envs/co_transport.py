@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.common.errors import InputError, in_one_line, one_of
 from mjx_msm.envs.arm_kinematics import SAGITTAL, ArmKinematics
 from mjx_msm.envs.arrays import indices, namespace
 from mjx_msm.envs.cobot import JOINTS as COBOT_JOINTS
@@ -39,7 +40,6 @@ from mjx_msm.envs.single import TaskEnv
 from mjx_msm.envs.task import ACTION_MODES, CONTROL_RATE, TREMOR, Channel, Disturbance, Outcome, Task
 from mjx_msm.envs.transport_path import BeamMotion, TransportPath
 from mjx_msm.envs.world import GRAVITY, World
-from mjx_msm.errors import InputError, in_one_line, one_of
 
 PACE = (0.8, 1.2)
 """Range that an episode's speed along the path is drawn from, as a factor."""

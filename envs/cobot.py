@@ -24,8 +24,8 @@ import numpy as np
 from jaxtyping import Float
 
 from mjx_msm import assets
+from mjx_msm.common.errors import InputError
 from mjx_msm.envs.arrays import namespace
-from mjx_msm.errors import InputError
 
 PREFIX = "cobot_"
 JOINTS = ("shoulder", "elbow", "wrist")

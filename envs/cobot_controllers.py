@@ -22,10 +22,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.common.errors import InputError
 from mjx_msm.envs.arrays import namespace
 from mjx_msm.envs.cobot import TOOL_ANGLE, CobotKinematics, PositionDrive
 from mjx_msm.envs.transport_path import BeamMotion
-from mjx_msm.errors import InputError
 
 
 class Sensed(NamedTuple):

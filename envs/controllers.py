@@ -20,6 +20,7 @@ import gymnasium
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.common.errors import InputError
 from mjx_msm.envs.arm_reach import REACH, ArmReach
 from mjx_msm.envs.c_engine import CEngine
 from mjx_msm.envs.co_transport import ArmCoTransport
@@ -34,7 +35,6 @@ from mjx_msm.envs.references import Goal
 from mjx_msm.envs.task import Task
 from mjx_msm.envs.transport_path import BeamMotion
 from mjx_msm.envs.world import World
-from mjx_msm.errors import InputError
 
 
 class Controller(Protocol):

@@ -36,13 +36,13 @@ import mujoco
 import numpy as np
 from jaxtyping import Float, Int
 
+from mjx_msm.common.errors import InputError
 from mjx_msm.envs.arrays import namespace
 from mjx_msm.envs.cobot import JOINTS as COBOT_JOINTS
 from mjx_msm.envs.cobot import PREFIX as COBOT
 from mjx_msm.envs.cobot import TOOL_ANGLE, Cobot, CobotKinematics
 from mjx_msm.envs.transport_path import TransportPath
 from mjx_msm.envs.world import TIMESTEP
-from mjx_msm.errors import InputError
 
 ARM_JOINTS = ("shoulder_elev", "elbow_flex")
 BEAM = "beam_"

@@ -36,10 +36,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mjx_msm import assets
+from mjx_msm.common.errors import InputError
 from mjx_msm.envs.arrays import indices, namespace
 from mjx_msm.envs.kinetics import Kinetics
 from mjx_msm.envs.world import World
-from mjx_msm.errors import InputError
 
 PREFIX = "exo_"
 HIP, KNEE, ANKLE = JOINTS = ("hip_flexion", "knee_angle", "ankle_angle")

@@ -25,7 +25,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from mjx_msm.envs import jax_engine
 from mjx_msm.envs.kinetics import Dynamics, Kinetics
 from mjx_msm.envs.task import NOTHING, Disturbance, Summary, Task
-from mjx_msm.parameters import Parameters
+from mjx_msm.person.parameters import Parameters
 
 
 class TwinState(eqx.Module):

@@ -16,9 +16,9 @@ import mujoco
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.common.errors import InputError
 from mjx_msm.envs.exoskeleton import KNEE
 from mjx_msm.envs.references import Recording
-from mjx_msm.errors import InputError
 
 
 def external_moment(recording: Recording, leg: mujoco.MjModel, period: float) -> Float[np.ndarray, "period"]:

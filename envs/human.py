@@ -17,11 +17,11 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.common.errors import InputError
 from mjx_msm.envs.arrays import namespace
 from mjx_msm.envs.fatigue import Compartments, Fatigue
 from mjx_msm.envs.kinetics import Dynamics, Kinetics
 from mjx_msm.envs.reflex import DelayLine, StretchReflex
-from mjx_msm.errors import InputError
 
 RESETTING = 0.1
 """Time in which the fusimotor system sets the spindles to a new length [s]; our choice."""

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from mjx_msm.common.errors import InputError
 from mjx_msm.envs.arrays import indices
 from mjx_msm.envs.fatigue import Fatigue
 from mjx_msm.envs.human import Human, Intent, Sight
 from mjx_msm.envs.reflex import StretchReflex
 from mjx_msm.envs.tracking import Memory, Reference, Sensed, Tracker, gains
 from mjx_msm.envs.world import World
-from mjx_msm.errors import InputError
 
 DELAY = 0.04
 """Of nerves, there and back, with transduction [s]; 30 to 60 ms in the literature."""

@@ -1,8 +1,9 @@
 """A world stepped in JAX: pure functions of arrays, for many people at once, differentiable in both modes.
 
-Mechanics and muscles are `mjx_msm.simulation`'s, which agrees with C MuJoCo to rounding error. Here come the motors,
-and the one contact a world may have. A frictionless contact of two capsules is a single row of MuJoCo's constraint
-solver, whose answer has a closed form: with Jᵀ its line of action, acceleration a₀ without it, and reference a*,
+Mechanics and muscles are `mjx_msm.dynamics.simulation`'s, which agrees with C MuJoCo to rounding error. Here come the
+motors, and the one contact a world may have. A frictionless contact of two capsules is a single row of MuJoCo's
+constraint solver, whose answer has a closed form: with Jᵀ its line of action, acceleration a₀ without it, and
+reference a*,
 
     f = max(0, (a* − J a₀) / (J M⁻¹ Jᵀ + R)),    a* = −b J v − k i d,    R = (1 − i)/i · w
 
@@ -22,14 +23,9 @@ import mujoco
 import numpy as np
 from jaxtyping import Array, Float
 
-from mjx_msm.envs.arrays import indices
-from mjx_msm.envs.kinetics import Drive, Dynamics, Kinetics
-from mjx_msm.envs.metabolics import Muscles, muscle_mass, slow_twitch
-from mjx_msm.envs.world import MOTOR_STEPS, World
-from mjx_msm.geometry import Place, geometry, line_of_action, points
-from mjx_msm.parameters import Parameters
-from mjx_msm.paths import paths
-from mjx_msm.simulation import (
+from mjx_msm.dynamics.geometry import Place, geometry, line_of_action, points
+from mjx_msm.dynamics.paths import paths
+from mjx_msm.dynamics.simulation import (
     Mechanics,
     generalised_force,
     mechanics,
@@ -37,6 +33,11 @@ from mjx_msm.simulation import (
     solve_acceleration,
     spatial_inertia,
 )
+from mjx_msm.envs.arrays import indices
+from mjx_msm.envs.kinetics import Drive, Dynamics, Kinetics
+from mjx_msm.envs.metabolics import Muscles, muscle_mass, slow_twitch
+from mjx_msm.envs.world import MOTOR_STEPS, World
+from mjx_msm.person.parameters import Parameters
 
 
 class State(eqx.Module):

@@ -12,6 +12,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.common.errors import InputError, in_one_line, one_of
 from mjx_msm.envs.effort import METABOLIC_MODELS, metabolic_power
 from mjx_msm.envs.exoskeleton import CUFFS, JOINTS, PREFIX, Coupling, CuffLoads, Exoskeleton, check_leg, wear
 from mjx_msm.envs.ground import external_moment
@@ -24,7 +25,6 @@ from mjx_msm.envs.sensing import Commands, Sensing
 from mjx_msm.envs.single import TaskEnv
 from mjx_msm.envs.task import ACTION_MODES, CONTROL_RATE, TREMOR, Channel, Disturbance, Outcome, Task
 from mjx_msm.envs.world import GRAVITY, World
-from mjx_msm.errors import InputError, in_one_line, one_of
 
 PREVIEW = (0.0, 0.05, 0.1, 0.2)
 """How far ahead the reference is observed [s]."""

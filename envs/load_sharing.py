@@ -26,8 +26,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.common.errors import InputError
 from mjx_msm.envs.arrays import AnyArray, namespace, repeat, solved
-from mjx_msm.errors import InputError
 
 _ENDS = np.array([[0.0], [1.0]])
 _TINY = 1e-18  # against 0/0; below every number that counts here, above float32's smallest

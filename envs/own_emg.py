@@ -38,8 +38,8 @@ def own_excitation(
     **Arguments:** `result`: the `Identification` behind the draws. `draws`: from its posterior. `recording`: of the
     point estimate's excitation. `muscles`: the table's, by name. `period`: of control [s].
     """
-    from mjx_msm.compiled import float64
-    from mjx_msm.recording import mixing_matrix
+    from mjx_msm.common.compiled import float64
+    from mjx_msm.recordings.model_clock import mixing_matrix
 
     model = result.model()
     space = result.space(model)
@@ -74,9 +74,9 @@ def _through(
     """
     import jax
 
-    from mjx_msm.compiled import float64
-    from mjx_msm.excitation import excitation as through
-    from mjx_msm.parameters import EmgParameters
+    from mjx_msm.common.compiled import float64
+    from mjx_msm.dynamics.excitation import excitation as through
+    from mjx_msm.person.parameters import EmgParameters
 
     gain, delay, shape = (np.asarray(getattr(emg, name)) for name in ("gain", "delay", "shape"))
     step = float(np.mean(np.diff(time)))

@@ -14,7 +14,7 @@ import mujoco
 import numpy as np
 
 from mjx_msm import assets
-from mjx_msm.errors import InputError, in_one_line
+from mjx_msm.common.errors import InputError, in_one_line
 
 MISSES = (
     "people drawn from its posterior miss the recorded moments; `mjx-msm identify --resume` takes them through, or "
@@ -42,7 +42,7 @@ class People:
 
         **Raises:** `InputError` if there is none.
         """
-        from mjx_msm.identification import Identification
+        from mjx_msm.knowledge.result import Identification
 
         if self.result is None:
             raise InputError(
@@ -82,8 +82,8 @@ def with_native_muscles(model: Any, everyone: Any) -> Any:
     import equinox as eqx
     import jax
 
-    from mjx_msm.compiled import float64
-    from mjx_msm.personalisation import native_muscles
+    from mjx_msm.common.compiled import float64
+    from mjx_msm.person.personalisation import native_muscles
 
     with float64():
         muscle = jax.vmap(lambda p: native_muscles(model, p))(everyone.muscle)
@@ -134,7 +134,7 @@ def _read_mjcf(path: Path) -> mujoco.MjSpec:
 
 
 def _from_identification(path: Path) -> mujoco.MjSpec:
-    from mjx_msm.identification import Identification
+    from mjx_msm.knowledge.result import Identification
 
     with tempfile.TemporaryDirectory() as folder:
         return _read_mjcf(Identification.load(path).export(Path(folder) / "model.xml"))

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from jaxtyping import Float, Int
 
+from mjx_msm.common.errors import InputError
 from mjx_msm.envs.exoskeleton import JOINTS, KNEE
-from mjx_msm.errors import InputError
 
 EXCITATION_FILE = "excitation.csv"
 GAP = 0.1
@@ -214,7 +214,7 @@ class Recording:
 
         **Raises:** `InputError` naming file and column.
         """
-        from mjx_msm.readers import read_csv
+        from mjx_msm.recordings.readers import read_csv
 
         table = read_csv(path)
         groups: dict[str, dict[str, int]] = {"excitation": {}, "position": {}}

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.common.errors import InputError
 from mjx_msm.envs.arrays import AnyArray, namespace
-from mjx_msm.errors import InputError
 
 
 def delay_steps(delay: float, period: float) -> int:

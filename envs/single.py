@@ -13,10 +13,10 @@ import numpy as np
 from gymnasium.utils import EzPickle
 from jaxtyping import Float
 
+from mjx_msm.common.errors import InputError, one_of
 from mjx_msm.envs.c_engine import CEngine
 from mjx_msm.envs.kinetics import Kinetics
 from mjx_msm.envs.task import CONTROL_RATE, LARGEST, NOTHING, WHEN, Disturbance, Summary, Task
-from mjx_msm.errors import InputError, one_of
 
 NOT_FINITE = "not finite"
 """What `info` calls a failure."""
@@ -183,7 +183,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray], EzPickle):
         if self.render_mode == "human":
             return self._show()
         if self._renderer is None:
-            from mjx_msm.render import FrameRenderer
+            from mjx_msm.views.render import FrameRenderer
 
             self._renderer = FrameRenderer(self.model, **self._picture)
         spots = self.task.spots(self._plan, self._steps)

@@ -22,12 +22,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.common.errors import InputError
 from mjx_msm.envs.kinetics import Drive, Dynamics, Kinetics
 from mjx_msm.envs.people import People
 from mjx_msm.envs.references import Recording
 from mjx_msm.envs.sensing import MAX_EXTRA_DELAY
 from mjx_msm.envs.world import TIMESTEP, World
-from mjx_msm.errors import InputError
 
 ACTION_MODES = ("robot", "human", "both")
 """Who may be acted for where there are two."""

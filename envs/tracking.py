@@ -18,10 +18,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.common.errors import InputError
 from mjx_msm.envs.arrays import AnyArray, namespace
 from mjx_msm.envs.load_sharing import share
 from mjx_msm.envs.reflex import DelayLine, delay_steps
-from mjx_msm.errors import InputError
 
 
 class Reference(NamedTuple):

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.common.errors import InputError
 from mjx_msm.envs.arrays import namespace
-from mjx_msm.errors import InputError
 
 LIFT, CARRY, LOWER = (0.0, 0.35), (0.22, 0.78), (0.65, 1.0)
 """When a move begins and ends, as parts of the duration."""

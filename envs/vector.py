@@ -14,11 +14,11 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from mjx_msm.compiled import COMPILER_OPTIONS
+from mjx_msm.common.compiled import COMPILER_OPTIONS
+from mjx_msm.common.errors import InputError
 from mjx_msm.envs.functional import Twin, TwinState
 from mjx_msm.envs.single import NOT_FINITE, as_disturbance, as_draws
 from mjx_msm.envs.task import CONTROL_RATE, NOTHING, Disturbance, Task
-from mjx_msm.errors import InputError
 
 
 class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):

@@ -11,8 +11,8 @@ import mujoco
 import numpy as np
 from jaxtyping import Float, Int
 
+from mjx_msm.common.errors import InputError
 from mjx_msm.envs.arrays import indices, namespace
-from mjx_msm.errors import InputError
 
 TIMESTEP = 0.001
 """Of every simulation [s]; the stiffest strap or handle swings in about 40 of them."""
@@ -185,7 +185,7 @@ class World:
     @cached_property
     def twin(self) -> Any:
         """The same mechanics as a `mjx_msm.Model`: without motors and contact, which the JAX engine adds."""
-        from mjx_msm.model import model_of
+        from mjx_msm.person.model import model_of
 
         spec = self.spec.copy()
         spec.compile()

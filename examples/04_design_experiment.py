@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import mjx_msm as msm
-from mjx_msm.design import Design, Task, forecast, information, perform, worst_of
+from mjx_msm.knowledge.design import Design, Task, forecast, information, perform, worst_of
 
 OUT = Path("runs/design")
 FREE = ["muscle/*/max_isometric_force", "muscle/*/*_length", "body/*/mass", "body/*/com/z", "joint/*/damping"]

@@ -10,25 +10,26 @@ from typing import TYPE_CHECKING, Any
 from mjx_msm import assets, envs
 
 if TYPE_CHECKING:
-    from mjx_msm.anthropometry import segment_priors
-    from mjx_msm.cohort import identify_many
-    from mjx_msm.design import design_experiment
-    from mjx_msm.emg import EmgNoise
-    from mjx_msm.errors import InputError
-    from mjx_msm.estimation import cross_validate, identify
-    from mjx_msm.identification import Identification, Outcome
-    from mjx_msm.model import Model, load_model
-    from mjx_msm.muscle import DeGrooteFregly2016, MujocoMuscle, MuscleParameters
-    from mjx_msm.parameters import Parameters, parameter_space
-    from mjx_msm.personalisation import export, personalise
-    from mjx_msm.posterior_draws import completed_draws
-    from mjx_msm.profile_likelihood import profile
-    from mjx_msm.render import render_rollout, video
-    from mjx_msm.simulation import State, initial_state, rollout, rollout_segments
-    from mjx_msm.subject import load_subject
-    from mjx_msm.synthetic import synthetic_subject, synthetic_trials
-    from mjx_msm.trial import Trial
+    from mjx_msm.common.errors import InputError
+    from mjx_msm.dynamics.simulation import State, initial_state, rollout, rollout_segments
+    from mjx_msm.identification.cohort import identify_many
+    from mjx_msm.identification.cross_validation import cross_validate
+    from mjx_msm.identification.identify import identify
+    from mjx_msm.knowledge.design import design_experiment
+    from mjx_msm.knowledge.posterior_draws import completed_draws
+    from mjx_msm.knowledge.profile_likelihood import profile
+    from mjx_msm.knowledge.result import Identification, Outcome
+    from mjx_msm.person.anthropometry import segment_priors
+    from mjx_msm.person.model import Model, load_model
+    from mjx_msm.person.muscle import DeGrooteFregly2016, MujocoMuscle, MuscleParameters
+    from mjx_msm.person.parameters import Parameters, parameter_space
+    from mjx_msm.person.personalisation import export, personalise
+    from mjx_msm.recordings.emg import EmgNoise
+    from mjx_msm.recordings.subject import load_subject
+    from mjx_msm.recordings.synthetic import synthetic_subject, synthetic_trials
+    from mjx_msm.recordings.trial import Trial
     from mjx_msm.verification import verify
+    from mjx_msm.views.render import render_rollout, video
 
     __version__: str
 
@@ -71,37 +72,37 @@ __all__ = [
 # Where each public name lives. A public name is never a module's name too: importing a module makes it an
 # attribute of its package, so such a name would mean the module or the function depending on who came first.
 _HOME = {
-    "segment_priors": "anthropometry",
-    "design_experiment": "design",
-    "EmgNoise": "emg",
-    "InputError": "errors",
-    "Identification": "identification",
-    "Outcome": "identification",
-    "cross_validate": "estimation",
-    "identify": "estimation",
-    "identify_many": "cohort",
-    "Model": "model",
-    "load_model": "model",
-    "DeGrooteFregly2016": "muscle",
-    "MujocoMuscle": "muscle",
-    "MuscleParameters": "muscle",
-    "Parameters": "parameters",
-    "parameter_space": "parameters",
-    "export": "personalisation",
-    "personalise": "personalisation",
-    "completed_draws": "posterior_draws",
-    "profile": "profile_likelihood",
-    "render_rollout": "render",
-    "video": "render",
-    "State": "simulation",
-    "initial_state": "simulation",
-    "rollout": "simulation",
-    "rollout_segments": "simulation",
-    "load_subject": "subject",
-    "synthetic_subject": "synthetic",
-    "synthetic_trials": "synthetic",
-    "Trial": "trial",
+    "InputError": "common.errors",
+    "State": "dynamics.simulation",
+    "initial_state": "dynamics.simulation",
+    "rollout": "dynamics.simulation",
+    "rollout_segments": "dynamics.simulation",
+    "identify_many": "identification.cohort",
+    "cross_validate": "identification.cross_validation",
+    "identify": "identification.identify",
+    "design_experiment": "knowledge.design",
+    "completed_draws": "knowledge.posterior_draws",
+    "profile": "knowledge.profile_likelihood",
+    "Identification": "knowledge.result",
+    "Outcome": "knowledge.result",
+    "segment_priors": "person.anthropometry",
+    "Model": "person.model",
+    "load_model": "person.model",
+    "DeGrooteFregly2016": "person.muscle",
+    "MujocoMuscle": "person.muscle",
+    "MuscleParameters": "person.muscle",
+    "Parameters": "person.parameters",
+    "parameter_space": "person.parameters",
+    "export": "person.personalisation",
+    "personalise": "person.personalisation",
+    "EmgNoise": "recordings.emg",
+    "load_subject": "recordings.subject",
+    "synthetic_subject": "recordings.synthetic",
+    "synthetic_trials": "recordings.synthetic",
+    "Trial": "recordings.trial",
     "verify": "verification",
+    "render_rollout": "views.render",
+    "video": "views.render",
 }
 
 

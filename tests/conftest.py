@@ -39,7 +39,7 @@ def x64():
 @pytest.fixture(scope="session")
 def arm():
     """The bundled arm; one object for the session, so that what is compiled for it is compiled once."""
-    from mjx_msm.model import load_model
+    from mjx_msm.person.model import load_model
 
     return load_model("arm")
 
@@ -47,7 +47,7 @@ def arm():
 @pytest.fixture(scope="session")
 def knee():
     """The bundled knee; one object for the session."""
-    from mjx_msm.model import load_model
+    from mjx_msm.person.model import load_model
 
     return load_model("knee")
 
@@ -90,9 +90,9 @@ def smooth_excitation():
 @pytest.fixture(scope="session")
 def result_of():
     """A result about z, as the estimator would write it for this information: (space, fisher, z) to Identification."""
-    from mjx_msm.compiled import float64
-    from mjx_msm.identification import Estimate, Identification, Outcome, posterior_record
-    from mjx_msm.uncertainty import uncertainty
+    from mjx_msm.common.compiled import float64
+    from mjx_msm.knowledge.result import Estimate, Identification, Outcome, posterior_record
+    from mjx_msm.knowledge.uncertainty import uncertainty
 
     def make(space, fisher, z=None, *, seed=3, **fields):
         z = space.clip(space.prior_mean if z is None else z)

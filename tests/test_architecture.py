@@ -14,93 +14,42 @@ PACKAGE = ROOT / "mjx_msm"
 
 # The rooms of the package from the ground up: each may import those before it.
 ROOMS = (
-    # ground: no physics, no data
-    "errors",
-    "files",
-    "interrupts",
+    "common",
     "assets",
-    "_mjx",
-    "compiled",
-    # recordings, in numpy and scipy
-    "readers",
-    "emg",
-    "trial",
-    "toml_tables",
-    "subject_grammar",
-    "subject_recordings",
-    "subject",
-    # physics, in JAX
-    "vectors",
-    "muscle",
-    "parameters",
-    "model",
-    "anthropometry",
-    "personalisation",
-    "kinematics",
-    "paths",
-    "geometry",
-    "simulation",
-    "prescribed",
-    # estimation: physics meets recordings
-    "excitation",
-    "recording",
-    "sensitivities",
-    "envelope_error",
-    "residuals",
-    "least_squares",
-    "relaxation",
-    "uncertainty",
-    "wording",
-    "identification",
+    "person",
+    "dynamics",
+    "recordings",
     "estimation",
-    "cohort",
-    "profile_likelihood",
-    "posterior_draws",
-    # what is made of it
-    "render",
-    "plot",
-    "synthetic",
-    "payload",
-    "design",
+    "knowledge",
+    "identification",
+    "views",
     "study",
     "envs",
     "verification",
     "cli",
 )
 
-# Rooms that stay apart from the rooms below them, except these.
-ONLY = {
-    "assets": set(),
-    "vectors": set(),
-    "muscle": {"errors"},
-    "readers": {"errors", "files"},
-    "emg": {"errors", "files", "readers"},
-    "trial": {"errors", "files", "readers", "emg"},
-    "toml_tables": {"errors", "readers"},
-    "subject_grammar": {"errors", "readers", "emg", "toml_tables"},
-    "subject_recordings": {"errors", "readers", "emg", "trial", "subject_grammar"},
-    "subject": {"errors", "files", "readers", "trial", "toml_tables", "subject_grammar", "subject_recordings"},
-    "prescribed": {"errors"},
-}
-
-# Libraries that a room, and with it everything it may import, does without.
+# Files that a caller may use without these libraries, alone or through what they import.
 PHYSICS = {"jax", "jaxlib", "equinox", "optax", "mujoco"}
 WITHOUT = {
-    "readers": PHYSICS,
-    "emg": PHYSICS,
-    "trial": PHYSICS,
-    "toml_tables": PHYSICS,
-    "subject_grammar": PHYSICS,
-    "subject_recordings": PHYSICS,
-    "subject": PHYSICS,
-    "vectors": {"mujoco"},
-    "muscle": {"mujoco"},
-    "parameters": {"mujoco"},
-    "uncertainty": {"jax", "equinox", "mujoco"},
+    "common.errors": PHYSICS,
+    "common.files": PHYSICS,
+    "common.interrupts": PHYSICS,
+    "common.toml_tables": PHYSICS,
+    "person.muscle": {"mujoco"},
+    "person.parameters": {"mujoco"},
+    "dynamics.vectors": {"mujoco"},
+    "recordings.readers": PHYSICS,
+    "recordings.emg": PHYSICS,
+    "recordings.trial": PHYSICS,
+    "recordings.subject_grammar": PHYSICS,
+    "recordings.subject_recordings": PHYSICS,
+    "recordings.subject": PHYSICS,
+    "knowledge.uncertainty": {"jax", "equinox", "mujoco"},
 }
 
-# Rooms a caller outside the package does not see, besides those that start with an underscore.
-PRIVATE = {"files"}
+# Rooms and files a caller outside the package does not see, besides those that start with an underscore.
+PRIVATE = {"files", "interrupts"}
 
 
 def sources(folder: Path) -> list[Path]:
@@ -109,12 +58,33 @@ def sources(folder: Path) -> list[Path]:
 
 
 def rooms() -> dict[str, list[Path]]:
-    """Each room of the package with its files. A folder is one room; `envs` and `assets` lie beside the package."""
-    found = {p.stem: [p] for p in PACKAGE.glob("*.py") if p.stem != "__init__"}
-    for folder in (*PACKAGE.iterdir(), ROOT / "envs", ROOT / "assets"):
-        if folder.is_dir() and not folder.is_symlink() and folder.name != "__pycache__":
-            found[folder.name] = sources(folder)
-    return found
+    """Each room of the package with its files; `envs` and `assets` lie beside the package."""
+    folders = (*PACKAGE.iterdir(), ROOT / "envs", ROOT / "assets")
+    return {f.name: sources(f) for f in folders if f.is_dir() and not f.is_symlink() and f.name != "__pycache__"}
+
+
+def dotted(path: Path) -> str:
+    """Name of a file below the package, `envs` and `assets` included: "recordings.emg", "envs" for its `__init__`."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = parts[1:] if parts[0] == "mjx_msm" else parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def files() -> dict[str, Path]:
+    """Every file of every room by its dotted name."""
+    return {dotted(p): p for paths in rooms().values() for p in paths}
+
+
+def own_imports(path: Path, known: dict[str, Path]) -> set[str]:
+    """Dotted names of the files of the package that a file imports; importing from a room's `__init__` counts as it."""
+    out = set()
+    for _, name in imports(path):
+        if name[0] == "mjx_msm":
+            parts = name[1:]
+            while parts and ".".join(parts) not in known:
+                parts = parts[:-1]
+            out.add(".".join(parts))
+    return (out - {dotted(path)}) & known.keys()
 
 
 def where(path: Path, node: ast.stmt | ast.expr) -> str:
@@ -138,35 +108,74 @@ def imports(path: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def test_every_room_is_in_the_table():
-    assert len(set(ROOMS)) == len(ROOMS)
-    assert set(rooms()) - set(ROOMS) == set(), "give each new room its place in ROOMS"
+    assert set(rooms()) == set(ROOMS), "give each new room its place in ROOMS"
 
 
-@pytest.mark.parametrize("room", sorted(rooms()))
+def test_nothing_lies_outside_the_rooms():
+    assert [p.name for p in PACKAGE.glob("*.py")] == ["__init__.py"]
+
+
+@pytest.mark.parametrize("room", sorted(ROOMS))
+def test_a_room_says_what_lives_there(room: str):
+    folder = ROOT / room if room in ("envs", "assets") else PACKAGE / room
+    text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
+    assert text, f"{room}/__init__.py says nothing"
+    assert len(text.splitlines()) <= 16, f"{room}/__init__.py says too much"
+
+
+@pytest.mark.parametrize("room", sorted(ROOMS))
 def test_imports_go_down(room: str):
-    allowed = ONLY.get(room, set(ROOMS[: ROOMS.index(room)])) | {room}
+    allowed = set(ROOMS[: ROOMS.index(room) + 1])
     wrong = []
     for path in rooms()[room]:
         for place, name in imports(path):
             if name[0] in ("envs", "assets"):
                 wrong.append(f"{place}: `{name[0]}` is a second copy of mjx_msm.{name[0]}; import that")
-            elif name[0] == "mjx_msm" and (len(name) == 1 or name[1] not in rooms()):
+            elif name[0] == "mjx_msm" and (len(name) == 1 or name[1] not in ROOMS):
                 wrong.append(f"{place}: {'.'.join(name)} is the front door; import the room the name lives in")
             elif name[0] == "mjx_msm" and name[1] not in allowed:
                 wrong.append(f"{place}: {room} may not import {name[1]}")
-            elif name[0] in WITHOUT.get(room, ()):
-                wrong.append(f"{place}: {room} does without {name[0]}")
     assert not wrong, "\n" + "\n".join(wrong)
 
 
-def test_a_room_without_a_library_imports_no_room_with_it():
-    wrong = [
-        f"{room} does without {library}, but may import {below}, which does not"
-        for room, libraries in WITHOUT.items()
-        for below in ONLY.get(room, ())
-        for library in libraries
-        if any(name[0] == library for path in rooms().get(below, []) for _, name in imports(path))
-    ]
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Names that import each other in a ring, in order; empty if there is none."""
+    done: set[str] = set()
+
+    def follow(name: str, road: list[str]) -> list[str]:
+        if name in road:
+            return [*road[road.index(name) :], name]
+        if name in done:
+            return []
+        for below in sorted(graph[name]):
+            found = follow(below, [*road, name])
+            if found:
+                return found
+        done.add(name)
+        return []
+
+    return next((found for name in sorted(graph) if (found := follow(name, []))), [])
+
+
+def test_no_file_imports_itself_by_a_detour():
+    known = files()
+    ring = circle({name: own_imports(path, known) for name, path in known.items()})
+    assert not ring, " imports ".join(ring)
+
+
+def test_a_file_without_a_library_imports_none_with_it():
+    known = files()
+    below = {name: own_imports(path, known) for name, path in known.items()}
+    outside = {name: {i[0] for _, i in imports(path)} for name, path in known.items()}
+    wrong = []
+    for name, libraries in WITHOUT.items():
+        seen, left = {name}, [name]
+        while left:
+            now = left.pop()
+            for library in sorted(libraries & outside[now]):
+                wrong.append(f"{name} does without {library}, but {now} imports it")
+            left += below[now] - seen
+            seen |= below[now]
     assert not wrong, "\n" + "\n".join(wrong)
 
 
@@ -181,7 +190,7 @@ def test_examples_use_the_public_api_only(path: Path):
     assert not wrong, "\n" + "\n".join(wrong)
 
 
-@pytest.mark.parametrize("room", sorted(set(rooms()) - {"cli"}))
+@pytest.mark.parametrize("room", sorted(set(ROOMS) - {"cli"}))
 def test_only_the_command_line_prints(room: str):
     wrong = [
         where(path, node)
@@ -221,7 +230,7 @@ def state_changes(path: Path) -> Iterator[str]:
                 yield f"{where(path, node)}: changes {held.id}"
 
 
-@pytest.mark.parametrize("room", sorted(rooms()))
+@pytest.mark.parametrize("room", sorted(ROOMS))
 def test_no_room_keeps_state(room: str):
     wrong = [change for path in rooms()[room] for change in state_changes(path)]
     assert not wrong, "\n" + "\n".join(wrong)
@@ -254,6 +263,8 @@ def test_the_checks_find_what_they_look_for(tmp_path: Path, monkeypatch: pytest.
         ("mjx_msm/bad.py:4", ("mjx_msm", "study", "run")),
         ("mjx_msm/bad.py:7", ("envs",)),
     ]
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == ["b", "c", "b"]
+    assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
     assert sorted(state_changes(bad)) == [
         "mjx_msm/bad.py:10: global count",
         "mjx_msm/bad.py:8: changes seen",

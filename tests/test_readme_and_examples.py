@@ -53,7 +53,7 @@ def test_readme_is_short_and_its_links_exist():
 def test_commands_of_the_readme_exist():
     from typer.testing import CliRunner
 
-    from mjx_msm.cli import app
+    from mjx_msm.cli.app import app
 
     names = {re.split(r"\s", c)[0] for c in re.findall(r"mjx-msm (\w+)", README)}
     assert {"demo", "identify", "render", "simulate", "info"} <= names

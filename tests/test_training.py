@@ -10,9 +10,9 @@ import gymnasium
 import numpy as np
 import pytest
 
+from mjx_msm.common.errors import InputError
 from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO
 from mjx_msm.envs.controllers import controller
-from mjx_msm.errors import InputError
 
 pytestmark = pytest.mark.rl
 

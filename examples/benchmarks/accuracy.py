@@ -16,7 +16,7 @@ an error in variables: the true envelopes are unknowns, too, known up to their n
 angles to the parameters, Jᵤ to the envelopes and Σᵤ the envelopes' covariance, the information is
 Jᵀ(σ²I + JᵤΣᵤJᵤᵀ)⁻¹J. That bound is some fifty times the one of exact EMG: of the 23 unknowns such a recording
 determines seven (more than the default prior does), and only those count. It is evaluated for the noise as `identify`
-models it (`mjx_msm.envelope_error`), 2 to 6 % below the bound for the noise as it is drawn here.
+models it (`mjx_msm.estimation.envelope_error`), 2 to 6 % below the bound for the noise as it is drawn here.
 
 The walk needs the recorded data (examples/knee_walk/subject.toml) and is left out, by name, where they are absent.
 """
@@ -42,13 +42,13 @@ from jaxtyping import Float
 from table import Row, row, run
 
 import mjx_msm as msm
-from mjx_msm.compiled import float64
-from mjx_msm.least_squares import weighted
-from mjx_msm.parameters import ParameterSpace
-from mjx_msm.recording import record
-from mjx_msm.residuals import MotionTerm, motion_term
-from mjx_msm.study import settings, study_model
-from mjx_msm.synthetic import NOISE_BAND, moving_bodies, smooth_noise
+from mjx_msm.common.compiled import float64
+from mjx_msm.estimation.least_squares import weighted
+from mjx_msm.estimation.residuals.motion import MotionTerm, motion_term
+from mjx_msm.person.parameters import ParameterSpace
+from mjx_msm.recordings.model_clock import record
+from mjx_msm.recordings.synthetic import NOISE_BAND, moving_bodies, smooth_noise
+from mjx_msm.study.study import settings, study_model
 
 WALK = Path(__file__).resolve().parents[1] / "knee_walk" / "subject.toml"
 ERRORS = {0.1: 1.0, 0.2: 1.0, 0.3: 0.99, 0.5: 0.95}

@@ -40,12 +40,12 @@ import optax
 from jaxtyping import Array, Bool, Float
 
 import mjx_msm as msm
-from mjx_msm.compiled import float64, jit
-from mjx_msm.muscle import FPMAX, MujocoMuscle
-from mjx_msm.parameters import ParameterSpace
-from mjx_msm.personalisation import native_range, personalised_spec
-from mjx_msm.recording import record
-from mjx_msm.synthetic import matching
+from mjx_msm.common.compiled import float64, jit
+from mjx_msm.person.muscle import FPMAX, MujocoMuscle
+from mjx_msm.person.parameters import ParameterSpace
+from mjx_msm.person.personalisation import native_range, personalised_spec
+from mjx_msm.recordings.model_clock import record
+from mjx_msm.recordings.synthetic import matching
 
 CORES = 2
 """Threads that C rollouts use unless told otherwise."""

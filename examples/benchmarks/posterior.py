@@ -4,7 +4,7 @@
 
 Two trials of 1 s with 0.3° of angle noise; nine unknowns, among them optimal fiber and tendon slack length of the
 brachialis, which hardly move apart. The posterior is the estimator's own, noise scales at their best values
-(`mjx_msm.profile_likelihood.Posterior`), restricted to the bounds. NUTS (Hoffman and Gelman 2014; blackjax,
+(`mjx_msm.knowledge.profile_likelihood.Posterior`), restricted to the bounds. NUTS (Hoffman and Gelman 2014; blackjax,
 ``pip install "mjx-msm[bench]"``) walks in units of the Laplace covariance. That is compared which follows from the
 curvature at the mode; a result's is a little wider, because it counts residuals that repeat each other as fewer.
 `--quick` takes 150 draws of one chain instead of 500 of two, about 3 minutes instead of 20. Rows have the form
@@ -30,8 +30,8 @@ from rich.console import Console
 from rich.table import Table
 
 import mjx_msm as msm
-from mjx_msm.profile_likelihood import Posterior, posterior_of
-from mjx_msm.uncertainty import truncated_normal, uncertainty
+from mjx_msm.knowledge.profile_likelihood import Posterior, posterior_of
+from mjx_msm.knowledge.uncertainty import truncated_normal, uncertainty
 
 FREE = ["muscle/*/max_isometric_force", "muscle/BRA/*_length", "body/forearm/mass"]
 SPREAD, NOISE = 0.1, np.deg2rad(0.3)

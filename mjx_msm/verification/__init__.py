@@ -9,13 +9,15 @@ campaign        all of them through all scenarios
 processes       on every core
 journal         so that an interruption loses nothing
 findings        what it comes to: probabilities with intervals, what the point estimate misses, who violates
+result          findings that show themselves
 running         a campaign from beginning to end
 film            the worst episode as a video
-report          the above in words and files
+report          findings in words and files
 """
 
 from mjx_msm.verification.campaign import Campaign
-from mjx_msm.verification.findings import Verification, clopper_pearson
+from mjx_msm.verification.findings import clopper_pearson
+from mjx_msm.verification.result import Verification
 from mjx_msm.verification.running import verify
 from mjx_msm.verification.scenario_file import load_plan
 from mjx_msm.verification.scenarios import Plan, Scenario, Violation

@@ -18,11 +18,10 @@ from typing import Any
 import numpy as np
 
 from mjx_msm import envs
+from mjx_msm.common.errors import InputError, suggest
 from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO
 from mjx_msm.envs.references import MOTIONS
 from mjx_msm.envs.single import as_disturbance
-from mjx_msm.errors import InputError
-from mjx_msm.readers import suggest
 from mjx_msm.verification.crowd import Crowd, gather
 from mjx_msm.verification.episode import (
     JOINT,
@@ -187,7 +186,7 @@ def _word(value: Any) -> Any:
 
 def _ranges(env: Any, plan: Plan) -> tuple[Violation, ...]:
     """Leaving the range of a joint that is free to move, unless the plan has its own word on that joint."""
-    from mjx_msm.synthetic import coordinate_range
+    from mjx_msm.recordings.synthetic import coordinate_range
 
     model = env.task.people.identification.model()
     said = {v.measure for v in plan.violations}

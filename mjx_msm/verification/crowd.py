@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.common.errors import InputError
 from mjx_msm.envs.own_emg import OwnExcitation, own_excitation
 from mjx_msm.envs.people import MISSES, People, with_native_muscles
 from mjx_msm.envs.task import Task
-from mjx_msm.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +80,7 @@ def gather(people: People, task: Task, count: int, seed: int) -> Crowd:
 def _unpacked(space: Any, draws: Float[np.ndarray, "person free"]) -> Any:
     import jax
 
-    from mjx_msm.compiled import float64
+    from mjx_msm.common.compiled import float64
 
     with float64():
         return jax.tree.map(np.asarray, jax.vmap(space.unpack)(draws))

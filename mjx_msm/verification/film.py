@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from mjx_msm.errors import InputError
-from mjx_msm.readers import write_csv
+from mjx_msm.common.errors import InputError
+from mjx_msm.recordings.readers import write_csv
 from mjx_msm.verification.campaign import Campaign
 from mjx_msm.verification.episode import POINT, Course, Episode, Rehearsal
 from mjx_msm.verification.scenarios import FAILED
@@ -39,7 +39,7 @@ def find_episode(campaign: Campaign, number: int) -> Episode:
 
 def film(campaign: Campaign, number: int, path: str | Path) -> Course:
     """Run an episode again, write its video to `path` and its measures over time to a CSV file beside it."""
-    from mjx_msm.render import captioned, video, with_traces
+    from mjx_msm.views.render import captioned, video, with_traces
 
     path, episode = Path(path), find_episode(campaign, number)
     frames: list[Any] = []

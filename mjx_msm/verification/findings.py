@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mjx_msm.errors import InputError
+from mjx_msm.common.errors import InputError
 from mjx_msm.verification.campaign import Campaign
 from mjx_msm.verification.episode import POINT, Course, Episode
 from mjx_msm.verification.scenarios import Plan, Violation
@@ -142,8 +142,8 @@ class Worst(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Verification:
-    """What came of it."""
+class Findings:
+    """What came of a campaign."""
 
     environment: str
     subject: str
@@ -168,8 +168,8 @@ class Verification:
     worst: Worst
     notes: tuple[str, ...] = ()
 
-    @staticmethod
-    def of(campaign: Campaign, courses: Sequence[Course]) -> Verification:
+    @classmethod
+    def of(cls, campaign: Campaign, courses: Sequence[Course]) -> Self:
         """Of a campaign that has been run; `courses` in the order of its episodes."""
         plan, episodes = campaign.plan, campaign.episodes
         names = tuple(s.name for s in plan.scenarios)
@@ -218,7 +218,7 @@ class Verification:
         np.maximum.at(extreme, who, margins[drawn])
         broken = np.zeros((count, len(plan.violations)), bool)
         np.logical_or.at(broken, who, violated[drawn])
-        return Verification(
+        return cls(
             environment=campaign.stage.environment,
             subject=campaign.stage.subject,
             controller=str(campaign.configuration["controller"]),
@@ -262,11 +262,6 @@ class Verification:
     def missed(self) -> tuple[Row, ...]:
         """What the point estimate alone says wrongly."""
         return tuple(r for r in self.rows if r.verdict in ("missed", "understated") and r.violation != ANY)
-
-    def __rich_console__(self, console: Any, options: Any) -> Any:
-        from mjx_msm.verification.report import tables
-
-        yield from tables(self)
 
 
 def _twins(episodes: Sequence[Episode], drawn: Int[np.ndarray, "pair"]) -> Int[np.ndarray, "pair"]:

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mjx_msm.errors import InputError
-from mjx_msm.files import write_text
+from mjx_msm.common.errors import InputError
+from mjx_msm.common.files import write_text
 from mjx_msm.verification.episode import Course
 
 JOURNAL = "journal.jsonl"

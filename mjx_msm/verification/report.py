@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mjx_msm.common.files import write_text
 from mjx_msm.envs.task import NOTHING
-from mjx_msm.files import write_text
 from mjx_msm.verification.episode import POINT
-from mjx_msm.verification.findings import ANY, FEWEST, SIGNIFICANT, Proportion, Row, Verification, Worst
+from mjx_msm.verification.findings import ANY, FEWEST, SIGNIFICANT, Findings, Proportion, Row, Worst
 
 Cells = list[str]
 
@@ -33,7 +33,7 @@ def _per_cent(x: float) -> str:
 # Tables, as headings and rows of text, for both the terminal and the report --------------------------------
 
 
-def probabilities(result: Verification, *, every: bool) -> tuple[Cells, list[Cells]]:
+def probabilities(result: Findings, *, every: bool) -> tuple[Cells, list[Cells]]:
     """Probability of each violation; `every`: also of those that nobody had."""
     head = ["scenario", "violation", "people", "n", "point estimate", "n", "worst margin", ""]
     rows = [
@@ -57,7 +57,7 @@ def margin(x: float) -> str:
     return f"{x:.2f}" if abs(x) < 1e4 else "not finite"
 
 
-def who(result: Verification) -> tuple[Cells, list[Cells]]:
+def who(result: Findings) -> tuple[Cells, list[Cells]]:
     """Which parameters separate violators from the rest."""
     head = ["violation", "violators", "parameter", "rank correlation", "difference", "p"]
     return head, [
@@ -73,7 +73,7 @@ def who(result: Verification) -> tuple[Cells, list[Cells]]:
     ]
 
 
-def _nobody(result: Verification) -> str:
+def _nobody(result: Findings) -> str:
     """Why no parameter is listed."""
     if result.people < FEWEST:
         return (
@@ -83,11 +83,11 @@ def _nobody(result: Verification) -> str:
     return "No parameter tells violators from the rest beyond chance."
 
 
-def limits(result: Verification) -> tuple[Cells, list[Cells]]:
+def limits(result: Findings) -> tuple[Cells, list[Cells]]:
     return ["violation", "when"], [[v.name, v.text] for v in result.violations]
 
 
-def run_of(result: Verification) -> tuple[Cells, list[Cells]]:
+def run_of(result: Findings) -> tuple[Cells, list[Cells]]:
     """What was run, but for scenarios and limits."""
     seconds = sorted(result.period * c.periods for c in result.courses)
     took = " to ".join(dict.fromkeys(f"{x:.4g}" for x in (seconds[0], seconds[-1])))
@@ -112,7 +112,7 @@ def _value(x: Any) -> str:
     return "none" if x is None else f"{x:g}" if isinstance(x, int | float) else str(x)
 
 
-def went_wrong(result: Verification) -> tuple[Cells, list[Cells]]:
+def went_wrong(result: Findings) -> tuple[Cells, list[Cells]]:
     """Every scenario, with the distribution of its numbers."""
     head, rows = ["scenario", "disturbance"], [[s.name, s.text] for s in result.plan.scenarios]
     if result.mixed:
@@ -121,7 +121,7 @@ def went_wrong(result: Verification) -> tuple[Cells, list[Cells]]:
     return head, rows
 
 
-def disturbances(result: Verification) -> str:
+def disturbances(result: Findings) -> str:
     return ", ".join(f"{k} {x:.3g}" for k, x in result.worst.episode.disturbance.items()) or "none"
 
 
@@ -135,7 +135,7 @@ def worst_text(worst: Worst) -> str:
     )
 
 
-def headline(result: Verification) -> str:
+def headline(result: Findings) -> str:
     """How bad it is, in one line."""
     every = next(r for r in result.overall if r.violation == ANY)
     where = "in the scenario drawn for them" if result.mixed else "in at least one scenario"
@@ -145,7 +145,7 @@ def headline(result: Verification) -> str:
     )
 
 
-def missed_text(result: Verification) -> str:
+def missed_text(result: Findings) -> str:
     """What the point estimate alone would have said wrongly, in one line."""
     rows = [r for r in result.rows if r.violation != ANY]
     missed, understated, unseen = (
@@ -158,7 +158,7 @@ def missed_text(result: Verification) -> str:
     )
 
 
-def tables(result: Verification) -> Iterator[Any]:
+def tables(result: Findings) -> Iterator[Any]:
     """For the terminal."""
     from rich.markup import escape
 
@@ -202,7 +202,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], right: tuple[int,
 # Files -----------------------------------------------------------------------------------------------------
 
 
-def write_report(folder: str | Path, result: Verification, command: str, video: str | None = None) -> None:
+def write_report(folder: str | Path, result: Findings, command: str, video: str | None = None) -> None:
     """Write report.md, results.csv and summary.json.
 
     **Arguments:** `command`: that made it, without ``--out``. `video`: of the worst case, in the same folder.
@@ -213,7 +213,7 @@ def write_report(folder: str | Path, result: Verification, command: str, video: 
     write_text(folder / "report.md", _report(result, command, video))
 
 
-def _report(result: Verification, command: str, video: str | None) -> str:
+def _report(result: Findings, command: str, video: str | None) -> str:
     lines = [
         f"# Verification of {result.environment} with controller {result.controller}",
         "",
@@ -295,7 +295,7 @@ def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return [line(head), "|" + "---|" * len(head), *(line(r) for r in rows)]
 
 
-def _results(result: Verification) -> str:
+def _results(result: Findings) -> str:
     """A row for every episode."""
     text = io.StringIO()
     names = [v.name for v in result.violations]
@@ -318,7 +318,7 @@ def _results(result: Verification) -> str:
     return text.getvalue()
 
 
-def _summary(result: Verification) -> dict[str, Any]:
+def _summary(result: Findings) -> dict[str, Any]:
     def share(p: Proportion) -> dict[str, Any]:
         low, high = p.interval
         return {"count": p.hits, "n": p.n, "estimate": p.estimate, "low": low, "high": high, "certain": p.certain}

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mjx_msm.errors import InputError
+from mjx_msm.common.errors import InputError
 from mjx_msm.verification.campaign import Campaign, prepare
-from mjx_msm.verification.findings import Verification
 from mjx_msm.verification.journal import journal
 from mjx_msm.verification.processes import cores, courses
+from mjx_msm.verification.result import Verification
 
 Listener = Callable[[int, int], None]
 """Told how many episodes are done, of how many."""

@@ -36,9 +36,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mjx_msm.common.errors import InputError
+from mjx_msm.common.toml_tables import Section, is_number, show
 from mjx_msm.envs.task import Disturbance
-from mjx_msm.errors import InputError
-from mjx_msm.toml_tables import Section, is_number, show
 from mjx_msm.verification.scenarios import (
     FAILED,
     FAILURE,

@@ -1,0 +1,50 @@
+"""The one exception a user's input can raise, the one warning, and their words."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """Something a user wrote cannot be used.
+
+    The message is one line that names the file, column or parameter and says how to fix it. The command
+    line prints it as it is and exits with 2; in Python it is an ordinary `ValueError`.
+    """
+
+
+def one_of(what: str, value: str, choices: Iterable[str]) -> str:
+    """A value that has to be one of a few.
+
+    **Raises:** `InputError` if it is another.
+    """
+    choices = tuple(choices)
+    if value not in choices:
+        raise InputError(f"{what} '{value}' is unknown; choose one of {', '.join(choices)}")
+    return value
+
+
+def in_one_line(error: Exception) -> str:
+    """What an exception says, for a message of ours."""
+    return " ".join(str(error).split())
+
+
+class InputWarning(UserWarning):
+    """Something in a user's input that can be used but deserves a look."""
+
+
+def suggest(name: str, options: Iterable[str], *, limit: int = 6) -> str:
+    """``; did you mean 'a' or 'b'?``, or what there is to choose from; to end an error message with."""
+    options = list(dict.fromkeys(options))
+    folded = {o: o.casefold() for o in options}
+    wanted = name.casefold()
+    close = [o for o in options if folded[o] == wanted]
+    close += [o for o in options if len(wanted) > 2 and wanted in folded[o]]
+    close += [o for o in options if len(o) > 2 and folded[o] in wanted]
+    by_folded = {f: o for o, f in folded.items()}
+    close += [by_folded[f] for f in difflib.get_close_matches(wanted, list(by_folded), n=3, cutoff=0.6)]
+    close = list(dict.fromkeys(close))[:3]
+    if close:
+        return "; did you mean " + " or ".join(f"'{c}'" for c in close) + "?"
+    if not options:
+        return "; there are none"
+    return "; choose from: " + ", ".join(options[:limit]) + (", …" if len(options) > limit else "")

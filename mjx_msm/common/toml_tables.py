@@ -1,0 +1,183 @@
+"""TOML tables: what a key holds is checked where it is read, with its place in the file; and mappings written out."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mjx_msm.common.errors import InputError, suggest
+
+# Reading -------------------------------------------------------------------------------------------------
+
+
+class Section:
+    """A TOML table that knows its place in the file and which keys it may have."""
+
+    def __init__(self, data: Any, where: str, allowed: Sequence[str] | None) -> None:
+        if not isinstance(data, Mapping):
+            raise InputError(f"{where}: must be a table of key = value, got {show(data)}")
+        self.data, self.where = data, where
+        for key in data:
+            if allowed is not None and key not in allowed:
+                raise InputError(f"{where}: unknown key '{key}'{suggest(key, allowed, limit=20)}")
+
+    def fail(self, key: str, wanted: str) -> InputError:
+        value = self.data.get(key)
+        hint = (
+            "; remove the quotes"
+            if isinstance(value, str) and wanted.startswith("a number") and _numeric(value)
+            else ""
+        )
+        return InputError(f"{self.where}: {key} must be {wanted}, got {show(value)}{hint}")
+
+    def require(self, key: str, wanted: str) -> None:
+        if key not in self.data:
+            raise InputError(f"{self.where}: '{key}' is missing; give {wanted}")
+
+    def text(
+        self,
+        key: str,
+        default: str | None = None,
+        *,
+        options: Sequence[str] | None = None,
+        required: bool = False,
+    ) -> str | None:
+        wanted = "one of " + ", ".join(f"'{o}'" for o in options) if options else "a text in quotes"
+        if required:
+            self.require(key, wanted)
+        value = self.data.get(key, default)
+        if value is None:
+            return None
+        if not isinstance(value, str) or not value.strip():
+            raise self.fail(key, wanted)
+        if options and value not in options:
+            raise InputError(f"{self.where}: {key} = '{value}' is unknown{suggest(value, options)}")
+        return value
+
+    def number(
+        self,
+        key: str,
+        default: float | None = None,
+        *,
+        low: float = -math.inf,
+        high: float = math.inf,
+        unit: str = "",
+        required: bool = False,
+    ) -> float | None:
+        wanted = "a number" + (f" [{unit}]" if unit else "")
+        if required:
+            self.require(key, wanted)
+        if key not in self.data:
+            return default
+        value = self.data[key]
+        if not is_number(value):
+            raise self.fail(key, wanted)
+        if not low <= value <= high:
+            raise InputError(
+                f"{self.where}: {key} = {value:g}{' ' + unit if unit else ''} is implausible, expected "
+                f"{low:g} to {high:g}{' ' + unit if unit else ''}; correct it"
+            )
+        return float(value)
+
+    def names(self, key: str, *, required: bool = False) -> tuple[str, ...]:
+        wanted = f'a list of texts, like {key} = ["…"]'
+        if required:
+            self.require(key, wanted)
+        value = self.data.get(key, [])
+        if not isinstance(value, list | tuple) or not all(isinstance(v, str) and v for v in value):
+            raise self.fail(key, wanted)
+        for name in value:
+            if value.count(name) > 1:
+                raise InputError(f"{self.where}: {key} lists '{name}' twice; remove one")
+        return tuple(value)
+
+    def section(self, key: str, allowed: Sequence[str] | None) -> Section:
+        inside = f"{self.where.removesuffix(']')}.{key}]" if self.where.endswith("]") else f"{self.where} [{key}]"
+        return Section(self.data.get(key, {}), inside, allowed)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number; true and false are not."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _numeric(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def show(value: Any) -> str:
+    """A value as a message shows it."""
+    if value is None:
+        return "nothing"
+    kind = {str: "the text", bool: "", int: "", float: "", list: "the list", dict: "the table"}.get(type(value), "")
+    shown = json.dumps(value, ensure_ascii=False, default=str)
+    return f"{kind} {shown[:60]}{'…' if len(shown) > 60 else ''}".strip()
+
+
+# Writing -------------------------------------------------------------------------------------------------
+
+
+def to_toml(document: Mapping[str, Any]) -> str:
+    """A mapping as TOML: values, then tables, then lists of tables; what lies deeper is written inline."""
+    document = plain(document)
+    lines: list[str] = []
+
+    def table(data: Mapping[str, Any], path: tuple[str, ...]) -> None:
+        deep = [k for k, v in data.items() if isinstance(v, dict) and len(path) < 2]
+        deep += [
+            k for k, v in data.items() if not path and isinstance(v, list) and v and all(isinstance(x, dict) for x in v)
+        ]
+        for key, value in data.items():
+            if key not in deep:
+                lines.append(f"{_key(key)} = {_value(value)}")
+        for key in deep:
+            name = ".".join(map(_key, (*path, key)))
+            if isinstance(data[key], dict):
+                lines.extend(["", f"[{name}]"])
+                table(data[key], (*path, key))
+            else:
+                for entry in data[key]:
+                    lines.extend(["", f"[[{name}]]"])
+                    lines.extend(f"{_key(k)} = {_value(v)}" for k, v in entry.items())
+
+    table(document, ())
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def plain(value: Any) -> Any:
+    """NumPy numbers, paths, tuples and None as what TOML knows."""
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items() if v is not None}
+    if isinstance(value, np.ndarray | list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    return value.as_posix() if isinstance(value, Path) else value
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key, ensure_ascii=False)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items()) + " }" if value else "{}"
+    raise InputError(f"TOML cannot hold {type(value).__name__} ({value!r}); convert it to text or a number")

@@ -1,0 +1,74 @@
+"""From an EMG envelope to muscle excitation: gain, electromechanical delay, shape, and the mix over channels."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from mjx_msm.person.muscle import AnyArray, _clip_unit
+from mjx_msm.person.parameters import EmgParameters
+
+ROOM = 0.01
+"""Of a corrected signal, to either end at least [-]."""
+
+
+def delayed(
+    envelope: Float[Array, "time channel"], delay: Float[Array, "channel"], timestep: float
+) -> Float[Array, "time channel"]:
+    """envelope(t − delay) by linear interpolation; before the recording starts, its first sample.
+
+    Where the delayed instant meets a sample the derivative is the one towards longer delays: 0 is the lower bound.
+    """
+    last = envelope.shape[0] - 1
+    position = jnp.arange(envelope.shape[0])[:, None] - delay / timestep
+    position = jnp.where(position > 0, jnp.where(position > last, last, position), 0.0)
+    index = jnp.clip(jnp.ceil(jax.lax.stop_gradient(position)).astype(int) - 1, 0, max(last - 1, 0))
+    fraction = position - index
+    below = jnp.take_along_axis(envelope, index, axis=0)
+    above = jnp.take_along_axis(envelope, jnp.minimum(index + 1, last), axis=0)
+    return (1 - fraction) * below + fraction * above
+
+
+def shaped(signal: Float[Array, "*batch"], shape: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+    """(exp(A e) − 1)/(exp(A) − 1), linear for A → 0 (Lloyd & Besier 2003, doi 10.1016/S0021-9290(03)00010-1)."""
+    small = jnp.abs(shape) < 1e-3
+    safe = jnp.where(small, -1.0, shape)
+    curved = jnp.expm1(safe * signal) / jnp.expm1(safe)
+    # the series to A², so that the derivative with respect to A is right at 0 and continuous where the two meet
+    bend = 0.5 * signal * (signal - 1.0)
+    return jnp.where(small, signal + shape * bend * (1.0 + shape * (2.0 * signal - 1.0) / 6.0), curved)
+
+
+def corrected(signal: Float[Array, "*batch"], error: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+    """signal + error, bent to stay inside 0..1 in the outer half of what is left to either end.
+
+    Clipped, an error that is to be found would vanish from sight once it is too large. For a signal within 1 % of an
+    end that end counts as 1 % off.
+    """
+    low, high = 0.5 * jnp.maximum(signal, ROOM), 0.5 * jnp.maximum(1.0 - signal, ROOM)
+    value = signal + error
+    bent_up = low * jnp.exp(jnp.minimum(value - low, 0.0) / low)
+    bent_down = 1.0 - high * jnp.exp(jnp.minimum(1.0 - high - value, 0.0) / high)
+    return jnp.where(value < low, bent_up, jnp.where(value > 1.0 - high, bent_down, value))
+
+
+def excitation(
+    parameters: EmgParameters,
+    envelope: Float[Array, "time channel"],
+    mixing: Float[AnyArray, "muscle channel"],
+    timestep: float,
+    error: Float[Array, "time channel"] | None = None,
+) -> Float[Array, "time muscle"]:
+    """Excitation of every muscle, 0..1.
+
+    Each channel is delayed, amplified, clipped to 0..1 and shaped; a muscle's excitation is its weighted mix.
+    At exactly 0 and 1 the derivative is the one from inside the interval.
+
+    **Arguments:** `error`: added to the delayed envelope, see `corrected`.
+    """
+    gain, delay = jnp.asarray(parameters.gain), jnp.asarray(parameters.delay)
+    signal = _clip_unit(gain * delayed(envelope, delay, timestep))
+    if error is not None:
+        signal = corrected(signal, gain * error)
+    return _clip_unit(shaped(signal, jnp.asarray(parameters.shape)) @ mixing.T)

@@ -1,0 +1,454 @@
+"""How the muscles run: lengths of the paths around bones, their slopes and curvatures by joint coordinate.
+
+A path is cut where it passes from one body to the next. Pieces between points of one body are constants; the others,
+straight or around a sphere or cylinder, depend only on the few coordinates between their bodies. Pieces of one kind
+that the same coordinates move are evaluated together, as the rows of one array. A straight piece along the line
+(u, p × u) has the slope v·u + ω·(p × u) by a joint of the screw (ω, v), whichever point p of the line is taken.
+Wrapping follows MuJoCo's `mju_wrap` for the outside of spheres and cylinders. The oracle is C MuJoCo, to rounding
+error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float
+
+from mjx_msm.dynamics.kinematics import STILL, Pose, Screw, Tree, seen_from, tree_of
+from mjx_msm.dynamics.vectors import Component, Rotation, Vector, add, at_least, multiply, select, square_root, subtract
+from mjx_msm.person.model import Model
+
+_TINY = mujoco.mjMINVAL
+
+
+class Paths(eqx.Module):
+    """Tendons at some positions."""
+
+    length: Float[Array, "*instant tendon"]
+    """[m]; of a tendon over joints, its own unit."""
+    slope: Float[Array, "*instant tendon coordinate"]
+    """∂L/∂q."""
+
+
+def paths(model: Model, position: Float[Array, "*instant coordinate"]) -> Paths:
+    """Lengths of the tendons and their derivatives: the costly part of the geometry, of position only.
+
+    Many instants are best given as an array, not by `jax.vmap`: then they are what memory is contiguous in.
+    """
+    route, rows = _route(model.host.skeleton), jnp.moveaxis(jnp.asarray(position), -1, 0)
+    pieces = [_piecewise(route, bundle, rows) for bundle in route.bundles]
+    return _joined(route, rows, pieces)
+
+
+def paths_and_curvature(
+    model: Model, position: Float[Array, "*instant coordinate"]
+) -> tuple[Paths, Float[Array, "*instant tendon coordinate coordinate"]]:
+    """Also ∂²L/∂q², from tangents of each piece in the coordinates that move it."""
+    route, rows = _route(model.host.skeleton), jnp.moveaxis(jnp.asarray(position), -1, 0)
+    pieces, bends = [], []
+    for bundle in route.bundles:
+        piece, bend = _curved(route, bundle, rows)
+        pieces.append(piece)
+        bends.append(bend)
+    m, shape = route.tree.m, rows.shape[1:]
+    table: list[list[list[Component]]] = [[[0.0] * m.nv for _ in range(m.nv)] for _ in range(m.ntendon)]
+    for bundle, bend in zip(route.bundles, bends, strict=True):
+        for b, j in enumerate(bundle.chain):
+            for a, i in enumerate(bundle.chain):
+                for t, row in zip(bundle.tendon, _rows(bend[b, a]), strict=True):
+                    table[t][i][j] = add(table[t][i][j], row)
+    return _joined(route, rows, pieces), _last(table, shape)
+
+
+# How paths are cut -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Strand:
+    """Pieces that run between the same bodies; one row of every array is a piece."""
+
+    on: int
+    """Body of the first end, `to` of the second."""
+    to: int
+    first: Float[np.ndarray, "piece 3"]
+    """In the frame of `on` [m], `last` in that of `to`."""
+    last: Float[np.ndarray, "piece 3"]
+    around: int = -1
+    """Body of the wraps, -1 for straight pieces."""
+    centre: Float[np.ndarray, "piece 3"] | None = None
+    axes: Float[np.ndarray, "piece 3 3"] | None = None
+    radius: Float[np.ndarray, "piece"] | None = None
+    beside: int = -1
+    """Body of the side sites, -1 where there are none."""
+    side: Float[np.ndarray, "piece 3"] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Bundle:
+    """Pieces of one kind that the same coordinates move."""
+
+    kind: str
+    """"straight", "sphere" or "cylinder"."""
+    chain: tuple[int, ...]
+    """Those coordinates."""
+    strands: tuple[_Strand, ...]
+    tendon: tuple[int, ...]
+    """Of every piece."""
+    share: Float[np.ndarray, "piece"]
+    """1 over the divisor of the pulley that the piece comes after."""
+
+
+class _Piece(NamedTuple):
+    """Lengths and slopes of a bundle."""
+
+    length: Float[Array, "piece *instant"]
+    slope: Float[Array, "chain piece *instant"]
+
+
+class _Route(NamedTuple):
+    tree: Tree
+    bundles: tuple[_Bundle, ...]
+    constant: Float[np.ndarray, "tendon"]
+    """Length within bodies [m]."""
+    joints: tuple[tuple[int, int, float], ...]
+    """(tendon, coordinate, coefficient) of tendons over joints."""
+
+
+@lru_cache(maxsize=16)
+def _route(m: mujoco.MjModel) -> _Route:
+    """Cut the tendons of a model."""
+    tree, wrap = tree_of(m), mujoco.mjtWrap
+    constant, joints = np.zeros(m.ntendon), []
+    found: dict[Any, dict[Any, list[Any]]] = {}
+
+    def site(k: int) -> tuple[int, Any]:
+        return int(m.site_bodyid[k]), m.site_pos[k].copy()
+
+    for t in range(m.ntendon):
+        share, end = 1.0, m.tendon_adr[t] + m.tendon_num[t]
+        for w in range(m.tendon_adr[t], end):
+            kind, element = wrap(m.wrap_type[w]), int(m.wrap_objid[w])
+            if kind == wrap.mjWRAP_PULLEY:
+                share = 1.0 / max(float(m.wrap_prm[w]), _TINY)
+            elif kind == wrap.mjWRAP_JOINT:
+                joints.append((t, int(m.jnt_dofadr[element]), float(m.wrap_prm[w])))
+            elif kind == wrap.mjWRAP_SITE and w + 1 < end and wrap(m.wrap_type[w + 1]) == wrap.mjWRAP_SITE:
+                (on, first), (to, last) = sorted((site(element), site(int(m.wrap_objid[w + 1]))), key=lambda s: s[0])
+                if on == to:
+                    constant[t] += share * np.linalg.norm(last - first)
+                    continue
+                chain = tuple(sorted({*tree.joints[on]} ^ {*tree.joints[to]}))
+                strands = found.setdefault(("straight", chain, False), {})
+                strands.setdefault((on, to), []).append((t, share, first, last))
+            elif kind in (wrap.mjWRAP_SPHERE, wrap.mjWRAP_CYLINDER):
+                (on, first), (to, last) = site(int(m.wrap_objid[w - 1])), site(int(m.wrap_objid[w + 1]))
+                around, beside = int(m.geom_bodyid[element]), round(float(m.wrap_prm[w]))
+                aside = site(beside) if beside >= 0 else (-1, np.zeros(3))
+                axes = np.zeros(9)
+                mujoco.mju_quat2Mat(axes, m.geom_quat[element])
+                if to == around:  # a path is as long either way; so the end that moves comes second
+                    (on, first), (to, last) = (to, last), (on, first)
+                chain = {*tree.joints[on]} ^ {*tree.joints[around]} | {*tree.joints[around]} ^ {*tree.joints[to]}
+                name = "sphere" if kind == wrap.mjWRAP_SPHERE else "cylinder"
+                strands = found.setdefault((name, tuple(sorted(chain)), beside >= 0), {})
+                strands.setdefault((on, to, around, aside[0]), []).append(
+                    (t, share, first, last, m.geom_pos[element], axes.reshape(3, 3), m.geom_size[element, 0], aside[1])
+                )
+    bundles = []
+    for (name, chain, _), by_bodies in found.items():
+        strands, tendon, shares = [], [], []
+        for (on, to, *wrapped), pieces in by_bodies.items():
+            tendons, share, first, last, *more = (np.array(x) for x in zip(*pieces, strict=True))
+            extra: dict[str, Any] = {}
+            if wrapped:
+                extra = dict(zip(("centre", "axes", "radius", "side"), more, strict=True))
+                extra |= dict(zip(("around", "beside"), wrapped, strict=True))
+            strands.append(_Strand(on, to, first, last, **extra))
+            tendon += [int(t) for t in tendons]
+            shares.append(share)
+        bundles.append(_Bundle(name, chain, tuple(strands), tuple(tendon), np.concatenate(shares)))
+    return _Route(tree, tuple(bundles), constant, tuple(joints))
+
+
+# Pieces ----------------------------------------------------------------------------------------------------
+
+
+def _piecewise(route: _Route, bundle: _Bundle, position: Any) -> _Piece:
+    """Evaluate a bundle."""
+    shape = jnp.broadcast_shapes(*(jnp.shape(x) for x in position))
+    pull = _straight if bundle.kind == "straight" else _around
+    length, slope = pull(route.tree, bundle, position, shape)
+    share = _column(bundle.share, shape)
+    shape = (len(bundle.tendon), *shape)
+    full = [_full(multiply(share, x), shape) for x in (length, *slope)]
+    return _Piece(full[0], jnp.stack(full[1:]) if slope else jnp.zeros((0, *shape)))
+
+
+def _curved(
+    route: _Route, bundle: _Bundle, position: Float[Array, "coordinate *instant"]
+) -> tuple[_Piece, Float[Array, "chain chain piece *instant"]]:
+    """A bundle and the derivatives of its slopes, the coordinate they are taken by first."""
+    if not bundle.chain:
+        piece = _piecewise(route, bundle, position)
+        return piece, jnp.zeros((0, 0, *piece.length.shape))
+    moving = np.array(bundle.chain)
+
+    def slopes(x: Array) -> tuple[Array, Array]:
+        columns = list(position)
+        for j, column in zip(bundle.chain, x, strict=True):
+            columns[j] = column
+        piece = _piecewise(route, bundle, columns)
+        return piece.slope, piece.length
+
+    at = position[moving]
+    basis = jnp.eye(len(moving)).reshape(*2 * (len(moving),), *(1,) * (at.ndim - 1))
+    tangents = jnp.broadcast_to(basis, (len(moving), *at.shape))
+    # the derivative of a length is its slope, which is known
+    slope, bend, length = jax.vmap(lambda t: jax.jvp(slopes, (at,), (t,), has_aux=True), out_axes=(None, 0, None))(
+        tangents
+    )
+    return _Piece(length, slope), bend
+
+
+def _straight(tree: Tree, bundle: _Bundle, position: Any, shape: tuple[int, ...]) -> tuple[Component, list[Component]]:
+    firsts, lasts, screws = [], [], []
+    for s in bundle.strands:
+        pose, between = seen_from(tree, position, s.on, s.to)
+        firsts.append(_points(s.first, shape))
+        lasts.append(pose.carry(_points(s.last, shape)))
+        screws.append([_signed(tree, between, j, s.on, s.to) for j in bundle.chain])
+    counts = [len(s.first) for s in bundle.strands]
+    first, last = (_stacked(x, counts, shape) for x in (firsts, lasts))
+    distance, line = _line(first, last)
+    return distance, [_reach(_stacked(x, counts, shape), line) for x in zip(*screws, strict=True)]
+
+
+def _around(tree: Tree, bundle: _Bundle, position: Any, shape: tuple[int, ...]) -> tuple[Component, list[Component]]:
+    """Around spheres or cylinders, everything seen from their frames."""
+    firsts, lasts, sides, before, after = [], [], [], [], []
+    for s in bundle.strands:
+        assert s.axes is not None
+        assert s.centre is not None
+        assert s.side is not None
+        axes = Rotation(*(_points(s.axes[:, r], shape) for r in range(3)))
+        frame = Pose(axes, _points(s.centre, shape))
+        start, arrives = seen_from(tree, position, s.around, s.on)
+        end, leaves = seen_from(tree, position, s.around, s.to)
+        firsts.append(frame.seen(start.carry(_points(s.first, shape))))
+        lasts.append(frame.seen(end.carry(_points(s.last, shape))))
+        if s.beside >= 0:
+            sides.append(frame.seen(seen_from(tree, position, s.around, s.beside)[0].carry(_points(s.side, shape))))
+        for lines, screws, on, to in ((before, arrives, s.on, s.around), (after, leaves, s.around, s.to)):
+            lines.append([_signed(tree, screws, j, on, to).about(frame) for j in bundle.chain])
+    counts = [len(s.first) for s in bundle.strands]
+    first, last = (_stacked(x, counts, shape) for x in (firsts, lasts))
+    side = _stacked(sides, counts, shape) if sides else None
+    radius = np.concatenate([s.radius for s in bundle.strands if s.radius is not None])
+    wraps, arc, touch0, touch1 = _wrap(first, last, side, _column(radius, shape), bundle.kind == "sphere")
+    # Where nothing wraps both pieces are the straight line, and the geom's body drops out of their sum.
+    distance0, line0 = _line(first, _choose(wraps, touch0, last))
+    distance1, line1 = _line(_choose(wraps, touch1, first), last)
+    slope = []
+    for arriving, leaving in zip(zip(*before, strict=True), zip(*after, strict=True), strict=True):
+        reach = (_reach(_stacked(x, counts, shape), line) for x, line in ((arriving, line0), (leaving, line1)))
+        slope.append(add(*reach))
+    return select(wraps, distance0 + arc + distance1, distance0), slope
+
+
+def _line(start: Vector, end: Vector) -> tuple[Component, Screw]:
+    """Length of a straight piece, and the line it is on: direction and moment."""
+    span = end.minus(start)
+    distance = span.norm()
+    u = span.times(1.0 / at_least(distance, _TINY))
+    return distance, Screw(u, start.cross(u))
+
+
+def _reach(screw: Screw, line: Screw) -> Component:
+    """How fast a joint draws a line out."""
+    return add(screw.linear.dot(line.angular), screw.angular.dot(line.linear))
+
+
+def _signed(tree: Tree, screws: dict[int, Screw], j: int, on: int, to: int) -> Screw:
+    """How a coordinate moves body `to` relative to body `on`."""
+    carries = (j in tree.joints[to]) - (j in tree.joints[on])
+    return screws[j].times(float(carries)) if carries else STILL
+
+
+# Rows ------------------------------------------------------------------------------------------------------
+
+
+def _column(values: Float[np.ndarray, "piece"], shape: tuple[int, ...]) -> Component:
+    """Constants of the pieces, to go with arrays over pieces and instants."""
+    values = np.asarray(values, dtype=float)
+    return float(values[0]) if np.all(values == values[0]) else values.reshape(-1, *(1,) * len(shape))
+
+
+def _points(values: Float[np.ndarray, "piece 3"], shape: tuple[int, ...]) -> Vector:
+    return Vector(*(_column(values[:, k], shape) for k in range(3)))
+
+
+def _full(x: Component, shape: tuple[int, ...]) -> Array:
+    return jnp.broadcast_to(jnp.asarray(x, dtype=float), shape)
+
+
+def _stacked(parts: Sequence[Any], counts: Sequence[int], shape: tuple[int, ...]) -> Any:
+    """One below the other: components, or tuples of them."""
+    if isinstance(parts[0], tuple):
+        return type(parts[0])(*(_stacked(x, counts, shape) for x in zip(*parts, strict=True)))
+    if len(parts) == 1:
+        return parts[0]
+    if all(isinstance(x, int | float | np.ndarray) for x in parts):
+        column = (np.broadcast_to(x, (n, *(1,) * len(shape))) for x, n in zip(parts, counts, strict=True))
+        return _column(np.concatenate(list(column)).reshape(sum(counts)), shape)
+    return jnp.concatenate([_full(x, (n, *shape)) for x, n in zip(parts, counts, strict=True)])
+
+
+def _rows(x: Float[Array, "piece *instant"]) -> list[Array]:
+    return [lax.squeeze(row, [0]) for row in lax.split(x, [1] * x.shape[0])]
+
+
+def _joined(route: _Route, position: Float[Array, "coordinate *instant"], pieces: Sequence[_Piece]) -> Paths:
+    """Tendons from their pieces."""
+    m, shape = route.tree.m, position.shape[1:]
+    length: list[Component] = [float(x) for x in route.constant]
+    slope: list[list[Component]] = [[0.0] * m.nv for _ in range(m.ntendon)]
+    for t, j, coefficient in route.joints:
+        length[t] = add(length[t], multiply(coefficient, position[j]))
+        slope[t][j] = add(slope[t][j], coefficient)
+    for bundle, piece in zip(route.bundles, pieces, strict=True):
+        for t, row in zip(bundle.tendon, _rows(piece.length), strict=True):
+            length[t] = add(length[t], row)
+        for j, rows in zip(bundle.chain, piece.slope, strict=True):
+            for t, row in zip(bundle.tendon, _rows(rows), strict=True):
+                slope[t][j] = add(slope[t][j], row)
+    return Paths(_last(length, shape), _last(slope, shape))
+
+
+def _last(nested: Any, shape: tuple[int, ...]) -> Array:
+    """Nested lists over tendons and coordinates as an array in which they come after the instants."""
+    flat = jax.tree.leaves(nested)
+    count = np.shape(jax.tree.map(lambda x: 0, nested))
+    rows = jnp.stack([_full(x, shape) for x in flat], -1) if flat else jnp.zeros((*shape, 0))
+    return rows.reshape(*shape, *count)
+
+
+def _choose(condition: Any, yes: Vector, no: Vector) -> Vector:
+    return Vector(*(select(condition, a, b) for a, b in zip(yes, no, strict=True)))
+
+
+# Wraps -----------------------------------------------------------------------------------------------------
+
+
+class _Flat(NamedTuple):
+    """A vector in the plane of a wrap."""
+
+    x: Component
+    y: Component
+
+    def dot(self, other: _Flat) -> Component:
+        return add(multiply(self.x, other.x), multiply(self.y, other.y))
+
+    def cross(self, other: _Flat) -> Component:
+        return subtract(multiply(self.x, other.y), multiply(self.y, other.x))
+
+    def plus(self, other: _Flat, factor: Component = 1.0) -> _Flat:
+        return _Flat(add(self.x, multiply(factor, other.x)), add(self.y, multiply(factor, other.y)))
+
+    def times(self, factor: Component) -> _Flat:
+        return _Flat(multiply(factor, self.x), multiply(factor, self.y))
+
+    def quarter_turn(self) -> _Flat:
+        return _Flat(self.y, -self.x)
+
+    def unit(self) -> _Flat:
+        return self.times(1.0 / at_least(square_root(self.dot(self)), _TINY))
+
+
+def _wrap(
+    p0: Vector, p1: Vector, beside: Vector | None, radius: Component, sphere: bool
+) -> tuple[Any, Component, Vector, Vector]:
+    """Shortest way around the outside of a sphere or cylinder, in the geom's own frame [m].
+
+    **Arguments:** both ends; `beside`: the side site, if there is one, which says which way around.
+
+    **Returns:** whether it wraps at all, the arc's length, the points where it begins and ends.
+    """
+    if sphere:  # the plane through both ends and the centre
+        ex, normal = _unit(p0), p0.cross(p1)
+        parallel = normal.dot(normal) < _TINY**2  # both ends on one ray: any plane through it will do
+        steep = lax.abs(ex.x) < 0.6
+        other = ex.cross(Vector(select(steep, 1.0, 0.0), select(steep, 0.0, 1.0), 0.0))
+        ey = _unit(_choose(parallel, other, normal)).cross(ex)
+    else:
+        ex, ey = Vector(1.0, 0.0, 0.0), Vector(0.0, 1.0, 0.0)
+
+    def flat(p: Vector) -> _Flat:
+        return _Flat(p.dot(ex), p.dot(ey))
+
+    d0, d1 = flat(p0), flat(p1)
+    square0, square1, span = d0.dot(d0), d1.dot(d1), d1.plus(d0, -1.0)
+    distance = span.dot(span)
+    fraction = lax.clamp(0.0, -span.dot(d0) / at_least(distance, _TINY), 1.0)
+    nearest = d0.plus(span, fraction)
+    clear = nearest.dot(nearest) > radius**2
+    side = None if beside is None else flat(beside).unit().times(radius)
+    if side is not None:
+        clear = clear & (side.dot(nearest) >= 0)
+
+    def tangents(sense: float) -> tuple[_Flat, _Flat, Any, Any]:
+        """Points where both ends touch the circle on one side, how good that side is, whether the lines cross."""
+        points = []
+        for d, square, sign in ((d0, square0, sense), (d1, square1, -sense)):
+            scale = 1.0 / at_least(square, _TINY)
+            root = lax.sqrt(at_least(square - radius**2, _TINY))
+            points.append(d.times(radius**2 * scale).plus(d.quarter_turn(), sign * radius * root * scale))
+        a, b = points
+        gap = a.plus(b, -1.0)
+        good = -gap.dot(gap) if side is None else a.plus(b).unit().dot(side)
+        crossing = _cross(d0, a, d1, b)
+        return a, b, select(crossing, -1e4, good), crossing
+
+    a0, a1, good_a, crossing_a = tangents(1.0)
+    b0, b1, good_b, crossing_b = tangents(-1.0)
+    second = good_b > good_a
+    t0, t1 = (_Flat(select(second, b.x, a.x), select(second, b.y, a.y)) for a, b in ((a0, b0), (a1, b1)))
+    crossing = select(second, crossing_b, crossing_a)
+    blocked = (square0 < radius**2) | (square1 < radius**2) | (distance < _TINY) | crossing
+    wraps = ~(clear | blocked) & (p0.dot(p0) > _TINY**2) & (p1.dot(p1) > _TINY**2) & (radius > _TINY)
+
+    sweep = select(second, 1.0, -1.0) * t0.cross(t1)
+    angle = lax.atan2(select(wraps, sweep, 0.0), select(wraps, t0.dot(t1), 1.0))
+    arc = radius * select(angle < 0, angle + 2 * np.pi, angle)
+    if sphere:
+        start, end = (ex.times(t.x).plus(ey.times(t.y)) for t in (t0, t1))
+        return wraps, arc, start, end
+    # around a cylinder the path climbs steadily
+    out, back = d0.plus(t0, -1.0), d1.plus(t1, -1.0)
+    way, rise = square_root(out.dot(out)), subtract(p1.z, p0.z)
+    steepness = multiply(rise, 1.0 / at_least(way + arc + square_root(back.dot(back)), _TINY))
+    begin, climb = add(p0.z, multiply(steepness, way)), multiply(steepness, arc)
+    length = square_root(add(arc * arc, multiply(climb, climb)))
+    return wraps, length, Vector(t0.x, t0.y, begin), Vector(t1.x, t1.y, add(begin, climb))
+
+
+def _unit(v: Vector) -> Vector:
+    return v.times(1.0 / at_least(v.norm(), _TINY))
+
+
+def _cross(a0: _Flat, a1: _Flat, b0: _Flat, b1: _Flat) -> Any:
+    """Whether two line segments in the plane cross."""
+    along, other, between = a1.plus(a0, -1.0), b1.plus(b0, -1.0), a0.plus(b0, -1.0)
+    determinant = along.cross(other)
+    parallel = lax.abs(determinant) < _TINY
+    inverse = 1.0 / select(parallel, 1.0, determinant)
+    a, b = other.cross(between) * inverse, along.cross(between) * inverse
+    return ~parallel & (a >= 0) & (a <= 1) & (b >= 0) & (b <= 1)

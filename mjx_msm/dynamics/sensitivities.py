@@ -1,0 +1,465 @@
+"""How accelerations, moments and motions depend on state and parameters, piece by piece.
+
+A Jacobian need not carry one tangent per parameter through the equations of motion
+
+    M(π) q̈ + b(π) = Rᵀ F(θ) + τ(q, q̇),        π: inertias, θ: muscles.
+
+No parameter moves a path or a body frame, so at a given state R and the bodies' Jacobians are constants; F depends
+on each muscle's own parameters only, and M q̈ + b is linear in the spatial inertias. All parameter columns are therefore
+products of small closed-form factors:
+
+    ∂q̈/∂z = (M + h·D)⁻¹ [ Rᵀ ∂F/∂z − Y(q, q̇, q̈) ∂π/∂z ],        Y: the inertial regressor.
+
+Only the state needs tangents, two per free coordinate. All instants are independent of each other and are linearised
+side by side; a motion's Jacobian follows from the small linear recursion
+
+    δq̈ₖ = Aₖ (δqₖ, δq̇ₖ) + Bₖ δz,   δq̇ₖ₊₁ = δq̇ₖ + h δq̈ₖ,   δqₖ₊₁ = δqₖ + h δq̇ₖ₊₁.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from mjx_msm.common.compiled import jit
+from mjx_msm.dynamics.excitation import excitation
+from mjx_msm.dynamics.geometry import Geometry, geometry, moment_arms, tendon_forces
+from mjx_msm.dynamics.kinematics import motions, tree_of
+from mjx_msm.dynamics.paths import Paths, paths_and_curvature
+from mjx_msm.dynamics.simulation import (
+    Mechanics,
+    activate,
+    free_response,
+    generalised_force,
+    inertial_force,
+    mechanics,
+    muscle_tension,
+    solve_acceleration,
+    spatial_inertia,
+    wrench,
+)
+from mjx_msm.dynamics.vectors import Component, array_of
+from mjx_msm.person.model import Model
+from mjx_msm.person.muscle import AnyArray, MuscleParameters
+from mjx_msm.person.parameters import KINDS, Parameters, ParameterSpace
+
+_ACTIVATION_FIELDS = ("activation_time_constant", "deactivation_time_constant")
+
+
+def entries_of(space: ParameterSpace, *groups: str) -> Int[np.ndarray, "entry"]:
+    """Entries of z that belong to these parameter groups."""
+    return np.array(sorted({k for s, k in zip(space.scalars, space.owner, strict=True) if s.group in groups}), int)
+
+
+def forward_jacobian(function: Any, at: Float[Array, "entry"]) -> tuple[Array, Array]:
+    """Value and forward-mode Jacobian in one pass, the derivative's axis last."""
+    return jax.vmap(lambda t: jax.jvp(function, (at,), (t,)), out_axes=(None, -1))(jnp.eye(at.shape[0]))
+
+
+def slope_by_field(
+    function: Callable[[MuscleParameters], Float[Array, "*lead muscle"]], law: MuscleParameters, field: str
+) -> Float[Array, "*lead muscle"]:
+    """Derivative of what every muscle does by its own entry of z for one field: one tangent for all muscles."""
+    value = jnp.asarray(getattr(law, field))
+    inner = value if KINDS["muscle", field].transform == "log" else jnp.ones_like(value)
+    return jax.jvp(lambda x: function(eqx.tree_at(lambda p: getattr(p, field), law, x)), (value,), (inner,))[1]
+
+
+# Activation ------------------------------------------------------------------------------------------------
+
+
+Pairs = tuple[tuple[int, int], ...]
+"""Which entries of z the activation of which muscle depends on: (muscle, entry)."""
+
+
+def activation_pairs(space: ParameterSpace, mixing: Float[np.ndarray, "muscle channel"]) -> Pairs:
+    """A muscle's activation depends on its own time constants and on the EMG channels it is driven by."""
+    pairs = set()
+    for s, entry in zip(space.scalars, space.owner, strict=True):
+        if s.group == "emg":
+            pairs |= {(int(m), entry) for m in np.flatnonzero(mixing[:, s.index[0]])}
+        elif s.field in _ACTIVATION_FIELDS:
+            pairs.add((s.index[0], entry))
+    return tuple(sorted(pairs))
+
+
+@jit
+def activation_derivatives(
+    model: Model,
+    space: ParameterSpace,
+    z: Float[AnyArray, "free"],
+    envelope: Float[AnyArray, "recording time channel"],
+    mixing: Float[Any, "muscle channel"],
+    pairs: Pairs,
+    error: Float[AnyArray, "recording time channel"] | None = None,
+) -> tuple[Float[Array, "recording time muscle"], Float[Array, "recording time pair"]]:
+    """Activations of all recordings, starting at rest with respect to the first excitation, and their derivative, one
+    column a pair: a linear recursion driven by elementwise slopes.
+
+    **Arguments:** `error`: of the envelopes, see `mjx_msm.dynamics.excitation.excitation`.
+    """
+    z, h, rate = jnp.asarray(z), model.timestep, model.muscle.activation_rate
+    parameters = space.unpack(z)
+    muscle, entry = np.array(pairs, int).reshape(-1, 2).T
+    of_emg = entries_of(space, "emg")
+
+    def by_emg(envelope: Array, error: Array | None) -> Array:
+        """Of the excitation."""
+        out = jnp.zeros((len(envelope), len(pairs)))
+        if len(of_emg):
+            full = forward_jacobian(
+                lambda x: excitation(space.unpack(z.at[of_emg].set(x)).emg, envelope, mixing, h, error), z[of_emg]
+            )[1]
+            mine = np.flatnonzero(np.isin(entry, of_emg))
+            out = out.at[:, mine].set(full[:, muscle[mine], np.searchsorted(of_emg, entry[mine])])
+        return out
+
+    def by_time_constants(u: Array, a: Array) -> Array:
+        """Of the rate of activation."""
+        out = jnp.zeros((len(u), len(pairs)))
+        for field in _ACTIVATION_FIELDS:
+            own = {(s.index[0], k) for s, k in zip(space.scalars, space.owner, strict=True) if s.field == field}
+            mine = np.flatnonzero([pair in own for pair in pairs])
+            if len(mine):
+                slope = slope_by_field(lambda law: rate(law, u, a), parameters.muscle, field)
+                out = out.at[:, mine].add(slope[:, muscle[mine]])
+        return out
+
+    def one(envelope: Array, error: Array | None) -> tuple[Array, Array]:
+        u, a, keep, gain = activation_slopes(model, parameters, excitation(parameters.emg, envelope, mixing, h, error))
+        source, push = by_emg(envelope, error), h * by_time_constants(u, a[:-1])
+
+        def step(d: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
+            d = inputs[0] * d + inputs[1]
+            return d, d
+
+        drive_by_entry = gain[:, muscle] * source[:-1] + push
+        _, later = jax.lax.scan(step, source[0], (keep[:, muscle], drive_by_entry))
+        return a, jnp.concatenate([source[:1], later])
+
+    return jax.vmap(one)(jnp.asarray(envelope), None if error is None else jnp.asarray(error))
+
+
+def activation_slopes(
+    model: Model, parameters: Parameters, drive: Float[Array, "time muscle"]
+) -> tuple[Array, Array, Array, Array]:
+    """Excitation of every step, activation at every sample, and keep and gain of δaₖ₊₁ = keep δaₖ + gain δuₖ."""
+    h, rate, law = model.timestep, model.muscle.activation_rate, parameters.muscle
+    u, a = drive[:-1], activate(model, parameters, drive[0], drive[:-1])
+    ones = jnp.ones_like(u)
+    keep = 1.0 + h * jax.jvp(lambda x: rate(law, u, x), (a[:-1],), (ones,))[1]
+    gain = h * jax.jvp(lambda x: rate(law, x, a[:-1]), (u,), (ones,))[1]
+    return u, a, keep, gain
+
+
+# Forces ----------------------------------------------------------------------------------------------------
+
+
+class Factors(eqx.Module):
+    """What parameters are to the equations of motion at one z; common to all instants."""
+
+    parameters: Parameters
+    inertia: Float[Array, "body 10"]
+    inertia_by_entry: Float[Array, "body 10 entry"]
+    """∂π/∂z of the bodies' entries."""
+
+
+@jit
+def factors(space: ParameterSpace, z: Float[AnyArray, "free"]) -> Factors:
+    """Evaluate once per z what no instant changes."""
+    z, entries = jnp.asarray(z), entries_of(space, "body")
+    parameters = space.unpack(z)
+    inertia = spatial_inertia(parameters.body)
+    if not len(entries):
+        return Factors(parameters, inertia, jnp.zeros((*inertia.shape, 0)))
+    slope = forward_jacobian(lambda x: spatial_inertia(space.unpack(z.at[entries].set(x)).body), z[entries])[1]
+    return Factors(parameters, inertia, slope)
+
+
+class Columns(NamedTuple):
+    """Derivatives of generalised forces, by pairs of the entry they belong to: most entries have one only."""
+
+    entry: list[int]
+    value: list[Float[Array, "free pair"]]
+
+
+NOTHING = Columns([], [])
+
+
+def muscle_columns(
+    model: Model,
+    space: ParameterSpace,
+    parameters: Parameters,
+    pairs: Pairs,
+    shape: Geometry,
+    activation: Float[Array, "muscle"],
+    activation_by_pair: Float[Array, "pair"],
+    path_velocity: Float[Array, "muscle"],
+) -> Columns:
+    """∂(Rᵀ F)/∂z at a fixed state [N·m]: one elementwise tangent per field, however many muscles there are."""
+    out, path_length = Columns([], []), shape.path_length
+    moment_arm = shape.moment_arm[:, model.host.free_index]
+    by_field: dict[str, list[tuple[int, int]]] = {}
+    for s, entry in zip(space.scalars, space.owner, strict=True):
+        if s.group == "muscle" and s.field not in _ACTIVATION_FIELDS:
+            by_field.setdefault(s.field, []).append((s.index[0], entry))
+    for field, members in by_field.items():
+        slope = slope_by_field(
+            lambda law: model.muscle.tension(law, activation, path_length, path_velocity), parameters.muscle, field
+        )
+        muscle, entry = zip(*members, strict=True)
+        out.entry.extend(entry)
+        out.value.append((moment_arm * slope[:, None])[np.array(muscle)].T)
+    if pairs:
+        slope = jax.jvp(
+            lambda a: model.muscle.tension(parameters.muscle, a, path_length, path_velocity),
+            (activation,),
+            (jnp.ones_like(activation),),
+        )[1]
+        muscle, entry = zip(*pairs, strict=True)
+        out.entry.extend(entry)
+        out.value.append((moment_arm * slope[:, None])[np.array(muscle)].T * activation_by_pair)
+    return out
+
+
+def inertial_columns(model: Model, space: ParameterSpace, at: Factors, shape: Geometry, acceleration: Any) -> Columns:
+    """∂(M q̈ + b)/∂z at a known motion: the inertial regressor times ∂π/∂z [N·m]."""
+    entries, free = entries_of(space, "body"), model.host.free_index
+    if not len(entries):
+        return NOTHING
+    rows: list[list[Component]] = [[] for _ in free]
+    for body in shape.bodies:
+        moved = body.acceleration(acceleration)
+        for unit in np.eye(10):
+            push = wrench(unit.tolist(), moved, body.velocity)
+            for row, j in zip(rows, free, strict=True):
+                row.append(body.columns[j].pairing(push) if j in body.columns else 0.0)
+    return Columns(entries.tolist(), [array_of(rows) @ at.inertia_by_entry.reshape(-1, len(entries))])
+
+
+def joint_columns(
+    model: Model, space: ParameterSpace, position: Float[Array, "coordinate"], velocity: Float[Array, "coordinate"]
+) -> Columns:
+    """∂(joint springs and dampers)/∂z [N·m]."""
+    out, free = Columns([], []), model.host.free_index
+    effect = {"damping": -velocity, "stiffness": jnp.asarray(model.host.mj_model.qpos_spring) - position}
+    for s, entry in zip(space.scalars, space.owner, strict=True):
+        if s.group == "joint" and s.index[0] in free:
+            out.entry.append(entry)
+            out.value.append((effect[s.field] * np.eye(len(position))[s.index[0]])[free][:, None])
+    return out
+
+
+def by_entry(
+    model: Model, space: ParameterSpace, plus: Sequence[Columns], minus: Columns
+) -> Float[Array, "free entry"]:
+    """Columns in the order of z; an entry of several pairs gets their sum."""
+    parts = [v for part in plus for v in part.value] + [-v for v in minus.value]
+    entry = np.array([e for part in (*plus, minus) for e in part.entry], int)
+    together = jnp.concatenate([*parts, jnp.zeros((len(model.free), 1))], 1)
+    pairs = [np.flatnonzero(entry == k) for k in range(space.size)]
+    out = None
+    for layer in range(max(1, *(len(own) for own in pairs))):
+        place = np.array([own[layer] if layer < len(own) else len(entry) for own in pairs])
+        value = together[:, place]
+        out = value if out is None else out + value
+    return jnp.asarray(out)
+
+
+def free_acceleration(
+    model: Model,
+    at: Factors,
+    terms: Mechanics,
+    velocity: Float[Array, "coordinate"],
+    activation: Float[Array, "muscle"],
+    held_acceleration: Float[Array, "held"],
+) -> Float[Array, "free"]:
+    """Accelerations of the free coordinates from the mechanics at one state [rad/s²]."""
+    tension = muscle_tension(model, at.parameters, terms, velocity, activation)
+    return solve_acceleration(model, at.parameters, terms, generalised_force(terms, tension), held_acceleration)
+
+
+def acceleration_columns(
+    model: Model,
+    space: ParameterSpace,
+    at: Factors,
+    pairs: Pairs,
+    shape: Geometry,
+    position: Float[Array, "coordinate"],
+    velocity: Float[Array, "coordinate"],
+    activation: Float[Array, "muscle"],
+    activation_by_pair: Float[Array, "pair"],
+    acceleration: Float[Array, "coordinate"],
+) -> Float[Array, "free entry"]:
+    """(M + h·D) ∂q̈/∂z of the free coordinates, where `acceleration` is what the equations of motion give."""
+    speed = -shape.moment_arm @ velocity
+    damped_at = velocity + model.timestep * acceleration
+    muscles = muscle_columns(model, space, at.parameters, pairs, shape, activation, activation_by_pair, speed)
+    joints = joint_columns(model, space, position, damped_at)
+    return by_entry(model, space, (muscles, joints), inertial_columns(model, space, at, shape, acceleration))
+
+
+def moment_columns(
+    model: Model,
+    space: ParameterSpace,
+    at: Factors,
+    pairs: Pairs,
+    shape: Geometry,
+    position: Float[Array, "coordinate"],
+    velocity: Float[Array, "coordinate"],
+    activation: Float[Array, "muscle"],
+    activation_by_pair: Float[Array, "pair"],
+) -> Float[Array, "free entry"]:
+    """∂(muscles' and passive joint moments)/∂z of the free coordinates [N·m]."""
+    speed = -shape.moment_arm @ velocity
+    muscles = muscle_columns(model, space, at.parameters, pairs, shape, activation, activation_by_pair, speed)
+    return by_entry(model, space, (muscles, joint_columns(model, space, position, velocity)), NOTHING)
+
+
+def activation_columns(
+    model: Model,
+    at: Factors,
+    along: Paths,
+    position: Float[Array, "coordinate"],
+    velocity: Float[Array, "coordinate"],
+    activation: Float[Array, "muscle"],
+) -> Float[Array, "free muscle"]:
+    """∂q̈/∂a of the free coordinates: every muscle's own slope through its moment arms."""
+    shape = geometry(model, position, velocity, along)
+    terms = mechanics(model, at.parameters, at.inertia, shape, position, velocity)
+    slope = jax.jvp(
+        lambda a: muscle_tension(model, at.parameters, terms, velocity, a), (activation,), (jnp.ones_like(activation),)
+    )[1]
+    nothing = jnp.zeros(len(model.host.held_index))
+    return jax.vmap(
+        lambda c: solve_acceleration(model, at.parameters, terms, c, nothing), in_axes=1, out_axes=1
+    )(terms.moment_arm.T * slope)  # fmt: skip
+
+
+class Derivatives(eqx.Module):
+    """Free accelerations and their derivatives at many instants."""
+
+    acceleration: Float[Array, "instant free"]
+    """[rad/s²]."""
+    by_state: Float[Array, "instant free two_free"]
+    """With respect to the free (q, q̇)."""
+    by_parameters: Float[Array, "instant free entry"]
+    """With respect to z."""
+
+
+def path_derivatives(model: Model, position: Float[Array, "instant coordinate"]) -> tuple[Paths, Paths]:
+    """Tendon lengths and slopes at many instants, and their derivatives by free coordinate, which come first."""
+    free = model.host.free_index
+    along, curvature = paths_and_curvature(model, position)
+    by_free = (jnp.moveaxis(x[..., free], -1, 0) for x in (along.slope, curvature))
+    return along, Paths(*by_free)
+
+
+def acceleration_derivatives(
+    model: Model,
+    space: ParameterSpace,
+    at: Factors,
+    pairs: Pairs,
+    along: Paths,
+    along_by_position: Paths,
+    position: Float[Array, "instant coordinate"],
+    velocity: Float[Array, "instant coordinate"],
+    activation: Float[Array, "instant muscle"],
+    held_acceleration: Float[Array, "instant held"],
+    activation_by_pair: Float[Array, "instant pair"],
+) -> Derivatives:
+    """Linearise the equations of motion at many instants, side by side.
+
+    **Arguments:** `along`, `along_by_position`: of `path_derivatives` at the same positions.
+    """
+    free, n = model.host.free_index, len(model.host.free_index)
+    tree, bodies = tree_of(model.host.skeleton), model.host.body_ids
+    joint = at.parameters.joint
+
+    def rigid(q: list[Array], v: list[Array], along: Paths, acceleration: Array) -> Array:
+        """What moves the free coordinates beside muscles and joint springs and dampers, at these accelerations."""
+        every = motions(tree, q, v)
+        stops, armature = tendon_forces(model, along, q, v)
+        inertial = inertial_force(at.inertia, [every[b] for b in bodies], list(acceleration), len(q))
+        return (stops - array_of(inertial) - jnp.sum(armature * acceleration, 1))[free]
+
+    def one(
+        q: Array, v: Array, along: Paths, by_position: Paths, a: Array, held: Array, by_pair: Array
+    ) -> tuple[Array, Array]:
+        shape = geometry(model, q, v, along)
+        terms = mechanics(model, at.parameters, at.inertia, shape, q, v)
+        arm, speed = shape.moment_arm, -jnp.sum(shape.moment_arm * v, 1)
+
+        def tension(length: Array, speed: Array) -> Array:
+            return model.muscle.tension(at.parameters.muscle, a, length, speed)
+
+        ones = jnp.ones_like(speed)
+        pull, by_length = jax.jvp(lambda x: tension(x, speed), (shape.path_length,), (ones,))
+        by_speed = jax.jvp(lambda x: tension(shape.path_length, x), (speed,), (ones,))[1]
+        force = terms.passive - terms.bias + jnp.sum(arm * pull[:, None], 0)
+        value = solve_acceleration(model, at.parameters, terms, force, held)
+        moved = jnp.zeros_like(q).at[free].set(value).at[model.host.held_index].set(held)
+
+        # at fixed accelerations, as for inverse dynamics; M⁻¹ comes last
+        of_q, of_v, unit = list(q), list(v), np.eye(len(q))
+        columns = []
+        for k, j in enumerate(free):
+
+            def displaced(x: Array, length: Array, slope: Array, j: int = j) -> Array:
+                return rigid([*of_q[:j], x, *of_q[j + 1 :]], of_v, Paths(length, slope), moved)
+
+            at_path = (q[j], along.length, along.slope)
+            change = jax.jvp(displaced, at_path, (jnp.ones_like(q[j]), by_position.length[k], by_position.slope[k]))[1]
+            bend = jax.jvp(lambda s: moment_arms(model, s), (along.slope,), (by_position.slope[k],))[1]
+            tighter = -by_length * arm[:, j] - by_speed * jnp.sum(bend * v, 1)
+            change = change + jnp.sum(bend * pull[:, None] + arm * tighter[:, None], 0)[free]
+            columns.append(change - (jnp.asarray(joint.stiffness) * unit[j])[free])
+        for j in free:
+
+            def faster(x: Array, j: int = j) -> Array:
+                return rigid(of_q, [*of_v[:j], x, *of_v[j + 1 :]], along, moved)
+
+            change = jax.jvp(faster, (v[j],), (jnp.ones_like(v[j]),))[1]
+            change = change - jnp.sum(arm * (by_speed * arm[:, j])[:, None], 0)[free]
+            columns.append(change - (jnp.asarray(joint.damping) * unit[j])[free])
+        by_z = acceleration_columns(model, space, at, pairs, shape, q, v, a, by_pair, moved)
+        forces = jnp.concatenate([jnp.stack(columns, 1), by_z], 1)
+        return value, free_response(model, at.parameters, terms, forces)
+
+    lanes = (0, 0, 0, 1, 0, 0, 0)
+    value, columns = jax.vmap(one, in_axes=lanes)(
+        position, velocity, along, along_by_position, activation, held_acceleration, activation_by_pair
+    )
+    return Derivatives(value, columns[..., : 2 * n], columns[..., 2 * n :])
+
+
+def chain(
+    by_state: Float[Array, "step free two_free"], by_parameters: Float[Array, "step free entry"], timestep: float
+) -> tuple[Float[Array, "step_plus_1 free columns"], Float[Array, "free columns"]]:
+    """Derivative of the positions at every sample, and of the last velocity, with respect to the initial (q, q̇) and z.
+
+    **Arguments:** derivatives of the accelerations at the start of every step.
+    """
+    _, n, _ = by_state.shape
+    entries = by_parameters.shape[-1]
+    dq = jnp.concatenate([jnp.eye(n), jnp.zeros((n, n + entries))], -1)
+    dv = jnp.concatenate([jnp.zeros((n, n)), jnp.eye(n), jnp.zeros((n, entries))], -1)
+
+    def step(carry: Any, inputs: Any) -> tuple[Any, Array]:
+        dq, dv = carry
+        a, b = inputs
+        # an unrolled product: n is 1 to 3, and a batched matrix product of that size costs more to call than to do
+        by_now = jnp.stack([sum(a[i, k] * dq[k] + a[i, n + k] * dv[k] for k in range(n)) for i in range(n)])
+        by_now = by_now.at[:, 2 * n :].add(b)
+        dv = dv + timestep * by_now
+        dq = dq + timestep * dv
+        return (dq, dv), dq
+
+    (_, last), later = jax.lax.scan(step, (dq, dv), (by_state, by_parameters))
+    return jnp.concatenate([dq[None], later]), last

@@ -1,0 +1,204 @@
+"""From a solution to the result: estimates, how much the data tell of each, errors of every trial."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+from jaxtyping import Float
+
+from mjx_msm.common.compiled import float64
+from mjx_msm.dynamics.sensitivities import factors
+from mjx_msm.estimation.least_squares import Solution
+from mjx_msm.estimation.residuals.acceleration import acceleration_term
+from mjx_msm.estimation.residuals.moment import moment_term
+from mjx_msm.estimation.residuals.motion import MotionTerm, motion_term, window_steps
+from mjx_msm.estimation.residuals.term import AbstractTerm
+from mjx_msm.identification.problem import Problem
+from mjx_msm.knowledge.result import Estimate, Fit, Identification, Outcome, Stage, posterior_record
+from mjx_msm.knowledge.uncertainty import Uncertainty, autocorrelation_time, uncertainty
+from mjx_msm.person.model import muscle_constants, muscle_name
+from mjx_msm.recordings.model_clock import Recording, record
+from mjx_msm.recordings.trial import Trial, reordered
+
+
+def assembled(
+    problem: Problem,
+    terms: list[AbstractTerm],
+    solution: Solution,
+    stages: list[Stage],
+    trials: Sequence[Trial],
+    held_out: Sequence[Trial],
+    seed: int,
+    subject: str,
+    hashes: Mapping[str, str],
+) -> Identification:
+    model, space, z = problem.model, problem.space, solution.z
+    scales = solution.scales
+    fisher, score = np.zeros((space.size, space.size)), np.zeros((space.size, space.size))
+    for term, scale, nuisance in zip(terms, scales, solution.nuisance or [None] * len(terms), strict=True):
+        if isinstance(term, MotionTerm):
+            term.simulate(z, scale, nuisance)  # from where the solver left the states; kept for what follows
+        about = term.expand(z, nuisance).reduce(scale)
+        information = about.hessian / scale[:, None, None] ** 2
+        repetition = _repetition(term, term.evaluate(z, scale))  # residuals that repeat each other count as fewer
+        fisher += information.sum(axis=0)
+        score += np.einsum("cij,c->ij", information, repetition)
+        if about.nuisance is not None:
+            fisher, score = fisher + about.nuisance.hessian[0], score + about.nuisance.hessian[0]
+    known = uncertainty(fisher, space.prior_scale, score=score, width=space.upper - space.lower)
+    estimates = _estimates(problem, z, known)
+    terms = [t.with_exact_emg() if isinstance(t, MotionTerm) else t for t in terms]
+    fits = list(fits_of(terms, problem.recordings, z, problem.start, solution.scales, "identify"))
+    if held_out:
+        recordings = tuple(record(model, reordered(t, problem.channels), problem.emg_map) for t in held_out)
+        kinds = [t.kind for t in terms]
+        judges: list[AbstractTerm] = []
+        if "moment" in kinds and any(r.moment_weight.any() for r in recordings):
+            judges.append(moment_term(model, space, recordings, problem.rate))
+        if "motion" in kinds:
+            steps = window_steps(problem.steps, problem.recordings, recordings)
+            judges.append(motion_term(model, space, recordings, steps, problem.emg_noise).with_exact_emg())
+        if "acceleration" in kinds:
+            judges.append(acceleration_term(model, space, recordings, problem.rate))
+        scales = [solution.scales[kinds.index(t.kind)] for t in judges]
+        fits += fits_of(judges, recordings, z, problem.start, scales, "held-out")
+    with float64():
+        parameters = factors(space, z).parameters.to_dict()
+    host = model.host
+    return Identification(
+        subject=subject,
+        source=host.source,
+        muscle_model=muscle_name(model),
+        muscle_constants=muscle_constants(model),
+        timestep=model.timestep,
+        free=host.free,
+        prescribed=host.prescribed,
+        locked=dict(host.locked),
+        channels=problem.channels,
+        emg_map={m: dict(problem.emg_map[m]) for m in model.muscles},
+        outcome=_outcome(terms, solution),
+        parameters=parameters,
+        estimates=estimates,
+        fits=tuple(fits),
+        stages=tuple(stages),
+        seed=seed,
+        versions=_versions(),
+        hashes=dict(hashes),
+        residuals=tuple(t.kind for t in terms),
+        rate=problem.rate,
+        horizon=problem.steps,
+        emg_noise=problem.emg_noise,
+        **posterior_record(space, z, known, seed),
+    )
+
+
+def _outcome(terms: Sequence[AbstractTerm], solution: Solution) -> Outcome:
+    if solution.interrupted:
+        return Outcome.INTERRUPTED
+    if not np.isfinite(solution.cost):
+        return Outcome.NOT_FINITE
+    motions = [(t, s) for t, s in zip(terms, solution.scales, strict=True) if isinstance(t, MotionTerm)]
+    if any(not t.simulate(solution.z, s)[1] for t, s in motions):
+        return Outcome.NOT_FINITE
+    return Outcome.CONVERGED if solution.converged else Outcome.MAX_EVALUATIONS
+
+
+def _versions() -> dict[str, str]:
+    out = {}
+    for name in ("mjx-msm", "mujoco", "mujoco-mjx", "jax", "scipy", "numpy"):
+        try:
+            out[name] = version(name)
+        except PackageNotFoundError:
+            out[name] = "not installed"
+    return out
+
+
+def _repetition(
+    term: AbstractTerm, residual: Float[np.ndarray, "sample coordinate"]
+) -> Float[np.ndarray, "coordinate"]:
+    """Samples per independent sample, per coordinate: the mean over trials of their autocorrelation times."""
+    out = np.ones(residual.shape[1])
+    for c in range(residual.shape[1]):
+        rows = [(term.trial == i) & (term.weight[:, c] > 0) for i in np.unique(term.trial)]
+        times = [(autocorrelation_time(residual[r, c]), r.sum()) for r in rows if r.any()]
+        out[c] = sum(t * n for t, n in times) / sum(n for _, n in times) if times else 1.0
+    return out
+
+
+def _estimates(problem: Problem, z: Float[np.ndarray, "free"], known: Uncertainty) -> tuple[Estimate, ...]:
+    space = problem.space
+    sd = np.sqrt(np.diag(known.covariance))
+    start, value = space.physical(problem.start), space.physical(z)
+    low, high = (
+        space.physical(np.maximum(z - 1.96 * sd, space.lower)),
+        space.physical(np.minimum(z + 1.96 * sd, space.upper)),
+    )
+    margin = 1e-4 * (space.upper - space.lower)
+    out = []
+    for k, (path, kind) in enumerate(zip(space.paths, space.kinds, strict=True)):
+        bound = "lower" if z[k] <= space.lower[k] + margin[k] else "upper" if z[k] >= space.upper[k] - margin[k] else ""
+        unit, one = ("-", 1.0) if kind.transform == "inertia" else (kind.unit, 1.0)
+        members = [m for m, owner in enumerate(space.owner) if owner == k]
+        if np.any(space.offset[members]):  # a common factor of different nominal values is shown as one
+            unit, one = "×", float(space.physical(problem.nominal)[k])
+        spread = float(value[k] * sd[k]) if kind.transform == "log" else float(sd[k])
+        out.append(
+            Estimate(
+                path=path,
+                unit=unit,
+                start=float(start[k]) / one,
+                value=float(value[k]) / one,
+                sd=spread / one,
+                low=float(low[k]) / one,
+                high=float(high[k]) / one,
+                data_share=float(known.data_share[k]),
+                bound=bound,
+            )
+        )
+    return tuple(out)
+
+
+def fits_of(
+    terms: Sequence[AbstractTerm],
+    recordings: Sequence[Recording],
+    z: Float[np.ndarray, "free"],
+    start: Float[np.ndarray, "free"],
+    scales: Sequence[Float[np.ndarray, "coordinate"]],
+    role: str,
+) -> Iterable[Fit]:
+    for term, scale in zip(terms, scales, strict=True):
+        generic, identified = term.evaluate(start, scale), term.evaluate(z, scale)
+        signal = term.signal()
+        for i, recording in enumerate(recordings):
+            for c, coordinate in enumerate(term.model.free):
+                rows = (term.trial == i) & (term.weight[:, c] > 0)
+                if rows.any():
+                    yield fit_row(
+                        recording.name,
+                        role,
+                        term,
+                        coordinate,
+                        generic[rows, c],
+                        identified[rows, c],
+                        signal[rows, c],
+                    )
+
+
+def fit_row(
+    trial: str,
+    role: str,
+    term: AbstractTerm,
+    coordinate: str,
+    generic: np.ndarray,
+    identified: np.ndarray,
+    recorded: np.ndarray,
+) -> Fit:
+    """Error row of one coordinate from residuals (simulated minus recorded) and the recorded signal."""
+    simulated = recorded + identified
+    varies = np.std(recorded) > 0 and np.std(simulated) > 0
+    correlation = float(np.corrcoef(simulated, recorded)[0, 1]) if varies and len(recorded) > 2 else float("nan")
+    rms_generic, rms_identified = (float(np.sqrt(np.mean(r**2))) for r in (generic, identified))
+    spread = float(np.std(recorded))
+    return Fit(trial, role, term.kind, coordinate, term.unit, rms_generic, rms_identified, correlation, spread)

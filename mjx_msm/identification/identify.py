@@ -1,0 +1,206 @@
+"""The staged estimator: from recordings to a person's parameters, with their uncertainty.
+
+Two stages, from robust to efficient: the acceleration residual (smooth, cheap, biased by the differentiation of noise)
+finds the basin, from several starting points if need be; the motion residual is the answer. Within a stage
+`mjx_msm.estimation.least_squares` finds the maximum a posteriori estimate inside the bounds, with the noise scale of
+every coordinate at its own best value.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from mjx_msm.common.errors import InputError
+from mjx_msm.common.interrupts import held_interrupts
+from mjx_msm.estimation.least_squares import BOLD, CAREFUL, TOLERANCE, Solution, minimise
+from mjx_msm.estimation.residuals.motion import MotionTerm
+from mjx_msm.estimation.residuals.term import AbstractTerm
+from mjx_msm.identification.ahead import compiled_ahead
+from mjx_msm.identification.assembly import assembled
+from mjx_msm.identification.problem import EVALUATIONS, Problem
+from mjx_msm.identification.resume import resumed
+from mjx_msm.identification.search import SEARCH_TOLERANCE, search
+from mjx_msm.knowledge.result import Identification, Outcome, Stage
+from mjx_msm.person.model import Model
+from mjx_msm.person.parameters import ParameterSpace
+from mjx_msm.recordings.emg import EmgNoise
+from mjx_msm.recordings.trial import Trial
+
+EMG_NOISE_TOLERANCE = 1e-3
+"""Gain in log posterior worth no further step where the EMG has errors: a twentieth of a standard deviation."""
+RECENTRINGS = 1
+"""How often activations are made linear anew about the errors of the EMG that were found."""
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """What a progress display is told after every iteration."""
+
+    stage: str
+    stages: int
+    index: int
+    iteration: int
+    cost: float
+    noise: Mapping[str, tuple[float, str]]
+    """Scale of what is left of the residuals, per degree of freedom, and its unit, by residual kind."""
+    z: Float[np.ndarray, "free"]
+
+
+Listener = Callable[[Iteration], None]
+
+
+def identify(
+    model: Model,
+    trials: Sequence[Trial],
+    *,
+    free: Iterable[str],
+    emg_map: Mapping[str, Mapping[str, float]] | None = None,
+    residuals: Sequence[str] = ("motion",),
+    tied: Iterable[str] = (),
+    bounds: Mapping[str, Mapping[str, Any]] | None = None,
+    priors: Mapping[str, Mapping[str, Any] | str] | None = None,
+    held_out: Sequence[Trial] = (),
+    rate: float = 200.0,
+    horizon: int | None = None,
+    emg_noise: EmgNoise | None = None,
+    starts: int = 1,
+    seed: int = 0,
+    subject: str = "",
+    hashes: Mapping[str, str] | None = None,
+    listener: Listener | None = None,
+    resume: Identification | None = None,
+) -> Identification:
+    """Estimate a person's parameters from recordings.
+
+    **Arguments:**
+
+    - `model`: the generic model; its nominal parameters are the start and the centre of the default priors.
+    - `trials`: what was recorded. The clocks may differ from the model's timestep.
+    - `free`: parameter patterns to estimate, see `mjx_msm.person.parameters.parameter_space`.
+    - `emg_map`: muscle to {channel: weight}; by default every muscle has a channel of its own name.
+    - `residuals`: any of "acceleration", "moment" (needs recorded moments), "motion".
+    - `tied`: patterns whose members share one unknown, e.g. one electromechanical delay ``["emg/*/delay"]``.
+    - `bounds`, `priors`: overrides by pattern.
+    - `held_out`: trials that only judge the result.
+    - `rate`: samples per second at which acceleration and moment residuals are formed.
+    - `horizon`: steps of motion that are simulated from one initial state; None is the whole trial. Shorter where a
+      model cannot follow for long, e.g. without ground contact.
+    - `emg_noise`: how far the envelopes may be from what drove the muscles. Without it they count as exact, and their
+      errors bend the estimate; with it they are unknowns beside the initial states. For the motion residual alone.
+    - `starts`: most starting points. The first is the model itself (or its priors' mean); the best by the first stage
+      goes on. The search ends early once nothing is left to explain.
+    - `listener`: called after every iteration. A `KeyboardInterrupt` at any point keeps the last iterate.
+    - `resume`: an interrupted result of the same problem, to go on from its stage and iterate, and with the starting
+      points it has not tried. A search that had ended is not taken up again.
+
+    **Returns:** an `Identification`; its `outcome` says how the solver ended.
+
+    **Raises:** `InputError` naming the trial, channel or parameter that does not fit, or what is not the same as in
+    the result to resume.
+    """
+    if starts < 1:
+        raise InputError(f"starts = {starts} must be at least 1")
+    problem = Problem.build(model, trials, free, emg_map, residuals, tied, bounds, priors, rate, horizon, emg_noise)
+    space, z, tried = problem.space, problem.start, 0
+    stages: list[Stage] = []
+    if resume is not None:
+        z, stages, tried = resumed(resume, problem, hashes or {})
+    reached: dict[str, _Reached] = {}
+    try:
+        with compiled_ahead(problem, len(stages)) as compiled:
+            for index, (name, make) in enumerate(problem.stages):
+                if index < len(stages):
+                    continue
+                began, count, terms = time.perf_counter(), itertools.count(1), make()
+                compiled(index, terms)
+
+                def report(
+                    at: Solution,
+                    terms: list[AbstractTerm] = terms,
+                    name: str = name,
+                    index: int = index,
+                    began: float = began,
+                    count: Iterator[int] = count,
+                ) -> None:
+                    reached[name] = _Reached(terms, at, time.perf_counter() - began)
+                    if listener is not None:
+                        noise = {t.kind: (_rms(s, t), t.unit) for t, s in zip(terms, at.scales, strict=True)}
+                        listener(Iteration(name, len(problem.stages), index, next(count), at.cost, noise, at.z))
+
+                tolerance = TOLERANCE if emg_noise is None else EMG_NOISE_TOLERANCE
+                tolerance = tolerance if index + 1 == len(problem.stages) else SEARCH_TOLERANCE
+                if index == 0 and starts > 1:
+                    solution = search(terms, problem, z, starts, tried, seed, tolerance, report)
+                else:
+                    damping = BOLD if index else CAREFUL
+                    solution = minimise(
+                        terms, space, z, limit=EVALUATIONS, tolerance=tolerance, damping=damping, report=report
+                    )
+                    terms, solution = _recentred(terms, space, solution, tolerance, report)
+                if solution.interrupted and not np.isfinite(solution.cost):
+                    raise KeyboardInterrupt  # before this stage's first iterate: what there is, is the last stage's
+                reached[name] = _Reached(terms, solution, time.perf_counter() - began)
+                z = solution.z
+                if solution.interrupted:
+                    break
+    except KeyboardInterrupt:
+        if not reached:
+            raise
+        *_, last = reached.values()
+        last.solution.interrupted = True
+    with held_interrupts() as interrupts:
+        stages += [r.stage(name, model.free) for name, r in reached.items()]
+        *_, last = reached.values()
+        result = assembled(problem, last.terms, last.solution, stages, trials, held_out, seed, subject, hashes or {})
+    return replace(result, outcome=Outcome.INTERRUPTED) if interrupts else result
+
+
+def _recentred(
+    terms: list[AbstractTerm],
+    space: ParameterSpace,
+    solution: Solution,
+    tolerance: float,
+    report: Callable[[Solution], None],
+) -> tuple[list[AbstractTerm], Solution]:
+    """Where EMG has errors: solved again with activations linear about the errors that were found."""
+    for _ in range(RECENTRINGS if any(isinstance(t, MotionTerm) and t.error for t in terms) else 0):
+        if solution.interrupted or solution.nuisance is None or not np.isfinite(solution.cost):
+            break
+        pairs = zip(terms, solution.nuisance, strict=True)
+        terms = [t.recentred(n) if isinstance(t, MotionTerm) else t for t, n in pairs]
+        again = minimise(
+            terms, space, solution.z, limit=EVALUATIONS, tolerance=tolerance, damping=BOLD,
+            nuisance=solution.nuisance, report=report,
+        )  # fmt: skip
+        solution = replace(again, evaluations=solution.evaluations + again.evaluations)
+    return terms, solution
+
+
+@dataclass
+class _Reached:
+    """What a stage has come to."""
+
+    terms: list[AbstractTerm]
+    solution: Solution
+    seconds: float
+
+    def stage(self, name: str, coordinates: Sequence[str]) -> Stage:
+        scales = {
+            f"{t.kind}/{c}": float(s)
+            for t, scale in zip(self.terms, self.solution.scales, strict=True)
+            for c, s in zip(coordinates, scale, strict=True)
+        }
+        at = self.solution
+        return Stage(name, at.cost, at.evaluations, self.seconds, scales, at.starts)
+
+
+def _rms(scale: Float[np.ndarray, "coordinate"], term: AbstractTerm) -> float:
+    weight = term.weight.sum(axis=0)
+    return float(np.sqrt((scale**2 * weight).sum() / max(weight.sum(), 1.0)))

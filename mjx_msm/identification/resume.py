@@ -1,0 +1,66 @@
+"""Whether an interrupted result is of the same problem, and where it had got to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float
+
+from mjx_msm.common.errors import InputError
+from mjx_msm.identification.problem import Problem
+from mjx_msm.knowledge.result import Identification, Outcome, Stage
+from mjx_msm.person.model import muscle_constants, muscle_name
+
+
+def resumed(
+    before: Identification, problem: Problem, hashes: Mapping[str, str]
+) -> tuple[Float[np.ndarray, "free"], list[Stage], int]:
+    """Iterate and completed stages of an earlier result, and the starting points it tried in the stage it was in.
+
+    **Raises:** `InputError` if it is of another problem.
+    """
+    if tuple(e.path for e in before.estimates) != problem.space.paths:
+        raise InputError("the result to resume estimates other parameters; identify from the start")
+    if before.hashes and hashes and dict(before.hashes) != dict(hashes):
+        changed = sorted(k for k in {*hashes, *before.hashes} if hashes.get(k) != before.hashes.get(k))
+        raise InputError(f"{changed[0]} has changed since the result to resume; identify from the start")
+    difference = _difference(before, problem)
+    if difference is not None:
+        raise InputError(f"the result to resume was made with {difference}; identify from the start")
+    known, tried = list(before.stages), 0
+    if before.outcome is Outcome.INTERRUPTED or len(known) == len(problem.stages):
+        tried = known.pop().starts  # cut short, or complete, and then its last stage settles at once
+    return problem.space.clip(np.array(before.z)), known, 0 if known else tried
+
+
+def _difference(before: Identification, problem: Problem) -> str | None:
+    """What a result was made with that is otherwise now, in words."""
+    host, space = problem.model.host, problem.space
+    stages = [s.name for s in before.stages], [name for name, _ in problem.stages]
+    pairs = {
+        "another muscle model": (before.muscle_model, muscle_name(problem.model)),
+        "other muscle constants": (dict(before.muscle_constants), muscle_constants(problem.model)),
+        "another timestep": (before.timestep, problem.model.timestep),
+        "other free coordinates": (before.free, host.free),
+        "other prescribed coordinates": (before.prescribed, host.prescribed),
+        "other locked coordinates": (dict(before.locked), dict(host.locked)),
+        "other EMG channels": (before.channels, problem.channels),
+        "another EMG map": (before.emg_map, {m: dict(problem.emg_map[m]) for m in problem.model.muscles}),
+        "another rate": (before.rate, problem.rate),
+        "another horizon": (before.horizon, problem.steps),
+        "another EMG noise": (before.emg_noise, problem.emg_noise),
+        "other residuals": tuple(", then ".join(names[: len(before.stages)]) for names in stages),
+    }
+    for words, (then, now) in pairs.items():
+        if then != now:
+            return f"{words} ({then}, now {now})"
+    each = (("bounds", space.lower, "lower"), ("bounds", space.upper, "upper"))
+    each += (("priors", space.prior_mean, "prior_mean"), ("priors", space.prior_scale, "prior_scale"))
+    for words, values, field in each:
+        same = np.isclose([getattr(u, field) for u in before.unknowns], values, rtol=1e-9, atol=1e-12)
+        if not same.all():
+            return f"other {words} of {space.paths[int(np.argmin(same))]}"
+    if tuple(u.members for u in before.unknowns) != space.members:
+        return "other parameters tied"
+    return None

@@ -1,0 +1,95 @@
+"""Several starting points, and the best of what they come to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from mjx_msm.estimation.least_squares import BOLD, Solution, minimise
+from mjx_msm.estimation.relaxation import can_relax, relaxed_start
+from mjx_msm.estimation.residuals.acceleration import AccelerationTerm
+from mjx_msm.estimation.residuals.term import AbstractTerm
+from mjx_msm.identification.problem import EVALUATIONS, Problem
+
+SEARCH_EVALUATIONS, SEARCH_TOLERANCE = 60, 1e-2
+"""What a starting point gets to show what its basin is worth."""
+EXPLAINED = 0.02
+"""Once residuals are below this part of the signal's spread in every coordinate, no other basin can be much better."""
+
+
+def search(
+    terms: list[AbstractTerm],
+    problem: Problem,
+    z: Float[np.ndarray, "free"],
+    starts: int,
+    tried: int,
+    seed: int,
+    tolerance: float,
+    report: Callable[[Solution], None],
+) -> Solution:
+    """The best of several starting points.
+
+    Where an acceleration residual sees fiber or tendon lengths, further starts come from the convex relaxation, else
+    from the prior.
+
+    **Arguments:** `z`: the first starting point, or the best that was found from the `tried` ones before.
+    """
+    space, centre = problem.space, problem.start
+    drawn = np.random.default_rng(seed).standard_normal((starts - 1, space.size))
+    spread = np.where(np.isfinite(space.prior_scale), space.prior_scale, 0.25 * (space.upper - space.lower))
+    accelerations = [t for t in terms if isinstance(t, AccelerationTerm)]
+    relaxes = bool(accelerations) and can_relax(space)
+    found: list[Solution] = []
+    best, used = Solution(z, []), 0
+    settings: dict[str, Any] = {"limit": SEARCH_EVALUATIONS, "tolerance": SEARCH_TOLERANCE}
+    try:
+        for k in (0, *range(max(tried, 1), starts)):
+            guess = z
+            if k and relaxes:
+                guess = relaxed_start(accelerations[0], centre, seed + k)
+            elif k:
+                guess = space.clip(centre + spread * drawn[k - 1], 1e-3)
+                # first with the best one's noise, or the prior would pull all of them to itself
+                there = minimise(terms, space, guess, scales=best.scales, **settings)
+                guess, used = there.z, used + there.evaluations
+                if there.interrupted:
+                    raise KeyboardInterrupt
+            found.append(minimise(terms, space, guess, report=report, **settings))
+            used += found[-1].evaluations
+            best = min(found, key=lambda s: _evidence(terms, s))
+            if found[-1].interrupted:
+                raise KeyboardInterrupt
+            tried = max(tried, k + 1)
+            if _explained(terms, best):
+                break
+        if not best.converged or tolerance < SEARCH_TOLERANCE:
+            final = minimise(terms, space, best.z, limit=EVALUATIONS, tolerance=tolerance, damping=BOLD, report=report)
+            used += final.evaluations
+            best = final if np.isfinite(final.cost) else replace(best, interrupted=final.interrupted)
+    except KeyboardInterrupt:
+        if not found:
+            raise
+        best = replace(best, interrupted=True)
+    return replace(best, evaluations=used, starts=tried)
+
+
+def _evidence(terms: Sequence[AbstractTerm], solution: Solution) -> float:
+    """Negative log posterior for ranking starts: with all samples counted, whatever each one's unknowns used up."""
+    if not np.isfinite(solution.cost):
+        return np.inf
+    data = sum(float(t.weight.sum(axis=0) @ np.log(s)) for t, s in zip(terms, solution.scales, strict=True))
+    space = terms[0].space
+    return data + 0.5 * float(np.sum(((solution.z - space.prior_mean) / space.prior_scale) ** 2))
+
+
+def _explained(terms: Sequence[AbstractTerm], solution: Solution) -> bool:
+    """Whether residuals are small beside the signals' spread."""
+    for term, scale in zip(terms, solution.scales, strict=True):
+        for signal, weight, left in zip(term.signal().T, term.weight.T, scale, strict=True):
+            if weight.any() and left > EXPLAINED * np.std(signal[weight > 0]):
+                return False
+    return True

@@ -1,0 +1,87 @@
+"""Draws of the posterior that go through the recorded moments, where those of the Laplace approximation miss them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import equinox as eqx
+import numpy as np
+
+from mjx_msm.estimation.least_squares import minimise
+from mjx_msm.estimation.residuals.instants import InstantTerm
+from mjx_msm.knowledge.profile_likelihood import posterior_of
+from mjx_msm.knowledge.result import Identification, rounded_draws
+from mjx_msm.person.model import Model
+from mjx_msm.recordings.trial import Trial
+
+EVALUATIONS = 60
+"""Of one draw, at most."""
+SETTLED = 0.1
+"""Promised gain in log posterior that is worth no further step of a draw."""
+APART = 1e-3
+"""Part of the way to a draw over which the residuals' derivative is taken."""
+NEARER = 0.9
+"""By which part of its distance a draw may come nearer to a bound."""
+
+
+def completed_draws(
+    model: Model,
+    trials: Sequence[Trial],
+    result: Identification,
+    listener: Callable[[int], None] = lambda done: None,
+) -> Identification:
+    """The result with draws that predict the recordings as well as its covariance promises.
+
+    Far along a direction that the data leave open, the model is curved: a draw z_s of the normal distribution about the
+    estimate ẑ is off the recordings by much more than J (z_s − ẑ), the change that the distribution stands for. In its
+    place come the nearest parameters that make this change,
+
+        argmin_z  ½ ‖(r(z) − r(ẑ) − J (z_s − ẑ))/σ‖² + ½ ‖(z − z_s)/s‖²,
+
+    r the residuals, J their derivative at ẑ, σ the noise and s the standard deviations of the priors. Where the model
+    is linear that is z_s itself. A draw comes nearer to a bound by at most nine tenths, so that draws do not pile up
+    there.
+
+    This is a map of every draw of the Laplace approximation, with that one's spread, which counts residuals that repeat
+    each other as fewer. Like randomised maximum likelihood, which draws the noise and the prior instead (Bardsley et
+    al. 2014, doi 10.1137/140964023; Ba et al. 2021, arXiv 2101.03612), it is exact for a linear model only; draws are
+    neither weighted nor rejected.
+
+    **Arguments:** `model`, `trials`: those that `result` was identified from. `listener`: called after every draw with
+    how many are done.
+
+    **Returns:** `result` itself if it has completed draws already, did not end, or was fitted to motion, whose Laplace
+    approximation has been found right by MCMC (``examples/benchmarks/posterior.py``).
+
+    **Raises:** `InputError` if the recordings do not fit the result.
+    """
+    if not result.misses_recording:
+        return result
+    posterior = posterior_of(model, trials, result)
+    z, terms = np.array(result.z), [t for t in posterior.terms if isinstance(t, InstantTerm)]
+    scales, space = posterior.scales(z), posterior.space
+    at_estimate = [t.evaluate(z, s) for t, s in zip(terms, scales, strict=True)]
+    anchored, done = np.isfinite(space.prior_scale), []
+    for draw in np.array(result.samples):
+        there, here = z + APART * (draw - z), z - APART * (draw - z)
+        wanted = [
+            r + (t.evaluate(there, s) - t.evaluate(here, s)) / (2 * APART)
+            for t, s, r in zip(terms, scales, at_estimate, strict=True)
+        ]
+        shifted = [replace(t, target=t.target + r) for t, r in zip(terms, wanted, strict=True)]
+        about = eqx.tree_at(
+            lambda s: (s.prior_mean, s.lower, s.upper),
+            space,
+            (
+                np.where(anchored, draw, space.prior_mean),
+                draw + NEARER * (space.lower - draw),
+                draw + NEARER * (space.upper - draw),
+            ),
+        )
+        solution = minimise(shifted, about, draw, limit=EVALUATIONS, tolerance=SETTLED, scales=scales)
+        if solution.interrupted:
+            raise KeyboardInterrupt
+        done.append(solution.z)
+        listener(len(done))
+    return replace(result, samples=rounded_draws(np.array(done), space.lower, space.upper), completed=True)

@@ -1,0 +1,334 @@
+"""One edit, two interpreters: subject parameters into an `mjx.Model` on the device, and into an MJCF file.
+
+`personalise` and `export` are two readings of the same table: for the same parameters both step to the same
+trajectory, derived constants included.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+from jaxtyping import Array, Float
+
+from mjx_msm.common.compiled import float64
+from mjx_msm.common.errors import InputError
+from mjx_msm.common.files import write_text
+from mjx_msm.person.mjx import import_mjx
+from mjx_msm.person.model import Model
+from mjx_msm.person.muscle import FPMAX, MujocoMuscle, MuscleParameters
+from mjx_msm.person.parameters import Parameters, inertia_matrix
+
+
+def native_range(
+    parameters: MuscleParameters, lengthrange: Float[Any, "muscle 2"]
+) -> tuple[Float[Array, "muscle"], Float[Array, "muscle"]]:
+    """MuJoCo's `range` of a muscle: normalised fiber length at both ends of `lengthrange`, (LR − l_slack)/l_opt."""
+    slack, optimal = parameters.tendon_slack_length, parameters.optimal_fiber_length
+    return (lengthrange[:, 0] - slack) / optimal, (lengthrange[:, 1] - slack) / optimal
+
+
+def native_muscles(model: Model, muscles: MuscleParameters) -> MuscleParameters:
+    """The parameters of MuJoCo's native muscle that stand for `muscles` under the model's muscle model.
+
+    The native muscle's own are themselves. It has no pennation: another model's F0 and l_opt are taken along the
+    tendon, and its passive scale multiplies the passive curve of the file (for the bundled models a fit to De Groote
+    and Fregly's).
+    """
+    if isinstance(model.muscle, MujocoMuscle):
+        return muscles
+    along = jnp.cos(jnp.asarray(muscles.pennation_angle))
+    return eqx.tree_at(
+        lambda m: (m.max_isometric_force, m.optimal_fiber_length, m.passive_force_scale, m.pennation_angle),
+        muscles,
+        (
+            muscles.max_isometric_force * along,
+            muscles.optimal_fiber_length * along,
+            muscles.passive_force_scale * model.host.mj_model.actuator_gainprm[:, 7] / FPMAX,
+            jnp.zeros_like(along),
+        ),
+    )
+
+
+_CURVES = ((4, "lmin"), (5, "lmax"), (8, "fvmax"))
+"""Where gainprm holds the shape of the native curves."""
+
+
+def personalise(model: Model, parameters: Parameters) -> Any:
+    """The `mjx.Model` of a subject, differentiable with respect to `parameters`.
+
+    Inertias are written as principal moments and axes, whose derivative does not exist where two moments
+    coincide; `mjx_msm.dynamics.simulation` therefore takes the inertia from `parameters` and only the rest from here.
+    Constants that MuJoCo's compiler derives (`dof_M0`, `*_invweight0`, `actuator_acc0`, `body_subtreemass`,
+    `stat.meaninertia`) are derived again, so that the result also serves where limits or contacts use them.
+
+    **Returns:** an `mjx.Model` with float leaves in the caller's JAX precision.
+    """
+    bodies = model.host.body_ids.copy()
+    moments, axes = jnp.linalg.eigh(inertia_matrix(jnp.asarray(parameters.body.inertia)))
+    moments, axes = moments[:, ::-1], axes[:, :, ::-1]  # MuJoCo's order: descending
+    axes = axes * jnp.sign(jnp.linalg.det(axes))[:, None, None]
+    m = with_parameters(model, parameters)
+    m = m.replace(
+        body_inertia=m.body_inertia.at[bodies].set(moments),
+        body_iquat=m.body_iquat.at[bodies].set(jax.vmap(_quaternion)(axes)),
+    )
+    return _derive(model, m)
+
+
+def with_parameters(model: Model, parameters: Parameters) -> Any:
+    """`model.mjx_model` with everything of `parameters` but the inertias, no derived constants; cheap and smooth."""
+    m = jax.tree.map(jnp.asarray, model.mjx_model)
+    bodies, muscles = model.host.body_ids.copy(), native_muscles(model, parameters.muscle)
+    low, high = native_range(muscles, model.mjx_model.actuator_lengthrange)
+    gain = m.actuator_gainprm.at[:, 0].set(low).at[:, 1].set(high)
+    gain = gain.at[:, 2].set(muscles.max_isometric_force).at[:, 6].set(muscles.max_contraction_velocity)
+    gain = gain.at[:, 7].set(muscles.passive_force_scale * FPMAX)
+    dynamics = m.actuator_dynprm
+    if isinstance(model.muscle, MujocoMuscle):
+        for slot, name in _CURVES:
+            gain = gain.at[:, slot].set(getattr(model.muscle, name))
+        dynamics = dynamics.at[:, 2].set(model.muscle.tausmooth)
+    time_constants = jnp.stack(
+        [jnp.asarray(muscles.activation_time_constant), jnp.asarray(muscles.deactivation_time_constant)], -1
+    )
+    return m.replace(
+        actuator_gainprm=gain,
+        actuator_biasprm=m.actuator_biasprm.at[:, :9].set(gain[:, :9]),
+        actuator_dynprm=dynamics.at[:, :2].set(time_constants),
+        body_mass=m.body_mass.at[bodies].set(parameters.body.mass),
+        body_ipos=m.body_ipos.at[bodies].set(parameters.body.com),
+        dof_damping=jnp.asarray(parameters.joint.damping),
+        jnt_stiffness=jnp.asarray(parameters.joint.stiffness),
+    )
+
+
+def _quaternion(rotation: Float[Array, "3 3"]) -> Float[Array, "4"]:
+    """Unit quaternion of a rotation matrix, from its largest component (Shepperd 1978)."""
+    r, t = rotation, jnp.trace(rotation)
+    squares = jnp.array([1 + t, 1 + 2 * r[0, 0] - t, 1 + 2 * r[1, 1] - t, 1 + 2 * r[2, 2] - t])  # 4·(w², x², y², z²)
+    rows = jnp.array(
+        [
+            [squares[0], r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1]],
+            [r[2, 1] - r[1, 2], squares[1], r[0, 1] + r[1, 0], r[0, 2] + r[2, 0]],
+            [r[0, 2] - r[2, 0], r[0, 1] + r[1, 0], squares[2], r[1, 2] + r[2, 1]],
+            [r[1, 0] - r[0, 1], r[0, 2] + r[2, 0], r[1, 2] + r[2, 1], squares[3]],
+        ]
+    )
+    row = rows[jnp.argmax(squares)]
+    return row / jnp.linalg.norm(row)
+
+
+def _derive(model: Model, m: Any) -> Any:
+    """What MuJoCo's compiler derives from masses and geometry at qpos0, again (mj_setConst)."""
+    mjx = import_mjx()
+    mj = model.host.skeleton
+    d = mjx.make_data(mj).replace(qpos=m.qpos0)
+    d = mjx.kinematics(m, d)
+    d = mjx.com_pos(m, d)
+    d = mjx.tendon(m, d)
+    d = mjx.crb(m, d)
+    d = mjx.transmission(m, d)
+    mass_matrix = mjx.full_m(m, d) + d._impl.ten_J.T @ (m.tendon_armature[:, None] * d._impl.ten_J)
+    inverse = jnp.linalg.inv(mass_matrix)
+
+    def weight(jacobian: Float[Array, "nv k"]) -> Float[Array, ""]:
+        return jnp.einsum("ik,ij,jk->", jacobian, inverse, jacobian) / jacobian.shape[1]
+
+    invweight = []
+    for b in range(mj.nbody):
+        if mj.body_weldid[b] == 0:
+            invweight.append(jnp.zeros(2))
+        else:
+            translation, rotation = mjx.jac(m, d, d.xipos[b], b)
+            invweight.append(jnp.stack([weight(translation), weight(rotation)]))
+    subtree = [m.body_mass[b] for b in range(mj.nbody)]
+    for b in range(mj.nbody - 1, 0, -1):
+        subtree[mj.body_parentid[b]] = subtree[mj.body_parentid[b]] + subtree[b]
+    return m.replace(
+        body_subtreemass=jnp.stack(subtree),
+        body_invweight0=jnp.stack(invweight),
+        dof_M0=jnp.diagonal(mass_matrix),
+        dof_invweight0=jnp.diagonal(inverse),
+        tendon_invweight0=jnp.einsum("ti,ij,tj->t", d._impl.ten_J, inverse, d._impl.ten_J),
+        actuator_acc0=jnp.linalg.norm(inverse @ d._impl.actuator_moment.T, axis=0),
+        stat=m.stat.replace(meaninertia=jnp.mean(jnp.diagonal(mass_matrix))),
+    )
+
+
+# MJCF ------------------------------------------------------------------------------------------------------
+
+
+def personalised_spec(model: Model, parameters: Parameters) -> mujoco.MjSpec:
+    """The subject as an uncompiled `MjSpec`: the same edit as `personalise`, on the host.
+
+    **Raises:** `InputError` if the muscle model is not MuJoCo's own, which MJCF cannot hold.
+    """
+    if not isinstance(model.muscle, MujocoMuscle):
+        raise InputError(
+            f"muscle model {type(model.muscle).__name__} cannot be written as MJCF; "
+            'identify with muscle = "mujoco", or pass allow_approximation=True for the native muscle and its error'
+        )
+    return _edit(model, parameters)
+
+
+def _edit(model: Model, parameters: Parameters) -> mujoco.MjSpec:
+    spec, compiled = model.host.spec.copy(), model.host.mj_model
+    p = jax.tree.map(lambda x: np.asarray(x, dtype=float), parameters)
+    if p.body.mass.ndim != 1:
+        raise InputError("a population cannot be written to one file; export its members one by one")
+    for name, value in p.to_dict().items():
+        if not np.isfinite(value):
+            raise InputError(f"parameter {name} is {value}; it cannot be written to a file")
+    with float64():
+        muscle = jax.tree.map(np.asarray, native_muscles(model, p.muscle))
+    low, high = native_range(muscle, compiled.actuator_lengthrange)
+    for i, name in enumerate(parameters.names.muscle):
+        actuator = spec.actuator(name)
+        for prm in (actuator.gainprm, actuator.biasprm):
+            prm[0], prm[1] = low[i], high[i]
+            prm[2], prm[6] = muscle.max_isometric_force[i], muscle.max_contraction_velocity[i]
+            prm[7] = muscle.passive_force_scale[i] * FPMAX
+            if isinstance(model.muscle, MujocoMuscle):
+                for slot, curve in _CURVES:
+                    prm[slot] = np.broadcast_to(np.asarray(getattr(model.muscle, curve), dtype=float), low.shape)[i]
+        actuator.dynprm[0] = muscle.activation_time_constant[i]
+        actuator.dynprm[1] = muscle.deactivation_time_constant[i]
+        if isinstance(model.muscle, MujocoMuscle):
+            actuator.dynprm[2] = np.broadcast_to(np.asarray(model.muscle.tausmooth, dtype=float), low.shape)[i]
+    for k, name in enumerate(parameters.names.body):
+        body = spec.body(name)
+        body.explicitinertial = True
+        body.mass, body.ipos, body.iquat = p.body.mass[k], p.body.com[k], [1.0, 0.0, 0.0, 0.0]
+        body.inertia = [0.0, 0.0, 0.0]
+        body.fullinertia = p.body.inertia[k]
+    for j, name in enumerate(parameters.names.joint):
+        spec.joint(name).damping[0] = p.joint.damping[j]
+        spec.joint(name).stiffness[0] = p.joint.stiffness[j]
+    return spec
+
+
+def export(
+    model: Model,
+    parameters: Parameters,
+    path: str | Path,
+    *,
+    subject: str = "",
+    allow_approximation: bool = False,
+) -> Path:
+    """Write a subject as an ordinary MJCF file that plain MuJoCo loads and steps to the same trajectory.
+
+    The credit of the model it derives from, the versions and the subject's name are carried in the file. Numbers
+    are written so that they read back bit for bit. The file appears whole or not at all.
+
+    **Arguments:** `allow_approximation`: a muscle model that MJCF cannot hold is written as MuJoCo's native
+    muscle with the same parameters, and the force error is stated in the file.
+
+    **Raises:** `InputError` if the muscle model cannot be written, or the folder cannot be.
+    """
+    path = Path(path)
+    spec, approximation = _written_spec(model, parameters, allow_approximation)
+    source = Path(model.host.source).name
+    text = {
+        "mjx_msm": f"written by mjx_msm {version('mjx-msm')} with MuJoCo {mujoco.__version__}, from model {source}",
+        "subject": subject,
+        "approximation": approximation,
+    }
+    for name, data in text.items():
+        if data:
+            existing = next((t for t in spec.texts if t.name == name), None)
+            (existing or spec.add_text(name=name)).data = data
+    credit = next((t.data for t in spec.texts if t.name == "credit"), "")
+    try:
+        spec.compile()
+    except ValueError as e:
+        raise InputError(f"{path} not written, the parameters are not physical: {' '.join(str(e).split())}") from e
+    with _full_precision():
+        xml = spec.to_xml()
+    xml = _with_files(spec, re.sub(r'(\w+)="([^"]*)"', _shorten, xml), path)
+    lines = (text["mjx_msm"], f"subject: {subject}" if subject else "", credit, approximation)
+    comment = "\n".join(filter(None, lines)).replace("--", "—")
+    write_text(path, f"<!--\n{comment}\n-->\n{xml}")
+    return path
+
+
+def _written_spec(model: Model, parameters: Parameters, allow_approximation: bool) -> tuple[mujoco.MjSpec, str]:
+    """What is written, and in words what it only approximates."""
+    if isinstance(model.muscle, MujocoMuscle) or not allow_approximation:
+        return personalised_spec(model, parameters), ""
+    error = native_force_error(model, parameters)
+    return _edit(model, parameters), (
+        f"muscle model {type(model.muscle).__name__} written as MuJoCo's native muscle; isometric force differs by "
+        f"up to {100 * error.max():.1f} % of F0 ({parameters.names.muscle[int(error.argmax())]})"
+    )
+
+
+def _with_files(spec: mujoco.MjSpec, xml: str, path: Path) -> str:
+    """Copy the meshes, textures and height fields a model reads next to its export; the XML with their new places."""
+    here, folder = Path(spec.modelfiledir), path.parent / f"{path.stem}_files"
+    mesh, texture = spec.compiler.meshdir, spec.compiler.texturedir
+    groups = ((spec.meshes, mesh), (spec.hfields, mesh), (spec.textures, texture))
+    for file, subfolder in [(e.file, subfolder) for elements, subfolder in groups for e in elements if e.file]:
+        original, copy = here / subfolder / file, folder / Path(file).name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(original, copy)
+        except OSError as e:
+            raise InputError(f"cannot copy {original} to {folder}: {e.strerror}; export to another folder") from e
+        xml = xml.replace(f'file="{file}"', f'file="{folder.name}/{copy.name}"')
+    return re.sub(r' (?:mesh|texture|asset)dir="[^"]*"', "", xml)
+
+
+def _shorten(attribute: re.Match[str]) -> str:
+    """An XML attribute with every number as the shortest text that reads back to it; colours are single precision."""
+    name, text = attribute.groups()
+    if name in ("name", "data", "file"):
+        return attribute.group()
+    single = name in ("rgba", "rgb1", "rgb2", "ambient", "diffuse", "specular", "shininess", "znear", "texrepeat")
+    shortest = (lambda n: str(np.float32(n.group()))) if single else (lambda n: repr(float(n.group())))
+    return f'{name}="{re.sub(r"-?[0-9]+[.][0-9]{6,}(?:e[-+][0-9]+)?", shortest, text)}"'
+
+
+def native_force_error(model: Model, parameters: Parameters) -> Float[np.ndarray, "muscle"]:
+    """Largest isometric force difference to MuJoCo's native muscle over fiber lengths 0.5–1.5 l_opt, relative to F0.
+
+    The native muscle has the curves of the model's own file, as the exported one does.
+    """
+    gain = model.host.mj_model.actuator_gainprm
+    native = MujocoMuscle(lmin=gain[:, 4], lmax=gain[:, 5], fvmax=gain[:, 8])
+    p, q = parameters.muscle, native_muscles(model, parameters.muscle)
+    worst = np.zeros(len(parameters.names.muscle))
+    for length in np.linspace(0.5, 1.5, 41):
+        path = p.tendon_slack_length + length * p.optimal_fiber_length * jnp.cos(p.pennation_angle)
+        for activation in (0.0, 1.0):
+            a = jnp.full(len(worst), activation)
+            still = jnp.zeros_like(a)
+            difference = model.muscle.tension(p, a, path, still) - native.tension(q, a, path, still)
+            worst = np.maximum(worst, np.abs(np.asarray(difference / p.max_isometric_force)))
+    return worst
+
+
+@contextmanager
+def _full_precision() -> Iterator[None]:
+    """MuJoCo's XML writer at 17 significant digits instead of 6, which would lose 1e-6 of every number.
+
+    The switch is the one its own round-trip tests use; it is exported by the library but has no Python name.
+    """
+    folder = Path(mujoco.__file__).parent
+    library = ctypes.CDLL(str(next(iter(sorted(folder.glob("*mujoco*.so*")) + sorted(folder.glob("*mujoco*.d*"))))))
+    library._mjPRIVATE__set_xml_precision(17)
+    try:
+        yield
+    finally:
+        library._mjPRIVATE__set_xml_precision(6)

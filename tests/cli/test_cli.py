@@ -1,0 +1,293 @@
+"""The command line: what it writes, what it says, and how it refuses."""
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import mujoco
+import numpy as np
+import pytest
+
+from mjx_msm.cli.app import app as cli
+from mjx_msm.knowledge.result import SAMPLES, Identification, Outcome
+from mjx_msm.recordings.readers import read_csv
+from mjx_msm.recordings.subject import load_subject
+from mjx_msm.study.study import load_result, load_truth, result_folder
+from mjx_msm.views.plot import Replay, motion_figure
+
+COMMANDS = ("identify", "simulate", "render", "info", "demo")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_compile_cache():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MJX_MSM_CACHE", "off")
+        yield
+
+
+@pytest.fixture(scope="module")
+def synthetic(tmp_path_factory) -> Path:
+    """A synthetic study, cut down to a quick identification."""
+    folder = tmp_path_factory.mktemp("cli") / "made" / "arm"
+    code = cli.run(["simulate", "--out", str(folder), "--trials", "1", "--duration", "0.5", "--noise-angle", "0.1"])
+    assert code == 0
+    file = folder / "subject.toml"
+    lines = file.read_text().splitlines()
+    lines = ['free = ["muscle/B*/max_isometric_force"]' if x.startswith('free = ["muscle') else x for x in lines]
+    quick = folder / "quick.toml"
+    quick.write_text("\n".join(lines).replace('["motion"]', '["acceleration"]'))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def identified(synthetic: Path) -> tuple[Path, str]:
+    """A result folder, and what was printed on the way to it."""
+    out, said = synthetic / "result", io.StringIO()
+    with contextlib.redirect_stdout(said):
+        assert cli.run(["identify", str(synthetic / "quick.toml"), "--out", str(out)]) == 0
+    return out, said.getvalue()
+
+
+@pytest.fixture(scope="module")
+def result(identified: tuple[Path, str]) -> Path:
+    return identified[0]
+
+
+def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line on stderr of a call that must exit with 2."""
+    capsys.readouterr()
+    assert cli.run(arguments) == 2
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert error.count("\n") == 1
+    assert error.startswith("mjx-msm: ")
+    return error
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example(command, capsys):
+    assert cli.run([command, "--help"]) == 0
+    assert f"mjx-msm {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["identify", "nowhere.toml", "--out", "x"], "nowhere.toml"),
+        (["identify", "nowhere.toml"], "--out"),
+        (["identify", "a.toml", "--out", "x", "--starts", "0"], "--starts"),
+        (["invent"], "invent"),
+        (["info", "leg"], "leg"),
+        (["simulate", "--model", "leg", "--out", "x"], "leg"),
+        (["simulate", "--out", "x", "--free", "wrist"], "wrist"),
+        (["simulate", "--out", "x", "--rate", "300"], "300"),
+        (["simulate", "--out", "x", "--rate", "fast"], "--rate"),
+        (["simulate", "--out", "x", "--truth-spread", "2"], "spread"),
+        (["render", "nowhere", "--out", "x.mp4"], "nowhere"),
+        (["render", ".", "--out", "x.mp4", "--size", "big"], "--size"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, word, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert word in refused(arguments, capsys)
+    assert list(tmp_path.iterdir()) == [], "nothing is left behind"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "word"),
+    [
+        ("[subject]", "[subject", "TOML"),
+        ('BRA = "BRA"', 'BRACHIALIS = "BRA"', "BRACHIALIS"),
+        ('BRA = "BRA"', 'BRA = "trapezius"', "trapezius"),
+        ("muscle/B*/max", "muscle/X*/max", "muscle/X*"),
+        ('"elbow_flex"', '"elbow"', "elbow"),
+        ("trial1_motion.csv", "gone.csv", "gone.csv"),
+    ],
+)
+def test_a_bad_subject_file_is_one_line(old, new, word, synthetic, capsys, tmp_path):
+    text = (synthetic / "quick.toml").read_text()
+    assert old in text
+    bad = synthetic / "bad.toml"
+    bad.write_text(text.replace(old, new))
+    error = refused(["identify", str(bad), "--out", str(tmp_path / "out")], capsys)
+    assert word in error
+    assert "bad.toml" in error or new in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_traceback_from_the_installed_command(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", "from mjx_msm.cli.app import main; main()", "identify", "nowhere.toml", "--out", "x"],
+        cwd=tmp_path,
+        env={**os.environ, "MJX_MSM_CACHE": "off"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == "mjx-msm: nowhere.toml: no such subject file; correct the path\n"
+
+
+def test_simulate_writes_a_study(synthetic):
+    study = load_subject(synthetic / "subject.toml")
+    assert [t.name for t in study.trials] == ["trial1"]
+    assert [t.name for t in study.held_out] == ["trial2"]
+    assert study.identify.residuals == ("motion",)
+    truth = load_truth(study)
+    assert truth is not None
+    assert len(truth) == 22
+    trial = study.trials[0]
+    assert trial.timestep == pytest.approx(0.002)
+    motion = read_csv(synthetic / "trial1_motion.csv")
+    np.testing.assert_allclose(trial.position[:, 0], motion[trial.coordinates[0]], atol=1e-12)
+
+
+def test_identify_writes_a_result(result):
+    names = {str(p.relative_to(result)) for p in result.rglob("*") if p.is_file()}
+    assert names == {
+        "identification.json",
+        "model.xml",
+        "excitation.csv",
+        "parameters.png",
+        "trials/trial1.csv",
+        "trials/trial2.csv",
+    }
+    found, trials = load_result(result)
+    assert found.outcome is Outcome.CONVERGED
+    assert [t.name for t in trials] == ["trial1", "trial2"]
+    assert trials[0].coordinates == ("shoulder_elev", "elbow_flex")
+    assert np.isfinite(trials[0].position).all()
+    assert ((trials[0].activation >= 0) & (trials[0].activation <= 1)).all()
+    model = mujoco.MjModel.from_xml_path(str(result / "model.xml"))
+    drive = read_csv(result / "excitation.csv")
+    assert drive.columns[: model.nu] == tuple(f"excitation/{model.actuator(i).name}" for i in range(model.nu))
+    assert np.median(np.diff(drive.time)) == pytest.approx(model.opt.timestep)
+    force = model.actuator("BRA").gainprm[2]
+    assert force == pytest.approx(found["muscle/BRA/max_isometric_force"].value)
+
+
+def test_identify_says_what_it_found(identified):
+    for word in ("stage 1/1 acceleration", "°/s²", "muscle/BRA/max_isometric_force", "truth", "identification.json"):
+        assert word in identified[1]
+
+
+def test_quiet_is_quiet_and_other_files_stay(synthetic, tmp_path, capsys):
+    (tmp_path / "mine.txt").write_text("a note of the user's")
+    capsys.readouterr()
+    assert cli.run(["identify", str(synthetic / "quick.toml"), "--out", str(tmp_path), "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert (tmp_path / "mine.txt").is_file()
+    assert (tmp_path / "identification.json").is_file()
+
+
+def test_an_interrupt_keeps_what_there_is(synthetic, tmp_path, monkeypatch, capsys):
+    def stop(self, iteration):
+        if iteration.iteration >= 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.Progress, "__call__", stop)
+    assert cli.run(["identify", str(synthetic / "quick.toml"), "--out", str(tmp_path / "r")]) == 130
+    assert "interrupted" in capsys.readouterr().out
+    assert Identification.load(tmp_path / "r").outcome is Outcome.INTERRUPTED
+
+
+def test_an_interrupt_among_the_draws_keeps_the_estimate(synthetic, tmp_path, monkeypatch, capsys):
+    def stop(self, done, count):
+        assert count == SAMPLES
+        if done == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.Progress, "drawn", stop)
+    assert cli.run(["identify", str(synthetic / "quick.toml"), "--out", str(tmp_path / "r")]) == 130
+    assert "interrupted during the posterior's draws" in capsys.readouterr().out
+    kept = Identification.load(tmp_path / "r")
+    assert kept.outcome is Outcome.CONVERGED
+    assert not kept.completed
+    monkeypatch.undo()
+    assert cli.run(["identify", str(synthetic / "quick.toml"), "--out", str(tmp_path / "s")]) == 0
+    assert "posterior draws: 200 taken through the recording" in capsys.readouterr().out
+    assert Identification.load(tmp_path / "s").completed
+
+
+def test_render_writes_a_video(result, tmp_path, capsys):
+    film = tmp_path / "arm.gif"
+    arguments = ["render", str(result), "--out", str(film), "--size", "160x120", "--fps", "10", "--trial", "trial2"]
+    assert cli.run(arguments) == 0
+    assert film.stat().st_size > 1000
+    assert "trial9" in refused(["render", str(result), "--out", str(film), "--trial", "trial9"], capsys)
+    assert ".avi" in refused(["render", str(result), "--out", str(tmp_path / "arm.avi")], capsys)
+
+
+def test_render_refuses_a_broken_folder(result, tmp_path, capsys):
+    (tmp_path / "identification.json").write_text((result / "identification.json").read_text())
+    assert "no trials" in refused(["render", str(tmp_path), "--out", "x.mp4"], capsys)
+
+
+def test_info(capsys):
+    assert cli.run(["info", "arm"]) == 0
+    out = capsys.readouterr().out
+    for word in ("shoulder_elev", "-70 … 150", "BIClong", "624.3", "l_opt (mm)", "forearm", "Holzbaur"):
+        assert word in out
+
+
+def test_a_failure_leaves_no_folder(tmp_path):
+    def fail() -> None:
+        with result_folder(tmp_path / "out") as folder:
+            (folder / "half").write_text("x")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_replay_survives_its_file(tmp_path):
+    rng = np.random.default_rng(0)
+    time = np.arange(30) * 0.01
+    values = {k: rng.normal(size=(30, 1)) for k in ("generic", "identified")}
+    moment = rng.normal(size=(30, 1))
+    moment[:5] = np.nan
+    replay = Replay("walk", time, ("hip", "knee"), ("knee",), ("vas", "ham"), rng.normal(size=(30, 2)),
+                    rng.uniform(size=(30, 2)), values, moment, values)  # fmt: skip
+    replay.save(tmp_path / "walk.csv")
+    back = Replay.load(tmp_path / "walk.csv", ("knee",))
+    for name in ("time", "position", "activation", "moment"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(replay, name))
+    assert (back.name, back.coordinates, back.muscles) == (replay.name, replay.coordinates, replay.muscles)
+    np.testing.assert_array_equal(back.simulated["generic"], values["generic"])
+    np.testing.assert_array_equal(back.pose("identified")[:, 1], values["identified"][:, 0])
+    np.testing.assert_array_equal(back.pose()[:, 0], replay.position[:, 0])
+
+
+def test_a_wild_generic_model_does_not_flatten_the_figure(result):
+    found, trials = load_result(result)
+    recorded = trials[0].position
+    wild = [Replay(trials[0].name, trials[0].time, trials[0].coordinates, trials[0].free, trials[0].muscles, recorded,
+                   trials[0].activation, {"generic": 1e3 + recorded, "identified": recorded})]  # fmt: skip
+    low, high = motion_figure(wild, found).axes[0].get_ylim()
+    assert high - low < 3 * np.ptp(np.rad2deg(recorded[:, 0]))
+
+
+def test_the_cache_can_be_moved_and_turned_off(monkeypatch, tmp_path):
+    monkeypatch.setenv("MJX_MSM_CACHE", str(tmp_path))
+    assert cli.cache_folder() == tmp_path
+    monkeypatch.setenv("MJX_MSM_CACHE", "off")
+    assert cli.cache_folder() is None
+    monkeypatch.delenv("MJX_MSM_CACHE")
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cli.cache_folder() == tmp_path / "mjx_msm"
+
+
+def test_truth_of_another_make_is_refused(synthetic, tmp_path, capsys):
+    for file in synthetic.glob("*.*"):
+        if file.is_file():
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "truth.json").write_text(json.dumps({"parameters": 3}))
+    error = refused(["identify", str(tmp_path / "quick.toml"), "--out", str(tmp_path / "out")], capsys)
+    assert "truth.json" in error

@@ -1,0 +1,251 @@
+"""One edit, two interpreters: random subjects on the device against their exported files in plain MuJoCo."""
+
+import os
+from importlib.metadata import version
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+import pytest
+
+from mjx_msm.common.compiled import jit
+from mjx_msm.common.errors import InputError
+from mjx_msm.common.files import write_text
+from mjx_msm.dynamics.simulation import State, rollout
+from mjx_msm.person.model import load_model
+from mjx_msm.person.parameters import inertia_matrix, parameter_space
+from mjx_msm.person.personalisation import export, native_force_error, personalise, personalised_spec
+
+pytestmark = pytest.mark.usefixtures("x64")
+
+SECOND = {"arm": 500, "knee": 1000}
+SUBJECTS = 3
+
+
+@pytest.fixture(scope="session")
+def models(arm, knee):
+    return {"arm": arm, "knee": knee}
+
+
+def random_subject(model, seed):
+    """Every parameter anywhere within its bounds: full inertias, centres of mass off every axis."""
+    space = parameter_space(model.nominal, ["*"])
+    z = np.random.default_rng(seed).uniform(space.lower, space.upper)
+    return jax.tree.map(np.asarray, space.unpack(jnp.asarray(z)))
+
+
+def assert_same_parameters(got, expected, rtol=1e-9):
+    a, b = got.to_dict(), expected.to_dict()
+    for group in (got.body.inertia, expected.body.inertia):
+        assert np.abs(group[:, 3:]).max() > 1e-4, "products of inertia are part of the test"
+    for path, value in b.items():
+        scale = abs(value)
+        if "/inertia/" in path:  # the eigendecomposition in between is exact to the largest moment
+            scale = np.abs(expected.body.inertia[expected.names.body.index(path.split("/")[1])]).max()
+        assert abs(a[path] - value) <= rtol * scale, path
+
+
+@pytest.mark.parametrize("name", ["arm", "knee"])
+def test_exported_subject_steps_to_the_same_trajectory(name, models, tmp_path, step_in_c, smooth_excitation):
+    model, steps = models[name], SECOND[name]
+    rng = np.random.default_rng(7)
+    moved = []
+    for seed in range(SUBJECTS):
+        parameters = random_subject(model, seed)
+        mj = mujoco.MjModel.from_xml_path(str(export(model, parameters, tmp_path / f"{seed}.xml")))
+        for j, body in enumerate(parameters.names.body):
+            b = mj.body(body).id
+            full = np.asarray(inertia_matrix(jnp.asarray(parameters.body.inertia[j])))
+            np.testing.assert_allclose(mj.body_inertia[b], np.linalg.eigvalsh(full)[::-1], rtol=1e-9)
+        u = smooth_excitation(seed, model.timestep, steps, len(model.muscles))
+        q0, v0 = rng.uniform(0, 0.8, len(model.coordinates)), rng.normal(size=len(model.coordinates))
+        a0 = rng.uniform(0, 1, len(model.muscles))
+        start = State(jnp.asarray(q0), jnp.asarray(v0), jnp.asarray(a0))
+        result = rollout(model, parameters, start, jnp.asarray(u))
+        q, v, a = step_in_c(mj, q0, v0, a0, u)
+        assert result.ok
+        np.testing.assert_allclose(result.position, q, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(result.velocity, v, rtol=0, atol=1e-7)
+        np.testing.assert_allclose(result.activation, a, rtol=0, atol=1e-11)
+        other = rollout(model, model.nominal, start, jnp.asarray(u))
+        moved.append(np.abs(other.position - result.position).max())
+    assert min(moved) > 0.05, "the parameters have to matter"
+
+
+DERIVED = (
+    "body_mass", "body_ipos", "body_inertia", "body_subtreemass", "body_invweight0", "dof_M0", "dof_invweight0",
+    "dof_damping", "jnt_stiffness", "tendon_invweight0", "tendon_length0", "tendon_stiffness", "tendon_lengthspring",
+    "actuator_acc0", "actuator_lengthrange", "actuator_gainprm", "actuator_biasprm", "actuator_dynprm",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["arm", "knee"])
+def test_derived_constants_and_reloaded_parameters(name, models, tmp_path):
+    model = models[name]
+    on_device = jit(personalise)
+    for seed in range(SUBJECTS):
+        parameters = random_subject(model, 10 + seed)
+        path = export(model, parameters, tmp_path / "subject.xml")
+        mj = mujoco.MjModel.from_xml_path(str(path))
+        device = on_device(model, parameters)
+        for field in DERIVED:
+            got, expected = np.asarray(getattr(device, field)), getattr(mj, field)
+            atol = 1e-12 * max(np.abs(expected).max(), 1e-300)
+            np.testing.assert_allclose(got, expected.reshape(got.shape), rtol=1e-9, atol=atol, err_msg=field)
+        np.testing.assert_allclose(device.stat.meaninertia, mj.stat.meaninertia, rtol=1e-9)
+        for b in model.host.body_ids:  # principal axes have no sign; the inertia they make has
+            full = []
+            for m in (device, mj):
+                turn = np.zeros(9)
+                mujoco.mju_quat2Mat(turn, np.asarray(m.body_iquat[b], dtype=float))
+                turn = turn.reshape(3, 3)
+                full.append(turn @ np.diag(m.body_inertia[b]) @ turn.T)
+            np.testing.assert_allclose(full[0], full[1], rtol=0, atol=1e-12 * np.abs(full[1]).max())
+        again = load_model(path)
+        assert again.host.notes == ()
+        assert again.nominal.names == model.nominal.names
+        native = parameters.updated({"muscle/*/pennation_angle": 0.0})  # the one thing the native muscle lacks
+        assert_same_parameters(again.nominal, native)
+
+
+def test_nominal_export_is_the_model_itself(arm, tmp_path):
+    path = export(arm, arm.nominal, tmp_path / "arm.xml")
+    got, expected = mujoco.MjModel.from_xml_path(str(path)), arm.host.mj_model
+    for field in (*DERIVED, "geom_size", "geom_pos", "geom_rgba", "site_pos", "jnt_axis", "mat_rgba", "tendon_rgba"):
+        a, b = getattr(got, field), getattr(expected, field)
+        if field == "body_inertia":  # a full inertia is diagonalised in descending order
+            a, b = np.sort(a), np.sort(b)
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12 * np.abs(b).max(), err_msg=field)
+    assert got.opt.timestep == expected.opt.timestep
+
+
+def test_numbers_read_back_bit_for_bit(arm, tmp_path):
+    """Also numbers that single precision could hold, as a float32 identification gives them."""
+    single = jax.tree.map(lambda x: np.asarray(x, np.float32).astype(float), random_subject(arm, 5))
+    for parameters in (random_subject(arm, 4), single):
+        mj = mujoco.MjModel.from_xml_path(str(export(arm, parameters, tmp_path / "a.xml")))
+        bodies = arm.host.body_ids
+        np.testing.assert_array_equal(mj.body_mass[bodies], parameters.body.mass)
+        np.testing.assert_array_equal(mj.body_ipos[bodies], parameters.body.com)
+        np.testing.assert_array_equal(mj.dof_damping, parameters.joint.damping)
+        np.testing.assert_array_equal(mj.jnt_stiffness, parameters.joint.stiffness)
+        np.testing.assert_array_equal(mj.actuator_gainprm[:, 2], parameters.muscle.max_isometric_force)
+        np.testing.assert_array_equal(mj.actuator_dynprm[:, 0], parameters.muscle.activation_time_constant)
+
+
+@pytest.mark.parametrize("name", ["arm", "knee"])
+def test_credit_versions_and_subject_are_carried(name, models, tmp_path):
+    model = models[name]
+    subject = 'A. & "B" <c> -- d'
+    path = export(model, model.nominal, tmp_path / "subject.xml", subject=subject)
+    credit = next(t.data for t in model.host.spec.texts if t.name == "credit")
+    assert "CC-BY" in credit
+    for _ in range(2):  # a second generation carries them too
+        spec = mujoco.MjSpec.from_file(str(path))
+        texts = {t.name: t.data for t in spec.texts}
+        assert texts["credit"] == credit
+        assert texts["subject"] == subject
+        assert f"mjx_msm {version('mjx-msm')}" in texts["mjx_msm"]
+        assert mujoco.__version__ in texts["mjx_msm"]
+        head = path.read_text(encoding="utf-8").split("-->")[0]
+        assert credit.replace("--", "—") in head
+        again = load_model(path)
+        path = export(again, again.nominal, tmp_path / "again.xml", subject=subject)
+    assert [t.name for t in model.host.spec.texts].count("subject") == 0, "the model itself is never edited"
+
+
+def test_the_model_is_not_edited(arm, tmp_path):
+    before = arm.host.spec.to_xml()
+    export(arm, random_subject(arm, 1), tmp_path / "x.xml")
+    personalised_spec(arm, random_subject(arm, 2))
+    assert arm.host.spec.to_xml() == before
+
+
+# Files -----------------------------------------------------------------------------------------------------
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "new" / "folder" / "a.xml"
+    write_text(path, "first")
+    assert path.read_text() == "first"
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(InputError, match=r"cannot write .*a\.xml: No space left on device"):
+        write_text(path, "second")
+    assert path.read_text() == "first"
+    assert [p.name for p in path.parent.iterdir()] == ["a.xml"]
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_text(path, "third")
+    assert [p.name for p in path.parent.iterdir()] == ["a.xml"]
+
+
+def test_unwritable_places(arm, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"cannot write .*a\.xml"):
+        export(arm, arm.nominal, tmp_path / "file" / "a.xml")
+    with pytest.raises(InputError, match="cannot write"):
+        export(arm, arm.nominal, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"body/forearm/mass": -1.0}, "mass and inertia of moving bodies must be larger"),
+        ({"body/forearm/inertia/xx": 9.0}, r"inertia must satisfy .*'forearm'"),
+        ({"joint/elbow_flex/damping": np.nan}, "joint/elbow_flex/damping is nan"),
+        ({"muscle/BRA/optimal_fiber_length": np.inf}, "muscle/BRA/optimal_fiber_length is inf"),
+    ],
+)
+def test_impossible_subjects_are_not_written(arm, tmp_path, change, message):
+    with pytest.raises(InputError, match=message):
+        export(arm, arm.nominal.updated(change), tmp_path / "a.xml")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_population_is_not_one_file(arm, tmp_path):
+    population = jax.tree.map(lambda x: np.stack([x, x]), arm.nominal)
+    with pytest.raises(InputError, match="population"):
+        export(arm, population, tmp_path / "a.xml")
+
+
+# Muscles that MJCF cannot hold -----------------------------------------------------------------------------
+
+
+def test_a_muscle_that_mjcf_cannot_hold(tmp_path):
+    model = load_model("arm", muscle="degroote")
+    parameters = model.nominal.updated({"muscle/*/pennation_angle": 0.25})
+    path = tmp_path / "a.xml"
+    for refused in (lambda: export(model, parameters, path), lambda: personalised_spec(model, parameters)):
+        with pytest.raises(InputError, match="muscle model DeGrooteFregly2016 cannot be written as MJCF"):
+            refused()
+    assert not path.exists()
+
+    export(model, parameters, path, allow_approximation=True)
+    stated = {t.name: t.data for t in mujoco.MjSpec.from_file(str(path)).texts}["approximation"]
+    assert "DeGrooteFregly2016 written as MuJoCo's native muscle" in stated
+    # The stated number is that of the file: its own muscles in C against the model's muscle.
+    mj = mujoco.MjModel.from_xml_path(str(path))
+    p = parameters.muscle
+    error = np.zeros(mj.nu)
+    for length in np.linspace(0.5, 1.5, 41):
+        path_length = p.tendon_slack_length + length * p.optimal_fiber_length * np.cos(p.pennation_angle)
+        for activation in (0.0, 1.0):
+            a = jnp.full(mj.nu, activation)
+            ours = model.muscle.tension(p, a, jnp.asarray(path_length), jnp.zeros(mj.nu))
+            for i in range(mj.nu):
+                curve = mj.actuator_lengthrange[i], mj.actuator_acc0[i], mj.actuator_gainprm[i, :9]
+                native = -activation * mujoco.mju_muscleGain(path_length[i], 0, *curve)
+                native -= mujoco.mju_muscleBias(path_length[i], *curve)
+                error[i] = max(error[i], abs(native - ours[i]) / p.max_isometric_force[i])
+    np.testing.assert_allclose(native_force_error(model, parameters), error, rtol=1e-9)
+    assert f"up to {100 * error.max():.1f} % of F0 (" in stated
+    assert "approximation" not in {t.name for t in model.host.spec.texts}

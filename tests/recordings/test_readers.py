@@ -1,0 +1,269 @@
+"""Readers against OpenSim's own, against round trips, and against files that are broken in ordinary ways."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mjx_msm.common.errors import InputError, suggest
+from mjx_msm.recordings.readers import Table, read_c3d, read_csv, read_storage, read_table, write_csv
+
+STORAGE = "Coordinates\nversion=1\nnRows=3\nnColumns=3\ninDegrees=yes\nendheader\n"
+
+
+def write(folder: Path, name: str, text: str | bytes) -> Path:
+    path = folder / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def attempt(reader: Callable[[Path], Table], path: Path) -> Table | str:
+    """What the reader returns, or its error message."""
+    try:
+        return reader(path)
+    except InputError as error:
+        return str(error)
+
+
+# Against OpenSim -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "data/knee_walk/coordinates.sto",
+        "data/knee_walk/electromyography.sto",
+        "data/knee_walk/id_walk.sto",
+        "data/knee_walk/grf_walk.mot",
+        "reference/arm26_golden/arm26_InverseKinematics.mot",
+        "reference/arm26_golden/std_arm26_InverseDynamics.sto",
+    ],
+)
+def test_storage_equals_opensim(data_dir, name):
+    import opensim
+
+    path = data_dir.parent / name
+    if not path.is_file():
+        pytest.skip(f"{path} not found")
+    ours, theirs = read_storage(path), opensim.TimeSeriesTable(str(path))
+    assert ours.columns == tuple(theirs.getColumnLabels())
+    np.testing.assert_array_equal(ours.time, theirs.getIndependentColumn())
+    np.testing.assert_array_equal(ours.values, theirs.getMatrix().to_numpy())
+    said = theirs.getTableMetaDataString("inDegrees") if theirs.hasTableMetaDataKey("inDegrees") else None
+    assert ours.in_degrees == {None: None, "yes": True, "no": False}[said]
+
+
+def test_comma_separated_storage_with_padded_header_and_false_row_count(data_dir):
+    motion = read_storage(data_dir / "arm_lift" / "inverse_kin.mot")
+    assert motion.values.shape == (88, 25)
+    assert motion.in_degrees is True
+    assert motion["elbow_flexion"][0] == 42.06628447
+    assert motion.notes == (f"{motion.path}: header announces 250 rows, the file has 88; using those it has",)
+    moments = read_storage(data_dir / "arm_lift" / "inverse_dyn.sto")
+    assert moments.in_degrees is False
+    assert moments["elbow_flexion_moment"][0] == 2.36539107
+
+
+# Forms ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("separator", ["\t", " ", "   ", ",", ";"])
+def test_storage_separators(tmp_path, separator):
+    rows = [["time", "a", "b"], ["0", "1", "-2e-1"], ["0.1", "3", "4"], ["0.2", "5", "6"]]
+    text = STORAGE + "".join(separator.join(r) + "\n" for r in rows)
+    table = read_storage(write(tmp_path, "x.mot", text))
+    assert table.columns == ("a", "b")
+    np.testing.assert_array_equal(table.values, [[1, -0.2], [3, 4], [5, 6]])
+    np.testing.assert_array_equal(table.time, [0, 0.1, 0.2])
+    assert table.notes == ()
+
+
+def test_tab_header_with_blank_separated_numbers_and_windows_line_ends(tmp_path):
+    text = (STORAGE + "time\ta\tb\n  0.0   1.0   2.0\n  0.1   3.0   4.0\n\n").replace("\n", "\r\n")
+    table = read_storage(write(tmp_path, "x.sto", text))
+    np.testing.assert_array_equal(table.values, [[1, 2], [3, 4]])
+    assert "announces 3 rows, the file has 2" in table.notes[0]
+
+
+def test_old_simm_header(tmp_path):
+    text = "motion\nnRows=2\n\n# SIMM Motion File Header:\nname m\ndatarows 2\nrange 0 1\nendheader\n"
+    text += "time\ta\n0\t1\n1\t2\n"
+    table = read_storage(write(tmp_path, "x.mot", text))
+    assert table.in_degrees is None
+    assert table.columns == ("a",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "time,a,b\n0,1,\n0.5,,4\n",
+        "# a comment\nTime;a;b\n0;1,0;\n0,5;NaN;4,0\n",
+        "b,t,a\n,0,1\n4,0.5,NA\n",
+        '"time","a","b"\n0,"1",\n0.5,"",4\n,,\n',
+        "\ufefftime\ta\tb\n0\t1\t\n0.5\t\t4\n",
+    ],
+)
+def test_csv_forms(tmp_path, text):
+    table = read_csv(write(tmp_path, "x.csv", text))
+    np.testing.assert_array_equal(table.time, [0, 0.5])
+    np.testing.assert_array_equal(table["a"], [1, np.nan])
+    np.testing.assert_array_equal(table["b"], [np.nan, 4])
+
+
+def test_csv_with_a_named_time_column(tmp_path):
+    path = write(tmp_path, "x.csv", "stamp,a\n0,1\n1,2\n")
+    np.testing.assert_array_equal(read_table(path, time_column="stamp").time, [0, 1])
+    with pytest.raises(InputError, match=r"no time column 'time'.*set time_column"):
+        read_table(path)
+
+
+def test_csv_round_trip_is_exact(tmp_path):
+    rng = np.random.default_rng(3)
+    time = np.cumsum(rng.uniform(0.001, 0.1, 200))
+    columns = {"a": rng.normal(size=200) * 1e-9, 'odd, "name"': rng.normal(size=200)}
+    columns["a"][17] = np.nan
+    write_csv(tmp_path / "x.csv", time, columns)
+    table = read_csv(tmp_path / "x.csv")
+    np.testing.assert_array_equal(table.time, time)
+    for name, values in columns.items():
+        np.testing.assert_array_equal(table[name], values)
+
+
+# Broken files --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("x.mot", "Coordinates\nnRows=1\ntime\ta\n0\t1\n", "no 'endheader' line"),
+        ("x.mot", STORAGE, "nothing follows 'endheader'"),
+        ("x.mot", STORAGE + "time\ta\n", "has 0 rows of data"),
+        ("x.mot", STORAGE + "t\ta\n0\t1\n1\t2\n", "first column is 't', expected 'time' on line 7"),
+        ("x.mot", STORAGE.replace("yes", "maybe") + "time\ta\n0\t1\n1\t2\n", "inDegrees=maybe is neither"),
+        ("x.sto", "DataType=Vec3\n" + STORAGE + "time\ta\n0\t1,2,3\n", "DataType=Vec3 holds vectors"),
+        ("x.mot", STORAGE + "time\ta\n0\t1\n1\t2\n1\t3\n", "time 1 s is duplicated .lines 9 and 10."),
+        ("x.mot", STORAGE + "time\ta\n0\t1\n2\t2\n1\t3\n", "time runs backwards on line 10 .from 2 to 1 s."),
+        ("x.mot", STORAGE + "time\ta\n0\t1\nnan\t2\n1\t3\n", "line 9 has no time"),
+        ("x.mot", STORAGE + "time\ta\tb\n0\t1\t2\n1\t2\t3\n2\t3", "line 10 has 2 cells.*cut off"),
+        ("x.mot", STORAGE + "time\ta\n0\t1\n1\t2\t7\n2\t3\n", "line 9 has 3 cells, the 2 columns"),
+        ("x.csv", "time,a\n0,1\n1,#DIV/0!\n", "line 3, column 'a': '#DIV/0!' is not a number"),
+        ("x.csv", "time,a\n0,1\n1,inf\n", "line 3, column 'a': infinite"),
+        ("x.csv", "time,a\n0,0,5\n1,0,6\n", "decimal comma"),
+        ("x.csv", "0,1\n1,2\n2,3\n", "line 1 holds numbers; add a first line"),
+        ("x.csv", "time,Time,a\n0,0,1\n1,1,2\n", "several time columns"),
+        ("x.csv", "", "is empty"),
+        ("x.csv", b"time,a\n0,1\x00\x00\n", "binary file"),
+        ("x.xlsx", b"PK", "unknown kind of file '.xlsx'; supported are"),
+        ("x.c3d", b"\x02\x50" + bytes(20), "is not a C3D file"),
+        ("x.c3d", b"\x02\x50" + bytes(2000), "cannot be read as C3D"),
+        ("x.c3d", b"time,a\n" * 200, "is not a C3D file"),
+    ],
+)
+def test_broken_file(tmp_path, name, text, message):
+    path = write(tmp_path, name, text)
+    with pytest.raises(InputError, match=message) as caught:
+        read_table(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_file_suggests_a_neighbour(tmp_path):
+    write(tmp_path, "coordinates.sto", STORAGE)
+    with pytest.raises(InputError, match=r"cordinates.sto: no such file; did you mean 'coordinates.sto'"):
+        read_table(tmp_path / "cordinates.sto")
+    with pytest.raises(InputError, match="nor its folder"):
+        read_table(tmp_path / "nowhere" / "x.c3d")
+
+
+def test_column_lookup(tmp_path):
+    table = read_csv(write(tmp_path, "x.csv", "time,knee_angle_r,emg,emg\n0,1,2,3\n1,2,3,4\n"))
+    with pytest.raises(InputError, match=r"x.csv: no column 'knee_angle'; did you mean 'knee_angle_r'"):
+        table["knee_angle"]
+    with pytest.raises(InputError, match="column 'emg' appears 2 times"):
+        table["emg"]
+    assert suggest("x", []) == "; there are none"
+    assert suggest("Knee", ["hip", "knee"]) == "; did you mean 'knee'?"
+
+
+def test_cut_storage_never_escapes_as_another_exception(tmp_path):
+    """Cut a good file at every place: it reads, or says in one line why not."""
+    text = STORAGE + "time\ta\tb\n0.0\t1.0\t2.0\n0.1\t3.0\t4.0\n0.2\t5.0\t6.0\n"
+    outcomes = [attempt(read_storage, write(tmp_path, "x.sto", text[:end])) for end in range(len(text))]
+    assert {len(o.time) for o in outcomes if isinstance(o, Table)} == {2, 3}
+    assert not any("\n" in o for o in outcomes if isinstance(o, str))
+
+
+def test_damaged_bytes_never_escape_as_another_exception(tmp_path):
+    good = (STORAGE + "time\ta\tb\n0.0\t1.0\t2.0\n0.1\t3.0\t4.0\n0.2\t5.0\t6.0\n").encode()
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        bad = bytearray(good)
+        for i in rng.integers(len(bad), size=rng.integers(1, 6)):
+            bad[i] = rng.integers(256)
+        path = write(tmp_path, "x.mot", bytes(bad))
+        for reader in (read_storage, read_csv):
+            outcome = attempt(reader, path)
+            if isinstance(outcome, str):
+                assert "\n" not in outcome
+            else:
+                assert np.all(np.diff(outcome.time) > 0)
+
+
+# C3D -----------------------------------------------------------------------------------------------------
+
+
+def synthetic_c3d(path: Path, *, first_frame: int = 0) -> np.ndarray:
+    """Two markers at 50 Hz in millimetres, two analog channels at 200 Hz; returns the analogs."""
+    import ezc3d
+
+    file = ezc3d.c3d()
+    file["parameters"]["POINT"]["RATE"]["value"] = [50.0]
+    file["parameters"]["POINT"]["UNITS"]["value"] = ["mm"]
+    file["parameters"]["POINT"]["LABELS"]["value"] = ("knee", "hip")
+    file["parameters"]["ANALOG"]["RATE"]["value"] = [200.0]
+    file["parameters"]["ANALOG"]["LABELS"]["value"] = ("vastus", " biceps ")
+    file["parameters"]["ANALOG"]["UNITS"]["value"] = ("V", "V")
+    points = np.ones((4, 2, 30))
+    points[:3, 0] = 250.0
+    points[:3, 1, 4] = np.nan
+    file["data"]["points"] = points
+    analogs = np.random.default_rng(1).normal(size=(1, 2, 120)).astype(np.float32)
+    file["data"]["analogs"] = analogs
+    file["header"]["points"]["first_frame"] = first_frame
+    file.write(str(path))
+    return analogs[0].T.astype(float)
+
+
+def test_c3d_round_trip(tmp_path):
+    analogs = synthetic_c3d(tmp_path / "x.c3d")
+    file = read_c3d(tmp_path / "x.c3d")
+    assert file.analogs is not None
+    assert file.markers is not None
+    assert file.analogs.columns == ("vastus", "biceps")
+    assert file.analogs.units == ("V", "V")
+    np.testing.assert_array_equal(file.analogs.values, analogs)
+    np.testing.assert_allclose(file.analogs.time, np.arange(120) / 200, atol=1e-12)
+    np.testing.assert_allclose(file.markers.time, np.arange(30) / 50, atol=1e-12)
+    np.testing.assert_allclose(file.markers.position[:, 0], 0.25)
+    assert np.isnan(file.markers.position[4, 1]).all()
+    assert np.isfinite(file.markers.position[5, 1]).all()
+    np.testing.assert_array_equal(read_table(tmp_path / "x.c3d").values, analogs)
+
+
+def test_c3d_recording(data_dir):
+    file = read_c3d(data_dir / "arm_lift" / "markers_analogs.c3d")
+    assert file.analogs is not None
+    assert file.markers is not None
+    assert file.markers.position.shape == (580, 51, 3)
+    assert file.analogs.values.shape == (11600, 38)
+    assert file.analogs.rate == pytest.approx(2000)
+    assert "Biceps.EMG4" in file.analogs.columns
+    assert set(file.analogs.units) == {"V"}
+    # The box stands on its support before it is lifted
+    box = [file.markers.labels.index(n) for n in file.markers.labels if n.startswith("boite:")]
+    height = np.nanmean(file.markers.position[:, box, 2], axis=1)
+    np.testing.assert_allclose(height[:150], height[0], atol=2e-3)
+    assert height[300] - height[0] > 0.2
+    # Both marker and analog clocks cover the same span
+    assert abs(file.markers.time[-1] - file.analogs.time[-1]) < 0.011

@@ -1,0 +1,63 @@
+"""From a study to what is drawn and written: simulated beside recorded, at the same instants."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mjx_msm.common.compiled import float64
+from mjx_msm.person.parameters import parameter_space
+from mjx_msm.recordings.readers import read_csv
+from mjx_msm.recordings.subject import IdentifySpec, ModelSpec, Person, Study
+from mjx_msm.recordings.synthetic import synthetic_trials
+from mjx_msm.study.study import _save_excitation, replays
+
+FREE = ("muscle/BRA/max_isometric_force",)
+
+
+@pytest.fixture(scope="module")
+def study(arm):
+    """Exact recordings of the arm itself, one of them held out and longer."""
+    trials = synthetic_trials(arm, arm.nominal, count=1, duration=0.8, seed=3)
+    held_out = synthetic_trials(arm, arm.nominal, count=1, duration=1.0, seed=4, prefix="held")
+    return Study(
+        Person("one", 70.0),
+        ModelSpec("arm", "mujoco", arm.free, (), {}),
+        {m: {m: 1.0} for m in arm.muscles},
+        trials,
+        held_out,
+        IdentifySpec(FREE, ("motion",), (), 1, 100.0, {}, {}),
+        Path("subject.toml"),
+        {},
+    )
+
+
+@pytest.mark.parametrize("horizon", [400, 100])
+def test_what_is_simulated_lies_on_what_was_recorded(arm, study, result_of, horizon):
+    space = parameter_space(arm.nominal.with_channels(study.channels), FREE)
+    with float64():
+        truth = np.asarray(space.pack(arm.nominal.with_channels(study.channels)))
+    result = result_of(space, np.eye(1), truth, channels=study.channels, emg_map=study.emg_map, horizon=horizon)
+    made = replays(arm, result, study)
+    assert [r.name for r in made] == ["trial1", "held1"]
+    for replay in made:
+        np.testing.assert_allclose(replay.simulated["identified"], replay.position, atol=1e-5)
+
+
+def test_recorded_moments_are_handed_on(arm, study, result_of, tmp_path):
+    """Those there are, on the model's clock, blank in a gap; without any, no column."""
+    space = parameter_space(arm.nominal.with_channels(study.channels), FREE)
+    result = result_of(space, np.eye(1), channels=study.channels, emg_map=study.emg_map)
+    (trial,) = study.trials
+    moment = 3.0 + np.sin(4.0 * trial.time[:, None])
+    moment[100:150] = np.nan
+    recorded = replace(study, trials=(replace(trial, moment_coordinates=("elbow_flex",), moment=moment),))
+    for name, one in (("with", recorded), ("without", study)):
+        _save_excitation(tmp_path / f"{name}.csv", one, arm, result)
+    table, plain = read_csv(tmp_path / "with.csv"), read_csv(tmp_path / "without.csv")
+    assert table.columns == (*plain.columns, "moment/elbow_flex")
+    seen = np.interp(table.time, trial.time, np.isfinite(moment[:, 0])) == 1.0
+    assert 0.8 < seen.mean() < 0.9
+    np.testing.assert_array_equal(np.isfinite(table["moment/elbow_flex"]), seen)
+    np.testing.assert_allclose(table["moment/elbow_flex"][seen], 3.0 + np.sin(4.0 * table.time[seen]), atol=1e-5)
