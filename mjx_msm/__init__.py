@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mjx_msm.person.parameters import Parameters, parameter_space
     from mjx_msm.person.personalisation import export, personalise
     from mjx_msm.recordings.emg import EmgNoise
-    from mjx_msm.recordings.subject import load_subject
+    from mjx_msm.recordings.subject_file.loading import load_subject
     from mjx_msm.recordings.synthetic import synthetic_subject, synthetic_trials
     from mjx_msm.recordings.trial import Trial
     from mjx_msm.verification import verify
@@ -96,7 +96,7 @@ _HOME = {
     "export": "person.personalisation",
     "personalise": "person.personalisation",
     "EmgNoise": "recordings.emg",
-    "load_subject": "recordings.subject",
+    "load_subject": "recordings.subject_file.loading",
     "synthetic_subject": "recordings.synthetic",
     "synthetic_trials": "recordings.synthetic",
     "Trial": "recordings.trial",

@@ -42,9 +42,10 @@ WITHOUT = {
     "recordings.readers": PHYSICS,
     "recordings.emg": PHYSICS,
     "recordings.trial": PHYSICS,
-    "recordings.subject_grammar": PHYSICS,
-    "recordings.subject_recordings": PHYSICS,
-    "recordings.subject": PHYSICS,
+    "recordings.subject_file.grammar": PHYSICS,
+    "recordings.subject_file.recordings": PHYSICS,
+    "recordings.subject_file.loading": PHYSICS,
+    "recordings.subject_file.model_check": PHYSICS,
     "knowledge.uncertainty": {"jax", "equinox", "mujoco"},
 }
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mjx_msm.identification.identify import Iteration
     from mjx_msm.knowledge.result import Identification
     from mjx_msm.person.model import Model
-    from mjx_msm.recordings.subject import Study
+    from mjx_msm.recordings.subject_file.loading import Study
     from mjx_msm.recordings.trial import Trial
     from mjx_msm.views.plot import Replay
 
@@ -222,7 +222,7 @@ def identify_command(
     Example: mjx-msm identify subject.toml --out runs/anna
     """
     console = _console(quiet)
-    from mjx_msm.recordings.subject import load_subject
+    from mjx_msm.recordings.subject_file.loading import load_subject
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they are also in study.notes, printed below
@@ -348,7 +348,7 @@ def profile_command(
     """
     console = _console(quiet)
     from mjx_msm.knowledge.result import Identification
-    from mjx_msm.recordings.subject import load_subject
+    from mjx_msm.recordings.subject_file.loading import load_subject
 
     found = Identification.load(result)
     with warnings.catch_warnings():
@@ -438,7 +438,7 @@ def _simulate(
     """Fill a folder with a synthetic study."""
     from mjx_msm.common.files import write_text
     from mjx_msm.person.model import load_model
-    from mjx_msm.recordings.subject import write_subject
+    from mjx_msm.recordings.subject_file.loading import write_subject
     from mjx_msm.recordings.synthetic import matching, muscle_and_bone, synthetic_subject, synthetic_trials
 
     everything = load_model(source)
@@ -775,7 +775,7 @@ def demo(
     """
     console = _console()
     _prepare_jax()
-    from mjx_msm.recordings.subject import load_subject
+    from mjx_msm.recordings.subject_file.loading import load_subject
     from mjx_msm.study.study import load_result, load_truth, result_folder, study_model, write_result
 
     steps: list[tuple[str, float]] = []
@@ -830,8 +830,8 @@ def demo(
     console.print(table)
     console.print(
         f"\nLook at {out / 'arm.mp4'}, {out / 'exoskeleton.mp4'} and {out / 'subject' / 'motion.png'}.\n"
-        "Your own recording: write a subject.toml (python -m pydoc mjx_msm.recordings.subject), then mjx-msm identify "
-        "it.\n"
+        "Your own recording: write a subject.toml (python -m pydoc mjx_msm.recordings.subject_file), then mjx-msm "
+        "identify it.\n"
         f"Personalised model for any MuJoCo tool: {out / 'subject' / 'model.xml'}"
     )
     return INTERRUPTED if interrupted else 0

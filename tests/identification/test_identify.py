@@ -335,7 +335,7 @@ def test_cross_validation_passes_an_interruption_on(arm, with_moments):
 
 def test_a_recorded_walk_gains_from_identification(data_dir, monkeypatch):
     """The walk of the example, one start: a personalised knee explains the moment better than the generic one."""
-    from mjx_msm.recordings.subject import load_subject
+    from mjx_msm.recordings.subject_file.loading import load_subject
     from mjx_msm.study.study import settings, study_model
 
     monkeypatch.setenv("MJX_MSM_DATA", str(data_dir))

@@ -9,7 +9,10 @@ import pytest
 from mjx_msm.common.compiled import float64
 from mjx_msm.person.parameters import parameter_space
 from mjx_msm.recordings.readers import read_csv
-from mjx_msm.recordings.subject import IdentifySpec, ModelSpec, Person, Study
+from mjx_msm.recordings.subject_file.identify import IdentifySpec
+from mjx_msm.recordings.subject_file.loading import Study
+from mjx_msm.recordings.subject_file.model import ModelSpec
+from mjx_msm.recordings.subject_file.person import Person
 from mjx_msm.recordings.synthetic import synthetic_trials
 from mjx_msm.study.study import _save_excitation, replays
 

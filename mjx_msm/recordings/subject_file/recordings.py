@@ -13,7 +13,9 @@ import numpy as np
 from mjx_msm.common.errors import InputError, suggest
 from mjx_msm.recordings import emg as emg_signals
 from mjx_msm.recordings.readers import Table, read_table
-from mjx_msm.recordings.subject_grammar import Column, Document, TrialEntry, channels_of
+from mjx_msm.recordings.subject_file.emg import channels_of
+from mjx_msm.recordings.subject_file.grammar import Document
+from mjx_msm.recordings.subject_file.trials import Column, TrialEntry
 from mjx_msm.recordings.trial import Trial, build_trial
 
 IMPLAUSIBLE_MOMENT = 15.0

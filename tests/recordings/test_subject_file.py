@@ -12,8 +12,11 @@ from mjx_msm.common.errors import InputError, InputWarning
 from mjx_msm.common.toml_tables import to_toml
 from mjx_msm.recordings.emg import EmgNoise
 from mjx_msm.recordings.readers import Table, read_table, write_csv
-from mjx_msm.recordings.subject import check_against_model, load_subject, write_subject
-from mjx_msm.recordings.subject_grammar import FIELDS, SEGMENTS, parse_subject
+from mjx_msm.recordings.subject_file.grammar import parse_subject
+from mjx_msm.recordings.subject_file.identify import FIELDS
+from mjx_msm.recordings.subject_file.loading import load_subject, write_subject
+from mjx_msm.recordings.subject_file.model import SEGMENTS
+from mjx_msm.recordings.subject_file.model_check import check_against_model
 from mjx_msm.recordings.trial import Trial, build_trial
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -593,7 +596,7 @@ def test_toml_round_trip():
 
 
 def test_the_documented_file_is_valid(tmp_path):
-    import mjx_msm.recordings.subject as module
+    import mjx_msm.recordings.subject_file as module
 
     assert module.__doc__ is not None
     text = module.__doc__.split("```toml\n")[1].split("```")[0]

@@ -1,0 +1,79 @@
+"""The one file a user writes: ``subject.toml`` → `Study`.
+
+It says who was recorded, which model stands for them, where the recordings are, and what to estimate. Paths
+are relative to the file; ``${NAME}`` and ``${NAME:-default}`` take environment variables. Unknown keys are
+errors.
+
+```toml
+data = "recordings"          # folder of the files below; default: the folder of this file
+units = "deg"                # of angles: "deg", "rad", or "auto" (default: as each file says, else rad)
+
+[columns]                    # model coordinate -> column; needed only where the names differ
+knee_angle = "knee_angle_r"
+hip_flexion = { column = "hip_r", scale = -1.0, units = "rad", offset = 0.0 }
+
+[moment_columns]             # default: "<coordinate>_moment", else "<coordinate>", for every free coordinate
+knee_angle = { column = "knee_moment", units = "Nm/kg" }
+
+[subject]
+name = "walker"
+mass = 85.3                  # [kg]
+height = 1.80                # [m], optional
+sex = "male"                 # or "female", optional
+
+[model]
+source = "knee"              # "arm", "knee", or an MJCF file
+muscle = "mujoco"            # or "degroote"
+free = ["knee_angle"]        # simulated
+prescribed = ["hip_flexion"] # follow the recording
+locked = { ankle_angle = 0.0 }  # held, in `units` (rad if "auto")
+[model.segments]             # optional, for segment_priors below: body of your own MJCF file -> what it stands for,
+tibia = "shank"              # upper_arm, forearm, hand, thigh, shank or foot; or ["forearm", "hand"], stiff as one
+
+[emg]
+kind = "raw"                 # or "envelope" (default), used as it is
+[emg.processing]             # also high_pass, order, notch, rectify, clip; of an envelope: normalise, clip
+low_pass = 6.0
+normalise = "max"            # over all trials to identify; or a number; or { channel = number }
+# [emg.noise]                # for residuals = ["motion"]: how far envelopes may be from what drives the muscles, see
+# relative = 0.05            # mjx_msm.EmgNoise; default: they count as exact
+# absolute = 0.02
+# band = 6.0                 # [Hz]; use the envelope's low-pass
+[emg.channels]               # optional short names: channel -> column
+biceps = "Biceps.EMG4"
+[emg.muscles]                # every muscle of the model -> channel, weighted channels, or 0.0 if it is silent
+BIClong = "biceps"
+BRA = { biceps = 0.5, triceps = 0.5 }
+
+[sampling]                   # all optional
+lead_in = 0.3                # EMG to keep before the motion [s]
+max_gap = 0.05               # longest run of missing samples to interpolate [s]
+motion_cutoff = 6.0          # zero-phase low-pass of the angles [Hz]; default: none
+
+[[trials]]
+name = "walk"
+motion = "coordinates.sto"   # .mot, .sto or .csv
+emg = "emg.c3d"              # also .c3d
+moments = "id.sto"           # needed by the "moment" residual
+role = "identify"            # or "held-out"
+start = 0.5                  # [s], optional, like stop
+time_offset = { emg = 0.02 } # added to a file's time [s], optional
+# columns, moment_columns, units, time_column: as above, for this trial
+
+[identify]
+free = ["muscle/*/max_isometric_force", "emg/*/gain", "emg/*/delay"]
+residuals = ["moment"]       # "acceleration", "moment", "motion"
+tied = ["emg/*/delay"]       # optional: patterns whose members share one unknown
+starts = 4                   # optional: starting points, all but the first drawn from the prior
+rate = 200.0                 # of the common clock [Hz]
+bounds = { "muscle/*/tendon_slack_length" = { factor = [0.9, 1.1] } }  # or { range = [lo, hi] }
+priors = { "emg/*/gain" = { mean = 0.5, sd = 0.2 } }                   # or { relative_sd = 0.1 }, or "none"
+segment_priors = true        # the default where height and sex are given; false: bodies are like the model's
+```
+
+With `segment_priors`, the mass, centre of mass and inertia of every free body that stands for a segment are expected to
+be those of a person of this mass, height and sex (`mjx_msm.person.anthropometry`); the bodies of "arm" and "knee" are
+known.
+`priors` come after them: a pattern there overrides what it says. Bounds that are not given follow the prior's mean.
+The prior mean of an inertia, for "body/<name>/inertia", is a list of six numbers: xx, yy, zz, xy, xz, yz.
+"""

@@ -1,0 +1,105 @@
+"""From ``subject.toml`` to a `Study`: the file checked, its recordings read; and a subject file written."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tomllib
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mjx_msm.common.errors import InputError, InputWarning
+from mjx_msm.common.files import write_text
+from mjx_msm.common.toml_tables import plain, to_toml
+from mjx_msm.recordings.subject_file.emg import channels_of
+from mjx_msm.recordings.subject_file.grammar import parse_subject
+from mjx_msm.recordings.subject_file.identify import IdentifySpec
+from mjx_msm.recordings.subject_file.model import BUNDLED, ModelSpec
+from mjx_msm.recordings.subject_file.person import Person
+from mjx_msm.recordings.subject_file.recordings import read_recordings
+from mjx_msm.recordings.trial import Trial
+
+
+@dataclass(frozen=True)
+class Study:
+    """A subject file with its recordings loaded."""
+
+    subject: Person
+    model: ModelSpec
+    emg_map: Mapping[str, Mapping[str, float]]
+    """Muscle → {channel: weight}; empty for a muscle taken as silent."""
+    trials: tuple[Trial, ...]
+    """To identify from."""
+    held_out: tuple[Trial, ...]
+    """To judge the result by; same channels and coordinates."""
+    identify: IdentifySpec
+    path: Path
+    hashes: Mapping[str, str]
+    """SHA-256 of the subject file and every file it uses, by path relative to the subject file."""
+    notes: tuple[str, ...] = ()
+    """What deserves a look; each was also issued as an `InputWarning`."""
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The EMG channels in use, in the order of every trial's `emg`."""
+        return channels_of(self.emg_map)
+
+
+def load_subject(path: str | Path) -> Study:
+    """Read a subject file and the recordings it names.
+
+    **Raises:** `InputError`, one line with file, key or column, and the fix.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such subject file; correct the path") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as a text file ({error}); give a subject file in TOML") from None
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: is not valid TOML: {error}") from None
+    checked = parse_subject(document, path)
+    recordings = read_recordings(checked)
+    for note in recordings.notes:
+        warnings.warn(note, InputWarning, stacklevel=2)
+    return Study(
+        subject=checked.subject,
+        model=checked.model,
+        emg_map=checked.emg_map,
+        trials=tuple(t for role, t in recordings.trials if role == "identify"),
+        held_out=tuple(t for role, t in recordings.trials if role == "held-out"),
+        identify=checked.identify,
+        path=path,
+        hashes=_hashes(path, checked.model.source, recordings.files),
+        notes=recordings.notes,
+    )
+
+
+def _hashes(path: Path, source: str, recordings: Iterable[Path]) -> dict[str, str]:
+    """SHA-256 of the subject file and all it uses, by path relative to its folder."""
+    files, folder = [path, *recordings], path.resolve().parent
+    if source not in BUNDLED:
+        model = Path(source)
+        if not model.is_file():
+            raise InputError(f"{path} [model]: source: no file {model}; correct the path")
+        files.append(model)
+    return {
+        Path(os.path.relpath(p.resolve(), folder)).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files
+    }
+
+
+def write_subject(path: str | Path, document: Mapping[str, Any]) -> None:
+    """Write a subject file, after checking its keys and types (not yet that its files exist).
+
+    **Arguments:** `document`: the TOML file as nested mappings; `Trial.save` makes the entries of ``trials``.
+    """
+    path = Path(path)
+    document = plain(document)
+    parse_subject(document, path)
+    write_text(path, to_toml(document))

@@ -1,0 +1,42 @@
+"""Where the files are that a subject file names: relative to it, with environment variables filled in."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from mjx_msm.common.errors import InputError
+
+_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+
+
+def folder_of(path: Path) -> Path:
+    """The folder of `path`, as short as it can be said from here."""
+    folder = path.resolve().parent
+    relative = os.path.relpath(folder)
+    return Path(relative if len(relative) < len(str(folder)) else folder)
+
+
+def data_folder(folder: Path, text: str, where: str) -> Path:
+    """Where the recordings are; `text` may name it by an environment variable."""
+    data = folder / expanded(text, where)
+    named = _VARIABLE.search(text)
+    if named and not data.is_dir():
+        raise InputError(f'{where} = "{text}": there is no folder {data}; set {named[1]}')
+    return data
+
+
+def expanded(text: str, where: str) -> str:
+    """Fill in ``${NAME}`` and ``${NAME:-default}``; a relative path in NAME is relative to the caller."""
+
+    def value(match: re.Match[str]) -> str:
+        name, default = match[1], match[2]
+        found = os.environ.get(name)
+        if found:
+            return os.path.abspath(os.path.expanduser(found))
+        if default is None:
+            raise InputError(f"{where}: environment variable {name} is not set; set it, or write ${{{name}:-default}}")
+        return default
+
+    return os.path.expanduser(_VARIABLE.sub(value, text))
