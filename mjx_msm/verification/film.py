@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mjx_msm.common.errors import InputError
-from mjx_msm.recordings.readers import write_csv
+from mjx_msm.recordings.readers.delimited import write_csv
 from mjx_msm.verification.campaign import Campaign
 from mjx_msm.verification.episode import POINT, Course, Episode, Rehearsal
 from mjx_msm.verification.scenarios import FAILED

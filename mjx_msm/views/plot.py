@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from mjx_msm.knowledge.profile_likelihood import DROP, Profile
 from mjx_msm.knowledge.result import Estimate, Fit, Identification
-from mjx_msm.recordings.readers import read_csv, write_csv
+from mjx_msm.recordings.readers.delimited import read_csv, write_csv
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,0 +1,57 @@
+"""OpenSim storage files: ``.mot`` and ``.sto``, also comma-separated, also with an old SIMM header."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mjx_msm.common.errors import InputError
+from mjx_msm.recordings.readers.formats import Format
+from mjx_msm.recordings.readers.table import Table
+from mjx_msm.recordings.readers.text import bare, check_time, decoded, lines_of, numbers_of, split
+
+
+def read_storage(path: str | Path) -> Table:
+    """Read an OpenSim ``.mot`` or ``.sto`` file (also comma-separated, also with an old SIMM header)."""
+    path = Path(path)
+    lines = lines_of(path)
+    end = next((i for i, s in enumerate(lines) if bare(s).casefold() == "endheader"), None)
+    if end is None:
+        raise InputError(f"{path}: no 'endheader' line; is it an OpenSim file? Save a plain table as .csv")
+    header: dict[str, str] = {}
+    for line in lines[:end]:
+        key, equals, value = bare(line).partition("=")
+        if equals:
+            header[key.strip()] = value.strip()
+    folded = {k.casefold(): v for k, v in header.items()}
+    kind = folded.get("datatype", "double").casefold()
+    if kind not in ("double", "float"):
+        raise InputError(
+            f"{path}: DataType={folded['datatype']} holds vectors, not numbers; export it as plain columns"
+        )
+    answer = folded.get("indegrees", "").casefold()
+    if answer not in ("", "yes", "no", "true", "false", "1", "0", "y", "n"):
+        raise InputError(f"{path}: inDegrees={folded['indegrees']} is neither yes nor no; correct the header")
+    in_degrees = None if answer == "" else answer in ("yes", "true", "1", "y")
+
+    start = next((i for i in range(end + 1, len(lines)) if bare(lines[i])), None)
+    if start is None:
+        raise InputError(f"{path}: nothing follows 'endheader'; the file is cut off, export it again")
+    names, rows, numbers = split(path, lines, start)
+    if names[0].casefold() != "time":
+        raise InputError(f"{path}: first column is '{names[0]}', expected 'time' on line {start + 1}")
+    values = numbers_of(path, names, rows, numbers)
+    check_time(path, values[:, 0], numbers)
+
+    notes = []
+    announced = folded.get("nrows") or folded.get("datarows")
+    if announced and announced.isdigit() and int(announced) != len(values):
+        notes.append(f"{path}: header announces {announced} rows, the file has {len(values)}; using those it has")
+    return Table(values[:, 0], tuple(names[1:]), values[:, 1:], in_degrees, path, (), header, tuple(notes))
+
+
+def _recognised(head: bytes) -> str | None:
+    announced = any(bare(line).casefold() == "endheader" for line in decoded(head).splitlines()[:200])
+    return "because a line says 'endheader'" if announced else None
+
+
+FORMAT = Format("an OpenSim storage file", (".mot", ".sto"), _recognised, lambda path, time_column: read_storage(path))
