@@ -214,7 +214,7 @@ class Recording:
 
         **Raises:** `InputError` naming file and column.
         """
-        from mjx_msm.recordings.readers import read_csv
+        from mjx_msm.recordings.readers.delimited import read_csv
 
         table = read_csv(path)
         groups: dict[str, dict[str, int]] = {"excitation": {}, "position": {}}

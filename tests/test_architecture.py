@@ -39,7 +39,7 @@ WITHOUT = {
     "person.muscle": {"mujoco"},
     "person.parameters": {"mujoco"},
     "dynamics.vectors": {"mujoco"},
-    "recordings.readers": PHYSICS,
+    "recordings.readers.reading": PHYSICS,
     "recordings.emg": PHYSICS,
     "recordings.trial": PHYSICS,
     "recordings.subject_file.grammar": PHYSICS,

@@ -842,7 +842,7 @@ def _step_exported(console: Console, person: Path) -> None:
     import mujoco
     import numpy as np
 
-    from mjx_msm.recordings.readers import read_csv
+    from mjx_msm.recordings.readers.delimited import read_csv
 
     model = mujoco.MjModel.from_xml_path(str(person / "model.xml"))
     data = mujoco.MjData(model)

@@ -42,7 +42,7 @@ from mjx_msm.person.model import Model
 from mjx_msm.person.parameters import Parameters, ParameterSpace
 from mjx_msm.person.payload import Grip, find_grip, parameters_with_payload, space_with_payload, with_payload
 from mjx_msm.recordings.model_clock import Recording, mixing_matrix, record
-from mjx_msm.recordings.readers import read_csv, write_csv
+from mjx_msm.recordings.readers.delimited import read_csv, write_csv
 from mjx_msm.recordings.synthetic import coordinate_range
 from mjx_msm.recordings.trial import Trial
 

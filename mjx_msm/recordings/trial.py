@@ -12,7 +12,8 @@ from scipy.interpolate import CubicSpline
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.recordings.emg import zero_phase
-from mjx_msm.recordings.readers import Table, write_csv
+from mjx_msm.recordings.readers.delimited import write_csv
+from mjx_msm.recordings.readers.table import Table
 
 
 @dataclass(frozen=True)

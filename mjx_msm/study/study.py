@@ -46,7 +46,7 @@ from mjx_msm.person.anthropometry import segment_priors
 from mjx_msm.person.model import Model, load_model
 from mjx_msm.person.parameters import ParameterSpace, parameter_space
 from mjx_msm.recordings.model_clock import Recording, record
-from mjx_msm.recordings.readers import write_csv
+from mjx_msm.recordings.readers.delimited import write_csv
 from mjx_msm.recordings.subject_file.loading import Study
 from mjx_msm.recordings.subject_file.model_check import check_against_model
 from mjx_msm.recordings.trial import Trial, reordered

@@ -14,7 +14,7 @@ import pytest
 
 from mjx_msm.cli.app import app as cli
 from mjx_msm.knowledge.result import SAMPLES, Identification, Outcome
-from mjx_msm.recordings.readers import read_csv
+from mjx_msm.recordings.readers.delimited import read_csv
 from mjx_msm.recordings.subject_file.loading import load_subject
 from mjx_msm.study.study import load_result, load_truth, result_folder
 from mjx_msm.views.plot import Replay, motion_figure

@@ -17,7 +17,7 @@ from mjx_msm.envs.exoskeleton import JOINTS
 from mjx_msm.envs.ground import external_moment
 from mjx_msm.envs.references import GAP, Recording
 from mjx_msm.envs.world import LEADING_INERTIA, World
-from mjx_msm.recordings.readers import write_csv
+from mjx_msm.recordings.readers.delimited import write_csv
 
 KNEE = JOINTS.index("knee_angle")
 LED = ("hip_flexion", "ankle_angle")

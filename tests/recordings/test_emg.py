@@ -6,7 +6,7 @@ from scipy import signal
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.recordings.emg import EmgProcessing, envelope, inspect, process, references, zero_phase
-from mjx_msm.recordings.readers import read_c3d
+from mjx_msm.recordings.readers.c3d import read_c3d
 
 RATE = 2000.0
 TIME = np.arange(0, 4, 1 / RATE)

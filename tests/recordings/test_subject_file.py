@@ -11,7 +11,9 @@ import pytest
 from mjx_msm.common.errors import InputError, InputWarning
 from mjx_msm.common.toml_tables import to_toml
 from mjx_msm.recordings.emg import EmgNoise
-from mjx_msm.recordings.readers import Table, read_table, write_csv
+from mjx_msm.recordings.readers.delimited import write_csv
+from mjx_msm.recordings.readers.reading import read_table
+from mjx_msm.recordings.readers.table import Table
 from mjx_msm.recordings.subject_file.grammar import parse_subject
 from mjx_msm.recordings.subject_file.identify import FIELDS
 from mjx_msm.recordings.subject_file.loading import load_subject, write_subject

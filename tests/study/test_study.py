@@ -8,7 +8,7 @@ import pytest
 
 from mjx_msm.common.compiled import float64
 from mjx_msm.person.parameters import parameter_space
-from mjx_msm.recordings.readers import read_csv
+from mjx_msm.recordings.readers.delimited import read_csv
 from mjx_msm.recordings.subject_file.identify import IdentifySpec
 from mjx_msm.recordings.subject_file.loading import Study
 from mjx_msm.recordings.subject_file.model import ModelSpec

@@ -12,7 +12,8 @@ import numpy as np
 
 from mjx_msm.common.errors import InputError, suggest
 from mjx_msm.recordings import emg as emg_signals
-from mjx_msm.recordings.readers import Table, read_table
+from mjx_msm.recordings.readers.reading import read_table
+from mjx_msm.recordings.readers.table import Table
 from mjx_msm.recordings.subject_file.emg import channels_of
 from mjx_msm.recordings.subject_file.grammar import Document
 from mjx_msm.recordings.subject_file.trials import Column, TrialEntry

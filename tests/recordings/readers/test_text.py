@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 from mjx_msm.common.errors import InputError, suggest
-from mjx_msm.recordings.readers import Table, read_csv, read_storage, read_table, write_csv
+from mjx_msm.recordings.readers.delimited import read_csv, write_csv
+from mjx_msm.recordings.readers.reading import read_table
+from mjx_msm.recordings.readers.storage import read_storage
+from mjx_msm.recordings.readers.table import Table
 
 STORAGE = "Coordinates\nversion=1\nnRows=3\nnColumns=3\ninDegrees=yes\nendheader\n"
 
