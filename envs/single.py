@@ -183,7 +183,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray], EzPickle):
         if self.render_mode == "human":
             return self._show()
         if self._renderer is None:
-            from mjx_msm.views.render import FrameRenderer
+            from mjx_msm.views.frames import FrameRenderer
 
             self._renderer = FrameRenderer(self.model, **self._picture)
         spots = self.task.spots(self._plan, self._steps)

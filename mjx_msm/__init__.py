@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mjx_msm.recordings.synthetic import synthetic_subject, synthetic_trials
     from mjx_msm.recordings.trial import Trial
     from mjx_msm.verification import verify
-    from mjx_msm.views.render import render_rollout, video
+    from mjx_msm.views.video import render_rollout, video
 
     __version__: str
 
@@ -101,8 +101,8 @@ _HOME = {
     "synthetic_trials": "recordings.synthetic",
     "Trial": "recordings.trial",
     "verify": "verification",
-    "render_rollout": "views.render",
-    "video": "views.render",
+    "render_rollout": "views.video",
+    "video": "views.video",
 }
 
 

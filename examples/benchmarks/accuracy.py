@@ -48,7 +48,7 @@ from mjx_msm.estimation.residuals.motion import MotionTerm, motion_term
 from mjx_msm.person.parameters import ParameterSpace
 from mjx_msm.recordings.model_clock import record
 from mjx_msm.recordings.synthetic import NOISE_BAND, moving_bodies, smooth_noise
-from mjx_msm.study.study import settings, study_model
+from mjx_msm.study.settings import settings, study_model
 
 WALK = Path(__file__).resolve().parents[1] / "knee_walk" / "subject.toml"
 ERRORS = {0.1: 1.0, 0.2: 1.0, 0.3: 0.99, 0.5: 0.95}

@@ -1,4 +1,11 @@
-"""From a subject file to its result folder: what the command line and the examples do with `subject.toml`.
+"""From a subject file to its result folder: the road that the command line and Python users share.
+
+    study = load_subject("subject.toml")
+    model = study_model(study)
+    result = identify_study(study, model)
+    result = completed_draws(model, study.trials, result)
+    with result_folder("runs/anna") as folder:
+        write_result(folder, study, model, result)
 
 Imports from all rooms up to `views`.
 """

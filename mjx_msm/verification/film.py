@@ -39,7 +39,9 @@ def find_episode(campaign: Campaign, number: int) -> Episode:
 
 def film(campaign: Campaign, number: int, path: str | Path) -> Course:
     """Run an episode again, write its video to `path` and its measures over time to a CSV file beside it."""
-    from mjx_msm.views.render import captioned, video, with_traces
+    from mjx_msm.views.captions import captioned
+    from mjx_msm.views.traces import with_traces
+    from mjx_msm.views.video import video
 
     path, episode = Path(path), find_episode(campaign, number)
     frames: list[Any] = []

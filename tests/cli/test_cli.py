@@ -12,12 +12,13 @@ import mujoco
 import numpy as np
 import pytest
 
-from mjx_msm.cli.app import app as cli
+from mjx_msm.cli import app as cli
+from mjx_msm.cli.progress import Progress
 from mjx_msm.knowledge.result import SAMPLES, Identification, Outcome
 from mjx_msm.recordings.readers.delimited import read_csv
 from mjx_msm.recordings.subject_file.loading import load_subject
-from mjx_msm.study.study import load_result, load_truth, result_folder
-from mjx_msm.views.plot import Replay, motion_figure
+from mjx_msm.study.result_folder import load_result
+from mjx_msm.study.synthetic_study import load_truth
 
 COMMANDS = ("identify", "simulate", "render", "info", "demo")
 
@@ -190,7 +191,7 @@ def test_an_interrupt_keeps_what_there_is(synthetic, tmp_path, monkeypatch, caps
         if iteration.iteration >= 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli.Progress, "__call__", stop)
+    monkeypatch.setattr(Progress, "__call__", stop)
     assert cli.run(["identify", str(synthetic / "quick.toml"), "--out", str(tmp_path / "r")]) == 130
     assert "interrupted" in capsys.readouterr().out
     assert Identification.load(tmp_path / "r").outcome is Outcome.INTERRUPTED
@@ -202,7 +203,7 @@ def test_an_interrupt_among_the_draws_keeps_the_estimate(synthetic, tmp_path, mo
         if done == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli.Progress, "drawn", stop)
+    monkeypatch.setattr(Progress, "drawn", stop)
     assert cli.run(["identify", str(synthetic / "quick.toml"), "--out", str(tmp_path / "r")]) == 130
     assert "interrupted during the posterior's draws" in capsys.readouterr().out
     kept = Identification.load(tmp_path / "r")
@@ -233,55 +234,6 @@ def test_info(capsys):
     out = capsys.readouterr().out
     for word in ("shoulder_elev", "-70 … 150", "BIClong", "624.3", "l_opt (mm)", "forearm", "Holzbaur"):
         assert word in out
-
-
-def test_a_failure_leaves_no_folder(tmp_path):
-    def fail() -> None:
-        with result_folder(tmp_path / "out") as folder:
-            (folder / "half").write_text("x")
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        fail()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_replay_survives_its_file(tmp_path):
-    rng = np.random.default_rng(0)
-    time = np.arange(30) * 0.01
-    values = {k: rng.normal(size=(30, 1)) for k in ("generic", "identified")}
-    moment = rng.normal(size=(30, 1))
-    moment[:5] = np.nan
-    replay = Replay("walk", time, ("hip", "knee"), ("knee",), ("vas", "ham"), rng.normal(size=(30, 2)),
-                    rng.uniform(size=(30, 2)), values, moment, values)  # fmt: skip
-    replay.save(tmp_path / "walk.csv")
-    back = Replay.load(tmp_path / "walk.csv", ("knee",))
-    for name in ("time", "position", "activation", "moment"):
-        np.testing.assert_array_equal(getattr(back, name), getattr(replay, name))
-    assert (back.name, back.coordinates, back.muscles) == (replay.name, replay.coordinates, replay.muscles)
-    np.testing.assert_array_equal(back.simulated["generic"], values["generic"])
-    np.testing.assert_array_equal(back.pose("identified")[:, 1], values["identified"][:, 0])
-    np.testing.assert_array_equal(back.pose()[:, 0], replay.position[:, 0])
-
-
-def test_a_wild_generic_model_does_not_flatten_the_figure(result):
-    found, trials = load_result(result)
-    recorded = trials[0].position
-    wild = [Replay(trials[0].name, trials[0].time, trials[0].coordinates, trials[0].free, trials[0].muscles, recorded,
-                   trials[0].activation, {"generic": 1e3 + recorded, "identified": recorded})]  # fmt: skip
-    low, high = motion_figure(wild, found).axes[0].get_ylim()
-    assert high - low < 3 * np.ptp(np.rad2deg(recorded[:, 0]))
-
-
-def test_the_cache_can_be_moved_and_turned_off(monkeypatch, tmp_path):
-    monkeypatch.setenv("MJX_MSM_CACHE", str(tmp_path))
-    assert cli.cache_folder() == tmp_path
-    monkeypatch.setenv("MJX_MSM_CACHE", "off")
-    assert cli.cache_folder() is None
-    monkeypatch.delenv("MJX_MSM_CACHE")
-    monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cli.cache_folder() == tmp_path / "mjx_msm"
 
 
 def test_truth_of_another_make_is_refused(synthetic, tmp_path, capsys):

@@ -336,7 +336,7 @@ def test_cross_validation_passes_an_interruption_on(arm, with_moments):
 def test_a_recorded_walk_gains_from_identification(data_dir, monkeypatch):
     """The walk of the example, one start: a personalised knee explains the moment better than the generic one."""
     from mjx_msm.recordings.subject_file.loading import load_subject
-    from mjx_msm.study.study import settings, study_model
+    from mjx_msm.study.settings import settings, study_model
 
     monkeypatch.setenv("MJX_MSM_DATA", str(data_dir))
     study = load_subject(Path(__file__).resolve().parents[2] / "examples" / "knee_walk" / "subject.toml")

@@ -19,7 +19,7 @@ from mjx_msm.knowledge.profile_likelihood import DROP, Posterior, posterior_of, 
 from mjx_msm.knowledge.uncertainty import uncertainty
 from mjx_msm.person.parameters import parameter_space
 from mjx_msm.recordings.synthetic import synthetic_trials
-from mjx_msm.views.plot import profile_figure
+from mjx_msm.views.figures import profile_figure
 
 STRENGTH, FIBER, TENDON = (
     f"muscle/BRA/{f}" for f in ("max_isometric_force", "optimal_fiber_length", "tendon_slack_length")

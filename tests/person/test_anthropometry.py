@@ -13,7 +13,7 @@ from mjx_msm.person.model import load_model
 from mjx_msm.person.parameters import inertia_matrix, parameter_space
 from mjx_msm.recordings.readers.delimited import write_csv
 from mjx_msm.recordings.subject_file.loading import load_subject, write_subject
-from mjx_msm.study.study import settings, study_model
+from mjx_msm.study.settings import settings, study_model
 
 pytestmark = pytest.mark.usefixtures("x64")
 

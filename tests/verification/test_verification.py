@@ -19,7 +19,7 @@ from scipy.stats import binom, spearmanr
 
 import mjx_msm
 from mjx_msm import envs
-from mjx_msm.cli.app import app as cli
+from mjx_msm.cli import app as cli
 from mjx_msm.common.errors import InputError
 from mjx_msm.envs.controllers import controller
 from mjx_msm.knowledge.result import Identification

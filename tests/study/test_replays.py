@@ -14,7 +14,8 @@ from mjx_msm.recordings.subject_file.loading import Study
 from mjx_msm.recordings.subject_file.model import ModelSpec
 from mjx_msm.recordings.subject_file.person import Person
 from mjx_msm.recordings.synthetic import synthetic_trials
-from mjx_msm.study.study import _save_excitation, replays
+from mjx_msm.study.replays import replays
+from mjx_msm.study.result_folder import save_excitation
 
 FREE = ("muscle/BRA/max_isometric_force",)
 
@@ -57,7 +58,7 @@ def test_recorded_moments_are_handed_on(arm, study, result_of, tmp_path):
     moment[100:150] = np.nan
     recorded = replace(study, trials=(replace(trial, moment_coordinates=("elbow_flex",), moment=moment),))
     for name, one in (("with", recorded), ("without", study)):
-        _save_excitation(tmp_path / f"{name}.csv", one, arm, result)
+        save_excitation(tmp_path / f"{name}.csv", one, arm, result)
     table, plain = read_csv(tmp_path / "with.csv"), read_csv(tmp_path / "without.csv")
     assert table.columns == (*plain.columns, "moment/elbow_flex")
     seen = np.interp(table.time, trial.time, np.isfinite(moment[:, 0])) == 1.0

@@ -1,96 +1,23 @@
-"""Figures of a result folder: trials as recorded, generic and identified; parameters with their intervals."""
+"""Figures of a result: trials as recorded, generic and identified; parameters with their intervals; a profile."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
 
 from mjx_msm.knowledge.profile_likelihood import DROP, Profile
 from mjx_msm.knowledge.result import Estimate, Fit, Identification
-from mjx_msm.recordings.readers.delimited import read_csv, write_csv
+from mjx_msm.views.replay import Replay
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RECORDED, GENERIC, IDENTIFIED, TRUTH = "#3a3a3a", "#e0a33e", "#c8374d", "#00798c"
 MOST_TRIALS = 6
-
-
-@dataclass(frozen=True)
-class Replay:
-    """One trial on one clock, recorded and simulated side by side; NaN where a recording has nothing."""
-
-    name: str
-    time: Float[np.ndarray, "time"]
-    """[s], the recording's own."""
-    coordinates: tuple[str, ...]
-    """All of the model's."""
-    free: tuple[str, ...]
-    muscles: tuple[str, ...]
-    position: Float[np.ndarray, "time coordinate"]
-    """Recorded [rad]; of prescribed and locked coordinates, as the simulation holds them."""
-    activation: Float[np.ndarray, "time muscle"]
-    """Of the identified subject, 0..1."""
-    simulated: Mapping[str, Float[np.ndarray, "time free"]]
-    """"generic" and "identified" to free-running positions [rad]; empty if the motion was not simulated."""
-    moment: Float[np.ndarray, "time free"] | None = None
-    """Recorded net moments [N·m]."""
-    predicted: Mapping[str, Float[np.ndarray, "time free"]] | None = None
-    """"generic" and "identified" to moments of muscles and passive joint along the recorded motion [N·m]."""
-
-    def pose(self, version: str | None = None) -> Float[np.ndarray, "time coordinate"]:
-        """Every coordinate, the free ones as recorded (None) or as the "generic" or "identified" model moves."""
-        q = self.position.copy()
-        if version is not None and version in self.simulated:
-            q[:, [self.coordinates.index(c) for c in self.free]] = self.simulated[version]
-        return q
-
-    def save(self, path: Path) -> None:
-        """Write as CSV."""
-        columns: dict[str, np.ndarray] = {}
-        columns |= {f"position/{c}": self.position[:, i] for i, c in enumerate(self.coordinates)}
-        for version, values in self.simulated.items():
-            columns |= {f"position/{c}/{version}": values[:, k] for k, c in enumerate(self.free)}
-        if self.moment is not None:
-            columns |= {f"moment/{c}": self.moment[:, k] for k, c in enumerate(self.free)}
-        for version, values in (self.predicted or {}).items():
-            columns |= {f"moment/{c}/{version}": values[:, k] for k, c in enumerate(self.free)}
-        columns |= {f"activation/{m}": self.activation[:, i] for i, m in enumerate(self.muscles)}
-        write_csv(path, self.time, columns)
-
-    @staticmethod
-    def load(path: Path, free: Sequence[str]) -> Replay:
-        """Read what `save` wrote."""
-        table = read_csv(path)
-        names = [c.split("/") for c in table.columns]
-
-        def block(kind: str, *rest: str) -> tuple[tuple[str, ...], np.ndarray]:
-            chosen = [n for n in names if n[0] == kind and tuple(n[2:]) == rest]
-            return tuple(n[1] for n in chosen), np.stack([table["/".join(n)] for n in chosen], -1)
-
-        versions = {kind: [v for v in ("generic", "identified") if any(n[0] == kind and n[2:] == [v] for n in names)]
-                    for kind in ("position", "moment")}  # fmt: skip
-        coordinates, position = block("position")
-        muscles, activation = block("activation")
-        has_moment = any(n[0] == "moment" for n in names)
-        return Replay(
-            path.stem,
-            table.time,
-            coordinates,
-            tuple(free),
-            muscles,
-            position,
-            activation,
-            {v: block("position", v)[1] for v in versions["position"]},
-            block("moment")[1] if has_moment else None,
-            {v: block("moment", v)[1] for v in versions["moment"]} if has_moment else None,
-        )
 
 
 def save_figures(

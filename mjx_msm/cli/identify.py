@@ -1,0 +1,143 @@
+"""`mjx-msm identify`: from a subject file to its result folder."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from mjx_msm.cli.compile_cache import keep_compiled_code
+from mjx_msm.cli.console import INTERRUPTED, contents, make_console, notes_on
+from mjx_msm.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from mjx_msm.knowledge.result import Identification
+    from mjx_msm.person.model import Model
+    from mjx_msm.recordings.subject_file.loading import Study
+
+
+def identify(
+    subject: Annotated[Path, typer.Argument(help="Subject file (TOML).", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the result.", show_default=False)],
+    cv: Annotated[bool, typer.Option(help="Blocked cross-validation over time, where moments are used.")] = True,
+    starts: Annotated[
+        int | None, typer.Option(min=1, help="Starting points; default: as the subject file says.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the random starting points.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run into --out ended.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing; only write the result.")] = False,
+) -> int:
+    """Estimate a person's parameters from recordings.
+
+    Example: mjx-msm identify subject.toml --out runs/anna
+    """
+    console = make_console(quiet)
+    from mjx_msm.recordings.subject_file.loading import load_subject
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they are also in study.notes, printed below
+        study = load_subject(subject)
+    from mjx_msm.common.interrupts import held_interrupts
+    from mjx_msm.knowledge.result import Identification
+    from mjx_msm.study.result_folder import result_folder, write_result
+    from mjx_msm.study.settings import study_model
+    from mjx_msm.study.synthetic_study import load_truth
+
+    keep_compiled_code()
+    before = Identification.load(out) if resume else None
+    model = study_model(study)
+    truth = load_truth(study)
+    for note in (*study.notes, *model.host.notes):
+        console.print(f"note: {note}", style="dim", markup=False)
+    with notes_on(console), result_folder(out) as folder:
+        result, interrupted = identify_shown(
+            console, study, model, cv=cv, starts=starts, seed=seed, quiet=quiet, resume=before
+        )
+        with held_interrupts():
+            write_result(folder, study, model, result, truth=truth)
+    console.print(result)
+    if truth is not None:
+        console.print()
+        console.print(truth_table(result, truth))
+    console.print(f"\nwritten to {out}: {', '.join(contents(out))}", markup=False)
+    if interrupted:
+        console.print(_what_is_missing(result))
+    return INTERRUPTED if interrupted else 0
+
+
+def identify_shown(
+    console: Console,
+    study: Study,
+    model: Model,
+    *,
+    cv: bool,
+    starts: int | None,
+    seed: int,
+    quiet: bool,
+    resume: Identification | None = None,
+) -> tuple[Identification, bool]:
+    """The identification, its draws and its cross-validation; whether it was interrupted."""
+    from mjx_msm.knowledge.posterior_draws import completed_draws
+    from mjx_msm.knowledge.result import Outcome
+    from mjx_msm.study.identification import can_cross_validate, cross_validated, identify_study
+
+    if not quiet:
+        console.print("compiling first: a minute or two, less when it was done before", style="dim")
+    with Progress(console, quiet) as progress:
+        result = identify_study(study, model, starts=starts, seed=seed, listener=progress, resume=resume)
+        if result.outcome is Outcome.INTERRUPTED:
+            return result, True
+        count = len(result.samples)
+        try:
+            result = completed_draws(model, study.trials, result, lambda done: progress.drawn(done, count))
+            if cv and can_cross_validate(study):
+                result = cross_validated(study, model, result, starts=starts, seed=seed, listener=progress)
+        except KeyboardInterrupt:
+            return result, True
+    return result, False
+
+
+def _what_is_missing(result: Identification) -> str:
+    """Of an interrupted identification."""
+    if result.outcome.name == "INTERRUPTED":
+        return "interrupted: the result holds the last completed iteration; --resume goes on from it"
+    if result.misses_recording:
+        return (
+            "interrupted during the posterior's draws: the estimate is complete, but people drawn from it miss the "
+            "recording; --resume goes on from there"
+        )
+    return "interrupted during the cross-validation: the result is complete, its cross-validated error is missing"
+
+
+def truth_table(result: Identification, truth: Mapping[str, float]) -> Table:
+    """Estimates against the true parameters of a synthetic subject."""
+    table = Table(
+        "parameter", "unit", "generic", "truth", "estimate", "error", "95 % interval", "", box=None, pad_edge=False
+    )
+    for column in table.columns[2:7]:
+        column.justify = "right"
+    inside = count = 0
+    for e in result.estimates:
+        if e.path not in truth:
+            continue
+        true = truth[e.path]
+        error = 100 * (e.value - true) / abs(true) if true else math.nan
+        hit = e.low <= true <= e.high
+        inside, count = inside + hit, count + 1
+        table.add_row(
+            e.path, e.unit, f"{e.start:.4g}", f"{true:.4g}", f"{e.value:.4g}", f"{error:+.1f} %",
+            f"{e.low:.4g} … {e.high:.4g}", f"[dim]{_verdict(e.determined, hit)}[/dim]",
+        )  # fmt: skip
+    table.caption = f"the truth lies in {inside} of {count} 95 % intervals"
+    table.caption_justify = "left"
+    return table
+
+
+def _verdict(determined: bool, hit: bool) -> str:
+    return ", ".join([*([] if hit else ["truth outside"]), *([] if determined else ["mostly prior"])])

@@ -1,0 +1,75 @@
+"""`mjx-msm info`: what a model holds."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from mjx_msm.cli.console import make_console
+
+
+def info(
+    model: Annotated[str, typer.Argument(help="arm, knee, an MJCF file, or a result folder.", show_default=False)],
+) -> None:
+    """What a model holds: coordinates, muscles with their moment arms, bodies, notes, credit.
+
+    Example: mjx-msm info arm
+    """
+    import numpy as np
+
+    from mjx_msm.person.model import load_model
+    from mjx_msm.recordings.synthetic import coordinate_range, moment_arm_ranges
+
+    console = make_console()
+    path = Path(model)
+    loaded = load_model(path / "model.xml" if (path / "model.xml").is_file() else model)
+    m, p = loaded.host.mj_model, loaded.nominal
+    console.print(
+        f"[bold]{escape(model)}[/bold]: {m.nq} coordinates, {m.nu} muscles, step {1e3 * loaded.timestep:g} ms\n"
+    )
+
+    table = Table("coordinate", "range", box=None, pad_edge=False)
+    slides = {m.joint(j).name for j in range(m.njnt) if m.jnt_type[j] == 2}
+    for name in loaded.coordinates:
+        low, high = coordinate_range(loaded, name)
+        factor, unit = (1e3, "mm") if name in slides else (180 / math.pi, "°")
+        text = f"{factor * low:.0f} … {factor * high:.0f} {unit}" if math.isfinite(high - low) else "no stops"
+        table.add_row(name, text)
+    console.print(table)
+    console.print()
+
+    table = Table("muscle", "F0 (N)", "l_opt (mm)", "l_slack (mm)", "moment arms (mm)", box=None, pad_edge=False)
+    for column in table.columns[1:4]:
+        column.justify = "right"
+    arms = moment_arm_ranges(loaded)
+    for i, name in enumerate(loaded.muscles):
+        crossed = [
+            f"{c} {1e3 * low:.0f} … {1e3 * high:.0f}"
+            for c, (low, high) in arms[name].items()
+            if max(abs(low), abs(high)) > 1e-4
+        ]
+        table.add_row(
+            name,
+            f"{np.asarray(p.muscle.max_isometric_force)[i]:.1f}",
+            f"{1e3 * np.asarray(p.muscle.optimal_fiber_length)[i]:.1f}",
+            f"{1e3 * np.asarray(p.muscle.tendon_slack_length)[i]:.1f}",
+            ", ".join(crossed) or "none",
+        )
+    console.print(table)
+    console.print("moment arms: one coordinate over its range, the others at their reference; positive drives it up\n")
+
+    table = Table("body", "mass (kg)", "centre of mass (mm)", box=None, pad_edge=False)
+    table.columns[1].justify = "right"
+    for i, name in enumerate(p.names.body):
+        com = ", ".join(f"{1e3 * x:.0f}" for x in np.asarray(p.body.com)[i])
+        table.add_row(name, f"{np.asarray(p.body.mass)[i]:.3f}", com)
+    console.print(table)
+    for note in loaded.host.notes:
+        console.print(f"note: {note}", markup=False)
+    credit = next((t.data for t in loaded.host.spec.texts if t.name == "credit"), "the file names none")
+    console.print(f"\ncredit: {credit}", markup=False)

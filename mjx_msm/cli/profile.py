@@ -1,0 +1,59 @@
+"""`mjx-msm profile`: the profile likelihood of a parameter."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mjx_msm.cli.compile_cache import keep_compiled_code
+from mjx_msm.cli.console import INTERRUPTED, make_console, notes_on
+
+
+def profile(
+    subject: Annotated[Path, typer.Argument(help="Subject file (TOML).", show_default=False)],
+    result: Annotated[Path, typer.Argument(help="Folder written by `mjx-msm identify`.", show_default=False)],
+    parameter: Annotated[
+        list[str], typer.Option(help="Path of an estimate (repeat), as in the table.", show_default=False)
+    ],
+    out: Annotated[Path | None, typer.Option(help="Folder for figure and CSV; default: the result's.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing; only write.")] = False,
+) -> int:
+    """Profile likelihood: which values of a parameter the recordings contradict, whatever the others are.
+
+    Example: mjx-msm profile subject.toml runs/anna --parameter muscle/BRA/max_isometric_force
+    """
+    console = make_console(quiet)
+    from mjx_msm.knowledge.result import Identification
+    from mjx_msm.recordings.subject_file.loading import load_subject
+
+    found = Identification.load(result)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they were printed by identify
+        study = load_subject(subject)
+    from mjx_msm.study.identification import profile_study
+    from mjx_msm.study.result_folder import result_folder
+    from mjx_msm.study.settings import study_model
+    from mjx_msm.views.figures import profile_figure
+
+    folder = out if out is not None else result if result.is_dir() else result.parent
+    keep_compiled_code()
+    model = study_model(study)
+    for path in parameter:
+        console.print(f"{path}: everything else is estimated again at each value", style="dim", markup=False)
+
+        def show(value: float, drop: float) -> None:
+            console.print(f"  {value:.6g}  log posterior {-drop:+.3f}", style="dim", markup=False)
+
+        with notes_on(console), result_folder(folder) as filled:
+            made = profile_study(study, found, path, model=model, listener=show)
+            name = f"profile_{path.replace('/', '_').replace('*', 'all')}"
+            made.save(filled / f"{name}.csv")
+            profile_figure(made).savefig(filled / f"{name}.png", dpi=130)
+        console.print(str(made), markup=False, soft_wrap=True)
+        console.print(f"written to {folder}: {name}.csv, {name}.png", markup=False)
+        if made.interrupted:
+            return INTERRUPTED
+    return 0

@@ -1,0 +1,94 @@
+"""A study's estimators: identification, cross-validation and profile likelihood with what its file says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mjx_msm.common.errors import InputError
+from mjx_msm.identification.cross_validation import cross_validate
+from mjx_msm.identification.identify import Listener, identify
+from mjx_msm.knowledge.profile_likelihood import Listener as ProfileListener
+from mjx_msm.knowledge.profile_likelihood import Profile, profile
+from mjx_msm.knowledge.result import Identification
+from mjx_msm.person.model import Model
+from mjx_msm.recordings.subject_file.loading import Study
+from mjx_msm.study.settings import settings, study_model
+
+
+def identify_study(
+    study: Study,
+    model: Model | None = None,
+    *,
+    horizon: int | None = None,
+    starts: int | None = None,
+    seed: int = 0,
+    listener: Listener | None = None,
+    resume: Identification | None = None,
+) -> Identification:
+    """`mjx_msm.identification.identify.identify` on a loaded subject file; `starts` overrides the file's."""
+    model = study_model(study) if model is None else model
+    return identify(
+        model,
+        study.trials,
+        held_out=study.held_out,
+        horizon=horizon,
+        seed=seed,
+        subject=study.subject.name,
+        hashes=study.hashes,
+        listener=listener,
+        resume=resume,
+        **_with_starts(study, model, starts),
+    )
+
+
+def _with_starts(study: Study, model: Model, starts: int | None) -> dict[str, Any]:
+    return settings(study, model) | ({} if starts is None else {"starts": starts})
+
+
+def can_cross_validate(study: Study) -> bool:
+    """Whether blocked cross-validation applies: moments are what is fitted, and every trial has them."""
+    return study.identify.residuals == ("moment",) and all(t.moment is not None for t in study.trials)
+
+
+def cross_validated(
+    study: Study,
+    model: Model,
+    result: Identification,
+    *,
+    blocks: int = 10,
+    folds: int = 5,
+    horizon: int | None = None,
+    starts: int | None = None,
+    seed: int = 0,
+    listener: Listener | None = None,
+) -> Identification:
+    """The result with the error rows of a blocked cross-validation over time added."""
+    rows = cross_validate(
+        model,
+        study.trials,
+        blocks=blocks,
+        folds=folds,
+        horizon=horizon,
+        seed=seed,
+        listener=listener,
+        **_with_starts(study, model, starts),
+    )
+    return result.with_fits(rows)
+
+
+def profile_study(
+    study: Study,
+    result: Identification,
+    path: str,
+    *,
+    model: Model | None = None,
+    listener: ProfileListener | None = None,
+) -> Profile:
+    """`mjx_msm.profile` of one parameter of a result, on the recordings of its subject file.
+
+    **Raises:** `InputError` if one of the files has changed since, or the result is of other recordings.
+    """
+    changed = sorted(k for k in {*result.hashes, *study.hashes} if result.hashes.get(k) != study.hashes.get(k))
+    if result.hashes and changed:
+        raise InputError(f"{changed[0]} has changed since the result, or was not part of it; identify again")
+    return profile(study_model(study) if model is None else model, study.trials, result, path, listener=listener)

@@ -1,0 +1,133 @@
+"""The result folder of a study: filled, put in its place whole, and loaded.
+
+It holds `identification.json`, `model.xml` (the person as an ordinary MJCF file), `excitation.csv` (the first trial's
+excitations, coordinates and recorded moments on the model's clock, which an environment can replay), `trials/*.csv`
+(every trial as recorded and as simulated: a `Replay` each) and figures.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from mjx_msm.common.errors import InputError
+from mjx_msm.common.interrupts import held_interrupts
+from mjx_msm.knowledge.result import Identification
+from mjx_msm.person.model import Model
+from mjx_msm.recordings.model_clock import record
+from mjx_msm.recordings.readers.delimited import write_csv
+from mjx_msm.recordings.subject_file.loading import Study
+from mjx_msm.recordings.trial import reordered
+from mjx_msm.study.replays import drive, measured, replays
+from mjx_msm.study.settings import study_space
+from mjx_msm.views.figures import save_figures
+from mjx_msm.views.replay import Replay
+
+RESULT = "identification.json"
+
+
+@contextmanager
+def result_folder(path: str | Path) -> Iterator[Path]:
+    """A folder to fill, which appears under `path` when it is complete.
+
+    Where `path` exists, only files of the same names are replaced, `identification.json` last; nothing else in it
+    is touched, but trials of an earlier result go when a new one comes. On an error nothing appears.
+
+    **Raises:** `InputError` if it cannot be written.
+    """
+    path = Path(path)
+    try:
+        if path.exists() and not path.is_dir():
+            raise InputError(f"{path}: is a file; name a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir() and not os.access(path, os.W_OK):
+            raise PermissionError(13, "Permission denied")
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
+    try:
+        os.chmod(temporary, 0o755)
+        yield temporary
+        try:
+            with held_interrupts():
+                _move(temporary, path)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _move(source: Path, target: Path) -> None:
+    if not target.exists():
+        os.rename(source, target)
+        return
+    if (source / RESULT).is_file() and (target / RESULT).is_file():
+        for old in (target / "trials").glob("*.csv"):
+            old.unlink()
+    files = sorted((p for p in source.rglob("*") if p.is_file()), key=lambda p: p.name == RESULT)
+    for file in files:
+        to = target / file.relative_to(source)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(file, to)
+
+
+def write_result(
+    folder: str | Path,
+    study: Study,
+    model: Model,
+    result: Identification,
+    *,
+    truth: Mapping[str, float] | None = None,
+) -> None:
+    """Fill a result folder: see this file's head. `truth` marks the true parameters in the figures."""
+    folder = Path(folder)
+    (folder / "trials").mkdir(parents=True, exist_ok=True)
+    result.export(folder / "model.xml")
+    save_excitation(folder / "excitation.csv", study, model, result)
+    signals = replays(model, result, study)
+    for signal in signals:
+        signal.save(folder / "trials" / f"{_file_name(signal.name)}.csv")
+    save_figures(folder, signals, result, truth)
+    result.save(folder / RESULT)
+
+
+def _file_name(name: str) -> str:
+    return "".join(c if c.isalnum() or c in " ._-+" else "_" for c in name) or "trial"
+
+
+def save_excitation(path: Path, study: Study, model: Model, result: Identification) -> None:
+    """The first trial on the model's clock, from its first to its last motion sample: excitations [0..1], coordinates
+    [rad], and recorded moments of free coordinates [N·m], blank where there was none."""
+    trial = study.trials[0]
+    recording = record(model, reordered(trial, study.channels), study.emg_map)
+    u, _ = drive(model, study_space(model, study), np.array(result.z), recording)
+    rows = slice(recording.first, recording.last + 1)
+    time = recording.start + model.timestep * np.arange(len(u))
+    columns = {f"excitation/{m}": u[rows, i] for i, m in enumerate(model.muscles)}
+    columns |= {f"position/{c}": recording.smooth_position[rows, i] for i, c in enumerate(model.coordinates)}
+    moment = measured(recording.moment, recording.moment_weight, trial, model)[rows]
+    seen = np.flatnonzero(np.isfinite(moment).any(axis=0))
+    columns |= {f"moment/{model.free[i]}": moment[:, i] for i in seen}
+    write_csv(path, time[rows], columns)
+
+
+def load_result(path: str | Path) -> tuple[Identification, tuple[Replay, ...]]:
+    """A result folder's identification and trials, the ones to identify from first."""
+    path = Path(path)
+    if not path.is_dir():
+        raise InputError(f"{path}: is not a folder; give one written by `mjx-msm identify`")
+    result = Identification.load(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = [Replay.load(p, result.free) for p in sorted((path / "trials").glob("*.csv"))]
+    if not found:
+        raise InputError(f"{path}: holds no trials; identify again")
+    held = {f.trial for f in result.fits if f.role == "held-out"}
+    return result, tuple(sorted(found, key=lambda r: r.name in held))

@@ -1,0 +1,71 @@
+"""The model and the settings that a subject file asks for."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import Any
+
+from mjx_msm.common.errors import InputError
+from mjx_msm.person.anthropometry import segment_priors
+from mjx_msm.person.model import Model, load_model
+from mjx_msm.person.parameters import ParameterSpace, parameter_space
+from mjx_msm.recordings.subject_file.loading import Study
+from mjx_msm.recordings.subject_file.model_check import check_against_model
+
+
+def study_model(study: Study) -> Model:
+    """The generic model a subject file names, checked against it.
+
+    **Raises:** `InputError` naming the muscle, coordinate or pattern that does not fit.
+    """
+    spec = study.model
+    everything = load_model(spec.source, muscle=spec.muscle)
+    check_against_model(
+        study, everything.muscles, everything.coordinates, bodies=everything.nominal.names.body
+    )  # names the line of the file, which load_model cannot
+    return load_model(
+        spec.source, muscle=spec.muscle, free=spec.free, prescribed=spec.prescribed, locked=spec.locked
+    )  # fmt: skip
+
+
+def settings(study: Study, model: Model | None = None) -> dict[str, Any]:
+    """What `identify` and `cross_validate` take from a subject file, as keyword arguments.
+
+    **Arguments:** `model`: that of the study; without it, it is loaded again where priors depend on it.
+    """
+    spec = study.identify
+    return {
+        "free": spec.free,
+        "emg_map": study.emg_map,
+        "residuals": spec.residuals,
+        "tied": spec.tied,
+        "starts": spec.starts,
+        "bounds": spec.bounds,
+        "priors": _priors(study, model),
+        "rate": spec.rate,
+        "emg_noise": spec.emg_noise,
+    }
+
+
+def _priors(study: Study, model: Model | None) -> dict[str, Any]:
+    """What anthropometry expects of the free bodies, then what the file says."""
+    spec, person = study.identify, study.subject
+    bodies = any(fnmatchcase("body", pattern.split("/")[0]) for pattern in spec.free)
+    if not spec.segment_priors or not bodies or person.height is None or person.sex is None:
+        return dict(spec.priors)
+    model = study_model(study) if model is None else model
+    try:
+        expected = segment_priors(
+            model, mass=person.mass, height=person.height, sex=person.sex, segments=spec.segments, free=spec.free
+        )
+    except InputError as error:
+        raise InputError(f"{study.path} [model.segments]: {error}") from None
+    # a key of both keeps its place among the file's, whose later patterns override its earlier ones
+    return {path: prior for path, prior in expected.items() if path not in spec.priors} | dict(spec.priors)
+
+
+def study_space(model: Model, study: Study) -> ParameterSpace:
+    """The unknowns of a study, with their bounds and priors."""
+    spec = study.identify
+    nominal = model.nominal.with_channels(study.channels)
+    return parameter_space(nominal, spec.free, tied=spec.tied, bounds=spec.bounds, priors=_priors(study, model))

@@ -1,0 +1,318 @@
+"""Poses to frames: a model in a pose, or a trajectory of it, as pictures.
+
+Frames are drawn with OpenGL through EGL or OSMesa, whichever works, and as a schematic of the same scene
+with matplotlib where there is no OpenGL. The environment variable `MUJOCO_GL`, when set, decides.
+"""
+
+from __future__ import annotations
+
+import atexit
+import copy
+import functools
+import os
+import warnings
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Self
+
+import mujoco
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mjx_msm.common.errors import InputError, one_of
+from mjx_msm.views.canvas import Canvas, Frame
+from mjx_msm.views.opengl import EXPLICIT, Backend, OpenGLCanvas, rendering_backend
+from mjx_msm.views.schematic import SchematicCanvas
+
+RELAXED, ACTIVE, UNKNOWN = (0.13, 0.32, 0.85), (0.90, 0.09, 0.09), (0.55, 0.55, 0.55)
+"""Muscle colours at activation 0 and 1, and where the activation is NaN."""
+GHOST = (0.05, 0.62, 0.66, 0.28)
+"""Tint and opacity of the second pose; MuJoCo draws both walls of what is translucent, so it adds up."""
+
+SPOT, SPOT_RADIUS = (0.10, 0.65, 0.25, 0.55), 0.03
+"""Colour and size [m] of a marked place."""
+
+_QUALITY = {"shadowsize": 2048, "offsamples": 4, "numslices": 20, "numstacks": 10}
+"""The most a frame gets of each: beyond it a video looks the same and takes twice as long on a CPU."""
+
+
+def muscle_tendons(mj_model: mujoco.MjModel) -> NDArray[np.intp]:
+    """Tendon of every muscle, in the order of the model's muscle actuators."""
+    is_muscle = (mj_model.actuator_gaintype == mujoco.mjtGain.mjGAIN_MUSCLE) | (
+        mj_model.actuator_dyntype == mujoco.mjtDyn.mjDYN_MUSCLE
+    )
+    on_tendon = mj_model.actuator_trntype == mujoco.mjtTrn.mjTRN_TENDON
+    return np.asarray(mj_model.actuator_trnid[is_muscle & on_tendon, 0], np.intp)
+
+
+class FrameRenderer:
+    """Draws poses of one model; close it, or use it as a context manager.
+
+        with FrameRenderer(mj_model) as renderer:
+            frame = renderer.frame(qpos, activation)
+
+    `camera` names a camera of the model; None is MuJoCo's free camera, which looks at the whole model.
+    `backend` overrides `rendering_backend()`. The model is copied, never changed.
+    """
+
+    def __init__(
+        self,
+        mj_model: mujoco.MjModel,
+        *,
+        camera: str | None = "sagittal",
+        size: tuple[int, int] = (640, 480),
+        backend: str | None = None,
+    ):
+        self._canvas: Canvas | None = None
+        if len(size) != 2 or any(int(n) != n or not 16 <= n <= 8192 for n in size):
+            raise InputError(f"size {size}: give (width, height) in pixels, each 16 to 8192")
+        width, height = int(size[0]), int(size[1])
+        self._camera = _find_camera(mj_model, camera)
+        self._model = model = copy.copy(mj_model)
+        model.vis.global_.offwidth, model.vis.global_.offheight = width, height
+        for setting, most in _QUALITY.items():
+            setattr(model.vis.quality, setting, min(most, getattr(model.vis.quality, setting)))
+        self._data, self._ghost_data = mujoco.MjData(model), mujoco.MjData(model)
+        self._scene = mujoco.MjvScene(model, maxgeom=10_000)
+        self._option, self._ghost_option = mujoco.MjvOption(), mujoco.MjvOption()
+        for flag in (mujoco.mjtVisFlag.mjVIS_TENDON, mujoco.mjtVisFlag.mjVIS_STATIC):
+            self._ghost_option.flags[flag] = 0
+        self._ghost_option.sitegroup[:] = 0
+        self._tendons = muscle_tendons(model)
+        self.backend = rendering_backend() if backend is None else Backend(backend, "")
+        """How the frames are drawn."""
+        self._canvas = self._open_canvas((width, height), chosen=backend is not None)
+        if self.backend.note:
+            warnings.warn(self.backend.note, RuntimeWarning, stacklevel=2)
+        # OpenGL is shut down at interpreter exit, before what is then still open would be collected.
+        self._at_exit = functools.partial(_close_referent, weakref.ref(self))
+        atexit.register(self._at_exit)
+
+    def _open_canvas(self, size: tuple[int, int], chosen: bool) -> Canvas:
+        name = self.backend.name
+        if name == "schematic":
+            return SchematicCanvas(self._model, size)
+        one_of("backend", name, dict.fromkeys((*EXPLICIT.values(), "schematic")))
+        try:
+            return OpenGLCanvas(self._model, size, name)
+        except Exception as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            if chosen or os.environ.get("MUJOCO_GL", "").lower().strip() in EXPLICIT:
+                raise InputError(
+                    f"{name} (named by {'backend' if chosen else 'MUJOCO_GL'}) cannot draw here ({reason}): "
+                    "install its library or leave the choice to mjx_msm"
+                ) from error
+            self.backend = Backend(
+                "schematic",
+                f"{name} works, but not in this process ({reason}): drawing a schematic; "
+                f"set MUJOCO_GL={name} before anything imports OpenGL for the full picture",
+            )
+            return SchematicCanvas(self._model, size)
+
+    @property
+    def muscle_count(self) -> int:
+        """How many muscles `activation` speaks of."""
+        return len(self._tendons)
+
+    def frame(
+        self,
+        qpos: ArrayLike,
+        activation: ArrayLike | None = None,
+        ghost: ArrayLike | None = None,
+        spots: ArrayLike | None = None,
+    ) -> Frame:
+        """One picture of the pose `qpos` (nq,) [rad, m].
+
+        `activation` (muscle,) in 0..1 colours the muscles from blue to red (NaN: grey), in the order of
+        `muscle_tendons`; without it they keep the model's colours. `ghost` (nq,) is a second pose, drawn
+        translucent and without muscles; it is left out where it has NaN. `spots` (n, 3) are places in the world [m]
+        that are marked, such as a goal.
+        """
+        if self._canvas is None:
+            raise RuntimeError("this FrameRenderer is closed")
+        model, scene, everything = self._model, self._scene, mujoco.mjtCatBit.mjCAT_ALL.value
+        pose = self._pose("qpos", qpos)
+        if not np.isfinite(pose).all():
+            raise InputError("qpos has a value that is not finite: draw only what was simulated")
+        if activation is not None:
+            level = np.asarray(activation, float)
+            if level.shape != self._tendons.shape:
+                raise InputError(f"activation has shape {level.shape}: with this model it is ({len(self._tendons)},)")
+            model.tendon_rgba[self._tendons, :3] = _muscle_colour(level)
+        self._data.qpos[:] = pose
+        mujoco.mj_fwdPosition(model, self._data)
+        mujoco.mjv_updateCamera(model, self._data, self._camera, scene)  # endless planes are centred on it
+        mujoco.mjv_updateScene(model, self._data, self._option, None, self._camera, everything, scene)
+        if ghost is not None:
+            second = self._pose("ghost", ghost)
+            if np.isfinite(second).all():
+                self._add_ghost(second)
+        for place in np.empty((0, 3)) if spots is None else np.reshape(np.asarray(spots, float), (-1, 3)):
+            self._add_spot(place)
+        return self._canvas.draw(scene)
+
+    def _pose(self, name: str, values: ArrayLike) -> NDArray[np.float64]:
+        pose = np.asarray(values, float)
+        if pose.shape != (self._model.nq,):
+            raise InputError(f"{name} has shape {pose.shape}: this model's is ({self._model.nq},)")
+        return pose
+
+    def _add_ghost(self, qpos: NDArray[np.float64]) -> None:
+        model, scene, first = self._model, self._scene, self._scene.ngeom
+        self._ghost_data.qpos[:] = qpos
+        mujoco.mj_fwdPosition(model, self._ghost_data)
+        moving = mujoco.mjtCatBit.mjCAT_DYNAMIC.value
+        mujoco.mjv_addGeoms(model, self._ghost_data, self._ghost_option, mujoco.MjvPerturb(), moving, scene)
+        camera = np.asarray(scene.camera[0].pos, float)
+        for geom in scene.geoms[first : scene.ngeom]:
+            geom.rgba[:3], geom.rgba[3] = GHOST[:3], GHOST[3] * geom.rgba[3]
+            geom.size *= 0.97  # where the two agree, the ghost is inside
+            geom.transparent = 1
+            geom.matid = geom.texid = -1
+            geom.reflectance = 0
+            geom.camdist = float(np.linalg.norm(np.asarray(geom.pos, float) - camera))
+
+    def _add_spot(self, place: NDArray[np.float64]) -> None:
+        scene = self._scene
+        geom = scene.geoms[scene.ngeom]
+        sphere, size = mujoco.mjtGeom.mjGEOM_SPHERE, np.full(3, SPOT_RADIUS)
+        mujoco.mjv_initGeom(geom, sphere, size, place, np.eye(3).ravel(), np.array(SPOT, np.float32))
+        geom.transparent = 1
+        geom.camdist = float(np.linalg.norm(place - np.asarray(scene.camera[0].pos, float)))
+        scene.ngeom += 1
+
+    def close(self) -> None:
+        """Free the OpenGL context. Closing twice does nothing."""
+        canvas, self._canvas = self._canvas, None
+        if canvas is not None:
+            atexit.unregister(self._at_exit)
+            canvas.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_canvas", None) is not None:
+            self.close()
+
+
+def _close_referent(reference: Callable[[], FrameRenderer | None]) -> None:
+    renderer = reference()
+    if renderer is not None:
+        renderer.close()
+
+
+def _find_camera(model: mujoco.MjModel, name: str | None) -> mujoco.MjvCamera:
+    camera: Any = mujoco.MjvCamera()
+    if name is None:
+        mujoco.mjv_defaultFreeCamera(model, camera)
+        return camera
+    number = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_CAMERA.value, name)
+    if number < 0:
+        names = [model.camera(i).name or f"(unnamed {i})" for i in range(model.ncam)]
+        has = f"this model has {', '.join(names)}" if names else "this model has none"
+        raise InputError(f"no camera {name!r}: {has}; None is a free camera")
+    camera.type = mujoco.mjtCamera.mjCAMERA_FIXED.value
+    camera.fixedcamid = number
+    return camera
+
+
+def _muscle_colour(activation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """RGB (muscle, 3) in 0..1: a straight line from RELAXED to ACTIVE."""
+    level = np.clip(activation, 0, 1)[:, None]
+    mixed = (1 - level) * np.array(RELAXED) + level * np.array(ACTIVE)
+    return np.where(np.isnan(level), np.array(UNKNOWN), mixed)
+
+
+def frame_times(time: ArrayLike, fps: float, speed: float = 1.0) -> NDArray[np.float64]:
+    """The moments [s] a video of this recording shows: duration / speed * fps of them.
+
+    Frame k shows `time[0] + k · speed / fps`, so that the video lasts as long as the recording at `speed`
+    1 and twice as long at 0.5.
+    """
+    times = np.asarray(time, float)
+    if times.ndim != 1 or not len(times) or not np.isfinite(times).all() or (np.diff(times) <= 0).any():
+        raise InputError(f"time has shape {times.shape}: give one increasing, finite row of seconds")
+    if not fps > 0:
+        raise InputError(f"fps {fps}: give a positive number of frames per second")
+    if not speed > 0:
+        raise InputError(f"speed {speed}: give a positive number; 0.5 is slow motion")
+    count = max(1, round((times[-1] - times[0]) * fps / speed))
+    return times[0] + np.arange(count) * speed / fps
+
+
+def render_frames(
+    mj_model: mujoco.MjModel,
+    time: ArrayLike,
+    qpos: ArrayLike,
+    activation: ArrayLike | None = None,
+    *,
+    camera: str | None = "sagittal",
+    size: tuple[int, int] = (640, 480),
+    fps: float = 30,
+    speed: float = 1.0,
+    ghost: ArrayLike | None = None,
+) -> Iterator[Frame]:
+    """Frames of a trajectory at `frame_times(time, fps, speed)`, drawn one at a time as they are asked for.
+
+    `time` (T,) [s], `qpos` (T, nq), `activation` (T, muscle) in 0..1, `ghost` (T, nq): see
+    `FrameRenderer.frame`. Values between samples are interpolated: angles and activations linearly,
+    orientations along the geodesic.
+    """
+    moments = frame_times(time, fps, speed)
+    times = np.asarray(time, float)
+    renderer = FrameRenderer(mj_model, camera=camera, size=size)
+    rows = {"qpos": _rows("qpos", qpos, len(times), mj_model.nq)}
+    if activation is not None:
+        rows["activation"] = _rows("activation", activation, len(times), renderer.muscle_count)
+    if ghost is not None:
+        rows["ghost"] = _rows("ghost", ghost, len(times), mj_model.nq)
+    bad = np.flatnonzero(~np.isfinite(rows["qpos"]).all(axis=1))
+    if len(bad):
+        raise InputError(
+            f"qpos is not finite from row {bad[0]} (t = {times[bad[0]]:.4g} s): cut the trajectory before it"
+        )
+    return _draw_all(renderer, mj_model, times, rows, moments)
+
+
+def _rows(name: str, values: ArrayLike, count: int, width: int) -> NDArray[np.float64]:
+    array = np.asarray(values, float)
+    if array.shape != (count, width):
+        raise InputError(f"{name} has shape {array.shape}: with this time and model it is ({count}, {width})")
+    return array
+
+
+def _draw_all(
+    renderer: FrameRenderer,
+    model: mujoco.MjModel,
+    times: NDArray[np.float64],
+    rows: Mapping[str, NDArray[np.float64]],
+    moments: NDArray[np.float64],
+) -> Iterator[Frame]:
+    with renderer:
+        for moment in moments:
+            after = int(np.clip(np.searchsorted(times, moment, side="right"), 1, max(1, len(times) - 1)))
+            after, before = min(after, len(times) - 1), after - 1
+            step = times[after] - times[before]
+            part = float(np.clip((moment - times[before]) / step, 0, 1)) if step > 0 else 0.0
+            now = {}
+            for name, values in rows.items():
+                a, b = values[before], values[after]
+                if name == "activation":
+                    now[name] = (1 - part) * a + part * b
+                else:
+                    now[name] = _between(model, a, b, part)
+            yield renderer.frame(**now)
+
+
+def _between(model: mujoco.MjModel, a: NDArray[np.float64], b: NDArray[np.float64], part: float) -> NDArray[np.float64]:
+    """The pose `part` of the way from a to b, in the tangent space at a."""
+    if part == 0:
+        return a
+    velocity, pose = np.zeros(model.nv), a.copy()
+    mujoco.mj_differentiatePos(model, velocity, 1.0, a, b)
+    mujoco.mj_integratePos(model, pose, velocity, part)
+    return pose

@@ -1,0 +1,71 @@
+"""A trial of a result folder as a film: measured beside simulated, curves below."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mujoco
+import numpy as np
+from jaxtyping import Float
+
+from mjx_msm.common.errors import InputError
+from mjx_msm.views.captions import captioned
+from mjx_msm.views.frames import frame_times, render_frames
+from mjx_msm.views.replay import Replay
+from mjx_msm.views.traces import with_traces
+from mjx_msm.views.video import video
+
+
+def film_trial(
+    folder: Path, trial: Replay, out: Path, *, size: tuple[int, int], fps: float, speed: float = 1.0
+) -> None:
+    """Write a trial of the result folder `folder` as a video.
+
+    **Arguments:** `size`: of the scene [pixels]; `fps`: frames a second; `speed`: 0.5 is slow motion.
+
+    **Raises:** `InputError` if the folder's model cannot be loaded or does not fit the trial.
+    """
+    path = folder / "model.xml"
+    try:
+        scene = mujoco.MjModel.from_xml_path(str(path))
+    except ValueError as error:
+        raise InputError(f"{path}: cannot be loaded ({str(error).splitlines()[0]}); identify again") from None
+    if scene.nq != len(trial.coordinates):
+        raise InputError(f"{path}: does not fit trials/{trial.name}.csv; identify again")
+    measured = trial.pose()
+    if trial.simulated:
+        pose, ghost = trial.pose("identified"), measured
+        text = f"{trial.name}: simulated; measured translucent"
+    else:
+        pose, ghost = _filled(measured), None
+        text = f"{trial.name}: measured motion, identified activation"
+    frames = render_frames(
+        scene, trial.time, pose, trial.activation, size=size, fps=fps, speed=speed, ghost=ghost,
+        camera="sagittal" if "sagittal" in [scene.camera(i).name for i in range(scene.ncam)] else None,
+    )  # fmt: skip
+    frames = captioned(frames, text)
+    at = frame_times(trial.time, fps, speed)
+    for k, name in enumerate(trial.free):
+        if trial.simulated:
+            series = {"measured": measured[:, trial.coordinates.index(name)]}
+            series["simulated"] = trial.simulated["identified"][:, k]
+            series = {v: np.rad2deg(x) for v, x in series.items()}
+            label = f"{name} [°]"
+        elif trial.moment is not None and trial.predicted is not None:
+            series = {"measured": trial.moment[:, k], "simulated": trial.predicted["identified"][:, k]}
+            label = f"moment of {name} [N·m]"
+        else:
+            continue
+        panel = size[1] // (3 if len(trial.free) == 1 else 4)
+        frames = with_traces(frames, trial.time, series, at=at, ylabel=label, height=max(panel, 40))
+    video(out, frames, fps)
+
+
+def _filled(values: Float[np.ndarray, "time coordinate"]) -> Float[np.ndarray, "time coordinate"]:
+    """Gaps of a recording bridged, so that there is a pose to draw at every instant."""
+    out = values.copy()
+    for column in out.T:
+        good = np.isfinite(column)
+        if good.any() and not good.all():
+            column[~good] = np.interp(np.flatnonzero(~good), np.flatnonzero(good), column[good])
+    return out
