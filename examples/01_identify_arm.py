@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 
 import mjx_msm as msm
-from mjx_msm.recordings.synthetic import muscle_and_bone
+from mjx_msm.person.inspection import muscle_and_bone
 
 OUT = Path("runs/arm")
 

@@ -12,7 +12,11 @@ from pathlib import Path
 import numpy as np
 
 import mjx_msm as msm
-from mjx_msm.knowledge.design import Design, Task, forecast, information, perform, worst_of
+from mjx_msm.knowledge.design.forecast import forecast, worst_of
+from mjx_msm.knowledge.design.information import information
+from mjx_msm.knowledge.design.rehearsal import perform
+from mjx_msm.knowledge.design.session import Design
+from mjx_msm.knowledge.design.task import Task
 
 OUT = Path("runs/design")
 FREE = ["muscle/*/max_isometric_force", "muscle/*/*_length", "body/*/mass", "body/*/com/z", "joint/*/damping"]

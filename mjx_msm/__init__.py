@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mjx_msm.identification.cohort import identify_many
     from mjx_msm.identification.cross_validation import cross_validate
     from mjx_msm.identification.identify import identify
-    from mjx_msm.knowledge.design import design_experiment
+    from mjx_msm.knowledge.design.experiment import design_experiment
     from mjx_msm.knowledge.posterior_draws import completed_draws
     from mjx_msm.knowledge.profile_likelihood import profile
     from mjx_msm.knowledge.result import Identification, Outcome
@@ -80,7 +80,7 @@ _HOME = {
     "identify_many": "identification.cohort",
     "cross_validate": "identification.cross_validation",
     "identify": "identification.identify",
-    "design_experiment": "knowledge.design",
+    "design_experiment": "knowledge.design.experiment",
     "completed_draws": "knowledge.posterior_draws",
     "profile": "knowledge.profile_likelihood",
     "Identification": "knowledge.result",

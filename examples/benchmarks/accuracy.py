@@ -45,9 +45,10 @@ import mjx_msm as msm
 from mjx_msm.common.compiled import float64
 from mjx_msm.estimation.least_squares import weighted
 from mjx_msm.estimation.residuals.motion import MotionTerm, motion_term
+from mjx_msm.person.inspection import moving_bodies
 from mjx_msm.person.parameters import ParameterSpace
 from mjx_msm.recordings.model_clock import record
-from mjx_msm.recordings.synthetic import NOISE_BAND, moving_bodies, smooth_noise
+from mjx_msm.recordings.synthetic import NOISE_BAND, smooth_noise
 from mjx_msm.study.settings import settings, study_model
 
 WALK = Path(__file__).resolve().parents[1] / "knee_walk" / "subject.toml"

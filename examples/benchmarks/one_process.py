@@ -17,7 +17,7 @@ from typing import Any  # noqa: E402
 import jax  # noqa: E402
 
 import mjx_msm as msm  # noqa: E402
-from mjx_msm.recordings.synthetic import muscle_and_bone  # noqa: E402
+from mjx_msm.person.inspection import muscle_and_bone  # noqa: E402
 
 
 def main(what: str, cache: str | None) -> dict[str, Any]:

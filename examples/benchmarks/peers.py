@@ -42,10 +42,9 @@ from jaxtyping import Array, Bool, Float
 import mjx_msm as msm
 from mjx_msm.common.compiled import float64, jit
 from mjx_msm.person.muscle import FPMAX, MujocoMuscle
-from mjx_msm.person.parameters import ParameterSpace
+from mjx_msm.person.parameters import ParameterSpace, matching
 from mjx_msm.person.personalisation import native_range, personalised_spec
 from mjx_msm.recordings.model_clock import record
-from mjx_msm.recordings.synthetic import matching
 
 CORES = 2
 """Threads that C rollouts use unless told otherwise."""

@@ -40,8 +40,8 @@ import mjx_msm as msm
 from mjx_msm.common.compiled import float64
 from mjx_msm.estimation.residuals.motion import MotionTerm, motion_term
 from mjx_msm.identification.cohort import identify_many
+from mjx_msm.person.inspection import muscle_and_bone
 from mjx_msm.recordings.model_clock import record
-from mjx_msm.recordings.synthetic import muscle_and_bone
 
 HERE = Path(__file__).resolve().parent
 SOLVED = 1e-3

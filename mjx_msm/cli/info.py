@@ -22,8 +22,8 @@ def info(
     """
     import numpy as np
 
+    from mjx_msm.person.inspection import coordinate_range, moment_arm_ranges
     from mjx_msm.person.model import load_model
-    from mjx_msm.recordings.synthetic import coordinate_range, moment_arm_ranges
 
     console = make_console()
     path = Path(model)

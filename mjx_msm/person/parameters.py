@@ -147,6 +147,13 @@ def match(scalars: list[Scalar], pattern: str) -> list[Scalar]:
     return hits
 
 
+def matching(parameters: Parameters, patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """Paths of the scalar parameters that any of the patterns matches, in the order of the model."""
+    return tuple(
+        path for path in parameters.to_dict() if any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
+    )
+
+
 def _array(parameters: Parameters, scalar: Scalar) -> Any:
     return getattr(getattr(parameters, scalar.group), scalar.field)
 

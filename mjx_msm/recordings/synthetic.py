@@ -21,11 +21,10 @@ from scipy.signal import butter, sosfiltfilt
 from mjx_msm.common.compiled import float64, jit
 from mjx_msm.common.errors import InputError
 from mjx_msm.dynamics.simulation import Rollout, State, rollout
+from mjx_msm.person.inspection import coordinate_range, muscle_and_bone, path_slope
 from mjx_msm.person.model import Model
-from mjx_msm.person.parameters import Parameters
+from mjx_msm.person.parameters import Parameters, matching
 from mjx_msm.recordings.trial import Trial
-
-MUSCLE_AND_BONE = ("max_isometric_force", "optimal_fiber_length", "tendon_slack_length")
 
 SETTLE = 1.5
 """Time under the first excitation before a trial begins, so that it starts near rest [s]."""
@@ -37,71 +36,6 @@ PRESCRIBED_BAND = 0.8
 """Prescribed coordinates move up to this fast [Hz]."""
 CANDIDATES = 16
 """Simulated side by side; those that stay in the comfortable range become trials."""
-
-
-def coordinate_range(model: Model, name: str) -> tuple[float, float]:
-    """Where a coordinate's stops begin [rad or m]; infinite where it has none."""
-    m = model.host.mj_model
-    low, high = -math.inf, math.inf
-    for t in range(m.ntendon):
-        first = m.tendon_adr[t]
-        on_joint = m.tendon_num[t] == 1 and m.wrap_type[first] == mujoco.mjtWrap.mjWRAP_JOINT
-        if on_joint and m.tendon_stiffness[t] > 0 and m.joint(int(m.wrap_objid[first])).name == name:
-            ends = sorted(float(length / m.wrap_prm[first]) for length in m.tendon_lengthspring[t])
-            low, high = max(low, ends[0]), min(high, ends[1])
-    return low, high
-
-
-def moment_arm_ranges(model: Model, samples: int = 41) -> dict[str, dict[str, tuple[float, float]]]:
-    """Smallest and largest moment arm [m] of every muscle about every coordinate, by muscle and coordinate.
-
-    Each coordinate goes over its range (±90° where it has no stops), the others stay at the model's reference or
-    the nearest end of their range. A positive arm drives the coordinate up.
-    """
-    m = model.host.mj_model
-    d = mujoco.MjData(m)
-    ranges = [coordinate_range(model, c) for c in model.coordinates]
-    reference = np.clip(m.qpos0, *np.transpose(ranges))
-    out: dict[str, dict[str, tuple[float, float]]] = {name: {} for name in model.muscles}
-    for i, (coordinate, (low, high)) in enumerate(zip(model.coordinates, ranges, strict=True)):
-        if not math.isfinite(high - low):
-            low, high = reference[i] - np.pi / 2, reference[i] + np.pi / 2
-        arms = []
-        for value in np.linspace(low, high, samples):
-            q = reference.copy()
-            q[i] = value
-            arms.append(-_path_slope(m, d, q, i))
-        for name, smallest, largest in zip(model.muscles, np.min(arms, axis=0), np.max(arms, axis=0), strict=True):
-            out[name][coordinate] = float(smallest), float(largest)
-    return out
-
-
-def moving_bodies(model: Model) -> tuple[str, ...]:
-    """Bodies with mass that a free coordinate moves."""
-    m = model.host.mj_model
-    names = []
-    for b in model.host.body_ids:
-        parent, chain = int(b), []
-        while parent:
-            chain.append(parent)
-            parent = int(m.body_parentid[parent])
-        joints = [m.joint(j).name for p in chain for j in range(m.body_jntadr[p], m.body_jntadr[p] + m.body_jntnum[p])]
-        if set(joints) & set(model.free):
-            names.append(m.body(int(b)).name)
-    return tuple(names)
-
-
-def muscle_and_bone(model: Model) -> tuple[str, ...]:
-    """The parameters a synthetic subject differs in, as patterns for `identify`.
-
-    Strength, optimal fiber length and tendon slack length of every muscle; mass and place along the segment of
-    the centre of mass of every body that a free coordinate moves.
-    """
-    patterns = [f"muscle/*/{field}" for field in MUSCLE_AND_BONE]
-    for body in moving_bodies(model):
-        com = np.asarray(model.nominal.body.com)[model.nominal.names.body.index(body)]
-        patterns += [f"body/{body}/mass", f"body/{body}/com/{'xyz'[int(np.argmax(np.abs(com)))]}"]
-    return tuple(patterns)
 
 
 def synthetic_subject(model: Model, *, seed: int, spread: float = 0.1) -> Parameters:
@@ -116,13 +50,6 @@ def synthetic_subject(model: Model, *, seed: int, spread: float = 0.1) -> Parame
     for path in matching(model.nominal, muscle_and_bone(model)):
         factors[path] = nominal[path] * (1 + spread * rng.uniform(-1, 1))
     return model.nominal.updated(factors)
-
-
-def matching(parameters: Parameters, patterns: tuple[str, ...]) -> tuple[str, ...]:
-    """Paths of the scalar parameters that any of the patterns matches, in the order of the model."""
-    from fnmatch import fnmatchcase
-
-    return tuple(path for path in parameters.to_dict() if any(fnmatchcase(path, pattern) for pattern in patterns))
 
 
 def synthetic_trials(
@@ -242,24 +169,13 @@ def _balanced(
         d.qpos[:], d.qvel[:] = q, 0.0
         mujoco.mj_forward(m, d)
         length, rest = d.actuator_length.copy(), (d.qfrc_passive - d.qfrc_bias)[free]
-        arms = np.stack([-_path_slope(m, d, q, int(c)) for c in free], -1)
+        arms = np.stack([-path_slope(m, d, q, int(c)) for c in free], -1)
         with float64():
             tension = np.asarray(
                 model.muscle.tension(truth.muscle, *map(jnp.asarray, (levels, length, np.zeros(m.nu))))
             )
         centres.append(levels[np.argmin(np.sum((tension @ arms + rest) ** 2, axis=1))])
     return postures, np.array(centres)
-
-
-def _path_slope(m: mujoco.MjModel, d: mujoco.MjData, q: np.ndarray, coordinate: int) -> np.ndarray:
-    """∂L/∂q of every muscle [m]."""
-    ends, h = [], 1e-5
-    for side in (-h, h):
-        d.qpos[:] = q
-        d.qpos[coordinate] += side
-        mujoco.mj_fwdPosition(m, d)
-        ends.append(d.actuator_length.copy())
-    return (ends[1] - ends[0]) / (2 * h)
 
 
 def _comfort(model: Model, i: int, rng: np.random.Generator) -> float:

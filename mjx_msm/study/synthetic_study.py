@@ -8,9 +8,11 @@ from pathlib import Path
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.common.files import write_text
+from mjx_msm.person.inspection import muscle_and_bone
 from mjx_msm.person.model import load_model
+from mjx_msm.person.parameters import matching
 from mjx_msm.recordings.subject_file.loading import Study, write_subject
-from mjx_msm.recordings.synthetic import matching, muscle_and_bone, synthetic_subject, synthetic_trials
+from mjx_msm.recordings.synthetic import synthetic_subject, synthetic_trials
 from mjx_msm.recordings.trial import Trial
 
 TRUTH = "truth.json"

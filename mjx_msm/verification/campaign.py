@@ -186,7 +186,7 @@ def _word(value: Any) -> Any:
 
 def _ranges(env: Any, plan: Plan) -> tuple[Violation, ...]:
     """Leaving the range of a joint that is free to move, unless the plan has its own word on that joint."""
-    from mjx_msm.recordings.synthetic import coordinate_range
+    from mjx_msm.person.inspection import coordinate_range
 
     model = env.task.people.identification.model()
     said = {v.measure for v in plan.violations}

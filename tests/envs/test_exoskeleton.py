@@ -3,6 +3,7 @@
 import mujoco
 import numpy as np
 import pytest
+from prescribed_motion import PrescribedMotion, constraint_reason
 
 from mjx_msm import assets
 from mjx_msm.common.errors import InputError
@@ -11,7 +12,6 @@ from mjx_msm.envs.exoskeleton import CUFFS, JOINTS, SLEEVE_MASS, Coupling, Exosk
 from mjx_msm.envs.kinetics import Kinetics
 from mjx_msm.envs.knee_exo import KneeExo
 from mjx_msm.envs.world import World
-from mjx_msm.recordings.prescribed import PrescribedMotion, constraint_reason
 
 
 def bare_leg() -> mujoco.MjSpec:

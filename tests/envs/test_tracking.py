@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 import pytest
+from prescribed_motion import PrescribedMotion
 from scipy.optimize import brentq, lsq_linear
 
 from mjx_msm import assets
 from mjx_msm.common.errors import InputError
 from mjx_msm.envs.reflex import StretchReflex
 from mjx_msm.envs.tracking import Reference, Sensed, Tracker, gains
-from mjx_msm.recordings.prescribed import PrescribedMotion
 
 PERIOD = 0.01
 

@@ -8,9 +8,9 @@ from mjx_msm.common.compiled import float64
 from mjx_msm.estimation.relaxation import SHAPE, can_relax, relaxed_start
 from mjx_msm.estimation.residuals.acceleration import acceleration_term
 from mjx_msm.identification.identify import identify
-from mjx_msm.person.parameters import parameter_space
+from mjx_msm.person.parameters import matching, parameter_space
 from mjx_msm.recordings.model_clock import record
-from mjx_msm.recordings.synthetic import matching, synthetic_trials
+from mjx_msm.recordings.synthetic import synthetic_trials
 
 FREE = ("muscle/*/max_isometric_force", "muscle/*/optimal_fiber_length", "muscle/*/tendon_slack_length")
 WIDE = {p: {"factor": [0.4, 2.5]} for p in FREE}

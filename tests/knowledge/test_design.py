@@ -9,21 +9,18 @@ import pytest
 from mjx_msm.common.compiled import float64
 from mjx_msm.common.errors import InputError
 from mjx_msm.dynamics.simulation import State, rollout
-from mjx_msm.knowledge.design import (
-    ANGLE_NOISE,
-    Comfort,
-    Design,
-    Task,
-    design_experiment,
-    forecast,
-    information,
-    perform,
-    worst_of,
-)
+from mjx_msm.knowledge.design.comfort import Comfort
+from mjx_msm.knowledge.design.experiment import design_experiment
+from mjx_msm.knowledge.design.forecast import forecast, worst_of
+from mjx_msm.knowledge.design.information import ANGLE_NOISE, information
+from mjx_msm.knowledge.design.rehearsal import perform
+from mjx_msm.knowledge.design.session import Design
+from mjx_msm.knowledge.design.task import Task
+from mjx_msm.person.inspection import coordinate_range
 from mjx_msm.person.model import load_model
 from mjx_msm.person.parameters import parameter_space
 from mjx_msm.person.payload import parameters_with_payload, with_payload
-from mjx_msm.recordings.synthetic import coordinate_range, synthetic_trials
+from mjx_msm.recordings.synthetic import synthetic_trials
 
 FREE = ["muscle/BRA/max_isometric_force", "body/forearm/mass"]
 SMALL = {"trials": 2, "duration": 0.6, "payloads": (1.0,)}  # one model, to compile for it once

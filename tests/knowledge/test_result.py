@@ -15,7 +15,8 @@ from mjx_msm.dynamics.simulation import State, rollout
 from mjx_msm.identification.identify import identify
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import load_model, muscle_constants
-from mjx_msm.recordings.synthetic import matching, synthetic_trials
+from mjx_msm.person.parameters import matching
+from mjx_msm.recordings.synthetic import synthetic_trials
 
 FREE = ("muscle/*/max_isometric_force", "muscle/*/optimal_fiber_length", "body/forearm/mass")
 HELD = "muscle/BRA/max_isometric_force"

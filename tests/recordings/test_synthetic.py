@@ -8,16 +8,10 @@ from mjx_msm.common.errors import InputError
 from mjx_msm.dynamics.simulation import State, rollout
 from mjx_msm.identification.identify import identify
 from mjx_msm.knowledge.result import Outcome
+from mjx_msm.person.inspection import coordinate_range, muscle_and_bone
 from mjx_msm.person.model import load_model
-from mjx_msm.recordings.synthetic import (
-    coordinate_range,
-    matching,
-    moment_arm_ranges,
-    moving_bodies,
-    muscle_and_bone,
-    synthetic_subject,
-    synthetic_trials,
-)
+from mjx_msm.person.parameters import matching
+from mjx_msm.recordings.synthetic import synthetic_subject, synthetic_trials
 
 SHAPE = {"count": 2, "duration": 0.5}
 
@@ -38,21 +32,6 @@ def test_the_truth_is_near_the_model(arm):
         assert (truth[path] != value) == (path in moved), path
     assert truth != synthetic_subject(arm, seed=2, spread=0.1).to_dict()
     assert synthetic_subject(arm, seed=1, spread=0.0).to_dict() == nominal
-
-
-def test_only_bodies_that_the_free_coordinates_move():
-    knee = load_model("knee", free=["knee_angle"], prescribed=["hip_flexion", "ankle_angle"])
-    assert moving_bodies(knee) == ("tibia", "foot")
-    assert "body/tibia/com/z" in muscle_and_bone(knee)
-
-
-def test_ranges_of_coordinates_and_moment_arms(arm):
-    assert np.rad2deg(coordinate_range(arm, "shoulder_elev")) == pytest.approx([-70, 150], abs=0.01)
-    arms = moment_arm_ranges(arm, samples=7)
-    low, high = arms["BRA"]["elbow_flex"]
-    assert 0.010 < low < high < 0.030  # a flexor
-    assert arms["TRIlat"]["elbow_flex"][1] < -0.010  # an extensor
-    assert arms["BRA"]["shoulder_elev"] == pytest.approx((0, 0), abs=1e-9)
 
 
 @pytest.mark.parametrize("rate", [500.0, 100.0])

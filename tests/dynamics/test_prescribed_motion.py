@@ -4,11 +4,11 @@ import jax
 import mujoco
 import numpy as np
 import pytest
+from prescribed_motion import PrescribedMotion
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.dynamics.simulation import initial_state, rollout
 from mjx_msm.person.model import load_model
-from mjx_msm.recordings.prescribed import PrescribedMotion
 
 HELD = ("hip_flexion", "ankle_angle")
 
