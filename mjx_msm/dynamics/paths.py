@@ -28,6 +28,9 @@ from mjx_msm.dynamics.vectors import Component, Rotation, Vector, add, at_least,
 from mjx_msm.person.model import Model
 
 _TINY = mujoco.mjMINVAL
+_ROUNDING = 64
+"""An end no more units of rounding from a wrap's surface, on either side, counts as so far outside. Ends within do not
+wrap: for a site that was meant to be on the surface, C's own answer is up to its rounding."""
 
 
 class Paths(eqx.Module):
@@ -253,15 +256,16 @@ def _around(tree: Tree, bundle: _Bundle, position: Any, shape: tuple[int, ...]) 
     first, last = (_stacked(x, counts, shape) for x in (firsts, lasts))
     side = _stacked(sides, counts, shape) if sides else None
     radius = np.concatenate([s.radius for s in bundle.strands if s.radius is not None])
-    wraps, arc, touch0, touch1 = _wrap(first, last, side, _column(radius, shape), bundle.kind == "sphere")
+    wraps, around, leaves, arrives = _wrap(first, last, side, _column(radius, shape), bundle.kind == "sphere")
+    distance, straight = _line(first, last)
     # Where nothing wraps both pieces are the straight line, and the geom's body drops out of their sum.
-    distance0, line0 = _line(first, _choose(wraps, touch0, last))
-    distance1, line1 = _line(_choose(wraps, touch1, first), last)
+    ends = ((first, _choose(wraps, leaves, straight.angular)), (last, _choose(wraps, arrives, straight.angular)))
+    lines = [Screw(u, p.cross(u)) for p, u in ends]
     slope = []
-    for arriving, leaving in zip(zip(*before, strict=True), zip(*after, strict=True), strict=True):
-        reach = (_reach(_stacked(x, counts, shape), line) for x, line in ((arriving, line0), (leaving, line1)))
+    for screws in zip(zip(*before, strict=True), zip(*after, strict=True), strict=True):
+        reach = (_reach(_stacked(x, counts, shape), line) for x, line in zip(screws, lines, strict=True))
         slope.append(add(*reach))
-    return select(wraps, distance0 + arc + distance1, distance0), slope
+    return select(wraps, around, distance), slope
 
 
 def _line(start: Vector, end: Vector) -> tuple[Component, Screw]:
@@ -376,13 +380,21 @@ class _Flat(NamedTuple):
 def _wrap(
     p0: Vector, p1: Vector, beside: Vector | None, radius: Component, sphere: bool
 ) -> tuple[Any, Component, Vector, Vector]:
-    """Shortest way around the outside of a sphere or cylinder, in the geom's own frame [m].
+    """Way around the outside of a sphere or cylinder, in the geom's own frame [m].
+
+    Seen from the centre, the ends d₀ and d₁ are an angle φ in 0..π apart, and straight lines from them touch the circle
+    of radius R at angles αᵢ = arccos(R / |dᵢ|) from them. The short way around has the arc φ − α₀ − α₁, the long way
+    2π − φ − α₀ − α₁. The straight line is clear of the circle if and only if the short arc is negative, and the way
+    around goes over into it at 0. So the sign of that one quantity is all that is asked where C asks whether the line
+    comes close, whether the tangents cross, and which chord is shorter: questions with one answer, which rounding
+    answers differently.
 
     **Arguments:** both ends; `beside`: the side site, if there is one, which says which way around.
 
-    **Returns:** whether it wraps at all, the arc's length, the points where it begins and ends.
+    **Returns:** whether it wraps at all; length from end to end, and the directions in which it leaves the first end
+    and arrives at the second.
     """
-    if sphere:  # the plane through both ends and the centre
+    if sphere:  # the plane through both ends and the centre, in which the second end lies to the left
         ex, normal = _unit(p0), p0.cross(p1)
         parallel = normal.dot(normal) < _TINY**2  # both ends on one ray: any plane through it will do
         steep = lax.abs(ex.x) < 0.6
@@ -394,61 +406,63 @@ def _wrap(
     def flat(p: Vector) -> _Flat:
         return _Flat(p.dot(ex), p.dot(ey))
 
-    d0, d1 = flat(p0), flat(p1)
-    square0, square1, span = d0.dot(d0), d1.dot(d1), d1.plus(d0, -1.0)
-    distance = span.dot(span)
-    fraction = lax.clamp(0.0, -span.dot(d0) / at_least(distance, _TINY), 1.0)
-    nearest = d0.plus(span, fraction)
-    clear = nearest.dot(nearest) > radius**2
-    side = None if beside is None else flat(beside).unit().times(radius)
-    if side is not None:
-        clear = clear & (side.dot(nearest) >= 0)
+    d0, d1 = _Flat(p0.norm(), 0.0) if sphere else flat(p0), flat(p1)
+    left = 1.0 if sphere else select(d0.cross(d1) >= 0, 1.0, -1.0)
+    squares, span = (d0.dot(d0), d1.dot(d1)), d1.plus(d0, -1.0)
+    close = radius**2 * (_ROUNDING * float(jnp.finfo(jnp.result_type(float)).eps))
+    roots = [lax.sqrt(jnp.maximum(square - radius**2, jnp.maximum(close, _TINY))) for square in squares]
 
-    def tangents(sense: float) -> tuple[_Flat, _Flat, Any, Any]:
-        """Points where both ends touch the circle on one side, how good that side is, whether the lines cross."""
+    def tangents(sense: Component) -> tuple[_Flat, _Flat]:
+        """Where lines from the ends touch on the way that turns left, or right, and the sine and cosine of its arc."""
         points = []
-        for d, square, sign in ((d0, square0, sense), (d1, square1, -sense)):
-            scale = 1.0 / at_least(square, _TINY)
-            root = lax.sqrt(at_least(square - radius**2, _TINY))
-            points.append(d.times(radius**2 * scale).plus(d.quarter_turn(), sign * radius * root * scale))
-        a, b = points
-        gap = a.plus(b, -1.0)
-        good = -gap.dot(gap) if side is None else a.plus(b).unit().dot(side)
-        crossing = _cross(d0, a, d1, b)
-        return a, b, select(crossing, -1e4, good), crossing
+        for d, root, sign in zip((d0, d1), roots, (-1.0, 1.0), strict=True):
+            scale = 1.0 / (radius**2 + root * root)
+            aside = multiply(multiply(sign, sense), radius * root * scale)
+            points.append(d.times(radius**2 * scale).plus(d.quarter_turn(), aside))
+        return points[0], points[1]
 
-    a0, a1, good_a, crossing_a = tangents(1.0)
-    b0, b1, good_b, crossing_b = tangents(-1.0)
-    second = good_b > good_a
-    t0, t1 = (_Flat(select(second, b.x, a.x), select(second, b.y, a.y)) for a, b in ((a0, b0), (a1, b1)))
-    crossing = select(second, crossing_b, crossing_a)
-    blocked = (square0 < radius**2) | (square1 < radius**2) | (distance < _TINY) | crossing
-    wraps = ~(clear | blocked) & (p0.dot(p0) > _TINY**2) & (p1.dot(p1) > _TINY**2) & (radius > _TINY)
+    apart = d0.dot(d1)
+    t0, t1 = tangents(left)
+    sine, cosine = multiply(left, t0.cross(t1)), t0.dot(t1)
+    # The sine tells the sign of an arc in −π..π but near ±π; there the ends are on opposite rays, or on the same one.
+    far = cosine < -0.5 * radius**2
+    touches = (far & (apart < 0)) | (~far & (sine > 0))
+    outside = radius**2 - close
+    wraps = (squares[0] >= outside) & (squares[1] >= outside) & (span.dot(span) >= _TINY)
+    wraps = wraps & (p0.dot(p0) > _TINY**2) & (p1.dot(p1) > _TINY**2) & (radius > _TINY)
+    sense, winds = left, False
+    if beside is None:
+        wraps = wraps & touches
+    else:
+        long0, long1 = tangents(-left)
+        side = flat(beside).unit()
+        fraction = lax.clamp(0.0, -span.dot(d0) / at_least(span.dot(span), _TINY), 1.0)
+        wraps = wraps & (touches | (side.dot(d0.plus(span, fraction)) < 0))
+        # C's rule: the way whose chord is more on the side's side; but not a negative arc, unless the tangents miss
+        # each other, which meet at R tan(½|arc|) from where they touch
+        crossing = ~touches & (radius * lax.abs(sine) <= jnp.minimum(*roots) * (radius**2 + cosine))
+        short = ~crossing & (t0.plus(t1).unit().dot(side) >= long0.plus(long1).unit().dot(side))
+        t0, t1 = (_Flat(*(select(short, *xy) for xy in zip(a, b, strict=True))) for a, b in ((t0, long0), (t1, long1)))
+        sense = multiply(left, select(short, 1.0, -1.0))
+        sine, cosine = multiply(sense, t0.cross(t1)), t0.dot(t1)
+        winds = select(short, ~touches, (cosine > 0) & (apart > 0))  # once around, or all but once
 
-    sweep = select(second, 1.0, -1.0) * t0.cross(t1)
-    angle = lax.atan2(select(wraps, sweep, 0.0), select(wraps, t0.dot(t1), 1.0))
-    arc = radius * select(angle < 0, angle + 2 * np.pi, angle)
+    angle = lax.atan2(select(wraps, sine, 0.0), select(wraps, cosine, 1.0))
+    arc = radius * select((angle < 0) | winds, angle + 2 * np.pi, angle)
+    length = roots[0] + arc + roots[1]
+    turn = multiply(sense, -1.0 / np.maximum(radius, _TINY))
+    leaves, arrives = (t.quarter_turn().times(turn) for t in (t0, t1))
     if sphere:
-        start, end = (ex.times(t.x).plus(ey.times(t.y)) for t in (t0, t1))
-        return wraps, arc, start, end
+        leaves, arrives = (ex.times(u.x).plus(ey.times(u.y)) for u in (leaves, arrives))
+        return wraps, length, leaves, arrives
     # around a cylinder the path climbs steadily
-    out, back = d0.plus(t0, -1.0), d1.plus(t1, -1.0)
-    way, rise = square_root(out.dot(out)), subtract(p1.z, p0.z)
-    steepness = multiply(rise, 1.0 / at_least(way + arc + square_root(back.dot(back)), _TINY))
-    begin, climb = add(p0.z, multiply(steepness, way)), multiply(steepness, arc)
-    length = square_root(add(arc * arc, multiply(climb, climb)))
-    return wraps, length, Vector(t0.x, t0.y, begin), Vector(t1.x, t1.y, add(begin, climb))
+    rise = subtract(p1.z, p0.z)
+    climbing = square_root(add(length * length, multiply(rise, rise)))
+    inverse = 1.0 / at_least(climbing, _TINY)
+    across, up = length * inverse, multiply(rise, inverse)
+    leaves, arrives = (Vector(across * u.x, across * u.y, up) for u in (leaves, arrives))
+    return wraps, climbing, leaves, arrives
 
 
 def _unit(v: Vector) -> Vector:
     return v.times(1.0 / at_least(v.norm(), _TINY))
-
-
-def _cross(a0: _Flat, a1: _Flat, b0: _Flat, b1: _Flat) -> Any:
-    """Whether two line segments in the plane cross."""
-    along, other, between = a1.plus(a0, -1.0), b1.plus(b0, -1.0), a0.plus(b0, -1.0)
-    determinant = along.cross(other)
-    parallel = lax.abs(determinant) < _TINY
-    inverse = 1.0 / select(parallel, 1.0, determinant)
-    a, b = other.cross(between) * inverse, along.cross(between) * inverse
-    return ~parallel & (a >= 0) & (a <= 1) & (b >= 0) & (b <= 1)
