@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from mjx_msm.person.anthropometry import segment_priors
     from mjx_msm.person.model import Model, load_model
     from mjx_msm.person.muscle import DeGrooteFregly2016, MujocoMuscle, MuscleParameters
-    from mjx_msm.person.parameters import Parameters, parameter_space
+    from mjx_msm.person.parameters import Parameters
     from mjx_msm.person.personalisation import export, personalise
+    from mjx_msm.person.space import parameter_space
     from mjx_msm.recordings.emg import EmgNoise
     from mjx_msm.recordings.subject_file.loading import load_subject
     from mjx_msm.recordings.synthetic import synthetic_subject, synthetic_trials
@@ -92,7 +93,7 @@ _HOME = {
     "MujocoMuscle": "person.muscle",
     "MuscleParameters": "person.muscle",
     "Parameters": "person.parameters",
-    "parameter_space": "person.parameters",
+    "parameter_space": "person.space",
     "export": "person.personalisation",
     "personalise": "person.personalisation",
     "EmgNoise": "recordings.emg",

@@ -38,6 +38,7 @@ WITHOUT = {
     "common.toml_tables": PHYSICS,
     "person.muscle": {"mujoco"},
     "person.parameters": {"mujoco"},
+    "person.space": {"mujoco"},
     "dynamics.vectors": {"mujoco"},
     "recordings.readers.reading": PHYSICS,
     "recordings.emg": PHYSICS,

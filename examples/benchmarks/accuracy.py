@@ -46,7 +46,7 @@ from mjx_msm.common.compiled import float64
 from mjx_msm.estimation.least_squares import weighted
 from mjx_msm.estimation.residuals.motion import MotionTerm, motion_term
 from mjx_msm.person.inspection import moving_bodies
-from mjx_msm.person.parameters import ParameterSpace
+from mjx_msm.person.space import ParameterSpace
 from mjx_msm.recordings.model_clock import record
 from mjx_msm.recordings.synthetic import NOISE_BAND, smooth_noise
 from mjx_msm.study.settings import settings, study_model

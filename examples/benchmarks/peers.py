@@ -42,8 +42,9 @@ from jaxtyping import Array, Bool, Float
 import mjx_msm as msm
 from mjx_msm.common.compiled import float64, jit
 from mjx_msm.person.muscle import FPMAX, MujocoMuscle
-from mjx_msm.person.parameters import ParameterSpace, matching
+from mjx_msm.person.parameters import matching
 from mjx_msm.person.personalisation import native_range, personalised_spec
+from mjx_msm.person.space import ParameterSpace
 from mjx_msm.recordings.model_clock import record
 
 CORES = 2

@@ -45,9 +45,11 @@ from mjx_msm.dynamics.simulation import (
     wrench,
 )
 from mjx_msm.dynamics.vectors import Component, array_of
+from mjx_msm.person.kinds import KINDS
 from mjx_msm.person.model import Model
 from mjx_msm.person.muscle import AnyArray, MuscleParameters
-from mjx_msm.person.parameters import KINDS, Parameters, ParameterSpace
+from mjx_msm.person.parameters import Parameters
+from mjx_msm.person.space import ParameterSpace
 
 _ACTIVATION_FIELDS = ("activation_time_constant", "deactivation_time_constant")
 

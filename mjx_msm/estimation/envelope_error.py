@@ -28,7 +28,7 @@ from mjx_msm.dynamics.excitation import excitation
 from mjx_msm.dynamics.sensitivities import Pairs, activation_derivatives, activation_slopes
 from mjx_msm.person.model import Model
 from mjx_msm.person.muscle import AnyArray
-from mjx_msm.person.parameters import ParameterSpace
+from mjx_msm.person.space import ParameterSpace
 from mjx_msm.recordings.emg import EmgNoise
 
 LEAD = 1.0

@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mjx_msm.estimation.residuals.term import AbstractExpansion, AbstractTerm, Quadratic
-from mjx_msm.person.parameters import ParameterSpace
+from mjx_msm.person.space import ParameterSpace
 
 # Below this a residual is round-off, not noise.
 NOISE_FLOOR = {"acceleration": 1e-7, "moment": 1e-7, "motion": 1e-9}

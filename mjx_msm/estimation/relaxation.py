@@ -26,7 +26,8 @@ from mjx_msm.dynamics.simulation import inertial_force, passive_force
 from mjx_msm.dynamics.vectors import array_of
 from mjx_msm.estimation.residuals.acceleration import AccelerationTerm
 from mjx_msm.person.model import Model
-from mjx_msm.person.parameters import Parameters, ParameterSpace
+from mjx_msm.person.parameters import Parameters
+from mjx_msm.person.space import ParameterSpace
 
 SHAPE = ("optimal_fiber_length", "tendon_slack_length")
 STRENGTH = "max_isometric_force"

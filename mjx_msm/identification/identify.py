@@ -29,7 +29,7 @@ from mjx_msm.identification.resume import resumed
 from mjx_msm.identification.search import SEARCH_TOLERANCE, search
 from mjx_msm.knowledge.result import Identification, Outcome, Stage
 from mjx_msm.person.model import Model
-from mjx_msm.person.parameters import ParameterSpace
+from mjx_msm.person.space import ParameterSpace
 from mjx_msm.recordings.emg import EmgNoise
 from mjx_msm.recordings.trial import Trial
 
@@ -83,7 +83,7 @@ def identify(
 
     - `model`: the generic model; its nominal parameters are the start and the centre of the default priors.
     - `trials`: what was recorded. The clocks may differ from the model's timestep.
-    - `free`: parameter patterns to estimate, see `mjx_msm.person.parameters.parameter_space`.
+    - `free`: parameter patterns to estimate, see `mjx_msm.person.space.parameter_space`.
     - `emg_map`: muscle to {channel: weight}; by default every muscle has a channel of its own name.
     - `residuals`: any of "acceleration", "moment" (needs recorded moments), "motion".
     - `tied`: patterns whose members share one unknown, e.g. one electromechanical delay ``["emg/*/delay"]``.

@@ -17,7 +17,8 @@ from mjx_msm.estimation.residuals.moment import moment_term
 from mjx_msm.estimation.residuals.motion import MotionTerm, motion_term
 from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.person.model import Model
-from mjx_msm.person.parameters import Parameters, ParameterSpace, parameter_space
+from mjx_msm.person.parameters import Parameters
+from mjx_msm.person.space import ParameterSpace, parameter_space
 from mjx_msm.recordings.emg import EmgNoise
 from mjx_msm.recordings.model_clock import Recording, record
 from mjx_msm.recordings.trial import Trial, reordered

@@ -31,7 +31,7 @@ from mjx_msm.estimation.residuals.term import AbstractExpansion, AbstractTerm, Q
 from mjx_msm.knowledge.result import Identification, Outcome
 from mjx_msm.knowledge.uncertainty import uncertainty
 from mjx_msm.person.model import Model
-from mjx_msm.person.parameters import ParameterSpace
+from mjx_msm.person.space import ParameterSpace
 from mjx_msm.recordings.model_clock import record
 from mjx_msm.recordings.trial import Trial, reordered
 

@@ -21,8 +21,9 @@ from mjx_msm.common.files import write_text
 from mjx_msm.knowledge.uncertainty import FLAT, Knowledge, Uncertainty, truncated_normal
 from mjx_msm.knowledge.wording import direction_words
 from mjx_msm.person.model import MUSCLES, Model, load_model, with_muscle_constants
-from mjx_msm.person.parameters import Parameters, ParameterSpace, restored_space
+from mjx_msm.person.parameters import Parameters
 from mjx_msm.person.personalisation import export
+from mjx_msm.person.space import ParameterSpace, restored_space
 from mjx_msm.recordings.emg import EmgNoise
 
 SCHEMA = 2

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from mjx_msm.person.parameters import ParameterSpace
+from mjx_msm.person.space import ParameterSpace
 
 MEMBERS = 6
 """Most parameters that are named of one combination, unless they are all of a kind."""

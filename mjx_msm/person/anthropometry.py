@@ -40,8 +40,8 @@ import numpy as np
 from jaxtyping import Float
 
 from mjx_msm.common.errors import InputError
+from mjx_msm.person.kinds import KINDS
 from mjx_msm.person.model import Model
-from mjx_msm.person.parameters import KINDS
 
 # De Leva's table ------------------------------------------------------------------------------------------
 

@@ -17,8 +17,10 @@ import numpy as np
 from jaxtyping import Float
 
 from mjx_msm.common.errors import InputError
-from mjx_msm.person.model import Host, Model, _skeleton
-from mjx_msm.person.parameters import BodyParameters, Parameters, ParameterSpace
+from mjx_msm.person.mjcf import skeleton_of
+from mjx_msm.person.model import Host, Model
+from mjx_msm.person.parameters import BodyParameters, Parameters
+from mjx_msm.person.space import ParameterSpace
 
 NAME = "payload"
 """Of the body that is added."""
@@ -80,7 +82,7 @@ def _loaded(host: Host, grip: Grip, mass: float) -> Host:
     )
     m = spec.compile()
     moving = np.array([b for b in range(m.nbody) if m.body_weldid[b] != 0 and m.body_mass[b] > 0], dtype=int)
-    return replace(host, spec=spec, mj_model=m, skeleton=_skeleton(spec, m), body_ids=moving)
+    return replace(host, spec=spec, mj_model=m, skeleton=skeleton_of(spec, m), body_ids=moving)
 
 
 def _bodies(host: Host) -> tuple[str, ...]:

@@ -25,10 +25,11 @@ from jaxtyping import Array, Float
 from mjx_msm.common.compiled import float64
 from mjx_msm.common.errors import InputError
 from mjx_msm.common.files import write_text
+from mjx_msm.person.inertia import inertia_matrix
 from mjx_msm.person.mjx import import_mjx
 from mjx_msm.person.model import Model
 from mjx_msm.person.muscle import FPMAX, MujocoMuscle, MuscleParameters
-from mjx_msm.person.parameters import Parameters, inertia_matrix
+from mjx_msm.person.parameters import Parameters
 
 
 def native_range(

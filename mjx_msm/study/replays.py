@@ -17,7 +17,7 @@ from mjx_msm.estimation.residuals.moment import moment_term
 from mjx_msm.estimation.residuals.motion import motion_term, window_steps
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import Model
-from mjx_msm.person.parameters import ParameterSpace
+from mjx_msm.person.space import ParameterSpace
 from mjx_msm.recordings.model_clock import Recording, record
 from mjx_msm.recordings.subject_file.loading import Study
 from mjx_msm.recordings.trial import Trial, reordered

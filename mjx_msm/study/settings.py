@@ -8,7 +8,7 @@ from typing import Any
 from mjx_msm.common.errors import InputError
 from mjx_msm.person.anthropometry import segment_priors
 from mjx_msm.person.model import Model, load_model
-from mjx_msm.person.parameters import ParameterSpace, parameter_space
+from mjx_msm.person.space import ParameterSpace, parameter_space
 from mjx_msm.recordings.subject_file.loading import Study
 from mjx_msm.recordings.subject_file.model_check import check_against_model
 

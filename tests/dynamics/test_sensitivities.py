@@ -31,7 +31,7 @@ from mjx_msm.dynamics.simulation import (
     spatial_inertia,
 )
 from mjx_msm.person.model import load_model
-from mjx_msm.person.parameters import parameter_space
+from mjx_msm.person.space import parameter_space
 
 CHANNELS = ("flexors", "extensors", "brachialis")
 EVERY_KIND = (

@@ -27,7 +27,7 @@ from mjx_msm.dynamics.simulation import (
 )
 from mjx_msm.person.model import load_model
 from mjx_msm.person.muscle import AbstractMuscle, DeGrooteFregly2016, MujocoMuscle
-from mjx_msm.person.parameters import parameter_space
+from mjx_msm.person.space import parameter_space
 
 pytestmark = pytest.mark.usefixtures("x64")
 

@@ -11,7 +11,8 @@ from mjx_msm.envs import KNEE_EXO
 from mjx_msm.envs.exoskeleton import JOINTS
 from mjx_msm.envs.own_emg import SHARED, _through, own_excitation
 from mjx_msm.person.model import load_model
-from mjx_msm.person.parameters import EmgParameters, parameter_space
+from mjx_msm.person.parameters import EmgParameters
+from mjx_msm.person.space import parameter_space
 from mjx_msm.recordings.readers.delimited import write_csv
 from mjx_msm.verification.campaign import prepare
 from mjx_msm.verification.episode import POINT, Rehearsal

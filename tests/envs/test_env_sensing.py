@@ -10,7 +10,7 @@ from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO, make_task
 from mjx_msm.envs.sensing import MAX_EXTRA_DELAY, Commands, Sensing
 from mjx_msm.envs.single import as_disturbance
 from mjx_msm.envs.task import Disturbance
-from mjx_msm.person.parameters import parameter_space
+from mjx_msm.person.space import parameter_space
 from mjx_msm.verification.campaign import prepare
 from mjx_msm.verification.usual import usual_scenarios
 

@@ -15,8 +15,8 @@ from mjx_msm.envs.exoskeleton import JOINTS
 from mjx_msm.envs.human import Replay
 from mjx_msm.envs.intent import Tracking
 from mjx_msm.person.model import load_model
-from mjx_msm.person.parameters import parameter_space
 from mjx_msm.person.personalisation import export
+from mjx_msm.person.space import parameter_space
 from mjx_msm.recordings.readers.delimited import write_csv
 
 VASLAT = "muscle/vaslat/max_isometric_force"

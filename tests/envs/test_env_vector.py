@@ -12,7 +12,7 @@ from mjx_msm.common.errors import InputError
 from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO
 from mjx_msm.envs.arm_reach import REACH
 from mjx_msm.envs.vector import TaskVectorEnv
-from mjx_msm.person.parameters import parameter_space
+from mjx_msm.person.space import parameter_space
 
 COUNT, LIMIT = 3, 30
 

@@ -16,7 +16,7 @@ from mjx_msm.estimation.envelope_error import knot_spacing
 from mjx_msm.estimation.residuals.motion import motion_term
 from mjx_msm.identification.identify import identify
 from mjx_msm.knowledge.result import Identification
-from mjx_msm.person.parameters import parameter_space
+from mjx_msm.person.space import parameter_space
 from mjx_msm.recordings.emg import EmgNoise
 from mjx_msm.recordings.model_clock import record
 from mjx_msm.recordings.synthetic import synthetic_trials

@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 
 from mjx_msm.estimation.least_squares import NOISE_FLOOR, TOLERANCE, freedom, minimise, noise, unknowns_used, weighted
 from mjx_msm.estimation.residuals.term import AbstractExpansion, AbstractTerm, Quadratic
-from mjx_msm.person.parameters import parameter_space
+from mjx_msm.person.space import parameter_space
 
 LIMIT = 200
 

@@ -8,7 +8,8 @@ from mjx_msm.common.compiled import float64
 from mjx_msm.estimation.relaxation import SHAPE, can_relax, relaxed_start
 from mjx_msm.estimation.residuals.acceleration import acceleration_term
 from mjx_msm.identification.identify import identify
-from mjx_msm.person.parameters import matching, parameter_space
+from mjx_msm.person.parameters import matching
+from mjx_msm.person.space import parameter_space
 from mjx_msm.recordings.model_clock import record
 from mjx_msm.recordings.synthetic import synthetic_trials
 

@@ -22,8 +22,9 @@ from mjx_msm.estimation.residuals.motion import LANES, motion_term
 from mjx_msm.estimation.residuals.pieces import padded
 from mjx_msm.estimation.residuals.term import Quadratic
 from mjx_msm.person.model import load_model
-from mjx_msm.person.parameters import matching, parameter_space
+from mjx_msm.person.parameters import matching
 from mjx_msm.person.personalisation import personalised_spec
+from mjx_msm.person.space import parameter_space
 from mjx_msm.recordings.model_clock import record
 from mjx_msm.recordings.synthetic import synthetic_trials
 

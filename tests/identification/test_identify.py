@@ -14,7 +14,8 @@ from mjx_msm.estimation.residuals.motion import motion_term
 from mjx_msm.identification.cross_validation import cross_validate
 from mjx_msm.identification.identify import identify
 from mjx_msm.knowledge.result import Identification, Outcome
-from mjx_msm.person.parameters import matching, parameter_space
+from mjx_msm.person.parameters import matching
+from mjx_msm.person.space import parameter_space
 from mjx_msm.recordings.model_clock import record
 from mjx_msm.recordings.synthetic import synthetic_trials
 

@@ -18,8 +18,8 @@ from mjx_msm.knowledge.design.session import Design
 from mjx_msm.knowledge.design.task import Task
 from mjx_msm.person.inspection import coordinate_range
 from mjx_msm.person.model import load_model
-from mjx_msm.person.parameters import parameter_space
 from mjx_msm.person.payload import parameters_with_payload, with_payload
+from mjx_msm.person.space import parameter_space
 from mjx_msm.recordings.synthetic import synthetic_trials
 
 FREE = ["muscle/BRA/max_isometric_force", "body/forearm/mass"]

@@ -13,7 +13,7 @@ from mjx_msm.common.errors import InputError
 from mjx_msm.knowledge.result import SAMPLES, Identification
 from mjx_msm.knowledge.uncertainty import Knowledge, truncated_normal, uncertainty
 from mjx_msm.knowledge.wording import direction_words, global_scale
-from mjx_msm.person.parameters import parameter_space
+from mjx_msm.person.space import parameter_space
 
 BRA = [f"muscle/BRA/{f}" for f in ("max_isometric_force", "optimal_fiber_length", "tendon_slack_length")]
 FREE = [*BRA, "muscle/BIClong/max_isometric_force", "body/forearm/mass"]

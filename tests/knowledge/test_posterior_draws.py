@@ -11,7 +11,7 @@ from mjx_msm.identification.identify import identify
 from mjx_msm.knowledge.posterior_draws import completed_draws
 from mjx_msm.knowledge.result import Identification, Outcome
 from mjx_msm.person.model import load_model
-from mjx_msm.person.parameters import parameter_space
+from mjx_msm.person.space import parameter_space
 from mjx_msm.recordings.model_clock import record
 from mjx_msm.recordings.synthetic import synthetic_trials
 

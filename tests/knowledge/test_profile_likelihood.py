@@ -17,7 +17,7 @@ from mjx_msm.identification.identify import identify
 from mjx_msm.knowledge import profile_likelihood as module
 from mjx_msm.knowledge.profile_likelihood import DROP, Posterior, posterior_of, profile
 from mjx_msm.knowledge.uncertainty import uncertainty
-from mjx_msm.person.parameters import parameter_space
+from mjx_msm.person.space import parameter_space
 from mjx_msm.recordings.synthetic import synthetic_trials
 from mjx_msm.views.figures import profile_figure
 

@@ -9,8 +9,9 @@ import pytest
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.person.anthropometry import BUNDLED, COM_SD, INERTIA_SD, MASS_SD, SEGMENTS, STATURE, limb, segment_priors
+from mjx_msm.person.inertia import inertia_matrix
 from mjx_msm.person.model import load_model
-from mjx_msm.person.parameters import inertia_matrix, parameter_space
+from mjx_msm.person.space import parameter_space
 from mjx_msm.recordings.readers.delimited import write_csv
 from mjx_msm.recordings.subject_file.loading import load_subject, write_subject
 from mjx_msm.study.settings import settings, study_model

@@ -7,20 +7,11 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from mjx_msm.common.errors import InputError
+from mjx_msm.person.inertia import inertia_matrix, inertia_to_log_cholesky, inertia_vector, log_cholesky_to_inertia
+from mjx_msm.person.kinds import KINDS
 from mjx_msm.person.muscle import MuscleParameters
-from mjx_msm.person.parameters import (
-    KINDS,
-    BodyParameters,
-    EmgParameters,
-    JointParameters,
-    Names,
-    Parameters,
-    inertia_matrix,
-    inertia_to_log_cholesky,
-    inertia_vector,
-    log_cholesky_to_inertia,
-    parameter_space,
-)
+from mjx_msm.person.parameters import BodyParameters, EmgParameters, JointParameters, Names, Parameters
+from mjx_msm.person.space import parameter_space
 
 pytestmark = pytest.mark.usefixtures("x64")
 

@@ -6,9 +6,9 @@ import pytest
 from mjx_msm.common.compiled import float64
 from mjx_msm.common.errors import InputError
 from mjx_msm.dynamics.simulation import State, rollout
-from mjx_msm.person.parameters import parameter_space
 from mjx_msm.person.payload import Grip, find_grip, parameters_with_payload, space_with_payload, with_payload
 from mjx_msm.person.personalisation import personalised_spec
+from mjx_msm.person.space import parameter_space
 
 POSTURE, STEPS = np.array([0.3, 1.0]), 200
 

@@ -13,9 +13,10 @@ from mjx_msm.common.compiled import jit
 from mjx_msm.common.errors import InputError
 from mjx_msm.common.files import write_text
 from mjx_msm.dynamics.simulation import State, rollout
+from mjx_msm.person.inertia import inertia_matrix
 from mjx_msm.person.model import load_model
-from mjx_msm.person.parameters import inertia_matrix, parameter_space
 from mjx_msm.person.personalisation import export, native_force_error, personalise, personalised_spec
+from mjx_msm.person.space import parameter_space
 
 pytestmark = pytest.mark.usefixtures("x64")
 

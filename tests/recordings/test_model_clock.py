@@ -13,7 +13,7 @@ from mjx_msm.dynamics.simulation import State, rollout
 from mjx_msm.estimation.residuals.moment import moment_term
 from mjx_msm.estimation.residuals.motion import motion_term
 from mjx_msm.person.model import load_model
-from mjx_msm.person.parameters import parameter_space
+from mjx_msm.person.space import parameter_space
 from mjx_msm.recordings.model_clock import _Smoother, mixing_matrix, record, smoothing
 from mjx_msm.recordings.trial import Trial
 

@@ -523,7 +523,7 @@ def test_segments_are_bodies_of_the_model(tmp_path):
 
 
 def test_parameter_names_are_those_of_the_core():
-    from mjx_msm.person.parameters import KINDS
+    from mjx_msm.person.kinds import KINDS
 
     assert {(g, f) for g, fields in FIELDS.items() for f in fields} == set(KINDS)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mjx_msm.common.compiled import float64
-from mjx_msm.person.parameters import parameter_space
+from mjx_msm.person.space import parameter_space
 from mjx_msm.recordings.readers.delimited import read_csv
 from mjx_msm.recordings.subject_file.identify import IdentifySpec
 from mjx_msm.recordings.subject_file.loading import Study

@@ -73,7 +73,7 @@ def _no_compile_cache():
 @pytest.fixture(scope="module")
 def subject(tmp_path_factory, knee, result_of) -> Path:
     """An identified leg of known strength, save for one of the four drawn: he was planted."""
-    from mjx_msm.person.parameters import parameter_space
+    from mjx_msm.person.space import parameter_space
 
     free = [STRENGTH, "joint/knee_angle/damping"]
     space = parameter_space(knee.nominal, free, bounds={STRENGTH: {"factor": [1e-3, 2.0]}})

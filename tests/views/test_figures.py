@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mjx_msm.person.parameters import parameter_space
+from mjx_msm.person.space import parameter_space
 from mjx_msm.views.figures import motion_figure
 from mjx_msm.views.replay import Replay
 

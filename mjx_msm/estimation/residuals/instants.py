@@ -19,7 +19,7 @@ from mjx_msm.dynamics.sensitivities import Factors, Pairs, factors
 from mjx_msm.estimation.residuals.pieces import blank, filled, padded, parts
 from mjx_msm.estimation.residuals.term import AbstractExpansion, AbstractTerm, Quadratic
 from mjx_msm.person.model import Model
-from mjx_msm.person.parameters import ParameterSpace
+from mjx_msm.person.space import ParameterSpace
 from mjx_msm.recordings.model_clock import Recording
 
 INSTANTS = 1024

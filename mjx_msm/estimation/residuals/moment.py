@@ -14,7 +14,7 @@ from mjx_msm.dynamics.sensitivities import Factors, Pairs, moment_columns
 from mjx_msm.dynamics.simulation import passive_force
 from mjx_msm.estimation.residuals.instants import InstantTerm, picked
 from mjx_msm.person.model import Model
-from mjx_msm.person.parameters import ParameterSpace
+from mjx_msm.person.space import ParameterSpace
 from mjx_msm.recordings.model_clock import Recording
 
 

@@ -30,7 +30,7 @@ from mjx_msm.estimation.residuals.motion_expansion import MotionExpansion, place
 from mjx_msm.estimation.residuals.pieces import blank, filled, padded, parts
 from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.person.model import Model
-from mjx_msm.person.parameters import ParameterSpace
+from mjx_msm.person.space import ParameterSpace
 from mjx_msm.recordings.emg import EmgNoise
 from mjx_msm.recordings.model_clock import Recording
 

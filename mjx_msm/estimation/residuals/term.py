@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 
 from mjx_msm.dynamics.sensitivities import Pairs, activation_derivatives, activation_pairs
 from mjx_msm.person.model import Model
-from mjx_msm.person.parameters import ParameterSpace
+from mjx_msm.person.space import ParameterSpace
 
 
 @dataclass(frozen=True)

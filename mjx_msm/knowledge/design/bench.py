@@ -19,8 +19,8 @@ from mjx_msm.knowledge.design.physics import moved, net_moment
 from mjx_msm.knowledge.design.task import Task
 from mjx_msm.person.inspection import coordinate_range
 from mjx_msm.person.model import Model
-from mjx_msm.person.parameters import ParameterSpace
 from mjx_msm.person.payload import Grip, find_grip
+from mjx_msm.person.space import ParameterSpace
 from mjx_msm.recordings.model_clock import Recording, mixing_matrix
 from mjx_msm.recordings.trial import Trial
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from mjx_msm.common.errors import InputError
 from mjx_msm.knowledge.design.forecast import NORMAL, relative_size
 from mjx_msm.knowledge.uncertainty import uncertainty
-from mjx_msm.person.parameters import ParameterSpace
+from mjx_msm.person.space import ParameterSpace
 
 LOOSE = 30.0
 """Without a prior, the criterion takes the bounds for one, widened by this factor: it then weighs what the data

@@ -16,8 +16,8 @@ from mjx_msm.knowledge.design.information import ANGLE_NOISE, BATCH
 from mjx_msm.knowledge.design.search import Listener, Search
 from mjx_msm.knowledge.design.session import Design
 from mjx_msm.person.model import Model
-from mjx_msm.person.parameters import ParameterSpace
 from mjx_msm.person.payload import Grip
+from mjx_msm.person.space import ParameterSpace
 
 
 def design_experiment(

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from mjx_msm.common.errors import InputError
 from mjx_msm.knowledge.uncertainty import Knowledge, uncertainty
 from mjx_msm.knowledge.wording import direction_words
-from mjx_msm.person.parameters import ParameterSpace
+from mjx_msm.person.space import ParameterSpace
 
 NORMAL = 1.959963984540054
 """Half the width of a 95 % interval in standard deviations."""

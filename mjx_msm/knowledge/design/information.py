@@ -12,8 +12,8 @@ from jaxtyping import Float
 from mjx_msm.common.errors import InputError
 from mjx_msm.estimation.residuals.motion import motion_term
 from mjx_msm.person.model import Model
-from mjx_msm.person.parameters import ParameterSpace
 from mjx_msm.person.payload import Grip, space_with_payload, with_payload
+from mjx_msm.person.space import ParameterSpace
 from mjx_msm.recordings.model_clock import Recording, record
 from mjx_msm.recordings.trial import Trial
 
