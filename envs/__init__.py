@@ -24,8 +24,8 @@ def register() -> None:
         if name not in gymnasium.registry:
             gymnasium.register(
                 id=name,
-                entry_point=f"mjx_msm.envs.{module}:{task}Env",
-                vector_entry_point=f"mjx_msm.envs.vector:{module}",
+                entry_point=f"mjx_msm.envs.tasks.{module}:{task}Env",
+                vector_entry_point=f"mjx_msm.envs.adapters.vector:{module}",
             )
 
 
@@ -41,7 +41,7 @@ def make_task(id: str, **arguments: Any) -> Any:
     if id not in _ENVIRONMENTS:
         raise InputError(f"environment '{id}' is not one of {', '.join(_ENVIRONMENTS)}")
     module, task = _ENVIRONMENTS[id]
-    return getattr(import_module(f"mjx_msm.envs.{module}"), task)(**arguments)
+    return getattr(import_module(f"mjx_msm.envs.tasks.{module}"), task)(**arguments)
 
 
 register()

@@ -1,6 +1,6 @@
 """Who the episodes happen to: the point estimate of an identified subject, and draws from its posterior.
 
-A drawn person is a body and the excitation that goes with it, as in the environments: see `mjx_msm.envs.own_emg`.
+A drawn person is a body and the excitation that goes with it, as in the environments: see `mjx_msm.envs.human.own_emg`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Float
 
 from mjx_msm.common.errors import InputError
-from mjx_msm.envs.own_emg import OwnExcitation, own_excitation
-from mjx_msm.envs.people import MISSES, People, with_native_muscles
-from mjx_msm.envs.task import Task
+from mjx_msm.envs.human.own_emg import OwnExcitation, own_excitation
+from mjx_msm.envs.human.people import MISSES, People, with_native_muscles
+from mjx_msm.envs.tasks.task import Task
 
 
 @dataclass(frozen=True, eq=False)

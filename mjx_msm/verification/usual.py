@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO
-from mjx_msm.envs.co_transport import HAND_FORCE_LIMIT
-from mjx_msm.envs.knee_exo import FORCE_LIMITS
+from mjx_msm.envs.tasks.co_transport import HAND_FORCE_LIMIT
+from mjx_msm.envs.tasks.knee_exo import FORCE_LIMITS
 from mjx_msm.verification.scenarios import Quantity, Scenario, Violation
 
 QUASI_STATIC = 0.5

@@ -644,7 +644,7 @@ def test_scenario_files_are_checked_against_the_environment(old, new, words, sub
 
 def test_a_fault_within_an_environment_is_not_blamed_on_the_scenario_file(subject, scenarios, monkeypatch):
     """Only names are the file's: a TypeError of the environment's own code stays what it is."""
-    from mjx_msm.envs.knee_exo import KneeExo
+    from mjx_msm.envs.tasks.knee_exo import KneeExo
 
     def faulty(self, recording, action_mode, nerve_delay, tracking):
         raise TypeError("f() got an unexpected keyword argument 'x'")

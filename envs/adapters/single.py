@@ -1,0 +1,291 @@
+"""A task as a Gymnasium environment, stepped by C MuJoCo."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import gymnasium
+import mujoco
+import numpy as np
+from gymnasium.utils import EzPickle
+from jaxtyping import Float
+
+from mjx_msm.common.errors import InputError, one_of
+from mjx_msm.envs.engines.c_engine import CEngine
+from mjx_msm.envs.engines.kinetics import Kinetics
+from mjx_msm.envs.tasks.task import CONTROL_RATE, LARGEST, NOTHING, WHEN, Disturbance, Summary, Task
+
+NOT_FINITE = "not finite"
+"""What `info` calls a failure."""
+
+
+class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray], EzPickle):
+    """Adapter: what a task plans, drives and observes, in Gymnasium's words.
+
+    **Arguments:**
+
+    - `subject`, `arguments`: of the task, see there.
+    - `sample_posterior`: draw a person from the subject's posterior at every reset.
+    - `render_mode`: None, ``"rgb_array"`` or ``"human"``; `camera`, `width` and `height` say of what.
+    """
+
+    metadata = {"render_modes": ["rgb_array", "human"], "render_fps": CONTROL_RATE}  # noqa: RUF012 (Gymnasium's)
+
+    kind: ClassVar[Callable[..., Task]]
+    """What the environment is about; takes `subject` and `arguments`."""
+    camera: ClassVar[str] = "sagittal"
+    """What pictures are taken with."""
+
+    def __init__(
+        self,
+        subject: str | Path | None = None,
+        *,
+        sample_posterior: bool = False,
+        render_mode: str | None = None,
+        camera: str | None = None,
+        width: int = 640,
+        height: int = 480,
+        **arguments: Any,
+    ):
+        picture = {"render_mode": render_mode, "camera": camera, "width": width, "height": height}
+        EzPickle.__init__(self, subject, sample_posterior=sample_posterior, **picture, **arguments)
+        task = self.kind(subject, **arguments)
+        if render_mode is not None:
+            one_of("render_mode", render_mode, self.metadata["render_modes"])
+        self.render_mode = render_mode
+        self._picture = {"camera": self.camera if camera is None else camera, "size": (width, height)}
+        self._renderer: Any = None
+        self._window: Any = None
+        self.task = task
+        self.metadata = {**type(self).metadata, "render_fps": round(1.0 / task.period)}
+        self.sample_posterior = bool(sample_posterior)
+        if self.sample_posterior:
+            _ = task.people.identification  # says at once if there is none
+        self._engine = CEngine(task.world)
+        low, high = task.bounds(task.actions)
+        self.action_space = gymnasium.spaces.Box(low, high, dtype=np.float32)
+        low, high = task.bounds(task.observations)
+        self.observation_space = gymnasium.spaces.Box(low, high, dtype=np.float32)
+        self.action_names = tuple(c.name for c in task.actions)
+        self.observation_names = tuple(c.name for c in task.observations)
+        self._low, self._high = self.action_space.low.astype(float), self.action_space.high.astype(float)
+        self._shape = self.action_space.shape
+        self._floor, self._ceiling = low, high
+        self._noise = np.array([c.noise for c in task.observations])
+        self._noisy = bool(self._noise.any())
+        self._idle = np.clip(np.zeros(self._shape), self._low, self._high)
+        self._plan: Any = None
+        self._kinetics: Kinetics
+        self._memory: Any
+        self._summary: Summary
+        self._steps = 0
+
+    @property
+    def model(self) -> mujoco.MjModel:
+        """Person and robot, compiled; the person of the present episode."""
+        return self._engine.model
+
+    @property
+    def data(self) -> mujoco.MjData:
+        """The present state. Change it at your own risk."""
+        return self._engine.data
+
+    # Gymnasium ---------------------------------------------------------------------------------------------
+
+    def reset(
+        self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
+    ) -> tuple[Float[np.ndarray, "observation"], dict[str, Any]]:
+        """Start an episode.
+
+        **Arguments:** `options`, for this episode: ``"person"``: which of the posterior's draws, or `Parameters`;
+        ``"disturbance"``: a `Disturbance` or a mapping of its fields; ``"draws"``: the numbers between 0 and 1 that the
+        plan is made from, in place of random ones; ``"recorded"`` (period, muscle): the excitation recorded of this
+        person, for one given as `Parameters` where a recording is replayed, which is the nominal person's otherwise.
+        """
+        super().reset(seed=seed)
+        chosen = dict(options or {})
+        task, engine = self.task, self._engine
+        draws, person, recorded = (chosen.pop(name, None) for name in ("draws", "person", "recorded"))
+        disturbance = as_disturbance(chosen.pop("disturbance", None), task)
+        if chosen:
+            raise InputError(
+                f"reset option '{next(iter(chosen))}' is not known; there are draws, person, recorded, disturbance"
+            )
+        uniform = self.np_random.random(task.draws) if draws is None else as_draws(draws, task.draws)
+        if person is None and self.sample_posterior:
+            person = int(self.np_random.integers(task.people.count))
+        if recorded is not None:
+            recorded = _excitation(recorded, len(task.world.muscles))
+        if isinstance(person, int | np.integer):
+            engine.become(task.people.draw(int(person)))
+            if recorded is None and task.recorded is not None:
+                recorded = task.recorded[person]
+        else:
+            engine.become(person)
+        self._plan = plan = task.plan(np, uniform, disturbance, recorded)
+        engine.start(*task.initial(np, plan))
+        self._kinetics = engine.kinetics()
+        self._memory = task.begin(np, plan, self._kinetics)
+        self._summary = Summary.empty(np, len(task.summarised))
+        self._steps = 0
+        outcome, self._memory = task.observe(np, plan, self._memory, self._kinetics, self._idle, self._sensor_noise())
+        info = _info(outcome.measures)
+        if isinstance(person, int | np.integer):
+            info["person"] = int(person)
+        if self.render_mode == "human":
+            self.render()
+        return self._seen(outcome.observation), info
+
+    def step(
+        self, action: Float[np.ndarray, "action"]
+    ) -> tuple[Float[np.ndarray, "observation"], float, bool, bool, dict[str, Any]]:
+        """One control period."""
+        if self._plan is None:
+            raise InputError("step was called before reset; call reset first")
+        action = self._checked(action)
+        task, engine, plan = self.task, self._engine, self._plan
+        drive, memory = task.drive(np, plan, self._memory, self._kinetics, engine.dynamics, action)
+        engine.advance(drive, task.substeps)
+        self._steps += 1
+        if not engine.finite:
+            info = {"failure": NOT_FINITE, "summary": self.summary()}  # of what was before
+            return np.zeros(self._floor.shape, np.float32), task.failure_reward(self._steps), True, False, info
+        self._kinetics = kinetics = engine.kinetics()
+        outcome, self._memory = task.observe(np, plan, memory, kinetics, action, self._sensor_noise())
+        info = _info(outcome.measures)
+        if task.summarised:
+            self._summary = self._summary.add(np, np.array([info[name] for name in task.summarised]))
+        ended = task.length is not None and self._steps >= task.length
+        terminated = bool(outcome.terminated)
+        if terminated or ended:
+            info["summary"] = self.summary()
+        if self.render_mode == "human":
+            self.render()
+        return self._seen(outcome.observation), float(outcome.reward), terminated, ended, info
+
+    def summary(self) -> dict[str, float]:
+        """Peak, root mean square and integral of the measures since the last reset.
+
+        `info` holds it at an episode's end; where a time limit of your own ends it, ask here.
+        """
+        return self._summary.report(self.task.summarised, self.task.period)
+
+    def render(self) -> Any:
+        """The current frame (height, width, 3) in mode ``"rgb_array"``; a window's next frame in ``"human"``."""
+        if self.render_mode is None:
+            gymnasium.logger.warn('render() without a render_mode; make the environment with render_mode="rgb_array"')
+            return None
+        if self._plan is None:
+            raise InputError("render was called before reset; call reset first")
+        if self.render_mode == "human":
+            return self._show()
+        if self._renderer is None:
+            from mjx_msm.views.frames import FrameRenderer
+
+            self._renderer = FrameRenderer(self.model, **self._picture)
+        spots = self.task.spots(self._plan, self._steps)
+        return self._renderer.frame(self.data.qpos, self._kinetics.activation, spots=spots)
+
+    def close(self) -> None:
+        """Free the picture's OpenGL context or the window."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+        if self._window is not None:
+            self._window.close()
+            self._window = None
+
+    # Parts -------------------------------------------------------------------------------------------------
+
+    def _show(self) -> None:
+        """MuJoCo's own viewer, which needs a screen; without one GLFW would end the program."""
+        if self._window is None:
+            import glfw
+            import mujoco.viewer
+
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                screen = bool(glfw.init())
+            if not screen:
+                raise InputError('render_mode "human" needs a screen; on a machine without one use "rgb_array"')
+            self._window = mujoco.viewer.launch_passive(self.model, self.data, show_left_ui=False)
+        self._window.sync()
+
+    def _checked(self, action: Any) -> Float[np.ndarray, "action"]:
+        try:
+            value = np.asarray(action, float)
+        except (TypeError, ValueError):
+            raise InputError(f"action {action!r} is not numbers; give an array of shape {self._shape}") from None
+        if value.shape != self._shape:
+            raise InputError(
+                f"action has shape {value.shape}; give shape {self._shape}: {', '.join(self.action_names)}"
+            )
+        if not np.isfinite(value.sum()):
+            bad = self.action_names[int(np.argmin(np.isfinite(value)))]
+            raise InputError(f"action '{bad}' is {value[~np.isfinite(value)][0]}; give finite numbers")
+        return np.minimum(np.maximum(value, self._low), self._high)
+
+    def _sensor_noise(self) -> Float[np.ndarray, "observation"] | float:
+        return self._noise * self.np_random.standard_normal(self._noise.shape) if self._noisy else 0.0
+
+    def _seen(self, observation: Float[np.ndarray, "observation"]) -> Float[np.ndarray, "observation"]:
+        """Within the space."""
+        return np.minimum(np.maximum(observation.astype(np.float32), self._floor), self._ceiling)
+
+
+def _info(measures: Mapping[str, Any]) -> dict[str, Any]:
+    """Measures as numbers and arrays of the caller's own."""
+    return {n: x.copy() if isinstance(x, np.ndarray) and x.ndim else float(x) for n, x in measures.items()}
+
+
+def as_disturbance(value: Any, task: Task) -> Disturbance:
+    """A `Disturbance` of a task, from a mapping of its fields.
+
+    **Raises:** `InputError` naming a field that there is not, that is out of its range, or that would disturb nothing
+    in this task.
+    """
+    if value is None:
+        return NOTHING
+    if isinstance(value, Disturbance):
+        value = value._asdict()
+    if not isinstance(value, Mapping):
+        raise InputError(f"disturbance {value!r}: give a Disturbance or a mapping of its fields")
+    numbers = {}
+    for name, number in value.items():
+        if name not in Disturbance._fields:
+            raise InputError(f"disturbance has no '{name}'; it has {', '.join(Disturbance._fields)}")
+        most = LARGEST.get(name, np.inf)
+        if not isinstance(number, int | float | np.number) or not (0 <= number <= most and np.isfinite(number)):
+            words = "a finite number, zero or more" if np.isinf(most) else f"a number between 0 and {most:g}"
+            raise InputError(f"disturbance {name} = {number!r}; give {words}")
+        if name == "tremor_frequency" and number >= 0.5 / task.period:
+            words = f"give less than {0.5 / task.period:g} Hz, half of the actions a second"
+            raise InputError(f"disturbance {name} = {number!r}; {words}")
+        if name not in (*WHEN, *task.disturbances) and number != getattr(NOTHING, name):
+            raise InputError(f"disturbance {name} disturbs nothing here; there is {', '.join(task.disturbances)}")
+        numbers[name] = float(number)
+    return Disturbance(**numbers)
+
+
+def as_draws(values: Any, count: int) -> Float[np.ndarray, "draw"]:
+    """The random numbers of an episode, checked."""
+    try:
+        draws = np.asarray(values, float)
+    except (TypeError, ValueError):
+        raise InputError(f"reset option draws = {values!r}: give {count} numbers between 0 and 1") from None
+    if draws.shape != (count,) or not ((draws >= 0) & (draws <= 1)).all():
+        raise InputError(f"reset option draws: give {count} numbers between 0 and 1")
+    return draws
+
+
+def _excitation(values: Any, muscles: int) -> Float[np.ndarray, "period muscle"]:
+    try:
+        table = np.asarray(values, float)
+    except (TypeError, ValueError):
+        table = np.empty((0, 0))
+    if table.ndim != 2 or not len(table) or table.shape[1] != muscles or not np.all((table >= 0) & (table <= 1)):
+        raise InputError(f"reset option recorded: give numbers from 0 to 1 of shape (period, {muscles})")
+    return table

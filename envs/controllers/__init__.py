@@ -1,0 +1,10 @@
+"""Controllers by name: a file of baselines for each task, and policies that stable-baselines3 trained.
+
+What baselines know besides what their environment lets them observe is the nominal person: the generic one, or the one
+that was identified; never the person drawn from the posterior who is in the environment.
+Imports from all rooms up to `tasks`.
+"""
+
+from mjx_msm.envs.controllers.by_name import Controller, controller, names
+
+__all__ = ["Controller", "controller", "names"]
