@@ -1,4 +1,16 @@
-"""Gymnasium environments over personalised models. Importing this registers them and loads nothing heavy."""
+"""Gymnasium environments over personalised models. Importing this registers them and loads nothing heavy.
+
+Bottom up, each importing those above it in this list:
+motions        what is asked for: of a leg's joints, of a beam
+engines        what steps a world, in C and in JAX, and what it shows of it
+human          the person: whose body, what they want, what arrives at their muscles
+robots         devices, their own controllers, their sensors
+worlds         person and robot in one scene, and what passes between them
+tasks          a file a task: what is asked of both, observed and rewarded
+adapters       ways to step any task: one person, many at once, pure functions
+controllers    by name: baselines, a file a task, and trained policies
+environments   what `gymnasium.make` and `make_vec` make; `functional` makes pure functions
+"""
 
 from __future__ import annotations
 
@@ -8,7 +20,7 @@ ARM_REACH = "mjx_msm/ArmReach-v0"
 ARM_CO_TRANSPORT = "mjx_msm/ArmCoTransport-v0"
 KNEE_EXO = "mjx_msm/KneeExo-v0"
 
-# Module and class of an environment's task, which also says how long an episode is.
+# File in `tasks` and class of an environment's task; `environments` has what Gymnasium makes of it.
 _ENVIRONMENTS = {
     ARM_REACH: ("arm_reach", "ArmReach"),
     ARM_CO_TRANSPORT: ("co_transport", "ArmCoTransport"),
@@ -24,7 +36,7 @@ def register() -> None:
         if name not in gymnasium.registry:
             gymnasium.register(
                 id=name,
-                entry_point=f"mjx_msm.envs.tasks.{module}:{task}Env",
+                entry_point=f"mjx_msm.envs.environments:{task}Env",
                 vector_entry_point=f"mjx_msm.envs.adapters.vector:{module}",
             )
 

@@ -29,6 +29,20 @@ ROOMS = (
     "cli",
 )
 
+# The rooms inside `envs`, likewise; the last two are the files that put ids, tasks and adapters together.
+ENVS_ROOMS = (
+    "motions",
+    "engines",
+    "human",
+    "robots",
+    "worlds",
+    "tasks",
+    "adapters",
+    "controllers",
+    "environments",
+    "functional",
+)
+
 # Files that a caller may use without these libraries, alone or through what they import.
 PHYSICS = {"jax", "jaxlib", "equinox", "optax", "mujoco"}
 WITHOUT = {
@@ -138,6 +152,35 @@ def test_imports_go_down(room: str):
             elif name[0] == "mjx_msm" and name[1] not in allowed:
                 wrong.append(f"{place}: {room} may not import {name[1]}")
     assert not wrong, "\n" + "\n".join(wrong)
+
+
+@pytest.mark.parametrize("room", ENVS_ROOMS)
+def test_imports_within_envs_go_down(room: str):
+    front = ("environments", "functional")
+    allowed = set(ENVS_ROOMS[: ENVS_ROOMS.index(room) + 1])
+    wrong = []
+    for path in sources(ROOT / "envs" / room) or [ROOT / "envs" / f"{room}.py"]:
+        for place, name in imports(path):
+            if name[:2] != ("mjx_msm", "envs"):
+                continue
+            if len(name) == 2 or name[2] not in ENVS_ROOMS:
+                if room not in front:
+                    wrong.append(f"{place}: {'.'.join(name)} is the front door; import the room the name lives in")
+            elif name[2] not in allowed:
+                wrong.append(f"{place}: {room} may not import {name[2]}")
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+def test_every_room_of_envs_is_in_the_table_and_says_what_lives_there():
+    folder = ROOT / "envs"
+    found = {p.stem for p in folder.iterdir() if p.suffix == ".py" or (p.is_dir() and p.name != "__pycache__")}
+    assert found - {"__init__"} == set(ENVS_ROOMS), "give each new room its place in ENVS_ROOMS"
+    for room in ENVS_ROOMS:
+        if (folder / room).is_dir():
+            text = ast.get_docstring(ast.parse((folder / room / "__init__.py").read_text(encoding="utf-8")))
+            assert text, f"envs/{room}/__init__.py says nothing"
+            assert len(text.splitlines()) <= 6, f"envs/{room}/__init__.py says too much"
+            assert "Imports from" in text, f"envs/{room}/__init__.py does not say what it may import"
 
 
 def circle(graph: dict[str, set[str]]) -> list[str]:

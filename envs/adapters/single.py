@@ -16,7 +16,9 @@ from jaxtyping import Float
 from mjx_msm.common.errors import InputError, one_of
 from mjx_msm.envs.engines.c_engine import CEngine
 from mjx_msm.envs.engines.kinetics import Kinetics
-from mjx_msm.envs.tasks.task import CONTROL_RATE, LARGEST, NOTHING, WHEN, Disturbance, Summary, Task
+from mjx_msm.envs.tasks.options import as_disturbance, as_draws, as_excitation
+from mjx_msm.envs.tasks.summary import Summary
+from mjx_msm.envs.tasks.task import CONTROL_RATE, Task
 
 NOT_FINITE = "not finite"
 """What `info` calls a failure."""
@@ -36,8 +38,6 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray], EzPickle):
 
     kind: ClassVar[Callable[..., Task]]
     """What the environment is about; takes `subject` and `arguments`."""
-    camera: ClassVar[str] = "sagittal"
-    """What pictures are taken with."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray], EzPickle):
         if render_mode is not None:
             one_of("render_mode", render_mode, self.metadata["render_modes"])
         self.render_mode = render_mode
-        self._picture = {"camera": self.camera if camera is None else camera, "size": (width, height)}
+        self._picture = {"camera": task.camera if camera is None else camera, "size": (width, height)}
         self._renderer: Any = None
         self._window: Any = None
         self.task = task
@@ -118,7 +118,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray], EzPickle):
         if person is None and self.sample_posterior:
             person = int(self.np_random.integers(task.people.count))
         if recorded is not None:
-            recorded = _excitation(recorded, len(task.world.muscles))
+            recorded = as_excitation(recorded, len(task.world.muscles))
         if isinstance(person, int | np.integer):
             engine.become(task.people.draw(int(person)))
             if recorded is None and task.recorded is not None:
@@ -239,53 +239,3 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray], EzPickle):
 def _info(measures: Mapping[str, Any]) -> dict[str, Any]:
     """Measures as numbers and arrays of the caller's own."""
     return {n: x.copy() if isinstance(x, np.ndarray) and x.ndim else float(x) for n, x in measures.items()}
-
-
-def as_disturbance(value: Any, task: Task) -> Disturbance:
-    """A `Disturbance` of a task, from a mapping of its fields.
-
-    **Raises:** `InputError` naming a field that there is not, that is out of its range, or that would disturb nothing
-    in this task.
-    """
-    if value is None:
-        return NOTHING
-    if isinstance(value, Disturbance):
-        value = value._asdict()
-    if not isinstance(value, Mapping):
-        raise InputError(f"disturbance {value!r}: give a Disturbance or a mapping of its fields")
-    numbers = {}
-    for name, number in value.items():
-        if name not in Disturbance._fields:
-            raise InputError(f"disturbance has no '{name}'; it has {', '.join(Disturbance._fields)}")
-        most = LARGEST.get(name, np.inf)
-        if not isinstance(number, int | float | np.number) or not (0 <= number <= most and np.isfinite(number)):
-            words = "a finite number, zero or more" if np.isinf(most) else f"a number between 0 and {most:g}"
-            raise InputError(f"disturbance {name} = {number!r}; give {words}")
-        if name == "tremor_frequency" and number >= 0.5 / task.period:
-            words = f"give less than {0.5 / task.period:g} Hz, half of the actions a second"
-            raise InputError(f"disturbance {name} = {number!r}; {words}")
-        if name not in (*WHEN, *task.disturbances) and number != getattr(NOTHING, name):
-            raise InputError(f"disturbance {name} disturbs nothing here; there is {', '.join(task.disturbances)}")
-        numbers[name] = float(number)
-    return Disturbance(**numbers)
-
-
-def as_draws(values: Any, count: int) -> Float[np.ndarray, "draw"]:
-    """The random numbers of an episode, checked."""
-    try:
-        draws = np.asarray(values, float)
-    except (TypeError, ValueError):
-        raise InputError(f"reset option draws = {values!r}: give {count} numbers between 0 and 1") from None
-    if draws.shape != (count,) or not ((draws >= 0) & (draws <= 1)).all():
-        raise InputError(f"reset option draws: give {count} numbers between 0 and 1")
-    return draws
-
-
-def _excitation(values: Any, muscles: int) -> Float[np.ndarray, "period muscle"]:
-    try:
-        table = np.asarray(values, float)
-    except (TypeError, ValueError):
-        table = np.empty((0, 0))
-    if table.ndim != 2 or not len(table) or table.shape[1] != muscles or not np.all((table >= 0) & (table <= 1)):
-        raise InputError(f"reset option recorded: give numbers from 0 to 1 of shape (period, {muscles})")
-    return table

@@ -1,15 +1,4 @@
-"""The functional twin of an environment: `reset(key, person) -> state`, `step(state, action) -> state`, pure JAX.
-
-    twin = mjx_msm.envs.functional.make("mjx_msm/KneeExo-v0")
-    state = twin.reset(jax.random.key(0), twin.person)
-    state = jax.jit(twin.step)(state, action)
-    jax.grad(lambda action: twin.step(state, action).reward)(action)
-
-Both functions work under `jit`, `vmap`, `grad` and `scan`, with respect to state, action and person. The single
-environment steps the same task in C, in double precision. In double precision (`jax.enable_x64`) their trajectories
-agree to rounding error; in single precision, JAX's default, to about 1e-5 rad as a rule and for moments to no better
-than 4e-4 rad (ArmReach, of 44 episodes under random actions) or 1.2e-2 rad (KneeExo, of 4).
-"""
+"""A task as pure functions in JAX: `reset(key, person) -> state`, `step(state, action) -> state`."""
 
 from __future__ import annotations
 
@@ -24,7 +13,9 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from mjx_msm.envs.engines import jax_engine
 from mjx_msm.envs.engines.kinetics import Dynamics, Kinetics
-from mjx_msm.envs.tasks.task import NOTHING, Disturbance, Summary, Task
+from mjx_msm.envs.tasks.disturbance import NOTHING, Disturbance
+from mjx_msm.envs.tasks.summary import Summary
+from mjx_msm.envs.tasks.task import Task
 from mjx_msm.person.parameters import Parameters
 
 
@@ -161,16 +152,6 @@ class Twin:
     def _seen(self, observation: Array) -> Array:
         low, high = self.task.bounds(self.task.observations)
         return jnp.clip(observation, low, high)
-
-
-def make(id: str, **arguments: Any) -> Twin:
-    """The twin of a registered environment, with the same arguments as `gymnasium.make`.
-
-    **Raises:** `InputError` if the environment is not one of ours.
-    """
-    from mjx_msm.envs import make_task
-
-    return Twin(make_task(id, **arguments))
 
 
 def _plain(leaf: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import gymnasium
@@ -16,9 +16,11 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from mjx_msm.common.compiled import COMPILER_OPTIONS
 from mjx_msm.common.errors import InputError
-from mjx_msm.envs.adapters.single import NOT_FINITE, as_disturbance, as_draws
+from mjx_msm.envs.adapters.single import NOT_FINITE
 from mjx_msm.envs.adapters.twin import Twin, TwinState
-from mjx_msm.envs.tasks.task import CONTROL_RATE, NOTHING, Disturbance, Task
+from mjx_msm.envs.tasks.disturbance import NOTHING, Disturbance
+from mjx_msm.envs.tasks.options import as_disturbance, as_draws
+from mjx_msm.envs.tasks.task import CONTROL_RATE, Task
 
 
 class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
@@ -258,18 +260,3 @@ def _where(mask: Array, a: Any, b: Any) -> Any:
         data = _where(mask, jax.random.key_data(a), jax.random.key_data(b))
         return jax.random.wrap_key_data(data)
     return jnp.where(mask.reshape(-1, *[1] * (a.ndim - 1)), a, b)
-
-
-def _make(id: str, num_envs: int = 1, **arguments: Any) -> TaskVectorEnv:
-    """What ``gymnasium.make_vec`` calls."""
-    from mjx_msm.envs import make_task
-
-    if arguments.pop("render_mode", None) is not None:
-        raise InputError(f"make_vec draws no pictures: make one environment of '{id}' with a render_mode for that")
-    own = {name: arguments.pop(name) for name in ("max_episode_steps", "sample_posterior") if name in arguments}
-    return TaskVectorEnv(make_task(id, **arguments), num_envs, **own)
-
-
-arm_reach = partial(_make, "mjx_msm/ArmReach-v0")
-co_transport = partial(_make, "mjx_msm/ArmCoTransport-v0")
-knee_exo = partial(_make, "mjx_msm/KneeExo-v0")

@@ -5,6 +5,7 @@ that was identified; never the person drawn from the posterior who is in the env
 Imports from all rooms up to `tasks`.
 """
 
-from mjx_msm.envs.controllers.by_name import Controller, controller, names
+from mjx_msm.envs.controllers.baseline import Controller
+from mjx_msm.envs.controllers.by_name import controller, names
 
 __all__ = ["Controller", "controller", "names"]

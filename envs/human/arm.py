@@ -1,4 +1,4 @@
-"""Where the hand of the two-joint arm is, and which joint angles put it somewhere.
+"""The sagittal arm that arm environments are about: its joints, where its hand is, and how it gets somewhere.
 
 A vector v turned about a unit axis n by φ is (n nᵀ + cos φ (1 − n nᵀ) + sin φ [n]×) v (Rodrigues). Two of these, and
 the arm's fixed distances, make the hand's place bilinear in (1, cos, sin) of the shoulder's and the elbow's angle. The
@@ -16,9 +16,53 @@ import numpy as np
 from jaxtyping import Float
 
 from mjx_msm.common.arrays import namespace
+from mjx_msm.common.errors import InputError
 
+JOINTS = ("shoulder_elev", "elbow_flex")
+HAND = "hand"
+"""The site in the palm."""
 SAGITTAL = slice(0, 3, 2)
 """x and z of the world."""
+
+
+def check_arm(mj_model: mujoco.MjModel) -> None:
+    """Refuse a model that is not a sagittal arm with muscles and a hand.
+
+    **Raises:** `InputError` naming what is missing.
+    """
+    names = [mj_model.joint(j).name for j in range(mj_model.njnt)]
+    if tuple(names) != JOINTS:
+        raise InputError(
+            f"the subject's model has joints {', '.join(names)}; an arm has {', '.join(JOINTS)}, in this order: "
+            "give a model identified on 'arm'"
+        )
+    if HAND not in [mj_model.site(s).name for s in range(mj_model.nsite)]:
+        raise InputError("the subject's model has no site 'hand'; add one in the palm, where the beam is held")
+    for i in range(mj_model.nu):
+        if mj_model.actuator_dyntype[i] != mujoco.mjtDyn.mjDYN_MUSCLE:
+            raise InputError(
+                f"actuator '{mj_model.actuator(i).name}' of the subject's model is not a muscle; remove it"
+            )
+
+
+def reach(m: mujoco.MjModel, data: mujoco.MjData, target: Float[np.ndarray, "2"]) -> Float[np.ndarray, "3"]:
+    """Bend shoulder and elbow, in `data`, until the hand is at (x, z); returns where it is, y too. Newton's method.
+
+    **Raises:** `InputError` if it cannot get there.
+    """
+    hand, jacobian = m.site(HAND).id, np.zeros((3, m.nv))
+    data.qpos[:2] = 0.0, 1.5
+    for _ in range(50):
+        mujoco.mj_kinematics(m, data)
+        mujoco.mj_comPos(m, data)
+        miss = target - data.site_xpos[hand][[0, 2]]
+        if np.abs(miss).max() < 1e-12:
+            break
+        mujoco.mj_jacSite(m, data, jacobian, None, hand)
+        data.qpos[:2] += np.clip(np.linalg.lstsq(jacobian[[0, 2], :2], miss)[0], -0.3, 0.3)
+    else:
+        raise InputError(f"the hand cannot reach x, z = {target[0]:.3f}, {target[1]:.3f} m; move the path")
+    return data.site_xpos[hand].copy()
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +73,7 @@ class ArmKinematics:
     """Place of the hand: axis of the world by (1, cos, sin) of the shoulder by (1, cos, sin) of the elbow [m]."""
 
     @staticmethod
-    def of(m: mujoco.MjModel, hand: str = "hand") -> ArmKinematics:
+    def of(m: mujoco.MjModel, hand: str = HAND) -> ArmKinematics:
         """Of a model whose first two joints are shoulder and elbow, and whose site `hand` they move."""
         data = mujoco.MjData(m)
         data.qpos[:2] = 0.0

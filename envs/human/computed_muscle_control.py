@@ -19,20 +19,10 @@ import numpy as np
 from jaxtyping import Float
 
 from mjx_msm.common.arrays import AnyArray, namespace
+from mjx_msm.common.delay_line import DelayLine, delay_steps
 from mjx_msm.common.errors import InputError
 from mjx_msm.envs.human.load_sharing import share
-from mjx_msm.envs.human.reflex import DelayLine, delay_steps
-
-
-class Reference(NamedTuple):
-    """The motion that is wanted, at one instant."""
-
-    position: Float[AnyArray, "dof"]
-    """[rad]."""
-    velocity: Float[AnyArray, "dof"]
-    """[rad/s]."""
-    acceleration: Float[AnyArray, "dof"]
-    """[rad/s²]."""
+from mjx_msm.envs.motions.goal import Goal
 
 
 class Sensed(NamedTuple):
@@ -61,7 +51,7 @@ class Memory(NamedTuple):
 
     errors: DelayLine
     """Of position and velocity (2, dof), on their way."""
-    expected: Reference
+    expected: Goal
     """What was wanted for now."""
     multiplier: Float[AnyArray, "dof"]
     """λ of the last load that was shared."""
@@ -115,7 +105,7 @@ class Tracker:
         if not 0 <= self.tone < 1:
             raise InputError(f"tone {self.tone!r}: give the least activation, 0 to below 1")
 
-    def start(self, reference: Reference, period: float) -> Memory:
+    def start(self, reference: Goal, period: float) -> Memory:
         """At an instant at which this is wanted, with no error under way.
 
         **Raises:** `InputError` for a negative delay or a period [s] that is not positive.
@@ -124,7 +114,7 @@ class Tracker:
         return Memory(DelayLine.holding(nothing, delay_steps(self.delay, period)), reference, nothing[0])
 
     def excitation(
-        self, memory: Memory, reference: Reference, sensed: Sensed, period: float
+        self, memory: Memory, reference: Goal, sensed: Sensed, period: float
     ) -> tuple[Float[AnyArray, "muscle"], Memory]:
         """Of every muscle for the next control period, 0..1; and the memory after it.
 

@@ -10,80 +10,27 @@ fatigue    what tired muscles cannot follow
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from mjx_msm.common.arrays import namespace
+from mjx_msm.common.delay_line import DelayLine
 from mjx_msm.common.errors import InputError
-from mjx_msm.envs.engines.kinetics import Dynamics, Kinetics
 from mjx_msm.envs.human.fatigue import Compartments, Fatigue
-from mjx_msm.envs.human.reflex import DelayLine, StretchReflex
+from mjx_msm.envs.human.intent import DELAY, Intent, Sight
+from mjx_msm.envs.human.reflex import StretchReflex
 
 RESETTING = 0.1
 """Time in which the fusimotor system sets the spindles to a new length [s]; our choice."""
-
-
-class Sight(NamedTuple):
-    """What an intent can go by in a control period."""
-
-    step: Any
-    """Of the episode, from 0."""
-    goal: Any
-    """Position, velocity and acceleration that are asked of the person's joints at the period's end."""
-    kinetics: Kinetics
-    dynamics: Callable[[], Dynamics]
-    action: Float[Any, "muscle"]
-    """What an external policy wants, 0..1; zeros without one."""
-    recorded: Float[Any, "period muscle"] | None = None
-    """The excitation recorded of this person, where it is not the nominal one's."""
-
-
-def not_yet() -> Dynamics:
-    """In place of the dynamics at the start of an episode, where nothing is to be decided yet."""
-    raise InputError("an intent asked for the dynamics before the first step")
-
-
-class Intent(Protocol):
-    """A way to decide on excitation."""
-
-    def begin(self, sight: Sight, period: float) -> Any:
-        """Its memory at the start of an episode."""
-        ...
-
-    def excitation(self, memory: Any, sight: Sight, period: float) -> tuple[Float[Any, "muscle"], Any]:
-        """Of every muscle, for the next control period, 0..1; and the memory after it."""
-        ...
-
-
-@dataclass(frozen=True)
-class Replay:
-    """A recording's excitation; a row for every control period. After the last row it stays."""
-
-    table: Float[np.ndarray, "period muscle"]
-    """Of the nominal person; in place of it comes the person's own, see `Sight`."""
-
-    def begin(self, sight: Sight, period: float) -> tuple[()]:
-        return ()
-
-    def excitation(self, memory: tuple[()], sight: Sight, period: float) -> tuple[Float[Any, "muscle"], tuple[()]]:
-        xp = namespace(sight.kinetics.position)
-        table = xp.asarray(self.table if sight.recorded is None else sight.recorded)
-        return xp.take(table, xp.minimum(sight.step, len(table) - 1), axis=0), ()
-
-
-@dataclass(frozen=True)
-class Policy:
-    """Whoever gives the actions moves the muscles."""
-
-    def begin(self, sight: Sight, period: float) -> tuple[()]:
-        return ()
-
-    def excitation(self, memory: tuple[()], sight: Sight, period: float) -> tuple[Float[Any, "muscle"], tuple[()]]:
-        return sight.action, ()
+MAX_DELAY = 0.3
+"""Longest that is taken for a nerve's [s]."""
+LIMB_REFLEX = {"length_gain": 0.2, "velocity_gain": 0.02, "velocity_threshold": 1.0}
+"""Of a whole limb that moves on purpose, all muscles at once [-, s, l_opt/s]; our choice. The gains measured for single
+muscles, at 20 ms, make a knee with 40 to 60 ms of delay shake at about 3 Hz."""
 
 
 class HumanMemory(NamedTuple):
@@ -155,3 +102,39 @@ class Human:
             fatigue = self.fatigue.advance(fatigue, excitation, period)
             excitation = fatigue.limit(excitation)
         return excitation, HumanMemory(intent, reflex, set_length, fatigue, excitation)
+
+
+def as_human(
+    value: Human | Mapping[str, Any] | None,
+    intent: Callable[[float, bool], Intent],
+    muscles: Sequence[str],
+    strength: float = 1.0,
+) -> Human:
+    """The human half from what an environment was given.
+
+    **Arguments:** `value`: a `Human`, which is taken as it is; or some of ``nerve_delay`` [s], ``tracking`` (to follow
+    the goal, whatever else there is to go by), ``reflex`` and ``fatigue`` (true or false). `intent`: makes the intent,
+    from the nerve's delay and whether to track. `muscles`: by name. `strength`: as in `Human`.
+
+    **Raises:** `InputError` for an option that is not known or not of its kind.
+    """
+    if isinstance(value, Human):
+        return value
+    if value is not None and not isinstance(value, Mapping):
+        raise InputError(f"human = {value!r}; give a Human or a mapping of nerve_delay, tracking, reflex and fatigue")
+    options = {"nerve_delay": DELAY, "tracking": False, "reflex": False, "fatigue": False}
+    for name, choice in (value or {}).items():
+        if name not in options:
+            raise InputError(f"human has no '{name}'; it has {', '.join(options)}")
+        if name != "nerve_delay" and not isinstance(choice, bool):
+            raise InputError(f"human {name} = {choice!r}; give true or false")
+        options[name] = choice
+    delay = options["nerve_delay"]
+    if not isinstance(delay, int | float) or not 0 <= delay <= MAX_DELAY:
+        raise InputError(f"human nerve_delay = {delay!r}; give seconds from 0 to {MAX_DELAY:g}")
+    return Human(
+        intent(delay, options["tracking"]),
+        strength,
+        StretchReflex(delay=delay, **LIMB_REFLEX) if options["reflex"] else None,
+        Fatigue.of(muscles) if options["fatigue"] else None,
+    )

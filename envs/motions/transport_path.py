@@ -13,44 +13,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from mjx_msm.common.arrays import namespace
 from mjx_msm.common.errors import InputError
+from mjx_msm.envs.motions.goal import Goal
 
 LIFT, CARRY, LOWER = (0.0, 0.35), (0.22, 0.78), (0.65, 1.0)
 """When a move begins and ends, as parts of the duration."""
-
-
-class BeamMotion(NamedTuple):
-    """Middle of the beam in the plane, and its pitch: x and z [m], pitch [rad], nose up positive."""
-
-    position: Float[Any, "*batch axis"]
-    velocity: Float[Any, "*batch axis"]
-    """[m/s, rad/s]."""
-    acceleration: Float[Any, "*batch axis"]
-    """[m/s², rad/s²]."""
-
-    def point(self, offset: tuple[float, float]) -> BeamMotion:
-        """Motion of a point of the beam, in (x, z) alone [m].
-
-        **Arguments:** `offset`: where the point is on the beam: along it, and across it, upwards [m].
-        """
-        xp = namespace(self.position)
-        pitch = self.position[..., 2]
-        sine, cosine = xp.sin(pitch), xp.cos(pitch)
-        along, across = offset
-        lever = xp.stack([along * cosine - across * sine, along * sine + across * cosine], axis=-1)
-        turned = xp.stack([-lever[..., 1], lever[..., 0]], axis=-1)
-        rate, growth = self.velocity[..., 2:], self.acceleration[..., 2:]
-        return BeamMotion(
-            self.position[..., :2] + lever,
-            self.velocity[..., :2] + rate * turned,
-            self.acceleration[..., :2] + growth * turned - rate**2 * lever,
-        )
 
 
 @dataclass(frozen=True)
@@ -93,7 +66,7 @@ class TransportPath:
                 raise InputError(f"path has no '{name}'; it has {', '.join(known)}")
         return TransportPath(**dict(values or {}))
 
-    def at(self, time: Float[Any, "*batch"]) -> BeamMotion:
+    def at(self, time: Float[Any, "*batch"]) -> Goal:
         """Where the beam should be at a time [s], with its first and second derivative."""
         xp = namespace(time)
         time = xp.asarray(time)
@@ -109,8 +82,28 @@ class TransportPath:
                 60 * phase * (1 - phase) * (1 - 2 * phase) / length**2,
             )
             motion = [sofar + part * xp.asarray(way) for sofar, part in zip(motion, ramp, strict=True)]
-        return BeamMotion(*motion)
+        return Goal(*motion)
 
-    def samples(self, count: int = 41) -> BeamMotion:
+    def samples(self, count: int = 41) -> Goal:
         """The path at times evenly spread over its duration."""
         return self.at(np.linspace(0.0, self.duration, count))
+
+
+def point_of_beam(beam: Goal, offset: tuple[float, float]) -> Goal:
+    """Motion of a point of the beam, in (x, z) alone [m].
+
+    **Arguments:** `beam`: of its middle, (x, z) [m] and pitch [rad]. `offset`: where the point is on
+    the beam: along it, and across it, upwards [m].
+    """
+    xp = namespace(beam.position)
+    pitch = beam.position[..., 2]
+    sine, cosine = xp.sin(pitch), xp.cos(pitch)
+    along, across = offset
+    lever = xp.stack([along * cosine - across * sine, along * sine + across * cosine], axis=-1)
+    turned = xp.stack([-lever[..., 1], lever[..., 0]], axis=-1)
+    rate, growth = beam.velocity[..., 2:], beam.acceleration[..., 2:]
+    return Goal(
+        beam.position[..., :2] + lever,
+        beam.velocity[..., :2] + rate * turned,
+        beam.acceleration[..., :2] + growth * turned - rate**2 * lever,
+    )

@@ -24,8 +24,9 @@ from jaxtyping import Float
 
 from mjx_msm.common.arrays import namespace
 from mjx_msm.common.errors import InputError
-from mjx_msm.envs.motions.transport_path import BeamMotion
-from mjx_msm.envs.robots.cobot import TOOL_ANGLE, CobotKinematics, PositionDrive
+from mjx_msm.envs.motions.goal import Goal
+from mjx_msm.envs.robots.cobot import PositionDrive
+from mjx_msm.envs.robots.cobot_kinematics import TOOL_ANGLE, CobotKinematics
 
 
 class Sensed(NamedTuple):
@@ -68,7 +69,7 @@ class Impedance:
     def __post_init__(self) -> None:
         _check(self)
 
-    def torque(self, sensed: Sensed, goal: BeamMotion) -> Float[Any, "*batch 3"]:
+    def torque(self, sensed: Sensed, goal: Goal) -> Float[Any, "*batch 3"]:
         """Torque of shoulder, elbow and wrist [N·m]. **Arguments:** `goal`: of the tool, in (x, z)."""
         xp = namespace(sensed.position)
         pose, jacobian = self.robot.tool(sensed.position), self.robot.jacobian(sensed.position)
@@ -113,12 +114,12 @@ class Admittance:
         if self.mass == 0:
             raise InputError("Admittance mass = 0; give a positive number")
 
-    def start(self, goal: BeamMotion) -> AdmittanceState:
+    def start(self, goal: Goal) -> AdmittanceState:
         """At rest on the path."""
         return AdmittanceState(0.0 * goal.position, 0.0 * goal.position)
 
     def step(
-        self, state: AdmittanceState, sensed: Sensed, goal: BeamMotion, interval: float
+        self, state: AdmittanceState, sensed: Sensed, goal: Goal, interval: float
     ) -> tuple[AdmittanceState, Float[Any, "*batch 3"]]:
         """The virtual mass after one interval between commands [s], and the command: joint angles [rad].
 

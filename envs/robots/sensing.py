@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.common.delay_line import delay_steps
 from mjx_msm.common.errors import InputError
-from mjx_msm.envs.human.reflex import delay_steps
 
 MAX_EXTRA_DELAY = 0.2
 """Longest delay that a disturbance can add to commands [s]."""

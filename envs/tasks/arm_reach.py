@@ -1,4 +1,4 @@
-"""`mjx_msm/ArmReach-v0`: muscle excitation moves the hand to targets."""
+"""The task of `mjx_msm/ArmReach-v0`: muscle excitation moves the hand to targets."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import mujoco
 import numpy as np
 from jaxtyping import Float
 
-from mjx_msm.common.errors import InputError, in_one_line, one_of
-from mjx_msm.envs.adapters.single import TaskEnv
+from mjx_msm.common.errors import InputError, one_of
 from mjx_msm.envs.engines.kinetics import Drive, Dynamics, Kinetics
-from mjx_msm.envs.engines.world import GRAVITY, World
-from mjx_msm.envs.human.arm import SAGITTAL, ArmKinematics
-from mjx_msm.envs.human.drive import Human, HumanMemory, Intent, Policy, Sight, not_yet
+from mjx_msm.envs.engines.world import GRAVITY
+from mjx_msm.envs.human.arm import JOINTS, SAGITTAL, ArmKinematics, check_arm
+from mjx_msm.envs.human.drive import Human, HumanMemory, as_human
 from mjx_msm.envs.human.effort import METABOLIC_MODELS, metabolic_power
-from mjx_msm.envs.human.intent import Tracking, as_human
+from mjx_msm.envs.human.intent import Intent, Policy, Sight, Tracking, not_yet
 from mjx_msm.envs.human.people import People, find_people
-from mjx_msm.envs.human.recording import Goal
+from mjx_msm.envs.motions.goal import Goal
 from mjx_msm.envs.robots.sensing import Commands, Sensing
-from mjx_msm.envs.tasks.task import CONTROL_RATE, TREMOR, Channel, Disturbance, Outcome, Task
-from mjx_msm.envs.worlds.beam_scene import ARM_JOINTS, check_arm
+from mjx_msm.envs.tasks.disturbance import TREMOR, Disturbance
+from mjx_msm.envs.tasks.task import CONTROL_RATE, Channel, Outcome, Task
+from mjx_msm.envs.worlds.arm_scene import arm_scene
 
 REACH = np.array([[-0.6, 0.3], [0.5, 1.9]])
 """Shoulder and elbow angles that targets are drawn from [rad]; of the arm's muscles only the biceps lifts the shoulder,
@@ -35,8 +34,6 @@ DISTANCE_SCALE = 0.1
 """Distance that costs 1 [m]."""
 EFFORT_WEIGHT = 0.05
 MAX_ANGLE, MAX_SPEED, MAX_PLACE = np.pi, 30.0, 2.0
-DENSITY = 7850.0
-"""Of the payload, steel [kg/m³]."""
 
 
 class Plan(NamedTuple):
@@ -65,7 +62,37 @@ class Memory(NamedTuple):
 
 
 class ArmReach(Task):
-    """An arm that is moved by its muscles; see `ArmReachEnv`."""
+    """An arm that moves its hand to targets by muscle excitation: the plain control of a personalised model.
+
+    **Action**, 50 a second, (muscle,), every entry −1..1: excitation, −1 none and 1 full.
+
+    **Observation** (float32; `observation_names`): angle and velocity of shoulder and elbow, place of hand and target
+    in the sagittal plane (x forward, z up), activation of every muscle. SI units.
+
+    **Reward**: −d/0.1 m − 0.05·Σa², d the hand's distance from the target, a activation.
+
+    **Episode**: `targets` targets, one after the other, each for 1.5 s; then truncated. Terminates when the state is
+    not finite.
+
+    **Info**, of every step: `distance` [m], `reached` (1 within 3 cm), `hand_speed` [m/s], `hand`, `target` [m],
+    `effort` (Σa²), `metabolic_power` [W], `activation` (muscle,), `reward_distance`, `reward_effort`, `time` [s]. At an
+    episode's end, `summary`: peak, root mean square and integral of these.
+
+    **Arguments:**
+
+    - `subject`: a folder written by ``mjx-msm identify``, its ``identification.json``, an MJCF file exported from
+      the arm model, or None for the generic arm.
+    - `sample_posterior`: another person from the subject's posterior at every reset.
+    - `payload`: mass in the hand [kg].
+    - `targets`: how many an episode has.
+    - `human`: in place of the policy, see `mjx_msm.envs.human.drive`; the action is then ignored. A mapping changes
+      what happens to the policy's excitation: ``{"reflex": True, "fatigue": True}``; with ``{"tracking": True}`` a
+      tracking controller takes the policy's place.
+    - `rate`: actions a second.
+    - `sensing`: noise and delays, see `mjx_msm.envs.robots.sensing.Sensing`.
+    - `metabolics`: ``"bhargava2004"``, ``"umberger2003"``, ``"umberger2010"`` or ``"uchida2016"``.
+    - `render_mode`: None, ``"rgb_array"`` or ``"human"``, then `camera`, `width` and `height` say of what.
+    """
 
     summarised = ("distance", "reached", "effort", "metabolic_power", "hand_speed", "joint_limit_violation")
 
@@ -84,7 +111,7 @@ class ArmReach(Task):
             raise InputError(f"targets = {targets!r}; give a whole number, 1 or more")
         self._act_at(rate)
         self.people: People = find_people(subject, "arm", check_arm)
-        self.world = _world(self.people, payload)
+        self.world = arm_scene(self.people, payload)
         self.arm = ArmKinematics.of(self.world.model)
         self.human = as_human(human, self._intent, self.world.muscles)
         self.sensing = Sensing.of(sensing)
@@ -98,15 +125,15 @@ class ArmReach(Task):
         self.draws = 2 * (targets + 1)
         self.length = targets * self._periods
         self.actions = tuple(Channel(f"excitation_{name}", -1.0, 1.0) for name in self.world.muscles)
-        rows = [(f"{name}_angle", MAX_ANGLE, 0.005) for name in ARM_JOINTS]
-        rows += [(f"{name}_velocity", MAX_SPEED, 0.05) for name in ARM_JOINTS]
+        rows = [(f"{name}_angle", MAX_ANGLE, 0.005) for name in JOINTS]
+        rows += [(f"{name}_velocity", MAX_SPEED, 0.05) for name in JOINTS]
         rows += [(f"{what}_{axis}", MAX_PLACE, 0.002) for what in ("hand", "target") for axis in "xz"]
         channels = [Channel(name, -bound, bound, self.sensing.noise * noise) for name, bound, noise in rows]
         channels += [Channel(f"activation_{n}", 0.0, 1.0, self.sensing.noise * 0.02) for n in self.world.muscles]
         self.observations = tuple(channels)
         self._none = np.zeros(0)
         self._everyone = np.ones(self._muscles)
-        self._antagonists = self.world.antagonists(ARM_JOINTS[1])
+        self._antagonists = self.world.antagonists(JOINTS[1])
 
     def plan(
         self,
@@ -120,7 +147,7 @@ class ArmReach(Task):
 
     def _intent(self, nerve_delay: float, tracking: bool) -> Intent:
         """What the person wants, unless it was given: the policy's, or to go to the target."""
-        return Tracking.of(self.world, ARM_JOINTS, self.period, nerve_delay) if tracking else Policy()
+        return Tracking.of(self.world, JOINTS, self.period, nerve_delay) if tracking else Policy()
 
     def initial(self, xp: Any, plan: Plan) -> tuple[Any, Any, Any, Any]:
         """The arm at rest."""
@@ -200,68 +227,3 @@ class ArmReach(Task):
 
     def _which(self, xp: Any, step: Any) -> Any:
         return xp.minimum(step // self._periods, self._targets - 1)
-
-
-class ArmReachEnv(TaskEnv):
-    """An arm that moves its hand to targets by muscle excitation: the plain control of a personalised model.
-
-    **Action**, 50 a second, (muscle,), every entry −1..1: excitation, −1 none and 1 full.
-
-    **Observation** (float32; `observation_names`): angle and velocity of shoulder and elbow, place of hand and target
-    in the sagittal plane (x forward, z up), activation of every muscle. SI units.
-
-    **Reward**: −d/0.1 m − 0.05·Σa², d the hand's distance from the target, a activation.
-
-    **Episode**: `targets` targets, one after the other, each for 1.5 s; then truncated. Terminates when the state is
-    not finite.
-
-    **Info**, of every step: `distance` [m], `reached` (1 within 3 cm), `hand_speed` [m/s], `hand`, `target` [m],
-    `effort` (Σa²), `metabolic_power` [W], `activation` (muscle,), `reward_distance`, `reward_effort`, `time` [s]. At an
-    episode's end, `summary`: peak, root mean square and integral of these.
-
-    **Arguments:**
-
-    - `subject`: a folder written by ``mjx-msm identify``, its ``identification.json``, an MJCF file exported from
-      the arm model, or None for the generic arm.
-    - `sample_posterior`: another person from the subject's posterior at every reset.
-    - `payload`: mass in the hand [kg].
-    - `targets`: how many an episode has.
-    - `human`: in place of the policy, see `mjx_msm.envs.human.drive`; the action is then ignored. A mapping changes what
-      happens to the policy's excitation: ``{"reflex": True, "fatigue": True}``; with ``{"tracking": True}`` a tracking
-      controller takes the policy's place.
-    - `rate`: actions a second.
-    - `sensing`: noise and delays, see `mjx_msm.envs.robots.sensing.Sensing`.
-    - `metabolics`: ``"bhargava2004"``, ``"umberger2003"``, ``"umberger2010"`` or ``"uchida2016"``.
-    - `render_mode`: None, ``"rgb_array"`` or ``"human"``, then `camera`, `width` and `height` say of what.
-    """
-
-    kind = ArmReach
-
-
-def _world(people: People, payload: float) -> World:
-    """The arm, with what it holds."""
-    if not isinstance(payload, int | float | np.number) or not (np.isfinite(payload) and payload >= 0):
-        raise InputError(f"payload = {payload!r} kg; give a mass of 0 or more")
-    arm = people.spec.copy()
-    try:
-        if payload:
-            _add_payload(arm, payload)
-        return World.of(arm, ARM_JOINTS, tracked=("hand",))
-    except ValueError as e:
-        raise InputError(f"{people.source}: {in_one_line(e)}") from None
-
-
-def _add_payload(arm: mujoco.MjSpec, mass: float) -> None:
-    """A ball of steel in the hand."""
-    hand = arm.site("hand")
-    radius = (3 * mass / (4 * np.pi * DENSITY)) ** (1 / 3)
-    ball = hand.parent.add_body(
-        name="payload",
-        pos=hand.pos,
-        mass=mass,
-        ipos=np.zeros(3),
-        inertia=np.full(3, 0.4 * mass * radius**2),
-        explicitinertial=True,
-    )
-    look: dict[str, Any] = {"contype": 0, "conaffinity": 0, "mass": 0, "group": 1, "rgba": [0.3, 0.32, 0.36, 1]}
-    ball.add_geom(type=mujoco.mjtGeom.mjGEOM_SPHERE, size=[radius, 0, 0], **look)

@@ -1,4 +1,4 @@
-"""`mjx_msm/ArmCoTransport-v0`: an arm and a robot carry a beam along a path, over an obstacle."""
+"""The task of `mjx_msm/ArmCoTransport-v0`: an arm and a robot carry a beam along a path, over an obstacle."""
 
 from __future__ import annotations
 
@@ -9,44 +9,35 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from mjx_msm.common.arrays import indices, namespace
-from mjx_msm.common.errors import InputError, in_one_line, one_of
-from mjx_msm.envs.adapters.single import TaskEnv
+from mjx_msm.common.errors import one_of
 from mjx_msm.envs.engines.kinetics import Drive, Dynamics, Kinetics
-from mjx_msm.envs.engines.world import GRAVITY, World
-from mjx_msm.envs.human.arm import SAGITTAL, ArmKinematics
-from mjx_msm.envs.human.drive import Human, HumanMemory, Intent, Policy, Sight, not_yet
+from mjx_msm.envs.engines.world import GRAVITY
+from mjx_msm.envs.human.arm import JOINTS as ARM_JOINTS
+from mjx_msm.envs.human.arm import SAGITTAL, ArmKinematics, check_arm
+from mjx_msm.envs.human.drive import Human, HumanMemory, as_human
 from mjx_msm.envs.human.effort import METABOLIC_MODELS, metabolic_power
-from mjx_msm.envs.human.intent import Tracking, as_human
+from mjx_msm.envs.human.intent import Intent, Policy, Sight, Tracking, not_yet
 from mjx_msm.envs.human.people import People, find_people
-from mjx_msm.envs.human.recording import Goal
-from mjx_msm.envs.motions.transport_path import BeamMotion, TransportPath
+from mjx_msm.envs.motions.goal import Goal
+from mjx_msm.envs.motions.transport_path import TransportPath
 from mjx_msm.envs.robots.cobot import JOINTS as COBOT_JOINTS
 from mjx_msm.envs.robots.cobot import PREFIX as COBOT
-from mjx_msm.envs.robots.cobot import Cobot, CobotKinematics, PositionDrive, TorqueDrive
+from mjx_msm.envs.robots.cobot import Cobot, PositionDrive, TorqueDrive
 from mjx_msm.envs.robots.cobot_controllers import Admittance, AdmittanceState, Sensed
+from mjx_msm.envs.robots.cobot_kinematics import CobotKinematics
 from mjx_msm.envs.robots.sensing import Commands, Sensing
-from mjx_msm.envs.tasks.task import ACTION_MODES, CONTROL_RATE, TREMOR, Channel, Disturbance, Outcome, Task
-from mjx_msm.envs.worlds.beam_scene import (
-    ARM_JOINTS,
-    BEAM,
-    BEAM_JOINTS,
-    HANDLES,
-    OBSTACLE,
-    RING_RADIUS,
-    SPOKES,
-    Transport,
-    assemble,
-    check_arm,
-    couple,
-)
+from mjx_msm.envs.tasks.disturbance import TREMOR, Disturbance
+from mjx_msm.envs.tasks.task import ACTION_MODES, CONTROL_RATE, Channel, Outcome, Task
+from mjx_msm.envs.worlds.beam_at_rest import assemble
+from mjx_msm.envs.worlds.beam_scene import beam_scene
+from mjx_msm.envs.worlds.beam_way import BeamWay
+from mjx_msm.envs.worlds.handles import Handles
+from mjx_msm.envs.worlds.transport import BEAM, BEAM_JOINTS, Transport
 
 PACE = (0.8, 1.2)
 """Range that an episode's speed along the path is drawn from, as a factor."""
 REST = 0.5
 """How long an episode goes on at the goal [s]."""
-PATH_STEP = 0.001
-"""Of the table the path is looked up in [s]."""
 SET_POINT_REACH = 0.05
 """How far an action moves the admittance's set-point off the path [m]."""
 HAND_FORCE_LIMIT = 140.0
@@ -89,7 +80,52 @@ class Memory(NamedTuple):
 
 
 class ArmCoTransport(Task):
-    """Two arms and a beam; see `ArmCoTransportEnv`."""
+    """A person's arm and a robot arm carry a beam together along a path, over an obstacle.
+
+    **Mechanics.** The subject's arm with its muscles, a robot with three actuated joints, and a beam that both grip
+    through compliant handles; beam and obstacle can touch (`mjx_msm.envs.cotransport_world`). 1 kHz in C MuJoCo.
+
+    **Action**, 50 a second, every entry −1..1. With `robot` ``"admittance"`` (x, z): by how much, of 5 cm, the
+    set-point of the robot's admittance controller is moved off the path; zero is the controller alone. With
+    ``"torque"``, three: torque of every joint as part of its limit, on top of what bears the robot's own weight.
+    `action_mode` ``"human"``: excitation of every muscle instead, −1 none and 1 full; ``"both"``: robot first.
+
+    **Observation** (float32; `observation_names`): what a cobot senses: angle, velocity and torque of its joints, force
+    of its handle (x, z), distance of its tool from the path, and the path's velocity and acceleration; with `emg` or
+    where the human is acted for, EMG (excitation); in the latter case also the arm's angles and velocities and
+    the hand's distance from its path. SI units.
+
+    **Reward**: −ln(1 + (e/5 cm)²) − ln(1 + (tilt/0.15 rad)²) − 0.1·Σa² − 0.05·|robot's action|² − 1 while beam and
+    obstacle touch, e the distance of the beam's middle from the path. Losing a grip costs 16 for this period and every
+    one that was to come, which is more than any of them could; so does a state that is not finite.
+
+    **Episode.** Terminates when a grip is lost or the state is not finite; truncated half a second after the slowest
+    path has ended. The pace is drawn at every reset, 0.8 to 1.2 of the path's.
+
+    **Info**, of every step: `path_error` [m], `tilt` [rad], `jerk` (of the beam's middle, between control periods)
+    [m/s³]; `hand_force`, `tool_force`, `contact_force` (the greatest since the last step) [N]; `robot_share` (of the
+    beam's weight, 0..1); `human_torque`, `robot_torque` (norm over joints) [N·m]; `effort` (Σa²), `metabolic_power`
+    [W]; `force_limit_violation` (1: the hand's force is beyond ISO/TS 15066's quasi-static limit),
+    `torque_limit_violation`, `joint_limit_violation`, `grip_lost`; `activation` (muscle,); the terms of the reward;
+    `time` [s]. At an episode's end, `summary`: peak, root mean square and integral of these.
+
+    **Arguments:**
+
+    - `subject`: a folder written by ``mjx-msm identify``, its ``identification.json``, an MJCF file exported from
+      the arm model, or None for the generic arm.
+    - `sample_posterior`: another person from the subject's posterior at every reset.
+    - `robot`: how the robot is acted on.
+    - `human`: the human half, see `mjx_msm.envs.human.drive`; by default a tracking controller with `strength` of
+      what is needed. A mapping changes it: ``{"nerve_delay": 0.06, "reflex": True, "fatigue": True}``.
+    - `action_mode`: who is acted for. `rate`: actions a second.
+    - `transport`, `path`: numbers of beam, handles and obstacle, and of the path, to replace.
+    - `sensing`: noise and delays, see `mjx_msm.envs.robots.sensing.Sensing`.
+    - `emg`: whether the robot sees the person's EMG.
+    - `metabolics`: ``"bhargava2004"``, ``"umberger2003"``, ``"umberger2010"`` or ``"uchida2016"``.
+    - `render_mode`: None, ``"rgb_array"`` or ``"human"``, then `camera`, `width` and `height` say of what.
+    """
+
+    camera = "transport"
 
     summarised = (
         "path_error",
@@ -131,7 +167,7 @@ class ArmCoTransport(Task):
         self.transport, self.sensing = Transport.of(transport), Sensing.of(sensing)
         self.path = TransportPath.of(path)
         self.cobot = Cobot(drive=PositionDrive() if robot == "admittance" else TorqueDrive())
-        self.world = _world(self.people, self.cobot, self.transport, self.path)
+        self.world = beam_scene(self.people, self.cobot, self.transport, self.path)
         m = self.world.model
         self.arm, self.robot = ArmKinematics.of(m), CobotKinematics.of(m)
         self.metabolics = METABOLIC_MODELS[one_of("metabolics", metabolics, METABOLIC_MODELS)]
@@ -159,19 +195,12 @@ class ArmCoTransport(Task):
         self.observations = self._channels()
 
         # The path in time, and the places of hand and tool that belong to it: as far from where they start.
-        start = assemble(m, self.path.at(np.zeros(())).position)
-        clock = PATH_STEP * np.arange(round(self.path.duration / PATH_STEP) + 1)
-        self._way = self.path.at(clock)
-        self._start = start
-        self._hand = self.arm.hand(start[:2])[SAGITTAL]
-        self._carrying = self._person_on_the_way()
+        self._start = start = assemble(m, self.path.at(np.zeros(())).position)
+        self._way = BeamWay.of(self.path, self.arm, start[:2], self.transport.borne("hand"), self.period)
         self._cobot = self.world.among([f"{COBOT}{name}" for name in COBOT_JOINTS])
         self._beam = self.world.among([f"{BEAM}{name}" for name in BEAM_JOINTS])
         self._tool = self.robot.tool(start[self._cobot])[:2]
-        self._spokes = indices([self.world.tendons([f"{BEAM}{h}_{i}" for i in range(SPOKES)]) for h in HANDLES])
-        self._stiffness = np.ravel(m.tendon_stiffness)[self._spokes]
-        self._damping = np.ravel(m.tendon_damping)[self._spokes]
-        self._rest = m.tendon_lengthspring[self._spokes, 0]
+        self._handles = Handles.of(self.world)
         self._limit = np.array(self.cobot.torque_limit)
         self._everyone = np.ones(self._muscles)
         self._antagonists = self.world.antagonists(ARM_JOINTS[1])
@@ -250,7 +279,7 @@ class ArmCoTransport(Task):
     ) -> tuple[Drive, Memory]:
         wrong, h = plan.disturbance, self.period
         on = wrong.active(memory.step * h)
-        way = self._motion(xp, plan, memory.step + 1)
+        way = self._way.motion(xp, plan.pace, memory.step + 1)
         excitation, human = self._moved(xp, plan, memory, kinetics, dynamics, action)
 
         # The robot's own controllers know no more than it senses, and what they command is late like any command.
@@ -259,8 +288,8 @@ class ArmCoTransport(Task):
         if self._torque:
             command = chosen * self._limit + self.robot.gravity_torque(sensed.position)
         else:
-            goal = BeamMotion(
-                self._tool + way.position[:2] - self._way.position[0, :2] + SET_POINT_REACH * chosen,
+            goal = Goal(
+                self._tool + way.position[:2] - self._way.beam.position[0, :2] + SET_POINT_REACH * chosen,
                 way.velocity[:2],
                 way.acceleration[:2],
             )
@@ -284,13 +313,11 @@ class ArmCoTransport(Task):
         action: Float[Any, "action"],
     ) -> tuple[Any, HumanMemory]:
         """What the person does: the hand goes with its end of the beam, and bears its share."""
-        pace, wrong, index = plan.pace, plan.disturbance, self._index(xp, plan, memory.step + 1)
-        way = xp.asarray(self._carrying)[index]
-        goal = Goal(way[0], way[1] * pace, way[2] * pace**2)
+        wrong = plan.disturbance
+        goal, bearing = self._way.of_arm(xp, plan.pace, memory.step + 1)
 
         def loaded() -> Dynamics:
             own = dynamics()
-            bearing = way[3] + way[4] * pace**2
             return own._replace(bias=own.bias + xp.concatenate([bearing, xp.zeros(own.bias.shape[0] - 2)]))
 
         wanted = 0.5 * (action[-self._muscles :] + 1.0) if self._policy else xp.zeros(self._muscles)
@@ -309,17 +336,17 @@ class ArmCoTransport(Task):
     ) -> tuple[Outcome, Memory]:
         time, h = memory.step * self.period, self.period
         on = plan.disturbance.active(time)
-        way = self._motion(xp, plan, memory.step)
-        moved = way.position[:2] - self._way.position[0, :2]
+        way = self._way.motion(xp, plan.pace, memory.step)
+        moved = way.position[:2] - self._way.beam.position[0, :2]
         q, v = kinetics.position, kinetics.velocity
-        hand_force, tool_force = self._forces(kinetics)
+        hand_force, tool_force = self._handles.force(kinetics)
         robot, beam = q[self._cobot], q[self._beam]
         tool = self.robot.tool(robot)[:2]
         excitation, activation = memory.human.excitation, kinetics.activation
         parts = [robot, v[self._cobot], kinetics.motor, tool_force, self._tool + moved - tool]
         parts += [way.velocity[:2], way.acceleration[:2]]
         if self._policy:
-            parts += [q[:2], v[:2], self._hand + moved - kinetics.point[0][SAGITTAL]]
+            parts += [q[:2], v[:2], self._way.hand + moved - kinetics.point[0][SAGITTAL]]
         if self._emg or self._policy:
             parts += [excitation * (1.0 - on * plan.disturbance.emg_dropout)]
         observation, sensors = self.sensing.delayed(xp, memory.sensors, xp.concatenate(parts), memory.step)
@@ -336,7 +363,7 @@ class ArmCoTransport(Task):
         hand, grip = (xp.sqrt(f @ f + 1e-12) for f in (hand_force, tool_force))
         effort = activation @ activation
         torque = kinetics.actuation[:2]
-        lost = xp.any(kinetics.tendon_length[self._spokes] > 2.0 * RING_RADIUS)
+        lost = self._handles.lost(kinetics)
         touching = 1.0 * (kinetics.contact > 0.0)
         command = action[: self._robot_actions] if self._acts else xp.zeros(1)
         rewards = {
@@ -377,53 +404,14 @@ class ArmCoTransport(Task):
 
     def spots(self, plan: Plan, step: int) -> Float[np.ndarray, "spot 3"]:
         """Where the middle of the beam is to end."""
-        x, z, _ = self._way.position[-1]
+        x, z, _ = self._way.beam.position[-1]
         return np.array([[x, self.world.model.body("beam").pos[1], z]])
 
     # Parts -------------------------------------------------------------------------------------------------
 
-    def _index(self, xp: Any, plan: Plan, step: Any) -> Any:
-        """Where on the path's table an episode is at a control period, at its pace."""
-        index = xp.asarray(xp.round(step * (self.period / PATH_STEP) * plan.pace), int)
-        return xp.minimum(index, len(self._carrying) - 1)
-
-    def _motion(self, xp: Any, plan: Plan, step: Any) -> BeamMotion:
-        """The beam's path at a control period."""
-        index = self._index(xp, plan, step)
-        return BeamMotion(
-            xp.asarray(self._way.position)[index],
-            xp.asarray(self._way.velocity)[index] * plan.pace,
-            xp.asarray(self._way.acceleration)[index] * plan.pace**2,
-        )
-
-    def _person_on_the_way(self) -> Float[np.ndarray, "time 5 2"]:
-        """Along the path at its own pace: shoulder and elbow angle, their velocity and acceleration, and the moments
-        about them that bear the hand's share of the beam at rest and accelerate it."""
-        place = self._hand + self._way.position[:, :2] - self._way.position[0, :2]
-        angles = np.empty((len(place), 2))
-        last = self._start[:2]
-        for k, target in enumerate(place):
-            angles[k] = last = self.arm.angles(target, last, iterations=2)
-        velocity = np.gradient(angles, PATH_STEP, axis=0)
-        jacobian = self.arm.jacobian(angles)[:, SAGITTAL]
-        borne = self.transport.borne("hand")
-        weight = borne * GRAVITY * jacobian[:, 1]
-        inertia = borne * np.einsum("ti,tij->tj", self._way.acceleration[:, :2], jacobian)
-        return np.stack([angles, velocity, np.gradient(velocity, PATH_STEP, axis=0), weight, inertia], axis=1)
-
-    def _forces(self, seen: Kinetics) -> Float[Any, "handle 2"]:
-        """Of the handles on hand and gripper, x and z in the world [N]; on the beam they are the opposite."""
-        xp = namespace(seen.point)
-        pull = self._stiffness * (seen.tendon_length[self._spokes] - self._rest)
-        pull = pull + self._damping * seen.tendon_velocity[self._spokes]
-        hubs, rims = seen.point[:2], seen.point[2:].reshape(2, SPOKES, 3)
-        span = rims - hubs[:, None]
-        scale = pull / xp.sqrt(xp.einsum("hsi,hsi->hs", span, span))
-        return xp.einsum("hs,hsi->hi", scale, span)[:, SAGITTAL]
-
     def _sensed(self, seen: Kinetics) -> Sensed:
         """What the robot's sensors measure now."""
-        return Sensed(seen.position[self._cobot], seen.velocity[self._cobot], self._forces(seen)[1])
+        return Sensed(seen.position[self._cobot], seen.velocity[self._cobot], self._handles.force(seen)[1])
 
     def _bearing(self, q: Float[Any, "3"]) -> Float[Any, "3"]:
         """By how much position drives are to lead, so that their servos bear robot and beam [rad]."""
@@ -431,63 +419,3 @@ class ArmCoTransport(Task):
         assert isinstance(drive, PositionDrive)
         push = np.array([0.0, self.transport.borne("tool") * GRAVITY])
         return (self.robot.gravity_torque(q) + push @ self.robot.jacobian(q)[:2]) / np.array(drive.stiffness)
-
-
-class ArmCoTransportEnv(TaskEnv):
-    """A person's arm and a robot arm carry a beam together along a path, over an obstacle.
-
-    **Mechanics.** The subject's arm with its muscles, a robot with three actuated joints, and a beam that both grip
-    through compliant handles; beam and obstacle can touch (`mjx_msm.envs.worlds.beam_scene`). 1 kHz in C MuJoCo.
-
-    **Action**, 50 a second, every entry −1..1. With `robot` ``"admittance"`` (x, z): by how much, of 5 cm, the
-    set-point of the robot's admittance controller is moved off the path; zero is the controller alone. With
-    ``"torque"``, three: torque of every joint as part of its limit, on top of what bears the robot's own weight.
-    `action_mode` ``"human"``: excitation of every muscle instead, −1 none and 1 full; ``"both"``: robot first.
-
-    **Observation** (float32; `observation_names`): what a cobot senses: angle, velocity and torque of its joints, force
-    of its handle (x, z), distance of its tool from the path, and the path's velocity and acceleration; with `emg` or
-    where the human is acted for, EMG (excitation); in the latter case also the arm's angles and velocities and
-    the hand's distance from its path. SI units.
-
-    **Reward**: −ln(1 + (e/5 cm)²) − ln(1 + (tilt/0.15 rad)²) − 0.1·Σa² − 0.05·|robot's action|² − 1 while beam and
-    obstacle touch, e the distance of the beam's middle from the path. Losing a grip costs 16 for this period and every
-    one that was to come, which is more than any of them could; so does a state that is not finite.
-
-    **Episode.** Terminates when a grip is lost or the state is not finite; truncated half a second after the slowest
-    path has ended. The pace is drawn at every reset, 0.8 to 1.2 of the path's.
-
-    **Info**, of every step: `path_error` [m], `tilt` [rad], `jerk` (of the beam's middle, between control periods)
-    [m/s³]; `hand_force`, `tool_force`, `contact_force` (the greatest since the last step) [N]; `robot_share` (of the
-    beam's weight, 0..1); `human_torque`, `robot_torque` (norm over joints) [N·m]; `effort` (Σa²), `metabolic_power`
-    [W]; `force_limit_violation` (1: the hand's force is beyond ISO/TS 15066's quasi-static limit),
-    `torque_limit_violation`, `joint_limit_violation`, `grip_lost`; `activation` (muscle,); the terms of the reward;
-    `time` [s]. At an episode's end, `summary`: peak, root mean square and integral of these.
-
-    **Arguments:**
-
-    - `subject`: a folder written by ``mjx-msm identify``, its ``identification.json``, an MJCF file exported from
-      the arm model, or None for the generic arm.
-    - `sample_posterior`: another person from the subject's posterior at every reset.
-    - `robot`: how the robot is acted on.
-    - `human`: the human half, see `mjx_msm.envs.human.drive`; by default a tracking controller with `strength` of what is
-      needed. A mapping changes it: ``{"nerve_delay": 0.06, "reflex": True, "fatigue": True}``.
-    - `action_mode`: who is acted for. `rate`: actions a second.
-    - `transport`, `path`: numbers of beam, handles and obstacle, and of the path, to replace.
-    - `sensing`: noise and delays, see `mjx_msm.envs.robots.sensing.Sensing`.
-    - `emg`: whether the robot sees the person's EMG.
-    - `metabolics`: ``"bhargava2004"``, ``"umberger2003"``, ``"umberger2010"`` or ``"uchida2016"``.
-    - `render_mode`: None, ``"rgb_array"`` or ``"human"``, then `camera`, `width` and `height` say of what.
-    """
-
-    kind = ArmCoTransport
-    camera = "transport"
-
-
-def _world(people: People, cobot: Cobot, transport: Transport, path: TransportPath) -> World:
-    tracked = [*HANDLES.values(), *(f"{BEAM}{handle}_{i}" for handle in HANDLES for i in range(SPOKES))]
-    arm = people.spec.copy()
-    try:
-        spec = couple(arm, cobot, transport, path)
-        return World.of(spec, ARM_JOINTS, tracked=tracked, contact=(f"{BEAM}body", f"{OBSTACLE}_bar"))
-    except ValueError as e:
-        raise InputError(f"{people.source}: {in_one_line(e)}") from None

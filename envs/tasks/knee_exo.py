@@ -1,4 +1,4 @@
-"""`mjx_msm/KneeExo-v0`: a leg in a knee exoskeleton that helps it follow a motion."""
+"""The task of `mjx_msm/KneeExo-v0`: a leg in a knee exoskeleton that helps it follow a motion."""
 
 from __future__ import annotations
 
@@ -8,33 +8,31 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import mujoco
 import numpy as np
 from jaxtyping import Float
 
-from mjx_msm.common.errors import InputError, in_one_line, one_of
-from mjx_msm.envs.adapters.single import TaskEnv
+from mjx_msm.common.errors import InputError, one_of
 from mjx_msm.envs.engines.kinetics import Drive, Dynamics, Kinetics
-from mjx_msm.envs.engines.world import GRAVITY, World
-from mjx_msm.envs.human.drive import Human, HumanMemory, Intent, Policy, Replay, Sight, not_yet
+from mjx_msm.envs.engines.world import GRAVITY
+from mjx_msm.envs.human.drive import Human, HumanMemory, as_human
 from mjx_msm.envs.human.effort import METABOLIC_MODELS, metabolic_power
-from mjx_msm.envs.human.intent import Tracking, as_human
+from mjx_msm.envs.human.intent import Intent, Policy, Replay, Sight, Tracking, not_yet
+from mjx_msm.envs.human.leg import JOINTS, check_leg
+from mjx_msm.envs.human.leg import KNEE as KNEE_JOINT
 from mjx_msm.envs.human.people import People, find_people
-from mjx_msm.envs.human.recording import EXCITATION_FILE, MOTIONS, Goal, Recording, Reference
+from mjx_msm.envs.human.recording import EXCITATION_FILE, Recording
+from mjx_msm.envs.motions.goal import Goal
+from mjx_msm.envs.motions.leg_motions import MOTIONS, Reference
+from mjx_msm.envs.robots.exoskeleton import CUFFS, PREFIX, Exoskeleton
 from mjx_msm.envs.robots.sensing import Commands, Sensing
-from mjx_msm.envs.tasks.task import ACTION_MODES, CONTROL_RATE, TREMOR, Channel, Disturbance, Outcome, Task
+from mjx_msm.envs.tasks.disturbance import TREMOR, Disturbance
+from mjx_msm.envs.tasks.task import ACTION_MODES, CONTROL_RATE, Channel, Outcome, Task
+from mjx_msm.envs.worlds.cuffs import Coupling, CuffLoads
 from mjx_msm.envs.worlds.ground import external_moment
-from mjx_msm.envs.worlds.worn_exoskeleton import (
-    CUFFS,
-    JOINTS,
-    PREFIX,
-    Coupling,
-    CuffLoads,
-    Exoskeleton,
-    check_leg,
-    wear,
-)
+from mjx_msm.envs.worlds.led_joints import LedJoints
+from mjx_msm.envs.worlds.leg_scene import LED, leg_scene
 
+KNEE = JOINTS.index(KNEE_JOINT)
 PREVIEW = (0.0, 0.05, 0.1, 0.2)
 """How far ahead the reference is observed [s]."""
 MAX_ANGLE, MAX_SPEED, MAX_SHIFT, MAX_FORCE = np.pi, 30.0, 0.1, 1000.0
@@ -43,17 +41,10 @@ TRACKING_SCALE = 0.1
 EFFORT_WEIGHT = 0.1
 FORCE_LIMITS = {"thigh": 220.0, "shank": 130.0}
 """Quasi-static limits of ISO/TS 15066 for thigh and knee, and for the lower leg [N]."""
-KNEE = JOINTS.index("knee_angle")
-LED = (JOINTS[0], JOINTS[2])
-FOLLOWING = 0.5
-"""Part of a led joint's distance from its reference that is made up in a control period [-]."""
-
 REPEATING_SECONDS = 10.0
 """How long an episode of a motion that repeats is [s]."""
 GENERATED_STRENGTH = 0.6
 """Strength of a person who follows a generated motion: somebody who needs help."""
-RECLINE = 0.90
-"""How far the pelvis of someone on the bench is tipped back from standing [rad]; the thigh is then nearly level."""
 
 
 class Plan(NamedTuple):
@@ -80,7 +71,61 @@ class Memory(NamedTuple):
 
 
 class KneeExo(Task):
-    """A leg, its hip and ankle led, in an exoskeleton that can help its knee; see `KneeExoEnv`."""
+    """A leg, its hip and ankle led, in an exoskeleton that can help its knee.
+
+    **Mechanics.** The subject's leg with its muscles, and a two-link exoskeleton joined to it only by straps, on skin
+    that gives and slips (`mjx_msm.envs.robots.exoskeleton`), at 1 kHz in C MuJoCo. Hip and ankle follow the reference;
+    the knee is free.
+
+    **Action**, 50 a second, every entry −1..1: torque of the motor as part of its limit, positive in flexion, with
+    `action_mode` ``"robot"``; excitation of every muscle, −1 none and 1 full, with ``"human"``; both, motor first,
+    with ``"both"``. The torque reaches the knee through the motor's bandwidth and torque–speed limit, and the straps.
+
+    **Observation** (float32; `observation_names`): angle and velocity of the exoskeleton's and of the human knee,
+    hip, ankle, the knee's reference now and 50, 100, 200 ms ahead, the motor's torque, net force, largest strap
+    tension and displacement of each cuff, EMG (excitation) of every muscle. SI units; clipped to the space's bounds.
+
+    **Reward**: −(e/0.1 rad)² − 0.1·a², e the human knee's distance from the reference, a the motor's action (Σ of
+    squared activation where there is none).
+
+    **Episode.** Terminates when the state is not finite; truncated at the end of a recording, else after 10 s.
+
+    **Info**, of every step: `tracking_error`, `knee_angle`, `reference` [rad]; `human_torque` (of the muscles about the
+    knee), `robot_torque` (of the motor), `interaction_torque` (of the shank cuff about the human knee) [N·m], positive
+    in flexion, `robot_share`; for each cuff `<cuff>_force`, `<cuff>_strap` (largest tension) [N], `<cuff>_displacement`
+    [m]; `slip` [m]; `effort` (Σa²), `metabolic_power` [W]; `force_limit_violation` (1: a cuff's force is beyond
+    ISO/TS 15066's quasi-static limit), `joint_limit_violation`; `activation` (muscle,); `reward_tracking`,
+    `reward_effort`; `time` [s]. At an episode's end, `summary`: peak, root mean square and integral of most of these.
+
+    **A recorded walk.** The pelvis stands still, and nothing touches the foot. What ground and moving pelvis did to the
+    recorded knee is applied to it as a moment over time (`mjx_msm.envs.worlds.ground`): the leg's inverse dynamics less
+    the recorded moment, of the nominal person, whoever is in the episode. It does not change with how the leg then
+    moves. Excitation is replayed without feedback, so that errors of the identified moment add up to a drift; it has
+    the person's reflexes in it, and `reflex` adds to them. Somebody who tracks expects the ground.
+
+    Where no moment was recorded there is no ground: a warning says so, the excitation of stance meets a leg that hangs,
+    and how far it then strays says little about the person.
+
+    **Arguments:**
+
+    - `subject`: a folder written by ``mjx-msm identify``, its ``identification.json``, an MJCF file exported from
+      the knee model, or None for the generic leg.
+    - `sample_posterior`: another person from the subject's posterior at every reset.
+    - `task`: ``"walk"`` replays the folder's recording (with moments, its longest stretch that has them), ``"seated"``
+      extends the knee on a bench, ``"swing"`` swings the leg as in walking. By default the recording where there is
+      one, else seated.
+    - `human`: the human half, see `mjx_msm.envs.human.drive`; by default the recording's excitation or a tracking
+      controller, with `strength` of what is needed (by default 1 of what was recorded, 0.6 of what a generated motion
+      needs: somebody who needs help). A mapping changes it: ``{"nerve_delay": 0.06, "reflex": True, "fatigue": True}``,
+      a nerve's delay being a whole number of control periods; ``{"tracking": True}`` follows a recorded walk instead
+      of replaying it.
+    - `action_mode`: who is acted for. `rate`: actions a second.
+    - `exoskeleton`: numbers of the device to replace, as in `Exoskeleton`, e.g. ``{"torque_limit": 15.0}``.
+    - `load`: mass fixed to the shank above the ankle [kg].
+    - `sensing`: noise and delays, see `mjx_msm.envs.robots.sensing.Sensing`.
+    - `metabolics`: ``"bhargava2004"``, ``"umberger2003"``, ``"umberger2010"`` or ``"uchida2016"``.
+    - `render_mode`: None, ``"rgb_array"`` or ``"human"``, then `camera`, `width` and `height` say of what.
+    """
 
     led = LED
     summarised = (
@@ -126,7 +171,7 @@ class KneeExo(Task):
             )
         one_of("action_mode", action_mode, ACTION_MODES)
         self.exoskeleton, self.sensing = Exoskeleton.of(exoskeleton), Sensing.of(sensing)
-        self.world = _world(self.people, self.exoskeleton, task, load)
+        self.world = leg_scene(self.people, self.exoskeleton, task == "seated", load)
         self.coupling = Coupling.of(self.world, self.exoskeleton)
         self.commands = Commands(self.sensing.command_delay, 1, self.period)
         self.metabolics = METABOLIC_MODELS[one_of("metabolics", metabolics, METABOLIC_MODELS)]
@@ -146,9 +191,7 @@ class KneeExo(Task):
         self.actions = (Channel("motor_torque", -1.0, 1.0),) if self._robot else ()
         self.actions += tuple(policy) if action_mode != "robot" else ()
         self.observations = self._channels()
-        self._led = self.world.among(LED)
-        self._push = np.zeros((2, len(self.world.coordinates)))
-        self._push[[0, 1], self._led] = _inertia(self.world)[self._led]
+        self._lead = LedJoints.of(self.world, LED)
         self._hold = np.zeros((len(CUFFS), len(self.world.coordinates)))
         self._hold[[0, 1], self.coupling.shear] = self.exoskeleton.shear_stiffness
         self._about_knee = np.zeros(len(self.world.coordinates))
@@ -161,7 +204,7 @@ class KneeExo(Task):
         if recording is not None:  # which was under way when its motion begins
             self._activation = self.human.strength * recording.table(self.world.muscles, self.period)[0]
             self._ground = self._external(recording)
-        self._antagonists = self.world.antagonists(JOINTS[KNEE])
+        self._antagonists = self.world.antagonists(KNEE_JOINT)
 
     @staticmethod
     def _recording(people: People) -> Recording | None:
@@ -174,7 +217,7 @@ class KneeExo(Task):
         """Moment of ground and moving pelvis about the recorded knee in every control period [N·m]."""
         if recording.moment is None:
             warnings.warn(
-                f"{self.people.source}: {EXCITATION_FILE} has no moment/{JOINTS[KNEE]}; the walk has no ground, and "
+                f"{self.people.source}: {EXCITATION_FILE} has no moment/{KNEE_JOINT}; the walk has no ground, and "
                 "drifts from the recording in stance; identify again, with moment_columns in the subject file",
                 stacklevel=2,
             )
@@ -188,7 +231,7 @@ class KneeExo(Task):
         if recording is not None and not tracking:
             self.recording = recording
             return Replay(recording.table(self.world.muscles, self.period))
-        return Tracking.of(self.world, (JOINTS[KNEE],), self.period, nerve_delay)
+        return Tracking.of(self.world, (KNEE_JOINT,), self.period, nerve_delay)
 
     def _channels(self) -> tuple[Channel, ...]:
         rows: list[tuple[str, float, float, float]] = []
@@ -272,12 +315,7 @@ class KneeExo(Task):
         torque = share * self.exoskeleton.torque_limit * (1.0 - on * wrong.stall)
 
         slipped = self.coupling.slip(kinetics, memory.loads, memory.slipped, 1.0 - on * wrong.slip)
-        # A led joint's acceleration: to the reference's speed at the period's end, and towards its place.
-        led, h = self._led, self.period
-        miss = goal.position[led] - kinetics.position[led]
-        miss = miss - 0.5 * h * (goal.velocity[led] + kinetics.velocity[led])
-        lead = (goal.velocity[led] - kinetics.velocity[led]) / h + FOLLOWING * miss / h**2
-        applied = lead @ self._push + slipped @ self._hold + ground
+        applied = self._lead.force(goal, kinetics, self.period) + slipped @ self._hold + ground
         lever = kinetics.point[-2, 0] - kinetics.point[-1, 0]  # from knee to ankle, forwards: flexion is backwards
         applied = applied + on * wrong.payload * GRAVITY * lever * self._about_knee
         return (
@@ -345,136 +383,3 @@ class KneeExo(Task):
 
     def _goal(self, xp: Any, plan: Plan, step: Any, ahead: Float[np.ndarray, "time"]) -> Goal:
         return self.reference.at(xp, plan.motion, step * self.period + ahead)
-
-
-class KneeExoEnv(TaskEnv):
-    """A leg, its hip and ankle led, in an exoskeleton that can help its knee.
-
-    **Mechanics.** The subject's leg with its muscles, and a two-link exoskeleton joined to it only by straps, on skin
-    that gives and slips (`mjx_msm.envs.worlds.worn_exoskeleton`), at 1 kHz in C MuJoCo. Hip and ankle follow the reference; the
-    knee is free.
-
-    **Action**, 50 a second, every entry −1..1: torque of the motor as part of its limit, positive in flexion, with
-    `action_mode` ``"robot"``; excitation of every muscle, −1 none and 1 full, with ``"human"``; both, motor first,
-    with ``"both"``. The torque reaches the knee through the motor's bandwidth and torque–speed limit, and the straps.
-
-    **Observation** (float32; `observation_names`): angle and velocity of the exoskeleton's and of the human knee,
-    hip, ankle, the knee's reference now and 50, 100, 200 ms ahead, the motor's torque, net force, largest strap
-    tension and displacement of each cuff, EMG (excitation) of every muscle. SI units; clipped to the space's bounds.
-
-    **Reward**: −(e/0.1 rad)² − 0.1·a², e the human knee's distance from the reference, a the motor's action (Σ of
-    squared activation where there is none).
-
-    **Episode.** Terminates when the state is not finite; truncated at the end of a recording, else after 10 s.
-
-    **Info**, of every step: `tracking_error`, `knee_angle`, `reference` [rad]; `human_torque` (of the muscles about the
-    knee), `robot_torque` (of the motor), `interaction_torque` (of the shank cuff about the human knee) [N·m], positive
-    in flexion, `robot_share`; for each cuff `<cuff>_force`, `<cuff>_strap` (largest tension) [N], `<cuff>_displacement`
-    [m]; `slip` [m]; `effort` (Σa²), `metabolic_power` [W]; `force_limit_violation` (1: a cuff's force is beyond
-    ISO/TS 15066's quasi-static limit), `joint_limit_violation`; `activation` (muscle,); `reward_tracking`,
-    `reward_effort`; `time` [s]. At an episode's end, `summary`: peak, root mean square and integral of most of these.
-
-    **A recorded walk.** The pelvis stands still, and nothing touches the foot. What ground and moving pelvis did to the
-    recorded knee is applied to it as a moment over time (`mjx_msm.envs.worlds.ground`): the leg's inverse dynamics less the
-    recorded moment, of the nominal person, whoever is in the episode. It does not change with how the leg then moves.
-    Excitation is replayed without feedback, so that errors of the identified moment add up to a drift; it has the
-    person's reflexes in it, and `reflex` adds to them. Somebody who tracks expects the ground.
-
-    Where no moment was recorded there is no ground: a warning says so, the excitation of stance meets a leg that hangs,
-    and how far it then strays says little about the person.
-
-    **Arguments:**
-
-    - `subject`: a folder written by ``mjx-msm identify``, its ``identification.json``, an MJCF file exported from
-      the knee model, or None for the generic leg.
-    - `sample_posterior`: another person from the subject's posterior at every reset.
-    - `task`: ``"walk"`` replays the folder's recording (with moments, its longest stretch that has them), ``"seated"``
-      extends the knee on a bench, ``"swing"`` swings the leg as in walking. By default the recording where there is
-      one, else seated.
-    - `human`: the human half, see `mjx_msm.envs.human.drive`; by default the recording's excitation or a tracking controller,
-      with `strength` of what is needed (by default 1 of what was recorded, 0.6 of what a generated motion needs:
-      somebody who needs help). A mapping changes it: ``{"nerve_delay": 0.06, "reflex": True, "fatigue": True}``, a
-      nerve's delay being a whole number of control periods; ``{"tracking": True}`` follows a recorded walk instead of
-      replaying it.
-    - `action_mode`: who is acted for. `rate`: actions a second.
-    - `exoskeleton`: numbers of the device to replace, as in `Exoskeleton`, e.g. ``{"torque_limit": 15.0}``.
-    - `load`: mass fixed to the shank above the ankle [kg].
-    - `sensing`: noise and delays, see `mjx_msm.envs.robots.sensing.Sensing`.
-    - `metabolics`: ``"bhargava2004"``, ``"umberger2003"``, ``"umberger2010"`` or ``"uchida2016"``.
-    - `render_mode`: None, ``"rgb_array"`` or ``"human"``, then `camera`, `width` and `height` say of what.
-    """
-
-    kind = KneeExo
-
-
-def _world(people: People, device: Exoskeleton, task: str, load: float) -> World:
-    """The leg in the exoskeleton."""
-    if not isinstance(load, int | float | np.number) or not (np.isfinite(load) and load >= 0):
-        raise InputError(f"load = {load!r} kg; give a mass of 0 or more")
-    leg = people.spec.copy()
-    try:
-        if task == "seated":
-            _seat(leg)
-        if load:
-            _add_load(leg, load)
-        spec = wear(leg, device)
-        return World.of(
-            spec,
-            JOINTS,
-            tracked=Coupling.sites(),
-            led=LED,
-            no_load_speed={f"{PREFIX}knee_motor": device.no_load_speed},
-        )
-    except ValueError as e:
-        raise InputError(f"{people.source}: {in_one_line(e)}") from None
-
-
-def _seat(leg: mujoco.MjSpec) -> None:
-    """Tip the pelvis back, and draw a bench under it."""
-    hip = leg.body("femur")
-    pelvis = hip.parent
-    centre = np.array(pelvis.pos) + np.array(hip.pos)  # the knee model's pelvis stands upright in the world
-    turn, tipped = np.array((np.cos(RECLINE / 2), 0.0, -np.sin(RECLINE / 2), 0.0)), np.zeros(4)
-    mujoco.mju_mulQuat(tipped, turn, np.array(pelvis.quat))
-    pelvis.quat = tipped
-    offset = np.zeros(3)
-    mujoco.mju_rotVecQuat(offset, np.array(hip.pos), tipped)
-    pelvis.pos = centre - offset  # about the hip, which stays where it was
-    x, z = centre[0] - 0.13, centre[2] - 0.115
-    look: dict[str, Any] = {"contype": 0, "conaffinity": 0, "mass": 0, "group": 1, "rgba": [0.62, 0.64, 0.68, 1]}
-    box, capsule = mujoco.mjtGeom.mjGEOM_BOX, mujoco.mjtGeom.mjGEOM_CAPSULE
-    leg.worldbody.add_geom(name="bench", type=box, pos=[x, 0, z - 0.025], size=[0.21, 0.24, 0.025], **look)
-    for i, (dx, y) in enumerate(((-0.16, -0.19), (-0.16, 0.19), (0.16, -0.19), (0.16, 0.19))):
-        ends = [x + dx, y, 0.0, x + dx, y, z - 0.05]
-        leg.worldbody.add_geom(name=f"bench_leg{i}", type=capsule, fromto=ends, size=[0.015, 0, 0], **look)
-
-
-def _add_load(leg: mujoco.MjSpec, mass: float) -> None:
-    """A weight cuff above the ankle."""
-    ankle = np.array(leg.body("foot").pos)
-    cuff = leg.body("tibia").add_body(
-        name="load",
-        pos=0.9 * ankle,
-        mass=mass,
-        ipos=np.zeros(3),
-        inertia=np.full(3, 0.002 * mass),
-        explicitinertial=True,
-    )
-    cuff.add_geom(
-        type=mujoco.mjtGeom.mjGEOM_CYLINDER,
-        size=[0.055, 0.03, 0],
-        rgba=[0.15, 0.16, 0.2, 1],
-        contype=0,
-        conaffinity=0,
-        mass=0,
-        group=1,
-    )
-
-
-def _inertia(world: World) -> Float[np.ndarray, "coordinate"]:
-    """Of every coordinate alone, at the reference position [kg·m²]."""
-    m = world.model
-    data, matrix = mujoco.MjData(m), np.zeros((m.nv, m.nv))
-    mujoco.mj_forward(m, data)
-    mujoco.mj_fullM(m, data, matrix)
-    return np.diag(matrix).copy()

@@ -27,7 +27,7 @@ from mjx_msm.envs.engines.kinetics import Drive, Dynamics, Kinetics
 from mjx_msm.envs.engines.world import TIMESTEP, World
 from mjx_msm.envs.human.people import People
 from mjx_msm.envs.human.recording import Recording
-from mjx_msm.envs.robots.sensing import MAX_EXTRA_DELAY
+from mjx_msm.envs.tasks.disturbance import Disturbance
 
 ACTION_MODES = ("robot", "human", "both")
 """Who may be acted for where there are two."""
@@ -80,6 +80,9 @@ class Task(ABC):
     """What can go wrong here: fields of `Disturbance` apart from its times."""
     recording: Recording | None = None
     """Whose excitation the person's muscles get, where they replay one."""
+
+    camera: str = "sagittal"
+    """What pictures are taken with."""
 
     substeps: int = round(1.0 / (CONTROL_RATE * TIMESTEP))
     """Steps of the engine in a control period."""
@@ -174,72 +177,3 @@ class Task(ABC):
     def bounds(self, channels: tuple[Channel, ...]) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper end of channels."""
         return np.array([c.low for c in channels], np.float32), np.array([c.high for c in channels], np.float32)
-
-
-class Disturbance(NamedTuple):
-    """What goes wrong in an episode, between `onset` and `onset + duration`; nothing by default."""
-
-    onset: Any = 0.0
-    """[s]."""
-    duration: Any = 1e9
-    """[s]."""
-    tremor: Any = 0.0
-    """Amplitude of what tremor adds to every excitation, 0..1."""
-    tremor_frequency: Any = 5.0
-    """[Hz]."""
-    emg_dropout: Any = 0.0
-    """1: electrodes read nothing."""
-    stall: Any = 0.0
-    """1: the robot stops: torque drives give nothing, position drives hold what they were last told
-    and afterwards take the path up where it then is."""
-    delay: Any = 0.0
-    """By which commands (where there is a robot, its own) come late, in addition [s]; whole control periods."""
-    slip: Any = 0.0
-    """Part of its grip that a strap loses, 0..1."""
-    payload: Any = 0.0
-    """What hangs, unexpected, on shank, hand or beam [kg]; its weight alone, as if on a long soft spring."""
-
-    def active(self, time: Any) -> Any:
-        """Whether it is on at a time [s]: 0 or 1."""
-        return 1.0 * ((time >= self.onset) & (time < self.onset + self.duration))
-
-
-NOTHING = Disturbance()
-WHEN = ("onset", "duration")
-"""Fields of a disturbance that every environment has."""
-TREMOR = ("tremor", "tremor_frequency")
-LARGEST: Mapping[str, float] = {"tremor": 1.0, "emg_dropout": 1.0, "stall": 1.0, "delay": MAX_EXTRA_DELAY, "slip": 1.0}
-"""What a disturbance can be at most."""
-
-
-class Summary(NamedTuple):
-    """Running peak, square and integral of the measures that an episode is summarised by."""
-
-    peak: Float[Any, "measure"]
-    square: Float[Any, "measure"]
-    total: Float[Any, "measure"]
-    periods: Any
-
-    @staticmethod
-    def empty(xp: Any, count: int) -> Summary:
-        zero = xp.zeros(count)
-        return Summary(zero, zero, zero, 0)
-
-    def add(self, xp: Any, values: Float[Any, "measure"]) -> Summary:
-        """With one more period."""
-        return Summary(
-            xp.maximum(self.peak, xp.abs(values)),
-            self.square + values * values,
-            self.total + values,
-            self.periods + 1,
-        )
-
-    def report(self, names: tuple[str, ...], period: float) -> dict[str, float]:
-        """``<measure>_peak``, ``_rms`` and ``_integral`` (over seconds)."""
-        count = max(int(self.periods), 1)
-        out: dict[str, float] = {}
-        for i, name in enumerate(names):
-            out[f"{name}_peak"] = float(self.peak[i])
-            out[f"{name}_rms"] = float(np.sqrt(self.square[i] / count))
-            out[f"{name}_integral"] = float(self.total[i] * period)
-        return out

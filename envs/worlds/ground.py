@@ -17,8 +17,8 @@ import numpy as np
 from jaxtyping import Float
 
 from mjx_msm.common.errors import InputError
+from mjx_msm.envs.human.leg import KNEE
 from mjx_msm.envs.human.recording import Recording
-from mjx_msm.envs.worlds.worn_exoskeleton import KNEE
 
 
 def external_moment(recording: Recording, leg: mujoco.MjModel, period: float) -> Float[np.ndarray, "period"]:

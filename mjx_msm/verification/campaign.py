@@ -20,8 +20,8 @@ import numpy as np
 from mjx_msm import envs
 from mjx_msm.common.errors import InputError, suggest
 from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO
-from mjx_msm.envs.adapters.single import as_disturbance
-from mjx_msm.envs.human.recording import MOTIONS
+from mjx_msm.envs.motions.leg_motions import MOTIONS
+from mjx_msm.envs.tasks.options import as_disturbance
 from mjx_msm.verification.crowd import Crowd, gather
 from mjx_msm.verification.episode import (
     JOINT,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mjx_msm.common.files import write_text
-from mjx_msm.envs.tasks.task import NOTHING
+from mjx_msm.envs.tasks.disturbance import NOTHING
 from mjx_msm.verification.episode import POINT
 from mjx_msm.verification.findings import ANY, FEWEST, SIGNIFICANT, Findings, Proportion, Row, Worst
 

@@ -22,11 +22,11 @@ scale = 130.0                 # excess that counts as much as the limit; default
 unit = "N"                    # optional, for the report
 ```
 
-The numbers of a scenario are those of `mjx_msm.envs.tasks.task.Disturbance`: onset, duration, tremor, tremor_frequency,
-emg_dropout, stall, delay, slip, payload; one that disturbs nothing in the environment is refused. Every person goes
-through every scenario; where scenarios have a `probability` (then all have one, 1 together), every person goes through
-one that is drawn. Without [scenarios] or [violations] the environment's own are taken; "failed" is always there.
-Measures are seen once in a control period (20 ms as a rule); the contact force is the greatest in it.
+The numbers of a scenario are those of `mjx_msm.envs.tasks.disturbance.Disturbance`: onset, duration, tremor,
+tremor_frequency, emg_dropout, stall, delay, slip, payload; one that disturbs nothing in the environment is refused.
+Every person goes through every scenario; where scenarios have a `probability` (then all have one, 1 together), every
+person goes through one that is drawn. Without [scenarios] or [violations] the environment's own are taken; "failed" is
+always there. Measures are seen once in a control period (20 ms as a rule); the contact force is the greatest in it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from typing import Any
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.common.toml_tables import Section, is_number, show
-from mjx_msm.envs.tasks.task import Disturbance
+from mjx_msm.envs.tasks.disturbance import Disturbance
 from mjx_msm.verification.scenarios import (
     FAILED,
     FAILURE,

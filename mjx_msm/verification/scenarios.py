@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mjx_msm.envs.robots.sensing import MAX_EXTRA_DELAY
-from mjx_msm.envs.tasks.task import Disturbance
+from mjx_msm.envs.tasks.disturbance import Disturbance
 
 SECONDS = 6.0
 """Longest episode, where a scenario file does not say."""

@@ -8,7 +8,8 @@ import pytest
 
 from mjx_msm import assets
 from mjx_msm.common.errors import InputError
-from mjx_msm.envs.robots.cobot import JOINTS, LINKS, TOOL_ANGLE, Cobot, CobotKinematics, PositionDrive, TorqueDrive
+from mjx_msm.envs.robots.cobot import JOINTS, LINKS, Cobot, PositionDrive, TorqueDrive
+from mjx_msm.envs.robots.cobot_kinematics import TOOL_ANGLE, CobotKinematics
 
 
 def built(cobot: Cobot | None = None) -> mujoco.MjModel:

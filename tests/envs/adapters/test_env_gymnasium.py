@@ -14,7 +14,7 @@ from gymnasium.wrappers import RecordEpisodeStatistics, RecordVideo
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO, make_task
-from mjx_msm.envs.tasks.task import Disturbance
+from mjx_msm.envs.tasks.disturbance import Disturbance
 
 EVERY = (KNEE_EXO, ARM_REACH, ARM_CO_TRANSPORT)
 VARIANTS = (

@@ -15,8 +15,8 @@ import pytest
 from mjx_msm.common.compiled import COMPILER_OPTIONS
 from mjx_msm.common.errors import InputError
 from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO
-from mjx_msm.envs.adapters.single import as_disturbance
 from mjx_msm.envs.functional import Twin, TwinState, make
+from mjx_msm.envs.tasks.options import as_disturbance
 from mjx_msm.person.model import load_model
 
 PERIODS = 110

@@ -10,9 +10,10 @@ import pytest
 from mjx_msm import assets
 from mjx_msm.common.errors import InputError
 from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO
-from mjx_msm.envs.controllers import EmgProportional, GravityCompensation, ImpedanceTorque, controller, names
-from mjx_msm.envs.tasks.co_transport import ArmCoTransportEnv
-from mjx_msm.envs.tasks.knee_exo import KneeExoEnv
+from mjx_msm.envs.controllers import controller, names
+from mjx_msm.envs.controllers.co_transport import ImpedanceTorque
+from mjx_msm.envs.controllers.knee_exo import EmgProportional, GravityCompensation
+from mjx_msm.envs.environments import ArmCoTransportEnv, KneeExoEnv
 
 MADE = (
     (KNEE_EXO, {}, ("zero", "emg_proportional", "gravity_compensation", "tracking")),

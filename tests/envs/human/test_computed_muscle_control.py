@@ -14,8 +14,9 @@ from scipy.optimize import brentq, lsq_linear
 
 from mjx_msm import assets
 from mjx_msm.common.errors import InputError
-from mjx_msm.envs.human.computed_muscle_control import Reference, Sensed, Tracker, gains
+from mjx_msm.envs.human.computed_muscle_control import Sensed, Tracker, gains
 from mjx_msm.envs.human.reflex import StretchReflex
+from mjx_msm.envs.motions.goal import Goal
 
 PERIOD = 0.01
 
@@ -101,9 +102,9 @@ def minimum_jerk(begin, end, duration: float, start: float = 0.2):
     """Flash and Hogan 1985, doi 10.1523/JNEUROSCI.05-07-01688.1985."""
     begin, change = np.asarray(begin, float), np.asarray(end, float) - begin
 
-    def at(t: float) -> Reference:
+    def at(t: float) -> Goal:
         s = np.clip((t - start) / duration, 0, 1)
-        return Reference(
+        return Goal(
             begin + change * (10 * s**3 - 15 * s**4 + 6 * s**5),
             change * (30 * s**2 - 60 * s**3 + 30 * s**4) / duration,
             change * (60 * s - 180 * s**2 + 120 * s**3) / duration**2,
@@ -228,7 +229,7 @@ def some(rng, dof: int = 2, muscle: int = 6) -> Sensed:
     )
 
 
-def at_rest(sensed: Sensed, wanted: Reference) -> Sensed:
+def at_rest(sensed: Sensed, wanted: Goal) -> Sensed:
     """The same with the activations that it takes, which a muscle without delay has at once."""
     prompt = Tracker(tone=0.1, rise_time=1e-9, fall_time=1e-9)
     return sensed._replace(activation=prompt.excitation(prompt.start(wanted, PERIOD), wanted, sensed, PERIOD)[0])
@@ -240,7 +241,7 @@ def test_what_is_wanted_comes_about_at_the_end_of_the_period():
     dynamics, tracker = np.array([0.01, 0.04, 0.0]), Tracker(tone=0.1)
     for _ in range(40):
         sensed = some(rng)
-        wanted = Reference(sensed.position, sensed.velocity, rng.normal(size=2))
+        wanted = Goal(sensed.position, sensed.velocity, rng.normal(size=2))
         settled = at_rest(sensed, wanted).activation
         activation = settled + rng.uniform(-0.02, 0.02, 6)
         u, _ = tracker.excitation(tracker.start(wanted, PERIOD), wanted, sensed._replace(activation=activation), PERIOD)
@@ -263,7 +264,7 @@ def test_what_is_wanted_comes_about_at_the_end_of_the_period():
 
 def test_an_error_is_felt_after_the_delay():
     sensed = some(np.random.default_rng(1))
-    here = Reference(sensed.position, sensed.velocity, np.zeros(2))
+    here = Goal(sensed.position, sensed.velocity, np.zeros(2))
     sensed, tracker = at_rest(sensed, here), Tracker(delay=0.03, tone=0.1)
     memory, calm = tracker.start(here, PERIOD), []
     for _ in range(3):
@@ -281,7 +282,7 @@ def test_an_error_is_felt_after_the_delay():
 def test_jax_gives_the_same_over_many_people(x64):
     rng, tracker = np.random.default_rng(2), Tracker(rise_time=np.full(6, 0.012), weight=np.linspace(1, 2, 6))
     bodies = [[some(rng) for _ in range(8)] for _ in range(5)]
-    wanted = [[Reference(*rng.normal(size=(3, 2))) for _ in range(8)] for _ in range(5)]
+    wanted = [[Goal(*rng.normal(size=(3, 2))) for _ in range(8)] for _ in range(5)]
     expected = []
     for people, references in zip(bodies, wanted, strict=True):
         memory, row = tracker.start(references[0], PERIOD), []
@@ -313,7 +314,7 @@ def test_no_such_tone(tone):
 
 
 def test_no_such_delay():
-    here = Reference(*np.zeros((3, 2)))
+    here = Goal(*np.zeros((3, 2)))
     with pytest.raises(InputError, match="delay"):
         Tracker(delay=-0.01).start(here, PERIOD)
     with pytest.raises(InputError, match="period"):
@@ -325,7 +326,7 @@ def test_numpy_needs_no_jax():
         "import sys, numpy as np\n"
         "from mjx_msm.envs.human import computed_muscle_control as t\n"
         "one, two = np.ones(3), np.ones(2)\n"
-        "here = t.Reference(two, two, two)\n"
+        "here = t.Goal(two, two, two)\n"
         "body = t.Sensed(two, two, np.eye(2), two, two, one, one, one, np.ones((3, 2)))\n"
         "t.Tracker().excitation(t.Tracker().start(here, 0.01), here, body, 0.01)\n"
         "assert 'jax' not in sys.modules and 'mujoco' not in sys.modules"

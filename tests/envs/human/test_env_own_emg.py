@@ -8,8 +8,8 @@ import pytest
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.envs import KNEE_EXO
+from mjx_msm.envs.human.leg import JOINTS
 from mjx_msm.envs.human.own_emg import SHARED, _through, own_excitation
-from mjx_msm.envs.worlds.worn_exoskeleton import JOINTS
 from mjx_msm.person.model import load_model
 from mjx_msm.person.parameters import EmgParameters
 from mjx_msm.person.space import parameter_space

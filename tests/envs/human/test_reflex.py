@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mjx_msm.common.delay_line import DelayLine, delay_steps
 from mjx_msm.common.errors import InputError
-from mjx_msm.envs.human.reflex import DelayLine, StretchReflex, delay_steps
+from mjx_msm.envs.human.reflex import StretchReflex
 
 
 @pytest.mark.parametrize("steps", [0, 1, 4])

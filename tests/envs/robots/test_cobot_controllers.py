@@ -10,10 +10,14 @@ import pytest
 
 from mjx_msm import assets
 from mjx_msm.common.errors import InputError
-from mjx_msm.envs.motions.transport_path import TransportPath
-from mjx_msm.envs.robots.cobot import TOOL_ANGLE, Cobot, CobotKinematics, PositionDrive, TorqueDrive
+from mjx_msm.envs.motions.transport_path import TransportPath, point_of_beam
+from mjx_msm.envs.robots.cobot import Cobot, PositionDrive, TorqueDrive
 from mjx_msm.envs.robots.cobot_controllers import Admittance, AdmittanceState, Impedance, Sensed
-from mjx_msm.envs.worlds.beam_scene import HANDLES, Handle, Transport, assemble, contact_force, couple
+from mjx_msm.envs.robots.cobot_kinematics import TOOL_ANGLE, CobotKinematics
+from mjx_msm.envs.worlds.beam_at_rest import assemble
+from mjx_msm.envs.worlds.beam_scene import couple
+from mjx_msm.envs.worlds.handles import Handle, contact_force
+from mjx_msm.envs.worlds.transport import HANDLES, Transport
 
 GRAVITY = 9.80665
 RATE = 50  # commands a second
@@ -47,7 +51,7 @@ class Carrying:
         self.state = self.controller.start(self.goal(0.0)) if isinstance(self.controller, Admittance) else None
 
     def goal(self, time: float):
-        return self.path.at(np.float64(time)).point(self.transport.offset("tool"))
+        return point_of_beam(self.path.at(np.float64(time)), self.transport.offset("tool"))
 
     def force(self, name: str) -> np.ndarray:
         return self.handles[name].force(self.d.site_xpos, self.d.ten_length, self.d.ten_velocity)[[0, 2]]
@@ -138,7 +142,7 @@ def test_impedance_is_a_spring_and_a_damper_at_the_tool() -> None:
     m = couple(mujoco.MjSpec.from_file(str(assets.path("arm")))).compile()
     robot = CobotKinematics.of(m)
     controller = Impedance(robot, load=2.0, stiffness=700.0, damping=90.0)
-    goal = TransportPath().at(np.float64(1.0)).point(Transport().offset("tool"))
+    goal = point_of_beam(TransportPath().at(np.float64(1.0)), Transport().offset("tool"))
     pose = np.array((*goal.position, TOOL_ANGLE)) + np.array((0.01, -0.02, -0.1))
     q, velocity = robot.inverse(pose), np.array((0.2, -0.1, 0.3))
     torque = controller.torque(Sensed(q, velocity, np.zeros(2)), goal)
@@ -154,7 +158,7 @@ def test_admittance_is_a_mass_and_a_damper_off_the_path() -> None:
     """Against the closed form: under a step of force the rate is f/D (1 − exp(−D t/M)) where no spring pulls back."""
     m = couple(mujoco.MjSpec.from_file(str(assets.path("arm")))).compile()
     controller = Admittance(CobotKinematics.of(m), PositionDrive(), load=0.0, mass=5.0, damping=50.0, stiffness=0.0)
-    goal = TransportPath().at(np.float64(0.0)).point((0.2, 0.085))
+    goal = point_of_beam(TransportPath().at(np.float64(0.0)), (0.2, 0.085))
     state, interval = controller.start(goal), 1e-4
     sensed = Sensed(np.array((0.8, 1.3, 1.0)), np.zeros(3), np.array((10.0, -5.0)))
     for _ in range(1000):
@@ -165,7 +169,7 @@ def test_admittance_is_a_mass_and_a_damper_off_the_path() -> None:
 def test_jax_agrees_lane_by_lane() -> None:
     m = couple(mujoco.MjSpec.from_file(str(assets.path("arm")))).compile()
     robot, rng = CobotKinematics.of(m), np.random.default_rng(0)
-    goal = TransportPath().at(np.linspace(0, 3, 5)).point(Transport().offset("tool"))
+    goal = point_of_beam(TransportPath().at(np.linspace(0, 3, 5)), Transport().offset("tool"))
     sensed = Sensed(
         rng.uniform((0.3, 1.0, 0.5), (0.9, 2.0, 1.5), (5, 3)), rng.normal(0, 0.3, (5, 3)), rng.normal(0, 10, (5, 2))
     )

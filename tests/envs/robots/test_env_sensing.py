@@ -7,9 +7,9 @@ import pytest
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO, make_task
-from mjx_msm.envs.adapters.single import as_disturbance
 from mjx_msm.envs.robots.sensing import MAX_EXTRA_DELAY, Commands, Sensing
-from mjx_msm.envs.tasks.task import Disturbance
+from mjx_msm.envs.tasks.disturbance import Disturbance
+from mjx_msm.envs.tasks.options import as_disturbance
 from mjx_msm.person.space import parameter_space
 from mjx_msm.verification.campaign import prepare
 from mjx_msm.verification.usual import usual_scenarios

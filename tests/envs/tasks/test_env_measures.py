@@ -9,8 +9,8 @@ from mjx_msm.dynamics.metabolics import MINIMAL_HEAT, Bhargava2004, Umberger2010
 from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO, make_task
 from mjx_msm.envs.engines.c_engine import CEngine
 from mjx_msm.envs.engines.kinetics import Drive
+from mjx_msm.envs.robots.exoskeleton import CUFFS
 from mjx_msm.envs.tasks.knee_exo import FORCE_LIMITS
-from mjx_msm.envs.worlds.worn_exoskeleton import CUFFS
 
 CASES = (
     (KNEE_EXO, {"exoskeleton": {"torque_limit": 90.0, "no_load_speed": 40.0}}, 1.0, 150),

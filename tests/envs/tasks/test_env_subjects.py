@@ -11,9 +11,8 @@ from mjx_msm import assets
 from mjx_msm.common.errors import InputError
 from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO, make_task
 from mjx_msm.envs.engines.c_engine import CEngine
-from mjx_msm.envs.human.drive import Replay
-from mjx_msm.envs.human.intent import Tracking
-from mjx_msm.envs.worlds.worn_exoskeleton import JOINTS
+from mjx_msm.envs.human.intent import Replay, Tracking
+from mjx_msm.envs.human.leg import JOINTS
 from mjx_msm.person.model import load_model
 from mjx_msm.person.personalisation import export
 from mjx_msm.person.space import parameter_space

@@ -10,21 +10,14 @@ from scipy.optimize import linprog
 from mjx_msm import assets
 from mjx_msm.common.errors import InputError
 from mjx_msm.dynamics.simulation import State, rollout
-from mjx_msm.envs.motions.transport_path import TransportPath
-from mjx_msm.envs.robots.cobot import TOOL_ANGLE, Cobot, CobotKinematics, PositionDrive
-from mjx_msm.envs.worlds.beam_scene import (
-    BAR_RADIUS,
-    BEAM_RADIUS,
-    HANDLES,
-    RING_RADIUS,
-    TIMESTEP,
-    Clamp,
-    Handle,
-    Transport,
-    assemble,
-    contact_force,
-    couple,
-)
+from mjx_msm.envs.engines.world import TIMESTEP
+from mjx_msm.envs.motions.transport_path import TransportPath, point_of_beam
+from mjx_msm.envs.robots.cobot import Cobot, PositionDrive
+from mjx_msm.envs.robots.cobot_kinematics import TOOL_ANGLE, CobotKinematics
+from mjx_msm.envs.worlds.beam_at_rest import assemble
+from mjx_msm.envs.worlds.beam_scene import couple
+from mjx_msm.envs.worlds.handles import Clamp, Handle, contact_force
+from mjx_msm.envs.worlds.transport import BAR_RADIUS, BEAM_RADIUS, HANDLES, RING_RADIUS, Transport
 from mjx_msm.person.model import load_model
 
 GRAVITY = 9.80665
@@ -366,7 +359,7 @@ def test_a_beam_on_the_bar_bears_on_it(model: mujoco.MjModel) -> None:
 
 def test_the_robot_reaches_the_path_far_from_its_stops_and_from_singularity(model: mujoco.MjModel) -> None:
     robot = CobotKinematics.of(model)
-    tool = TransportPath().samples().point(Transport().offset("tool")).position
+    tool = point_of_beam(TransportPath().samples(), Transport().offset("tool")).position
     q = robot.inverse(np.column_stack([tool, np.full(len(tool), TOOL_ANGLE)]))
     for j, joint in enumerate(("shoulder", "elbow", "wrist")):
         low, high = model.tendon_lengthspring[model.tendon(f"cobot_{joint}_stop").id]
@@ -480,12 +473,12 @@ def test_a_point_of_the_beam_moves_as_a_rigid_body(model: mujoco.MjModel) -> Non
         .at(np.float64(1.0))
         ._replace(position=np.array((0.5, 1.0, 0.2)), velocity=rng.normal(0, 1, 3), acceleration=rng.normal(0, 1, 3))
     )
-    point = motion.point(offset)
+    point = point_of_beam(motion, offset)
     h = 1e-4
 
     def later(t: float) -> np.ndarray:
         moved = motion._replace(position=motion.position + motion.velocity * t + motion.acceleration * t**2 / 2)
-        return moved.point(offset).position
+        return point_of_beam(moved, offset).position
 
     np.testing.assert_allclose((later(h) - later(-h)) / (2 * h), point.velocity, atol=1e-6)
     np.testing.assert_allclose((later(h) - 2 * later(0) + later(-h)) / h**2, point.acceleration, atol=1e-5)

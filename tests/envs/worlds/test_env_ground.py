@@ -14,9 +14,9 @@ from mjx_msm.common.compiled import COMPILER_OPTIONS
 from mjx_msm.common.errors import InputError
 from mjx_msm.envs import KNEE_EXO
 from mjx_msm.envs.engines.world import LEADING_INERTIA, World
+from mjx_msm.envs.human.leg import JOINTS
 from mjx_msm.envs.human.recording import GAP, Recording
 from mjx_msm.envs.worlds.ground import external_moment
-from mjx_msm.envs.worlds.worn_exoskeleton import JOINTS
 from mjx_msm.recordings.readers.delimited import write_csv
 
 KNEE = JOINTS.index("knee_angle")

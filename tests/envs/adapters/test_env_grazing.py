@@ -10,9 +10,9 @@ import numpy as np
 
 from mjx_msm.common.compiled import COMPILER_OPTIONS
 from mjx_msm.envs import ARM_REACH
-from mjx_msm.envs.arm_reach import REACH
 from mjx_msm.envs.functional import make
-from mjx_msm.envs.task import NOTHING
+from mjx_msm.envs.tasks.arm_reach import REACH
+from mjx_msm.envs.tasks.disturbance import NOTHING
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "examples" / "benchmarks"
 LANES, PERIODS = 512, 2
