@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mjx_msm.person.personalisation import export, personalise
     from mjx_msm.person.space import parameter_space
     from mjx_msm.recordings.emg import EmgNoise
+    from mjx_msm.recordings.settings import Settings
     from mjx_msm.recordings.subject_file.loading import load_subject
     from mjx_msm.recordings.synthetic import synthetic_subject, synthetic_trials
     from mjx_msm.recordings.trial import Trial
@@ -44,6 +45,7 @@ __all__ = [
     "MuscleParameters",
     "Outcome",
     "Parameters",
+    "Settings",
     "State",
     "Trial",
     "assets",
@@ -97,6 +99,7 @@ _HOME = {
     "export": "person.personalisation",
     "personalise": "person.personalisation",
     "EmgNoise": "recordings.emg",
+    "Settings": "recordings.settings",
     "load_subject": "recordings.subject_file.loading",
     "synthetic_subject": "recordings.synthetic",
     "synthetic_trials": "recordings.synthetic",

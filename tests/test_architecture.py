@@ -57,6 +57,7 @@ WITHOUT = {
     "recordings.readers.reading": PHYSICS,
     "recordings.emg": PHYSICS,
     "recordings.trial": PHYSICS,
+    "recordings.settings": PHYSICS,
     "recordings.subject_file.grammar": PHYSICS,
     "recordings.subject_file.recordings": PHYSICS,
     "recordings.subject_file.loading": PHYSICS,

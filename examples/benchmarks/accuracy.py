@@ -399,9 +399,9 @@ def recorded_walk(starts: int | None) -> Iterator[Row]:
         warnings.simplefilter("ignore")  # notes on the recording, printed by the command line
         study = msm.load_subject(WALK)
     model = study_model(study)
-    arguments: dict[str, Any] = settings(study) | ({"starts": starts} if starts else {})
-    fit = msm.identify(model, study.trials, **arguments).fits[0]
-    cross = msm.cross_validate(model, study.trials, **arguments)[0]
+    asked = settings(study) if starts is None else replace(settings(study), starts=starts)
+    fit = msm.identify(model, study.trials, settings=asked).fits[0]
+    cross = msm.cross_validate(model, study.trials, settings=asked)[0]
     yield row("walk, knee moment: generic model", fit.generic, "N·m")
     yield row("walk, knee moment: in sample", fit.identified, "N·m")
     yield row("walk, knee moment: cross-validated", cross.identified, "N·m", at_most=9.0, n=5)

@@ -19,6 +19,7 @@ from mjx_msm.cli.progress import Progress
 if TYPE_CHECKING:
     from mjx_msm.knowledge.result import Identification
     from mjx_msm.person.model import Model
+    from mjx_msm.recordings.settings import Options
     from mjx_msm.recordings.subject_file.loading import Study
 
 
@@ -87,17 +88,18 @@ def identify_shown(
     from mjx_msm.knowledge.result import Outcome
     from mjx_msm.study.identification import can_cross_validate, cross_validated, identify_study
 
+    asked: Options = {"seed": seed} if starts is None else {"seed": seed, "starts": starts}
     if not quiet:
         console.print("compiling first: a minute or two, less when it was done before", style="dim")
     with Progress(console, quiet) as progress:
-        result = identify_study(study, model, starts=starts, seed=seed, listener=progress, resume=resume)
+        result = identify_study(study, model, listener=progress, resume=resume, **asked)
         if result.outcome is Outcome.INTERRUPTED:
             return result, True
         count = len(result.samples)
         try:
             result = completed_draws(model, study.trials, result, lambda done: progress.drawn(done, count))
             if cv and can_cross_validate(study):
-                result = cross_validated(study, model, result, starts=starts, seed=seed, listener=progress)
+                result = cross_validated(study, model, result, listener=progress, **asked)
         except KeyboardInterrupt:
             return result, True
     return result, False

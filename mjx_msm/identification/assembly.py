@@ -18,7 +18,6 @@ from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.identification.problem import Problem
 from mjx_msm.knowledge.result import Estimate, Fit, Identification, Outcome, Stage, posterior_record
 from mjx_msm.knowledge.uncertainty import Uncertainty, autocorrelation_time, uncertainty
-from mjx_msm.person.model import muscle_constants, muscle_name
 from mjx_msm.recordings.model_clock import Recording, record
 from mjx_msm.recordings.trial import Trial, reordered
 
@@ -28,9 +27,7 @@ def assembled(
     terms: list[AbstractTerm],
     solution: Solution,
     stages: list[Stage],
-    trials: Sequence[Trial],
     held_out: Sequence[Trial],
-    seed: int,
     subject: str,
     hashes: Mapping[str, str],
 ) -> Identification:
@@ -56,41 +53,30 @@ def assembled(
         kinds = [t.kind for t in terms]
         judges: list[AbstractTerm] = []
         if "moment" in kinds and any(r.moment_weight.any() for r in recordings):
-            judges.append(moment_term(model, space, recordings, problem.rate))
+            judges.append(moment_term(model, space, recordings, problem.settings.rate))
         if "motion" in kinds:
             steps = window_steps(problem.steps, problem.recordings, recordings)
-            judges.append(motion_term(model, space, recordings, steps, problem.emg_noise).with_exact_emg())
+            judges.append(motion_term(model, space, recordings, steps, problem.settings.emg_noise).with_exact_emg())
         if "acceleration" in kinds:
-            judges.append(acceleration_term(model, space, recordings, problem.rate))
+            judges.append(acceleration_term(model, space, recordings, problem.settings.rate))
         scales = [solution.scales[kinds.index(t.kind)] for t in judges]
         fits += fits_of(judges, recordings, z, problem.start, scales, "held-out")
     with float64():
         parameters = factors(space, z).parameters.to_dict()
-    host = model.host
     return Identification(
         subject=subject,
-        source=host.source,
-        muscle_model=muscle_name(model),
-        muscle_constants=muscle_constants(model),
-        timestep=model.timestep,
-        free=host.free,
-        prescribed=host.prescribed,
-        locked=dict(host.locked),
-        channels=problem.channels,
-        emg_map={m: dict(problem.emg_map[m]) for m in model.muscles},
+        source=model.host.source,
         outcome=_outcome(terms, solution),
         parameters=parameters,
         estimates=estimates,
         fits=tuple(fits),
         stages=tuple(stages),
-        seed=seed,
+        seed=problem.settings.seed,
         versions=_versions(),
         hashes=dict(hashes),
         residuals=tuple(t.kind for t in terms),
-        rate=problem.rate,
-        horizon=problem.steps,
-        emg_noise=problem.emg_noise,
-        **posterior_record(space, z, known, seed),
+        **problem.record(),
+        **posterior_record(space, z, known, problem.settings.seed),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 
@@ -14,51 +14,44 @@ from mjx_msm.identification.assembly import fit_row
 from mjx_msm.identification.identify import Iteration, Listener, identify
 from mjx_msm.identification.problem import Problem
 from mjx_msm.knowledge.result import Fit, Outcome
-from mjx_msm.person.model import Model
-from mjx_msm.recordings.trial import Trial
+from mjx_msm.person.model import Model, check_model
+from mjx_msm.recordings.settings import Options, Settings, with_options
+from mjx_msm.recordings.trial import Trial, trials_of
 
 
+@with_options(residuals=("moment",))
 def cross_validate(
     model: Model,
-    trials: Sequence[Trial],
+    trials: Trial | Sequence[Trial],
     *,
     blocks: int = 10,
     folds: int = 5,
+    settings: Settings | None = None,
+    held_out: object = (),
     listener: Listener | None = None,
-    **settings: Any,
+    **options: Unpack[Options],
 ) -> tuple[Fit, ...]:
     """Blocked cross-validation over time of the moment residual.
 
     Every trial's recorded moments are cut into `blocks` contiguous blocks; fold k holds out the blocks k,
     k + folds, …, identifies from the rest, and predicts what it held out.
 
-    **Arguments:** `settings`: as `identify`; `held_out` is ignored.
+    **Arguments:** `settings`, `options`: of `identify`, but residuals are "moment" by default. `held_out` is ignored.
 
     **Returns:** one error row per trial and coordinate, over all held-out samples together.
 
     **Raises:** `InputError` if no trial has recorded moments.
     """
-    for name in ("held_out", "subject", "hashes"):
-        settings.pop(name, None)
-    search = {"starts": settings.pop("starts", 1), "seed": settings.pop("seed", 0)}
-    arguments = {
-        "emg_map": None,
-        "residuals": ("moment",),
-        "tied": (),
-        "bounds": None,
-        "priors": None,
-        "rate": 200.0,
-        "horizon": None,
-        "emg_noise": None,
-    } | settings
-    if tuple(arguments["residuals"]) != ("moment",):
+    check_model(model)
+    trials = trials_of(trials)
+    asked = Settings.of(settings, {"residuals": ("moment",), **options} if settings is None else options)
+    if asked.residuals != ("moment",):
         raise InputError(
             "blocked cross-validation is for residuals = ['moment'] alone: another residual would see the motion of "
             "the held-out blocks; hold out a whole trial instead"
         )
-    free = arguments.pop("free")
-    whole = Problem.build(model, trials, free, **arguments)
-    judge = moment_term(model, whole.space, whole.recordings, whole.rate)
+    whole = Problem.build(model, trials, asked)
+    judge = moment_term(model, whole.space, whole.recordings, asked.rate)
     one = np.ones(len(model.free))
     generic, predicted = judge.evaluate(whole.start, one), np.zeros_like(judge.weight)
     block = [_blocks(t, blocks) for t in trials]
@@ -69,7 +62,7 @@ def cross_validate(
             if listener is not None:
                 listener(replace(iteration, stage=f"cross-validation {fold + 1}/{folds}"))
 
-        result = identify(model, masked, free=free, listener=report, **search, **arguments)
+        result = identify(model, masked, settings=asked, listener=report)
         if result.outcome is Outcome.INTERRUPTED:
             raise KeyboardInterrupt
         residual = judge.evaluate(np.array(result.z), one)

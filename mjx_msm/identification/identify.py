@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 from jaxtyping import Float
 
-from mjx_msm.common.errors import InputError
 from mjx_msm.common.interrupts import held_interrupts
 from mjx_msm.estimation.least_squares import BOLD, CAREFUL, TOLERANCE, Solution, minimise
 from mjx_msm.estimation.residuals.motion import MotionTerm
@@ -28,10 +27,10 @@ from mjx_msm.identification.problem import EVALUATIONS, Problem
 from mjx_msm.identification.resume import resumed
 from mjx_msm.identification.search import SEARCH_TOLERANCE, search
 from mjx_msm.knowledge.result import Identification, Outcome, Stage
-from mjx_msm.person.model import Model
+from mjx_msm.person.model import Model, check_model
 from mjx_msm.person.space import ParameterSpace
-from mjx_msm.recordings.emg import EmgNoise
-from mjx_msm.recordings.trial import Trial
+from mjx_msm.recordings.settings import Options, Settings, with_options
+from mjx_msm.recordings.trial import Trial, trials_of
 
 EMG_NOISE_TOLERANCE = 1e-3
 """Gain in log posterior worth no further step where the EMG has errors: a twentieth of a standard deviation."""
@@ -56,46 +55,29 @@ class Iteration:
 Listener = Callable[[Iteration], None]
 
 
+@with_options()
 def identify(
     model: Model,
-    trials: Sequence[Trial],
+    trials: Trial | Sequence[Trial],
     *,
-    free: Iterable[str],
-    emg_map: Mapping[str, Mapping[str, float]] | None = None,
-    residuals: Sequence[str] = ("motion",),
-    tied: Iterable[str] = (),
-    bounds: Mapping[str, Mapping[str, Any]] | None = None,
-    priors: Mapping[str, Mapping[str, Any] | str] | None = None,
-    held_out: Sequence[Trial] = (),
-    rate: float = 200.0,
-    horizon: int | None = None,
-    emg_noise: EmgNoise | None = None,
-    starts: int = 1,
-    seed: int = 0,
+    settings: Settings | None = None,
+    held_out: Trial | Sequence[Trial] = (),
     subject: str = "",
     hashes: Mapping[str, str] | None = None,
     listener: Listener | None = None,
     resume: Identification | None = None,
+    **options: Unpack[Options],
 ) -> Identification:
     """Estimate a person's parameters from recordings.
 
     **Arguments:**
 
     - `model`: the generic model; its nominal parameters are the start and the centre of the default priors.
-    - `trials`: what was recorded. The clocks may differ from the model's timestep.
-    - `free`: parameter patterns to estimate, see `mjx_msm.person.space.parameter_space`.
-    - `emg_map`: muscle to {channel: weight}; by default every muscle has a channel of its own name.
-    - `residuals`: any of "acceleration", "moment" (needs recorded moments), "motion".
-    - `tied`: patterns whose members share one unknown, e.g. one electromechanical delay ``["emg/*/delay"]``.
-    - `bounds`, `priors`: overrides by pattern.
+    - `trials`: what was recorded, one or several. The clocks may differ from the model's timestep.
+    - `options`: what to estimate and how: the fields of `Settings`, which says what each means. `free` is needed.
+    - `settings`: all of them as one value, of which `options` then override some.
     - `held_out`: trials that only judge the result.
-    - `rate`: samples per second at which acceleration and moment residuals are formed.
-    - `horizon`: steps of motion that are simulated from one initial state; None is the whole trial. Shorter where a
-      model cannot follow for long, e.g. without ground contact.
-    - `emg_noise`: how far the envelopes may be from what drove the muscles. Without it they count as exact, and their
-      errors bend the estimate; with it they are unknowns beside the initial states. For the motion residual alone.
-    - `starts`: most starting points. The first is the model itself (or its priors' mean); the best by the first stage
-      goes on. The search ends early once nothing is left to explain.
+    - `subject`: name, for the result. `hashes`: of the input files, to be kept in it.
     - `listener`: called after every iteration. A `KeyboardInterrupt` at any point keeps the last iterate.
     - `resume`: an interrupted result of the same problem, to go on from its stage and iterate, and with the starting
       points it has not tried. A search that had ended is not taken up again.
@@ -105,9 +87,10 @@ def identify(
     **Raises:** `InputError` naming the trial, channel or parameter that does not fit, or what is not the same as in
     the result to resume.
     """
-    if starts < 1:
-        raise InputError(f"starts = {starts} must be at least 1")
-    problem = Problem.build(model, trials, free, emg_map, residuals, tied, bounds, priors, rate, horizon, emg_noise)
+    check_model(model)
+    trials, held_out = trials_of(trials), trials_of(held_out)
+    settings = Settings.of(settings, options)
+    problem, starts = Problem.build(model, trials, settings), settings.starts
     space, z, tried = problem.space, problem.start, 0
     stages: list[Stage] = []
     if resume is not None:
@@ -134,10 +117,10 @@ def identify(
                         noise = {t.kind: (_rms(s, t), t.unit) for t, s in zip(terms, at.scales, strict=True)}
                         listener(Iteration(name, len(problem.stages), index, next(count), at.cost, noise, at.z))
 
-                tolerance = TOLERANCE if emg_noise is None else EMG_NOISE_TOLERANCE
+                tolerance = TOLERANCE if settings.emg_noise is None else EMG_NOISE_TOLERANCE
                 tolerance = tolerance if index + 1 == len(problem.stages) else SEARCH_TOLERANCE
                 if index == 0 and starts > 1:
-                    solution = search(terms, problem, z, starts, tried, seed, tolerance, report)
+                    solution = search(terms, problem, z, starts, tried, settings.seed, tolerance, report)
                 else:
                     damping = BOLD if index else CAREFUL
                     solution = minimise(
@@ -158,7 +141,7 @@ def identify(
     with held_interrupts() as interrupts:
         stages += [r.stage(name, model.free) for name, r in reached.items()]
         *_, last = reached.values()
-        result = assembled(problem, last.terms, last.solution, stages, trials, held_out, seed, subject, hashes or {})
+        result = assembled(problem, last.terms, last.solution, stages, held_out, subject, hashes or {})
     return replace(result, outcome=Outcome.INTERRUPTED) if interrupts else result
 
 

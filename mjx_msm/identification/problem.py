@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -16,16 +16,15 @@ from mjx_msm.estimation.residuals.acceleration import acceleration_term
 from mjx_msm.estimation.residuals.moment import moment_term
 from mjx_msm.estimation.residuals.motion import MotionTerm, motion_term
 from mjx_msm.estimation.residuals.term import AbstractTerm
-from mjx_msm.person.model import Model
+from mjx_msm.person.model import Model, muscle_constants, muscle_name
 from mjx_msm.person.parameters import Parameters
 from mjx_msm.person.space import ParameterSpace, parameter_space
-from mjx_msm.recordings.emg import EmgNoise
 from mjx_msm.recordings.model_clock import Recording, record
+from mjx_msm.recordings.settings import Settings
 from mjx_msm.recordings.trial import Trial, reordered
 
 EVALUATIONS = 300
 """Of a stage, at most."""
-RESIDUALS = ("acceleration", "moment", "motion")
 
 
 @dataclass(frozen=True)
@@ -33,58 +32,41 @@ class Problem:
     """Recordings, free set and stages of one identification."""
 
     model: Model
+    settings: Settings
     space: ParameterSpace
     nominal: Float[np.ndarray, "free"]
     """z of the model as it was loaded."""
     start: Float[np.ndarray, "free"]
     recordings: tuple[Recording, ...]
     emg_map: Mapping[str, Mapping[str, float]]
+    """That of the settings, or every muscle's channel of its own name."""
     channels: tuple[str, ...]
-    rate: float
     steps: int
     """Of a motion window."""
-    emg_noise: EmgNoise | None
     stages: tuple[tuple[str, Callable[[], list[AbstractTerm]]], ...]
     motion: Callable[[], MotionTerm]
     """The term of the motion stage, made once."""
 
     @staticmethod
-    def build(
-        model: Model,
-        trials: Sequence[Trial],
-        free: Iterable[str],
-        emg_map: Mapping[str, Mapping[str, float]] | None,
-        residuals: Sequence[str],
-        tied: Iterable[str],
-        bounds: Any,
-        priors: Any,
-        rate: float,
-        horizon: int | None,
-        emg_noise: EmgNoise | None = None,
-    ) -> Problem:
+    def build(model: Model, trials: Sequence[Trial], settings: Settings) -> Problem:
+        """The problem that settings pose on trials.
+
+        **Raises:** `InputError` naming the trial, channel or parameter that does not fit.
+        """
+        residuals, rate = settings.residuals, settings.rate
         if not trials:
             raise InputError("no trials to identify from; give at least one")
         if not model.free:
             raise InputError("no coordinate is free; leave at least one neither prescribed nor locked")
-        if not rate > 0:
-            raise InputError(f"rate {rate} must be positive [samples/s]")
-        if horizon is not None and horizon < 1:
-            raise InputError(f"horizon {horizon} must be a positive number of steps, or None for the whole trial")
-        unknown = [r for r in residuals if r not in RESIDUALS]
-        if unknown or not residuals:
-            raise InputError(f"residuals {', '.join(unknown) or 'are empty'}; choose from {', '.join(RESIDUALS)}")
-        if emg_noise is not None and tuple(residuals) != ("motion",):
-            raise InputError(
-                f"EMG noise is modelled in the motion residual alone, not with {', '.join(residuals)}; leave it out, "
-                "or choose residuals = ['motion']"
-            )
-        emg_map = emg_map if emg_map is not None else {m: {m: 1.0} for m in model.muscles}
+        emg_map = settings.emg_map if settings.emg_map is not None else {m: {m: 1.0} for m in model.muscles}
         channels = tuple(dict.fromkeys(c for m in model.muscles for c in emg_map.get(m, {})))
         recordings = tuple(record(model, reordered(t, channels), emg_map) for t in trials)
         if "moment" in residuals and not any(r.moment_weight.any() for r in recordings):
             raise InputError(f"residual 'moment' needs recorded moments of {', '.join(model.free)}; no trial has them")
         nominal = model.nominal.with_channels(channels)
-        space = parameter_space(nominal, free, tied=tied, bounds=bounds, priors=priors)
+        space = parameter_space(
+            nominal, settings.free, tied=settings.tied, bounds=settings.bounds, priors=settings.priors
+        )
         with float64():
             centre = np.asarray(_packed(space, nominal))
         start = space.clip(space.prior_mean)  # the nominal value, unless a prior says better
@@ -98,9 +80,9 @@ class Problem:
             return out
 
         longest = max(r.last - r.first for r in recordings)
-        steps = min(horizon or longest, longest)
+        steps = min(settings.horizon or longest, longest)
         with_moment = [k for k in residuals if k == "moment"]
-        motion = cache(lambda: motion_term(model, space, recordings, steps, emg_noise))
+        motion = cache(lambda: motion_term(model, space, recordings, steps, settings.emg_noise))
         stages: list[tuple[str, Callable[[], list[AbstractTerm]]]] = []
         if "motion" not in residuals:
             stages.append((" and ".join(residuals), lambda: direct(residuals)))
@@ -112,8 +94,26 @@ class Problem:
                 lambda: [*direct(with_moment), motion()],
             ))  # fmt: skip
         return Problem(
-            model, space, centre, start, recordings, emg_map, channels, rate, steps, emg_noise, tuple(stages), motion
+            model, settings, space, centre, start, recordings, emg_map, channels, steps, tuple(stages), motion
         )
+
+    def record(self) -> dict[str, Any]:
+        """What a result keeps of the problem it solved, by the names of its fields; problems that differ in it are
+        not the same. Bounds, priors and what is free are kept with the unknowns."""
+        model = self.model
+        return {
+            "muscle_model": muscle_name(model),
+            "muscle_constants": muscle_constants(model),
+            "timestep": model.timestep,
+            "free": model.host.free,
+            "prescribed": model.host.prescribed,
+            "locked": dict(model.host.locked),
+            "channels": self.channels,
+            "emg_map": {m: dict(self.emg_map[m]) for m in model.muscles},
+            "rate": self.settings.rate,
+            "horizon": self.steps,
+            "emg_noise": self.settings.emg_noise,
+        }
 
 
 @jit

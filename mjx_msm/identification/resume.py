@@ -10,7 +10,6 @@ from jaxtyping import Float
 from mjx_msm.common.errors import InputError
 from mjx_msm.identification.problem import Problem
 from mjx_msm.knowledge.result import Identification, Outcome, Stage
-from mjx_msm.person.model import muscle_constants, muscle_name
 
 
 def resumed(
@@ -36,25 +35,15 @@ def resumed(
 
 def _difference(before: Identification, problem: Problem) -> str | None:
     """What a result was made with that is otherwise now, in words."""
-    host, space = problem.model.host, problem.space
-    stages = [s.name for s in before.stages], [name for name, _ in problem.stages]
-    pairs = {
-        "another muscle model": (before.muscle_model, muscle_name(problem.model)),
-        "other muscle constants": (dict(before.muscle_constants), muscle_constants(problem.model)),
-        "another timestep": (before.timestep, problem.model.timestep),
-        "other free coordinates": (before.free, host.free),
-        "other prescribed coordinates": (before.prescribed, host.prescribed),
-        "other locked coordinates": (dict(before.locked), dict(host.locked)),
-        "other EMG channels": (before.channels, problem.channels),
-        "another EMG map": (before.emg_map, {m: dict(problem.emg_map[m]) for m in problem.model.muscles}),
-        "another rate": (before.rate, problem.rate),
-        "another horizon": (before.horizon, problem.steps),
-        "another EMG noise": (before.emg_noise, problem.emg_noise),
-        "other residuals": tuple(", then ".join(names[: len(before.stages)]) for names in stages),
-    }
-    for words, (then, now) in pairs.items():
+    space = problem.space
+    for name, now in problem.record().items():
+        then = getattr(before, name)
         if then != now:
-            return f"{words} ({then}, now {now})"
+            return f"{_words(name)} ({then}, now {now})"
+    stages = [s.name for s in before.stages], [name for name, _ in problem.stages]
+    then, now = (", then ".join(names[: len(before.stages)]) for names in stages)
+    if then != now:
+        return f"other residuals ({then}, now {now})"
     each = (("bounds", space.lower, "lower"), ("bounds", space.upper, "upper"))
     each += (("priors", space.prior_mean, "prior_mean"), ("priors", space.prior_scale, "prior_scale"))
     for words, values, field in each:
@@ -64,3 +53,11 @@ def _difference(before: Identification, problem: Problem) -> str | None:
     if tuple(u.members for u in before.unknowns) != space.members:
         return "other parameters tied"
     return None
+
+
+def _words(field: str) -> str:
+    """A field of a result that differs: "another rate", "other muscle constants"."""
+    words = field.replace("_", " ").replace("emg", "EMG")
+    if field in ("free", "prescribed", "locked"):
+        return f"other {words} coordinates"
+    return f"other {words}" if words.endswith("s") else f"another {words}"

@@ -27,7 +27,7 @@ NEARER = 0.9
 
 def completed_draws(
     model: Model,
-    trials: Sequence[Trial],
+    trials: Trial | Sequence[Trial],
     result: Identification,
     listener: Callable[[int], None] = lambda done: None,
 ) -> Identification:

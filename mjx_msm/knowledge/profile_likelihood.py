@@ -30,10 +30,10 @@ from mjx_msm.estimation.residuals.motion import motion_term
 from mjx_msm.estimation.residuals.term import AbstractExpansion, AbstractTerm, Quadratic
 from mjx_msm.knowledge.result import Identification, Outcome
 from mjx_msm.knowledge.uncertainty import uncertainty
-from mjx_msm.person.model import Model
+from mjx_msm.person.model import Model, check_model
 from mjx_msm.person.space import ParameterSpace
 from mjx_msm.recordings.model_clock import record
-from mjx_msm.recordings.trial import Trial, reordered
+from mjx_msm.recordings.trial import Trial, reordered, trials_of
 
 DROP = 1.9207294103470620
 """Of log posterior at the ends of a 95 % interval: half of 1.96²."""
@@ -126,17 +126,18 @@ def _settled(before: list[Any] | None, after: list[Any]) -> bool:
     return all(b is None if a is None else b is not None and np.abs(a - b).max() < SETTLED for b, a in pairs)
 
 
-def posterior_of(model: Model, trials: Sequence[Trial], result: Identification) -> Posterior:
+def posterior_of(model: Model, trials: Trial | Sequence[Trial], result: Identification) -> Posterior:
     """The posterior whose mode a result is, on the recordings it was made from.
 
     **Raises:** `InputError` if the result does not say how it was made, or the recordings do not fit it.
     """
+    check_model(model)
     if not result.residuals:
         raise InputError("the result does not say which residuals it was made with; identify again")
     if result.outcome is Outcome.NOT_FINITE:
         raise InputError("the result cannot be simulated (see its outcome), so there is nothing to profile")
     space = result.space(model)
-    recordings = tuple(record(model, reordered(t, result.channels), result.emg_map) for t in trials)
+    recordings = tuple(record(model, reordered(t, result.channels), result.emg_map) for t in trials_of(trials))
     make: dict[str, Callable[[], AbstractTerm]] = {
         "moment": lambda: moment_term(model, space, recordings, result.rate),
         "acceleration": lambda: acceleration_term(model, space, recordings, result.rate),
@@ -213,7 +214,7 @@ class _Walk:
 
 def profile(
     model: Model,
-    trials: Sequence[Trial],
+    trials: Trial | Sequence[Trial],
     result: Identification,
     path: str,
     *,

@@ -146,6 +146,17 @@ def load_model(
     return model_of(spec, name, muscle=muscle, free=free, prescribed=prescribed, locked=locked)
 
 
+def check_model(model: object) -> None:
+    """Before a long computation begins.
+
+    **Raises:** `InputError` if it is no loaded model, but e.g. the name of one.
+    """
+    if not isinstance(model, Model):
+        named = isinstance(model, str | Path)
+        got = f"'{model}'; give load_model('{model}')" if named else f"{type(model).__name__}; load_model makes one"
+        raise InputError(f"model must be a loaded model, got {got}")
+
+
 def model_of(
     spec: mujoco.MjSpec,
     source: str,

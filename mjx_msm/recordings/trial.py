@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -97,6 +98,20 @@ class Trial:
         if self.moment is not None:
             write("moments", self.moment_coordinates, self.moment)
         return entry
+
+
+def trials_of(trials: Any) -> tuple[Trial, ...]:
+    """What a caller gave as trials: several, or one by itself.
+
+    **Raises:** `InputError` if it is something else.
+    """
+    several = isinstance(trials, Iterable) and not isinstance(trials, str | Mapping)
+    listed: tuple[Any, ...] = tuple(trials) if several else (trials,)
+    for other in listed:
+        if not isinstance(other, Trial):
+            fix = "; give its .trials" if hasattr(other, "trials") else "; load_subject reads them from files"
+            raise InputError(f"trials must be recordings, one Trial or several, got {type(other).__name__}{fix}")
+    return listed
 
 
 def build_trial(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.identification.cross_validation import cross_validate
@@ -11,38 +11,33 @@ from mjx_msm.knowledge.profile_likelihood import Listener as ProfileListener
 from mjx_msm.knowledge.profile_likelihood import Profile, profile
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import Model
+from mjx_msm.recordings.settings import Options, with_options
 from mjx_msm.recordings.subject_file.loading import Study
 from mjx_msm.study.settings import settings, study_model
 
 
+@with_options()
 def identify_study(
     study: Study,
     model: Model | None = None,
     *,
-    horizon: int | None = None,
-    starts: int | None = None,
-    seed: int = 0,
     listener: Listener | None = None,
     resume: Identification | None = None,
+    **options: Unpack[Options],
 ) -> Identification:
-    """`mjx_msm.identification.identify.identify` on a loaded subject file; `starts` overrides the file's."""
+    """`mjx_msm.identification.identify.identify` on a loaded subject file; `options` override what it says."""
     model = study_model(study) if model is None else model
     return identify(
         model,
         study.trials,
+        settings=settings(study, model),
         held_out=study.held_out,
-        horizon=horizon,
-        seed=seed,
         subject=study.subject.name,
         hashes=study.hashes,
         listener=listener,
         resume=resume,
-        **_with_starts(study, model, starts),
+        **options,
     )
-
-
-def _with_starts(study: Study, model: Model, starts: int | None) -> dict[str, Any]:
-    return settings(study, model) | ({} if starts is None else {"starts": starts})
 
 
 def can_cross_validate(study: Study) -> bool:
@@ -50,6 +45,7 @@ def can_cross_validate(study: Study) -> bool:
     return study.identify.residuals == ("moment",) and all(t.moment is not None for t in study.trials)
 
 
+@with_options()
 def cross_validated(
     study: Study,
     model: Model,
@@ -57,22 +53,14 @@ def cross_validated(
     *,
     blocks: int = 10,
     folds: int = 5,
-    horizon: int | None = None,
-    starts: int | None = None,
-    seed: int = 0,
     listener: Listener | None = None,
+    **options: Unpack[Options],
 ) -> Identification:
     """The result with the error rows of a blocked cross-validation over time added."""
+    asked = settings(study, model)
     rows = cross_validate(
-        model,
-        study.trials,
-        blocks=blocks,
-        folds=folds,
-        horizon=horizon,
-        seed=seed,
-        listener=listener,
-        **_with_starts(study, model, starts),
-    )
+        model, study.trials, settings=asked, blocks=blocks, folds=folds, listener=listener, **options
+    )  # fmt: skip
     return result.with_fits(rows)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -9,6 +10,7 @@ from mjx_msm.common.errors import InputError
 from mjx_msm.person.anthropometry import segment_priors
 from mjx_msm.person.model import Model, load_model
 from mjx_msm.person.space import ParameterSpace, parameter_space
+from mjx_msm.recordings.settings import Settings
 from mjx_msm.recordings.subject_file.loading import Study
 from mjx_msm.recordings.subject_file.model_check import check_against_model
 
@@ -28,23 +30,14 @@ def study_model(study: Study) -> Model:
     )  # fmt: skip
 
 
-def settings(study: Study, model: Model | None = None) -> dict[str, Any]:
-    """What `identify` and `cross_validate` take from a subject file, as keyword arguments.
+def settings(study: Study, model: Model | None = None) -> Settings:
+    """What a subject file asks `identify` and `cross_validate` for.
 
     **Arguments:** `model`: that of the study; without it, it is loaded again where priors depend on it.
     """
-    spec = study.identify
-    return {
-        "free": spec.free,
-        "emg_map": study.emg_map,
-        "residuals": spec.residuals,
-        "tied": spec.tied,
-        "starts": spec.starts,
-        "bounds": spec.bounds,
-        "priors": _priors(study, model),
-        "rate": spec.rate,
-        "emg_noise": spec.emg_noise,
-    }
+    asked: dict[str, Any] = {f.name: getattr(study.identify, f.name) for f in fields(Settings)}
+    asked["priors"] = _priors(study, model)
+    return Settings(**asked)
 
 
 def _priors(study: Study, model: Model | None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,8 +12,13 @@ from mjx_msm.common.errors import InputError
 from mjx_msm.estimation.least_squares import NOISE_FLOOR
 from mjx_msm.estimation.residuals.moment import moment_term
 from mjx_msm.estimation.residuals.motion import motion_term
+from mjx_msm.identification.cohort import identify_many
 from mjx_msm.identification.cross_validation import cross_validate
 from mjx_msm.identification.identify import identify
+from mjx_msm.knowledge.design.experiment import design_experiment
+from mjx_msm.knowledge.design.information import information
+from mjx_msm.knowledge.posterior_draws import completed_draws
+from mjx_msm.knowledge.profile_likelihood import profile
 from mjx_msm.knowledge.result import Identification, Outcome
 from mjx_msm.person.parameters import matching
 from mjx_msm.person.space import parameter_space
@@ -252,7 +258,7 @@ def test_what_does_not_fit_is_refused(arm, exact):
             identify(arm, trials, **({"free": FREE} | changes))
 
     refuse("no trials", trials=())
-    refuse("choose from acceleration, moment, motion", residuals=("angles",))
+    refuse("residuals = 'angles' is unknown; choose from: acceleration, moment, motion", residuals=("angles",))
     refuse("are empty", residuals=())
     refuse("needs recorded moments of shoulder_elev, elbow_flex", residuals=("moment",))
     refuse("matches nothing; did you mean", free=["muscle/BIClon/max_isometric_force"])
@@ -265,6 +271,46 @@ def test_what_does_not_fit_is_refused(arm, exact):
         cross_validate(arm, exact[:1], free=FREE, residuals=("motion",))
     with pytest.raises(InputError, match="needs recorded moments"):
         cross_validate(arm, exact[:1], free=FREE)
+
+
+def test_one_trial_is_as_good_as_a_list_of_it(arm, exact):
+    alone, listed = (identify(arm, t, free=FREE, residuals=("acceleration",)) for t in (exact[0], exact[:1]))
+    assert (alone.z, alone.fits) == (listed.z, listed.fits)
+
+
+def test_other_things_than_models_and_trials_are_refused_in_a_line(arm, knee, exact, recovered):
+    study = SimpleNamespace(trials=exact)
+    space = parameter_space(arm.nominal, FREE)
+    calls = {
+        "identify": lambda model, trials: identify(model, trials, free=FREE),
+        "identify_many": lambda model, trials: _raised(identify_many(model, {"a": trials}, free=FREE)["a"]),
+        "cross_validate": lambda model, trials: cross_validate(model, trials, free=FREE),
+        "profile": lambda model, trials: profile(model, trials, recovered, recovered.estimates[0].path),
+        "completed_draws": lambda model, trials: completed_draws(
+            model, trials, replace(recovered, residuals=("moment",), completed=False)
+        ),
+        "information": lambda model, trials: information(model, space, trials),
+    }
+    for name, call in calls.items():
+        for trials, words in (
+            (study, "got SimpleNamespace; give its .trials"),
+            ("walk.csv", "got str; load_subject reads them"),
+            ([exact[0], 3], "got int"),
+        ):
+            with pytest.raises(InputError, match=words):
+                call(arm, trials)
+        for model in ("arm", Path("arm")):
+            with pytest.raises(InputError, match=r"got 'arm'; give load_model\('arm'\)"):
+                call(model, exact[:1])
+        with pytest.raises(InputError, match="got int; load_model makes one") as error:
+            call(3, exact[:1])
+        assert "\n" not in str(error.value), name
+    with pytest.raises(InputError, match=r"give load_model\('arm'\)"):
+        design_experiment("arm", space)
+
+
+def _raised(error):
+    raise error
 
 
 # Moments and cross-validation ------------------------------------------------------------------------------
@@ -342,7 +388,7 @@ def test_a_recorded_walk_gains_from_identification(data_dir, monkeypatch):
     monkeypatch.setenv("MJX_MSM_DATA", str(data_dir))
     study = load_subject(Path(__file__).resolve().parents[2] / "examples" / "knee_walk" / "subject.toml")
     model = study_model(study)
-    result = identify(model, study.trials, **(settings(study) | {"starts": 1}))
+    result = identify(model, study.trials, settings=settings(study), starts=1)
     (fit,) = result.fits
     assert (fit.role, fit.kind, fit.coordinate) == ("identify", "moment", "knee_angle")
     assert fit.generic > 5 * fit.identified

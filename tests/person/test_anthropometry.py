@@ -374,20 +374,20 @@ def written(folder: Path, source: str, segments: dict | None = None, **identify)
 
 def test_a_file_with_height_and_sex_gets_segment_priors(tmp_path, knee):
     study = load_subject(written(tmp_path, "knee", free=["body/*/mass", "body/tibia/com/z"]))
-    found = settings(study)["priors"]
+    found = settings(study).priors
     assert found == segment_priors(knee, **WOMAN, free=study.identify.free)
     assert set(found) == {"body/femur/mass", "body/tibia/mass", "body/foot/mass", "body/tibia/com/z"}
-    assert settings(study, study_model(study))["priors"] == found
+    assert settings(study, study_model(study)).priors == found
 
 
 def test_a_file_without_free_bodies_gets_none(tmp_path):
     study = load_subject(written(tmp_path, "knee", free=["muscle/*/max_isometric_force"], priors={"muscle/*": "none"}))
-    assert settings(study)["priors"] == {"muscle/*": "none"}
+    assert settings(study).priors == {"muscle/*": "none"}
 
 
 def test_segment_priors_can_be_switched_off(tmp_path):
     study = load_subject(written(tmp_path, "knee", segment_priors=False))
-    assert settings(study)["priors"] == {}
+    assert settings(study).priors == {}
 
 
 def test_priors_of_the_file_come_last_and_in_their_order(tmp_path, knee):
@@ -397,7 +397,7 @@ def test_priors_of_the_file_come_last_and_in_their_order(tmp_path, knee):
         "body/foot/mass": "none",
     }
     study = load_subject(written(tmp_path, "knee", priors=explicit))
-    space = parameter_space(knee.nominal, study.identify.free, priors=settings(study)["priors"])
+    space = parameter_space(knee.nominal, study.identify.free, priors=settings(study).priors)
     femur, tibia, foot = (space.paths.index(f"body/{b}/mass") for b in ("femur", "tibia", "foot"))
     mean = space.physical(space.prior_mean)
     assert mean[femur] == pytest.approx(0.1478 * 58)  # a spread alone leaves the person's mean
@@ -410,9 +410,7 @@ def test_priors_of_the_file_come_last_and_in_their_order(tmp_path, knee):
 def test_a_file_names_the_bodies_of_its_own_model(tmp_path, leg):
     (tmp_path / "leg.xml").write_text(LEG)
     study = load_subject(written(tmp_path, str(tmp_path / "leg.xml"), segments={"shin[1]": "shank"}))
-    assert settings(study)["priors"] == segment_priors(
-        leg, **WOMAN, segments={"shin[1]": "shank"}, free=["body/*/mass"]
-    )
+    assert settings(study).priors == segment_priors(leg, **WOMAN, segments={"shin[1]": "shank"}, free=["body/*/mass"])
     study = load_subject(written(tmp_path, str(tmp_path / "leg.xml"), segments={"thigh_r": ["hand", "forearm"]}))
     with pytest.raises(
         InputError, match=r"subject.toml \[model.segments\]: body 'thigh_r': segments hand, forearm are"

@@ -28,10 +28,9 @@ def study(arm):
     return Study(
         Person("one", 70.0),
         ModelSpec("arm", "mujoco", arm.free, (), {}),
-        {m: {m: 1.0} for m in arm.muscles},
         trials,
         held_out,
-        IdentifySpec(FREE, ("motion",), (), 1, 100.0, {}, {}),
+        IdentifySpec(free=FREE, emg_map={m: {m: 1.0} for m in arm.muscles}, rate=100.0),
         Path("subject.toml"),
         {},
     )

@@ -15,7 +15,7 @@ from mjx_msm.knowledge.design.forecast import forecast
 from mjx_msm.knowledge.design.information import ANGLE_NOISE, BATCH
 from mjx_msm.knowledge.design.search import Listener, Search
 from mjx_msm.knowledge.design.session import Design
-from mjx_msm.person.model import Model
+from mjx_msm.person.model import Model, check_model
 from mjx_msm.person.payload import Grip
 from mjx_msm.person.space import ParameterSpace
 
@@ -59,6 +59,7 @@ def design_experiment(
 
     **Raises:** `InputError` if an argument is out of range, or nothing that stays within `comfort` can be found.
     """
+    check_model(model)
     one_of("criterion", criterion, CRITERIA)
     if trials < 1:
         raise InputError(f"trials = {trials}: ask for at least one")

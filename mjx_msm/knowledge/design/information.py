@@ -11,11 +11,11 @@ from jaxtyping import Float
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.estimation.residuals.motion import motion_term
-from mjx_msm.person.model import Model
+from mjx_msm.person.model import Model, check_model
 from mjx_msm.person.payload import Grip, space_with_payload, with_payload
 from mjx_msm.person.space import ParameterSpace
 from mjx_msm.recordings.model_clock import Recording, record
-from mjx_msm.recordings.trial import Trial
+from mjx_msm.recordings.trial import Trial, trials_of
 
 ANGLE_NOISE = math.radians(0.3)
 """Standard deviation of a measured joint angle [rad]: optical motion capture."""
@@ -26,7 +26,7 @@ BATCH = 16
 def information(
     model: Model,
     space: ParameterSpace,
-    trials: Sequence[Trial],
+    trials: Trial | Sequence[Trial],
     *,
     angle_noise: float = ANGLE_NOISE,
     rate: float | None = None,
@@ -41,7 +41,9 @@ def information(
 
     **Returns:** F = JᵀJ/σ² of every trial, its initial state eliminated.
     """
+    check_model(model)
     check_noise(angle_noise)
+    trials = trials_of(trials)
     mapping = emg_map or {m: {m: 1.0} for m in model.muscles}
     masses = [float(t.metadata.get("payload", 0.0)) for t in trials]  # type: ignore[arg-type]
     variant, spaces = variants(model, space, tuple(dict.fromkeys(masses)), grip)

@@ -10,7 +10,7 @@ from mjx_msm.common.compiled import float64
 from mjx_msm.common.errors import InputError
 from mjx_msm.knowledge.design.physics import moved
 from mjx_msm.knowledge.design.task import Task
-from mjx_msm.person.model import Model
+from mjx_msm.person.model import Model, check_model
 from mjx_msm.person.parameters import Parameters
 from mjx_msm.person.payload import Grip, parameters_with_payload, with_payload
 from mjx_msm.recordings.model_clock import mixing_matrix
@@ -36,6 +36,7 @@ def perform(
 
     **Raises:** `InputError` if the person's motion does not stay finite, or a task does not fit the model.
     """
+    check_model(model)
     mapping = emg_map or {m: {m: 1.0} for m in model.muscles}
     rng, free, out = np.random.default_rng(seed), model.host.free_index, []
     loaded = with_payload(model, 1.0, grip) if any(t.payload for t in tasks) else model

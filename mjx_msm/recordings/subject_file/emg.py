@@ -95,15 +95,10 @@ def parse_emg(top: Section) -> tuple[str, EmgProcessing, dict[str, str], dict[st
     return kind, processing, aliases, emg_map
 
 
-def parse_emg_noise(top: Section, residuals: tuple[str, ...]) -> EmgNoise | None:
+def parse_emg_noise(top: Section) -> EmgNoise | None:
     section = top.section("emg", None).section("noise", ("relative", "absolute", "band"))
     if not section.data:
         return None
-    if residuals != ("motion",):
-        raise InputError(
-            f'{section.where}: EMG noise is modelled in the motion residual alone; choose residuals = ["motion"], or '
-            "leave the section out"
-        )
     given = {key: section.number(key) for key in section.data}
     try:
         return EmgNoise(**{key: float(value) for key, value in given.items() if value is not None})

@@ -31,10 +31,14 @@ class Document:
     kind: str
     processing: EmgProcessing
     aliases: Mapping[str, str]
-    emg_map: Mapping[str, Mapping[str, float]]
     sampling: Mapping[str, float]
     trials: tuple[TrialEntry, ...]
     identify: IdentifySpec
+
+    @property
+    def emg_map(self) -> Mapping[str, Mapping[str, float]]:
+        """Muscle → {channel: weight}; empty for a muscle taken as silent."""
+        return self.identify.emg_map or {}
 
 
 def parse_subject(document: Mapping[str, Any], path: str | Path) -> Document:
@@ -80,7 +84,7 @@ def parse_subject(document: Mapping[str, Any], path: str | Path) -> Document:
     }
     sampling = {k: v for k, v in sampling.items() if v is not None}
 
-    identify = parse_identify(top, subject)
+    identify = parse_identify(top, subject, emg_map)
     entries = document["trials"]
     if not isinstance(entries, list | tuple) or not entries:
         raise InputError(f"{path}: trials must be a list of tables; write [[trials]] in double brackets")
@@ -90,4 +94,4 @@ def parse_subject(document: Mapping[str, Any], path: str | Path) -> Document:
             raise InputError(f"{path} [[trials]]: the name '{trial.name}' appears twice; rename one")
     if all(t.role == "held-out" for t in trials):
         raise InputError(f'{path} [[trials]]: every trial is held out; give at least one the role "identify"')
-    return Document(path, subject, model, kind, processing, aliases, emg_map, sampling, trials, identify)
+    return Document(path, subject, model, kind, processing, aliases, sampling, trials, identify)

@@ -6,11 +6,10 @@ import fnmatch
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from mjx_msm.common.errors import InputError, suggest
-from mjx_msm.common.toml_tables import Section, is_number, show
-from mjx_msm.recordings.emg import EmgNoise
+from mjx_msm.common.toml_tables import Section
+from mjx_msm.recordings.settings import Settings
 from mjx_msm.recordings.subject_file.emg import parse_emg_noise
 from mjx_msm.recordings.subject_file.model import parse_segments
 from mjx_msm.recordings.subject_file.person import Person
@@ -31,94 +30,45 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "joint": ("damping", "stiffness"),
     "emg": ("gain", "delay", "shape"),
 }
-RESIDUALS = ("acceleration", "moment", "motion")
 
 
-@dataclass(frozen=True)
-class IdentifySpec:
-    """What to estimate, from what."""
+@dataclass(frozen=True, kw_only=True)
+class IdentifySpec(Settings):
+    """What a file asks `identify` for, and whether anthropometry has a say in its priors.
 
-    free: tuple[str, ...]
-    """Parameter patterns, as `parameter_space` takes them."""
-    residuals: tuple[str, ...]
-    tied: tuple[str, ...]
-    """Patterns whose members share one unknown."""
-    starts: int
-    """Number of starting points."""
-    rate: float
-    """Of the trials' common clock [Hz]."""
-    bounds: Mapping[str, Mapping[str, list[float]]]
-    priors: Mapping[str, Mapping[str, float | list[float]] | str]
+    `mjx_msm.study.settings.settings` turns it into `Settings`, once there is a model.
+    """
+
     segment_priors: bool = False
     """Whether free bodies that stand for a segment get the priors of `mjx_msm.person.anthropometry` before `priors`."""
     segments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Body → segments it stands for, beyond what is known of the bundled models; empty for none."""
-    emg_noise: EmgNoise | None = None
-    """Error of the envelopes; None: they count as exact."""
 
 
-def parse_identify(top: Section, subject: Person) -> IdentifySpec:
+def parse_identify(top: Section, subject: Person, emg_map: Mapping[str, Mapping[str, float]]) -> IdentifySpec:
     keys = ("free", "residuals", "tied", "starts", "rate", "bounds", "priors", "segment_priors")
     section = top.section("identify", keys)
-    free = section.names("free", required=True)
-    if not free:
-        raise InputError(f'{section.where}: free is empty; name what to estimate, e.g. "muscle/*/max_isometric_force"')
-    residuals = section.names("residuals", required=True)
-    for name in residuals:
-        if name not in RESIDUALS:
-            raise InputError(f"{section.where}: residuals = '{name}' is unknown{suggest(name, RESIDUALS)}")
-    if not residuals:
-        raise InputError(f"{section.where}: residuals is empty; choose from {', '.join(RESIDUALS)}")
-    bounds: dict[str, Any] = {}
-    for pattern, value in section.section("bounds", None).data.items():
-        value = {"range": value} if isinstance(value, list | tuple) else value
-        pair = next(iter(value.values()), None) if isinstance(value, Mapping) and len(value) == 1 else None
-        if not (
-            isinstance(value, Mapping)
-            and set(value) <= {"factor", "range"}
-            and isinstance(pair, list | tuple)
-            and len(pair) == 2
-            and all(map(is_number, pair))
-        ):
-            raise InputError(
-                f"{section.where} bounds: '{pattern}' must be {{ factor = [lo, hi] }} or "
-                f"{{ range = [lo, hi] }}, got {show(value)}"
-            )
-        if not pair[0] < pair[1]:
-            raise InputError(
-                f"{section.where} bounds: '{pattern}' is empty ({pair[0]:g} to {pair[1]:g}); put the lower bound first"
-            )
-        bounds[pattern] = {key: [float(x) for x in pair] for key in value}
-    priors: dict[str, Any] = {}
-    for pattern, value in section.section("priors", None).data.items():
-        if (
-            isinstance(value, Mapping)
-            and value
-            and set(value) <= {"mean", "sd", "relative_sd"}
-            and all(is_number(x) or (key == "mean" and _is_inertia(x)) for key, x in value.items())
-        ):
-            priors[pattern] = {
-                key: [float(v) for v in x] if isinstance(x, list | tuple) else float(x) for key, x in value.items()
-            }
-        elif value == "none":
-            priors[pattern] = "none"
-        else:
-            raise InputError(
-                f"{section.where} priors: '{pattern}' must have mean, sd or relative_sd, or be \"none\", "
-                f"got {show(value)}"
-            )
+    free, residuals = (section.names(key, required=True) for key in ("free", "residuals"))
     tied = section.names("tied")
-    for key, patterns in (("free", free), ("tied", tied), ("bounds", bounds), ("priors", priors)):
-        for pattern in patterns:
-            _check_pattern(pattern, f"{section.where} {key}")
-    rate = section.number("rate", 200.0, low=20, high=5000, unit="Hz") or 200.0
-    starts = section.number("starts", 1, low=1, high=1000) or 1
+    bounds, priors = (section.section(key, None).data for key in ("bounds", "priors"))
+    rate = section.number("rate", Settings.rate, low=20, high=5000, unit="Hz") or Settings.rate
+    starts = section.number("starts", Settings.starts, low=1, high=1000) or Settings.starts
     if starts != int(starts):
         raise section.fail("starts", "a whole number")
+    noise = parse_emg_noise(top)
+    try:
+        asked = Settings(
+            free=free, emg_map=emg_map, residuals=residuals, tied=tied, bounds=bounds, priors=priors, rate=rate,
+            emg_noise=noise, starts=int(starts),
+        )  # fmt: skip
+    except InputError as error:
+        raise InputError(f"{section.where}: {error}") from None
+    for key in ("free", "tied", "bounds", "priors"):
+        for pattern in getattr(asked, key):
+            _check_pattern(pattern, f"{section.where} {key}")
     segments = parse_segments(top)
-    asked = _segment_priors(top, section, subject, segments)
-    noise = parse_emg_noise(top, residuals)
-    return IdentifySpec(free, residuals, tied, int(starts), rate, bounds, priors, asked, segments, noise)
+    wanted = _segment_priors(top, section, subject, segments)
+    return IdentifySpec(**vars(asked), segment_priors=wanted, segments=segments)
 
 
 def _segment_priors(top: Section, identify: Section, subject: Person, segments: Mapping[str, tuple[str, ...]]) -> bool:
@@ -150,7 +100,3 @@ def _check_pattern(pattern: str, where: str) -> None:
         raise InputError(
             f"{where}: '{pattern}' ends in unknown parameter '{last[-1]}'{suggest(last[-1], fields, limit=10)}"
         )
-
-
-def _is_inertia(value: Any) -> bool:
-    return isinstance(value, list | tuple) and len(value) == 6 and all(map(is_number, value))

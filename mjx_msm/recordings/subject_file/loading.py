@@ -29,8 +29,6 @@ class Study:
 
     subject: Person
     model: ModelSpec
-    emg_map: Mapping[str, Mapping[str, float]]
-    """Muscle → {channel: weight}; empty for a muscle taken as silent."""
     trials: tuple[Trial, ...]
     """To identify from."""
     held_out: tuple[Trial, ...]
@@ -41,6 +39,11 @@ class Study:
     """SHA-256 of the subject file and every file it uses, by path relative to the subject file."""
     notes: tuple[str, ...] = ()
     """What deserves a look; each was also issued as an `InputWarning`."""
+
+    @property
+    def emg_map(self) -> Mapping[str, Mapping[str, float]]:
+        """Muscle → {channel: weight}; empty for a muscle taken as silent."""
+        return self.identify.emg_map or {}
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -71,7 +74,6 @@ def load_subject(path: str | Path) -> Study:
     return Study(
         subject=checked.subject,
         model=checked.model,
-        emg_map=checked.emg_map,
         trials=tuple(t for role, t in recordings.trials if role == "identify"),
         held_out=tuple(t for role, t in recordings.trials if role == "held-out"),
         identify=checked.identify,
