@@ -14,7 +14,7 @@ from mjx_msm.envs.functional import make
 from mjx_msm.envs.tasks.arm_reach import REACH
 from mjx_msm.envs.tasks.disturbance import NOTHING
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "examples" / "benchmarks"
+BENCHMARKS = Path(__file__).resolve().parents[3] / "examples" / "benchmarks"
 LANES, PERIODS = 512, 2
 VELOCITY = 2e-3
 """[rad/s]; a triceps 7 cm too long for one step leaves 0.1 and more."""
