@@ -37,7 +37,7 @@ def register() -> None:
             gymnasium.register(
                 id=name,
                 entry_point=f"mjx_msm.envs.environments:{task}Env",
-                vector_entry_point=f"mjx_msm.envs.adapters.vector:{module}",
+                vector_entry_point=f"mjx_msm.envs.environments:{module}",
             )
 
 
