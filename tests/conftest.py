@@ -1,20 +1,31 @@
 """Fixtures for the whole suite."""
 
 import os
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 
-def pytest_configure() -> None:
-    """With MJX_MSM_TEST_CACHE=FOLDER compiled functions are kept there, and a second run is fast."""
-    folder = os.environ.get("MJX_MSM_TEST_CACHE")
-    if folder:
-        import jax
+def pytest_configure(config: pytest.Config) -> None:
+    """One folder of compiled functions for all workers of a run and every process its tests start.
 
-        jax.config.update("jax_compilation_cache_dir", folder)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+    With MJX_MSM_TEST_CACHE=FOLDER it is kept, and a second run is fast; else it goes with the run. JAX's own
+    JAX_COMPILATION_CACHE_DIR is respected.
+    """
+    if hasattr(config, "workerinput"):  # a worker of pytest-xdist: the environment is there already
+        return
+    kept = os.environ.get("MJX_MSM_TEST_CACHE") or os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    if not kept:
+        own = tempfile.TemporaryDirectory(prefix="mjx_msm_tests_", ignore_cleanup_errors=True)
+        config.add_cleanup(own.cleanup)
+        kept = own.name
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = kept
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+    if "jax" in sys.modules:
+        raise RuntimeError("JAX was imported before the tests' compile cache was set")
 
 
 @pytest.fixture(scope="session")

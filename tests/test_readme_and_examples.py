@@ -1,6 +1,5 @@
 """What is printed in the README and offered in examples/ runs as it stands."""
 
-import os
 import re
 import subprocess
 import sys
@@ -14,12 +13,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def run(script: Path, folder: Path, *arguments: str) -> str:
     """Run a script as a user would, from another folder; its output."""
-    cache = os.environ.get("MJX_MSM_TEST_CACHE")
-    environment = {**os.environ, **({"JAX_COMPILATION_CACHE_DIR": cache} if cache else {})}
     done = subprocess.run(
         [sys.executable, str(script), *arguments],
         cwd=folder,
-        env=environment,
         capture_output=True,
         text=True,
         timeout=600,
