@@ -318,7 +318,7 @@ def test_a_payload_on_the_beam_is_borne_by_both() -> None:
         env.reset(options={"draws": [0.5], "disturbance": {"payload": payload}})
         for _ in range(250):
             env.step(np.zeros(2))
-        force.append(sum(f[1] for f in env.task._forces(env._kinetics)))
+        force.append(sum(f[1] for f in env.task._handles.force(env._kinetics)))
         assert np.abs(env.data.qvel).max() < 0.02
     assert -force[0] == pytest.approx(3.0 * 9.80665, rel=0.02)
     assert force[0] - force[1] == pytest.approx(1.0 * 9.80665, rel=0.05)

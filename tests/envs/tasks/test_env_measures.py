@@ -270,7 +270,7 @@ def test_letting_go_costs_more_than_carrying_on_could() -> None:
         hand, shoulder = (task.arm.hand(np.array([x, elbow])) for x in (0.0, np.pi))
         length = max(length, 0.5 * np.linalg.norm(hand - shoulder))
     shoulder = 0.5 * (task.arm.hand(still) + task.arm.hand(np.array([np.pi, 0.0])))
-    way = task._way.position[:, :2]
+    way = task._way.beam.position[:, :2]
     reach = length + 0.5 * task.transport.beam_length + 2 * 0.1
     path_error = np.linalg.norm(way - shoulder[[0, 2]], axis=1).max() + reach
     costs = np.log1p((path_error / 0.05) ** 2) + np.log1p((np.pi / 0.15) ** 2) + 0.1 * 6 + 0.05 * 3 + 1.0

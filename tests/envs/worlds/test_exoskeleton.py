@@ -10,6 +10,7 @@ from mjx_msm.common.errors import InputError
 from mjx_msm.envs.engines.c_engine import CEngine
 from mjx_msm.envs.engines.kinetics import Kinetics
 from mjx_msm.envs.engines.world import World
+from mjx_msm.envs.human.leg import JOINTS
 from mjx_msm.envs.robots.exoskeleton import CUFFS, Exoskeleton
 from mjx_msm.envs.tasks.knee_exo import KneeExo
 from mjx_msm.envs.worlds.cuffs import Coupling
