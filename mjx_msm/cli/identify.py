@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import math
 import warnings
 from collections.abc import Mapping
@@ -23,10 +24,21 @@ if TYPE_CHECKING:
     from mjx_msm.recordings.subject_file.loading import Study
 
 
+class CrossValidation(enum.StrEnum):
+    """What is held out at a time; `mjx_msm.cross_validate` says more."""
+
+    BLOCK = "block"
+    TRIAL = "trial"
+    TASK = "task"
+
+
 def identify(
     subject: Annotated[Path, typer.Argument(help="Subject file (TOML).", show_default=False)],
     out: Annotated[Path, typer.Option("--out", help="Folder for the result.", show_default=False)],
-    cv: Annotated[bool, typer.Option(help="Blocked cross-validation over time, where moments are used.")] = True,
+    cv: Annotated[bool, typer.Option(help="Cross-validation, where it applies: see --cv-by.")] = True,
+    cv_by: Annotated[
+        CrossValidation, typer.Option(help="What is held out at a time: part of every trial, a trial, or a task.")
+    ] = CrossValidation.BLOCK,
     starts: Annotated[
         int | None, typer.Option(min=1, help="Starting points; default: as the subject file says.")
     ] = None,
@@ -58,7 +70,7 @@ def identify(
         console.print(f"note: {note}", style="dim", markup=False)
     with notes_on(console), result_folder(out) as folder:
         result, interrupted = identify_shown(
-            console, study, model, cv=cv, starts=starts, seed=seed, quiet=quiet, resume=before
+            console, study, model, cv=cv_by.value if cv else None, starts=starts, seed=seed, quiet=quiet, resume=before
         )
         with held_interrupts():
             write_result(folder, study, model, result, truth=truth)
@@ -77,13 +89,16 @@ def identify_shown(
     study: Study,
     model: Model,
     *,
-    cv: bool,
+    cv: str | None,
     starts: int | None,
     seed: int,
     quiet: bool,
     resume: Identification | None = None,
 ) -> tuple[Identification, bool]:
-    """The identification, its draws and its cross-validation; whether it was interrupted."""
+    """The identification, its draws and its cross-validation; whether it was interrupted.
+
+    **Arguments:** `cv`: what is held out at a time; None: no cross-validation.
+    """
     from mjx_msm.knowledge.posterior_draws import completed_draws
     from mjx_msm.knowledge.result import Outcome
     from mjx_msm.study.identification import can_cross_validate, cross_validated, identify_study
@@ -98,8 +113,8 @@ def identify_shown(
         count = len(result.samples)
         try:
             result = completed_draws(model, study.trials, result, lambda done: progress.drawn(done, count))
-            if cv and can_cross_validate(study):
-                result = cross_validated(study, model, result, listener=progress, **asked)
+            if cv is not None and can_cross_validate(study, cv):
+                result = cross_validated(study, model, result, by=cv, listener=progress, **asked)
         except KeyboardInterrupt:
             return result, True
     return result, False

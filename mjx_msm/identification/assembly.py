@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
@@ -12,9 +13,11 @@ from mjx_msm.common.compiled import float64
 from mjx_msm.dynamics.sensitivities import factors
 from mjx_msm.estimation.least_squares import Solution
 from mjx_msm.estimation.residuals.acceleration import acceleration_term
-from mjx_msm.estimation.residuals.moment import moment_term
+from mjx_msm.estimation.residuals.moment import MomentTerm, moment_term
 from mjx_msm.estimation.residuals.motion import MotionTerm, motion_term, window_steps
 from mjx_msm.estimation.residuals.term import AbstractTerm
+from mjx_msm.identification import baselines
+from mjx_msm.identification.discrepancy import WITH_DISCREPANCY, correction
 from mjx_msm.identification.problem import Problem
 from mjx_msm.knowledge.result import Estimate, Fit, Identification, Outcome, Stage, posterior_record
 from mjx_msm.knowledge.uncertainty import Uncertainty, autocorrelation_time, uncertainty
@@ -60,7 +63,10 @@ def assembled(
         if "acceleration" in kinds:
             judges.append(acceleration_term(model, space, recordings, problem.settings.rate))
         scales = [solution.scales[kinds.index(t.kind)] for t in judges]
-        fits += fits_of(judges, recordings, z, problem.start, scales, "held-out")
+        rows = list(fits_of(judges, recordings, z, problem.start, scales, "held-out"))
+        learnt = [(t, problem.recordings) for t in terms if isinstance(t, MomentTerm)]
+        asked = [(t, recordings) for t in judges if isinstance(t, MomentTerm)]
+        fits += [*_with_others(rows, z, *learnt[0], *asked[0])] if learnt and asked else rows
     with float64():
         parameters = factors(space, z).parameters.to_dict()
     return Identification(
@@ -170,6 +176,32 @@ def fits_of(
                         identified[rows, c],
                         signal[rows, c],
                     )
+
+
+def _with_others(
+    fits: Iterable[Fit],
+    z: Float[np.ndarray, "free"],
+    term: MomentTerm,
+    recordings: Sequence[Recording],
+    judge: MomentTerm,
+    judged: Sequence[Recording],
+) -> Iterator[Fit]:
+    """Error rows of moments, with those of baselines, and of the model with its discrepancy, beside."""
+    inputs, asked = baselines.Inputs.of(term, recordings), baselines.Inputs.of(judge, judged)
+    names, free, one = [r.name for r in judged], term.model.free, np.ones(len(term.model.free))
+    known, missed = term.evaluate(z, one), judge.evaluate(z, one)
+    predicted = []
+    for c, index in enumerate(term.model.host.free_index):
+        learnt = term.weight[:, c] > 0
+        guesses = baselines.predictions(inputs, term.target[:, c], learnt, int(index), asked)
+        corrected = judge.target[:, c] + missed[:, c] + correction(inputs, -known[:, c], learnt, asked)
+        predicted.append({WITH_DISCREPANCY: corrected, **guesses})
+    for fit in fits:
+        if fit.kind == judge.kind:
+            c = free.index(fit.coordinate)
+            rows = (judge.trial == names.index(fit.trial)) & (judge.weight[:, c] > 0)
+            fit = replace(fit, beside=baselines.errors(predicted[c], judge.target[:, c], rows))
+        yield fit
 
 
 def fit_row(

@@ -1,4 +1,4 @@
-"""How well parts of a recording are predicted from the rest of it."""
+"""How well a part of what was recorded is predicted from the rest of it: a part of every trial, a trial, or a task."""
 
 from __future__ import annotations
 
@@ -8,15 +8,22 @@ from typing import Unpack
 
 import numpy as np
 
-from mjx_msm.common.errors import InputError
-from mjx_msm.estimation.residuals.moment import moment_term
+from mjx_msm.common.errors import InputError, one_of
+from mjx_msm.estimation.residuals.moment import MomentTerm, moment_term
+from mjx_msm.identification import baselines
 from mjx_msm.identification.assembly import fit_row
+from mjx_msm.identification.discrepancy import WITH_DISCREPANCY, correction
 from mjx_msm.identification.identify import Iteration, Listener, identify
 from mjx_msm.identification.problem import Problem
-from mjx_msm.knowledge.result import Fit, Outcome
+from mjx_msm.knowledge.result import Fit, Identification, Outcome
 from mjx_msm.person.model import Model, check_model
 from mjx_msm.recordings.settings import Options, Settings, with_options
 from mjx_msm.recordings.trial import Trial, trials_of
+
+BY = ("block", "trial", "task")
+"""What is held out at a time."""
+ROLE = "cross-validated"
+"""Of the error rows."""
 
 
 @with_options(residuals=("moment",))
@@ -24,6 +31,7 @@ def cross_validate(
     model: Model,
     trials: Trial | Sequence[Trial],
     *,
+    by: str = "block",
     blocks: int = 10,
     folds: int = 5,
     settings: Settings | None = None,
@@ -31,64 +39,123 @@ def cross_validate(
     listener: Listener | None = None,
     **options: Unpack[Options],
 ) -> tuple[Fit, ...]:
-    """Blocked cross-validation over time of the moment residual.
+    """Errors of predictions of what was not identified from.
 
-    Every trial's recorded moments are cut into `blocks` contiguous blocks; fold k holds out the blocks k,
-    k + folds, …, identifies from the rest, and predicts what it held out.
+    **Arguments:**
 
-    **Arguments:** `settings`, `options`: of `identify`, but residuals are "moment" by default. `held_out` is ignored.
+    - `by`: what is held out at a time.
+      "block": every trial's recorded moments are cut into `blocks` contiguous blocks; fold k holds out the blocks k,
+      k + folds, …. For the moment residual alone: another would see the motion of the held-out blocks. It says how well
+      the model interpolates: a stride is predicted from its neighbours.
+      "trial": one trial; "task": all trials of one `Trial.task`. For any residuals. They say what an unseen recording
+      of the same person can expect.
+    - `settings`, `options`: of `identify`, but residuals are "moment" by default. `held_out` is ignored.
 
-    **Returns:** one error row per trial and coordinate, over all held-out samples together.
+    **Returns:** one error row per trial, coordinate and kind of residual, over all held-out samples together; beside
+    those of moments, the errors of the model with its `mjx_msm.identification.discrepancy`, and of
+    `mjx_msm.identification.baselines`, from the same samples.
 
-    **Raises:** `InputError` if no trial has recorded moments.
+    **Raises:** `InputError` if there is nothing to hold out.
     """
     check_model(model)
     trials = trials_of(trials)
     asked = Settings.of(settings, {"residuals": ("moment",), **options} if settings is None else options)
-    if asked.residuals != ("moment",):
+    if one_of("by", by, BY) == "block":
+        return _by_block(model, trials, blocks, folds, asked, listener)
+    groups = [t.name if by == "trial" else t.task or t.name for t in trials]
+    names = tuple(dict.fromkeys(groups))
+    if len(names) < 2:
+        raise InputError(
+            f"cross-validation by {by} needs two {by}s or more, there is '{', '.join(names)}' alone; record more, or "
+            'hold out a part of every trial: by = "block"'
+        )
+    rows: list[Fit] = []
+    for fold, name in enumerate(names):
+        rest = [t for t, group in zip(trials, groups, strict=True) if group != name]
+        held = [t for t, group in zip(trials, groups, strict=True) if group == name]
+        result = _identified(model, rest, held, asked, listener, fold, len(names))
+        rows += [replace(fit, role=ROLE) for fit in result.fits if fit.role == "held-out"]
+    order = {t.name: k for k, t in enumerate(trials)}
+    return tuple(sorted(rows, key=lambda fit: order[fit.trial]))
+
+
+def _identified(
+    model: Model,
+    trials: Sequence[Trial],
+    held_out: Sequence[Trial],
+    settings: Settings,
+    listener: Listener | None,
+    fold: int,
+    folds: int,
+) -> Identification:
+    def report(iteration: Iteration) -> None:
+        if listener is not None:
+            listener(replace(iteration, stage=f"cross-validation {fold + 1}/{folds}"))
+
+    result = identify(model, trials, held_out=held_out, settings=settings, listener=report)
+    if result.outcome is Outcome.INTERRUPTED:
+        raise KeyboardInterrupt
+    return result
+
+
+def _by_block(
+    model: Model,
+    trials: Sequence[Trial],
+    blocks: int,
+    folds: int,
+    settings: Settings,
+    listener: Listener | None,
+) -> tuple[Fit, ...]:
+    if settings.residuals != ("moment",):
         raise InputError(
             "blocked cross-validation is for residuals = ['moment'] alone: another residual would see the motion of "
-            "the held-out blocks; hold out a whole trial instead"
+            'the held-out blocks; hold out whole trials instead: by = "trial"'
         )
-    whole = Problem.build(model, trials, asked)
-    judge = moment_term(model, whole.space, whole.recordings, asked.rate)
+    whole = Problem.build(model, trials, settings)
+    block = [_blocks(t, blocks) for t in trials]
+    judge = moment_term(model, whole.space, whole.recordings, settings.rate)
     one = np.ones(len(model.free))
     generic, predicted = judge.evaluate(whole.start, one), np.zeros_like(judge.weight)
-    block = [_blocks(t, blocks) for t in trials]
+    inputs = baselines.Inputs.of(judge, whole.recordings)
+    beside: list[dict[str, np.ndarray]] = [{} for _ in model.free]
+    of_instant = _block_of_instants(judge, whole, trials, block)
     for fold in range(folds):
+        held = of_instant % folds == fold
         masked = [_without(t, b % folds == fold) for t, b in zip(trials, block, strict=True)]
-
-        def report(iteration: Iteration, fold: int = fold) -> None:
-            if listener is not None:
-                listener(replace(iteration, stage=f"cross-validation {fold + 1}/{folds}"))
-
-        result = identify(model, masked, settings=asked, listener=report)
-        if result.outcome is Outcome.INTERRUPTED:
-            raise KeyboardInterrupt
-        residual = judge.evaluate(np.array(result.z), one)
-        for i, (recording, b) in enumerate(zip(whole.recordings, block, strict=True)):
-            rows = np.flatnonzero(judge.trial == i)
-            times = recording.start + model.timestep * judge.sample[rows]
-            nearest = np.clip(np.rint((times - trials[i].time[0]) / trials[i].timestep).astype(int), 0, len(b) - 1)
-            held = rows[b[nearest] % folds == fold]
-            predicted[held] = residual[held]
+        result = _identified(model, masked, (), settings, listener, fold, folds)
+        missed = judge.evaluate(np.array(result.z), one)
+        predicted[held] = missed[held]
+        for c, index in enumerate(model.host.free_index):
+            learnt = ~held & (judge.weight[:, c] > 0)
+            corrected = judge.target[:, c] + missed[:, c] + correction(inputs, -missed[:, c], learnt, inputs)
+            guesses = {WITH_DISCREPANCY: corrected}
+            guesses |= baselines.predictions(inputs, judge.target[:, c], learnt, int(index), inputs)
+            for name, guess in guesses.items():
+                beside[c].setdefault(name, np.zeros(len(held)))[held] = guess[held]
     rows = []
     for i, recording in enumerate(whole.recordings):
         for c, coordinate in enumerate(model.free):
             where = (judge.trial == i) & (judge.weight[:, c] > 0)
             if where.any():
-                rows.append(
-                    fit_row(
-                        recording.name,
-                        "cross-validated",
-                        judge,
-                        coordinate,
-                        generic[where, c],
-                        predicted[where, c],
-                        judge.target[where, c],
-                    )
-                )
+                recorded = judge.target[where, c]
+                row = fit_row(
+                    recording.name, ROLE, judge, coordinate, generic[where, c], predicted[where, c], recorded
+                )  # fmt: skip
+                rows.append(replace(row, beside=baselines.errors(beside[c], judge.target[:, c], where)))
     return tuple(rows)
+
+
+def _block_of_instants(
+    judge: MomentTerm, whole: Problem, trials: Sequence[Trial], block: Sequence[np.ndarray]
+) -> np.ndarray:
+    """Block of every instant of a term: that of the nearest sample of its trial."""
+    out = np.zeros(len(judge.sample), dtype=int)
+    for i, (recording, trial, b) in enumerate(zip(whole.recordings, trials, block, strict=True)):
+        rows = np.flatnonzero(judge.trial == i)
+        times = recording.start + judge.model.timestep * judge.sample[rows]
+        nearest = np.clip(np.rint((times - trial.time[0]) / trial.timestep).astype(int), 0, len(b) - 1)
+        out[rows] = b[nearest]
+    return out
 
 
 def _without(trial: Trial, rows: np.ndarray) -> Trial:

@@ -110,6 +110,9 @@ class Fit:
     """Pearson correlation of identified and recorded signal."""
     spread: float
     """Standard deviation of the recorded signal."""
+    beside: Mapping[str, float] = field(default_factory=dict)
+    """Root mean square errors of other predictions of the same samples: of regressions on the same inputs, and of the
+    model with its discrepancy."""
 
 
 @dataclass(frozen=True)
@@ -367,6 +370,9 @@ class Identification:
                 box=None,
                 pad_edge=False,
             )
+            others = tuple(dict.fromkeys(name for f in self.fits for name in f.beside))
+            for name in others:
+                errors.add_column(name)
             for column in errors.columns[4:]:
                 column.justify = "right"
             for f in self.fits:
@@ -380,12 +386,18 @@ class Identification:
                     f"{f.identified * factor:.3g} {unit}",
                     f"{f.correlation:.3f}" if math.isfinite(f.correlation) else "",
                     f"{f.spread * factor:.3g} {unit}",
+                    *(f"{f.beside[name] * factor:.3g} {unit}" if name in f.beside else "" for name in others),
                 )
             yield ""
             yield errors
             if self.horizon and any(f.kind == "motion" for f in self.fits):
                 span = f"{self.horizon * self.timestep:.3g} s"
                 yield f"motion: simulated over {span} at a time, from a fitted initial state"
+            for name in others:
+                beaten = dict.fromkeys(f.trial for f in self.fits if f.beside.get(name, math.inf) < f.identified)
+                if beaten:
+                    where = ", ".join(map(escape, beaten))
+                    yield f"[yellow]{name} predicts better than the identified model: {where}.[/yellow]"
             if any(f.identified > f.spread > 0 for f in self.fits):
                 yield "[yellow]The identified model predicts worse than a constant: check units and signs.[/yellow]"
 
@@ -482,7 +494,7 @@ def _restore(data: Mapping[str, Any]) -> Identification:
         estimates=tuple(_record(Estimate, r) for r in data["estimates"]),
         z=tuple(map(_number, data["z"])),
         covariance=_rows(data["covariance"]),
-        fits=tuple(_record(Fit, r) for r in data["fits"]),
+        fits=tuple(map(_fit, data["fits"])),
         stages=tuple(_record(Stage, r) for r in data["stages"]),
         unknowns=tuple(_record(Unknown, r | {"members": tuple(r["members"])}) for r in data["unknowns"]),
         directions=tuple(map(_direction, data["directions"])),
@@ -494,6 +506,10 @@ def _restore(data: Mapping[str, Any]) -> Identification:
     )
     _check(result)
     return result
+
+
+def _fit(row: Mapping[str, Any]) -> Fit:
+    return _record(Fit, {**row, "beside": {name: _number(error) for name, error in row.get("beside", {}).items()}})
 
 
 def _direction(row: Mapping[str, Any]) -> Direction:

@@ -42,6 +42,8 @@ class Trial:
     velocity: Float[np.ndarray, "time coordinate"] | None = None
     """Only where it was measured [rad/s]; None: consumers differentiate the position."""
     metadata: Mapping[str, object] = field(default_factory=dict)
+    task: str = ""
+    """What was done, the same word for every trial of it; empty: what the trial is called."""
 
     def __post_init__(self) -> None:
         here = f"trial '{self.name}'"
@@ -85,6 +87,8 @@ class Trial:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         entry: dict[str, object] = {"name": self.name}
+        if self.task:
+            entry["task"] = self.task
 
         def write(what: str, names: tuple[str, ...], values: np.ndarray) -> None:
             rows = np.any(np.isfinite(values), axis=1)
@@ -128,6 +132,7 @@ def build_trial(
     max_gap: float = 0.05,
     motion_cutoff: float | None = None,
     metadata: Mapping[str, object] | None = None,
+    task: str = "",
 ) -> Trial:
     """Bring motion, EMG envelopes and moments of one recording to one clock.
 
@@ -148,6 +153,7 @@ def build_trial(
     - `lead_in`: EMG to keep before the motion [s].
     - `max_gap`: longest run of missing samples to interpolate [s].
     - `motion_cutoff`: zero-phase 4th-order Butterworth low-pass of the positions [Hz]; None: as recorded.
+    - `task`: see `Trial.task`.
 
     **Returns:** a `Trial`; ``metadata["notes"]`` lists what deserves a look.
     """
@@ -264,6 +270,7 @@ def build_trial(
         moment_coordinates=moments.columns if moments is not None else (),
         moment=moment,
         metadata={**(metadata or {}), "notes": tuple(notes)},
+        task=task,
     )
 
 

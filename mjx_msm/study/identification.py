@@ -40,9 +40,12 @@ def identify_study(
     )
 
 
-def can_cross_validate(study: Study) -> bool:
-    """Whether blocked cross-validation applies: moments are what is fitted, and every trial has them."""
-    return study.identify.residuals == ("moment",) and all(t.moment is not None for t in study.trials)
+def can_cross_validate(study: Study, by: str = "block") -> bool:
+    """Whether a cross-validation applies: by block where moments are what is fitted, and every trial has them; by trial
+    or task where there are several."""
+    if by == "block":
+        return study.identify.residuals == ("moment",) and all(t.moment is not None for t in study.trials)
+    return len({t.name if by == "trial" else t.task or t.name for t in study.trials}) > 1
 
 
 @with_options()
@@ -51,15 +54,16 @@ def cross_validated(
     model: Model,
     result: Identification,
     *,
+    by: str = "block",
     blocks: int = 10,
     folds: int = 5,
     listener: Listener | None = None,
     **options: Unpack[Options],
 ) -> Identification:
-    """The result with the error rows of a blocked cross-validation over time added."""
+    """The result with the error rows of a cross-validation added, see `mjx_msm.cross_validate`."""
     asked = settings(study, model)
     rows = cross_validate(
-        model, study.trials, settings=asked, blocks=blocks, folds=folds, listener=listener, **options
+        model, study.trials, settings=asked, by=by, blocks=blocks, folds=folds, listener=listener, **options
     )  # fmt: skip
     return result.with_fits(rows)
 

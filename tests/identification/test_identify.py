@@ -267,7 +267,7 @@ def test_what_does_not_fit_is_refused(arm, exact):
     refuse("muscle 'BRA' has no EMG channel", emg_map={m: {m: 1.0} for m in arm.muscles if m != "BRA"})
     stripped = replace(exact[0], channels=exact[0].channels[1:], emg=exact[0].emg[:, 1:])
     refuse(f"trial 'trial1' has no EMG channel '{exact[0].channels[0]}'", trials=(stripped,))
-    with pytest.raises(InputError, match="hold out a whole trial instead"):
+    with pytest.raises(InputError, match="hold out whole trials instead"):
         cross_validate(arm, exact[:1], free=FREE, residuals=("motion",))
     with pytest.raises(InputError, match="needs recorded moments"):
         cross_validate(arm, exact[:1], free=FREE)
@@ -357,6 +357,7 @@ def test_cross_validation_predicts_exact_moments(with_moments, clean):
     for f in fits:
         assert f.identified < 1e-6 * f.spread
         assert f.generic > 0.01
+        assert f.identified < f.beside["ridge"]
         assert f.correlation == pytest.approx(1)
     assert list(last) == ["cross-validation 1/2", "cross-validation 2/2"]
 
@@ -370,6 +371,30 @@ def test_a_held_out_block_has_no_say_in_its_own_prediction(with_moments, cross_v
     assert [last[k] == clean[1][k] for k in last] == [False, True]
     for f in fits[: len(wrong.coordinates)]:  # its own prediction misses by the whole error
         assert f.identified > 5.0 * np.sqrt(np.mean(block == 1)) * 0.99
+
+
+@pytest.mark.parametrize(("by", "folds"), [("trial", 3), ("task", 2)])
+def test_whole_trials_and_tasks_are_predicted_from_the_others(arm, with_moments, by, folds):
+    """Three trials of two tasks; the one whose moments are wrong is missed by what they are wrong by."""
+    first, second = with_moments
+    wrong = replace(second, name="wrong", task="lift", moment=second.moment + 5.0)
+    stages = []
+    trials = [replace(first, task="lift"), wrong, replace(second, task="")]
+    fits = cross_validate(arm, trials, free=STRENGTH, by=by, listener=lambda i: stages.append(i.stage))
+    assert list(dict.fromkeys(stages)) == [f"cross-validation {k + 1}/{folds}" for k in range(folds)]
+    assert [f.trial for f in fits] == [t.name for t in trials for _ in arm.free]
+    assert {(f.role, f.kind) for f in fits} == {("cross-validated", "moment")}
+    assert all(set(f.beside) == {"ridge", "with discrepancy"} for f in fits)
+    if by == "task":  # predicted from the right one of the other task alone
+        for f in fits[2:4]:
+            assert f.identified == pytest.approx(5.0, rel=1e-3)
+
+
+def test_one_trial_is_not_predicted_from_the_others(arm, with_moments):
+    with pytest.raises(InputError, match=r'by trial needs two trials or more.*by = "block"'):
+        cross_validate(arm, with_moments[:1], free=STRENGTH, by="trial")
+    with pytest.raises(InputError, match="by 'day' is unknown; choose one of block, trial, task"):
+        cross_validate(arm, with_moments, free=STRENGTH, by="day")
 
 
 def test_cross_validation_passes_an_interruption_on(arm, with_moments):

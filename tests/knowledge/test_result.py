@@ -69,6 +69,19 @@ def test_infinite_and_missing_numbers_survive(result, tmp_path):
     assert not loaded.estimates[0].determined
 
 
+def test_other_predictions_stand_beside_and_are_said_to_be_better_where_they_are(result, tmp_path):
+    ours = result.fits[0].identified
+    worse, better = (
+        replace(result.fits[0], trial=name, beside={"ridge": k * ours}) for name, k in (("a", 2), ("b", 0.5))
+    )
+    odd = replace(result, fits=(worse, better))
+    assert Identification.load(odd.save(tmp_path / "odd.json")).fits == odd.fits
+    text = str(odd)
+    assert f"{0.5 * ours:.3g} {better.unit}" in text
+    assert "ridge predicts better than the identified model: b." in text
+    assert "predicts better" not in str(replace(result, fits=(worse,)))
+
+
 def test_numbers_keep_every_bit(result, saved):
     loaded = Identification.load(saved)
     assert loaded.z == result.z

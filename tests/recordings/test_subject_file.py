@@ -147,10 +147,11 @@ def test_held_out_trial_does_not_set_the_reference(tmp_path):
     store(tmp_path, "emg2", {k: v if k == "time" else 2 * v for k, v in files["emg"].items()})
     doc = document()
     doc["emg"]["processing"] = {"normalise": "max", "clip": True}
-    doc["trials"].append({**doc["trials"][0], "name": "two", "emg": "emg2.csv", "role": "held-out"})
+    doc["trials"].append({**doc["trials"][0], "name": "two", "emg": "emg2.csv", "role": "held-out", "task": "lift"})
     study = load(tmp_path, doc)
     assert [t.name for t in study.trials] == ["one"]
     assert [t.name for t in study.held_out] == ["two"]
+    assert [t.task for t in (*study.trials, *study.held_out)] == ["", "lift"]
     vastus = files["emg"]["vastus"]
     expected = 0.5 + 0.4 * np.sin(study.trials[0].time)
     np.testing.assert_allclose(study.trials[0].emg[:, 0], expected / vastus.max(), atol=1e-4)

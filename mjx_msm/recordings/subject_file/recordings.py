@@ -74,6 +74,7 @@ def read_recordings(document: Document) -> Recordings:
             start=trial.start,
             stop=trial.stop,
             metadata={**metadata, "role": trial.role},
+            task=trial.task,
             **document.sampling,  # type: ignore[arg-type]
         )
         notes += [n for n in built.metadata["notes"] if n not in notes]  # type: ignore[attr-defined]

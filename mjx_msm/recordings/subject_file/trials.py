@@ -36,6 +36,7 @@ class TrialEntry:
     emg: Path | None
     moments: Path | None
     role: str
+    task: str
     start: float | None
     stop: float | None
     offsets: Mapping[str, float]
@@ -63,6 +64,7 @@ def parse_trial(
         "emg",
         "moments",
         "role",
+        "task",
         "start",
         "stop",
         "time_offset",
@@ -103,6 +105,7 @@ def parse_trial(
         emg=emg,
         moments=moments,
         role=section.text("role", "identify", options=("identify", "held-out")) or "",
+        task=section.text("task") or "",
         start=start,
         stop=stop,
         offsets={key: offsets.number(key, unit="s") or 0.0 for key in offsets.data},
