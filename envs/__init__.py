@@ -41,8 +41,8 @@ def register() -> None:
             )
 
 
-def make_task(id: str, **arguments: Any) -> Any:
-    """The task of an environment, which all engines share; arguments as in ``gymnasium.make``.
+def task_of(id: str) -> Any:
+    """The class of an environment's task.
 
     **Raises:** `InputError` if it is not one of ours.
     """
@@ -53,7 +53,19 @@ def make_task(id: str, **arguments: Any) -> Any:
     if id not in _ENVIRONMENTS:
         raise InputError(f"environment '{id}' is not one of {', '.join(_ENVIRONMENTS)}")
     module, task = _ENVIRONMENTS[id]
-    return getattr(import_module(f"mjx_msm.envs.tasks.{module}"), task)(**arguments)
+    return getattr(import_module(f"mjx_msm.envs.tasks.{module}"), task)
+
+
+def make_task(id: str, **arguments: Any) -> Any:
+    """The task of an environment, which all engines share; arguments as in ``gymnasium.make``.
+
+    **Raises:** `InputError` if it is not one of ours, or has no such argument.
+    """
+    from mjx_msm.envs.tasks.arguments import check_arguments
+
+    kind = task_of(id)
+    check_arguments(id, kind, arguments, {})
+    return kind(**arguments)
 
 
 register()

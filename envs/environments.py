@@ -6,8 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mjx_msm.common.errors import InputError
-from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO, make_task
+from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO, make_task, task_of
 from mjx_msm.envs.adapters.single import TaskEnv
+from mjx_msm.envs.tasks.arguments import arguments_of, check_arguments
 from mjx_msm.envs.tasks.arm_reach import ArmReach
 from mjx_msm.envs.tasks.co_transport import ArmCoTransport
 from mjx_msm.envs.tasks.knee_exo import KneeExo
@@ -39,7 +40,9 @@ def _many(id: str, num_envs: int = 1, **arguments: Any) -> TaskVectorEnv:
 
     if arguments.pop("render_mode", None) is not None:
         raise InputError(f"make_vec draws no pictures: make one environment of '{id}' with a render_mode for that")
-    own = {name: arguments.pop(name) for name in ("max_episode_steps", "sample_posterior") if name in arguments}
+    adapter = {name: value for name, value in arguments_of(TaskVectorEnv).items() if name not in ("task", "num_envs")}
+    check_arguments(id, task_of(id), arguments, adapter)
+    own = {name: arguments.pop(name) for name in adapter if name in arguments}
     return TaskVectorEnv(make_task(id, **arguments), num_envs, **own)
 
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple, Self
 
 import gymnasium
 import mujoco
 import numpy as np
-from gymnasium.utils import EzPickle
+from gymnasium.error import ResetNeeded
 from jaxtyping import Float
 
 from mjx_msm.common.errors import InputError, one_of
-from mjx_msm.envs.engines.c_engine import CEngine
+from mjx_msm.envs.engines.c_engine import CEngine, CState
 from mjx_msm.envs.engines.kinetics import Kinetics
-from mjx_msm.envs.tasks.options import as_disturbance, as_draws, as_excitation
+from mjx_msm.envs.tasks.arguments import check_arguments
+from mjx_msm.envs.tasks.options import as_disturbance, as_draws, as_excitation, as_options
 from mjx_msm.envs.tasks.summary import Summary
 from mjx_msm.envs.tasks.task import CONTROL_RATE, Task
 
@@ -24,7 +26,23 @@ NOT_FINITE = "not finite"
 """What `info` calls a failure."""
 
 
-class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray], EzPickle):
+class EpisodeState(NamedTuple):
+    """An episode between two control periods, by value: it may be kept, pickled and gone back to more than once."""
+
+    task: str
+    """Of which it is."""
+    engine: CState
+    plan: Any
+    memory: Any
+    """Of person, robot, sensors and commands."""
+    summary: Summary
+    steps: int
+    over: bool
+    random: Mapping[str, Any]
+    """State of the generator that noise and later episodes come from."""
+
+
+class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     """Adapter: what a task plans, drives and observes, in Gymnasium's words.
 
     **Arguments:**
@@ -51,7 +69,9 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray], EzPickle):
         **arguments: Any,
     ):
         picture = {"render_mode": render_mode, "camera": camera, "width": width, "height": height}
-        EzPickle.__init__(self, subject, sample_posterior=sample_posterior, **picture, **arguments)
+        adapter = {"sample_posterior": sample_posterior, **picture}
+        self._made_with = {"subject": subject, **adapter, **arguments}
+        check_arguments(type(self).__name__.removesuffix("Env"), self.kind, arguments, adapter)
         task = self.kind(subject, **arguments)
         if render_mode is not None:
             one_of("render_mode", render_mode, self.metadata["render_modes"])
@@ -82,6 +102,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray], EzPickle):
         self._memory: Any
         self._summary: Summary
         self._steps = 0
+        self._over = self._warned = False
 
     @property
     def model(self) -> mujoco.MjModel:
@@ -106,7 +127,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray], EzPickle):
         person, for one given as `Parameters` where a recording is replayed, which is the nominal person's otherwise.
         """
         super().reset(seed=seed)
-        chosen = dict(options or {})
+        chosen = as_options(options)
         task, engine = self.task, self._engine
         draws, person, recorded = (chosen.pop(name, None) for name in ("draws", "person", "recorded"))
         disturbance = as_disturbance(chosen.pop("disturbance", None), task)
@@ -131,6 +152,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray], EzPickle):
         self._memory = task.begin(np, plan, self._kinetics)
         self._summary = Summary.empty(np, len(task.summarised))
         self._steps = 0
+        self._over = self._warned = False
         outcome, self._memory = task.observe(np, plan, self._memory, self._kinetics, self._idle, self._sensor_noise())
         info = _info(outcome.measures)
         if isinstance(person, int | np.integer):
@@ -144,13 +166,20 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray], EzPickle):
     ) -> tuple[Float[np.ndarray, "observation"], float, bool, bool, dict[str, Any]]:
         """One control period."""
         if self._plan is None:
-            raise InputError("step was called before reset; call reset first")
+            raise ResetNeeded("step was called before reset; call reset first")
+        if self._over and not self._warned:
+            self._warned = True
+            gymnasium.logger.warn(
+                "step was called after the end of the episode (terminated or truncated); call reset first: what "
+                "further steps return is not defined"
+            )
         action = self._checked(action)
         task, engine, plan = self.task, self._engine, self._plan
         drive, memory = task.drive(np, plan, self._memory, self._kinetics, engine.dynamics, action)
         engine.advance(drive, task.substeps)
         self._steps += 1
         if not engine.finite:
+            self._over = True
             info = {"failure": NOT_FINITE, "summary": self.summary()}  # of what was before
             return np.zeros(self._floor.shape, np.float32), task.failure_reward(self._steps), True, False, info
         self._kinetics = kinetics = engine.kinetics()
@@ -161,6 +190,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray], EzPickle):
         ended = task.length is not None and self._steps >= task.length
         terminated = bool(outcome.terminated)
         if terminated or ended:
+            self._over = True
             info["summary"] = self.summary()
         if self.render_mode == "human":
             self.render()
@@ -179,7 +209,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray], EzPickle):
             gymnasium.logger.warn('render() without a render_mode; make the environment with render_mode="rgb_array"')
             return None
         if self._plan is None:
-            raise InputError("render was called before reset; call reset first")
+            raise ResetNeeded("render was called before reset; call reset first")
         if self.render_mode == "human":
             return self._show()
         if self._renderer is None:
@@ -197,6 +227,67 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray], EzPickle):
         if self._window is not None:
             self._window.close()
             self._window = None
+
+    # Copies ------------------------------------------------------------------------------------------------
+
+    def get_state(self) -> EpisodeState:
+        """The episode as it is now, to go back to with `set_state`, here or in another environment made alike.
+
+        It holds everything that what is still to come depends on: mechanics and the person's body, delays, reflexes,
+        fatigue, controllers, sensors and commands on their way, the disturbance, the summary, and the random generator.
+        What comes after `set_state` is the same to the bit. Who wraps the environment (a time limit, say) is not in it.
+
+        **Raises:** Gymnasium's `ResetNeeded` before the first reset.
+        """
+        if self._plan is None:
+            raise ResetNeeded("get_state was called before reset; call reset first")
+        plan, memory = copy.deepcopy((self._plan, self._memory))
+        random = copy.deepcopy(self.np_random.bit_generator.state)
+        engine = self._engine.get_state()
+        return EpisodeState(
+            type(self.task).__name__, engine, plan, memory, self._summary, self._steps, self._over, random
+        )
+
+    def set_state(self, state: EpisodeState) -> None:
+        """Go back to where `get_state` was called; with the generator's state, noise comes again, too.
+
+        **Raises:** `InputError` for what is no state of such an environment.
+        """
+        if not isinstance(state, EpisodeState):
+            raise InputError(f"set_state takes what get_state returned, not {type(state).__name__}")
+        if state.task != type(self.task).__name__ or not self._engine.takes(state.engine):
+            raise InputError(
+                f"the state is of another environment ({state.task}, {len(state.engine.integration)} numbers); "
+                "make this one with the same arguments"
+            )
+        self._engine.set_state(state.engine)
+        self._plan, self._memory = copy.deepcopy((state.plan, state.memory))
+        self._summary, self._steps, self._over, self._warned = state.summary, state.steps, state.over, False
+        self.np_random.bit_generator.state = copy.deepcopy(state.random)
+        self._kinetics = self._engine.kinetics()
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        """The same task in an engine of its own, at the same instant; pictures are not taken over."""
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        twin._engine, twin._renderer, twin._window = CEngine(self.task.world), None, None
+        for name in ("action_space", "observation_space", "_np_random"):  # each draws numbers of its own
+            setattr(twin, name, copy.deepcopy(getattr(self, name), memo))
+        if self._plan is not None:
+            twin.set_state(self.get_state())
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What it was made with, and the episode."""
+        own = {name: getattr(self, name) for name in ("spec", "action_space", "observation_space")}
+        own |= {name: self.__dict__[name] for name in ("_np_random", "_np_random_seed") if name in self.__dict__}
+        return {"made_with": self._made_with, "own": own, "episode": None if self._plan is None else self.get_state()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        TaskEnv.__init__(self, **state["made_with"])
+        self.__dict__.update(state["own"])
+        if state["episode"] is not None:
+            self.set_state(state["episode"])
 
     # Parts -------------------------------------------------------------------------------------------------
 

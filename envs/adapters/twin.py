@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from mjx_msm.common.errors import InputError
 from mjx_msm.envs.engines import jax_engine
 from mjx_msm.envs.engines.kinetics import Dynamics, Kinetics
 from mjx_msm.envs.tasks.disturbance import NOTHING, Disturbance
@@ -106,9 +107,15 @@ class Twin:
         )
 
     def step(self, state: TwinState, action: Float[Array, "action"]) -> TwinState:
-        """One control period. An action outside its bounds is taken to them."""
+        """One control period. An action outside its bounds is taken to them; one that is no number fails the episode.
+
+        **Raises:** `InputError` for an action of another shape.
+        """
         task = self.task
         low, high = task.bounds(task.actions)
+        if jnp.shape(action) != low.shape:
+            names = ", ".join(c.name for c in task.actions)
+            raise InputError(f"action has shape {jnp.shape(action)}; give shape {low.shape}: {names}")
         action = jnp.clip(action, low, high)
         key, sensing = jax.random.split(state.key)
         drive, memory = task.drive(jnp, state.plan, state.memory, state.kinetics, lambda: state.dynamics, action)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
+from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from jaxtyping import Array, Bool, Float, Int, Key
@@ -19,8 +21,24 @@ from mjx_msm.common.errors import InputError
 from mjx_msm.envs.adapters.single import NOT_FINITE
 from mjx_msm.envs.adapters.twin import Twin, TwinState
 from mjx_msm.envs.tasks.disturbance import NOTHING, Disturbance
-from mjx_msm.envs.tasks.options import as_disturbance, as_draws
+from mjx_msm.envs.tasks.options import as_disturbance, as_draws, as_options
 from mjx_msm.envs.tasks.task import CONTROL_RATE, Task
+
+
+class _KeyData(NamedTuple):
+    """A key of JAX's generator, by value."""
+
+    numbers: np.ndarray
+
+
+class CrowdState(NamedTuple):
+    """All episodes between two control periods, by value: NumPy arrays, which may be kept and pickled."""
+
+    episodes: TwinState
+    over: Any
+    who: Any
+    keys: Any
+    """Of later resets."""
 
 
 class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
@@ -55,8 +73,8 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         max_episode_steps: int | None = None,
         sample_posterior: bool = False,
     ):
-        if num_envs < 1:
-            raise InputError(f"num_envs = {num_envs}; give one environment at least")
+        if isinstance(num_envs, bool) or not isinstance(num_envs, int | np.integer) or num_envs < 1:
+            raise InputError(f"num_envs = {num_envs!r}; give a whole number, one environment at least")
         self.num_envs, self.render_mode = num_envs, None
         self.task, self.twin = task, Twin(task)
         self.metadata = {**type(self).metadata, "render_fps": round(1.0 / task.period)}
@@ -67,6 +85,7 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self._limit = max_episode_steps
+        self._made_with = {"max_episode_steps": max_episode_steps, "sample_posterior": bool(sample_posterior)}
         self._crowd = self.twin.people if sample_posterior else None
         self._state: TwinState | None = None
         self._who: Any = None
@@ -75,6 +94,7 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._chance = jax.jit(self._chances, compiler_options=COMPILER_OPTIONS)
         self._reset = jax.jit(self._start_all, compiler_options=COMPILER_OPTIONS)
         self._step = jax.jit(self._step_all, compiler_options=COMPILER_OPTIONS)
+        self._begin_anew = jax.jit(self._anew, compiler_options=COMPILER_OPTIONS)
 
     def reset(
         self, *, seed: int | Sequence[int] | None = None, options: Mapping[str, Any] | None = None
@@ -84,13 +104,17 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         **Arguments:** `seed`: of everything random from here on; or one for every environment, whose episodes then
         depend on it alone. `options`, for the first episodes: ``"person"``: which of the posterior's draws, one or one
         for every environment, or `Parameters`, of one or with a leading axis; ``"disturbance"``: as in the single
-        environment; ``"draws"`` (env, draw).
+        environment; ``"draws"`` (env, draw). Or, alone, ``"reset_mask"`` (env,): only those who are True there start
+        anew, as after their episode's end; the others' episodes go on.
         """
-        chosen = dict(options or {})
+        chosen = as_options(options)
+        if "reset_mask" in chosen:
+            return self._start_some(chosen, seed)
         person, draws = chosen.pop("person", None), chosen.pop("draws", None)
         disturbance = as_disturbance(chosen.pop("disturbance", None), self.task)
         if chosen:
-            raise InputError(f"reset option '{next(iter(chosen))}' is not known; there are draws, person, disturbance")
+            names = "draws, person, disturbance, reset_mask"
+            raise InputError(f"reset option '{next(iter(chosen))}' is not known; there are {names}")
         if draws is not None:
             draws = jnp.asarray(self._rows(draws))
         people, who = (None, None) if person is None else self._chosen(person)
@@ -116,7 +140,7 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     ]:
         """One control period of everybody."""
         if self._state is None:
-            raise InputError("step was called before reset; call reset first")
+            raise ResetNeeded("step was called before reset; call reset first")
         actions = np.asarray(actions, np.float32)
         shape = (self.num_envs, *(self.single_action_space.shape or ()))
         if actions.shape != shape:
@@ -143,12 +167,72 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """Let the arrays go."""
         self._state = None
 
+    # Copies ------------------------------------------------------------------------------------------------
+
+    def get_state(self) -> CrowdState:
+        """All episodes as they are now, to go back to with `set_state`, here or in an environment made alike.
+
+        **Raises:** Gymnasium's `ResetNeeded` before the first reset.
+        """
+        if self._state is None:
+            raise ResetNeeded("get_state was called before reset; call reset first")
+        return CrowdState(*jax.tree.map(_by_value, (self._state, self._over, self._who, self._keys)))
+
+    def set_state(self, state: CrowdState) -> None:
+        """Go back to where `get_state` was called; what comes then is the same to the bit.
+
+        **Raises:** `InputError` for what is no state of such an environment.
+        """
+        if not isinstance(state, CrowdState):
+            raise InputError(f"set_state takes what get_state returned, not {type(state).__name__}")
+        shape = (self.num_envs, len(self.task.observations))
+        if state.episodes.observation.shape != shape:
+            raise InputError("the state is of another environment; make this one with the same arguments")
+        restored = jax.tree.map(_on_device, tuple(state), is_leaf=lambda x: isinstance(x, _KeyData))
+        self._state, self._over, self._who, self._keys = restored
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        """At the same instant; what is compiled is shared, and arrays of JAX do not change."""
+        twin = copy.copy(self)
+        for name in ("single_action_space", "action_space", "single_observation_space", "observation_space"):
+            setattr(twin, name, copy.deepcopy(getattr(self, name), memo))  # each draws numbers of its own
+        return twin
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What it was made with, and the episodes."""
+        made_with = (type(self), self.task, self.num_envs, self._made_with)
+        return _remade, made_with, (self.spec, _by_value(self._keys), None if self._state is None else self.get_state())
+
+    def __setstate__(self, state: tuple[Any, Any, CrowdState | None]) -> None:
+        self.spec, self._keys = state[0], _on_device(state[1])
+        if state[2] is not None:
+            self.set_state(state[2])
+
     # Parts -------------------------------------------------------------------------------------------------
+
+    def _start_some(
+        self, options: Mapping[str, Any], seed: Any
+    ) -> tuple[Float[np.ndarray, "env observation"], dict[str, Any]]:
+        """What the option "reset_mask" does."""
+        if len(options) > 1 or seed is not None:
+            other = next((name for name in options if name != "reset_mask"), "seed")
+            raise InputError(f"reset option reset_mask does not go with {other}; reset all, or give the mask alone")
+        if self._state is None:
+            raise ResetNeeded("reset option reset_mask: no episode has begun; reset all first")
+        mask = np.asarray(options["reset_mask"])
+        if mask.shape != (self.num_envs,) or mask.dtype != bool:
+            raise InputError(f"reset option reset_mask: give {self.num_envs} of True or False")
+        which = jnp.asarray(mask)
+        state: TwinState
+        state, self._who = self._begin_anew(which, self._state, self._who)
+        self._state, self._over = state, self._over & ~which
+        return np.asarray(state.observation, np.float32), self._infos(state, began=mask)
 
     def _seeded(self, seed: int | Sequence[int]) -> Key[Array, "env"]:
         if isinstance(seed, int | np.integer):
             return jax.random.split(jax.random.key(seed), self.num_envs)
-        if len(seed) != self.num_envs or not all(isinstance(s, int | np.integer) for s in seed):
+        several = isinstance(seed, Sequence | np.ndarray) and len(seed) == self.num_envs
+        if not several or not all(isinstance(s, int | np.integer) for s in seed):
             raise InputError(f"seed = {seed!r}; give a whole number, or a list of {self.num_envs}")
         return jnp.stack([jax.random.key(s) for s in seed])
 
@@ -221,13 +305,19 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             return new, who
 
         def anew(_: Any) -> tuple[TwinState, Array]:
-            _, keys, draws, others = self._chances(state.key)
-            replayed = None if state.plan.recorded is None else self._replayed(others)
-            fresh = self._start_all(keys, self._people(others), NOTHING, draws, replayed)
-            return jax.tree.map(lambda a, b: _where(over, a, b), (fresh, others), (new, who))
+            return self._anew(over, new, who, state.key)
 
         final, who = jax.lax.cond(jnp.any(over), anew, on, None)
         return final, truncated & ~over, who
+
+    def _anew(
+        self, which: Bool[Array, "env"], state: TwinState, who: Array, keys: Key[Array, "env"] | None = None
+    ) -> tuple[TwinState, Array]:
+        """New episodes for some, by chance as at a reset without options, and who is in everyone's."""
+        _, keys, draws, others = self._chances(state.key if keys is None else keys)
+        replayed = None if state.plan.recorded is None else self._replayed(others)
+        fresh = self._start_all(keys, self._people(others), NOTHING, draws, replayed)
+        return jax.tree.map(lambda a, b: _where(which, a, b), (fresh, others), (state, who))
 
     def _infos(
         self, state: TwinState, began: Bool[np.ndarray, "env"], over: Bool[np.ndarray, "env"] | None = None
@@ -260,3 +350,16 @@ def _where(mask: Array, a: Any, b: Any) -> Any:
         data = _where(mask, jax.random.key_data(a), jax.random.key_data(b))
         return jax.random.wrap_key_data(data)
     return jnp.where(mask.reshape(-1, *[1] * (a.ndim - 1)), a, b)
+
+
+def _by_value(leaf: Any) -> Any:
+    key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return _KeyData(np.asarray(jax.random.key_data(leaf))) if key else np.asarray(leaf)
+
+
+def _on_device(leaf: Any) -> Any:
+    return jax.random.wrap_key_data(jnp.asarray(leaf.numbers)) if isinstance(leaf, _KeyData) else jnp.asarray(leaf)
+
+
+def _remade(kind: type[TaskVectorEnv], task: Task, num_envs: int, made_with: Mapping[str, Any]) -> TaskVectorEnv:
+    return kind(task, num_envs, **made_with)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,10 @@ class Reaching(Baseline):
         self._wanted = np.full(2, np.nan)
         self._begin = self._end = np.zeros(2)
         self._step = 0
+
+    def remembered(self) -> Mapping[str, Any]:
+        """Of this episode."""
+        return {name: getattr(self, name) for name in ("_memory", "_wanted", "_begin", "_end", "_step")}
 
     def __call__(self, observation: Float[np.ndarray, "observation"]) -> Float[np.ndarray, "action"]:
         seen = observation.astype(float)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.common.remade import Remade
 from mjx_msm.envs.tasks.task import Task
 
 
@@ -23,7 +24,7 @@ class Controller(Protocol):
         ...
 
 
-class Baseline(ABC):
+class Baseline(Remade, ABC):
     """Keeps muscles that are acted on at rest and reads observations by name."""
 
     def __init__(self, task: Task):

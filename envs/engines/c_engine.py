@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import mujoco
 import numpy as np
@@ -23,6 +24,20 @@ _PERSONAL = (
     *("body_mass", "body_ipos", "body_inertia", "body_iquat", "body_sameframe", "dof_damping", "jnt_stiffness"),
 )
 """What of a model a person's parameters change."""
+
+
+class CState(NamedTuple):
+    """An engine at the end of a control period, by value."""
+
+    integration: Float[np.ndarray, "number"]
+    """All that MuJoCo's integrator goes by (`mjSTATE_INTEGRATION`)."""
+    person: Mapping[str, np.ndarray]
+    """The person's part of the model."""
+    nominal: bool
+    torque_range: Float[np.ndarray, "motor 2"]
+    """That the motors could give last [N·m]."""
+    contact_force: float
+    """Greatest during the last period [N]."""
 
 
 class CEngine:
@@ -107,6 +122,35 @@ class CEngine:
             j = m.joint(name)
             m.dof_damping[j.dofadr[0]] = float(person.joint.damping[i])
             m.jnt_stiffness[j.id] = float(person.joint.stiffness[i])
+
+    def get_state(self) -> CState:
+        """The present state and person, by value."""
+        m, d, all_of_it = self.model, self.data, mujoco.mjtState.mjSTATE_INTEGRATION
+        integration = np.empty(mujoco.mj_stateSize(m, all_of_it))
+        mujoco.mj_getState(m, d, integration, all_of_it)
+        person = {field: getattr(m, field).copy() for field in _PERSONAL}
+        limits = m.actuator_forcerange[self._muscles :].copy()
+        return CState(integration, person, self._nominal, limits, self._contact_force)
+
+    def takes(self, state: CState) -> bool:
+        """Whether a state is of such a world."""
+        size = mujoco.mj_stateSize(self.model, mujoco.mjtState.mjSTATE_INTEGRATION)
+        return state.integration.shape == (size,) and all(
+            values.shape == getattr(self.model, field).shape for field, values in state.person.items()
+        )
+
+    def set_state(self, state: CState) -> None:
+        """Go on from there, to the bit: what MuJoCo derives from a state is derived again."""
+        m, d = self.model, self.data
+        for field, values in state.person.items():
+            getattr(m, field)[:] = values
+        self._nominal = state.nominal
+        self._prepare()
+        m.actuator_forcerange[self._muscles :] = state.torque_range
+        mujoco.mj_setState(m, d, state.integration, mujoco.mjtState.mjSTATE_INTEGRATION)
+        self._contact_force = state.contact_force
+        mujoco.mj_step1(m, d)
+        mujoco.mj_fwdActuation(m, d)
 
     def start(
         self,

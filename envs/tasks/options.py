@@ -13,6 +13,16 @@ from mjx_msm.envs.tasks.disturbance import LARGEST, NOTHING, WHEN, Disturbance
 from mjx_msm.envs.tasks.task import Task
 
 
+def as_options(options: Any) -> dict[str, Any]:
+    """By name, of the caller's own.
+
+    **Raises:** `InputError` if they are not named.
+    """
+    if options is not None and not isinstance(options, Mapping):
+        raise InputError(f"reset options = {options!r}; give a mapping, such as {{'disturbance': {{'tremor': 0.1}}}}")
+    return dict(options or {})
+
+
 def as_disturbance(value: Any, task: Task) -> Disturbance:
     """A `Disturbance` of a task, from a mapping of its fields.
 

@@ -17,12 +17,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from jaxtyping import Float
 
 from mjx_msm.common.errors import InputError
+from mjx_msm.common.remade import Remade
 from mjx_msm.envs.engines.kinetics import Drive, Dynamics, Kinetics
 from mjx_msm.envs.engines.world import TIMESTEP, World
 from mjx_msm.envs.human.people import People
@@ -60,7 +61,7 @@ class Outcome(NamedTuple):
     """Name to number, for `info`."""
 
 
-class Task(ABC):
+class Task(Remade, ABC):
     """A world, the person in it, and what is asked of both."""
 
     people: People
@@ -88,6 +89,9 @@ class Task(ABC):
     """Steps of the engine in a control period."""
     period: float = 1.0 / CONTROL_RATE
     """Of control [s]."""
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self  # nothing in it changes once it is made
 
     def _act_at(self, rate: int) -> None:
         """Choose how many actions there are in a second.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -10,6 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.envs import task_of
+from mjx_msm.envs.adapters.single import TaskEnv
+from mjx_msm.envs.tasks.arguments import arguments_of as task_arguments
 from mjx_msm.verification.crowd import Person
 from mjx_msm.verification.scenarios import BEYOND, FAILED, Violation
 
@@ -122,15 +124,8 @@ def _series(seen: list[float]) -> Float[np.ndarray, "period"]:
 
 def arguments_of(environment: str) -> dict[str, Any]:
     """What an environment can be told, and what it is if not told: of its task, and of its pictures."""
-    import gymnasium
-    from gymnasium.envs.registration import load_env_creator
-
-    entry = gymnasium.spec(environment).entry_point
-    assert isinstance(entry, str), "ours are registered by name"
-    made = load_env_creator(entry)
-    ours = ("subject", "sample_posterior", "render_mode")
-    parameters = [p for part in (made, made.kind) for p in inspect.signature(part).parameters.values()]  # type: ignore[attr-defined]
-    return {p.name: p.default for p in parameters if p.kind != p.VAR_KEYWORD and p.name not in ours}
+    every = {**task_arguments(TaskEnv), **task_arguments(task_of(environment))}
+    return {name: x for name, x in every.items() if name not in ("subject", "sample_posterior", "render_mode")}
 
 
 def make_environment(environment: str, subject: Any, arguments: Mapping[str, Any], **picture: Any) -> Any:

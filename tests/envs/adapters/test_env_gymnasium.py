@@ -4,6 +4,7 @@ import pickle
 import subprocess
 import sys
 import warnings
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -13,7 +14,7 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 from gymnasium.wrappers import RecordEpisodeStatistics, RecordVideo
 
 from mjx_msm.common.errors import InputError
-from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO, make_task
+from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO, functional, make_task
 from mjx_msm.envs.tasks.disturbance import Disturbance
 
 EVERY = (KNEE_EXO, ARM_REACH, ARM_CO_TRANSPORT)
@@ -171,9 +172,11 @@ def test_draws_make_the_episode(id: str) -> None:
         ({"disturbance": 3}, "disturbance 3: give"),
         ({"person": 0}, "no identification"),
         ({"person": "Ann"}, "person 'Ann': give Parameters"),
+        ("tremor", "reset options = 'tremor'; give a mapping"),
+        ([("draws", 0.5)], "give a mapping"),
     ],
 )
-def test_reset_options_that_cannot_be(options: dict, words: str) -> None:
+def test_reset_options_that_cannot_be(options: Any, words: str) -> None:
     env = gymnasium.make(KNEE_EXO).unwrapped
     with pytest.raises(InputError, match=words):
         env.reset(seed=0, options=options)
@@ -188,7 +191,7 @@ def test_reset_options_that_cannot_be(options: dict, words: str) -> None:
 def test_bad_actions(id: str) -> None:
     env = gymnasium.make(id, disable_env_checker=True).unwrapped
     count = env.action_space.shape[0]
-    with pytest.raises(InputError, match="before reset"):
+    with pytest.raises(gymnasium.error.ResetNeeded, match="before reset"):
         env.step(np.zeros(count))
     env.reset(seed=0)
     bad = np.zeros(count)
@@ -369,6 +372,18 @@ def test_a_window_without_a_screen_is_one_error() -> None:
     ("id", "arguments", "words"),
     [
         (KNEE_EXO, {"render_mode": "ascii"}, "render_mode 'ascii'"),
+        (
+            KNEE_EXO,
+            {"foo": 1},
+            r"KneeExo has no argument 'foo'; choose from: subject, task, human, .*, width, ",
+        ),
+        (KNEE_EXO, {"loads": 1}, r"KneeExo has no argument 'loads'; did you mean 'load'\?"),
+        (
+            ARM_REACH,
+            {"robot": "torque"},
+            "ArmReach has no argument 'robot'; choose from: subject, human, rate",
+        ),
+        (ARM_CO_TRANSPORT, {"payload": 1.0}, "ArmCoTransport has no argument 'payload'"),
         (KNEE_EXO, {"task": "run"}, "task 'run' is unknown; choose one of seated, swing, walk"),
         (KNEE_EXO, {"task": "walk"}, "needs a recording"),
         (KNEE_EXO, {"strength": -1.0}, "strength -1.0"),
@@ -407,6 +422,26 @@ def test_arguments_that_cannot_be(id: str, arguments: dict, words: str) -> None:
         with pytest.raises(InputError, match=words) as caught:
             gymnasium.make(id, **arguments)
     assert "\n" not in str(caught.value)
+
+
+def test_many_and_pure_functions_name_an_argument_they_do_not_have() -> None:
+    for id, name, words in (
+        (ARM_REACH, "foo", "; choose from: subject, human, rate, payload, targets, sensing, metabolics"),
+        (KNEE_EXO, "camera", "; choose from: subject, task, human"),
+        (ARM_REACH, "target", r"; did you mean 'targets'\?"),
+    ):
+        what = rf"^{id} has no argument '{name}'{words}"
+        with pytest.raises(InputError, match=what) as caught:
+            functional.make(id, **{name: 1})
+        assert "\n" not in str(caught.value)
+        with pytest.raises(InputError, match=what) as caught:
+            gymnasium.make_vec(id, num_envs=2, **{name: 1})
+        assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match=r"'max_steps'; did you mean 'max_episode_steps'\?"):
+        gymnasium.make_vec(ARM_REACH, num_envs=2, max_steps=3)
+    for count in (0, 1.5, "two", True):
+        with pytest.raises(InputError, match=f"num_envs = {count!r}; give a whole number"):
+            gymnasium.make_vec(ARM_REACH, num_envs=count)
 
 
 def test_a_task_that_is_not_ours() -> None:

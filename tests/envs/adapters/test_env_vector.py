@@ -302,7 +302,7 @@ def test_errors_name_the_environment_and_the_fix(vector) -> None:
         gymnasium.make_vec(ARM_REACH, num_envs=0)
     with pytest.raises(InputError, match="no identification"):
         gymnasium.make_vec(ARM_REACH, num_envs=2, sample_posterior=True)
-    with pytest.raises(InputError, match="before reset"):
+    with pytest.raises(gymnasium.error.ResetNeeded, match="before reset"):
         gymnasium.make_vec(ARM_REACH, num_envs=1).step(np.zeros((1, 6)))
     with pytest.raises(InputError, match="no identification"):
         gymnasium.make_vec(ARM_REACH, num_envs=2).reset(options={"person": 0})
