@@ -14,14 +14,15 @@ ROOM = 0.01
 
 
 def delayed(
-    envelope: Float[Array, "time channel"], delay: Float[Array, "channel"], timestep: float
-) -> Float[Array, "time channel"]:
+    envelope: Float[Array, "time *recording channel"], delay: Float[Array, "channel"], timestep: float
+) -> Float[Array, "time *recording channel"]:
     """envelope(t − delay) by linear interpolation; before the recording starts, its first sample.
 
     Where the delayed instant meets a sample the derivative is the one towards longer delays: 0 is the lower bound.
     """
     last = envelope.shape[0] - 1
-    position = jnp.arange(envelope.shape[0])[:, None] - delay / timestep
+    time = jnp.arange(envelope.shape[0]).reshape(-1, *[1] * (envelope.ndim - 1))
+    position = time - delay / timestep
     position = jnp.where(position > 0, jnp.where(position > last, last, position), 0.0)
     index = jnp.clip(jnp.ceil(jax.lax.stop_gradient(position)).astype(int) - 1, 0, max(last - 1, 0))
     fraction = position - index
@@ -53,22 +54,39 @@ def corrected(signal: Float[Array, "*batch"], error: Float[Array, "*batch"]) -> 
     return jnp.where(value < low, bent_up, jnp.where(value > 1.0 - high, bent_down, value))
 
 
-def excitation(
+def channel_signal(
     parameters: EmgParameters,
-    envelope: Float[Array, "time channel"],
-    mixing: Float[AnyArray, "muscle channel"],
+    envelope: Float[Array, "time *recording channel"],
     timestep: float,
-    error: Float[Array, "time channel"] | None = None,
-) -> Float[Array, "time muscle"]:
-    """Excitation of every muscle, 0..1.
-
-    Each channel is delayed, amplified, clipped to 0..1 and shaped; a muscle's excitation is its weighted mix.
-    At exactly 0 and 1 the derivative is the one from inside the interval.
-
-    **Arguments:** `error`: added to the delayed envelope, see `corrected`.
-    """
+    error: Float[Array, "time *recording channel"] | None = None,
+) -> Float[Array, "time *recording channel"]:
+    """Every channel delayed, amplified, clipped to 0..1 and shaped: it acts on each channel and instant by itself."""
     gain, delay = jnp.asarray(parameters.gain), jnp.asarray(parameters.delay)
     signal = _clip_unit(gain * delayed(envelope, delay, timestep))
     if error is not None:
         signal = corrected(signal, gain * error)
-    return _clip_unit(shaped(signal, jnp.asarray(parameters.shape)) @ mixing.T)
+    return shaped(signal, jnp.asarray(parameters.shape))
+
+
+def mixed(
+    signal: Float[Array, "time *recording channel"], mixing: Float[AnyArray, "muscle channel"]
+) -> tuple[Float[Array, "time *recording muscle"], Float[Array, "time *recording muscle"]]:
+    """A muscle's weighted mix of channels, clipped to 0..1, and the derivative of the clip."""
+    total = signal @ jnp.asarray(mixing).T
+    return jax.jvp(_clip_unit, (total,), (jnp.ones_like(total),))
+
+
+def excitation(
+    parameters: EmgParameters,
+    envelope: Float[Array, "time *recording channel"],
+    mixing: Float[AnyArray, "muscle channel"],
+    timestep: float,
+    error: Float[Array, "time *recording channel"] | None = None,
+) -> Float[Array, "time *recording muscle"]:
+    """Excitation of every muscle, 0..1: its weighted mix of `channel_signal`.
+
+    At exactly 0 and 1 the derivative is the one from inside the interval.
+
+    **Arguments:** `error`: added to the delayed envelope, see `corrected`.
+    """
+    return mixed(channel_signal(parameters, envelope, timestep, error), mixing)[0]

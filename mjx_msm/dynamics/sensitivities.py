@@ -28,13 +28,12 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from mjx_msm.common.compiled import jit
-from mjx_msm.dynamics.excitation import excitation
+from mjx_msm.dynamics.activation_sensitivities import TIME_CONSTANTS, Pairs
 from mjx_msm.dynamics.geometry import Geometry, geometry, moment_arms, tendon_forces
 from mjx_msm.dynamics.kinematics import motions, tree_of
 from mjx_msm.dynamics.paths import Paths, paths_and_curvature
 from mjx_msm.dynamics.simulation import (
     Mechanics,
-    activate,
     free_response,
     generalised_force,
     inertial_force,
@@ -50,8 +49,6 @@ from mjx_msm.person.model import Model
 from mjx_msm.person.muscle import AnyArray, MuscleParameters
 from mjx_msm.person.parameters import Parameters
 from mjx_msm.person.space import ParameterSpace
-
-_ACTIVATION_FIELDS = ("activation_time_constant", "deactivation_time_constant")
 
 
 def entries_of(space: ParameterSpace, *groups: str) -> Int[np.ndarray, "entry"]:
@@ -71,93 +68,6 @@ def slope_by_field(
     value = jnp.asarray(getattr(law, field))
     inner = value if KINDS["muscle", field].transform == "log" else jnp.ones_like(value)
     return jax.jvp(lambda x: function(eqx.tree_at(lambda p: getattr(p, field), law, x)), (value,), (inner,))[1]
-
-
-# Activation ------------------------------------------------------------------------------------------------
-
-
-Pairs = tuple[tuple[int, int], ...]
-"""Which entries of z the activation of which muscle depends on: (muscle, entry)."""
-
-
-def activation_pairs(space: ParameterSpace, mixing: Float[np.ndarray, "muscle channel"]) -> Pairs:
-    """A muscle's activation depends on its own time constants and on the EMG channels it is driven by."""
-    pairs = set()
-    for s, entry in zip(space.scalars, space.owner, strict=True):
-        if s.group == "emg":
-            pairs |= {(int(m), entry) for m in np.flatnonzero(mixing[:, s.index[0]])}
-        elif s.field in _ACTIVATION_FIELDS:
-            pairs.add((s.index[0], entry))
-    return tuple(sorted(pairs))
-
-
-@jit
-def activation_derivatives(
-    model: Model,
-    space: ParameterSpace,
-    z: Float[AnyArray, "free"],
-    envelope: Float[AnyArray, "recording time channel"],
-    mixing: Float[Any, "muscle channel"],
-    pairs: Pairs,
-    error: Float[AnyArray, "recording time channel"] | None = None,
-) -> tuple[Float[Array, "recording time muscle"], Float[Array, "recording time pair"]]:
-    """Activations of all recordings, starting at rest with respect to the first excitation, and their derivative, one
-    column a pair: a linear recursion driven by elementwise slopes.
-
-    **Arguments:** `error`: of the envelopes, see `mjx_msm.dynamics.excitation.excitation`.
-    """
-    z, h, rate = jnp.asarray(z), model.timestep, model.muscle.activation_rate
-    parameters = space.unpack(z)
-    muscle, entry = np.array(pairs, int).reshape(-1, 2).T
-    of_emg = entries_of(space, "emg")
-
-    def by_emg(envelope: Array, error: Array | None) -> Array:
-        """Of the excitation."""
-        out = jnp.zeros((len(envelope), len(pairs)))
-        if len(of_emg):
-            full = forward_jacobian(
-                lambda x: excitation(space.unpack(z.at[of_emg].set(x)).emg, envelope, mixing, h, error), z[of_emg]
-            )[1]
-            mine = np.flatnonzero(np.isin(entry, of_emg))
-            out = out.at[:, mine].set(full[:, muscle[mine], np.searchsorted(of_emg, entry[mine])])
-        return out
-
-    def by_time_constants(u: Array, a: Array) -> Array:
-        """Of the rate of activation."""
-        out = jnp.zeros((len(u), len(pairs)))
-        for field in _ACTIVATION_FIELDS:
-            own = {(s.index[0], k) for s, k in zip(space.scalars, space.owner, strict=True) if s.field == field}
-            mine = np.flatnonzero([pair in own for pair in pairs])
-            if len(mine):
-                slope = slope_by_field(lambda law: rate(law, u, a), parameters.muscle, field)
-                out = out.at[:, mine].add(slope[:, muscle[mine]])
-        return out
-
-    def one(envelope: Array, error: Array | None) -> tuple[Array, Array]:
-        u, a, keep, gain = activation_slopes(model, parameters, excitation(parameters.emg, envelope, mixing, h, error))
-        source, push = by_emg(envelope, error), h * by_time_constants(u, a[:-1])
-
-        def step(d: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
-            d = inputs[0] * d + inputs[1]
-            return d, d
-
-        drive_by_entry = gain[:, muscle] * source[:-1] + push
-        _, later = jax.lax.scan(step, source[0], (keep[:, muscle], drive_by_entry))
-        return a, jnp.concatenate([source[:1], later])
-
-    return jax.vmap(one)(jnp.asarray(envelope), None if error is None else jnp.asarray(error))
-
-
-def activation_slopes(
-    model: Model, parameters: Parameters, drive: Float[Array, "time muscle"]
-) -> tuple[Array, Array, Array, Array]:
-    """Excitation of every step, activation at every sample, and keep and gain of δaₖ₊₁ = keep δaₖ + gain δuₖ."""
-    h, rate, law = model.timestep, model.muscle.activation_rate, parameters.muscle
-    u, a = drive[:-1], activate(model, parameters, drive[0], drive[:-1])
-    ones = jnp.ones_like(u)
-    keep = 1.0 + h * jax.jvp(lambda x: rate(law, u, x), (a[:-1],), (ones,))[1]
-    gain = h * jax.jvp(lambda x: rate(law, x, a[:-1]), (u,), (ones,))[1]
-    return u, a, keep, gain
 
 
 # Forces ----------------------------------------------------------------------------------------------------
@@ -209,7 +119,7 @@ def muscle_columns(
     moment_arm = shape.moment_arm[:, model.host.free_index]
     by_field: dict[str, list[tuple[int, int]]] = {}
     for s, entry in zip(space.scalars, space.owner, strict=True):
-        if s.group == "muscle" and s.field not in _ACTIVATION_FIELDS:
+        if s.group == "muscle" and s.field not in TIME_CONSTANTS:
             by_field.setdefault(s.field, []).append((s.index[0], entry))
     for field, members in by_field.items():
         slope = slope_by_field(
@@ -305,23 +215,6 @@ def acceleration_columns(
     muscles = muscle_columns(model, space, at.parameters, pairs, shape, activation, activation_by_pair, speed)
     joints = joint_columns(model, space, position, damped_at)
     return by_entry(model, space, (muscles, joints), inertial_columns(model, space, at, shape, acceleration))
-
-
-def moment_columns(
-    model: Model,
-    space: ParameterSpace,
-    at: Factors,
-    pairs: Pairs,
-    shape: Geometry,
-    position: Float[Array, "coordinate"],
-    velocity: Float[Array, "coordinate"],
-    activation: Float[Array, "muscle"],
-    activation_by_pair: Float[Array, "pair"],
-) -> Float[Array, "free entry"]:
-    """∂(muscles' and passive joint moments)/∂z of the free coordinates [N·m]."""
-    speed = -shape.moment_arm @ velocity
-    muscles = muscle_columns(model, space, at.parameters, pairs, shape, activation, activation_by_pair, speed)
-    return by_entry(model, space, (muscles, joint_columns(model, space, position, velocity)), NOTHING)
 
 
 def activation_columns(

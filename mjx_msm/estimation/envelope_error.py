@@ -24,8 +24,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from mjx_msm.common.compiled import jit
+from mjx_msm.dynamics.activation_sensitivities import Pairs, activation_derivatives, activation_slopes
 from mjx_msm.dynamics.excitation import excitation
-from mjx_msm.dynamics.sensitivities import Pairs, activation_derivatives, activation_slopes
 from mjx_msm.person.model import Model
 from mjx_msm.person.muscle import AnyArray
 from mjx_msm.person.space import ParameterSpace
@@ -131,7 +131,7 @@ def _slopes(
             return excitation(parameters.emg, envelope, mixing, model.timestep, e)
 
         by_channel = jax.vmap(lambda c: jax.jvp(drive, (error,), (deviation * c,))[1], out_axes=-1)(channels)
-        _, _, keep, gain = activation_slopes(model, parameters, drive(error))
+        keep, gain = activation_slopes(model, parameters, drive(error))
         push = gain[..., None] * by_channel[:-1]
 
         def step(d: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:

@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 
 from mjx_msm.common.compiled import COMPILER_OPTIONS, float64
+from mjx_msm.dynamics.activation_sensitivities import activation_derivatives, activation_pairs
 from mjx_msm.dynamics.excitation import excitation
 from mjx_msm.dynamics.geometry import geometry
 from mjx_msm.dynamics.sensitivities import (
     acceleration_derivatives,
-    activation_derivatives,
-    activation_pairs,
     chain,
     entries_of,
     factors,

@@ -9,8 +9,8 @@ import pytest
 
 from mjx_msm.common.compiled import float64, jit
 from mjx_msm.common.errors import InputError
+from mjx_msm.dynamics.activation_sensitivities import activation_derivatives
 from mjx_msm.dynamics.excitation import corrected
-from mjx_msm.dynamics.sensitivities import activation_derivatives
 from mjx_msm.dynamics.simulation import rollout_segments
 from mjx_msm.estimation.envelope_error import knot_spacing
 from mjx_msm.estimation.residuals.motion import motion_term

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mjx_msm.common.compiled import COMPILER_OPTIONS, float64
-from mjx_msm.dynamics.sensitivities import activation_derivatives
+from mjx_msm.dynamics.activation_sensitivities import activation_derivatives
 from mjx_msm.dynamics.simulation import simulate_motion
 from mjx_msm.estimation.least_squares import minimise
 from mjx_msm.estimation.residuals.acceleration import acceleration_term

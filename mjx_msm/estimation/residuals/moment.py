@@ -2,53 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
 
+import jax
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Float
 
+from mjx_msm.common.compiled import compile_job, float64
 from mjx_msm.common.errors import InputError
-from mjx_msm.dynamics.geometry import Geometry
-from mjx_msm.dynamics.sensitivities import Factors, Pairs, moment_columns
-from mjx_msm.dynamics.simulation import passive_force
-from mjx_msm.estimation.residuals.instants import InstantTerm, picked
+from mjx_msm.dynamics.moment_sensitivities import Instants, instants, moment_sums, moments
+from mjx_msm.estimation.residuals.instants import INSTANTS, InstantTerm, PlainExpansion, picked
+from mjx_msm.estimation.residuals.pieces import filled, parts
+from mjx_msm.estimation.residuals.term import AbstractExpansion, Quadratic
 from mjx_msm.person.model import Model
 from mjx_msm.person.space import ParameterSpace
 from mjx_msm.recordings.model_clock import Recording
 
 
-def _moment(
-    model: Model,
-    space: ParameterSpace,
-    at: Factors,
-    pairs: Pairs,
-    shape: Geometry,
-    position: Array,
-    velocity: Array,
-    recorded: Array,
-    activation: Array,
-    activation_by_pair: Array,
-    *,
-    derivatives: bool,
-) -> tuple[Array, ...]:
-    """Rᵀ F + passive joint moment of the free coordinates [N·m]."""
-    p = at.parameters
-    tension = model.muscle.tension(p.muscle, activation, shape.path_length, -shape.moment_arm @ velocity)
-    passive = passive_force(model, p, shape, position, velocity)
-    value = (shape.moment_arm.T @ tension + passive)[model.host.free_index]
-    if not derivatives:
-        return (value,)
-    state = (position, velocity, activation, activation_by_pair)
-    return value, moment_columns(model, space, at, pairs, shape, *state)
-
-
+@dataclass(frozen=True, eq=False)
 class MomentTerm(InstantTerm):
-    """Muscle and passive joint moment against the recorded net moment of the free coordinates [N·m]."""
+    """Muscle and passive joint moment against the recorded net moment of the free coordinates [N·m].
 
+    No parameter changes the geometry at its instants, so all of it is arithmetic on what is computed once; and it knows
+    its second derivatives.
+    """
+
+    at: Instants
     kind: ClassVar[str] = "moment"
     unit: ClassVar[str] = "N·m"
-    law = staticmethod(_moment)
+
+    @cached_property
+    def _recorded(self) -> tuple[Any, Any]:
+        """Envelopes, time first, and mixing, on the device."""
+        with float64():
+            return jax.device_put(np.swapaxes(self.envelope, 0, 1).copy()), jax.device_put(self.mixing)
+
+    def _arguments(self, z: Float[np.ndarray, "free"]) -> tuple[Any, ...]:
+        lead = self.model, self.space, np.asarray(z, dtype=float), *self._recorded
+        return *lead, self.pairs, self.at, self.target, self.mask
+
+    def compile_jobs(self, z: Float[np.ndarray, "free"]) -> Iterator[Callable[[], None]]:
+        with float64():
+            yield compile_job(moment_sums, *self._arguments(z))
+
+    def expand(self, z: Float[np.ndarray, "free"], nuisance: Any = None) -> AbstractExpansion:
+        with float64():
+            squares, gradient, hessian, curvature = map(np.asarray, moment_sums(*self._arguments(z)))
+        return PlainExpansion(Quadratic(squares, gradient, hessian, curvature=curvature))
+
+    def evaluate(
+        self, z: Float[np.ndarray, "free"], scale: Float[np.ndarray, "coordinate"]
+    ) -> Float[np.ndarray, "sample coordinate"]:
+        with float64():
+            envelope, mixing = self._recorded
+            value = moments(self.model, self.space, np.asarray(z, dtype=float), envelope, mixing, self.at)
+        return (np.asarray(value) - self.target) * self.mask
+
+
+def _instants(model: Model, picked: dict[str, Any]) -> Instants:
+    """In pieces of one shape, which are compiled for once."""
+    found = []
+    with float64():
+        for part in parts(len(picked["sample"]), INSTANTS):
+            own = (picked[k][part] for k in ("sample", "recording", "position", "velocity"))
+            piece = instants(model, *(filled(x, INSTANTS) for x in own))
+            count = len(picked["sample"][part])
+            found.append(jax.tree.map(lambda x, n=count: np.asarray(x)[:n], piece))
+        together = jax.tree.map(lambda *x: np.concatenate(x), *found)
+        return jax.tree.map(jax.device_put, together)
 
 
 def moment_term(model: Model, space: ParameterSpace, recordings: Sequence[Recording], rate: float) -> MomentTerm:
@@ -62,4 +86,5 @@ def moment_term(model: Model, space: ParameterSpace, recordings: Sequence[Record
         picks.append(own[:: max(1, round(1.0 / (rate * spacing)))])
         seen.append((r.moment_weight * r.complete[:, None])[picks[-1]])  # a posture is needed to predict a moment in
     target = np.concatenate([r.moment[p] for r, p in zip(recordings, picks, strict=True)])
-    return MomentTerm(model, space, **picked(recordings, picks), target=target, mask=np.concatenate(seen))
+    about = picked(recordings, picks)
+    return MomentTerm(model, space, **about, target=target, mask=np.concatenate(seen), at=_instants(model, about))

@@ -11,20 +11,22 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float, Int
 
-from mjx_msm.dynamics.sensitivities import Pairs, activation_derivatives, activation_pairs
+from mjx_msm.dynamics.activation_sensitivities import Pairs, activation_derivatives, activation_pairs
 from mjx_msm.person.model import Model
 from mjx_msm.person.space import ParameterSpace
 
 
 @dataclass(frozen=True)
 class Quadratic:
-    """Sums of squared residuals per coordinate about a point: S + 2 gᵀδ + δᵀHδ for a change δ of z."""
+    """Sums of squared residuals per coordinate about a point: S + 2 gᵀδ + δᵀ(H + C)δ for a change δ of z."""
 
     squares: Float[np.ndarray, "coordinate"]
     gradient: Float[np.ndarray, "coordinate free"]
     hessian: Float[np.ndarray, "coordinate free free"]
     nuisance: Quadratic | None = None
     """The same, of one 'coordinate', for nuisance unknowns over the standard deviations of their priors."""
+    curvature: Float[np.ndarray, "coordinate free free"] | None = None
+    """C = Σ r ∂²r, where it is known; H = Σ ∂r ∂r is what the data tell of z."""
 
 
 class AbstractExpansion(ABC):

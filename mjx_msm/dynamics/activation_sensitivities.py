@@ -1,0 +1,371 @@
+"""How activations depend on EMG parameters and time constants: closed forms, and one recursion a muscle.
+
+Delay, gain, clip and shape act on every channel and instant by themselves, a step of activation dynamics
+
+    aₖ₊₁ = f(uₖ, aₖ; τ),      uₖ: what a step sees of the excitation, τ: the muscle's own time constants
+
+on every muscle. All their derivatives are therefore elementwise, one tangent for a field of all channels or muscles
+together, and what a parameter does to an activation follows from the linear recursion
+
+    δaₖ₊₁ = keepₖ δaₖ + Σ gainₖ δuₖ + pushₖ δτ,      keep = ∂f/∂a, gain = ∂f/∂u, push = ∂f/∂τ.
+
+Second derivatives are wanted in a weighted sum only, Σₖ wₖ ∂²aₖ: the adjoint recursion carries the weights back,
+
+    μₖ = wₖ + keepₖ μₖ₊₁,      Σₖ wₖ ∂²aₖ = Σₖ μₖ₊₁ ∂²f(δu, δa, δτ)²,
+
+after which nothing but products of first derivatives is left.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from mjx_msm.common.compiled import jit
+from mjx_msm.dynamics.excitation import channel_signal, mixed
+from mjx_msm.dynamics.simulation import activate
+from mjx_msm.person.kinds import KINDS
+from mjx_msm.person.model import Model
+from mjx_msm.person.muscle import AnyArray, MuscleParameters
+from mjx_msm.person.parameters import EmgParameters, Parameters
+from mjx_msm.person.space import ParameterSpace
+
+TIME_CONSTANTS = ("activation_time_constant", "deactivation_time_constant")
+EMG_FIELDS = ("gain", "delay", "shape")
+
+Pairs = tuple[tuple[int, int], ...]
+"""Which entries of z the activation of which muscle depends on: (muscle, entry)."""
+
+
+def activation_pairs(space: ParameterSpace, mixing: Float[np.ndarray, "muscle channel"]) -> Pairs:
+    """A muscle's activation depends on its own time constants and on the EMG channels it is driven by."""
+    pairs = set()
+    for s, entry in zip(space.scalars, space.owner, strict=True):
+        if s.group == "emg":
+            pairs |= {(int(m), entry) for m in np.flatnonzero(mixing[:, s.index[0]])}
+        elif s.field in TIME_CONSTANTS:
+            pairs.add((s.index[0], entry))
+    return tuple(sorted(pairs))
+
+
+# Elementwise derivatives ------------------------------------------------------------------------------------
+
+
+def kept(array: Array) -> Array:
+    """Computed once: fused into what reads it, it would be computed again for every pair."""
+    return jax.lax.optimization_barrier(array)
+
+
+def slopes(
+    function: Callable[[dict[str, Array]], Array], at: Mapping[str, Array], names: Sequence[str]
+) -> dict[str, Array]:
+    """Derivatives of a function that acts on every element by itself, by some of its inputs."""
+
+    def by(name: str) -> Array:
+        return jax.jvp(lambda x: function({**at, name: x}), (at[name],), (jnp.ones_like(at[name]),))[1]
+
+    return {name: kept(by(name)) for name in names}
+
+
+def curvatures(
+    function: Callable[[dict[str, Array]], Array], at: Mapping[str, Array], names: Sequence[str]
+) -> dict[tuple[str, str], Array]:
+    """Second derivatives of such a function, every two inputs once."""
+    out: dict[tuple[str, str], Array] = {}
+    for i, name in enumerate(names):
+        for other in names[i:]:
+
+            def first(x: Array, name: str = name, other: str = other) -> Array:
+                return slopes(function, {**at, other: x}, [name])[name]
+
+            out[name, other] = kept(jax.jvp(first, (at[other],), (jnp.ones_like(at[other]),))[1])
+    return out
+
+
+def displaced(values: Any, group: str, change: Mapping[str, Array]) -> Any:
+    """Parameters of a group after a change of z, given by field for every muscle or channel.
+
+    Its derivatives at no change are those by the entries of z, transformed as `KINDS` says.
+    """
+    fields = list(change)
+    moved = [
+        getattr(values, f) * jnp.exp(d) if KINDS[group, f].transform == "log" else getattr(values, f) + d
+        for f, d in change.items()
+    ]
+    return eqx.tree_at(lambda v: [getattr(v, f) for f in fields], values, moved) if fields else values
+
+
+def owners(space: ParameterSpace, group: str, field: str) -> dict[int, int]:
+    """Entry of z behind a field of every muscle or channel that has a free one."""
+    rows = zip(space.scalars, space.owner, strict=True)
+    return {s.index[0]: entry for s, entry in rows if (s.group, s.field) == (group, field)}
+
+
+def meeting(
+    space: ParameterSpace, group: str, field: str, other: str, value: Float[Array, "one"]
+) -> Float[Array, "entry entry"]:
+    """Second derivatives, one for every muscle or channel, where two of its fields are free."""
+    first, second = owners(space, group, field), owners(space, group, other)
+    both = [k for k in first if k in second]
+    i, j, k = np.array([(first[k], second[k], k) for k in both], int).reshape(-1, 3).T
+    out = jnp.zeros((space.size, space.size)).at[i, j].add(value[k])
+    return out if field == other else out.at[j, i].add(value[k])
+
+
+def _fields(space: ParameterSpace, group: str, among: Sequence[str]) -> list[str]:
+    """Those that hold a free parameter."""
+    return [f for f in among if owners(space, group, f)]
+
+
+def _none(count: int, fields: Sequence[str]) -> dict[str, Array]:
+    return {f: jnp.zeros(count) for f in fields}
+
+
+# Excitation ------------------------------------------------------------------------------------------------
+
+
+class Drive(NamedTuple):
+    """Excitations of the muscles, and their derivatives by pair."""
+
+    value: Float[Array, "time *recording muscle"]
+    by_pair: Float[Array, "time *recording pair"]
+
+
+def _signal(
+    emg: EmgParameters, envelope: Array, timestep: float, error: Array | None
+) -> Callable[[dict[str, Array]], Array]:
+    return lambda change: channel_signal(displaced(emg, "emg", change), envelope, timestep, error)
+
+
+def drive(
+    space: ParameterSpace,
+    emg: EmgParameters,
+    envelope: Float[Array, "time *recording channel"],
+    mixing: Float[Any, "muscle channel"],
+    timestep: float,
+    pairs: Pairs,
+    error: Float[Array, "time *recording channel"] | None = None,
+) -> Drive:
+    """One elementwise tangent a field of all channels, mixed as the channels are."""
+    fields = _fields(space, "emg", EMG_FIELDS)
+    signal, none = _signal(emg, envelope, timestep, error), _none(envelope.shape[-1], fields)
+    value, clip = mixed(signal({}), mixing)
+    by_pair, share = jnp.zeros((*value.shape[:-1], len(pairs))), jnp.asarray(mixing)[_muscles(pairs)].T
+    for field, slope in slopes(signal, none, fields).items():
+        own = owners(space, "emg", field)
+        mine = np.array([[own.get(c) == entry for _, entry in pairs] for c in range(envelope.shape[-1])])
+        by_pair = by_pair + slope @ (share * mine)
+    return Drive(value, clip[..., _muscles(pairs)] * by_pair)
+
+
+def drive_curvature(
+    space: ParameterSpace,
+    emg: EmgParameters,
+    envelope: Float[Array, "time *recording channel"],
+    mixing: Float[Any, "muscle channel"],
+    timestep: float,
+    weight: Float[Array, "time *recording muscle"],
+    error: Float[Array, "time *recording channel"] | None = None,
+) -> Float[Array, "entry entry"]:
+    """Σ weight · ∂²u: a channel's fields only meet each other, and a clip does not bend."""
+    fields = _fields(space, "emg", EMG_FIELDS)
+    signal, none = _signal(emg, envelope, timestep, error), _none(envelope.shape[-1], fields)
+    _, clip = mixed(signal({}), mixing)
+    by_channel = (weight * clip) @ mixing
+    out = jnp.zeros((space.size, space.size))
+    for (a, b), bend in curvatures(signal, none, fields).items():
+        out = out + meeting(space, "emg", a, b, jnp.sum(by_channel * bend, tuple(range(bend.ndim - 1))))
+    return out
+
+
+def _muscles(pairs: Pairs) -> np.ndarray:
+    return np.array([m for m, _ in pairs], int)
+
+
+# Steps -----------------------------------------------------------------------------------------------------
+
+Advance = Callable[[MuscleParameters, Sequence[Array], Array], Array]
+"""Activation after a step: from the muscles, what the step sees of the excitation, and the activation before."""
+
+
+class Steps:
+    """Activation dynamics linearised at every step.
+
+    **Arguments:** `advance`: one step. `seen`: of every step, what it sees of the excitation, in order. `activation`:
+    before every step.
+    """
+
+    def __init__(
+        self,
+        advance: Advance,
+        space: ParameterSpace,
+        law: MuscleParameters,
+        seen: Sequence[Drive],
+        activation: Float[Array, "step *recording muscle"],
+        pairs: Pairs,
+    ):
+        self.space, self.seen, self.pairs = space, tuple(seen), pairs
+        self.fields = _fields(space, "muscle", TIME_CONSTANTS)
+        self._inputs = [f"seen {k}" for k in range(len(seen))]
+        self._at = {"activation": activation, **dict(zip(self._inputs, (d.value for d in seen), strict=True))}
+        self._at |= _none(activation.shape[-1], self.fields)
+
+        def step(at: dict[str, Array]) -> Array:
+            moved = displaced(law, "muscle", {f: at[f] for f in self.fields})
+            return advance(moved, [at[k] for k in self._inputs], at["activation"])
+
+        self._step = step
+        self._slopes = slopes(step, self._at, list(self._at))
+
+    @property
+    def keep(self) -> Float[Array, "step *recording muscle"]:
+        """∂f/∂a."""
+        return self._slopes["activation"]
+
+    @property
+    def gain(self) -> list[Float[Array, "step *recording muscle"]]:
+        """∂f/∂u, one of everything seen."""
+        return [self._slopes[k] for k in self._inputs]
+
+    def _own(self) -> dict[str, Float[np.ndarray, "pair"]]:
+        """Which time constant is a pair's."""
+        entry = {f: owners(self.space, "muscle", f) for f in self.fields}
+        return {f: np.array([float(entry[f].get(m) == k) for m, k in self.pairs]) for f in self.fields}
+
+    def follow(self, first: Float[Array, "*recording pair"]) -> Float[Array, "time *recording pair"]:
+        """Derivative of the activations by pair, from that of the first one."""
+        muscle, own = _muscles(self.pairs), self._own()
+        slope = {k: v for k, v in self._slopes.items() if k != "activation"}
+
+        def step(d: Array, at: Any) -> tuple[Array, Array]:
+            keep, slope, seen = at  # of muscles: spread over the pairs here, not for all steps at once
+            change = own | dict(zip(self._inputs, seen, strict=True))
+            d = keep[..., muscle] * d + sum(slope[k][..., muscle] * change[k] for k in slope)
+            return d, d
+
+        _, later = jax.lax.scan(step, first, (self.keep, slope, tuple(d.by_pair for d in self.seen)))
+        return jnp.concatenate([first[None], later])
+
+    def lead_back(self, weight: Float[Array, "time *recording muscle"]) -> Float[Array, "time *recording muscle"]:
+        """What a change of each activation does to Σ weight · activation, all that follows from it included."""
+        return recursion(self.keep[::-1], weight[-2::-1], weight[-1])[::-1]
+
+    def curvature(
+        self, by_pair: Float[Array, "step *recording pair"], back: Float[Array, "time *recording muscle"]
+    ) -> Float[Array, "entry entry"]:
+        """Σ weight · ∂²a but for the second derivatives of what is seen, which carry weights gain · back."""
+        muscle = _muscles(self.pairs)
+        tangents = {"activation": by_pair, **self._own()}
+        tangents |= dict(zip(self._inputs, (d.by_pair for d in self.seen), strict=True))
+        turned: dict[str, Array] = {}
+        for (a, b), bend in curvatures(self._step, self._at, list(self._at)).items():
+            weight = (back[1:] * bend)[..., muscle]
+            turned[a] = turned.get(a, 0.0) + weight * tangents[b]
+            if a != b:
+                turned[b] = turned.get(b, 0.0) + weight * tangents[a]
+        return products(self.space, self.pairs, [(tangents[k], turned[k]) for k in tangents])
+
+
+def products(
+    space: ParameterSpace, pairs: Pairs, factors: Sequence[tuple[Float[Array, "*#row pair"], Float[Array, "row pair"]]]
+) -> Float[Array, "entry entry"]:
+    """Σ leftᵀ right over the pairs of each muscle, by entry."""
+    total = jnp.zeros((len(pairs), len(pairs)))
+    for left, right in factors:
+        rows = (math.prod(right.shape[:-1]), len(pairs))
+        total = total + jnp.broadcast_to(left, right.shape).reshape(rows).T @ right.reshape(rows)
+    muscle, to = _muscles(pairs), entry_matrix(space, [entry for _, entry in pairs])
+    return to.T @ (total * (muscle[:, None] == muscle)) @ to
+
+
+def entry_matrix(space: ParameterSpace, entries: Sequence[int]) -> Float[np.ndarray, "column entry"]:
+    """Which entry of z every column belongs to."""
+    return np.eye(space.size)[np.array(entries, int)]
+
+
+def recursion(
+    keep: Float[Array, "step *lane"], push: Float[Array, "step *lane"], first: Float[Array, "*lane"]
+) -> Float[Array, "step_plus_1 *lane"]:
+    """dₖ₊₁ = keepₖ dₖ + pushₖ from d₀."""
+
+    def step(d: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
+        d = inputs[0] * d + inputs[1]
+        return d, d
+
+    _, later = jax.lax.scan(step, first, (keep, push), unroll=4)
+    return jnp.concatenate([first[None], later])
+
+
+# Activation ------------------------------------------------------------------------------------------------
+
+
+def activation_slopes(
+    model: Model, parameters: Parameters, excitation: Float[Array, "time muscle"]
+) -> tuple[Float[Array, "step muscle"], Float[Array, "step muscle"]]:
+    """Keep and gain of every step."""
+    u, a = excitation[:-1], activate(model, parameters, excitation[0], excitation[:-1])
+    at = {"activation": a[:-1], "excitation": u}
+    found = slopes(lambda x: euler(model)(parameters.muscle, [x["excitation"]], x["activation"]), at, list(at))
+    return found["activation"], found["excitation"]
+
+
+def euler(model: Model) -> Advance:
+    """MuJoCo's step of activation dynamics."""
+    return lambda law, seen, a: a + model.timestep * model.muscle.activation_rate(law, seen[0], a)
+
+
+class ActivationDerivatives:
+    """Activations, starting at rest with respect to the first excitation, and their derivatives."""
+
+    def __init__(
+        self,
+        model: Model,
+        space: ParameterSpace,
+        parameters: Parameters,
+        envelope: Float[Array, "time *recording channel"],
+        mixing: Float[Any, "muscle channel"],
+        pairs: Pairs,
+        error: Float[Array, "time *recording channel"] | None = None,
+    ):
+        self._drive = space, parameters.emg, envelope, mixing, model.timestep
+        self._error = error
+        of_all = drive(*self._drive, pairs, error)
+        self.value = activate(model, parameters, of_all.value[0], of_all.value[:-1])
+        """(time, *recording, muscle)."""
+        seen = Drive(of_all.value[:-1], of_all.by_pair[:-1])
+        self.steps = Steps(euler(model), space, parameters.muscle, [seen], self.value[:-1], pairs)
+        self.by_pair = self.steps.follow(of_all.by_pair[0])
+        """(time, *recording, pair)."""
+
+    def curvature(self, weight: Float[Array, "time *recording muscle"]) -> Float[Array, "entry entry"]:
+        """Σ weight · ∂²a."""
+        back = self.steps.lead_back(weight)
+        onto_drive = jnp.concatenate([self.steps.gain[0] * back[1:], jnp.zeros_like(back[:1])]).at[0].add(back[0])
+        return self.steps.curvature(self.by_pair[:-1], back) + drive_curvature(*self._drive, onto_drive, self._error)
+
+
+@jit
+def activation_derivatives(
+    model: Model,
+    space: ParameterSpace,
+    z: Float[AnyArray, "free"],
+    envelope: Float[AnyArray, "recording time channel"],
+    mixing: Float[Any, "muscle channel"],
+    pairs: Pairs,
+    error: Float[AnyArray, "recording time channel"] | None = None,
+) -> tuple[Float[Array, "recording time muscle"], Float[Array, "recording time pair"]]:
+    """Activations of all recordings and their derivatives, one column a pair.
+
+    **Arguments:** `error`: of the envelopes, see `mjx_msm.excitation.excitation`.
+    """
+    parameters, rows = space.unpack(jnp.asarray(z)), (envelope, error)
+    first, own = (None if x is None else jnp.swapaxes(jnp.asarray(x), 0, 1) for x in rows)
+    found = ActivationDerivatives(model, space, parameters, jnp.asarray(first), mixing, pairs, own)
+    return jnp.swapaxes(found.value, 0, 1), jnp.swapaxes(found.by_pair, 0, 1)

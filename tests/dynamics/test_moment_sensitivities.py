@@ -1,0 +1,84 @@
+"""Sums of squared moments and their derivatives against dense automatic differentiation of the moments themselves."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mjx_msm.common.compiled import float64
+from mjx_msm.dynamics.activation_sensitivities import activation_pairs
+from mjx_msm.dynamics.geometry import geometry
+from mjx_msm.dynamics.moment_sensitivities import instants, moment_sums, moments
+from mjx_msm.dynamics.simulation import mechanics, muscle_tension, spatial_inertia
+from mjx_msm.person.model import load_model
+from mjx_msm.person.space import parameter_space
+
+CHANNELS = ("front", "back", "calf")
+FREE = ("muscle/*/max_isometric_force", "muscle/*/optimal_fiber_length", "muscle/*/tendon_slack_length",
+        "muscle/*/max_contraction_velocity", "muscle/*/passive_force_scale", "muscle/*/deactivation_time_constant",
+        "emg/*/gain", "emg/*/delay", "emg/*/shape", "joint/*/damping", "joint/*/stiffness")  # fmt: skip
+TIED = ("muscle/vas*/max_isometric_force", "emg/*/delay")
+SAMPLES, COUNT = 40, 12
+
+
+class Case:
+    def __init__(self, muscle):
+        self.model = load_model("knee", muscle=muscle, free=["knee_angle", "ankle_angle"], prescribed=["hip_flexion"])
+        self.space = parameter_space(self.model.nominal.with_channels(CHANNELS), FREE, tied=TIED)
+        rng, t = np.random.default_rng(4), self.model.timestep * np.arange(SAMPLES)[:, None, None]
+        share = {"rec": [1, 0, 0], "vas": [0.7, 0, 0.2], "bfl": [0, 1, 0], "bfs": [0, 0.8, 0.1], "sem": [0, 1, 0]}
+        self.mixing = np.array([share.get(m[:3], [0, 0, 1]) for m in self.model.muscles], float)
+        self.envelope = 0.3 + 0.2 * np.sin(80 * t + rng.uniform(0, 6, (1, 2, 3)))
+        self.q, self.v = rng.uniform(0.1, 0.8, (COUNT, 3)), rng.uniform(-3, 3, (COUNT, 3))
+        self.sample, self.recording = rng.integers(5, SAMPLES, COUNT), rng.integers(0, 2, COUNT)
+        z = self.space.clip(self.space.prior_mean + 0.2 * self.space.prior_scale * rng.uniform(-1, 1, self.space.size))
+        self.z = np.where([p.endswith("delay") for p in self.space.paths], 0.0073, z)
+        self.z = np.where([p.endswith("shape") for p in self.space.paths], -0.8, self.z)
+        self.target, self.mask = rng.normal(0, 30, (COUNT, 2)), np.ones((COUNT, 2))
+        self.mask[:3, 0] = 0.0
+        with float64():
+            self.at = instants(self.model, self.sample, self.recording, self.q, self.v)
+
+    def moments(self, z):
+        return moments(self.model, self.space, z, self.envelope, self.mixing, self.at)
+
+
+@pytest.fixture(scope="module", params=["mujoco", "degroote"])
+def case(request):
+    return Case(request.param)
+
+
+def test_moments_are_those_of_the_equations_of_motion(case):
+    """Generalised forces of muscles and passive joints, state by state."""
+    with float64():
+        found = np.asarray(case.moments(case.z))
+        nothing = np.zeros((COUNT, len(case.model.muscles)))  # at rest, EMG aside: activations are checked elsewhere
+        parameters = case.space.unpack(jnp.asarray(case.z))
+        silent = np.asarray(moments(case.model, case.space, case.z, 0 * case.envelope, case.mixing, case.at))
+        inertia = spatial_inertia(parameters.body)
+        for k in range(COUNT):
+            q, v = jnp.asarray(case.q[k]), jnp.asarray(case.v[k])
+            terms = mechanics(case.model, parameters, inertia, geometry(case.model, q, v), q, v)
+            tension = muscle_tension(case.model, parameters, terms, v, jnp.asarray(nothing[k]))
+            whole = terms.passive + terms.moment_arm.T @ tension
+            np.testing.assert_allclose(silent[k], np.asarray(whole)[case.model.host.free_index], atol=1e-9)
+    assert np.abs(found - silent).max() > 1.0
+
+
+def test_sums_and_second_derivatives_are_those_of_automatic_differentiation(case):
+    pairs = activation_pairs(case.space, case.mixing)
+    with float64():
+        z = jnp.asarray(case.z)
+        sums = moment_sums(
+            case.model, case.space, z, case.envelope, case.mixing, pairs, case.at, case.target, case.mask
+        )
+
+        def half(z):
+            return 0.5 * jnp.sum(((case.moments(z) - case.target) * case.mask) ** 2, 0)
+
+        squares, gradient, hessian, curvature = (np.asarray(x) for x in sums)
+        slope, dense = jax.jit(jax.jacfwd(half))(z), jax.jit(jax.jacfwd(jax.jacfwd(half)))(z)
+        np.testing.assert_allclose(squares, 2 * half(z), rtol=1e-12)
+    assert np.abs(gradient - slope).max() < 1e-10 * np.abs(slope).max()
+    assert np.abs(hessian + curvature - dense).max() < 1e-10 * np.abs(dense).max()
+    assert np.abs(curvature).max() > 0.01 * np.abs(dense).max()  # else there is nothing to see
