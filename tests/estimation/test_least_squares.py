@@ -106,6 +106,20 @@ def freedoms(terms, space, solution):
     return [freedom(t, u) for t, u in zip(terms, used, strict=True)], float(sum(u.sum() for u in used))
 
 
+@dataclass(frozen=True, eq=False)
+class Bent(Known):
+    """The same, with second derivatives by differences of complex steps."""
+
+    def expand(self, z, nuisance=None):
+        def slopes(z):
+            return np.stack([self.function(z + 1e-30j * e).imag / 1e-30 for e in np.eye(len(z))], -1)
+
+        plain = super().expand(z).quadratic
+        bend = np.stack([(slopes(z + 1e-5 * e) - slopes(z - 1e-5 * e)) / 2e-5 for e in np.eye(len(z))], -1)
+        curvature = np.einsum("rcpq,rc->cpq", bend, self.function(z) - self.data)
+        return Expansion(Quadratic(plain.squares, plain.gradient, plain.hessian, curvature=curvature))
+
+
 # Optima ----------------------------------------------------------------------------------------------------
 
 T = np.linspace(0, 2, 60)
@@ -377,3 +391,38 @@ def test_degrees_of_freedom_and_the_floor(box, term):
     np.testing.assert_allclose(freedom(t, np.array([3.9])), 1.0)  # never fewer than one
     np.testing.assert_allclose(noise(t, np.array([12.0]), np.array([3.0])), 2.0)
     np.testing.assert_allclose(noise(t, np.zeros(1), np.array([3.0])), NOISE_FLOOR["moment"])
+
+
+# Second derivatives ----------------------------------------------------------------------------------------
+
+
+def test_what_the_model_cannot_explain_bends_the_posterior(box, term):
+    """The nearest points of three unit circles to points far outside: what is left is 3 to 40 times the radius, which
+    is how far the curvature is from Gauss–Newton's."""
+    angle, distance = np.array([0.3, -0.2, 0.9]), np.array([4.0, 20.0, 41.0])
+    space = box(3, lower=-1.5, upper=1.5)
+
+    def circles(z):
+        return np.concatenate([np.cos(z), np.sin(z)])
+
+    data = np.concatenate([distance * np.cos(angle), distance * np.sin(angle)])
+    flat = term(space, column(circles), data)
+    bent = Bent(flat.model, space, flat.envelope, flat.mixing, flat.function, flat.data, [])
+    evaluations = {flat: 0, bent: 0}
+    for start in ([0.0, 0.0, 0.0], [1.4, 1.0, -0.9]):
+        for t in evaluations:
+            found = minimise([t], space, np.array(start), limit=LIMIT)
+            assert found.converged
+            np.testing.assert_allclose(found.z, angle, atol=0.02)
+            evaluations[t] += found.evaluations
+    assert evaluations[flat] > 2 * evaluations[bent]
+
+
+def test_a_posterior_that_opens_downwards_is_left(box, term):
+    """From near a maximum, on the far side of the circle: second derivatives alone would lead back to it."""
+    space = box(1, lower=-4.0, upper=4.0)
+    flat = term(space, column(lambda z: np.concatenate([np.cos(z), np.sin(z)])), np.array([5.0, 0.0]))
+    bent = Bent(flat.model, space, flat.envelope, flat.mixing, flat.function, flat.data, [])
+    found = minimise([bent], space, np.array([3.0]), limit=LIMIT)
+    assert found.converged
+    np.testing.assert_allclose(found.z, 0.0, atol=1e-3)
