@@ -1,6 +1,6 @@
-"""What a fresh process needs for one identification of the benchmark arm: run by speed.py, prints one JSON line.
+"""What a fresh process needs for one identification: run by speed.py and recordings.py, prints one JSON line.
 
-python examples/benchmarks/one_process.py {ours|sysid|memory} [CACHE FOLDER]
+python examples/benchmarks/one_process.py {ours|sysid|memory|strides} [CACHE FOLDER]
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ def main(what: str, cache: str | None) -> dict[str, Any]:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     if what == "memory":
         return memory()
+    if what == "strides":
+        return eight_strides()
     from peers import SYSID_VARIANTS, mujoco_sysid, synthetic_problem
 
     model = msm.load_model("arm")
@@ -71,6 +73,18 @@ def memory() -> dict[str, Any]:
     result = msm.identify(model, trials, free=free)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return {"gigabytes": peak, "unknowns": len(result.estimates), "seconds": time.perf_counter() - BEGAN}
+
+
+def eight_strides() -> dict[str, Any]:
+    """The strides of recordings.py, from the start of Python to the result."""
+    from treadmill import strides
+
+    from mjx_msm.study.identification import identify_study
+    from mjx_msm.study.settings import study_model
+
+    study = strides()
+    result = identify_study(study, study_model(study))
+    return {"seconds": time.perf_counter() - BEGAN, "outcome": result.outcome.name}
 
 
 if __name__ == "__main__":

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Unpack
 
 import numpy as np
+from jaxtyping import Float
 
 from mjx_msm.common.errors import InputError, one_of
+from mjx_msm.estimation.least_squares import TOLERANCE, Solution, minimise
 from mjx_msm.estimation.residuals.moment import MomentTerm, moment_term
 from mjx_msm.identification import baselines
 from mjx_msm.identification.assembly import fit_row
 from mjx_msm.identification.discrepancy import WITH_DISCREPANCY, correction
-from mjx_msm.identification.identify import Iteration, Listener, identify
-from mjx_msm.identification.problem import Problem
+from mjx_msm.identification.identify import Iteration, Listener, identify, noise_of
+from mjx_msm.identification.problem import EVALUATIONS, Problem
+from mjx_msm.identification.search import search
 from mjx_msm.knowledge.result import Fit, Identification, Outcome
 from mjx_msm.person.model import Model, check_model
 from mjx_msm.recordings.settings import Options, Settings, with_options
@@ -121,9 +125,10 @@ def _by_block(
     of_instant = _block_of_instants(judge, whole, trials, block)
     for fold in range(folds):
         held = of_instant % folds == fold
-        masked = [_without(t, b % folds == fold) for t, b in zip(trials, block, strict=True)]
-        result = _identified(model, masked, (), settings, listener, fold, folds)
-        missed = judge.evaluate(np.array(result.z), one)
+        rest = replace(judge, mask=judge.mask * ~held[:, None])
+        if not rest.mask.any():
+            raise InputError(f"fold {fold + 1} of {folds} leaves no recorded moments to identify from; use more blocks")
+        missed = judge.evaluate(_from_the_rest(whole, rest, settings, listener, fold, folds), one)
         predicted[held] = missed[held]
         for c, index in enumerate(model.host.free_index):
             learnt = ~held & (judge.weight[:, c] > 0)
@@ -145,6 +150,30 @@ def _by_block(
     return tuple(rows)
 
 
+def _from_the_rest(
+    problem: Problem, term: MomentTerm, settings: Settings, listener: Listener | None, fold: int, folds: int
+) -> Float[np.ndarray, "free"]:
+    """What `identify` would come to without the moments of a fold.
+
+    Folds share what holds no moments: geometry, and what is compiled. Each searches from all starting points by itself;
+    none knows what the others, or all of the recording, came to.
+    """
+    count = itertools.count(1)
+
+    def report(at: Solution) -> None:
+        if listener is not None:
+            stage = f"cross-validation {fold + 1}/{folds}"
+            listener(Iteration(stage, 1, 0, next(count), at.cost, noise_of([term], at), at.z))
+
+    if settings.starts > 1:
+        found = search([term], problem, problem.start, settings.starts, 0, settings.seed, TOLERANCE, report)
+    else:
+        found = minimise([term], problem.space, problem.start, limit=EVALUATIONS, report=report)
+    if found.interrupted:
+        raise KeyboardInterrupt
+    return found.z
+
+
 def _block_of_instants(
     judge: MomentTerm, whole: Problem, trials: Sequence[Trial], block: Sequence[np.ndarray]
 ) -> np.ndarray:
@@ -156,12 +185,6 @@ def _block_of_instants(
         nearest = np.clip(np.rint((times - trial.time[0]) / trial.timestep).astype(int), 0, len(b) - 1)
         out[rows] = b[nearest]
     return out
-
-
-def _without(trial: Trial, rows: np.ndarray) -> Trial:
-    """The trial with the recorded moments of some samples taken out."""
-    assert trial.moment is not None
-    return replace(trial, moment=np.where(rows[:, None], np.nan, trial.moment))
 
 
 def _blocks(trial: Trial, blocks: int) -> np.ndarray:

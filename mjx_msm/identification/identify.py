@@ -114,7 +114,7 @@ def identify(
                 ) -> None:
                     reached[name] = _Reached(terms, at, time.perf_counter() - began)
                     if listener is not None:
-                        noise = {t.kind: (_rms(s, t), t.unit) for t, s in zip(terms, at.scales, strict=True)}
+                        noise = noise_of(terms, at)
                         listener(Iteration(name, len(problem.stages), index, next(count), at.cost, noise, at.z))
 
                 tolerance = TOLERANCE if settings.emg_noise is None else EMG_NOISE_TOLERANCE
@@ -182,6 +182,11 @@ class _Reached:
         }
         at = self.solution
         return Stage(name, at.cost, at.evaluations, self.seconds, scales, at.starts)
+
+
+def noise_of(terms: Sequence[AbstractTerm], at: Solution) -> dict[str, tuple[float, str]]:
+    """`Iteration.noise` of a solution."""
+    return {t.kind: (_rms(s, t), t.unit) for t, s in zip(terms, at.scales, strict=True)}
 
 
 def _rms(scale: Float[np.ndarray, "coordinate"], term: AbstractTerm) -> float:
