@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from mjx_msm.knowledge.design.experiment import design_experiment
     from mjx_msm.knowledge.posterior_draws import completed_draws
     from mjx_msm.knowledge.profile_likelihood import profile
-    from mjx_msm.knowledge.result import Identification, Outcome
+    from mjx_msm.knowledge.records import Outcome
+    from mjx_msm.knowledge.result import Identification
     from mjx_msm.person.anthropometry import segment_priors
     from mjx_msm.person.model import Model, load_model
     from mjx_msm.person.muscle import DeGrooteFregly2016, MujocoMuscle, MuscleParameters
@@ -87,7 +88,7 @@ _HOME = {
     "completed_draws": "knowledge.posterior_draws",
     "profile": "knowledge.profile_likelihood",
     "Identification": "knowledge.result",
-    "Outcome": "knowledge.result",
+    "Outcome": "knowledge.records",
     "segment_priors": "person.anthropometry",
     "Model": "person.model",
     "load_model": "person.model",

@@ -102,7 +102,9 @@ def smooth_excitation():
 def result_of():
     """A result about z, as the estimator would write it for this information: (space, fisher, z) to Identification."""
     from mjx_msm.common.compiled import float64
-    from mjx_msm.knowledge.result import Estimate, Identification, Outcome, posterior_record
+    from mjx_msm.knowledge.posterior import posterior_record
+    from mjx_msm.knowledge.records import Estimate, Outcome
+    from mjx_msm.knowledge.result import Identification
     from mjx_msm.knowledge.uncertainty import uncertainty
 
     def make(space, fisher, z=None, *, seed=3, **fields):

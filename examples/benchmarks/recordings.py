@@ -31,7 +31,8 @@ from treadmill import folder, strides, whole
 from mjx_msm.estimation.residuals.moment import MomentTerm, moment_term
 from mjx_msm.identification.problem import Problem
 from mjx_msm.knowledge.posterior_draws import completed_draws
-from mjx_msm.knowledge.result import Fit, Identification, Outcome
+from mjx_msm.knowledge.records import Fit, Outcome
+from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import Model
 from mjx_msm.recordings.model_clock import record
 from mjx_msm.recordings.settings import Options

@@ -100,7 +100,7 @@ def identify_shown(
     **Arguments:** `cv`: what is held out at a time; None: no cross-validation.
     """
     from mjx_msm.knowledge.posterior_draws import completed_draws
-    from mjx_msm.knowledge.result import Outcome
+    from mjx_msm.knowledge.records import Outcome
     from mjx_msm.study.identification import can_cross_validate, cross_validated, identify_study
 
     asked: Options = {"seed": seed} if starts is None else {"seed": seed, "starts": starts}

@@ -5,15 +5,35 @@ from __future__ import annotations
 import json
 import math
 import re
+import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mjx_msm.common.errors import InputError, suggest
+from mjx_msm.common.errors import InputError, in_one_line, suggest
+from mjx_msm.common.files import read_text
 
 # Reading -------------------------------------------------------------------------------------------------
+
+
+def read_toml(path: Path, kind: str) -> dict[str, Any]:
+    """What a TOML file holds.
+
+    **Arguments:** `kind`: what the file should be, for messages ("subject file").
+
+    **Raises:** `InputError` if there is no such file, or it is not TOML.
+    """
+    text = read_text(path, kind)
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise InputError(f"{path}: is nested too deeply; give a {kind}") from None
+    except (
+        ValueError
+    ) as error:  # besides what TOML forbids: numbers of more digits, and dates that Python does not know
+        raise InputError(f"{path}: is not valid TOML: {in_one_line(error)}") from None
 
 
 class Section:
@@ -104,7 +124,12 @@ class Section:
 
 def is_number(value: Any) -> bool:
     """Whether a value is a finite number; true and false are not."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number that no float holds
+        return False
 
 
 def _numeric(text: str) -> bool:
@@ -120,7 +145,10 @@ def show(value: Any) -> str:
     if value is None:
         return "nothing"
     kind = {str: "the text", bool: "", int: "", float: "", list: "the list", dict: "the table"}.get(type(value), "")
-    shown = json.dumps(value, ensure_ascii=False, default=str)
+    try:
+        shown = json.dumps(value, ensure_ascii=False, default=str)
+    except (RecursionError, ValueError):  # nested too deeply, or a number of too many digits
+        shown = "…"
     return f"{kind} {shown[:60]}{'…' if len(shown) > 60 else ''}".strip()
 
 

@@ -19,7 +19,9 @@ from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.identification import baselines
 from mjx_msm.identification.discrepancy import WITH_DISCREPANCY, correction
 from mjx_msm.identification.problem import Problem
-from mjx_msm.knowledge.result import Estimate, Fit, Identification, Outcome, Stage, posterior_record
+from mjx_msm.knowledge.posterior import posterior_record
+from mjx_msm.knowledge.records import Estimate, Fit, Outcome, Stage
+from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.uncertainty import Uncertainty, autocorrelation_time, uncertainty
 from mjx_msm.recordings.model_clock import Recording, record
 from mjx_msm.recordings.trial import Trial, reordered

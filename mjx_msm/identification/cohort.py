@@ -9,7 +9,8 @@ from typing import Unpack
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.identification.identify import Listener, identify
-from mjx_msm.knowledge.result import Identification, Outcome
+from mjx_msm.knowledge.records import Outcome
+from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import Model, check_model
 from mjx_msm.recordings.settings import Options, Settings, with_options
 from mjx_msm.recordings.trial import Trial

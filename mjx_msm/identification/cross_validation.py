@@ -19,7 +19,8 @@ from mjx_msm.identification.discrepancy import WITH_DISCREPANCY, correction
 from mjx_msm.identification.identify import Iteration, Listener, identify, noise_of
 from mjx_msm.identification.problem import EVALUATIONS, Problem
 from mjx_msm.identification.search import search
-from mjx_msm.knowledge.result import Fit, Identification, Outcome
+from mjx_msm.knowledge.records import Fit, Outcome
+from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import Model, check_model
 from mjx_msm.recordings.settings import Options, Settings, with_options
 from mjx_msm.recordings.trial import Trial, trials_of

@@ -26,7 +26,8 @@ from mjx_msm.identification.assembly import assembled
 from mjx_msm.identification.problem import EVALUATIONS, Problem
 from mjx_msm.identification.resume import resumed
 from mjx_msm.identification.search import SEARCH_TOLERANCE, search
-from mjx_msm.knowledge.result import Identification, Outcome, Stage
+from mjx_msm.knowledge.records import Outcome, Stage
+from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import Model, check_model
 from mjx_msm.person.space import ParameterSpace
 from mjx_msm.recordings.settings import Options, Settings, with_options

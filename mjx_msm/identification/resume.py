@@ -9,7 +9,8 @@ from jaxtyping import Float
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.identification.problem import Problem
-from mjx_msm.knowledge.result import Identification, Outcome, Stage
+from mjx_msm.knowledge.records import Outcome, Stage
+from mjx_msm.knowledge.result import Identification
 
 
 def resumed(

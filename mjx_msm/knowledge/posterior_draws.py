@@ -10,8 +10,9 @@ import numpy as np
 
 from mjx_msm.estimation.least_squares import minimise
 from mjx_msm.estimation.residuals.instants import InstantTerm
+from mjx_msm.knowledge.posterior import rounded_draws
 from mjx_msm.knowledge.profile_likelihood import posterior_of
-from mjx_msm.knowledge.result import Identification, rounded_draws
+from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import Model
 from mjx_msm.recordings.trial import Trial
 

@@ -28,7 +28,8 @@ from mjx_msm.estimation.residuals.acceleration import acceleration_term
 from mjx_msm.estimation.residuals.moment import moment_term
 from mjx_msm.estimation.residuals.motion import motion_term
 from mjx_msm.estimation.residuals.term import AbstractExpansion, AbstractTerm, Quadratic
-from mjx_msm.knowledge.result import Identification, Outcome
+from mjx_msm.knowledge.records import Outcome
+from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.uncertainty import uncertainty
 from mjx_msm.person.model import Model, check_model
 from mjx_msm.person.space import ParameterSpace

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.common.files import write_text
+from mjx_msm.common.json_files import finite, read_json, table_of
 from mjx_msm.person.inspection import muscle_and_bone
 from mjx_msm.person.model import load_model
 from mjx_msm.person.parameters import matching
@@ -88,8 +89,9 @@ def load_truth(study: Study) -> dict[str, float] | None:
     path = study.path.parent / TRUTH
     if not path.is_file():
         return None
+    fix = "remove it, or simulate again"
+    data = read_json(path, "truth file of `mjx-msm simulate`", fix)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))["parameters"]
-        return {str(k): float(v) for k, v in data.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: is not a truth file of `mjx-msm simulate` ({error}); remove it") from None
+        return table_of(finite)(data["parameters"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: is not a truth file of `mjx-msm simulate` ({error}); {fix}") from None

@@ -31,13 +31,12 @@ always there. Measures are seen once in a control period (20 ms as a rule); the 
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mjx_msm.common.errors import InputError
-from mjx_msm.common.toml_tables import Section, is_number, show
+from mjx_msm.common.toml_tables import Section, is_number, read_toml, show
 from mjx_msm.envs.tasks.disturbance import Disturbance
 from mjx_msm.verification.scenarios import (
     FAILED,
@@ -59,14 +58,7 @@ def load_plan(path: str | Path | None, environment: str) -> Plan:
     """
     if path is None:
         return parse_plan({}, environment, "")
-    try:
-        document = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such scenario file; correct the path") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a text file ({error}); give a scenario file in TOML") from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: is not valid TOML: {error}") from None
+    document = read_toml(Path(path), "scenario file")
     return parse_plan(document, environment, str(path))
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mjx_msm.knowledge.profile_likelihood import DROP, Profile
-from mjx_msm.knowledge.result import Estimate, Fit, Identification
+from mjx_msm.knowledge.records import Estimate, Fit
+from mjx_msm.knowledge.result import Identification
 from mjx_msm.views.replay import Replay
 
 if TYPE_CHECKING:

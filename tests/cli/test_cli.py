@@ -14,7 +14,9 @@ import pytest
 
 from mjx_msm.cli import app as cli
 from mjx_msm.cli.progress import Progress
-from mjx_msm.knowledge.result import SAMPLES, Identification, Outcome
+from mjx_msm.knowledge.posterior import SAMPLES
+from mjx_msm.knowledge.records import Outcome
+from mjx_msm.knowledge.result import Identification
 from mjx_msm.recordings.readers.delimited import read_csv
 from mjx_msm.recordings.subject_file.loading import load_subject
 from mjx_msm.study.result_folder import load_result

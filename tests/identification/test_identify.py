@@ -19,7 +19,8 @@ from mjx_msm.knowledge.design.experiment import design_experiment
 from mjx_msm.knowledge.design.information import information
 from mjx_msm.knowledge.posterior_draws import completed_draws
 from mjx_msm.knowledge.profile_likelihood import profile
-from mjx_msm.knowledge.result import Identification, Outcome
+from mjx_msm.knowledge.records import Outcome
+from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.parameters import matching
 from mjx_msm.person.space import parameter_space
 from mjx_msm.recordings.model_clock import record

@@ -9,7 +9,7 @@ import pytest
 from mjx_msm.estimation.residuals.moment import moment_term
 from mjx_msm.identification.problem import Problem
 from mjx_msm.knowledge.profile_likelihood import Posterior
-from mjx_msm.knowledge.result import Outcome
+from mjx_msm.knowledge.records import Outcome
 from mjx_msm.study.identification import identify_study
 from mjx_msm.study.settings import settings, study_model
 

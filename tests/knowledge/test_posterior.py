@@ -10,7 +10,8 @@ from scipy.stats import truncnorm
 
 from mjx_msm.common.compiled import float64
 from mjx_msm.common.errors import InputError
-from mjx_msm.knowledge.result import SAMPLES, Identification
+from mjx_msm.knowledge.posterior import SAMPLES
+from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.uncertainty import Knowledge, truncated_normal, uncertainty
 from mjx_msm.knowledge.wording import direction_words, global_scale
 from mjx_msm.person.space import parameter_space

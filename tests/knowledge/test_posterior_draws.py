@@ -9,7 +9,8 @@ from mjx_msm.estimation.least_squares import minimise as real_minimise
 from mjx_msm.estimation.residuals.moment import moment_term
 from mjx_msm.identification.identify import identify
 from mjx_msm.knowledge.posterior_draws import completed_draws
-from mjx_msm.knowledge.result import Identification, Outcome
+from mjx_msm.knowledge.records import Outcome
+from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import load_model
 from mjx_msm.person.space import parameter_space
 from mjx_msm.recordings.model_clock import record

@@ -112,9 +112,9 @@ def test_a_damaged_file_is_refused(saved, damage, match):
 
 def test_a_file_of_other_bytes_or_none_is_refused(saved, tmp_path):
     saved.write_bytes(b"\xff\xfe\x00 not text")
-    with pytest.raises(InputError, match="not valid JSON"):
+    with pytest.raises(InputError, match="not text in UTF-8"):
         Identification.load(saved)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="no such result"):
         Identification.load(tmp_path / "nowhere")
 
 

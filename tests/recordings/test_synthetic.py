@@ -7,7 +7,7 @@ from mjx_msm.common.compiled import float64
 from mjx_msm.common.errors import InputError
 from mjx_msm.dynamics.simulation import State, rollout
 from mjx_msm.identification.identify import identify
-from mjx_msm.knowledge.result import Outcome
+from mjx_msm.knowledge.records import Outcome
 from mjx_msm.person.inspection import coordinate_range, muscle_and_bone
 from mjx_msm.person.model import load_model
 from mjx_msm.person.parameters import matching

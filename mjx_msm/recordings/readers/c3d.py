@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mjx_msm.common.errors import InputError
+from mjx_msm.recordings.readers.c3d_sizes import check_sizes
 from mjx_msm.recordings.readers.content import content_of
 from mjx_msm.recordings.readers.formats import Format
 from mjx_msm.recordings.readers.table import Table
@@ -43,9 +44,10 @@ def read_c3d(path: str | Path) -> C3D:
     import ezc3d
 
     path = Path(path)
-    magic = content_of(path, 512)
-    if len(magic) < 512 or magic[1] != 0x50:
+    content = content_of(path)
+    if len(content) < 512 or content[1] != 0x50:
         raise InputError(f"{path}: is not a C3D file (its second byte is not 0x50); export it again")
+    check_sizes(path, content)
     try:
         file = ezc3d.c3d(str(path))
         parameters = file["parameters"]

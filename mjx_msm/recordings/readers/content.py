@@ -19,6 +19,8 @@ def content_of(path: Path, size: int = -1) -> bytes:
         raise InputError(_missing(path)) from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); give a readable file") from None
+    except ValueError:
+        raise InputError(f"{str(path)!r} cannot name a file, it holds a NUL character; correct the path") from None
 
 
 def _missing(path: Path) -> str:

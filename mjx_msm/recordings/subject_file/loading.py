@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tomllib
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any
 
 from mjx_msm.common.errors import InputError, InputWarning
 from mjx_msm.common.files import write_text
-from mjx_msm.common.toml_tables import plain, to_toml
+from mjx_msm.common.toml_tables import plain, read_toml, to_toml
 from mjx_msm.recordings.subject_file.emg import channels_of
 from mjx_msm.recordings.subject_file.grammar import parse_subject
 from mjx_msm.recordings.subject_file.identify import IdentifySpec
@@ -57,16 +56,7 @@ def load_subject(path: str | Path) -> Study:
     **Raises:** `InputError`, one line with file, key or column, and the fix.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such subject file; correct the path") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a text file ({error}); give a subject file in TOML") from None
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: is not valid TOML: {error}") from None
+    document = read_toml(path, "subject file")
     checked = parse_subject(document, path)
     recordings = read_recordings(checked)
     for note in recordings.notes:

@@ -1,0 +1,106 @@
+"""What a result is made of: how the solver ended, and estimates, unknowns, directions, errors and stages."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mjx_msm.knowledge.uncertainty import Knowledge
+
+
+class Outcome(enum.Enum):
+    """How the solver ended."""
+
+    CONVERGED = "converged"
+    MAX_EVALUATIONS = "ran out of evaluations"
+    NOT_FINITE = "the simulation of some segments is not finite at the estimate: do not use it"
+    INTERRUPTED = "interrupted; the last completed iteration is kept"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One estimated parameter. Numbers are in `unit`; of an inertia, log-Cholesky coordinates."""
+
+    path: str
+    unit: str
+    start: float
+    value: float
+    sd: float
+    """Standard deviation of the posterior; infinite if nothing determines the parameter."""
+    low: float
+    """Lower end of the 95 % interval."""
+    high: float
+    data_share: float
+    """Part of the estimate that comes from the data, 0 (all prior) to 1."""
+    bound: str = ""
+    """"lower" or "upper" where the estimate sits on a bound."""
+
+    @property
+    def determined(self) -> bool:
+        """Whether the data hold at least as much information on it as the prior."""
+        return self.data_share >= 0.5 and math.isfinite(self.sd)
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """One entry of z, as the solver saw it: the logarithm of a positive parameter, else the parameter."""
+
+    members: tuple[str, ...]
+    """Paths of the parameters behind it, more than one where they are tied."""
+    lower: float
+    """Bound."""
+    upper: float
+    prior_mean: float
+    prior_scale: float
+    """Standard deviation of the prior; infinite where there is none."""
+
+
+@dataclass(frozen=True)
+class Direction:
+    """One of a complete set of combinations of parameters, and where what is known of it comes from."""
+
+    text: str
+    knowledge: Knowledge
+    share: float
+    """Part that comes from the data, 0 to 1."""
+    weights: Mapping[str, float]
+    """Path to weight of the leading parameters, in standard deviations of their priors (without a prior, of a uniform
+    between the bounds); all of them make a unit vector."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Error of one coordinate in one trial, before and after."""
+
+    trial: str
+    role: str
+    """"identify", "held-out" or "cross-validated"."""
+    kind: str
+    coordinate: str
+    unit: str
+    generic: float
+    """Root mean square error of the starting model."""
+    identified: float
+    correlation: float
+    """Pearson correlation of identified and recorded signal."""
+    spread: float
+    """Standard deviation of the recorded signal."""
+    beside: Mapping[str, float] = field(default_factory=dict)
+    """Root mean square errors of other predictions of the same samples: of regressions on the same inputs, and of the
+    model with its discrepancy."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of the estimator."""
+
+    name: str
+    cost: float
+    evaluations: int
+    seconds: float
+    noise: Mapping[str, float]
+    """Estimated noise scale per kind and coordinate."""
+    starts: int = 0
+    """Starting points tried to their end; 0 where there was one only."""

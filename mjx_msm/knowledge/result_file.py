@@ -1,0 +1,180 @@
+"""The file of a result: JSON, every field of it checked when it is read.
+
+Whatever is in the file, reading gives a result whose parts have the right kind, agree with each other and describe a
+possible body, or one line that says what is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mjx_msm.common.errors import InputError
+from mjx_msm.common.files import write_text
+from mjx_msm.common.json_files import finite, list_of, plain_json, read_json, record_of, table_of
+from mjx_msm.knowledge.records import Direction, Estimate, Fit, Outcome, Stage, Unknown
+from mjx_msm.knowledge.uncertainty import Knowledge
+from mjx_msm.person.kinds import KINDS
+from mjx_msm.person.model import MUSCLES
+from mjx_msm.person.parameters import INERTIA_COMPONENTS
+from mjx_msm.recordings.emg import EmgNoise
+
+NAME = "identification.json"
+COMPONENTS = {"com": ("x", "y", "z"), "inertia": INERTIA_COMPONENTS}
+POSSIBLY_ZERO = ("tendon_slack_length", "passive_force_scale")
+"""Positive parameters that a model may switch off."""
+
+
+def write_result(path: Path, fields: Mapping[str, Any]) -> Path:
+    """Write the fields of an `Identification`, whole or not at all."""
+    write_text(path, _one_line_lists(json.dumps(plain_json(fields), indent=1, ensure_ascii=False)) + "\n")
+    return path
+
+
+def read_result(path: Path, cls: type[Any], schema: int) -> Any:
+    """Read an `Identification`, which is `cls`, from its file or the folder that holds it.
+
+    **Raises:** `InputError` if it is not one, or one of another `schema`.
+    """
+    if os.path.isdir(path):
+        path = path / NAME
+    data = read_json(path, "result of `mjx-msm identify`", "it was not written by `mjx-msm identify`, or it was edited")
+    if not isinstance(data, dict) or data.get("schema") != schema:
+        found = data.get("schema") if isinstance(data, dict) else None
+        raise InputError(f"{path}: schema {found} is not {schema}; identify again with this version")
+    readers = {
+        "outcome": _member_of(Outcome),
+        "estimates": list_of(record_of(Estimate)),
+        "fits": list_of(record_of(Fit, optional=("beside",))),
+        "stages": list_of(record_of(Stage)),
+        "unknowns": list_of(record_of(Unknown)),
+        "directions": list_of(record_of(Direction, {"knowledge": _member_of(Knowledge)})),
+        "muscle_constants": table_of(_constant),
+        "emg_noise": _noise,
+    }
+    try:
+        result = record_of(cls, readers, optional=("completed", "muscle_constants", "emg_noise"))(data)
+        _check(result)
+    except ValueError as error:
+        raise InputError(f"{path}: is damaged ({error}); identify again") from None
+    return result
+
+
+def _one_line_lists(text: str) -> str:
+    """A row of numbers on one line, for readers of the file."""
+    number = r'(?:-?[\d.]+(?:e[-+]?\d+)?|"-?inf"|"nan")'
+    return re.sub(rf"\[\s+({number}(?:,\s+{number})*)\s+\]", lambda m: f"[{' '.join(m[1].split())}]", text)
+
+
+def _member_of(kind: Any) -> Any:
+    def read(value: Any) -> Any:
+        if not isinstance(value, str) or value not in kind.__members__:
+            raise ValueError(f"{value!r:.60} is none of {', '.join(kind.__members__)}")
+        return kind[value]
+
+    return read
+
+
+def _constant(value: Any) -> float | tuple[float, ...]:
+    return list_of(finite)(value) if isinstance(value, list) else finite(value)
+
+
+def _noise(value: Any) -> EmgNoise | None:
+    return None if value is None else record_of(EmgNoise)(value)
+
+
+def _check(result: Any) -> None:
+    """Whether the parts of a result agree with each other and are possible.
+
+    **Raises:** `ValueError` naming the part that does not.
+    """
+    _check_sizes(result)
+    _check_posterior(result)
+    _check_body(result.parameters)
+    for path, value in (("timestep", result.timestep), *result.locked.items(), ("rate", result.rate)):
+        if not math.isfinite(value):
+            raise ValueError(f"{path} is {value:g}")
+    if result.timestep <= 0 or result.rate < 0 or result.horizon < 0:
+        raise ValueError("timestep, rate or horizon is negative")
+    missing = [m for u in result.unknowns for m in u.members if m not in result.parameters]
+    if missing:
+        raise ValueError(f"parameters lack {missing[0]}")
+    law = MUSCLES.get(result.muscle_model)
+    unknown = [k for k in result.muscle_constants if law is None or k not in law.__dataclass_fields__]
+    if unknown:
+        raise ValueError(f"muscle model '{result.muscle_model}' has no constant '{unknown[0]}'")
+    driven = {channel for mix in result.emg_map.values() for channel in mix}
+    if len(set(result.channels)) < len(result.channels) or not driven <= set(result.channels):
+        raise ValueError("emg_map and channels do not agree")
+    if not all(math.isfinite(w) for mix in result.emg_map.values() for w in mix.values()):
+        raise ValueError("emg_map holds a weight that is not finite")
+
+
+def _check_sizes(result: Any) -> None:
+    size = len(result.estimates)
+    sizes = [(name, len(getattr(result, name))) for name in ("z", "covariance", "unknowns", "directions")]
+    sizes += [(name, len(row)) for name in ("covariance", "samples") for row in getattr(result, name)]
+    for name, count in sizes:
+        if count != size:
+            raise ValueError(f"{name} holds {count} numbers for {size} estimates")
+
+
+def _check_posterior(result: Any) -> None:
+    for e in result.estimates:
+        if not all(map(math.isfinite, (e.start, e.value))) or math.isnan(e.sd) or e.sd < 0:
+            raise ValueError(f"estimate {e.path} is not a number and its deviation")
+        if math.isnan(e.low) or math.isnan(e.high) or e.low > e.high or not 0 <= e.data_share <= 1:
+            raise ValueError(f"estimate {e.path} has an interval or a share of the data that is none")
+        if e.bound not in ("", "lower", "upper"):
+            raise ValueError(f"estimate {e.path} is at the {e.bound} bound, which there is not")
+    if not all(0 <= d.share <= 1 and all(map(math.isfinite, d.weights.values())) for d in result.directions):
+        raise ValueError("a direction has a share of the data or a weight that is none")
+    if not np.isfinite([result.z, *result.samples]).all():
+        raise ValueError("a number of z or samples is not finite")
+    size = len(result.z)
+    covariance = np.array(result.covariance).reshape(size, size)
+    if np.isnan(covariance).any() or np.any(np.diag(covariance) < 0) or not np.allclose(covariance, covariance.T):
+        raise ValueError("covariance is not one")
+    lower, upper, mean = (np.array([getattr(u, n) for u in result.unknowns]) for n in ("lower", "upper", "prior_mean"))
+    if not np.isfinite([lower, upper, mean]).all():
+        raise ValueError("a bound or the mean of a prior is not finite")
+    if not np.all(lower < upper) or not all(u.prior_scale > 0 for u in result.unknowns):
+        raise ValueError("bounds or priors are empty")
+    if np.any(np.array([result.z, *result.samples]) < lower) or np.any(np.array([result.z, *result.samples]) > upper):
+        raise ValueError("z or samples lie outside the bounds")
+
+
+def _check_body(parameters: Mapping[str, float]) -> None:
+    """Whether parameters can be those of a person."""
+    inertias: dict[str, dict[str, float]] = {}
+    for path, value in parameters.items():
+        group, _, rest = path.partition("/")
+        ends = rest.split("/")
+        component = ends.pop() if len(ends) > 1 and (group, ends[-1]) not in KINDS else ""
+        kind = KINDS.get((group, ends[-1]))
+        if kind is None or component not in COMPONENTS.get(ends[-1], ("",)):
+            raise ValueError(f"parameter {path} is unknown")
+        if not math.isfinite(value):
+            raise ValueError(f"parameter {path} is {value:g}")
+        low = 0.0 if kind.transform == "log" else -math.inf
+        if value < low or (value == low and ends[-1] not in POSSIBLY_ZERO):
+            raise ValueError(f"parameter {path} is {value:g}; it must be positive")
+        if kind.transform == "inertia":
+            inertias.setdefault(path.rpartition("/")[0], {})[component] = value
+    for path, entries in inertias.items():
+        if set(entries) != set(INERTIA_COMPONENTS):
+            raise ValueError(f"{path} is not six numbers")
+        moments = _principal_moments([entries[c] for c in INERTIA_COMPONENTS])
+        if np.min(moments) < 0 or 2 * np.max(moments) > np.sum(moments) * (1 + 1e-6):
+            raise ValueError(f"{path} is not one that a body can have")
+
+
+def _principal_moments(inertia: list[float]) -> np.ndarray:
+    return np.linalg.eigvalsh(np.array(inertia)[[[0, 3, 4], [3, 1, 5], [4, 5, 2]]])

@@ -1,0 +1,84 @@
+"""A result in words: tables of estimates and errors, and what the data left open."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from rich.markup import escape
+from rich.table import Table
+
+from mjx_msm.knowledge.records import Direction, Estimate, Fit
+from mjx_msm.knowledge.uncertainty import Knowledge
+
+LISTED = 12
+"""Most directions that are named."""
+
+
+def estimates_table(estimates: Sequence[Estimate], knowledge: Sequence[Knowledge]) -> Table:
+    """Every estimate; a number with no identifiability behind it is not printed as one."""
+    table = Table("parameter", "unit", "start", "estimate", "95 % interval", "data", "", box=None, pad_edge=False)
+    for column in table.columns[2:6]:
+        column.justify = "right"
+    for e, known in zip(estimates, knowledge, strict=True):
+        share, bound = f"{100 * e.data_share:.0f} %", f"[yellow]at {e.bound} bound[/yellow]" if e.bound else ""
+        interval = f"{e.low:.4g} … {e.high:.4g}" if math.isfinite(e.sd) else ""
+        if known is Knowledge.DETERMINED:
+            row = (f"{e.value:.4g}", interval, share, bound)
+        elif known is Knowledge.PRIOR:
+            row = ("[dim]not determined[/dim]", f"[dim]{interval}[/dim]", share, bound or "[dim]its prior's[/dim]")
+        else:
+            row = ("[dim]not determined[/dim]", "", share, bound or "[dim]no prior[/dim]")
+        table.add_row(escape(e.path), e.unit, f"{e.start:.4g}", *row)
+    table.columns[0].overflow = "fold"  # a name that is cut is none
+    return table
+
+
+def open_directions(directions: Sequence[Direction]) -> Iterator[str]:
+    """Combinations of parameters that the data do not determine."""
+    left_open = [d for d in directions if d.knowledge is not Knowledge.DETERMINED]
+    if left_open:
+        yield "\n[bold]Not determined by these data[/bold]:"
+    for d in left_open[:LISTED]:
+        left = "left to the prior" if d.knowledge is Knowledge.PRIOR else "neither data nor prior"
+        share = f" (data {100 * d.share:.0f} %)" if d.share >= 0.005 else ""
+        yield f"  {escape(d.text)}: [dim]{left}{share}[/dim]"
+    if len(left_open) > LISTED:
+        yield f"  … and {len(left_open) - LISTED} more"
+
+
+def fits_table(fits: Sequence[Fit]) -> Table:
+    """Errors of every coordinate in every trial."""
+    headings = ("trial", "role", "coordinate", "error in", "generic", "identified", "r", "spread of data")
+    others = _others(fits)
+    table = Table(*headings, *others, box=None, pad_edge=False)
+    for column in table.columns[4:]:
+        column.justify = "right"
+    for f in fits:
+        unit, factor = ("°", 180 / math.pi) if f.unit == "rad" else (f.unit, 1.0)
+        table.add_row(
+            escape(f.trial),
+            f.role,
+            escape(f.coordinate),
+            f.kind,
+            f"{f.generic * factor:.3g} {unit}",
+            f"{f.identified * factor:.3g} {unit}",
+            f"{f.correlation:.3f}" if math.isfinite(f.correlation) else "",
+            f"{f.spread * factor:.3g} {unit}",
+            *(f"{f.beside[name] * factor:.3g} {unit}" if name in f.beside else "" for name in others),
+        )
+    return table
+
+
+def better_predictions(fits: Sequence[Fit]) -> Iterator[str]:
+    """Where something else predicts better than the identified model."""
+    for name in _others(fits):
+        beaten = dict.fromkeys(f.trial for f in fits if f.beside.get(name, math.inf) < f.identified)
+        if beaten:
+            yield f"[yellow]{name} predicts better than the identified model: {', '.join(map(escape, beaten))}.[/yellow]"
+    if any(f.identified > f.spread > 0 for f in fits):
+        yield "[yellow]The identified model predicts worse than a constant: check units and signs.[/yellow]"
+
+
+def _others(fits: Sequence[Fit]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for f in fits for name in f.beside))
