@@ -101,43 +101,6 @@ def smooth_excitation():
 @pytest.fixture(scope="session")
 def result_of():
     """A result about z, as the estimator would write it for this information: (space, fisher, z) to Identification."""
-    from mjx_msm.common.compiled import float64
-    from mjx_msm.knowledge.posterior import posterior_record
-    from mjx_msm.knowledge.records import Estimate, Outcome
-    from mjx_msm.knowledge.result import Identification
-    from mjx_msm.knowledge.uncertainty import uncertainty
+    from made_result import made_result
 
-    def make(space, fisher, z=None, *, seed=3, **fields):
-        z = space.clip(space.prior_mean if z is None else z)
-        known = uncertainty(fisher, space.prior_scale, width=space.upper - space.lower)
-        sd = np.sqrt(np.diag(known.covariance))
-        value, low, high = (space.physical(x) for x in (z, z - 1.96 * sd, z + 1.96 * sd))
-        rows = zip(
-            space.paths, space.kinds, *(x.tolist() for x in (value, sd, low, high, known.data_share)), strict=True
-        )
-        with float64():
-            parameters = space.unpack(z).to_dict()
-        made = {
-            "subject": "one",
-            "source": "arm",
-            "muscle_model": "mujoco",
-            "timestep": 0.002,
-            "free": ("shoulder_elev", "elbow_flex"),
-            "prescribed": (),
-            "locked": {},
-            "channels": (),
-            "emg_map": {},
-            "outcome": Outcome.CONVERGED,
-            "parameters": parameters,
-            "estimates": tuple(Estimate(p, k.unit, v, v, v * s, a, b, share) for p, k, v, s, a, b, share in rows),
-            "fits": (),
-            "stages": (),
-            "seed": seed,
-            "versions": {},
-            "residuals": ("motion",),
-            "rate": 200.0,
-            "horizon": 500,
-        }
-        return Identification(**{**made, **fields}, **posterior_record(space, z, known, seed))
-
-    return make
+    return made_result

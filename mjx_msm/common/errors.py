@@ -1,15 +1,33 @@
 """The one exception a user's input can raise, the one warning, and their words."""
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
+
+LONGEST, ENDING = 1000, 300
+"""Most characters of a message, and how many of them are its end, which says how to fix it."""
 
 
 class InputError(ValueError):
     """Something a user wrote cannot be used.
 
     The message is one line that names the file, column or parameter and says how to fix it. The command
-    line prints it as it is and exits with 2; in Python it is an ordinary `ValueError`.
+    line prints it as it is and exits with 2; in Python it is an ordinary `ValueError`. Names in it come from
+    files: what would break the line or command a terminal is written out, what is endless is shortened.
     """
+
+    def __init__(self, message: object = "") -> None:
+        text = "".join(_harmless(c) for c in str(message))
+        if len(text) > LONGEST:
+            text = f"{text[: LONGEST - ENDING]} … {text[-ENDING:]}"
+        super().__init__(text)
+
+
+def _harmless(character: str) -> str:
+    """A character, or the escape that stands for one that is no text."""
+    if character.isprintable() or unicodedata.category(character) == "Zs":
+        return character
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
 def one_of(what: str, value: str, choices: Iterable[str]) -> str:
@@ -23,8 +41,8 @@ def one_of(what: str, value: str, choices: Iterable[str]) -> str:
     return value
 
 
-def in_one_line(error: Exception) -> str:
-    """What an exception says, for a message of ours."""
+def in_one_line(error: object) -> str:
+    """What an exception or another program says, for a message of ours."""
     return " ".join(str(error).split())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import mujoco
 import numpy as np
 
@@ -109,6 +111,32 @@ def refuse_unsupported(m: mujoco.MjModel, source: str) -> None:
             )
     if m.nplugin or m.nflex:
         refuse("it uses plugins or flexes", "remove them")
+
+
+_DESCRIBING = ("qpos", "body_", "jnt_", "dof_", "geom_", "site_", "tendon_", "wrap_", "actuator_")
+"""How the names of the compiled model's arrays begin that describe a person."""
+
+
+def refuse_infinite(m: mujoco.MjModel, source: str) -> None:
+    """Whether all numbers are finite, and so what follows from them in the reference posture.
+
+    **Raises:** `InputError` naming the first that is not, as far as it can be told.
+    """
+    for field in (f for f in dir(m) if f.startswith(_DESCRIBING)):
+        values = getattr(m, field)
+        if isinstance(values, np.ndarray) and values.dtype.kind == "f" and not np.isfinite(values).all():
+            kind, _, what = field.partition("_")
+            row = int(np.argwhere(~np.isfinite(values))[0][0])
+            named: Any = getattr(m, {"jnt": "joint"}.get(kind, kind), None)
+            name = (named(row).name if callable(named) else "") or row
+            raise InputError(f"model '{source}': {what} of {kind} '{name}' is not a finite number; correct it")
+    d = mujoco.MjData(m)
+    mujoco.mj_forward(m, d)
+    if not np.isfinite(np.concatenate([d.xpos.ravel(), d.actuator_length, d.actuator_force, d.qacc])).all():
+        raise InputError(
+            f"model '{source}': its reference posture leads to numbers that are not finite; check positions, masses, "
+            "inertias and muscle lengths"
+        )
 
 
 def without_constraints(spec: mujoco.MjSpec, m: mujoco.MjModel) -> list[str]:

@@ -6,6 +6,7 @@ Coordinates are *free* (simulated), *prescribed* (they follow a recording) or *l
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -19,7 +20,13 @@ import numpy as np
 
 from mjx_msm import assets
 from mjx_msm.common.errors import InputError, in_one_line, one_of
-from mjx_msm.person.mjcf import nominal_parameters, refuse_unsupported, skeleton_of, without_constraints
+from mjx_msm.person.mjcf import (
+    nominal_parameters,
+    refuse_infinite,
+    refuse_unsupported,
+    skeleton_of,
+    without_constraints,
+)
 from mjx_msm.person.mjx import import_mjx
 from mjx_msm.person.muscle import AbstractMuscle, DeGrooteFregly2016, MujocoMuscle
 from mjx_msm.person.parameters import Names, Parameters
@@ -131,8 +138,10 @@ def load_model(
 
     **Raises:** `InputError` naming what the simulation cannot represent, with the fix.
     """
+    if not isinstance(source, str | os.PathLike):
+        raise InputError(f"model must be a name or a path, got {type(source).__name__}")
     path = Path(source) if not (isinstance(source, str) and source in assets.names()) else assets.path(source)
-    if not path.is_file():
+    if not os.path.isfile(path):
         known = ", ".join(f"'{n}'" for n in assets.names())
         raise InputError(f"model '{source}' is neither a bundled model ({known}) nor an existing MJCF file")
     try:
@@ -182,6 +191,7 @@ def model_of(
     except ValueError as e:
         reason = in_one_line(e)
         raise InputError(f"model '{source}' does not compile without joint limits and contacts: {reason}") from e
+    refuse_infinite(mj_model, source)
 
     coordinates = tuple(mj_model.joint(j).name for j in range(mj_model.njnt))
     free, prescribed, locked = _roles(coordinates, free, tuple(prescribed), dict(locked or {}))

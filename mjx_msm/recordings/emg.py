@@ -21,6 +21,7 @@ from jaxtyping import Float
 from scipy import signal
 
 from mjx_msm.common.errors import InputError
+from mjx_msm.common.toml_tables import is_number, show
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ class EmgProcessing:
                         f"EMG processing: normalise = '{value}' is unknown; give \"max\", a number, or a "
                         "number per channel"
                     )
-            elif value is not None and not (np.isfinite(value) and value > 0):
-                raise InputError(f"EMG processing: reference of {name} is {value}; give a positive number")
+            elif value is not None and not (is_number(value) and value > 0):
+                raise InputError(f"EMG processing: reference of {name} is {show(value)}; give a positive number")
 
 
 @dataclass(frozen=True)

@@ -178,10 +178,10 @@ def test_what_was_saved_is_what_is_read(design, tmp_path):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda p: p.unlink(), "cannot be read"),
+        (lambda p: p.unlink(), "no such design"),
         (lambda p: p.write_text("{"), "not valid JSON"),
         (lambda p: p.write_text("[]"), "not a design"),
-        (lambda p: p.write_text(p.read_text().replace('"rate"', '"tempo"')), r"damaged \('rate'\)"),
+        (lambda p: p.write_text(p.read_text().replace('"rate"', '"tempo"')), r"damaged \('rate' is missing\)"),
         (lambda p: (p.parent / "design1_emg.csv").unlink(), "design1_emg.csv: no such file"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from jaxtyping import Float
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.common.files import write_text
+from mjx_msm.common.json_files import finite, list_of, plain_json, read_json, record_of, table_of
 from mjx_msm.knowledge.design.forecast import Expectation, Forecast
 from mjx_msm.knowledge.design.task import Task
 from mjx_msm.person.payload import Grip
@@ -79,7 +81,7 @@ class Design:
             "history": [list(h) for h in self.history],
             "interrupted": self.interrupted,
         }
-        write_text(folder / "design.json", json.dumps(_finite(data), indent=1, ensure_ascii=False) + "\n")
+        write_text(folder / "design.json", json.dumps(plain_json(data), indent=1, ensure_ascii=False) + "\n")
         return folder / "design.json"
 
     @staticmethod
@@ -89,19 +91,12 @@ class Design:
         **Raises:** `InputError` if it is not one.
         """
         path = Path(path)
-        path = path / "design.json" if path.is_dir() else path
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise InputError(
-                f"{path}: cannot be read ({error.strerror}); give the folder that a design was saved in"
-            ) from None
-        except ValueError as error:
-            raise InputError(f"{path}: is not valid JSON ({error}); save the design again") from None
+        path = path / "design.json" if os.path.isdir(path) else path
+        data = read_json(path, "design", "save the design again")
         try:
             return _restored(data, path.parent)
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            if isinstance(error, InputError):
+        except ValueError as error:
+            if isinstance(error, InputError):  # of one of its recordings
                 raise
             raise InputError(f"{path}: is not a design, or is damaged ({error}); save it again") from None
 
@@ -139,49 +134,107 @@ class Design:
                 yield f"  {escape(line)}"
 
 
-def _restored(data: Mapping[str, Any], folder: Path) -> Design:
+@dataclass(frozen=True)
+class _Entry:
+    """A trial as the file has it."""
+
+    name: str
+    motion: str
+    emg: str
+    posture: Mapping[str, float]
+    payload: float
+    velocity: str = ""
+
+
+@dataclass(frozen=True)
+class _File:
+    """What the file holds."""
+
+    criterion: str
+    angle_noise: float
+    rate: float
+    grip: Grip | None
+    trials: tuple[_Entry, ...]
+    parameters: tuple[Expectation, ...]
+    judged: tuple[str, ...]
+    undetermined: tuple[str, ...]
+    information: tuple[tuple[tuple[float, ...], ...], ...]
+    total_information: tuple[tuple[float, ...], ...]
+    covariance: tuple[tuple[float, ...], ...]
+    history: tuple[tuple[float, ...], ...]
+    interrupted: bool
+
+
+_READ = record_of(
+    _File,
+    {
+        "grip": lambda value: None if value is None else record_of(Grip, {"position": list_of(finite)})(value),
+        "trials": list_of(record_of(_Entry, {"posture": table_of(finite), "payload": finite}, optional=("velocity",))),
+        "parameters": list_of(record_of(Expectation)),
+        "information": list_of(list_of(list_of(finite))),
+        "total_information": list_of(list_of(finite)),
+    },
+)
+
+
+def _restored(data: Any, folder: Path) -> Design:
+    """**Raises:** `ValueError` naming what in the file is not as it was saved."""
+    held: _File = _READ(data)
+    _check(held)
     trials, tasks = [], []
-    for entry in data["trials"]:
-        motion, emg = (read_csv(folder / entry[what]) for what in ("motion", "emg"))
-        payload = float(entry["payload"])
-        velocity = read_csv(folder / entry["velocity"]).values if "velocity" in entry else None
-        metadata = {"designed": True, **({"payload": payload} if payload else {})}
+    for entry in held.trials:
+        motion, emg = (read_csv(folder / name) for name in (entry.motion, entry.emg))
+        velocity = read_csv(folder / entry.velocity).values if entry.velocity else None
+        metadata = {"designed": True, **({"payload": entry.payload} if entry.payload else {})}
         trials.append(
             Trial(
-                entry["name"], motion.time, motion.columns, motion.values, emg.columns, emg.values, velocity=velocity,
+                entry.name, motion.time, motion.columns, motion.values, emg.columns, emg.values, velocity=velocity,
                 metadata=metadata,
             )
         )  # fmt: skip
-        tasks.append(Task(entry["name"], entry["posture"], payload, emg.columns, emg.time, emg.values))
-    numbers = ("value", "size", "before", "after", "data_share")
+        tasks.append(Task(entry.name, entry.posture, entry.payload, emg.columns, emg.time, emg.values))
     return Design(
         trials=tuple(trials),
         tasks=tuple(tasks),
-        grip=Grip(data["grip"]["body"], tuple(data["grip"]["position"])) if data["grip"] else None,
+        grip=held.grip,
         forecast=Forecast(
-            information=np.array(data["total_information"], dtype=float),
-            covariance=np.array(data["covariance"], dtype=float),
-            expectations=tuple(
-                Expectation(row["path"], row["unit"], *(float(row[n]) for n in numbers)) for row in data["parameters"]
-            ),
-            undetermined=tuple(data["undetermined"]),
+            information=np.array(held.total_information),
+            covariance=np.array(held.covariance),
+            expectations=held.parameters,
+            undetermined=held.undetermined,
         ),
-        informations=np.array(data["information"], dtype=float),
-        judged=tuple(data["judged"]),
-        criterion=data["criterion"],
-        history=tuple((int(count), float(score)) for count, score in data["history"]),
-        angle_noise=float(data["angle_noise"]),
-        rate=float(data["rate"]),
-        interrupted=bool(data["interrupted"]),
+        informations=np.array(held.information),
+        judged=held.judged,
+        criterion=held.criterion,
+        history=tuple((int(count), score) for count, score in held.history),
+        angle_noise=held.angle_noise,
+        rate=held.rate,
+        interrupted=held.interrupted,
     )
 
 
-def _finite(value: Any) -> Any:
-    """JSON has no infinity; it is written as a string."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return repr(value)
-    if isinstance(value, Mapping):
-        return {k: _finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
-    return value
+def _check(held: _File) -> None:
+    """Whether the parts of a file agree with each other.
+
+    **Raises:** `ValueError` naming the part that does not.
+    """
+    paths = [e.path for e in held.parameters]
+    square = [len(paths)] * len(paths)
+    for name, matrix in (("total_information", held.total_information), ("covariance", held.covariance)):
+        if [len(row) for row in matrix] != square:
+            raise ValueError(f"{name} is not one row and column a parameter")
+    if len(held.information) != len(held.trials) or any([len(r) for r in m] != square for m in held.information):
+        raise ValueError("information is not one matrix a trial")
+    if not held.trials or not held.judged or not set(held.judged) <= set(paths):
+        raise ValueError("it has no trial, or judges a parameter that it does not have")
+    if any(len(h) != 2 or not math.isfinite(h[0]) for h in held.history):
+        raise ValueError("history is not made of pairs")
+    if not (0 < held.rate < math.inf and 0 < held.angle_noise < math.inf) or any(t.payload < 0 for t in held.trials):
+        raise ValueError("rate, angle_noise or a payload is not positive")
+    if held.grip is not None and len(held.grip.position) != 3:
+        raise ValueError("the position of the grip is not three numbers")
+    for e in held.parameters:
+        if not (math.isfinite(e.value) and 0 < e.size < math.inf and e.before >= 0 and e.after >= 0):
+            raise ValueError(f"parameter {e.path} has a value, size or interval that is none")
+        if not 0 <= e.data_share <= 1:
+            raise ValueError(f"parameter {e.path} has a share of the data of {e.data_share:g}")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from mjx_msm.common.errors import InputError
+from mjx_msm.common.errors import InputError, in_one_line
 from mjx_msm.recordings.readers.c3d_sizes import check_sizes
 from mjx_msm.recordings.readers.content import content_of
 from mjx_msm.recordings.readers.formats import Format
@@ -36,72 +41,83 @@ class C3D:
     analogs: Table | None
 
 
+PROCESSOR_SECONDS, BYTES_PER_SECOND = 5, 500_000
+"""Time on a processor that reading may take [s]: so much by itself, and for the bytes of a file at a tenth of the usual
+speed."""
+WAIT = 12
+"""Seconds on the clock for one of the processor, which others may use too."""
+MEMORY, MEMORY_PER_BYTE = 2 * 2**30, 60
+"""Address space that reading may take [byte]: by itself, and for every byte of the file."""
+
 _LENGTH = {"mm": 1e-3, "cm": 1e-2, "dm": 1e-1, "m": 1.0, "": 1e-3}
 
 
 def read_c3d(path: str | Path) -> C3D:
-    """Read markers and analog channels of a C3D file."""
-    import ezc3d
+    """Read markers and analog channels of a C3D file.
 
+    **Raises:** `InputError` if it cannot be read, is damaged or cut off.
+    """
     path = Path(path)
     content = content_of(path)
     if len(content) < 512 or content[1] != 0x50:
         raise InputError(f"{path}: is not a C3D file (its second byte is not 0x50); export it again")
     check_sizes(path, content)
-    try:
-        file = ezc3d.c3d(str(path))
-        parameters = file["parameters"]
-        header = file["header"]
-        points = np.asarray(file["data"]["points"], dtype=float)
-        analogs = np.asarray(file["data"]["analogs"], dtype=float)[0]
-    except Exception as error:
-        reason = " ".join(str(error).split())[:120]
-        raise InputError(f"{path}: cannot be read as C3D ({reason}); export it again") from None
-
-    point_rate = float(header["points"]["frame_rate"])
-    first = int(header["points"]["first_frame"])
+    file = _read_apart(path, len(content))
+    point_rate, first, rate = map(float, file["clock"])
     origin = first / point_rate if point_rate > 0 else 0.0
+    points, analogs = file["points"], file["analogs"]
 
     markers = None
-    labels = _labels(parameters, "POINT", points.shape[1])
-    if points.shape[1] and points.shape[2] and point_rate > 0:
-        unit = str((_parameter(parameters, "POINT", "UNITS") or [""])[0]).strip().casefold()
+    if points.shape[1] and points.shape[2] and 0 < point_rate < math.inf:
+        unit = next(iter(file["point_units"].tolist()), "").casefold()
         if unit not in _LENGTH:
             raise InputError(f"{path}: POINT:UNITS is '{unit}', expected mm, cm, dm or m")
-        position = np.moveaxis(points[:3], 0, -1).swapaxes(0, 1) * _LENGTH[unit]
-        residual = np.asarray(file["data"]["meta_points"]["residuals"], dtype=float)[0].T
-        unseen = (residual < 0) | np.all(position == 0, axis=-1)
+        position = np.moveaxis(points, 0, -1).swapaxes(0, 1) * _LENGTH[unit]
+        unseen = (file["residuals"].T < 0) | np.all(position == 0, axis=-1) | ~np.isfinite(position).all(axis=-1)
         position = np.where(unseen[..., None], np.nan, position)
+        labels = _labels(file["point_labels"], "point", points.shape[1])
         markers = Markers(origin + np.arange(len(position)) / point_rate, labels, position)
 
     table = None
     if analogs.size:
-        rate = float(header["analogs"]["frame_rate"])
-        if not rate > 0:
+        if not 0 < rate < math.inf:
             raise InputError(f"{path}: ANALOG:RATE is {rate:g}; correct it in the C3D file")
-        names = _labels(parameters, "ANALOG", len(analogs))
-        units = [str(u).strip() for u in _parameter(parameters, "ANALOG", "UNITS")]
-        units = tuple((units + [""] * len(names))[: len(names)])
+        if np.isinf(analogs).any():
+            raise InputError(f"{path}: an analog channel holds an infinite number; it is damaged, export it again")
+        labels = _labels(file["analog_labels"], "analog", len(analogs))
+        units = (*file["analog_units"].tolist(), *[""] * len(labels))[: len(labels)]
         time = origin + np.arange(analogs.shape[1]) / rate
-        table = Table(time, names, np.ascontiguousarray(analogs.T), None, path, units)
+        table = Table(time, labels, np.ascontiguousarray(analogs.T), None, path, units)
     if markers is None and table is None:
         raise InputError(f"{path}: holds neither markers nor analog channels; export it again")
     return C3D(path, markers, table)
 
 
-def _parameter(parameters: Any, group: str, name: str) -> list[Any]:
-    try:
-        return list(parameters[group][name]["value"])
-    except KeyError:
-        return []
+def _read_apart(path: Path, size: int) -> Mapping[str, np.ndarray]:
+    """What ezc3d makes of a file, in a process that may end badly."""
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder, "content.npz")
+        limits = PROCESSOR_SECONDS + size // BYTES_PER_SECOND, MEMORY + MEMORY_PER_BYTE * size
+        script = Path(__file__).with_name("c3d_process.py")
+        command = [sys.executable, "-P", str(script), str(path.absolute()), str(result), *map(str, limits)]
+        fault = "it is damaged, export it again"
+        try:
+            done = subprocess.run(
+                command, capture_output=True, timeout=WAIT * limits[0], env={**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+            )
+        except subprocess.TimeoutExpired:
+            raise InputError(f"{path}: reading it as C3D does not come to an end; {fault}") from None
+        if done.returncode:
+            said = done.stderr.decode("utf-8", "replace").strip() if done.returncode == 1 else ""
+            reason = in_one_line(said) or "its reader broke down"
+            raise InputError(f"{path}: cannot be read as C3D ({reason[:120]}); {fault}")
+        with np.load(result, allow_pickle=False) as arrays:
+            return dict(arrays)
 
 
-def _labels(parameters: Any, group: str, count: int) -> tuple[str, ...]:
-    labels: list[str] = []
-    for suffix in ("", *map(str, range(2, 20))):  # LABELS2, LABELS3 … hold what does not fit into 255
-        labels += [str(x).strip() for x in _parameter(parameters, group, f"LABELS{suffix}")]
-    labels = (labels + [""] * count)[:count]
-    return tuple(label or f"{group.lower()}_{i + 1}" for i, label in enumerate(labels))
+def _labels(found: np.ndarray, kind: str, count: int) -> tuple[str, ...]:
+    labels = (found.tolist() + [""] * count)[:count]
+    return tuple(label or f"{kind}_{i + 1}" for i, label in enumerate(labels))
 
 
 def _recognised(head: bytes) -> str | None:

@@ -68,7 +68,7 @@ def check_sizes(path: Path, content: bytes) -> None:
         )
     if sizes.frames is not None and held < sizes.frames:
         raise InputError(
-            f"{path}: is cut off: it announces {sizes.frames} frames of {what} and holds {held}; copy or export it again"
+            f"{path}: is cut off: it announces {sizes.frames} frames of {what} and holds {held}; copy it again"
         )
 
 
@@ -99,14 +99,13 @@ def _announced(content: bytes) -> Sizes:
         if not 0.5 <= ratio <= MOST_SAMPLES:
             raise ValueError(f"ANALOG:RATE {rate:g} Hz does not go with POINT:RATE {point_rate:g} Hz")
         samples = round(ratio)
-    frames: int | None = last - first + 1
+    frames = last - first + 1
     if last == SATURATED or frames < 1:
-        said = count("POINT", "FRAMES", 0)
-        frames = said if 0 < said < SATURATED else None
+        frames = count("POINT", "FRAMES", 0)
     (header_scale,) = floats(content[12:16])
     scale = value("POINT", "SCALE", header_scale)
     start = (count("POINT", "DATA_START", header[8]) - 1) * BLOCK
-    return Sizes(points, channels, samples, frames, start, 4 if scale < 0 else 2)
+    return Sizes(points, channels, samples, frames if 0 < frames < SATURATED else None, start, 4 if scale < 0 else 2)
 
 
 def _parameters(content: bytes) -> tuple[Parameters, str, Any]:

@@ -30,7 +30,7 @@ def read_storage(path: str | Path) -> Table:
         )
     answer = folded.get("indegrees", "").casefold()
     if answer not in ("", "yes", "no", "true", "false", "1", "0", "y", "n"):
-        raise InputError(f"{path}: inDegrees={folded['indegrees']} is neither yes nor no; correct the header")
+        raise InputError(f"{path}: inDegrees={folded['indegrees'][:30]} is neither yes nor no; correct the header")
     in_degrees = None if answer == "" else answer in ("yes", "true", "1", "y")
 
     start = next((i for i in range(end + 1, len(lines)) if bare(lines[i])), None)
@@ -44,7 +44,7 @@ def read_storage(path: str | Path) -> Table:
 
     notes = []
     announced = folded.get("nrows") or folded.get("datarows")
-    if announced and announced.isdigit() and int(announced) != len(values):
+    if announced and announced.isdecimal() and int(announced) != len(values):
         notes.append(f"{path}: header announces {announced} rows, the file has {len(values)}; using those it has")
     return Table(values[:, 0], tuple(names[1:]), values[:, 1:], in_degrees, path, (), header, tuple(notes))
 

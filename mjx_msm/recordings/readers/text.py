@@ -46,7 +46,7 @@ def split(path: Path, lines: list[str], start: int) -> tuple[list[str], list[lis
     """Names, the rows' cells, and the rows' line numbers (from 1)."""
     head = lines[start]
     separator = next((s for s in ("\t", ";", ",") if s in head.rstrip(s + " ")), None)
-    cells = _cells(head, separator)
+    cells = _cells(path, head, separator, start)
     while cells and not cells[-1]:
         cells.pop()
     rows, numbers = [], []
@@ -54,7 +54,7 @@ def split(path: Path, lines: list[str], start: int) -> tuple[list[str], list[lis
         line = lines[i]
         if not bare(line) or line.lstrip().startswith("#"):
             continue
-        row = _cells(line, separator)
+        row = _cells(path, line, separator, i)
         if len(row) != len(cells) and separator == "\t":
             row = line.split()  # OpenSim takes any white space between numbers
         while len(row) > len(cells) and not row[-1]:
@@ -74,12 +74,16 @@ def split(path: Path, lines: list[str], start: int) -> tuple[list[str], list[lis
     return cells, rows, numbers
 
 
-def _cells(line: str, separator: str | None) -> list[str]:
+def _cells(path: Path, line: str, separator: str | None, number: int) -> list[str]:
     if separator is None:
         return line.split()
-    if '"' in line:
-        return [c.strip() for c in next(csv.reader([line], delimiter=separator, skipinitialspace=True))]
-    return [c.strip() for c in line.split(separator)]
+    if '"' not in line:
+        return [c.strip() for c in line.split(separator)]
+    try:
+        cells = next(csv.reader([line], delimiter=separator, skipinitialspace=True))
+    except csv.Error as error:
+        raise InputError(f"{path}: line {number + 1} cannot be taken apart ({error}); correct its quotes") from None
+    return [c.strip() for c in cells]
 
 
 _NOT_A_NUMBER = frozenset(

@@ -1,11 +1,16 @@
 """C3D files: what is written is read, and a real recording."""
 
+import struct
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mjx_msm.common.errors import InputError
+from mjx_msm.recordings.readers import c3d_process
 from mjx_msm.recordings.readers.c3d import read_c3d
+from mjx_msm.recordings.readers.c3d_sizes import DEC, INTEL, MIPS, check_sizes
 from mjx_msm.recordings.readers.reading import read_table
 
 
@@ -63,3 +68,100 @@ def test_c3d_recording(data_dir):
     assert height[300] - height[0] > 0.2
     # Both marker and analog clocks cover the same span
     assert abs(file.markers.time[-1] - file.analogs.time[-1]) < 0.011
+
+
+# Damage --------------------------------------------------------------------------------------------------
+
+
+def changed(path: Path, group: bytes, name: bytes, skip: int, data: bytes) -> None:
+    """Overwrite bytes of a parameter, `skip` bytes after its name."""
+    content = bytearray(path.read_bytes())
+    at = content.index(name, content.index(group)) + len(name) + skip
+    content[at : at + len(data)] = data
+    path.write_bytes(content)
+
+
+def refused(path: Path, match: str) -> None:
+    before = time.monotonic()
+    with pytest.raises(InputError, match=match) as error:
+        read_c3d(path)
+    assert str(error.value).startswith(str(path))
+    assert "\n" not in str(error.value)
+    assert time.monotonic() - before < 5
+
+
+@pytest.mark.parametrize("part", [0.3, 0.5, 0.9, 0.99])
+def test_a_file_that_is_cut_off_is_said_to_be(tmp_path, part):
+    synthetic_c3d(tmp_path / "x.c3d")
+    content = (tmp_path / "x.c3d").read_bytes()
+    start = 1536  # of the data
+    (tmp_path / "x.c3d").write_bytes(content[: start + int(part * 30 * 4 * (2 * 4 + 2 * 4))])
+    held = int(part * 30)
+    refused(tmp_path / "x.c3d", rf"is cut off: it announces 30 frames of 2 markers and 2 .* and holds {held}")
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "value", "match"),
+    [
+        (b"ANALOG", b"RATE", 2e9, "2e.09 Hz does not go with POINT:RATE"),  # took 8 GB and 20 s
+        (b"ANALOG", b"RATE", np.nan, "does not go with"),
+        (b"POINT", b"RATE", 1e-30, "does not go with"),
+        (b"POINT", b"RATE", 0.0, "does not go with"),
+        (b"ANALOG", b"RATE", 200 * 400.0, "more than the file has room for"),
+    ],
+)
+def test_a_corrupt_rate_is_refused_before_it_is_believed(tmp_path, group, name, value, match):
+    synthetic_c3d(tmp_path / "x.c3d")
+    changed(tmp_path / "x.c3d", group, name, 4, np.float32(value).tobytes())
+    refused(tmp_path / "x.c3d", match)
+
+
+def test_what_breaks_its_reader_down_does_not_break_the_caller_down(tmp_path, monkeypatch):
+    """Whatever ezc3d does to its process: a crash, no end, memory without bounds."""
+    path = tmp_path / "x.c3d"
+    synthetic_c3d(path)
+    script = tmp_path / "c3d_process.py"
+    monkeypatch.setattr("mjx_msm.recordings.readers.c3d.__file__", str(tmp_path / "c3d.py"))
+    own = (Path(c3d_process.__file__)).read_text(encoding="utf-8")
+    for body, match in (
+        ("import os; os.kill(os.getpid(), 11)", "its reader broke down"),
+        ("raise MemoryError", r"\(MemoryError\)"),
+        ("x = bytearray(20 * 2**30)", r"\(MemoryError\)"),
+        ("while True: pass", "its reader broke down"),  # ended by the limit on processor time
+        ("import time; time.sleep(60)", "does not come to an end"),
+    ):
+        script.write_text(own.replace("    import ezc3d\n", f"    {body}\n    import ezc3d\n"), encoding="utf-8")
+        monkeypatch.setattr("mjx_msm.recordings.readers.c3d.PROCESSOR_SECONDS", 1)
+        monkeypatch.setattr("mjx_msm.recordings.readers.c3d.WAIT", 4)
+        refused(path, match)
+
+
+@pytest.mark.parametrize("processor", [INTEL, DEC, MIPS])
+def test_sizes_are_those_announced_on_every_processor(tmp_path, processor):
+    """A file made by hand after the C3D User Guide."""
+    order = ">" if processor == MIPS else "<"
+
+    def real(x: float) -> bytes:
+        if processor != DEC:
+            return struct.pack(f"{order}f", x)
+        plain = struct.pack("<f", 4 * x)
+        return plain[2:] + plain[:2]
+
+    def entry(number: int, name: bytes, data: bytes = b"") -> bytes:
+        return struct.pack("bb", len(name), number) + name + struct.pack(f"{order}h", 2 + len(data)) + data
+
+    def word(value: int) -> bytes:
+        return b"\x02\x00" + struct.pack(f"{order}H", value)
+
+    parameters = entry(-1, b"POINT", b"\0") + entry(-2, b"ANALOG", b"\0")
+    parameters += entry(1, b"USED", word(3)) + entry(1, b"RATE", b"\x04\x00" + real(60.0))
+    parameters += entry(1, b"SCALE", b"\x04\x00" + real(-0.1)) + entry(1, b"DATA_START", word(3))
+    parameters += entry(1, b"LABELS", b"\xff\x02\x04\x03" + b"a   b   c   ")
+    parameters += entry(2, b"USED", word(5)) + entry(2, b"RATE", b"\x04\x00" + real(1200.0)) + bytes(4)
+    header = struct.pack(f"{order}10H", 0x5002 if order == "<" else 0x0250, 3, 100, 1, 7, 0, 0, 0, 3, 20)
+    header = header[:12] + real(-0.1) + header[16:20] + real(60.0)
+    content = header.ljust(512, b"\0") + (bytes([1, 0x50, 1, processor]) + parameters).ljust(512, b"\0")
+    frame = 4 * (4 * 3 + 5 * 20)
+    check_sizes(tmp_path, content + bytes(7 * frame))
+    with pytest.raises(InputError, match="7 frames of 3 markers and 5 analog channels and holds 6"):
+        check_sizes(tmp_path, content + bytes(7 * frame - 1))
