@@ -75,7 +75,8 @@ def better_predictions(fits: Sequence[Fit]) -> Iterator[str]:
     for name in _others(fits):
         beaten = dict.fromkeys(f.trial for f in fits if f.beside.get(name, math.inf) < f.identified)
         if beaten:
-            yield f"[yellow]{name} predicts better than the identified model: {', '.join(map(escape, beaten))}.[/yellow]"
+            where = ", ".join(map(escape, beaten))
+            yield f"[yellow]{name} predicts better than the identified model: {where}.[/yellow]"
     if any(f.identified > f.spread > 0 for f in fits):
         yield "[yellow]The identified model predicts worse than a constant: check units and signs.[/yellow]"
 
