@@ -128,7 +128,7 @@ def refuse_infinite(m: mujoco.MjModel, source: str) -> None:
             kind, _, what = field.partition("_")
             row = int(np.argwhere(~np.isfinite(values))[0][0])
             named: Any = getattr(m, {"jnt": "joint"}.get(kind, kind), None)
-            name = (named(row).name if callable(named) else "") or row
+            name = (named(row).name if named is not None else "") or row
             raise InputError(f"model '{source}': {what} of {kind} '{name}' is not a finite number; correct it")
     d = mujoco.MjData(m)
     mujoco.mj_forward(m, d)
