@@ -113,8 +113,10 @@ def refuse_unsupported(m: mujoco.MjModel, source: str) -> None:
         refuse("it uses plugins or flexes", "remove them")
 
 
-_DESCRIBING = ("qpos", "body_", "jnt_", "dof_", "geom_", "site_", "tendon_", "wrap_", "actuator_")
+_DESCRIBING = ("body_", "jnt_", "dof_", "geom_", "site_", "tendon_", "wrap_", "actuator_")
 """How the names of the compiled model's arrays begin that describe a person."""
+_DERIVED = ("0", "aabb", "rbound", "subtreemass", "lengthrange")
+"""How those end that the compiler works out from others."""
 
 
 def refuse_infinite(m: mujoco.MjModel, source: str) -> None:
@@ -122,7 +124,8 @@ def refuse_infinite(m: mujoco.MjModel, source: str) -> None:
 
     **Raises:** `InputError` naming the first that is not, as far as it can be told.
     """
-    for field in (f for f in dir(m) if f.startswith(_DESCRIBING)):
+    fields = [f for start in _DESCRIBING for f in dir(m) if f.startswith(start)]
+    for field in sorted(fields, key=lambda f: f.endswith(_DERIVED)):  # what was written is named before what follows
         values = getattr(m, field)
         if isinstance(values, np.ndarray) and values.dtype.kind == "f" and not np.isfinite(values).all():
             kind, _, what = field.partition("_")

@@ -309,3 +309,32 @@ def test_gains_of_a_flagless_file_are_kept(write):
         "dof_M0",
     ):
         np.testing.assert_array_equal(getattr(model.host.mj_model, field), getattr(raw, field))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "match"),
+    [
+        ('pos="0.02 0 -0.1"', 'pos="inf 0 -0.1"', "pos of site 'b' is not a finite number"),
+        ('pos="0.02 0 -0.1"', 'pos="nan 0 -0.1"', "pos of site 'b' is not a finite number"),
+        ('pos="0 0 -0.2"', 'pos="0 1e999 -0.2"', "does not compile|not a finite number"),
+        ('damping="0.1"', 'damping="inf"', "damping of dof .* is not a finite number"),
+        ('force="300"', 'force="inf"', "of actuator 'flexor' is not a finite number"),
+        ('pos="0.02 0 -0.1"', 'pos="1e300 0 -0.1"', "not finite|not a finite number"),
+    ],
+)
+def test_numbers_that_are_not_finite_are_refused(tmp_path, old, new, match):
+    path = tmp_path / "finger.xml"
+    path.write_text(FINGER)
+    load_model(path)
+    assert old in FINGER
+    path.write_text(FINGER.replace(old, new))
+    with pytest.raises(InputError, match=match):
+        load_model(path)
+
+
+FINGER = """<mujoco model="finger"><compiler angle="radian"/><worldbody><site name="a" pos="0.1 0 0.2"/>
+<body name="bone"><joint name="bend" axis="0 1 0" damping="0.1"/>
+<inertial pos="0 0 -0.1" mass="1" diaginertia="0.01 0.01 0.001"/><site name="b" pos="0.02 0 -0.1"/>
+<body name="tip" pos="0 0 -0.2"><joint name="curl" axis="0 1 0"/><geom size="0.03" mass="0.2"/><site name="c"/></body>
+</body></worldbody><tendon><spatial name="path"><site site="a"/><site site="b"/><site site="c"/></spatial></tendon>
+<actuator><muscle name="flexor" tendon="path" force="300" lengthrange="0.2 0.5" range="0.7 1.1"/></actuator></mujoco>"""
