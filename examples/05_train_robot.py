@@ -155,7 +155,7 @@ def main() -> None:
     model.save(policy)
     env = gym.make(name, render_mode="rgb_array", **arguments)
     acts = {"random": Random(env.action_space)} | {baseline: controller(baseline, env) for baseline in names(env)}
-    acts["untrained policy"] = controller(policy, env)
+    acts["untrained policy"] = controller(policy, env, trust=True)  # we saved it
 
     begin = time.perf_counter()
     model.learn(steps, log_interval=5)
@@ -163,7 +163,7 @@ def main() -> None:
     fold(model, envs)
     envs.close()
     model.save(policy)
-    acts["trained policy"] = controller(policy, env)
+    acts["trained policy"] = controller(policy, env, trust=True)  # we saved it
 
     print(f"{model.num_timesteps} steps in {seconds:.0f} s, {model.num_timesteps / seconds:.0f} a second")
     print(f"return of {options.episodes} episodes, the same for all, mean ± standard deviation; {measure}")

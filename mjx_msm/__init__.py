@@ -5,7 +5,13 @@ neither JAX nor MuJoCo, and registers the Gymnasium environments by the name of 
 """
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+# `envs` and `assets` lie beside this package in a checkout, and are found in it by links. Where there are none (an
+# sdist, git on Windows, which writes a link's target into a text file) they are found beside it.
+if not all((Path(__file__).parent / part).is_dir() for part in ("envs", "assets")):
+    __path__.append(str(Path(__file__).resolve().parents[1]))
 
 from mjx_msm import assets, envs
 

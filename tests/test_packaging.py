@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -150,6 +151,51 @@ def test_installed_package_works_from_another_folder(installed: Path, tmp_path: 
     assert Path(found["package"]).is_relative_to(installed.parent)
     assert found["models"] == dict.fromkeys(MODELS, True)
     assert "mjx_msm/KneeExo-v0" in found["environments"]
+
+
+@pytest.fixture(scope="module")
+def without_links(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout as git makes it on Windows (core.symlinks=false): each link is a text file with the link's target."""
+    folder = tmp_path_factory.mktemp("windows")
+    for part in ("envs", "assets"):
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    links = shutil.ignore_patterns("__pycache__", "envs", "assets")
+    shutil.copytree(ROOT / "mjx_msm", folder / "mjx_msm", ignore=links)
+    for part in ("envs", "assets"):
+        (folder / "mjx_msm" / part).write_text(f"../{part}")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder)
+    return folder
+
+
+def test_a_checkout_without_links_builds_the_same_wheel(without_links: Path, wheels: dict[str, Path], tmp_path: Path):
+    """`pip install .` there."""
+    assert sorted(members(hatch(without_links, "wheel", tmp_path))) == sorted(members(wheels["wheel"]))
+
+
+@pytest.mark.parametrize("source", ["without_links", "unpacked"])
+def test_code_is_used_in_place_without_links(source: str, request: pytest.FixtureRequest, tmp_path: Path):
+    """`pip install -e .` puts the checkout on the path, and so does this, in an environment of its own."""
+    checkout: Path = request.getfixturevalue(source)
+    home = tmp_path / "venv"
+    venv.create(home, symlinks=os.name != "nt")
+    places = {"base": str(home), "platbase": str(home)}
+    packages = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    own = Path(sysconfig.get_path("purelib", scheme="venv", vars=places))
+    (own / "here.pth").write_text("\n".join([str(checkout), *sorted(packages)]))
+    (own / "mjx_msm-0.dist-info").mkdir()
+    (own / "mjx_msm-0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: mjx-msm\nVersion: 0\n")
+    interpreter = Path(sysconfig.get_path("scripts", scheme="venv", vars=places)) / "python"
+    done = python(SMOKE, tmp_path, interpreter)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert Path(found["package"]) == checkout / "mjx_msm"
+    assert found["models"] == dict.fromkeys(MODELS, True)
+    assert "mjx_msm/KneeExo-v0" in found["environments"]
+    step = "import gymnasium, mjx_msm; e = gymnasium.make('mjx_msm/ArmReach-v0'); e.reset(seed=0); print(mjx_msm.envs)"
+    done = python(step, tmp_path, interpreter)
+    assert done.returncode == 0, done.stderr
+    assert str(checkout / "envs") in done.stdout
 
 
 def test_installed_command_line_answers(installed: Path, tmp_path: Path):

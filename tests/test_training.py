@@ -74,7 +74,7 @@ def test_a_saved_policy_is_a_controller(tmp_path) -> None:
     env = gymnasium.make(ARM_REACH)
     model = PPO("MlpPolicy", env, n_steps=64, batch_size=64, seed=0, device="cpu")
     model.save(tmp_path / "reach.zip")
-    act = controller(tmp_path / "reach.zip", env)
+    act = controller(tmp_path / "reach.zip", env, trust=True)
     act.reset()
     observation, _ = env.reset(seed=0)
     for _ in range(5):
@@ -83,10 +83,10 @@ def test_a_saved_policy_is_a_controller(tmp_path) -> None:
         np.testing.assert_array_equal(action, model.predict(observation, deterministic=True)[0])
         observation = env.step(action)[0]
     with pytest.raises(InputError, match=r"observation_space of shape \(14,\), this environment has \(29,\)"):
-        controller(tmp_path / "reach.zip", gymnasium.make(KNEE_EXO))
+        controller(tmp_path / "reach.zip", gymnasium.make(KNEE_EXO), trust=True)
     (tmp_path / "broken.zip").write_bytes(b"not a zip")
     with pytest.raises(InputError, match="cannot be read"):
-        controller(tmp_path / "broken.zip", env)
+        controller(tmp_path / "broken.zip", env, trust=True)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_the_example_learns(robot: str, steps: int, part: float, tmp_path) -> No
     # The policy that was saved is the one that was judged, in a new process and on plain observations.
     arguments = {"robot": "torque"} if robot == "ArmCoTransport" else {}
     env = gymnasium.make(f"mjx_msm/{robot}-v0", **arguments)
-    act = controller(tmp_path / f"{robot}.zip", env)
+    act = controller(tmp_path / f"{robot}.zip", env, trust=True)
     totals = []
     for seed in (1000, 1001):  # the example's
         observation, _ = env.reset(seed=seed)

@@ -24,16 +24,17 @@ from mjx_msm.envs.tasks.co_transport import ArmCoTransport
 from mjx_msm.envs.tasks.task import Task
 
 
-def controller(name: str | Path, env: gymnasium.Env) -> Controller:
+def controller(name: str | Path, env: gymnasium.Env, *, trust: bool = False) -> Controller:
     """A controller for an environment.
 
     **Arguments:** `name`: one of `names(env)`, or the path of a policy that stable-baselines3's PPO saved (``.zip``).
+    `trust`: a policy is unpickled, which runs whatever code its file holds; say that you trust whoever made it.
 
-    **Raises:** `InputError` for a name that is not known, a policy that cannot be read or does not fit, and for a
-    policy without stable-baselines3.
+    **Raises:** `InputError` for a name that is not known, a policy that is not trusted, cannot be read or does not fit,
+    and for a policy without stable-baselines3.
     """
     if str(name).endswith(".zip"):
-        return Trained(name, env)
+        return Trained(name, env, trust=trust)
     task = _task(env)
     known = _known(task)
     if name not in known:

@@ -15,9 +15,14 @@ from mjx_msm.common.errors import InputError
 class Trained:
     """A policy of stable-baselines3's PPO, without its exploration."""
 
-    def __init__(self, path: str | Path, env: gymnasium.Env):
+    def __init__(self, path: str | Path, env: gymnasium.Env, *, trust: bool = False):
         if not Path(path).is_file():
             raise InputError(f"policy '{path}' does not exist; train one, see examples/05_train_robot.py")
+        if not trust:
+            raise InputError(
+                f"policy '{path}' is unpickled, which runs whatever code is in it; if you trust whoever made it, say "
+                "--trust (in Python trust=True)"
+            )
         try:
             from stable_baselines3 import PPO  # pyright: ignore[reportMissingImports]
         except ImportError:

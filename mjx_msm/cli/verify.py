@@ -33,6 +33,9 @@ def verify(
     episode: Annotated[
         int | None, typer.Option(min=0, help="Only film this episode, e.g. the report's worst.", show_default=False)
     ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Unpickle a policy (.zip), which runs whatever code is in it.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing; only write the result.")] = False,
 ) -> int:
     """What can go wrong between a robot and a person who is known only so well, and how probable it is.
@@ -50,7 +53,13 @@ def verify(
 
     with notes_on(console):
         campaign = prepare(
-            environment, subject=subject, controller=controller, people=people, scenarios=scenarios, seed=seed
+            environment,
+            subject=subject,
+            controller=controller,
+            people=people,
+            scenarios=scenarios,
+            seed=seed,
+            trust=trust,
         )
         if episode is not None:
             find_episode(campaign, episode)
@@ -69,6 +78,7 @@ def verify(
         film(campaign, result.worst.episode.number, out / "worst.mp4")
         parts = ["mjx-msm", "verify", environment, "--subject", str(subject), "--controller", controller]
         parts += ["--people", str(people), "--seed", str(seed)]
+        parts += ["--trust"] if trust else []
         parts += [] if scenarios is None else ["--scenarios", str(scenarios)]
         write_report(out, result, shlex.join(parts), "worst.mp4")
     console.print(result)

@@ -8,7 +8,6 @@ estimate meets the same disturbances as every drawn person.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from importlib.metadata import version
@@ -17,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from mjx_msm import envs
 from mjx_msm.common.errors import InputError, suggest
 from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO
 from mjx_msm.envs.motions.leg_motions import MOTIONS
@@ -82,6 +80,7 @@ def prepare(
     people: int = 200,
     scenarios: str | Path | None = None,
     seed: int = 0,
+    trust: bool = False,
 ) -> Campaign:
     """Everything that a verification will run, checked; see `verify` for the arguments."""
     name = environment_id(environment)
@@ -109,7 +108,7 @@ def prepare(
             as_disturbance({key: q.largest(key) for key, q in scenario.quantities.items()}, env.task)
         except InputError as error:
             raise InputError(f"{scenarios or name} [scenarios.{scenario.name}]: {error}") from None
-    make_controller(controller, env)
+    make_controller(controller, env, trust)
     known = measures_of(env)
     for violation in plan.violations:
         if violation.measure not in known:
@@ -131,6 +130,7 @@ def prepare(
         seconds=plan.seconds,
         point=crowd.point,
         drawn=crowd.drawn,
+        trust=trust,
     )
     configuration = {
         "environment": name,
@@ -139,7 +139,7 @@ def prepare(
         "seed": seed,
         "subject": {file: _digest(found.folder, file) for file in SUBJECT_FILES},
         "plan": plan.plain(),
-        "code": _code(Path(envs.__file__).parents[1]),
+        "code": _code(Path(__file__).resolve().parents[1]),
         "versions": {package: version(package) for package in ("mjx-msm", "mujoco", "numpy")},
     }
     episodes = tuple(_episodes(plan, people, seed, certain))
@@ -209,11 +209,16 @@ def _named(controller: str | Callable[[Any], Any]) -> str:
 def _code(package: Path) -> str:
     """Of the whole package and its models: an edit of anything in it may make other episodes."""
     every = hashlib.sha256()
-    walk = os.walk(package, followlinks=True)  # parts of a working copy are links
-    paths = [Path(folder) / name for folder, _, names in walk for name in names if name.endswith((".py", ".xml"))]
-    for path in sorted(paths):
+    found: dict[str, Path] = {}
+    for part in ("", "envs", "assets"):  # in a working copy these two are links, or lie beside the package
+        inside = package / part
+        root = inside if inside.is_dir() else package.parent / part
+        for path in root.rglob("*"):
+            if path.suffix in (".py", ".xml") and path.is_file():
+                found[(Path(part) / path.relative_to(root)).as_posix()] = path
+    for name, path in sorted(found.items()):
         content = path.read_bytes()
-        every.update(f"{path.relative_to(package).as_posix()} {len(content)}\n".encode() + content)
+        every.update(f"{name} {len(content)}\n".encode() + content)
     return every.hexdigest()[:16]
 
 

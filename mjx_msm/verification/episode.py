@@ -68,6 +68,8 @@ class Stage:
     seconds: float
     point: Person
     drawn: tuple[Person, ...]
+    trust: bool = False
+    """Whether a policy's file may be unpickled."""
 
 
 Watcher = Callable[[Any, Mapping[str, float]], None]
@@ -80,7 +82,7 @@ class Rehearsal:
     def __init__(self, stage: Stage, **picture: Any):
         self._stage = stage
         self.env = make_environment(stage.environment, stage.subject, stage.arguments, **picture)
-        self._control = make_controller(stage.controller, self.env)
+        self._control = make_controller(stage.controller, self.env, stage.trust)
         self._joints = person_joints(self.env)
         self.longest = max(1, round(stage.seconds / self.env.task.period))
         """Control periods of the longest episode."""
@@ -137,13 +139,13 @@ def make_environment(environment: str, subject: Any, arguments: Mapping[str, Any
     ).unwrapped
 
 
-def make_controller(controller: str | Callable[[Any], Any], env: Any) -> Any:
+def make_controller(controller: str | Callable[[Any], Any], env: Any, trust: bool = False) -> Any:
     """A controller by name, or as somebody's own function makes it."""
     if callable(controller):
         return controller(env)
     from mjx_msm.envs.controllers import controller as named
 
-    return named(controller, env)
+    return named(controller, env, trust=trust)
 
 
 def person_joints(env: Any) -> dict[str, int]:

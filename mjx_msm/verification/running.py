@@ -27,6 +27,7 @@ def verify(
     seed: int = 0,
     workers: int | None = None,
     resume: bool = False,
+    trust: bool = False,
     listener: Listener | None = None,
 ) -> Verification:
     """What can go wrong between a robot and a person who is known only so well.
@@ -45,13 +46,21 @@ def verify(
     - `seed`: of everything random.
     - `workers`: processes; by default one for every core. With 1 it is this one. Others are spawned, so they import
       the script that calls this: keep the call under ``if __name__ == "__main__":``, or give 1.
+    - `trust`: a policy of stable-baselines3 (``.zip``) is unpickled, which runs whatever code its file holds: say that
+      you trust whoever made it.
     - `listener`: told of every finished episode.
 
     **Raises:** `InputError` for anything that cannot be used; `KeyboardInterrupt` after an interrupt, with every
     finished episode in the journal.
     """
     campaign = prepare(
-        environment, subject=subject, controller=controller, people=people, scenarios=scenarios, seed=seed
+        environment,
+        subject=subject,
+        controller=controller,
+        people=people,
+        scenarios=scenarios,
+        seed=seed,
+        trust=trust,
     )
     return run(campaign, out, workers=workers, resume=resume, listener=listener)
 

@@ -502,7 +502,18 @@ def test_an_edit_anywhere_in_the_package_is_other_code(campaign, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
     assert _code(copy) == _code(package), "where it lies does not matter"
-    for name in ("synthetic.py", "model.py", "envs/reflex.py", "verification/crowd.py", "assets/exo/exo.xml"):
+    beside = tmp_path / "checkout" / "mjx_msm"  # as in a checkout without links
+    shutil.copytree(copy, beside, ignore=shutil.ignore_patterns("envs", "assets"))
+    for part in ("envs", "assets"):
+        shutil.copytree(copy / part, beside.parent / part)
+    assert _code(beside) == _code(package)
+    for name in (
+        "recordings/trial.py",
+        "person/model.py",
+        "envs/human/reflex.py",
+        "verification/crowd.py",
+        "assets/exo/exo.xml",
+    ):
         path = copy / name
         before, text = _code(copy), path.read_bytes()
         path.write_bytes(text + b"\n")

@@ -14,6 +14,7 @@ from mjx_msm.envs.controllers import controller, names
 from mjx_msm.envs.controllers.co_transport import ImpedanceTorque
 from mjx_msm.envs.controllers.knee_exo import EmgProportional, GravityCompensation
 from mjx_msm.envs.environments import ArmCoTransportEnv, KneeExoEnv
+from mjx_msm.verification.episode import make_controller
 
 MADE = (
     (KNEE_EXO, {}, ("zero", "emg_proportional", "gravity_compensation", "tracking")),
@@ -160,4 +161,20 @@ def test_a_policy_without_its_library(tmp_path, monkeypatch: pytest.MonkeyPatch)
     path = tmp_path / "policy.zip"
     path.write_bytes(b"")
     with pytest.raises(InputError, match=r"mjx-msm\[rl\]"):
-        controller(path, gymnasium.make(KNEE_EXO))
+        controller(path, gymnasium.make(KNEE_EXO), trust=True)
+
+
+def test_a_policys_code_does_not_run_before_it_is_trusted(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even stable-baselines3 is asked; in Python and for `verify`, whose refusal comes before anything is run."""
+    monkeypatch.setitem(sys.modules, "stable_baselines3", None)
+    path = tmp_path / "policy.zip"
+    path.write_bytes(b"")
+    env = gymnasium.make(KNEE_EXO)
+    for ask in (lambda: controller(path, env), lambda: make_controller(str(path), env)):
+        with pytest.raises(
+            InputError, match=r"policy\.zip' is unpickled, .* say --trust \(in Python trust=True\)$"
+        ) as e:
+            ask()
+        assert "\n" not in str(e.value)
+    with pytest.raises(InputError, match=r"mjx-msm\[rl\]"):
+        make_controller(str(path), env, trust=True)
