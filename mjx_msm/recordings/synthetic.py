@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 from jaxtyping import Array, Float
+from scipy.interpolate import CubicSpline
 from scipy.signal import butter, sosfiltfilt
 
 from mjx_msm.common.compiled import float64, jit
@@ -74,7 +75,8 @@ def synthetic_trials(
     **Arguments:**
 
     - `duration`: of a trial [s].
-    - `rate`: of the recording [Hz], the model's clock or a whole fraction of it; None: the model's clock.
+    - `rate`: of the recording [Hz], at most the model's clock's; None: that. Where it is no whole fraction of the
+      clock, angles between two steps are those of a cubic spline.
     - `angle_noise`: standard deviation of white noise on the free coordinates [rad].
     - `emg_noise`: standard deviation of the EMG's error, relative and absolute (envelopes are 0..1);
       it is as smooth as an envelope.
@@ -85,10 +87,8 @@ def synthetic_trials(
     """
     h = model.timestep
     rate = 1 / h if rate is None else rate
-    stride = round(1 / (rate * h))
-    if stride < 1 or abs(stride * rate * h - 1) > 1e-9:
-        near = 1 / (h * max(stride, 1))
-        raise InputError(f"rate {rate:g} Hz does not divide the model's clock of {1 / h:g} Hz; choose e.g. {near:g}")
+    if not 0 < rate * h < 1 + 1e-9:
+        raise InputError(f"rate {rate:g} Hz is not between 0 and the model's clock, {1 / h:g} Hz; choose one that is")
     samples = int(round(duration * rate, 6))
     if samples < 20:
         raise InputError(f"duration {duration:g} s is {samples} samples at {rate:g} Hz; at least 20 are needed")
@@ -97,19 +97,26 @@ def synthetic_trials(
     if min(angle_noise, *emg_noise) < 0:
         raise InputError("noise must not be negative; 0 is none")
     rng = np.random.default_rng(seed)
-    recorded = h * stride * np.arange(samples + 1)
-    clock = h * np.arange(samples * stride + 1)
+    stride = round(1 / (rate * h))
+    on_clock = abs(stride * rate * h - 1) < 1e-9
+    recorded = h * stride * np.arange(samples + 1) if on_clock else np.arange(samples + 1) / rate
+    clock = h * np.arange(math.ceil(recorded[-1] / h - 1e-6) + 1)
     accepted: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     level = 1.0
     for _ in range(20):
         posture, centre = _balanced(model, truth, rng)
-        drive = np.stack([_excitations(rng, c, samples + 1, rate, level) for c in centre])
-        drive = np.stack([[np.interp(clock, recorded, c) for c in d.T] for d in drive]).swapaxes(1, 2)
+        envelope = np.stack([_excitations(rng, c, samples + 1, rate, level) for c in centre])
+        drive = np.stack([[np.interp(clock, recorded, c) for c in d.T] for d in envelope]).swapaxes(1, 2)
         held = np.stack([_prescribed(model, rng, q, len(clock)) for q in posture])
         motion = _simulated(model, truth, posture, drive, held)
         good = [i for i in range(CANDIDATES) if _comfortable(model, motion, i)]
         q, v = np.asarray(motion.position), np.asarray(motion.velocity)
-        accepted += [(drive[i, ::stride], q[i, ::stride], v[i, ::stride]) for i in good]
+        if on_clock:
+            accepted += [(drive[i, ::stride], q[i, ::stride], v[i, ::stride]) for i in good]
+        else:
+            accepted += [
+                (envelope[i], CubicSpline(clock, q[i])(recorded), CubicSpline(clock, v[i])(recorded)) for i in good
+            ]
         if len(accepted) >= count:
             break
         level *= 1.0 if 2 * len(good) > count else 0.8

@@ -48,6 +48,23 @@ def test_a_trial_without_noise_is_a_rollout(arm, rate):
     np.testing.assert_allclose(simulated.velocity[::step], trial.velocity, atol=1e-10)
 
 
+def test_a_rate_that_does_not_divide_the_clock(arm):
+    """200 Hz of a 500 Hz simulation: every second sample is one of its steps, those between lie on the curve."""
+    truth = synthetic_subject(arm, seed=0)
+    trial = synthetic_trials(arm, truth, seed=3, rate=200.0, **SHAPE)[1]
+    assert trial.timestep == pytest.approx(0.005)
+    assert len(trial.time) == 101
+    clock = np.arange(250 + 1) * arm.timestep
+    drive = np.stack([np.interp(clock, trial.time, u) for u in trial.emg.T], -1)
+    with float64():
+        simulated = rollout(arm, truth, State(trial.position[0], trial.velocity[0], trial.emg[0]), drive[:-1])
+    np.testing.assert_allclose(simulated.position[::5], trial.position[::2], atol=1e-10)
+    q = np.asarray(simulated.position)
+    between = (9 * (q[2:-1:5] + q[3::5]) - q[1:-2:5] - np.concatenate([q[4::5]])) / 16
+    np.testing.assert_allclose(between, trial.position[1::2], atol=1e-6)
+    assert np.ptp(trial.position, axis=0).min() > 0.1
+
+
 def test_trials_keep_off_the_stops_and_move(arm):
     trials = synthetic_trials(arm, synthetic_subject(arm, seed=0), seed=0, **SHAPE)
     for trial in trials:
@@ -77,7 +94,7 @@ def test_noise_has_the_size_it_says(arm):
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        ({"rate": 333.0}, "divide"),
+        ({"rate": 900.0}, "clock"),
         ({"duration": 0.01}, "20"),
         ({"count": 0}, "trial"),
         ({"angle_noise": -1.0}, "noise"),
