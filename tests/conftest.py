@@ -104,3 +104,46 @@ def result_of():
     from made_result import made_result
 
     return made_result
+
+
+class Disk:
+    """A folder whose file system fails as it is told, in what Python does; nothing else notices."""
+
+    def __init__(self) -> None:
+        self.broken: dict[str, int] = {}
+
+    def fail(self, folder: Path, number: int) -> None:
+        """From now on nothing can be made, written or moved below `folder`; `number` says why (`errno`)."""
+        self.broken[str(folder)] = number
+
+    def audit(self, event: str, arguments: tuple) -> None:
+        if not self.broken:
+            return
+        if event == "open":
+            path, mode, flags = arguments
+            writes = any(c in (mode or "") for c in "wax+") or (flags or 0) & (os.O_WRONLY | os.O_RDWR)
+            paths = [path] if writes else []
+        elif event in ("os.mkdir", "os.rename"):
+            paths = arguments[:2] if event == "os.rename" else arguments[:1]
+        else:
+            return
+        for path in paths:
+            for folder, number in self.broken.items():
+                if isinstance(path, str | os.PathLike) and Path(path).is_relative_to(folder):
+                    raise OSError(number, os.strerror(number), str(path))
+
+
+DISK = Disk()
+
+
+@pytest.fixture(scope="session")
+def _audited_disk() -> Disk:
+    sys.addaudithook(DISK.audit)  # for good: it cannot be taken away
+    return DISK
+
+
+@pytest.fixture
+def disk(_audited_disk):
+    """`disk.fail(folder, errno.ENOSPC)`: a full disk, or another fault, until the test ends."""
+    yield _audited_disk
+    _audited_disk.broken.clear()

@@ -49,6 +49,7 @@ WITHOUT = {
     "common.errors": PHYSICS,
     "common.files": PHYSICS,
     "common.interrupts": PHYSICS,
+    "common.printable": PHYSICS,
     "common.toml_tables": PHYSICS,
     "person.muscle": {"mujoco"},
     "person.parameters": {"mujoco"},

@@ -3,9 +3,15 @@
 Imports from every room.
 """
 
+import sys
+
 
 def main() -> None:
     """Entry point of the `mjx-msm` command."""
-    from mjx_msm.cli.app import main  # here, for whoever wants one command's file only
+    try:
+        from mjx_msm.cli.app import main  # here, for whoever wants one command's file only
 
-    main()
+        main()
+    except KeyboardInterrupt:  # while that loads
+        print("mjx-msm: interrupted, nothing written", file=sys.stderr)
+        sys.exit(130)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
-from mjx_msm.cli.console import BAD_INPUT, INTERRUPTED
+from mjx_msm.cli.console import BAD_INPUT, INTERRUPTED, fail, silence, speak_any_encoding
 from mjx_msm.cli.demo import demo
 from mjx_msm.cli.identify import identify
 from mjx_msm.cli.info import info
@@ -17,6 +17,7 @@ from mjx_msm.cli.render import render
 from mjx_msm.cli.simulate import simulate
 from mjx_msm.cli.verify import verify
 from mjx_msm.common.errors import InputError
+from mjx_msm.common.interrupts import repeated_interrupts
 
 app = typer.Typer(
     help="From a recording of a person to that person's musculoskeletal model.",
@@ -29,8 +30,26 @@ for command in (identify, profile, simulate, render, verify, info, demo):
     app.command()(command)
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"mjx-msm {version('mjx-msm')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _every_command(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
 def main() -> None:
     """Entry point of the ``mjx-msm`` command."""
+    speak_any_encoding()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -39,23 +58,24 @@ def run(arguments: Sequence[str]) -> int:
     # newer releases of typer bring their own copy of click, so its base class is found by name
     usage_error: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")  # type: ignore[assignment]
     try:
-        return int(app(list(arguments), prog_name="mjx-msm", standalone_mode=False) or 0)
+        with repeated_interrupts():
+            return int(app(list(arguments), prog_name="mjx-msm", standalone_mode=False) or 0)
     except InputError as error:
-        return _fail(str(error))
+        return fail(str(error))
     except usage_error as error:
         words = getattr(error, "format_message", lambda: "")()
         if not words:  # no command given: the help has been printed
             return BAD_INPUT
         context = getattr(error, "ctx", None)
-        return _fail(f"{words} (see {context.command_path if context else 'mjx-msm'} --help)")
+        return fail(f"{words} (see {context.command_path if context else 'mjx-msm'} --help)")
     except (KeyboardInterrupt, typer.Abort):
         print("mjx-msm: interrupted, nothing written", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output, e.g. `head`, has left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(sys.stdout)
         return 1
-
-
-def _fail(message: str) -> int:
-    print("mjx-msm: " + " ".join(message.split()), file=sys.stderr)
-    return BAD_INPUT
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        return fail(f"{place}{error.strerror or error}; make room, or choose another place")
+    except MemoryError:
+        return fail("there is not enough memory; identify from fewer or shorter trials")

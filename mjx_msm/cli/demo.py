@@ -12,9 +12,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from mjx_msm.cli.compile_cache import keep_compiled_code
 from mjx_msm.cli.console import INTERRUPTED, make_console, notes_on
 from mjx_msm.cli.identify import identify_shown, truth_table
+from mjx_msm.cli.jax_setup import prepare_jax
 
 if TYPE_CHECKING:
     from mjx_msm.knowledge.result import Identification
@@ -40,7 +40,7 @@ def demo(
     Example: mjx-msm demo --out demo
     """
     console = make_console()
-    keep_compiled_code()
+    prepare_jax()
     from mjx_msm.recordings.subject_file.loading import load_subject
     from mjx_msm.study.result_folder import load_result, result_folder, write_result
     from mjx_msm.study.settings import study_model

@@ -13,8 +13,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from mjx_msm.cli.compile_cache import keep_compiled_code
-from mjx_msm.cli.console import INTERRUPTED, contents, make_console, notes_on
+from mjx_msm.cli.console import INTERRUPTED, contents, fail, make_console, notes_on
+from mjx_msm.cli.jax_setup import prepare_jax
 from mjx_msm.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -44,6 +44,10 @@ def identify(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the random starting points.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run into --out ended.")] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace another subject's result in --out; the same subject's always is."),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing; only write the result.")] = False,
 ) -> int:
     """Estimate a person's parameters from recordings.
@@ -58,29 +62,32 @@ def identify(
         study = load_subject(subject)
     from mjx_msm.common.interrupts import held_interrupts
     from mjx_msm.knowledge.result import Identification
-    from mjx_msm.study.result_folder import result_folder, write_result
+    from mjx_msm.study.result_folder import check_result_folder, save_result
     from mjx_msm.study.settings import study_model
     from mjx_msm.study.synthetic_study import load_truth
 
-    keep_compiled_code()
+    prepare_jax()
     before = Identification.load(out) if resume else None
     model = study_model(study)
     truth = load_truth(study)
     for note in (*study.notes, *model.host.notes):
         console.print(f"note: {note}", style="dim", markup=False)
-    with notes_on(console), result_folder(out) as folder:
+    check_result_folder(out, study.subject.name, overwrite=overwrite)
+    with notes_on(console):
         result, interrupted = identify_shown(
             console, study, model, cv=cv_by.value if cv else None, starts=starts, seed=seed, quiet=quiet, resume=before
         )
         with held_interrupts():
-            write_result(folder, study, model, result, truth=truth)
+            kept = save_result(out, study, model, result, truth=truth)
     console.print(result)
     if truth is not None:
         console.print()
         console.print(truth_table(result, truth))
-    console.print(f"\nwritten to {out}: {', '.join(contents(out))}", markup=False)
+    console.print(f"\nwritten to {kept.folder}: {', '.join(contents(kept.folder))}", markup=False)
     if interrupted:
         console.print(_what_is_missing(result))
+    if kept.reason:
+        return fail(f"{out}: cannot be written ({kept.reason}); the result is kept in {kept.folder}")
     return INTERRUPTED if interrupted else 0
 
 

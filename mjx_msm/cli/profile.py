@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from mjx_msm.cli.compile_cache import keep_compiled_code
 from mjx_msm.cli.console import INTERRUPTED, make_console, notes_on
+from mjx_msm.cli.jax_setup import prepare_jax
 
 
 def profile(
@@ -39,7 +39,7 @@ def profile(
     from mjx_msm.views.figures import profile_figure
 
     folder = out if out is not None else result if result.is_dir() else result.parent
-    keep_compiled_code()
+    prepare_jax()
     model = study_model(study)
     for path in parameter:
         console.print(f"{path}: everything else is estimated again at each value", style="dim", markup=False)

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from mjx_msm.cli.compile_cache import keep_compiled_code
 from mjx_msm.cli.console import INTERRUPTED, contents, make_console, notes_on
+from mjx_msm.cli.jax_setup import prepare_jax
 from mjx_msm.cli.progress import Count
 from mjx_msm.common.errors import InputError
 
@@ -45,7 +45,7 @@ def verify(
     Example: mjx-msm verify KneeExo-v0 --subject runs/anna --controller tracking --out runs/safe
     """
     console = make_console(quiet)
-    keep_compiled_code()
+    prepare_jax()
     from mjx_msm.verification.campaign import prepare
     from mjx_msm.verification.film import film, find_episode
     from mjx_msm.verification.report import write_report

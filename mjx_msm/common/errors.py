@@ -1,8 +1,9 @@
 """The one exception a user's input can raise, the one warning, and their words."""
 
 import difflib
-import unicodedata
 from collections.abc import Iterable
+
+from mjx_msm.common.printable import printable
 
 LONGEST, ENDING = 1000, 300
 """Most characters of a message, and how many of them are its end, which says how to fix it."""
@@ -17,17 +18,10 @@ class InputError(ValueError):
     """
 
     def __init__(self, message: object = "") -> None:
-        text = "".join(_harmless(c) for c in str(message))
+        text = printable(str(message), keep="")
         if len(text) > LONGEST:
             text = f"{text[: LONGEST - ENDING]} … {text[-ENDING:]}"
         super().__init__(text)
-
-
-def _harmless(character: str) -> str:
-    """A character, or the escape that stands for one that is no text."""
-    if character.isprintable() or unicodedata.category(character) == "Zs":
-        return character
-    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
 def one_of(what: str, value: str, choices: Iterable[str]) -> str:

@@ -1,11 +1,19 @@
-"""Ctrl-C at the wrong moment: work that must not be lost is done first."""
+"""Ctrl-C at the wrong moment: work that must not be lost is done first, and no interrupt is lost."""
 
 from __future__ import annotations
 
+import _thread
+import queue
 import signal
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+AGAIN = 0.05
+"""Time [s] after which a swallowed interrupt comes again."""
 
 
 @contextmanager
@@ -24,3 +32,41 @@ def held_interrupts() -> Iterator[list[int]]:
         yield came
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def repeated_interrupts() -> Iterator[None]:
+    """Inside, an interrupt comes again until something other than a callback meets it.
+
+    Python drops an exception that is raised where nobody could catch it: in a finaliser, or in what JAX does at every
+    garbage collection. An interrupt of the keyboard that hits one of those, which during a compilation is not rare,
+    would be reported as "ignored" and forgotten.
+    """
+    before = sys.unraisablehook
+    swallowed: queue.SimpleQueue[bool] = queue.SimpleQueue()
+
+    def hook(ignored: Any) -> None:
+        if issubclass(ignored.exc_type, KeyboardInterrupt):
+            swallowed.put(True)  # not more than that: the next interrupt may hit here
+        else:
+            before(ignored)
+
+    def watch() -> None:
+        while swallowed.get():
+            time.sleep(AGAIN)
+            _interrupt_main_thread()
+
+    threading.Thread(target=watch, name="interrupts", daemon=True).start()
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+        swallowed.put(False)
+
+
+def _interrupt_main_thread() -> None:
+    if hasattr(signal, "pthread_kill"):  # a true signal, which also ends a wait
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    else:
+        _thread.interrupt_main()

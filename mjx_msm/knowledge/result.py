@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from mjx_msm.common.compiled import float64
 from mjx_msm.common.errors import InputError
+from mjx_msm.common.printable import printable
 from mjx_msm.knowledge.posterior import draws_of
 from mjx_msm.knowledge.records import Direction, Estimate, Fit, Outcome, Stage, Unknown
 from mjx_msm.knowledge.result_file import read_result, write_result
@@ -198,7 +199,7 @@ class Identification:
 
         console = Console(file=StringIO(), width=118)
         console.print(self)
-        return console.file.getvalue()  # type: ignore[attr-defined]
+        return printable(console.file.getvalue())  # type: ignore[attr-defined]
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
         name, model = escape(self.subject or "subject"), escape(Path(self.source).name)

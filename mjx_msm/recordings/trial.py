@@ -12,6 +12,7 @@ from jaxtyping import Float
 from scipy.interpolate import CubicSpline
 
 from mjx_msm.common.errors import InputError
+from mjx_msm.common.files import file_name
 from mjx_msm.recordings.emg import zero_phase
 from mjx_msm.recordings.readers.delimited import write_csv
 from mjx_msm.recordings.readers.table import Table
@@ -92,7 +93,7 @@ class Trial:
 
         def write(what: str, names: tuple[str, ...], values: np.ndarray) -> None:
             rows = np.any(np.isfinite(values), axis=1)
-            entry[what] = f"{self.name}_{what}.csv"
+            entry[what] = f"{file_name(self.name)}_{what}.csv"
             columns = dict(zip(names, values[rows].T, strict=True))
             write_csv(folder / str(entry[what]), self.time[rows], columns)
 

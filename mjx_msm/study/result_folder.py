@@ -7,17 +7,20 @@ excitations, coordinates and recorded moments on the model's clock, which an env
 
 from __future__ import annotations
 
+import errno
+import itertools
 import os
-import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from mjx_msm.common.errors import InputError
+from mjx_msm.common.files import beside, file_name, file_names
 from mjx_msm.common.interrupts import held_interrupts
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import Model
@@ -33,6 +36,15 @@ from mjx_msm.views.replay import Replay
 RESULT = "identification.json"
 
 
+@dataclass(frozen=True)
+class Kept:
+    """Where a result has come to lie."""
+
+    folder: Path
+    reason: str = ""
+    """Why it is not the folder that was asked for; empty if it is."""
+
+
 @contextmanager
 def result_folder(path: str | Path) -> Iterator[Path]:
     """A folder to fill, which appears under `path` when it is complete.
@@ -44,24 +56,54 @@ def result_folder(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     try:
-        if path.exists() and not path.is_dir():
-            raise InputError(f"{path}: is a file; name a folder")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir() and not os.access(path, os.W_OK):
-            raise PermissionError(13, "Permission denied")
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
-    try:
-        os.chmod(temporary, 0o755)
-        yield temporary
-        try:
+        _check_place(path)
+        with beside(path, folder=True) as temporary:
+            yield temporary
             with held_interrupts():
                 _move(temporary, path)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+def _check_place(path: Path) -> None:
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path}: is a file; name a folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir() and not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def _cannot_write(path: Path, error: OSError) -> InputError:
+    """What to say where `path` cannot be written."""
+    return InputError(f"{path}: cannot be written ({error.strerror or error}); choose another folder")
+
+
+def check_result_folder(path: str | Path, subject: str, *, overwrite: bool = False) -> None:
+    """Before minutes of work: whether the result of this subject can go to `path`, and may.
+
+    **Raises:** `InputError` if it cannot be written, or holds the result of another subject and not `overwrite`.
+    """
+    path = Path(path)
+    try:
+        _check_place(path)
+        with beside(path / RESULT if path.is_dir() else path) as probe:
+            probe.write_bytes(bytes(4096))  # a full disk still makes empty files
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    if overwrite or not (path / RESULT).exists():
+        return
+    try:
+        before = Identification.load(path).subject
+    except InputError:
+        raise InputError(
+            f"{path}: holds a result that this version cannot read; choose another folder, or replace it with "
+            "--overwrite"
+        ) from None
+    if before != subject:
+        raise InputError(
+            f"{path}: holds the result of '{before}', not of '{subject}'; choose another folder, or replace it with "
+            "--overwrite"
+        )
 
 
 def _move(source: Path, target: Path) -> None:
@@ -78,6 +120,44 @@ def _move(source: Path, target: Path) -> None:
         os.replace(file, to)
 
 
+def save_result(
+    path: str | Path,
+    study: Study,
+    model: Model,
+    result: Identification,
+    *,
+    truth: Mapping[str, float] | None = None,
+) -> Kept:
+    """Write the result folder `path`; where that fails, another one, so that minutes of work are not lost.
+
+    Tried are, after `path`: the working directory, the home directory and that for temporary files.
+
+    **Returns:** where it is.
+
+    **Raises:** `InputError` if none of them can be written.
+    """
+    path = Path(path)
+    reason = ""
+    for folder in (path, *_refuges(path)):
+        try:
+            with result_folder(folder) as filled:
+                write_result(filled, study, model, result, truth=truth)
+        except InputError as error:
+            if not isinstance(error.__cause__, OSError):
+                raise
+            reason = reason or error.__cause__.strerror or str(error.__cause__)
+        else:
+            return Kept(folder, reason)
+    raise InputError(f"{path}: cannot be written ({reason}), and no other place can; make room and identify again")
+
+
+def _refuges(path: Path) -> Iterator[Path]:
+    """New folders where a result may be kept that cannot go to `path`."""
+    name = file_name(f"{path.resolve().name}-kept")
+    for parent in (Path.cwd(), Path.home(), Path(tempfile.gettempdir())):
+        yield next(p for k in itertools.count(1) if not (p := parent / (name if k == 1 else f"{name}-{k}")).exists())
+
+
 def write_result(
     folder: str | Path,
     study: Study,
@@ -92,14 +172,11 @@ def write_result(
     result.export(folder / "model.xml")
     save_excitation(folder / "excitation.csv", study, model, result)
     signals = replays(model, result, study)
+    files = file_names(s.name for s in signals)
     for signal in signals:
-        signal.save(folder / "trials" / f"{_file_name(signal.name)}.csv")
+        signal.save(folder / "trials" / f"{files[signal.name]}.csv")
     save_figures(folder, signals, result, truth)
     result.save(folder / RESULT)
-
-
-def _file_name(name: str) -> str:
-    return "".join(c if c.isalnum() or c in " ._-+" else "_" for c in name) or "trial"
 
 
 def save_excitation(path: Path, study: Study, model: Model, result: Identification) -> None:

@@ -16,9 +16,22 @@ from mjx_msm.recordings.subject_file.loading import Study, write_subject
 from mjx_msm.recordings.synthetic import synthetic_subject, synthetic_trials
 from mjx_msm.recordings.trial import Trial
 
-TRUTH = "truth.json"
+SUBJECT, TRUTH = "subject.toml", "truth.json"
 EMG_NOISE = (0.05, 0.02)
 """Of a noisy study: relative, and of the largest excitation."""
+
+
+def check_study_folder(folder: str | Path, *, overwrite: bool = False) -> None:
+    """Whether a synthetic study may go there.
+
+    **Raises:** `InputError` if the folder holds a subject file that somebody wrote, and not `overwrite`.
+    """
+    folder = Path(folder)
+    if not overwrite and (folder / SUBJECT).exists() and not (folder / TRUTH).exists():
+        raise InputError(
+            f"{folder}: holds a {SUBJECT} that is not of a synthetic study; choose another folder, or replace it with "
+            "--overwrite"
+        )
 
 
 def simulate_study(
@@ -58,7 +71,7 @@ def simulate_study(
     mass = float(sum(everything.nominal.body.mass))
     patterns = muscle_and_bone(model)
     write_subject(
-        folder / "subject.toml",
+        folder / SUBJECT,
         {
             "units": "rad",
             "subject": {"name": f"synthetic {source if bundled else Path(source).stem}", "mass": max(2.0, mass)},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.common.errors import InputError
 from mjx_msm.recordings.readers.delimited import read_csv, write_csv
 
 
@@ -42,7 +44,7 @@ class Replay:
         return q
 
     def save(self, path: Path) -> None:
-        """Write as CSV."""
+        """Write as CSV; a name that is not the file's goes into a comment before the table."""
         columns: dict[str, np.ndarray] = {}
         columns |= {f"position/{c}": self.position[:, i] for i, c in enumerate(self.coordinates)}
         for version, values in self.simulated.items():
@@ -53,6 +55,8 @@ class Replay:
             columns |= {f"moment/{c}/{version}": values[:, k] for k, c in enumerate(self.free)}
         columns |= {f"activation/{m}": self.activation[:, i] for i, m in enumerate(self.muscles)}
         write_csv(path, self.time, columns)
+        if self.name != path.stem:
+            path.write_text(f"{_NAME}{json.dumps(self.name)}\n{path.read_text(encoding='utf-8')}", encoding="utf-8")
 
     @staticmethod
     def load(path: Path, free: Sequence[str]) -> Replay:
@@ -70,7 +74,7 @@ class Replay:
         muscles, activation = block("activation")
         has_moment = any(n[0] == "moment" for n in names)
         return Replay(
-            path.stem,
+            _name(path),
             table.time,
             coordinates,
             tuple(free),
@@ -81,3 +85,18 @@ class Replay:
             block("moment")[1] if has_moment else None,
             {v: block("moment", v)[1] for v in versions["moment"]} if has_moment else None,
         )
+
+
+_NAME = "# trial: "
+"""Begins the first line of a file that is not called as its trial."""
+
+
+def _name(path: Path) -> str:
+    with path.open(encoding="utf-8") as file:
+        first = file.readline()
+    if not first.startswith(_NAME):
+        return path.stem
+    try:
+        return str(json.loads(first.removeprefix(_NAME)))
+    except ValueError:
+        raise InputError(f"{path}: its first line is damaged; identify again") from None

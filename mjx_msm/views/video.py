@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import secrets
 import warnings
 from collections.abc import Generator, Iterable
 from pathlib import Path
@@ -24,6 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mjx_msm.common.errors import InputError
+from mjx_msm.common.files import beside
 from mjx_msm.views.canvas import Frame
 from mjx_msm.views.frames import render_frames
 
@@ -68,16 +68,14 @@ def video(path: str | os.PathLike[str], frames: Iterable[Frame], fps: float) -> 
     path = _check_video_path(path)
     if not fps > 0:
         raise InputError(f"fps {fps}: give a positive number of frames per second")
-    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix.lower()}")
     try:
-        temporary.touch(exist_ok=False)
+        with beside(path) as temporary:
+            _encode(temporary, frames, fps)
+            os.replace(temporary, path)
     except OSError as error:
-        raise InputError(f"{path}: cannot write in {path.parent} ({error.strerror}); choose another folder") from error
-    try:
-        _encode(temporary, frames, fps)
-        os.replace(temporary, path)
+        reason = error.strerror or f"ffmpeg stopped: {str(error).strip().splitlines()[-1]}"
+        raise InputError(f"{path}: cannot write in {path.parent} ({reason}); choose another folder") from error
     finally:
-        temporary.unlink(missing_ok=True)
         if isinstance(frames, Generator):
             frames.close()  # frees what it draws with now, not when a traceback lets go of it
     return path
@@ -117,7 +115,7 @@ def _encode(path: Path, frames: Iterable[Frame], fps: float) -> None:
                 frame = np.pad(frame, ((0, odd[0]), (0, odd[1]), (0, 0)), mode="edge")
             writer.send(np.ascontiguousarray(frame))
     if path.stat().st_size == 0:
-        raise OSError(f"ffmpeg wrote nothing to {path.parent}: is the disk full?")
+        raise OSError("it wrote nothing; is the disk full?")
 
 
 def _check_video_path(path: str | os.PathLike[str]) -> Path:

@@ -1,11 +1,14 @@
 """An interrupt waits where it is held, and nowhere else."""
 
+import gc
 import signal
+import sys
 import threading
+import time
 
 import pytest
 
-from mjx_msm.common.interrupts import held_interrupts
+from mjx_msm.common.interrupts import held_interrupts, repeated_interrupts
 
 
 def test_it_waits_until_the_end():
@@ -38,3 +41,46 @@ def test_other_threads_have_nothing_to_hold():
     thread.start()
     thread.join()
     assert seen == [[]]
+
+
+def test_an_interrupt_that_a_callback_swallows_comes_again():
+    """Raised where nobody can catch it, as in what JAX does at a garbage collection, it would be lost."""
+
+    def swallow(phase, info):
+        if not hit:
+            hit.append(phase)
+            signal.raise_signal(signal.SIGINT)
+
+    hit: list[str] = []
+    hook = sys.unraisablehook
+    gc.callbacks.append(swallow)
+
+    def work():
+        with repeated_interrupts():
+            gc.collect()
+            assert hit, "swallowed"
+            time.sleep(60)
+
+    began = time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            work()
+    finally:
+        gc.callbacks.remove(swallow)
+    assert time.monotonic() - began < 30
+    assert sys.unraisablehook is hook
+
+
+def test_what_else_is_ignored_is_reported_as_ever(monkeypatch):
+    seen = []
+    monkeypatch.setattr(sys, "unraisablehook", seen.append)
+
+    class Bad:
+        def __del__(self):
+            raise ZeroDivisionError
+
+    with repeated_interrupts():
+        bad = Bad()
+        del bad
+        gc.collect()
+    assert [s.exc_type for s in seen] == [ZeroDivisionError]

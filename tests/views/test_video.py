@@ -1,6 +1,6 @@
 """Videos are checked by reading them back."""
 
-from pathlib import Path
+import tempfile
 
 import imageio.v3 as iio
 import mujoco
@@ -132,10 +132,10 @@ def test_paths_that_cannot_be(tmp_path, monkeypatch, model, moving):
     with pytest.raises(InputError, match="float64"):
         video(tmp_path / "a.mp4", [np.zeros((20, 20, 3))], 10)  # type: ignore[list-item]
 
-    def refuse(self, exist_ok=True):
+    def refuse(**_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "touch", refuse)
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
     with pytest.raises(InputError, match=r"cannot write in .*Permission denied"):
         video(tmp_path / "a.mp4", moving(1), 10)
     assert not list(tmp_path.iterdir())

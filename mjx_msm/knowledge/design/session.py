@@ -14,8 +14,9 @@ import numpy as np
 from jaxtyping import Float
 
 from mjx_msm.common.errors import InputError
-from mjx_msm.common.files import write_text
+from mjx_msm.common.files import file_name, write_text
 from mjx_msm.common.json_files import finite, list_of, plain_json, read_json, record_of, table_of
+from mjx_msm.common.printable import printable
 from mjx_msm.knowledge.design.forecast import Expectation, Forecast
 from mjx_msm.knowledge.design.task import Task
 from mjx_msm.person.payload import Grip
@@ -62,7 +63,7 @@ class Design:
         for trial, task in zip(self.trials, self.tasks, strict=True):
             files = trial.save(folder)
             if trial.velocity is not None:
-                files["velocity"] = f"{trial.name}_velocity.csv"
+                files["velocity"] = f"{file_name(trial.name)}_velocity.csv"
                 columns = dict(zip(trial.coordinates, trial.velocity.T, strict=True))
                 write_csv(folder / str(files["velocity"]), trial.time, columns)
             tasks.append({**files, "posture": dict(task.posture), "payload": task.payload})
@@ -108,7 +109,7 @@ class Design:
 
         console = Console(file=StringIO(), width=118)
         console.print(self)
-        return console.file.getvalue()  # type: ignore[attr-defined]
+        return printable(console.file.getvalue())  # type: ignore[attr-defined]
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
         from rich.markup import escape

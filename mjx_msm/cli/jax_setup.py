@@ -1,10 +1,12 @@
-"""Where compiled code is kept between runs of the command."""
+"""JAX for the command: the device it computes on, and compiled code that is kept between runs."""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
+
+from mjx_msm.common.errors import InputError
 
 
 def cache_folder() -> Path | None:
@@ -21,10 +23,21 @@ def cache_folder() -> Path | None:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mjx_msm"
 
 
-def keep_compiled_code() -> None:
-    """Keep compiled code between runs, so that the second one starts at once."""
+def prepare_jax() -> None:
+    """Keep compiled code between runs, so that the second one starts at once.
+
+    **Raises:** `InputError` if the environment names a device that is not there.
+    """
     import jax
 
+    wanted = os.environ.get("JAX_PLATFORMS", "")
+    if wanted:
+        try:
+            jax.devices()
+        except (RuntimeError, AssertionError):  # the latter where the device's plugin is not installed
+            raise InputError(
+                f"JAX_PLATFORMS={wanted}: JAX finds no such device here; unset it, or set it to cpu"
+            ) from None
     folder = cache_folder()
     if folder is None:
         return
