@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import sys
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
 
 import typer
 
@@ -19,6 +20,20 @@ from mjx_msm.cli.verify import verify
 from mjx_msm.common.errors import InputError
 from mjx_msm.common.interrupts import repeated_interrupts
 
+
+def _heard(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A command whose interrupt reaches `run`: typer would end it without a word."""
+
+    @functools.wraps(command)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except KeyboardInterrupt:
+            raise typer.Abort from None
+
+    return call
+
+
 app = typer.Typer(
     help="From a recording of a person to that person's musculoskeletal model.",
     no_args_is_help=True,
@@ -27,7 +42,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (identify, profile, simulate, render, verify, info, demo):
-    app.command()(command)
+    app.command()(_heard(command))
 
 
 def _say_version(wanted: bool) -> None:

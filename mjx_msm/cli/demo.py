@@ -14,7 +14,7 @@ from rich.table import Table
 
 from mjx_msm.cli.console import INTERRUPTED, make_console, notes_on
 from mjx_msm.cli.identify import identify_shown, truth_table
-from mjx_msm.cli.jax_setup import prepare_jax
+from mjx_msm.cli.libraries import prepare_jax
 
 if TYPE_CHECKING:
     from mjx_msm.knowledge.result import Identification

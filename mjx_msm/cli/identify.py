@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mjx_msm.cli.console import INTERRUPTED, contents, fail, make_console, notes_on
-from mjx_msm.cli.jax_setup import prepare_jax
+from mjx_msm.cli.libraries import load_libraries, prepare_jax
 from mjx_msm.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -55,18 +55,19 @@ def identify(
     Example: mjx-msm identify subject.toml --out runs/anna
     """
     console = make_console(quiet)
+    load_libraries("scipy.stats")  # and most of SciPy with it
     from mjx_msm.recordings.subject_file.loading import load_subject
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they are also in study.notes, printed below
         study = load_subject(subject)
+    prepare_jax()
     from mjx_msm.common.interrupts import held_interrupts
     from mjx_msm.knowledge.result import Identification
     from mjx_msm.study.result_folder import check_result_folder, save_result
     from mjx_msm.study.settings import study_model
     from mjx_msm.study.synthetic_study import load_truth
 
-    prepare_jax()
     before = Identification.load(out) if resume else None
     model = study_model(study)
     truth = load_truth(study)

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mjx_msm.cli.console import make_console
+from mjx_msm.cli.libraries import prepare_jax
 
 
 def info(
@@ -20,6 +21,7 @@ def info(
 
     Example: mjx-msm info arm
     """
+    prepare_jax()
     import numpy as np
 
     from mjx_msm.person.inspection import coordinate_range, moment_arm_ranges

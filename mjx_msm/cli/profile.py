@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mjx_msm.cli.console import INTERRUPTED, make_console, notes_on
-from mjx_msm.cli.jax_setup import prepare_jax
+from mjx_msm.cli.libraries import prepare_jax
 
 
 def profile(
@@ -26,6 +26,7 @@ def profile(
     Example: mjx-msm profile subject.toml runs/anna --parameter muscle/BRA/max_isometric_force
     """
     console = make_console(quiet)
+    prepare_jax()
     from mjx_msm.knowledge.result import Identification
     from mjx_msm.recordings.subject_file.loading import load_subject
 
@@ -39,7 +40,6 @@ def profile(
     from mjx_msm.views.figures import profile_figure
 
     folder = out if out is not None else result if result.is_dir() else result.parent
-    prepare_jax()
     model = study_model(study)
     for path in parameter:
         console.print(f"{path}: everything else is estimated again at each value", style="dim", markup=False)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mjx_msm.cli.console import make_console, notes_on
+from mjx_msm.cli.libraries import prepare_jax
 from mjx_msm.common.errors import InputError
 
 
@@ -25,6 +26,7 @@ def render(
     """
     console = make_console()
     pixels = _size(size)
+    prepare_jax()
     from mjx_msm.study.result_folder import load_result
     from mjx_msm.views.trial_film import film_trial
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mjx_msm.cli.console import make_console, notes_on
-from mjx_msm.cli.jax_setup import prepare_jax
+from mjx_msm.cli.libraries import prepare_jax
 
 
 def simulate(

@@ -38,11 +38,12 @@ def started(code: str, study: Path, out: Path) -> subprocess.Popen[str]:
 def ended(process: subprocess.Popen[str], pressed: float) -> str:
     """What it said on stderr, if it ended as an interrupted command does."""
     try:
-        _, error = process.communicate(timeout=120)
+        printed, error = process.communicate(timeout=120)
     finally:
         process.kill()
     assert process.returncode in (0, 130), error  # 0: it was done before
     assert "Traceback" not in error
+    assert process.returncode == 0 or "interrupted" in error + printed
     assert time.monotonic() - pressed < 100
     return error
 

@@ -1,12 +1,14 @@
-"""JAX for the command: the device it computes on, and compiled code that is kept between runs."""
+"""Libraries made ready for the command: loaded whole, JAX's device there, compiled code kept between runs."""
 
 from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from mjx_msm.common.errors import InputError
+from mjx_msm.common.interrupts import held_interrupts
 
 
 def cache_folder() -> Path | None:
@@ -23,11 +25,21 @@ def cache_folder() -> Path | None:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mjx_msm"
 
 
+def load_libraries(*names: str) -> None:
+    """Import libraries of C++, which an interrupt while they load would abort or leave half made; it waits."""
+    for name in names:
+        with held_interrupts() as interrupts:
+            import_module(name)
+        if interrupts:
+            raise KeyboardInterrupt
+
+
 def prepare_jax() -> None:
-    """Keep compiled code between runs, so that the second one starts at once.
+    """Load the physics, and keep compiled code between runs, so that the second one starts at once.
 
     **Raises:** `InputError` if the environment names a device that is not there.
     """
+    load_libraries("scipy.stats", "mujoco", "jax")
     import jax
 
     wanted = os.environ.get("JAX_PLATFORMS", "")

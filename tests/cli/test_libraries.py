@@ -2,7 +2,7 @@
 
 import sys
 
-from mjx_msm.cli.jax_setup import cache_folder
+from mjx_msm.cli.libraries import cache_folder
 
 
 def test_the_cache_can_be_moved_and_turned_off(monkeypatch, tmp_path):
