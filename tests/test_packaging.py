@@ -95,6 +95,14 @@ def test_wheel_holds_the_package_and_nothing_else(wheels: dict[str, Path], origi
     assert not [n for n in names if "__pycache__" in n or "test" in n or n.endswith((".log", ".mp4"))]
 
 
+def test_what_gymnasiums_recorder_imports_comes_with_the_package(wheels: dict[str, Path]):
+    """RecordVideo would otherwise refuse with a line about an extra of Gymnasium's; see test_video for its films."""
+    with zipfile.ZipFile(wheels["wheel"]) as archive:
+        (name,) = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
+        required = [line for line in archive.read(name).decode().splitlines() if line.startswith("Requires-Dist: ")]
+    assert [line for line in required if "moviepy" in line] == ["Requires-Dist: moviepy>=2"]
+
+
 def test_both_roads_lead_to_the_same_wheel(wheels: dict[str, Path]):
     assert sorted(members(wheels["wheel"])) == sorted(members(wheels["sdist"]))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mjx_msm.common.files import write_text
+from mjx_msm.common.printable import printable
 from mjx_msm.envs.tasks.disturbance import NOTHING
 from mjx_msm.verification.episode import POINT
 from mjx_msm.verification.findings import ANY, FEWEST, SIGNIFICANT, Findings, Proportion, Row, Worst
@@ -162,7 +163,7 @@ def tables(result: Findings) -> Iterator[Any]:
     """For the terminal."""
     from rich.markup import escape
 
-    yield escape(headline(result))
+    yield escape(printable(headline(result)))
     yield ""
     head, rows = probabilities(result, every=False)
     if rows:
@@ -184,7 +185,7 @@ def tables(result: Findings) -> Iterator[Any]:
     elif result.people < FEWEST:
         yield escape(_nobody(result))
     yield ""
-    yield escape(f"worst: {worst_text(result.worst)}")
+    yield escape(printable(f"worst: {worst_text(result.worst)}"))
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], right: tuple[int, ...]) -> Any:
@@ -195,7 +196,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], right: tuple[int,
     for i in right:
         table.columns[i].justify = "right"
     for row in rows:
-        table.add_row(*(escape(cell) for cell in row))
+        table.add_row(*(escape(printable(cell)) for cell in row))
     return table
 
 
@@ -210,7 +211,7 @@ def write_report(folder: str | Path, result: Findings, command: str, video: str 
     folder = Path(folder)
     write_text(folder / "results.csv", _results(result))
     write_text(folder / "summary.json", json.dumps(_summary(result), indent=1) + "\n")
-    write_text(folder / "report.md", _report(result, command, video))
+    write_text(folder / "report.md", printable(_report(result, command, video)))
 
 
 def _report(result: Findings, command: str, video: str | None) -> str:

@@ -86,6 +86,7 @@ def parse_plan(document: Mapping[str, Any], environment: str, where: str) -> Pla
 
 
 def _scenario(name: str, tables: Section) -> Scenario:
+    _check_text(name, tables.where)
     table = tables.section(name, (*Disturbance._fields, "probability"))
     probability = table.number("probability", low=0, high=1)
     quantities = {key: _quantity(key, table) for key in table.data if key != "probability"}
@@ -119,7 +120,14 @@ def _quantity(key: str, table: Section) -> Quantity:
     return Quantity(kind, numbers)
 
 
+def _check_text(name: str, where: str) -> None:
+    """Names and units stand in tables, on a terminal, in Markdown."""
+    if not name.isprintable():
+        raise InputError(f"{where}: '{name}' has characters that are no text; leave them out")
+
+
 def _violation(name: str, tables: Section) -> Violation:
+    _check_text(name, tables.where)
     table = tables.section(name, ("measure", "above", "below", "longer", "scale", "unit"))
     measure = table.text("measure", required=True) or ""
     above, below, scale = table.number("above"), table.number("below"), table.number("scale", low=1e-12)
@@ -130,7 +138,9 @@ def _violation(name: str, tables: Section) -> Violation:
         raise InputError(f"{table.where}: the limit is 0; give scale = the excess that is as bad as a limit reached")
     if above is not None and below is not None and below >= above:
         raise InputError(f"{table.where}: below = {below:g} is not less than above = {above:g}; exchange them")
-    return Violation(name, measure, above, below, longer, scale, table.text("unit") or "")
+    unit = table.text("unit") or ""
+    _check_text(unit, f"{table.where}: unit")
+    return Violation(name, measure, above, below, longer, scale, unit)
 
 
 def _check_probabilities(scenarios: Sequence[Scenario], where: str) -> None:

@@ -1,6 +1,7 @@
 """Monte Carlo over people and disturbances: statistics against closed forms, planted violations, resume, repetition."""
 
 import dataclasses
+import io
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ import gymnasium
 import mujoco
 import numpy as np
 import pytest
+from rich.console import Console
 from scipy.stats import binom, spearmanr
 
 import mjx_msm
@@ -523,6 +525,32 @@ def test_an_edit_anywhere_in_the_package_is_other_code(campaign, tmp_path):
 
 
 # The report --------------------------------------------------------------------------------------------------
+
+
+def test_names_do_not_steer_a_terminal(result, tmp_path):
+    """Of who made the controller, of the subject's folder, and of scenarios and violations, wherever they come from."""
+    bad = "\x1b[31mred\x07"
+    named = dataclasses.replace(
+        result,
+        subject=bad,
+        controller=bad,
+        rows=tuple(row._replace(scenario=bad, violation=bad) for row in result.rows),
+        overall=tuple(row if row.violation == ANY else row._replace(violation=bad) for row in result.overall),
+    )
+    write_report(tmp_path, named, f"mjx-msm verify --subject '{bad}'", "worst.mp4")
+    console = Console(file=io.StringIO(), width=200)
+    console.print(named)
+    for text in ((tmp_path / "report.md").read_text(), console.file.getvalue()):
+        assert r"\x1b[31mred\x07" in text
+        assert not set(text) & {"\x1b", "\x07"}
+
+
+@pytest.mark.parametrize("table", ["scenarios", "violations"])
+def test_names_in_a_scenario_file_are_text(table, tmp_path):
+    file = tmp_path / "s.toml"
+    file.write_text(f'[{table}."a\\u001b[31m"]\n')
+    with pytest.raises(InputError, match=rf"s\.toml \[{table}\]: 'a\\x1b\[31m' has characters that are no text"):
+        load_plan(file, envs.KNEE_EXO)
 
 
 def test_the_report_says_what_was_run(result, tmp_path):

@@ -7,6 +7,7 @@ import warnings
 from typing import Any
 
 import gymnasium
+import imageio.v3 as iio
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
@@ -16,6 +17,7 @@ from gymnasium.wrappers import RecordEpisodeStatistics, RecordVideo
 from mjx_msm.common.errors import InputError
 from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO, functional, make_task
 from mjx_msm.envs.tasks.disturbance import Disturbance
+from mjx_msm.views.video import video
 
 EVERY = (KNEE_EXO, ARM_REACH, ARM_CO_TRANSPORT)
 VARIANTS = (
@@ -328,9 +330,17 @@ def test_video(tmp_path) -> None:
             video.step(video.action_space.sample())
         video.close()
     (film,) = tmp_path.glob("video/*.mp4")
-    import imageio.v3 as iio
-
     assert iio.immeta(film)["fps"] == env.metadata["render_fps"] == 50
+    assert len(list(iio.imiter(film))) == 10
+
+
+def test_a_film_needs_no_moviepy(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames of an environment, written by imageio."""
+    monkeypatch.setitem(sys.modules, "moviepy", None)
+    env = gymnasium.make(ARM_REACH, render_mode="rgb_array", width=160, height=120)
+    env.reset(seed=0)
+    frames = [env.step(env.action_space.high) and env.render() for _ in range(10)]
+    film = video(tmp_path / "episode.mp4", frames, env.metadata["render_fps"])
     assert len(list(iio.imiter(film))) == 10
 
 
