@@ -264,3 +264,14 @@ def test_what_is_not_ours_is_refused() -> None:
         make("Ant-v5")
     with pytest.raises(InputError, match="no identification"):
         _ = make(ARM_REACH).people
+
+
+def test_an_action_of_another_shape_is_named_and_one_that_is_no_number_fails() -> None:
+    twin = make(ARM_REACH)
+    state = jax.jit(twin.reset)(jax.random.key(0), twin.person)
+    with pytest.raises(InputError, match=r"action has shape \(3,\); give shape \(6,\): excitation_"):
+        jax.eval_shape(twin.step, state, jnp.zeros(3))
+    state = jax.jit(twin.step)(state, jnp.full(6, jnp.nan))
+    assert bool(state.failed)
+    assert bool(state.terminated)
+    assert np.isfinite(np.asarray(state.observation)).all()
