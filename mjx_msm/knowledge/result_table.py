@@ -11,6 +11,8 @@ from rich.table import Table
 from mjx_msm.knowledge.records import Direction, Estimate, Fit
 from mjx_msm.knowledge.uncertainty import Knowledge
 
+CLEARLY = 0.97
+"""Of our error, what another prediction's must be below to be called better."""
 LISTED = 12
 """Most directions that are named."""
 
@@ -73,7 +75,7 @@ def fits_table(fits: Sequence[Fit]) -> Table:
 def better_predictions(fits: Sequence[Fit]) -> Iterator[str]:
     """Where something else predicts better than the identified model."""
     for name in _others(fits):
-        beaten = dict.fromkeys(f.trial for f in fits if f.beside.get(name, math.inf) < f.identified)
+        beaten = dict.fromkeys(f.trial for f in fits if f.beside.get(name, math.inf) < CLEARLY * f.identified)
         if beaten:
             where = ", ".join(map(escape, beaten))
             yield f"[yellow]{name} predicts better than the identified model: {where}.[/yellow]"

@@ -421,3 +421,32 @@ def test_a_recorded_walk_gains_from_identification(data_dir, monkeypatch):
     assert fit.correlation > 0.95
     assert result.undetermined  # one walk does not tell twelve muscles apart
     assert any(not e.determined for e in result.estimates)
+
+
+def test_a_person_on_a_treadmill_is_judged_by_what_comes_later_and_by_a_run(data_dir, monkeypatch):
+    """Five seconds of walking and running tell of the next two, and something of what a regression would; what the
+    model lacks depends on the state: its discrepancy helps in the gaits it learnt from."""
+    from mjx_msm.recordings.subject_file.loading import load_subject
+    from mjx_msm.study.settings import settings, study_model
+
+    monkeypatch.setenv("MJX_MSM_DATA", str(data_dir))
+    study = load_subject(Path(__file__).resolve().parents[2] / "examples" / "treadmill" / "subject.toml")
+    everything = [*study.trials, *study.held_out]
+
+    def part(trial, first, last, name):
+        rows = slice(round(first / trial.timestep), round(last / trial.timestep))
+        return replace(
+            trial, name=name, time=trial.time[rows], position=trial.position[rows], emg=trial.emg[rows],
+            moment=trial.moment[rows],
+        )  # fmt: skip
+
+    firsts = [part(t, 0, 5, t.name) for t in everything]
+    later = [part(t, 5, 9, f"{t.name}, later") for t in everything]
+    result = identify(study_model(study), firsts, held_out=later, settings=settings(study))
+    held = [f for f in result.fits if f.role == "held-out"]
+    assert [f.trial for f in held] == [t.name for t in later]
+    for f in held:
+        assert set(f.beside) == {"with discrepancy", "ridge", "mean cycle"}
+        assert f.identified < 0.5 * f.generic
+        assert f.beside["with discrepancy"] < f.identified < f.spread
+    assert held[2].correlation > 0.85
