@@ -59,7 +59,7 @@ def treadmill(share: float) -> Iterator[Row]:
     for fit in msm.cross_validate(model, walks, by="trial", settings=asked):
         best = min(error for name, error in fit.beside.items() if name != "with discrepancy")
         yield from errors(f"{fit.trial} from the other walk", fit, best)
-    everything = [*walks, running]
+    everything = [replace(t, task=t.name) for t in (*walks, running)]
     firsts, seconds = [part(t, 0, 0.5) for t in everything], [part(t, 0.5, 1) for t in everything]
     seconds = [replace(t, name=f"{t.name}, second half") for t in seconds]
     result = msm.identify(model, firsts, held_out=seconds, settings=asked)

@@ -5,7 +5,8 @@ Each learns from the moments an identification learns from, and reads what the m
 - *ridge*: linear in the envelopes, the angles, and their products with the free coordinate's own angle; the penalty and
   the envelopes' delay are chosen by predicting parts of what it learns from: whole trials if there are several, else
   fifths of the one (Hastie, Tibshirani & Friedman 2009, doi 10.1007/978-0-387-84858-7, sections 3.4.1 and 7.10).
-- *mean cycle*: the mean curve over the cycles; only where every trial repeats itself, see `mjx_msm.recordings.cycles`.
+- *mean cycle*: the mean curve over the cycles of the same task, or of all if it is new; only where every trial repeats
+  itself, see `mjx_msm.recordings.cycles`.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ class Inputs:
     phase: Float[np.ndarray, "instant"] | None
     """None unless every trial repeats itself."""
     trial: Int[np.ndarray, "instant"]
+    tasks: tuple[str, ...]
+    """Of every trial."""
 
     @staticmethod
     def of(term: MomentTerm, recordings: Sequence[Recording]) -> Inputs:
@@ -58,7 +61,11 @@ class Inputs:
             phases.append(None if phase is None else phase[term.sample[rows] - r.first])
         known = [p for p in phases if p is not None]
         phase = np.concatenate(known) if len(known) == len(phases) else None
-        return Inputs(envelope, term.position, term.velocity, phase, term.trial)
+        return Inputs(envelope, term.position, term.velocity, phase, term.trial, tuple(r.task for r in recordings))
+
+    def task(self) -> np.ndarray:
+        """Of every instant."""
+        return np.array(self.tasks)[self.trial]
 
     def state(self) -> Float[np.ndarray, "instant state"]:
         """Angles and their rates."""
@@ -85,7 +92,12 @@ def predictions(
     if learnt.sum() > 1:
         out[RIDGE] = _ridge_prediction(inputs, moment, learnt, coordinate, asked)
     if inputs.phase is not None and asked.phase is not None and learnt.any():
-        out[MEAN_CYCLE] = _mean_cycle(inputs.phase[learnt], moment[learnt], asked.phase)
+        known, wanted, guess = inputs.task(), asked.task(), np.zeros(len(asked.trial))
+        for task in np.unique(wanted):
+            own = learnt & (known == task)
+            rows, ask = own if own.any() else learnt, wanted == task
+            guess[ask] = _mean_cycle(inputs.phase[rows], moment[rows], asked.phase[ask])
+        out[MEAN_CYCLE] = guess
     return out
 
 

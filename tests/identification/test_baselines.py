@@ -20,6 +20,7 @@ def inputs():
         velocity=rng.normal(0, 2, (INSTANTS, 2)),
         phase=np.linspace(0, 12, INSTANTS) % 1.0,
         trial=np.repeat([0, 1], INSTANTS // 2),
+        tasks=("walk", "run"),
     )
 
 
@@ -39,10 +40,21 @@ def test_ridge_finds_a_bilinear_law_and_its_delay(inputs, delay, trials):
 
 
 def test_the_mean_cycle_is_the_mean_over_cycles(inputs):
+    inputs = replace(inputs, tasks=("walk", "walk"))
     curve = 20 * np.sin(2 * np.pi * inputs.phase)
     noise = np.random.default_rng(2).normal(0, 1, INSTANTS)
     found = predictions(inputs, curve + noise, np.ones(INSTANTS, bool), 0, inputs)[MEAN_CYCLE]
     assert np.sqrt(np.mean((found - curve) ** 2)) < 1.3 / np.sqrt(INSTANTS / 50)  # 12 samples a bin
+
+
+def test_the_mean_cycle_is_of_the_same_task_and_of_all_for_a_new_one(inputs):
+    size = np.where(inputs.trial == 0, 10.0, 30.0)
+    curve = np.sin(2 * np.pi * inputs.phase)
+    everything = np.ones(INSTANTS, bool)
+    found = predictions(inputs, size * curve, everything, 0, inputs)[MEAN_CYCLE]
+    assert np.abs(found - size * curve).max() < 3.0  # bins are 1/50 of a cycle wide
+    new = predictions(inputs, size * curve, everything, 0, replace(inputs, tasks=("jump", "jump")))[MEAN_CYCLE]
+    assert np.abs(new - 20.0 * curve).max() < 3.0
 
 
 def test_without_cycles_there_is_no_mean_cycle(inputs):

@@ -22,6 +22,7 @@ def inputs():
         velocity=np.stack([5 * np.cos(5 * t), 7 * np.cos(7 * t)], -1),
         phase=None,
         trial=np.repeat([0, 1], INSTANTS // 2),
+        tasks=("walk", "run"),
     )
 
 

@@ -424,8 +424,8 @@ def test_a_recorded_walk_gains_from_identification(data_dir, monkeypatch):
 
 
 def test_a_person_on_a_treadmill_is_judged_by_what_comes_later_and_by_a_run(data_dir, monkeypatch):
-    """Five seconds of walking and running tell of the next two, and something of what a regression would; what the
-    model lacks depends on the state: its discrepancy helps in the gaits it learnt from."""
+    """Five seconds of every gait tell of the next six; what the model lacks depends on the state, so that its
+    discrepancy helps in gaits it has learnt from."""
     from mjx_msm.recordings.subject_file.loading import load_subject
     from mjx_msm.study.settings import settings, study_model
 
@@ -436,12 +436,12 @@ def test_a_person_on_a_treadmill_is_judged_by_what_comes_later_and_by_a_run(data
     def part(trial, first, last, name):
         rows = slice(round(first / trial.timestep), round(last / trial.timestep))
         return replace(
-            trial, name=name, time=trial.time[rows], position=trial.position[rows], emg=trial.emg[rows],
-            moment=trial.moment[rows],
+            trial, name=name, task=trial.name, time=trial.time[rows], position=trial.position[rows],
+            emg=trial.emg[rows], moment=trial.moment[rows],
         )  # fmt: skip
 
     firsts = [part(t, 0, 5, t.name) for t in everything]
-    later = [part(t, 5, 9, f"{t.name}, later") for t in everything]
+    later = [part(t, 5, 11, f"{t.name}, later") for t in everything]
     result = identify(study_model(study), firsts, held_out=later, settings=settings(study))
     held = [f for f in result.fits if f.role == "held-out"]
     assert [f.trial for f in held] == [t.name for t in later]
