@@ -44,8 +44,10 @@ def profile(
     for path in parameter:
         console.print(f"{path}: everything else is estimated again at each value", style="dim", markup=False)
 
-        def show(value: float, drop: float) -> None:
-            console.print(f"  {value:.6g}  log posterior {-drop:+.3f}", style="dim", markup=False)
+        def show(value: float, drop: float, path: str = path) -> None:
+            # a bound at zero comes back from the logarithm as next to nothing
+            shown = 0.0 if abs(value) < 1e-9 * abs(found[path].value) else value
+            console.print(f"  {shown:.6g}  log posterior {-drop:+.3f}", style="dim", markup=False)
 
         with notes_on(console), result_folder(folder) as filled:
             made = profile_study(study, found, path, model=model, listener=show)

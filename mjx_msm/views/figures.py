@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 RECORDED, GENERIC, IDENTIFIED, TRUTH = "#3a3a3a", "#e0a33e", "#c8374d", "#00798c"
 MOST_TRIALS = 6
+RELATIVE = "relative to the generic model"
 
 
 def save_figures(
@@ -122,14 +123,16 @@ def _fit(fits: Sequence[Fit], trial: str, kind: str, coordinate: str | None) -> 
 
 
 def parameter_figure(result: Identification, truth: Mapping[str, float] | None = None) -> Figure:
-    """Estimates with 95 % intervals: relative to the start for positive parameters, absolute for the others."""
+    """Estimates with 95 % intervals: relative to the start for positive parameters, the others a panel a unit."""
     from matplotlib.figure import Figure
 
-    relative = [e for e in result.estimates if _is_relative(e)]
-    absolute = [e for e in result.estimates if not _is_relative(e)]
-    groups = [g for g in (relative, absolute) if g]
-    figure = Figure(figsize=(8.5, 1.2 + 0.2 * len(result.estimates)), layout="constrained")
-    axes: Any = figure.subplots(len(groups), 1, squeeze=False, height_ratios=[len(g) + 1.5 for g in groups])
+    panels: dict[str, list[Estimate]] = {}
+    for e in sorted(result.estimates, key=_is_relative, reverse=True):  # relative ones first, else in their order
+        unit = f"[{e.unit}]" if e.unit.strip("-") else "without unit"
+        panels.setdefault(RELATIVE if _is_relative(e) else unit, []).append(e)
+    rows = [len(group) + 2.0 for group in panels.values()]
+    figure = Figure(figsize=(8.5, 0.8 + 0.2 * sum(rows)), layout="constrained")
+    axes: Any = figure.subplots(len(panels), 1, squeeze=False, height_ratios=rows)
     labelled: set[str] = set()
 
     def once(label: str) -> str | None:
@@ -138,8 +141,8 @@ def parameter_figure(result: Identification, truth: Mapping[str, float] | None =
         labelled.add(label)
         return label
 
-    for ax, group in zip(axes[:, 0], groups, strict=True):
-        scale = group is relative
+    for ax, (kind, group) in zip(axes[:, 0], panels.items(), strict=True):
+        scale = kind == RELATIVE
         for row, e in enumerate(group):
             unit = (lambda x, e=e: x / e.start) if scale else (lambda x: x)
             colour = IDENTIFIED if e.determined else "0.6"
@@ -151,11 +154,9 @@ def parameter_figure(result: Identification, truth: Mapping[str, float] | None =
             if truth is not None and e.path in truth:
                 ax.plot(unit(truth[e.path]), row, "x", color=TRUTH, markersize=6, label=once("truth"))
         names = [e.path + (f"  (at {e.bound} bound)" if e.bound else "") for e in group]
-        if not scale:
-            names = [f"{n} [{e.unit}]" for n, e in zip(names, group, strict=True)]
         ax.set_yticks(range(len(group)), names, fontsize=7)
         ax.set_ylim(len(group) - 0.5, -0.5)
-        ax.set_xlabel("relative to the generic model" if scale else "value", fontsize=8)
+        ax.set_xlabel(kind, fontsize=8)
         ax.tick_params(axis="x", labelsize=8)
         ax.grid(axis="x", color="0.92")
         ax.spines[["top", "right", "left"]].set_visible(False)

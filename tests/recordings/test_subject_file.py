@@ -142,6 +142,14 @@ def test_locked_in_degrees(tmp_path):
     assert parse_subject(doc, tmp_path / "s.toml").model.locked["ankle"] == pytest.approx(np.pi / 2)
 
 
+@pytest.mark.parametrize(("units", "said"), [("auto", "no unit is given"), ("rad", "subject.toml says radians")])
+def test_who_says_radians_is_said(tmp_path, units, said):
+    files = recordings(tmp_path)
+    store(tmp_path, "motion", {**files["motion"], "knee": np.rad2deg(files["motion"]["knee"])})
+    doc = {**document(), "units": units}
+    assert f"looks like degrees ({said})" in refusal(tmp_path, doc)
+
+
 def test_held_out_trial_does_not_set_the_reference(tmp_path):
     files = recordings(tmp_path)
     store(tmp_path, "emg2", {k: v if k == "time" else 2 * v for k, v in files["emg"].items()})

@@ -3,7 +3,7 @@
 import numpy as np
 
 from mjx_msm.person.space import parameter_space
-from mjx_msm.views.figures import motion_figure
+from mjx_msm.views.figures import RELATIVE, motion_figure, parameter_figure
 from mjx_msm.views.replay import Replay
 
 
@@ -15,3 +15,26 @@ def test_a_wild_generic_model_does_not_flatten_the_figure(arm, result_of):
                   {"generic": 1e3 + recorded, "identified": recorded})  # fmt: skip
     low, high = motion_figure([wild], found).axes[0].get_ylim()
     assert high - low < 3 * np.ptp(np.rad2deg(recorded[:, 0]))
+
+
+def test_every_axis_has_one_unit(arm, result_of):
+    """Seconds, N·m/rad, metres and factors do not share an axis."""
+    patterns = (
+        "muscle/B*/max_isometric_force",
+        "emg/BRA/delay",
+        "joint/*/stiffness",
+        "joint/*/damping",
+        "body/*/com/z",
+    )
+    nominal = arm.nominal.with_channels(arm.muscles)
+    space = parameter_space(nominal, patterns)
+    found = result_of(space, np.eye(space.size), channels=arm.muscles)
+    axes = parameter_figure(found).axes
+    shown = {ax.get_xlabel(): [label.get_text().split("  (")[0] for label in ax.get_yticklabels()] for ax in axes}
+    assert sum(map(len, shown.values())) == space.size
+    units = {e.path: e.unit for e in found.estimates}
+    for label, paths in shown.items():
+        if label != RELATIVE:
+            assert {f"[{units[p]}]" for p in paths} == {label}, paths
+    assert next(iter(shown)) == RELATIVE
+    assert len(shown) == 5

@@ -191,7 +191,7 @@ def _motion(document: Document, trial: TrialEntry, table: Table, notes: list[str
             small.append(column.column)
             largest = max(largest, size)
         elif unit != "m" and size > 2 * math.pi:
-            said = "the file says radians" if unit == "rad" else "no unit is given"
+            said = "no unit is given" if unit != "rad" else f"{_source(document, trial, column)} says radians"
             raise InputError(
                 f"{table.path}: column '{column.column}' reaches {size:.4g}, which looks like degrees "
                 f'({said}); set units = "deg" (or "m" for a length) in {trial.where}'
@@ -203,6 +203,11 @@ def _motion(document: Document, trial: TrialEntry, table: Table, notes: list[str
             'which looks like radians; set units = "rad" if they are'
         )
     return replace(table, values=values)
+
+
+def _source(document: Document, trial: TrialEntry, column: Column) -> str:
+    """Who gives a column's unit: the subject file before the recording."""
+    return document.path.name if column.units or trial.units != "auto" else "the file"
 
 
 def _moments(document: Document, trial: TrialEntry, table: Table) -> Table:
