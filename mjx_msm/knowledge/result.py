@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from rich.markup import escape
 
+from mjx_msm.common.arguments import path_of
 from mjx_msm.common.compiled import float64
 from mjx_msm.common.errors import InputError
 from mjx_msm.common.printable import printable
@@ -116,7 +117,7 @@ class Identification:
 
         **Raises:** `InputError` if it is not one.
         """
-        return read_result(Path(path), Identification, SCHEMA)
+        return read_result(path_of("the result", path), Identification, SCHEMA)
 
     def model(self) -> Model:
         """The model it was identified on, with the same coordinates free, prescribed and locked.

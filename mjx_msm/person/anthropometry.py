@@ -39,6 +39,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.common.arguments import number
 from mjx_msm.common.errors import InputError
 from mjx_msm.person.kinds import KINDS
 from mjx_msm.person.model import Model
@@ -181,9 +182,9 @@ def _run(segments: str | Sequence[str]) -> tuple[str, ...]:
 def _check_person(mass: float, height: float, sex: str) -> None:
     if sex not in SEGMENTS:
         raise InputError(f"sex '{sex}' is unknown; give 'female' or 'male'")
-    if not 2 <= mass <= 400:
+    if not 2 <= number("body mass", mass) <= 400:
         raise InputError(f"body mass {mass:g} kg is implausible, expected 2 to 400 kg; correct it")
-    if not 0.4 <= height <= 2.6:
+    if not 0.4 <= number("height", height) <= 2.6:
         hint = f"give metres, {height / 100:g}" if 40 <= height <= 260 else "correct it"
         raise InputError(f"height {height:g} m is implausible, expected 0.4 to 2.6 m; {hint}")
 

@@ -18,6 +18,8 @@ from mjx_msm.person.parameters import INERTIA_COMPONENTS, Scalar
 def bounds_in_z(kind: Kind, centre: float, spec: Mapping[str, Any], path: str) -> tuple[float, float]:
     if kind.transform == "inertia":
         raise InputError(f"bounds of {path} cannot be set one by one; an inertia is bounded through its factor")
+    if not isinstance(spec, Mapping):
+        raise InputError(f"bounds of {path} need either factor = [lo, hi] or range = [lo, hi], got {spec}")
     if set(spec) == {"range"}:
         lo, hi = _pair(spec["range"], path)
     elif set(spec) == {"factor"}:

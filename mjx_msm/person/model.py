@@ -19,6 +19,7 @@ import mujoco
 import numpy as np
 
 from mjx_msm import assets
+from mjx_msm.common.arguments import number, path_of, table, words
 from mjx_msm.common.errors import InputError, in_one_line, one_of
 from mjx_msm.person.mjcf import (
     nominal_parameters,
@@ -138,9 +139,8 @@ def load_model(
 
     **Raises:** `InputError` naming what the simulation cannot represent, with the fix.
     """
-    if not isinstance(source, str | os.PathLike):
-        raise InputError(f"model must be a name or a path, got {type(source).__name__}")
-    path = Path(source) if not (isinstance(source, str) and source in assets.names()) else assets.path(source)
+    bundled = isinstance(source, str) and source in assets.names()
+    path = assets.path(str(source)) if bundled else path_of("model", source)
     if not os.path.isfile(path):
         known = ", ".join(f"'{n}'" for n in assets.names())
         raise InputError(f"model '{source}' is neither a bundled model ({known}) nor an existing MJCF file")
@@ -150,8 +150,8 @@ def load_model(
     except ValueError as e:
         raise InputError(f"model '{source}' does not compile: {in_one_line(e)}") from e
     if timestep is not None:
-        spec.option.timestep = timestep
-    name = str(source) if source in assets.names() else str(path.resolve())
+        spec.option.timestep = number("timestep", timestep)
+    name = str(source) if bundled else str(path.resolve())
     return model_of(spec, name, muscle=muscle, free=free, prescribed=prescribed, locked=locked)
 
 
@@ -181,6 +181,9 @@ def model_of(
 
     **Raises:** `InputError`, as `load_model`.
     """
+    free = None if free is None else words("free", free)
+    prescribed, locked = words("prescribed", prescribed), table("locked", locked or {})
+    locked = {name: number(f"locked coordinate '{name}'", value) for name, value in locked.items()}
     mj_model = spec.compile()
     if not 0 < spec.option.timestep < np.inf:
         raise InputError(f"model '{source}': timestep {spec.option.timestep} s; it must be positive")
@@ -194,7 +197,7 @@ def model_of(
     refuse_infinite(mj_model, source)
 
     coordinates = tuple(mj_model.joint(j).name for j in range(mj_model.njnt))
-    free, prescribed, locked = _roles(coordinates, free, tuple(prescribed), dict(locked or {}))
+    free, prescribed, locked = _roles(coordinates, free, prescribed, locked)
     moving = np.array(
         [b for b in range(mj_model.nbody) if mj_model.body_weldid[b] != 0 and mj_model.body_mass[b] > 0],
         dtype=int,

@@ -16,6 +16,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.common.arguments import table
 from mjx_msm.common.errors import InputError
 from mjx_msm.person.muscle import AnyArray, MuscleParameters
 
@@ -94,9 +95,13 @@ class Parameters(eqx.Module):
         """
         scalars = scalars_of(self)
         arrays = {(s.group, s.field): np.array(_array(self, s), dtype=float) for s in scalars}
-        for pattern, value in values.items():
+        for pattern, value in table("values", values).items():
+            try:
+                number = float(value)
+            except (TypeError, ValueError):
+                raise InputError(f"parameter {pattern} must be a number, got {value!r}") from None
             for scalar in match(scalars, pattern):
-                arrays[scalar.group, scalar.field][scalar.index] = value
+                arrays[scalar.group, scalar.field][scalar.index] = number
         return with_arrays(self, arrays)
 
 

@@ -16,6 +16,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.common.arguments import number, of_kind
 from mjx_msm.common.errors import InputError
 from mjx_msm.person.mjcf import skeleton_of
 from mjx_msm.person.model import Host, Model
@@ -60,7 +61,9 @@ def with_payload(model: Model, mass: float, grip: Grip | None = None) -> Model:
 
     **Raises:** `InputError` if the body does not move, or the model holds a payload already.
     """
-    grip = find_grip(model) if grip is None else grip
+    of_kind("model", model, Model, "load_model makes one")
+    mass = number("payload mass", mass)
+    grip = find_grip(model) if grip is None else of_kind("grip", grip, Grip, "find_grip makes one")
     names = model.nominal.names
     if NAME in names.body:
         raise InputError("the model holds a payload already; start from the one without")

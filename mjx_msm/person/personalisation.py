@@ -22,6 +22,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Array, Float
 
+from mjx_msm.common.arguments import of_kind
 from mjx_msm.common.compiled import float64
 from mjx_msm.common.errors import InputError
 from mjx_msm.common.files import write_text
@@ -76,6 +77,8 @@ def personalise(model: Model, parameters: Parameters) -> Any:
 
     **Returns:** an `mjx.Model` with float leaves in the caller's JAX precision.
     """
+    of_kind("model", model, Model, "load_model makes one")
+    of_kind("parameters", parameters, Parameters, "a model has them as .nominal")
     bodies = model.host.body_ids.copy()
     moments, axes = jnp.linalg.eigh(inertia_matrix(jnp.asarray(parameters.body.inertia)))
     moments, axes = moments[:, ::-1], axes[:, :, ::-1]  # MuJoCo's order: descending
@@ -238,6 +241,8 @@ def export(
 
     **Raises:** `InputError` if the muscle model cannot be written, or the folder cannot be.
     """
+    of_kind("model", model, Model, "load_model makes one")
+    of_kind("parameters", parameters, Parameters, "a model has them as .nominal")
     path = Path(path)
     spec, approximation = _written_spec(model, parameters, allow_approximation)
     source = Path(model.host.source).name

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from mjx_msm.common.arguments import of_kind, table, words
 from mjx_msm.common.errors import InputError
 from mjx_msm.person.bounds_and_priors import bounds_in_z, check_whole_inertia, prior_in_z
 from mjx_msm.person.inertia import inertia_to_log_cholesky, log_cholesky_to_inertia
@@ -149,6 +150,9 @@ def parameter_space(
     """
     if isinstance(free, str) or isinstance(tied, str):
         raise InputError("free and tied are lists of patterns, e.g. ['muscle/*/max_isometric_force']")
+    of_kind("nominal", nominal, Parameters, "a model has them as .nominal")
+    free, tied = words("free", free), words("tied", tied)
+    bounds, priors = table("bounds", bounds or {}), table("priors", priors or {})
     everything = scalars_of(nominal)
     chosen: dict[str, Scalar] = {}
     for pattern in free:
@@ -186,7 +190,7 @@ def parameter_space(
 
     position = {s.path: (k, float(o)) for s, k, o in zip(scalars, owner, offset, strict=True)}
     mean, scale = centre.copy(), np.array([kind.prior_scale for kind in draft.kinds])
-    for pattern, spec in (priors or {}).items():
+    for pattern, spec in priors.items():
         hits = match(list(scalars), pattern)
         for scalar in hits:
             k, more = position[scalar.path]
@@ -200,7 +204,7 @@ def parameter_space(
             lower[k], upper[k] = mean[k] + np.log([kind.lower, kind.upper])
         else:
             lower[k], upper[k] = (mean[k] if kind.offset else 0.0) + np.array([kind.lower, kind.upper])
-    for pattern, spec in (bounds or {}).items():
+    for pattern, spec in bounds.items():
         for scalar in match(list(scalars), pattern):
             k, more = position[scalar.path]
             pair = bounds_in_z(draft.kinds[k], centre[k] + more, spec, scalar.path)

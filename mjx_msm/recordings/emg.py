@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import signal
 
+from mjx_msm.common.arguments import number, whole
 from mjx_msm.common.errors import InputError
 from mjx_msm.common.toml_tables import is_number, show
 
@@ -49,14 +50,16 @@ class EmgProcessing:
     def __post_init__(self) -> None:
         for name in ("high_pass", "low_pass"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
+            if value is not None and not number(f"EMG processing: {name}", value) > 0:
                 raise InputError(
                     f"EMG processing: {name} is {value:g} Hz; give a positive frequency, or false to switch it off"
                 )
+        if not isinstance(self.notch, list | tuple):
+            raise InputError(f"EMG processing: notch is {self.notch}; give a list of frequencies")
         for value in self.notch:
-            if not value > 0:
+            if not number("EMG processing: notch", value) > 0:
                 raise InputError(f"EMG processing: notch is {value:g} Hz; give positive frequencies")
-        if not 1 <= self.order <= 10:
+        if not 1 <= whole("EMG processing: order", self.order) <= 10:
             raise InputError(f"EMG processing: order is {self.order}; give 1 to 10")
         references = self.normalise if isinstance(self.normalise, Mapping) else {"normalise": self.normalise}
         for name, value in references.items():
@@ -87,6 +90,8 @@ class EmgNoise:
     """Cut-off frequency of the error [Hz]; use that of the envelope."""
 
     def __post_init__(self) -> None:
+        for name in ("relative", "absolute", "band"):
+            number(f"EMG noise: {name}", getattr(self, name))
         for name in ("relative", "absolute"):
             if not (np.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
                 raise InputError(f"EMG noise: {name} is {getattr(self, name)}; give a standard deviation, 0 for none")

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 from scipy.interpolate import CubicSpline
 from scipy.signal import butter, sosfiltfilt
 
+from mjx_msm.common.arguments import number, of_kind, whole
 from mjx_msm.common.compiled import float64, jit
 from mjx_msm.common.errors import InputError
 from mjx_msm.dynamics.simulation import Rollout, State, rollout
@@ -44,7 +45,9 @@ def synthetic_subject(model: Model, *, seed: int, spread: float = 0.1) -> Parame
 
     **Arguments:** `spread`: 0 to 0.15; beyond, tendons are slack or muscles overstretched in ordinary postures.
     """
-    if not 0 <= spread <= 0.15:
+    of_kind("model", model, Model, "load_model makes one")
+    whole("seed", seed)
+    if not 0 <= number("spread", spread) <= 0.15:
         raise InputError(f"spread {spread:g} of the true parameters must lie between 0 and 0.15; choose e.g. 0.1")
     rng, nominal = np.random.default_rng(seed), model.nominal.to_dict()
     factors = {}
@@ -85,15 +88,23 @@ def synthetic_trials(
 
     **Raises:** `InputError` if the clock does not fit or no excitation keeps the model off its stops.
     """
+    of_kind("model", model, Model, "load_model makes one")
+    of_kind("truth", truth, Parameters, "synthetic_subject makes one")
+    if not isinstance(emg_noise, list | tuple) or len(emg_noise) != 2:
+        raise InputError(f"emg_noise must be two numbers, relative and absolute, got {emg_noise!r}")
+    for what, value in (("angle_noise", angle_noise), ("emg_noise", emg_noise[0]), ("emg_noise", emg_noise[1])):
+        number(what, value)
+    if not 0 < number("duration", duration) < math.inf:
+        raise InputError(f"duration {duration:g} s must be positive")
+    whole("count", count, 1)
+    whole("seed", seed)
     h = model.timestep
-    rate = 1 / h if rate is None else rate
+    rate = 1 / h if rate is None else number("rate", rate)
     if not 0 < rate * h < 1 + 1e-9:
         raise InputError(f"rate {rate:g} Hz is not between 0 and the model's clock, {1 / h:g} Hz; choose one that is")
     samples = int(round(duration * rate, 6))
     if samples < 20:
         raise InputError(f"duration {duration:g} s is {samples} samples at {rate:g} Hz; at least 20 are needed")
-    if count < 1:
-        raise InputError(f"count {count}: make at least one trial")
     if min(angle_noise, *emg_noise) < 0:
         raise InputError("noise must not be negative; 0 is none")
     rng = np.random.default_rng(seed)

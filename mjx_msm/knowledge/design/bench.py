@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.interpolate import BSpline
 
+from mjx_msm.common.arguments import array
 from mjx_msm.common.compiled import float64
 from mjx_msm.common.errors import InputError
 from mjx_msm.knowledge.design.comfort import Comfort
@@ -87,9 +88,8 @@ class Bench:
         named = tuple(dict.fromkeys(c for shares in mapping.values() for c in shares))
         self.channels = self.space.nominal.names.emg or named
         self.mixing = mixing_matrix(self.base, self.channels, mapping)
-        self.z = np.asarray(self.space.prior_mean if self.z is None else self.z, dtype=float)
-        if self.z.shape != (self.space.size,):
-            raise InputError(f"z has shape {self.z.shape}, expected ({self.space.size},), one entry an unknown")
+        z = self.space.prior_mean if self.z is None else self.z
+        self.z = array("z", z, (self.space.size,), "one entry an unknown")
         if any(self.payloads) and self.grip is None:
             self.grip = find_grip(self.base)
         self.model, spaces = variants(self.base, self.space, self.payloads, self.grip)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mjx_msm.common.arguments import number
 from mjx_msm.common.errors import InputError
 
 
@@ -23,7 +24,11 @@ class Comfort:
     """Excitations hold frequencies up to about this [Hz]: their splines have a knot every half period."""
 
     def __post_init__(self) -> None:
-        low, high = self.excitation
+        for name in ("margin", "speed", "slope", "band"):
+            number(f"comfort.{name}", getattr(self, name))
+        if not isinstance(self.excitation, list | tuple) or len(self.excitation) != 2:
+            raise InputError(f"comfort.excitation must be two numbers, least and most, got {self.excitation}")
+        low, high = (number("comfort.excitation", x) for x in self.excitation)
         if not 0 <= low < high <= 1:
             raise InputError(f"comfort.excitation {self.excitation} must be least and most within 0 and 1")
         if not 0 <= self.margin < 0.4:

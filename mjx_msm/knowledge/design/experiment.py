@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.common.arguments import array, number, of_kind, whole
 from mjx_msm.common.errors import InputError, one_of
 from mjx_msm.knowledge.design.bench import Bench
 from mjx_msm.knowledge.design.comfort import Comfort
@@ -61,18 +62,25 @@ def design_experiment(
     """
     check_model(model)
     one_of("criterion", criterion, CRITERIA)
-    if trials < 1:
-        raise InputError(f"trials = {trials}: ask for at least one")
-    if budget < 4 * BATCH:
+    of_kind("space", space, ParameterSpace, "parameter_space makes one")
+    whole("trials", trials, 1)
+    for what, value in (("duration", duration), ("rate", rate), ("angle_noise", angle_noise)):
+        number(what, value)
+    if not isinstance(payloads, Sequence) or isinstance(payloads, str):
+        raise InputError(f"payloads must be a list of masses [kg], got {payloads!r}")
+    payloads = [number("payloads", mass) for mass in payloads]
+    comfort = Comfort() if comfort is None else of_kind("comfort", comfort, Comfort, "see mjx_msm.knowledge.design")
+    if whole("budget", budget) < 4 * BATCH:
         raise InputError(f"budget = {budget} candidates is too small to choose from; give at least {4 * BATCH}")
     bench = Bench(
         model, space, z=z, duration=duration, rate=rate, angle_noise=angle_noise, payloads=tuple(payloads), grip=grip,
-        comfort=comfort or Comfort(), emg_map=emg_map,
+        comfort=comfort, emg_map=emg_map,
     )  # fmt: skip
-    start = np.zeros((space.size, space.size)) if known is None else np.asarray(known, dtype=float)
-    if start.shape != (space.size, space.size):
-        raise InputError(f"known has shape {start.shape}, expected {(space.size, space.size)}, one row an unknown")
-    search = Search(bench, criterion, trials, start, budget, np.random.default_rng(seed), listener or (lambda p: None))
+    start = np.zeros((space.size, space.size))
+    if known is not None:
+        start = array("known", known, start.shape, "one row an unknown")
+    rng = np.random.default_rng(whole("seed", seed))
+    search = Search(bench, criterion, trials, start, budget, rng, listener or (lambda p: None))
     search.run()
     runs = search.chosen
     each = np.array([r.information for r in runs])

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mjx_msm.common.arguments import path_of
 from mjx_msm.common.errors import InputError, InputWarning
 from mjx_msm.common.files import write_text
 from mjx_msm.common.toml_tables import plain, read_toml, to_toml
@@ -55,7 +56,7 @@ def load_subject(path: str | Path) -> Study:
 
     **Raises:** `InputError`, one line with file, key or column, and the fix.
     """
-    path = Path(path)
+    path = path_of("the subject file", path)
     document = read_toml(path, "subject file")
     checked = parse_subject(document, path)
     recordings = read_recordings(checked)
