@@ -341,6 +341,12 @@ def _opened(
 ) -> Float[np.ndarray, "free free"]:
     """Gauss–Newton matrix with second derivatives added, upwards in every direction: as steep where it went down, and
     `LEAST_CURVATURE` of Gauss–Newton at least."""
+    try:
+        np.linalg.cholesky((1.0 - LEAST_CURVATURE) * flat + bend)
+    except np.linalg.LinAlgError:
+        pass  # somewhere it opens downwards, or is flatter than that
+    else:
+        return flat + bend
     lower = np.linalg.cholesky(flat + 1e-12 * np.trace(flat) * np.eye(len(flat)))
     relative = np.linalg.solve(lower, np.linalg.solve(lower, bend).T)
     value, vector = np.linalg.eigh(0.5 * (relative + relative.T))

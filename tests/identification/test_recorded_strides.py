@@ -30,6 +30,7 @@ def strides(data_dir):
         return treadmill.strides()
 
 
+@pytest.mark.slow
 def test_eight_strides_converge(strides):
     """Gauss–Newton with the same tolerance needs 124 evaluations here, and more than 400 on neighbouring strides."""
     model = study_model(strides)
