@@ -44,6 +44,23 @@ COUNTED_ANEW = 0.1
 """Gain of a step after which the unknowns that the samples use up are counted anew."""
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where `minimise` is after an iterate: all it needs to go on from there, to the bit."""
+
+    z: Float[np.ndarray, "free"]
+    nuisance: list[Any]
+    """About which the terms are linearised."""
+    scales: list[Float[np.ndarray, "coordinate"]]
+    """That the nuisance unknowns are weighed by."""
+    used: list[Float[np.ndarray, "coordinate"]] | None
+    """Degrees of freedom that were taken over; None: counted."""
+    damping: float
+    bent: bool
+    """Whether the next step is by the model with second derivatives."""
+    evaluations: int
+
+
 @dataclass
 class Solution:
     """Where the solver is, and in the end where it came to."""
@@ -60,6 +77,8 @@ class Solution:
     """Starting points tried to their end, where it is the best of several."""
     nuisance: list[Any] | None = None
     """Nuisance unknowns of every term at z."""
+    place: Place | None = None
+    """Where to go on from, if need be."""
 
 
 @dataclass
@@ -71,6 +90,8 @@ class _Point:
     scales: list[Float[np.ndarray, "coordinate"]]
     used: list[Float[np.ndarray, "coordinate"]]
     """Unknowns that the samples of every term and coordinate use up."""
+    given: tuple[list[Float[np.ndarray, "coordinate"]], list[Float[np.ndarray, "coordinate"]] | None]
+    """Scales and unknowns used up that it was assessed with."""
     cost: float
     gradient: Float[np.ndarray, "free"]
     data: Float[np.ndarray, "free free"]
@@ -89,6 +110,7 @@ def minimise(
     damping: float = CAREFUL,
     nuisance: list[Any] | None = None,
     scales: list[Float[np.ndarray, "coordinate"]] | None = None,
+    place: Place | None = None,
     report: Callable[[Solution], None] = lambda solution: None,
 ) -> Solution:
     """From z to the nearest local minimum.
@@ -100,6 +122,7 @@ def minimise(
     - `nuisance`: of the terms, to begin with.
     - `scales`: noise scales to keep as they are; without them a start far off takes its misfit for noise and lets the
       prior pull it away.
+    - `place`: of an iterate that an earlier call with the same arguments reported, to go on from.
     - `report`: called with every new iterate.
 
     **Returns:** the best point seen; a `KeyboardInterrupt` at any time returns it too.
@@ -113,12 +136,17 @@ def minimise(
     solution = Solution(space.clip(z), [np.ones(t.weight.shape[1]) for t in terms], nuisance=nuisance)
     problem = _Problem(terms, space, scales)
     try:
-        point = problem.linearise(solution.z, solution.nuisance)
-        solution.evaluations = 1
+        if place is None:
+            point = problem.linearise(solution.z, solution.nuisance)
+            solution.evaluations = 1
+        else:
+            about = [t.expand(place.z, n) for t, n in zip(terms, place.nuisance, strict=True)]
+            point = problem.assess(place.z, about, place.scales, place.used)
+            solution.evaluations, damping = place.evaluations, place.damping
         if not np.isfinite(point.cost):
             return solution
-        growth, bent = 2.0, False
-        _accept(solution, point)
+        growth, bent = 2.0, place is not None and place.bent
+        _accept(solution, point, damping, bent)
         report(solution)
         while solution.evaluations < limit:
             if _at_floor(terms, point.scales):
@@ -138,7 +166,7 @@ def minimise(
                 if not np.isfinite(again.cost):
                     break
                 point, damping, growth = again, min(damping, BOLD), 2.0
-                _accept(solution, point)
+                _accept(solution, point, damping, bent)
                 continue
             guess = [e.follow(step) for e in point.expansions]
             trial = problem.linearise(point.z + step, guess, point)
@@ -152,7 +180,7 @@ def minimise(
                 # the count of unknowns changes what is minimised: it stays once steps gain little
                 used = None if gained > COUNTED_ANEW else trial.used
                 point = problem.assess(trial.z, trial.expansions, trial.scales, used)
-                _accept(solution, point)
+                _accept(solution, point, damping, bent)
                 report(solution)
             else:
                 if refused or bent == before:  # else the same again with the other model
@@ -163,8 +191,10 @@ def minimise(
     return solution
 
 
-def _accept(solution: Solution, point: _Point) -> None:
+def _accept(solution: Solution, point: _Point, damping: float, bent: bool) -> None:
     nuisance = [e.follow(np.zeros_like(point.z)) for e in point.expansions]
+    about = [e.about for e in point.expansions]
+    solution.place = Place(point.z, about, *point.given, damping, bent, solution.evaluations)
     # at once: an interrupt must not leave half of it
     solution.z, solution.scales, solution.cost, solution.nuisance = point.z, point.scales, point.cost, nuisance
 
@@ -214,7 +244,7 @@ class _Problem:
         used: list[Float[np.ndarray, "coordinate"]] | None,
     ) -> _Point:
         """Noise scales, cost and Gauss–Newton system; `used`: unknowns used up, None to count them."""
-        terms, space = self.terms, self.space
+        terms, space, given = self.terms, self.space, (scales, used)
         parts = [e.reduce(s) for e, s in zip(expansions, scales, strict=True)]
         if used is None:
             shared = unknowns_used(space, parts, scales)
@@ -232,7 +262,7 @@ class _Problem:
         away = (z - space.prior_mean) / space.prior_scale
         cost += 0.5 * float(away @ away)
         gradient += away / space.prior_scale
-        return _Point(z, expansions, scales, used, cost, gradient, data, bend)
+        return _Point(z, expansions, scales, used, given, cost, gradient, data, bend)
 
 
 # Noise scales ----------------------------------------------------------------------------------------------

@@ -58,7 +58,8 @@ def relaxed_start(term: AccelerationTerm, z: Float[np.ndarray, "free"], seed: in
     rng = np.random.default_rng(seed)
     picks = np.unique(np.linspace(0, len(term.sample) - 1, INSTANTS).astype(int))
     picks = np.resize(picks, INSTANTS)  # one shape, also of a short recording
-    activation = term.activations(z)[0][term.recording[picks], term.sample[picks]]
+    with float64():  # whatever the term was asked before
+        activation = term.activations(z)[0][term.recording[picks], term.sample[picks]]
     spread = space.upper - space.lower
     anchored = np.isfinite(space.prior_scale)
     scale = np.where(anchored, space.prior_scale, 0.25 * spread)

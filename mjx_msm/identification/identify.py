@@ -11,14 +11,16 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Unpack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Unpack
 
 import numpy as np
 from jaxtyping import Float
 
 from mjx_msm.common.interrupts import held_interrupts
-from mjx_msm.estimation.least_squares import BOLD, CAREFUL, TOLERANCE, Solution, minimise
+from mjx_msm.estimation.checkpoint import Descents, computed_from, digest, kept_descents
+from mjx_msm.estimation.least_squares import BOLD, CAREFUL, TOLERANCE, Solution
 from mjx_msm.estimation.residuals.motion import MotionTerm
 from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.identification.ahead import compiled_ahead
@@ -67,6 +69,7 @@ def identify(
     hashes: Mapping[str, str] | None = None,
     listener: Listener | None = None,
     resume: Identification | None = None,
+    checkpoint: str | Path | None = None,
     **options: Unpack[Options],
 ) -> Identification:
     """Estimate a person's parameters from recordings.
@@ -82,11 +85,13 @@ def identify(
     - `listener`: called after every iteration. A `KeyboardInterrupt` at any point keeps the last iterate.
     - `resume`: an interrupted result of the same problem, to go on from its stage and iterate, and with the starting
       points it has not tried. A search that had ended is not taken up again.
+    - `checkpoint`: a file to keep what is done in, as it goes. Where it exists, the run goes on from it, however the
+      one before ended, to the same result to the bit, but for the seconds its stages took. Nothing removes it.
 
     **Returns:** an `Identification`; its `outcome` says how the solver ended.
 
     **Raises:** `InputError` naming the trial, channel or parameter that does not fit, or what is not the same as in
-    the result to resume.
+    the result or checkpoint to go on from.
     """
     check_model(model)
     trials, held_out = trials_of(trials), trials_of(held_out)
@@ -98,22 +103,28 @@ def identify(
         z, stages, tried = resumed(resume, problem, hashes or {})
     reached: dict[str, _Reached] = {}
     try:
-        with compiled_ahead(problem, len(stages)) as compiled:
+        with (
+            kept_descents(checkpoint, lambda: _configuration(problem, trials, hashes, resume)) as descents,
+            compiled_ahead(problem, len(stages)) as compiled,
+        ):
             for index, (name, make) in enumerate(problem.stages):
                 if index < len(stages):
                     continue
-                began, count, terms = time.perf_counter(), itertools.count(1), make()
+                began, count, terms = time.perf_counter() - descents.earlier, itertools.count(1), make()
                 compiled(index, terms)
+
+                def seconds(began: float = began) -> float:
+                    return time.perf_counter() + descents.earlier - began
 
                 def report(
                     at: Solution,
                     terms: list[AbstractTerm] = terms,
                     name: str = name,
                     index: int = index,
-                    began: float = began,
+                    seconds: Callable[[], float] = seconds,
                     count: Iterator[int] = count,
                 ) -> None:
-                    reached[name] = _Reached(terms, at, time.perf_counter() - began)
+                    reached[name] = _Reached(terms, at, seconds())
                     if listener is not None:
                         noise = noise_of(terms, at)
                         listener(Iteration(name, len(problem.stages), index, next(count), at.cost, noise, at.z))
@@ -121,16 +132,16 @@ def identify(
                 tolerance = TOLERANCE if settings.emg_noise is None else EMG_NOISE_TOLERANCE
                 tolerance = tolerance if index + 1 == len(problem.stages) else SEARCH_TOLERANCE
                 if index == 0 and starts > 1:
-                    solution = search(terms, problem, z, starts, tried, settings.seed, tolerance, report)
+                    solution = search(terms, problem, z, starts, tried, settings.seed, tolerance, descents, report)
                 else:
                     damping = BOLD if index else CAREFUL
-                    solution = minimise(
+                    solution = descents.minimise(
                         terms, space, z, limit=EVALUATIONS, tolerance=tolerance, damping=damping, report=report
                     )
-                    terms, solution = _recentred(terms, space, solution, tolerance, report)
+                    terms, solution = _recentred(terms, space, solution, tolerance, descents, report)
                 if solution.interrupted and not np.isfinite(solution.cost):
                     raise KeyboardInterrupt  # before this stage's first iterate: what there is, is the last stage's
-                reached[name] = _Reached(terms, solution, time.perf_counter() - began)
+                reached[name] = _Reached(terms, solution, seconds())
                 z = solution.z
                 if solution.interrupted:
                     break
@@ -146,11 +157,27 @@ def identify(
     return replace(result, outcome=Outcome.INTERRUPTED) if interrupts else result
 
 
+def _configuration(
+    problem: Problem, trials: Sequence[Trial], hashes: Mapping[str, str] | None, resume: Identification | None
+) -> dict[str, Any]:
+    """All that an estimate depends on."""
+    return {
+        "what": "identification",
+        "hashes": dict(hashes or {}),
+        "settings": asdict(problem.settings),
+        **problem.record(),
+        "emg_noise": None,  # it is among the settings
+        "resumed from": "nothing" if resume is None else digest(np.array(resume.z), resume.outcome.name),
+        **computed_from(problem.model, trials),
+    }
+
+
 def _recentred(
     terms: list[AbstractTerm],
     space: ParameterSpace,
     solution: Solution,
     tolerance: float,
+    descents: Descents,
     report: Callable[[Solution], None],
 ) -> tuple[list[AbstractTerm], Solution]:
     """Where EMG has errors: solved again with activations linear about the errors that were found."""
@@ -159,7 +186,7 @@ def _recentred(
             break
         pairs = zip(terms, solution.nuisance, strict=True)
         terms = [t.recentred(n) if isinstance(t, MotionTerm) else t for t, n in pairs]
-        again = minimise(
+        again = descents.minimise(
             terms, space, solution.z, limit=EVALUATIONS, tolerance=tolerance, damping=BOLD,
             nuisance=solution.nuisance, report=report,
         )  # fmt: skip

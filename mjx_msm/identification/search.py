@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from mjx_msm.estimation.least_squares import BOLD, Solution, minimise
+from mjx_msm.estimation.checkpoint import Descents
+from mjx_msm.estimation.least_squares import BOLD, Solution
 from mjx_msm.estimation.relaxation import can_relax, relaxed_start
 from mjx_msm.estimation.residuals.acceleration import AccelerationTerm
 from mjx_msm.estimation.residuals.term import AbstractTerm
@@ -29,6 +30,7 @@ def search(
     tried: int,
     seed: int,
     tolerance: float,
+    descents: Descents,
     report: Callable[[Solution], None],
 ) -> Solution:
     """The best of several starting points.
@@ -54,11 +56,11 @@ def search(
             elif k:
                 guess = space.clip(centre + spread * drawn[k - 1], 1e-3)
                 # first with the best one's noise, or the prior would pull all of them to itself
-                there = minimise(terms, space, guess, scales=best.scales, **settings)
+                there = descents.minimise(terms, space, guess, scales=best.scales, **settings)
                 guess, used = there.z, used + there.evaluations
                 if there.interrupted:
                     raise KeyboardInterrupt
-            found.append(minimise(terms, space, guess, report=report, **settings))
+            found.append(descents.minimise(terms, space, guess, report=report, **settings))
             used += found[-1].evaluations
             best = min(found, key=lambda s: _evidence(terms, s))
             if found[-1].interrupted:
@@ -67,7 +69,9 @@ def search(
             if _explained(terms, best):
                 break
         if not best.converged or tolerance < SEARCH_TOLERANCE:
-            final = minimise(terms, space, best.z, limit=EVALUATIONS, tolerance=tolerance, damping=BOLD, report=report)
+            final = descents.minimise(
+                terms, space, best.z, limit=EVALUATIONS, tolerance=tolerance, damping=BOLD, report=report
+            )
             used += final.evaluations
             best = final if np.isfinite(final.cost) else replace(best, interrupted=final.interrupted)
     except KeyboardInterrupt:

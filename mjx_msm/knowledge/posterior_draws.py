@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import equinox as eqx
 import numpy as np
+from jaxtyping import Float
 
-from mjx_msm.estimation.least_squares import minimise
+from mjx_msm.estimation.checkpoint import Descents, computed_from, digest, kept_descents
 from mjx_msm.estimation.residuals.instants import InstantTerm
 from mjx_msm.knowledge.posterior import rounded_draws
-from mjx_msm.knowledge.profile_likelihood import posterior_of
+from mjx_msm.knowledge.profile_likelihood import Posterior, posterior_of
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import Model
-from mjx_msm.recordings.trial import Trial
+from mjx_msm.recordings.trial import Trial, trials_of
 
 EVALUATIONS = 60
 """Of one draw, at most."""
@@ -31,6 +34,8 @@ def completed_draws(
     trials: Trial | Sequence[Trial],
     result: Identification,
     listener: Callable[[int], None] = lambda done: None,
+    *,
+    checkpoint: str | Path | None = None,
 ) -> Identification:
     """The result with draws that predict the recordings as well as its covariance promises.
 
@@ -50,21 +55,43 @@ def completed_draws(
     neither weighted nor rejected.
 
     **Arguments:** `model`, `trials`: those that `result` was identified from. `listener`: called after every draw with
-    how many are done.
+    how many are done. `checkpoint`: a file to keep the draws in, as they come; where it exists, those in it are done.
 
     **Returns:** `result` itself if it has completed draws already, did not end, or was fitted to motion, whose Laplace
     approximation has been found right by MCMC (``examples/benchmarks/posterior.py``).
 
-    **Raises:** `InputError` if the recordings do not fit the result.
+    **Raises:** `InputError` if the recordings do not fit the result, or the checkpoint is of another.
     """
     if not result.misses_recording:
         return result
+    trials = trials_of(trials)
     posterior = posterior_of(model, trials, result)
+
+    def configuration() -> dict[str, Any]:
+        about = digest(*(np.array(x) for x in (result.z, result.covariance, result.samples)))
+        what = {"what": "posterior draws", "hashes": dict(result.hashes), "result": about}
+        return {**what, **computed_from(model, trials)}
+
+    with kept_descents(checkpoint, configuration) as descents:
+        done = _completed(posterior, result, descents, listener)
+    space = posterior.space
+    return replace(result, samples=rounded_draws(np.array(done), space.lower, space.upper), completed=True)
+
+
+def _completed(
+    posterior: Posterior, result: Identification, descents: Descents, listener: Callable[[int], None]
+) -> list[Float[np.ndarray, "free"]]:
+    """Every draw, taken through the recording."""
     z, terms = np.array(result.z), [t for t in posterior.terms if isinstance(t, InstantTerm)]
     scales, space = posterior.scales(z), posterior.space
     at_estimate = [t.evaluate(z, s) for t, s in zip(terms, scales, strict=True)]
     anchored, done = np.isfinite(space.prior_scale), []
     for draw in np.array(result.samples):
+        known = descents.known(draw)
+        if known is not None:
+            done.append(known.z)
+            listener(len(done))
+            continue
         there, here = z + APART * (draw - z), z - APART * (draw - z)
         wanted = [
             r + (t.evaluate(there, s) - t.evaluate(here, s)) / (2 * APART)
@@ -80,9 +107,9 @@ def completed_draws(
                 draw + NEARER * (space.upper - draw),
             ),
         )
-        solution = minimise(shifted, about, draw, limit=EVALUATIONS, tolerance=SETTLED, scales=scales)
+        solution = descents.minimise(shifted, about, draw, limit=EVALUATIONS, tolerance=SETTLED, scales=scales)
         if solution.interrupted:
             raise KeyboardInterrupt
         done.append(solution.z)
         listener(len(done))
-    return replace(result, samples=rounded_draws(np.array(done), space.lower, space.upper), completed=True)
+    return done

@@ -33,6 +33,10 @@ class MotionExpansion(AbstractExpansion):
     """By the weights asked for last: changes of what is local as functions of a change of z, and the triangular
     factors they come from."""
 
+    @property
+    def about(self) -> Float[np.ndarray, "interval unknown"]:
+        return self.states
+
     @cached_property
     def place(self) -> Int[np.ndarray, "interval"]:
         """Place of an interval in its window."""

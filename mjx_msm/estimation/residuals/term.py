@@ -32,6 +32,11 @@ class Quadratic:
 class AbstractExpansion(ABC):
     """A term about one z: nuisance unknowns are eliminated once the weights of the coordinates are known."""
 
+    @property
+    def about(self) -> Any:
+        """Nuisance unknowns about which the term is linearised; None if there are none."""
+        return None
+
     @abstractmethod
     def reduce(self, scale: Float[np.ndarray, "coordinate"]) -> Quadratic:
         """The quadratic with nuisance unknowns at their best for residuals weighted by 1/scale."""
