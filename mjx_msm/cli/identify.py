@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mjx_msm.person.model import Model
     from mjx_msm.recordings.settings import Options
     from mjx_msm.recordings.subject_file.loading import Study
+    from mjx_msm.study.unfinished import Unfinished
 
 
 class CrossValidation(enum.StrEnum):
@@ -63,23 +64,26 @@ def identify(
         study = load_subject(subject)
     prepare_jax()
     from mjx_msm.common.interrupts import held_interrupts
-    from mjx_msm.knowledge.result import Identification
     from mjx_msm.study.result_folder import check_result_folder, save_result
     from mjx_msm.study.settings import study_model
     from mjx_msm.study.synthetic_study import load_truth
+    from mjx_msm.study.unfinished import Unfinished
 
-    before = Identification.load(out) if resume else None
     model = study_model(study)
     truth = load_truth(study)
     for note in (*study.notes, *model.host.notes):
         console.print(f"note: {note}", style="dim", markup=False)
     check_result_folder(out, study.subject.name, overwrite=overwrite)
-    with notes_on(console):
+    unfinished = Unfinished.of(out, resume=resume, overwrite=overwrite)
+    with notes_on(console), unfinished.kept():
+        by = cv_by.value if cv else None
         result, interrupted = identify_shown(
-            console, study, model, cv=cv_by.value if cv else None, starts=starts, seed=seed, quiet=quiet, resume=before
+            console, study, model, cv=by, starts=starts, seed=seed, quiet=quiet, unfinished=unfinished
         )
         with held_interrupts():
             kept = save_result(out, study, model, result, truth=truth)
+    if not interrupted:
+        unfinished.ended()
     console.print(result)
     if truth is not None:
         console.print()
@@ -101,11 +105,12 @@ def identify_shown(
     starts: int | None,
     seed: int,
     quiet: bool,
-    resume: Identification | None = None,
+    unfinished: Unfinished | None = None,
 ) -> tuple[Identification, bool]:
     """The identification, its draws and its cross-validation; whether it was interrupted.
 
-    **Arguments:** `cv`: what is held out at a time; None: no cross-validation.
+    **Arguments:** `cv`: what is held out at a time; None: no cross-validation. `unfinished`: where it keeps what is
+    done, and goes on from.
     """
     from mjx_msm.knowledge.posterior_draws import completed_draws
     from mjx_msm.knowledge.records import Outcome
@@ -115,14 +120,20 @@ def identify_shown(
     if not quiet:
         console.print("compiling first: a minute or two, less when it was done before", style="dim")
     with Progress(console, quiet) as progress:
-        result = identify_study(study, model, listener=progress, resume=resume, **asked)
+        identified, drawn, folds = (
+            (unfinished.identification, unfinished.draws, unfinished.folds) if unfinished else (None, None, None)
+        )
+        begun_from = unfinished.begun_from if unfinished else None
+        result = identify_study(study, model, listener=progress, resume=begun_from, checkpoint=identified, **asked)
         if result.outcome is Outcome.INTERRUPTED:
             return result, True
         count = len(result.samples)
         try:
-            result = completed_draws(model, study.trials, result, lambda done: progress.drawn(done, count))
+            result = completed_draws(
+                model, study.trials, result, lambda done: progress.drawn(done, count), checkpoint=drawn
+            )
             if cv is not None and can_cross_validate(study, cv):
-                result = cross_validated(study, model, result, by=cv, listener=progress, **asked)
+                result = cross_validated(study, model, result, by=cv, listener=progress, checkpoint=folds, **asked)
         except KeyboardInterrupt:
             return result, True
     return result, False

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Unpack
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Unpack
 
 import numpy as np
 from jaxtyping import Float
 
 from mjx_msm.common.errors import InputError, one_of
-from mjx_msm.estimation.least_squares import TOLERANCE, Solution, minimise
+from mjx_msm.estimation.checkpoint import computed_from, digest, kept_descents
+from mjx_msm.estimation.least_squares import TOLERANCE, Solution
 from mjx_msm.estimation.residuals.moment import MomentTerm, moment_term
 from mjx_msm.identification import baselines
 from mjx_msm.identification.assembly import fit_row
@@ -42,6 +44,7 @@ def cross_validate(
     settings: Settings | None = None,
     held_out: object = (),
     listener: Listener | None = None,
+    checkpoint: str | Path | None = None,
     **options: Unpack[Options],
 ) -> tuple[Fit, ...]:
     """Errors of predictions of what was not identified from.
@@ -55,6 +58,7 @@ def cross_validate(
       "trial": one trial; "task": all trials of one `Trial.task`. For any residuals. They say what an unseen recording
       of the same person can expect.
     - `settings`, `options`: of `identify`, but residuals are "moment" by default. `held_out` is ignored.
+    - `checkpoint`: of `identify`; every fold has a file of its own, its number added to the name.
 
     **Returns:** one error row per trial, coordinate and kind of residual, over all held-out samples together; beside
     those of moments, the errors of the model with its `mjx_msm.identification.discrepancy`, and of
@@ -66,7 +70,7 @@ def cross_validate(
     trials = trials_of(trials)
     asked = Settings.of(settings, {"residuals": ("moment",), **options} if settings is None else options)
     if one_of("by", by, BY) == "block":
-        return _by_block(model, trials, blocks, folds, asked, listener)
+        return _by_block(model, trials, blocks, folds, asked, listener, checkpoint)
     groups = [t.name if by == "trial" else t.task or t.name for t in trials]
     names = tuple(dict.fromkeys(groups))
     if len(names) < 2:
@@ -78,7 +82,7 @@ def cross_validate(
     for fold, name in enumerate(names):
         rest = [t for t, group in zip(trials, groups, strict=True) if group != name]
         held = [t for t, group in zip(trials, groups, strict=True) if group == name]
-        result = _identified(model, rest, held, asked, listener, fold, len(names))
+        result = _identified(model, rest, held, asked, listener, checkpoint, fold, len(names))
         rows += [replace(fit, role=ROLE) for fit in result.fits if fit.role == "held-out"]
     order = {t.name: k for k, t in enumerate(trials)}
     return tuple(sorted(rows, key=lambda fit: order[fit.trial]))
@@ -90,6 +94,7 @@ def _identified(
     held_out: Sequence[Trial],
     settings: Settings,
     listener: Listener | None,
+    checkpoint: str | Path | None,
     fold: int,
     folds: int,
 ) -> Identification:
@@ -97,7 +102,8 @@ def _identified(
         if listener is not None:
             listener(replace(iteration, stage=f"cross-validation {fold + 1}/{folds}"))
 
-    result = identify(model, trials, held_out=held_out, settings=settings, listener=report)
+    file = _of_fold(checkpoint, fold)
+    result = identify(model, trials, held_out=held_out, settings=settings, listener=report, checkpoint=file)
     if result.outcome is Outcome.INTERRUPTED:
         raise KeyboardInterrupt
     return result
@@ -110,6 +116,7 @@ def _by_block(
     folds: int,
     settings: Settings,
     listener: Listener | None,
+    checkpoint: str | Path | None,
 ) -> tuple[Fit, ...]:
     if settings.residuals != ("moment",):
         raise InputError(
@@ -129,7 +136,7 @@ def _by_block(
         rest = replace(judge, mask=judge.mask * ~held[:, None])
         if not rest.mask.any():
             raise InputError(f"fold {fold + 1} of {folds} leaves no recorded moments to identify from; use more blocks")
-        missed = judge.evaluate(_from_the_rest(whole, rest, settings, listener, fold, folds), one)
+        missed = judge.evaluate(_from_the_rest(whole, rest, settings, listener, checkpoint, fold, folds), one)
         predicted[held] = missed[held]
         for c, index in enumerate(model.host.free_index):
             learnt = ~held & (judge.weight[:, c] > 0)
@@ -151,8 +158,22 @@ def _by_block(
     return tuple(rows)
 
 
+def _of_fold(checkpoint: str | Path | None, fold: int) -> Path | None:
+    """The file of one fold."""
+    if checkpoint is None:
+        return None
+    path = Path(checkpoint)
+    return path.with_name(f"{path.stem}_{fold + 1}{path.suffix}")
+
+
 def _from_the_rest(
-    problem: Problem, term: MomentTerm, settings: Settings, listener: Listener | None, fold: int, folds: int
+    problem: Problem,
+    term: MomentTerm,
+    settings: Settings,
+    listener: Listener | None,
+    checkpoint: str | Path | None,
+    fold: int,
+    folds: int,
 ) -> Float[np.ndarray, "free"]:
     """What `identify` would come to without the moments of a fold.
 
@@ -166,10 +187,16 @@ def _from_the_rest(
             stage = f"cross-validation {fold + 1}/{folds}"
             listener(Iteration(stage, 1, 0, next(count), at.cost, noise_of([term], at), at.z))
 
-    if settings.starts > 1:
-        found = search([term], problem, problem.start, settings.starts, 0, settings.seed, TOLERANCE, report)
-    else:
-        found = minimise([term], problem.space, problem.start, limit=EVALUATIONS, report=report)
+    def configuration() -> dict[str, Any]:
+        recorded = term.mask, term.target, term.position, term.velocity, term.acceleration, term.envelope, term.mixing
+        what = {"what": f"fold {fold + 1} of {folds}", "settings": asdict(settings), "moments": digest(*recorded)}
+        return {**what, **computed_from(problem.model, ())}
+
+    with kept_descents(_of_fold(checkpoint, fold), configuration) as descents:
+        if settings.starts > 1:
+            found = search([term], problem, problem.start, settings.starts, 0, settings.seed, TOLERANCE, descents, report)
+        else:
+            found = descents.minimise([term], problem.space, problem.start, limit=EVALUATIONS, report=report)
     if found.interrupted:
         raise KeyboardInterrupt
     return found.z

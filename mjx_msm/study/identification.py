@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Unpack
 
 from mjx_msm.common.errors import InputError
@@ -23,6 +24,7 @@ def identify_study(
     *,
     listener: Listener | None = None,
     resume: Identification | None = None,
+    checkpoint: str | Path | None = None,
     **options: Unpack[Options],
 ) -> Identification:
     """`mjx_msm.identification.identify.identify` on a loaded subject file; `options` override what it says."""
@@ -36,6 +38,7 @@ def identify_study(
         hashes=study.hashes,
         listener=listener,
         resume=resume,
+        checkpoint=checkpoint,
         **options,
     )
 
@@ -58,12 +61,14 @@ def cross_validated(
     blocks: int = 10,
     folds: int = 5,
     listener: Listener | None = None,
+    checkpoint: str | Path | None = None,
     **options: Unpack[Options],
 ) -> Identification:
     """The result with the error rows of a cross-validation added, see `mjx_msm.cross_validate`."""
     asked = settings(study, model)
     rows = cross_validate(
-        model, study.trials, settings=asked, by=by, blocks=blocks, folds=folds, listener=listener, **options
+        model, study.trials, settings=asked, by=by, blocks=blocks, folds=folds, listener=listener,
+        checkpoint=checkpoint, **options,
     )  # fmt: skip
     return result.with_fits(rows)
 
