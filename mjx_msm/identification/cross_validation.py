@@ -194,7 +194,9 @@ def _from_the_rest(
 
     with kept_descents(_of_fold(checkpoint, fold), configuration) as descents:
         if settings.starts > 1:
-            found = search([term], problem, problem.start, settings.starts, 0, settings.seed, TOLERANCE, descents, report)
+            found = search(
+                [term], problem, problem.start, settings.starts, 0, settings.seed, TOLERANCE, descents, report
+            )
         else:
             found = descents.minimise([term], problem.space, problem.start, limit=EVALUATIONS, report=report)
     if found.interrupted:
