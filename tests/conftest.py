@@ -65,21 +65,32 @@ def knee():
 
 @pytest.fixture(scope="session")
 def step_in_c():
-    """MuJoCo's own trajectory: (mj_model, position, velocity, activation, excitation) to qpos, qvel and act."""
+    """MuJoCo's own trajectory: (mj_model, position, velocity, activation, excitation) to qpos, qvel and act.
+
+    At the stages of an RK4 step the excitation is that of the clock: linear to the next step's, in the last constant.
+    """
     import mujoco
 
     def run(mj_model, position, velocity, activation, excitation, applied=None):
-        d = mujoco.MjData(mj_model)
+        d, excitation = mujoco.MjData(mj_model), np.asarray(excitation)
         d.qpos[:], d.qvel[:], d.act[:] = position, velocity, activation
         q, v, a = [d.qpos.copy()], [d.qvel.copy()], [d.act.copy()]
-        for k, u in enumerate(np.asarray(excitation)):
-            d.ctrl[:] = u
-            if applied is not None:
-                d.qfrc_applied[:] = applied[k]
-            mujoco.mj_step(mj_model, d)
-            q.append(d.qpos.copy())
-            v.append(d.qvel.copy())
-            a.append(d.act.copy())
+        clock = mj_model.opt.timestep * np.arange(len(excitation))
+
+        def control(_, data):
+            data.ctrl[:] = [np.interp(data.time, clock, u) for u in excitation.T]
+
+        try:
+            mujoco.set_mjcb_control(control)
+            for k in range(len(excitation)):
+                if applied is not None:
+                    d.qfrc_applied[:] = applied[k]
+                mujoco.mj_step(mj_model, d)
+                q.append(d.qpos.copy())
+                v.append(d.qvel.copy())
+                a.append(d.act.copy())
+        finally:
+            mujoco.set_mjcb_control(None)
         return np.array(q), np.array(v), np.array(a)
 
     return run

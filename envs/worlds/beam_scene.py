@@ -89,8 +89,8 @@ def couple(
     """The person and the robot with the beam between them, as a new uncompiled `MjSpec`; `arm` is not changed.
 
     The human's joints, bodies and actuators come first and keep their names and order; the robot's follow, with the
-    prefix ``cobot_``, then the beam's, with the prefix ``beam_``. The timestep is `TIMESTEP`. The robot and the beam
-    stand in the plane in which the hand is on average along `path`.
+    prefix ``cobot_``, then the beam's, with the prefix ``beam_``. It is stepped by Euler's rule, `TIMESTEP` at a time.
+    The robot and the beam stand in the plane in which the hand is on average along `path`.
 
     **Raises:** `InputError` if `arm` is not the bundled arm's kind, or hand or robot cannot reach the path.
     """
@@ -103,6 +103,7 @@ def couple(
     plane = float(np.mean([reach(mj_model, data, target)[1] for target in hand]))
 
     spec.option.timestep = TIMESTEP
+    spec.option.integrator = mujoco.mjtIntegrator.mjINT_EULER
     spec.option.disableflags &= ~int(mujoco.mjtDisableBit.mjDSBL_CONTACT)
     cobot.attach(spec, plane)
     beam = _add_beam(spec, transport, path, plane)

@@ -49,7 +49,7 @@ def wear(human: mujoco.MjSpec, exoskeleton: Exoskeleton | None = None) -> mujoco
     """The leg with the exoskeleton on, as a new uncompiled `MjSpec`; `human` is not changed.
 
     The human's joints, bodies and actuators come first and keep their names and order; the exoskeleton's follow,
-    with the prefix ``exo_``.
+    with the prefix ``exo_``. It is stepped by Euler's rule, which takes the device's damping implicitly.
 
     **Raises:** `InputError` if `human` is not a leg that the device fits.
     """
@@ -64,7 +64,9 @@ def wear(human: mujoco.MjSpec, exoskeleton: Exoskeleton | None = None) -> mujoco
     frame = spec.worldbody.add_frame(pos=data.xpos[tibia], quat=data.xquat[femur])
 
     exo = mujoco.MjSpec.from_file(str(assets.path("exo")))
-    exo.option.timestep = spec.option.timestep  # MuJoCo warns of parts that differ
+    spec.option.integrator = mujoco.mjtIntegrator.mjINT_EULER
+    # MuJoCo warns of parts that differ
+    exo.option.timestep, exo.option.integrator = spec.option.timestep, spec.option.integrator
     motor = exo.actuator("knee_motor")
     motor.dynprm[0] = 1.0 / (2.0 * math.pi * device.bandwidth)
     motor.ctrlrange = motor.forcerange = [-device.torque_limit, device.torque_limit]

@@ -247,7 +247,7 @@ def mjcf(reference: OpenSimReference, geometry: Geometry, length_range: Mapping[
 <mujoco model="arm">
   <compiler angle="degree" autolimits="false"/>
   <!-- No contacts, equalities or joint limits: nothing here needs a constraint solver. -->
-  <option timestep="0.002" gravity="0 0 -9.80665" integrator="Euler"/>
+  <option timestep="0.002" gravity="0 0 -9.80665" integrator="RK4"/>
 
   <custom>
     <text name="credit" data="{CREDIT}"/>

@@ -517,7 +517,7 @@ def mjcf(leg: Leg, paths: Mapping[str, MusclePath], offsets: Mapping[str, float]
     return f"""{HEADER.format(mujoco=".".join(mujoco.__version__.split(".")[:2]))}<mujoco model="knee">
   <compiler angle="degree" autolimits="false" inertiafromgeom="false"/>
   <!-- No contacts, equalities or joint limits: nothing here needs a constraint solver. -->
-  <option timestep="0.001" gravity="0 0 -9.80665" integrator="Euler"/>
+  <option timestep="0.001" gravity="0 0 -9.80665" integrator="RK4"/>
 
   <custom>
     <text name="credit" data="{CREDIT}"/>

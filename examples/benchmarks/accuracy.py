@@ -3,7 +3,9 @@
     python examples/benchmarks/accuracy.py [--quick] [--json FILE]
 
 Unknown together: strength, optimal fiber and tendon slack length of every muscle; mass, centre of mass and inertia of
-every segment that moves; damping of every joint that moves. Four trials of 2 s at 500 Hz.
+every segment that moves; damping of every joint that moves. Four trials of 2 s at 500 Hz (knee: 1 kHz), whose motion
+plain C MuJoCo made in steps of 0.1 ms, excitation linear between its samples (`truth.py`): nothing is identified with
+the integrator that made the data. `identify` steps by RK4 from sample to sample.
 
 *Without noise* the start is N(truth, error · truth), cut off at 0.3 and 2.5 times the truth. Bounds are those of a user
 who knows nothing but the start: 0.4 to 3.4 times it, a centre of mass within 30 cm; they hold the truth. A recording
@@ -40,6 +42,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 from table import Row, row, run
+from truth import recorded
 
 import mjx_msm as msm
 from mjx_msm.common.compiled import float64
@@ -54,8 +57,8 @@ from mjx_msm.study.settings import settings, study_model
 WALK = Path(__file__).resolve().parents[1] / "knee_walk" / "subject.toml"
 ERRORS = {0.1: 1.0, 0.2: 1.0, 0.3: 0.99, 0.5: 0.95}
 """Initial error and the part of the seeds that shall converge."""
-CONVERGED = 1e-3
-"""Mean error [%]."""
+CONVERGED = 0.02
+"""Mean error [%]: what RK4 may get wrong between the samples."""
 START = (0.3, 2.5)
 """Between these multiples of the truth the start lies."""
 BOUNDS = (0.4, 3.4)
@@ -87,7 +90,7 @@ def case(name: str) -> Case:
     free = [f"muscle/*/{f}" for f in ("max_isometric_force", "optimal_fiber_length", "tendon_slack_length")]
     free += [f"joint/{c}/damping" for c in model.free]
     free += [f"body/{b}/{f}" for b in moving_bodies(model) for f in ("mass", "com", "inertia")]
-    trials = msm.synthetic_trials(model, model.nominal, count=4, duration=2.0, seed=0)
+    trials = recorded(model, model.nominal, count=4, duration=2.0, seed=0)
     nominal = model.nominal.with_channels(model.muscles)
     space = msm.parameter_space(nominal, free)
     with float64():
@@ -223,7 +226,8 @@ def robustness(seeds: int) -> Iterator[Row]:
                 found = [next(results) for _ in range(seeds)]
                 good = [e <= CONVERGED for e, _ in found]
                 label = f"{name}, no noise, {100 * error:.0f} % initial error, {unknowns} unknowns"
-                yield row(f"{label}: converged", 100 * float(np.mean(good)), "%", at_least=100 * part, n=seeds)
+                within = f"within {CONVERGED:g} %"
+                yield row(f"{label}: {within}", 100 * float(np.mean(good)), "%", at_least=100 * part, n=seeds)
                 yield row(f"{label}: median error", float(np.median([e for e, _ in found])), "%", n=seeds)
                 yield row(f"{label}: median time", float(np.median([s for _, s in found])), "s", n=seeds)
 
@@ -345,7 +349,7 @@ def trouble() -> Iterator[Row]:
             "biceps channel saturated at 0.15": (c.model, (), saturated),
         }
         for name, (world, more, spoil) in worlds.items():
-            trials = msm.synthetic_trials(world, world.nominal, count=6, duration=2.0, seed=3, angle_noise=NOISE)
+            trials = recorded(world, world.nominal, count=6, duration=2.0, seed=3, angle_noise=NOISE)
             trials = tuple(spoil(t) for t in trials)
             start = c.model.nominal.with_channels(c.model.muscles)
             result = msm.identify(

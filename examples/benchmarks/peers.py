@@ -10,10 +10,13 @@ A `Problem` holds recordings, unknowns, their bounds and where the search starts
     cma_es(problem, seconds=60)            # no derivatives
     CFiniteDifference(problem, 50)(problem.start)  # not an estimator: the fastest Jacobian that C gives
 
-All of them simulate what `mjx_msm` simulates: the model's own timestep, the recorded excitations, activation at steady
-state with respect to the first one, and the recorded state at the start of every segment. C rollouts at the true
-parameters repeat a noise-free recording to 1e-13 rad. `start` is all a peer knows of the person; `truth` is only used
-to report errors. Where a peer has settings, its docstring says what was tried and what served it best.
+The recordings are C's own motion in steps of 0.1 ms (`truth.py`), which no method repeats exactly. All of them
+simulate what `mjx_msm` simulates, by RK4: the recorded excitations, activation at steady state with respect to the
+first one, and the recorded state at the start of every segment. `mujoco.rollout` holds an excitation for a whole step,
+for which its mean over the step serves best; in steps of 1 ms, half a sample, C rollouts at the true parameters then
+keep to a recording within 3e-5 rad (1e-4 in steps of 2 ms, `mjx_msm` 1e-6). `INTEGRATORS` says who steps how. `start`
+is all a peer knows of the person; `truth` is only used to report errors. Where a peer has settings, its docstring says
+what was tried and what served it best.
 
 Needs `pip install .[bench]`, that is `mujoco[sysid]` (3.17, as mjx_msm) and `cma`.
 """
@@ -49,6 +52,10 @@ from mjx_msm.recordings.model_clock import record
 
 CORES = 2
 """Threads that C rollouts use unless told otherwise."""
+SUBSTEPS = 2
+"""C's steps from one sample to the next."""
+SOLVED = 0.02
+"""Mean error of a solved problem [%]."""
 
 _MUSCLE = (
     "max_isometric_force",
@@ -238,8 +245,8 @@ class Segments:
     """Initial velocities [rad/s]."""
     activation: Float[np.ndarray, "segment step muscle"]
     """At the start of every step."""
-    excitation: Float[np.ndarray, "segment step muscle"]
-    """During every step."""
+    excitation: Float[np.ndarray, "segment step_plus_1 muscle"]
+    """At the start of every step and the end of the last; linear in between."""
     target: Float[np.ndarray, "segment step coordinate"]
     """Recorded positions after every step [rad]."""
     inside: Bool[np.ndarray, "segment step"]
@@ -256,12 +263,12 @@ def segments(problem: Problem, horizon: int | None = None) -> Segments:
     """
     model = problem.model
     own = {m: {m: 1.0} for m in model.muscles}
-    base = Writer(problem).base
+    base = Writer(problem, SUBSTEPS).base
     length = horizon or max(len(t.time) for t in problem.trials) - 1
     rows: dict[str, list[np.ndarray]] = {f: [] for f in Segments.__dataclass_fields__}
     for trial in problem.trials:
         order = [trial.coordinates.index(c) for c in model.coordinates]
-        excitation = trial.emg[:, [trial.channels.index(m) for m in model.muscles]]
+        excitation = np.clip(trial.emg[:, [trial.channels.index(m) for m in model.muscles]], 0, 1)
         if trial.velocity is None:
             smooth = record(model, trial, own)
             q, v = smooth.smooth_position, smooth.smooth_velocity
@@ -274,7 +281,7 @@ def segments(problem: Problem, horizon: int | None = None) -> Segments:
             rows["position"].append(q[first])
             rows["velocity"].append(v[first])
             rows["activation"].append(activation[now])
-            rows["excitation"].append(excitation[now])
+            rows["excitation"].append(excitation[np.minimum(first + np.arange(length + 1), len(trial.time) - 1)])
             rows["target"].append(trial.position[after][:, order])
             rows["inside"].append(steps + 1 < len(trial.time))
             rows["scale"].append(np.linalg.norm(trial.position[1:, order], axis=0) / np.sqrt(2))
@@ -283,9 +290,17 @@ def segments(problem: Problem, horizon: int | None = None) -> Segments:
 
 def _activations(m: mujoco.MjModel, excitation: Float[np.ndarray, "time muscle"]) -> Float[np.ndarray, "time muscle"]:
     """Activation at every sample, from steady state: by C, whose activation dynamics do not depend on the motion."""
-    state = np.concatenate([np.zeros(1), m.qpos0, np.zeros(m.nv), np.clip(excitation[0], 0, 1)])
-    states, _ = mujoco.rollout.rollout(m, mujoco.MjData(m), state, excitation[:-1])
-    return np.concatenate([state[None, -m.na :], np.asarray(states)[0, :, -m.na :]])
+    state = np.concatenate([np.zeros(1), m.qpos0, np.zeros(m.nv), excitation[0]])
+    states, _ = mujoco.rollout.rollout(m, mujoco.MjData(m), state, held(excitation, SUBSTEPS))
+    return np.concatenate([state[None, -m.na :], np.asarray(states)[0, SUBSTEPS - 1 :: SUBSTEPS, -m.na :]])
+
+
+def held(excitation: Float[np.ndarray, "*lane sample muscle"], substeps: int) -> Float[np.ndarray, "*lane step muscle"]:
+    """Excitation to hold during every step of C, with this many from one sample to the next: its mean there."""
+    share = ((np.arange(substeps) + 0.5) / substeps)[:, None]
+    now, after = excitation[..., :-1, None, :], excitation[..., 1:, None, :]
+    steps = (1 - share) * now + share * after
+    return steps.reshape(*steps.shape[:-3], -1, steps.shape[-1])
 
 
 class Writer:
@@ -295,10 +310,11 @@ class Writer:
     step of a model without contacts, limits and equalities.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, substeps: int = 1) -> None:
         self.model, nominal = problem.model, problem.model.nominal
-        host = problem.model.host
+        host = problem.model.host.by_rk4
         self.base = copy(host.skeleton)
+        self.base.opt.timestep /= substeps
         # Nothing that these models have not: no constraints, no sensors; a fifth of a step's time.
         off = mujoco.mjtDisableBit
         for flag in (off.mjDSBL_CONSTRAINT, off.mjDSBL_CONTACT, off.mjDSBL_SENSOR, off.mjDSBL_AUTORESET):
@@ -363,7 +379,7 @@ class CRollouts:
     """
 
     def __init__(self, problem: Problem, horizon: int | None = None, *, candidates: int = 1, threads: int = CORES):
-        self.segments, self.writer = segments(problem, horizon), Writer(problem)
+        self.segments, self.writer = segments(problem, horizon), Writer(problem, SUBSTEPS)
         base, count = self.writer.base, len(self.segments.position)
         self.models = [copy(base) for _ in range(candidates)]
         self._lanes = [m for m in self.models for _ in range(count)]
@@ -374,7 +390,7 @@ class CRollouts:
         if state.shape[1] != mujoco.mj_stateSize(base, int(mujoco.mjtState.mjSTATE_FULLPHYSICS)):
             raise msm.InputError("the model has state besides positions, velocities and activations")
         self._state = np.ascontiguousarray(np.tile(state, (candidates, 1)))
-        self._control = np.ascontiguousarray(np.tile(s.excitation, (candidates, 1, 1)))
+        self._control = np.ascontiguousarray(np.tile(held(s.excitation, SUBSTEPS), (candidates, 1, 1)))
         self._out = np.empty((*self._control.shape[:2], state.shape[1]))
         self._sensors = np.empty((*self._control.shape[:2], 0))
 
@@ -397,7 +413,7 @@ class CRollouts:
             skip_checks=True,
         )
         nq = self.segments.position.shape[1]
-        return self._out[:lanes, :, 1 : 1 + nq].reshape(count, per, -1, nq)
+        return self._out[:lanes, SUBSTEPS - 1 :: SUBSTEPS, 1 : 1 + nq].reshape(count, per, -1, nq)
 
     def errors(
         self, values: Float[np.ndarray, "candidate unknown"]
@@ -568,7 +584,7 @@ def _sysid_documented(
     def build(parameters: Any, spec: mujoco.MjSpec) -> mujoco.MjModel:
         values = to_physical(parameters.as_vector())
         person = model.nominal.updated(dict(zip(problem.paths, map(float, values), strict=True)))
-        return personalised_spec(model, person).compile()
+        return personalised_spec(model.by_rk4, person).compile()
 
     return _sysid_pipeline(sysid, problem, horizon, build)
 
@@ -601,7 +617,7 @@ def _sysid_pipeline(
     and the state after it, so that a sensor lags the clock that the toolbox gives it by one step.
     """
     cut = segments(problem, horizon)
-    spec, h = problem.model.host.spec.copy(), problem.model.timestep
+    spec, h = problem.model.host.by_rk4.spec.copy(), problem.model.timestep
     for sensor in spec.sensors:  # none is compared, and without any its check on their number can be waived
         spec.delete(sensor)
     compiled = spec.compile()
@@ -611,7 +627,8 @@ def _sysid_pipeline(
         steps = int(cut.inside[k].sum())
         clock = h * np.arange(steps + 1)
         states.append(sysid.create_initial_state(compiled, cut.position[k], cut.velocity[k], cut.activation[k, 0]))
-        drive = np.concatenate([cut.excitation[k, :steps], cut.excitation[k, steps - 1 : steps]])
+        means = held(cut.excitation[k, : steps + 1], 1)
+        drive = np.concatenate([means, means[-1:]])
         controls.append(sysid.TimeSeries.from_control_names(clock, drive, compiled))
         seen = np.concatenate([cut.position[k][None], cut.target[k, :steps]])  # the first sample is not compared
         observations.append(sysid.TimeSeries.from_names(clock, seen, compiled, names))
@@ -636,6 +653,14 @@ SYSID_VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "mujoco.sysid, tuned, our segments": {"horizons": (50, None)},
 }
 """Settings of `mujoco_sysid`, by name: (a) out of the box, (a) at its fastest and best scaled, (b) with our idea."""
+
+INTEGRATORS = {
+    "mujoco.sysid, as documented": "RK4, 2 ms, held excitation",
+    "mujoco.sysid, tuned": "RK4, 1 ms, held excitation",
+    "mujoco.sysid, tuned, our segments": "RK4, 1 ms, held excitation",
+    "CMA-ES": "RK4, 1 ms, held excitation",
+}
+"""How a method steps from sample to sample; those not named do as `mjx_msm`: RK4, 2 ms, excitation linear."""
 
 
 @contextmanager
@@ -683,7 +708,8 @@ def adam(
     gradient = _reverse_gradient if reverse else _forward_gradient
     moments = optax.scale_by_adam()
     with float64():
-        data = tuple(map(jnp.asarray, (problem.start, cut.position, cut.velocity, cut.activation, cut.target, inside)))
+        rest = (cut.activation[:, 0], cut.excitation, cut.target, inside)
+        data = tuple(map(jnp.asarray, (problem.start, cut.position, cut.velocity, *rest)))
         relative = np.zeros(len(problem.paths))
         state = moments.init(jnp.asarray(relative))
         try:
@@ -709,7 +735,8 @@ def _motion_cost(
     start: Float[Array, "unknown"],
     position: Float[Array, "segment coordinate"],
     velocity: Float[Array, "segment coordinate"],
-    activation: Float[Array, "segment step muscle"],
+    activation: Float[Array, "segment muscle"],
+    excitation: Float[Array, "segment step_plus_1 muscle"],
     target: Float[Array, "segment step coordinate"],
     inside: Float[Array, "segment step one"],
 ) -> Float[Array, ""]:
@@ -717,7 +744,7 @@ def _motion_cost(
     values = start * jnp.exp(relative)
     log = np.array([k.transform == "log" for k in space.kinds])
     parameters = space.unpack(jnp.where(log, jnp.log(jnp.where(log, values, 1.0)), values))
-    motion = msm.rollout_segments(model, parameters, position, velocity, activation)
+    motion = msm.rollout_segments(model, parameters, position, velocity, activation, excitation)
     return jnp.sum(inside * (motion.position[:, 1:] - target) ** 2) / (jnp.sum(inside) * target.shape[-1])
 
 

@@ -30,7 +30,7 @@ from jaxtyping import Array, Float
 
 from mjx_msm.common.compiled import jit
 from mjx_msm.dynamics.excitation import channel_signal, mixed
-from mjx_msm.dynamics.simulation import activate
+from mjx_msm.dynamics.simulation import activate, activation_step
 from mjx_msm.person.kinds import KINDS
 from mjx_msm.person.model import Model
 from mjx_msm.person.muscle import AnyArray, MuscleParameters
@@ -306,19 +306,35 @@ def recursion(
 # Activation ------------------------------------------------------------------------------------------------
 
 
+class Slopes(NamedTuple):
+    """Derivatives of what an activation step gives, muscle by muscle."""
+
+    keep: Float[Array, "*lead muscle"]
+    """By the activation before it."""
+    start: Float[Array, "*lead muscle"]
+    """By the excitation at its start."""
+    end: Float[Array, "*lead muscle"]
+    """By the excitation at its end."""
+
+
 def activation_slopes(
     model: Model, parameters: Parameters, excitation: Float[Array, "time muscle"]
-) -> tuple[Float[Array, "step muscle"], Float[Array, "step muscle"]]:
-    """Keep and gain of every step."""
-    u, a = excitation[:-1], activate(model, parameters, excitation[0], excitation[:-1])
-    at = {"activation": a[:-1], "excitation": u}
-    found = slopes(lambda x: euler(model)(parameters.muscle, [x["excitation"]], x["activation"]), at, list(at))
-    return found["activation"], found["excitation"]
+) -> tuple[Slopes, Slopes]:
+    """Slopes of the activation at the stages of every step (step, stage, muscle) and after it (step, muscle)."""
+    before = activate(model, parameters, excitation[0], excitation)[0][:-1]
+    at = before, excitation[:-1], excitation[1:]
+
+    def slope(k: int) -> tuple[Array, Array]:
+        tangent = [jnp.ones_like(x) if i == k else jnp.zeros_like(x) for i, x in enumerate(at)]
+        return jax.jvp(lambda a, u, w: activation_step(model, parameters.muscle, a, u, w), at, tuple(tangent))[1]
+
+    stages, after = zip(*(slope(k) for k in range(3)), strict=True)
+    return Slopes(*stages), Slopes(*after)
 
 
-def euler(model: Model) -> Advance:
-    """MuJoCo's step of activation dynamics."""
-    return lambda law, seen, a: a + model.timestep * model.muscle.activation_rate(law, seen[0], a)
+def one_step(model: Model) -> Advance:
+    """MuJoCo's step of activation dynamics, which sees the excitation at its start and at its end."""
+    return lambda law, seen, a: activation_step(model, law, a, *seen)[1]
 
 
 class ActivationDerivatives:
@@ -337,17 +353,18 @@ class ActivationDerivatives:
         self._drive = space, parameters.emg, envelope, mixing, model.timestep
         self._error = error
         of_all = drive(*self._drive, pairs, error)
-        self.value = activate(model, parameters, of_all.value[0], of_all.value[:-1])
-        """(time, *recording, muscle)."""
-        seen = Drive(of_all.value[:-1], of_all.by_pair[:-1])
-        self.steps = Steps(euler(model), space, parameters.muscle, [seen], self.value[:-1], pairs)
+        self.value, self.stages = activate(model, parameters, of_all.value[0], of_all.value)
+        """(time, *recording, muscle) and (step, *recording, stage, muscle)."""
+        seen = [Drive(*(x[part] for x in of_all)) for part in (slice(0, -1), slice(1, None))]
+        self.steps = Steps(one_step(model), space, parameters.muscle, seen, self.value[:-1], pairs)
         self.by_pair = self.steps.follow(of_all.by_pair[0])
         """(time, *recording, pair)."""
 
     def curvature(self, weight: Float[Array, "time *recording muscle"]) -> Float[Array, "entry entry"]:
         """Σ weight · ∂²a."""
         back = self.steps.lead_back(weight)
-        onto_drive = jnp.concatenate([self.steps.gain[0] * back[1:], jnp.zeros_like(back[:1])]).at[0].add(back[0])
+        start, end = (gain * back[1:] for gain in self.steps.gain)
+        onto_drive = jnp.zeros_like(back).at[0].set(back[0]).at[:-1].add(start).at[1:].add(end)
         return self.steps.curvature(self.by_pair[:-1], back) + drive_curvature(*self._drive, onto_drive, self._error)
 
 
@@ -360,12 +377,18 @@ def activation_derivatives(
     mixing: Float[Any, "muscle channel"],
     pairs: Pairs,
     error: Float[AnyArray, "recording time channel"] | None = None,
-) -> tuple[Float[Array, "recording time muscle"], Float[Array, "recording time pair"]]:
-    """Activations of all recordings and their derivatives, one column a pair.
+) -> tuple[
+    Float[Array, "recording time muscle"],
+    Float[Array, "recording step stage muscle"],
+    Float[Array, "recording time pair"],
+]:
+    """Activations of all recordings at the samples and at the stages of the steps; the derivatives of those at the
+    samples, one column a pair.
 
     **Arguments:** `error`: of the envelopes, see `mjx_msm.excitation.excitation`.
     """
     parameters, rows = space.unpack(jnp.asarray(z)), (envelope, error)
     first, own = (None if x is None else jnp.swapaxes(jnp.asarray(x), 0, 1) for x in rows)
     found = ActivationDerivatives(model, space, parameters, jnp.asarray(first), mixing, pairs, own)
-    return jnp.swapaxes(found.value, 0, 1), jnp.swapaxes(found.by_pair, 0, 1)
+    value, stages, by_pair = (jnp.swapaxes(x, 0, 1) for x in (found.value, found.stages, found.by_pair))
+    return value, stages, by_pair

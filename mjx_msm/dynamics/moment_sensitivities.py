@@ -102,7 +102,7 @@ def moments(
     """Moments of the free coordinates [N·m]."""
     parameters = space.unpack(jnp.asarray(z))
     u = excitation(parameters.emg, jnp.asarray(envelope), mixing, model.timestep)
-    a = activate(model, parameters, u[0], u[:-1])[at.sample, at.recording]
+    a = activate(model, parameters, u[0], u)[0][at.sample, at.recording]
     tension = model.muscle.tension(parameters.muscle, a, jnp.asarray(at.path_length), jnp.asarray(at.path_velocity))
     return _moment(model, parameters, at, tension)
 

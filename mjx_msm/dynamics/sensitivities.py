@@ -11,14 +11,17 @@ products of small closed-form factors:
     ∂q̈/∂z = (M + h·D)⁻¹ [ Rᵀ ∂F/∂z − Y(q, q̇, q̈) ∂π/∂z ],        Y: the inertial regressor.
 
 Only the state needs tangents, two per free coordinate. All instants are independent of each other and are linearised
-side by side; a motion's Jacobian follows from the small linear recursion
+side by side; a motion's Jacobian follows from the small linear variational equation
 
-    δq̈ₖ = Aₖ (δqₖ, δq̇ₖ) + Bₖ δz,   δq̇ₖ₊₁ = δq̇ₖ + h δq̈ₖ,   δqₖ₊₁ = δqₖ + h δq̇ₖ₊₁.
+    δq̈(t) = A(t) (δq, δq̇) + B(t) δz
+
+that RK4 takes over the same steps (`chain`), with A and B at the start, in the middle and at the end of every step: two
+evaluations a step, not four, since the middle of the motion itself (`with_middles`) stands for both stages there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -30,6 +33,7 @@ from jaxtyping import Array, Float, Int
 from mjx_msm.common.compiled import jit
 from mjx_msm.dynamics.activation_sensitivities import TIME_CONSTANTS, Pairs
 from mjx_msm.dynamics.geometry import Geometry, geometry, moment_arms, tendon_forces
+from mjx_msm.dynamics.integrator import RK4, integrator_of
 from mjx_msm.dynamics.kinematics import motions, tree_of
 from mjx_msm.dynamics.paths import Paths, paths_and_curvature
 from mjx_msm.dynamics.simulation import (
@@ -209,9 +213,10 @@ def acceleration_columns(
     activation_by_pair: Float[Array, "pair"],
     acceleration: Float[Array, "coordinate"],
 ) -> Float[Array, "free entry"]:
-    """(M + h·D) ∂q̈/∂z of the free coordinates, where `acceleration` is what the equations of motion give."""
+    """M ∂q̈/∂z of the free coordinates (Euler: (M + h·D) ∂q̈/∂z), where `acceleration` is what the equations of motion
+    give."""
     speed = -shape.moment_arm @ velocity
-    damped_at = velocity + model.timestep * acceleration
+    damped_at = velocity + integrator_of(model).damped_ahead(model.timestep) * acceleration
     muscles = muscle_columns(model, space, at.parameters, pairs, shape, activation, activation_by_pair, speed)
     joints = joint_columns(model, space, position, damped_at)
     return by_entry(model, space, (muscles, joints), inertial_columns(model, space, at, shape, acceleration))
@@ -335,26 +340,80 @@ def acceleration_derivatives(
 
 
 def chain(
-    by_state: Float[Array, "step free two_free"], by_parameters: Float[Array, "step free entry"], timestep: float
-) -> tuple[Float[Array, "step_plus_1 free columns"], Float[Array, "free columns"]]:
+    by_state: Float[Array, "lane two_steps_plus_1 free two_free"],
+    by_parameters: Float[Array, "lane two_steps_plus_1 free entry"],
+    timestep: float,
+) -> tuple[Float[Array, "lane step_plus_1 free columns"], Float[Array, "lane free columns"]]:
     """Derivative of the positions at every sample, and of the last velocity, with respect to the initial (q, q̇) and z.
 
-    **Arguments:** derivatives of the accelerations at the start of every step.
+    Every RK4 step of the variational equation is a matrix; all are made side by side, only their product goes on in
+    time.
+
+    **Arguments:** derivatives of the accelerations at every sample and in the middle between them.
     """
-    _, n, _ = by_state.shape
+    lanes, _, n, _ = by_state.shape
     entries = by_parameters.shape[-1]
-    dq = jnp.concatenate([jnp.eye(n), jnp.zeros((n, n + entries))], -1)
-    dv = jnp.concatenate([jnp.zeros((n, n)), jnp.eye(n), jnp.zeros((n, entries))], -1)
+    local = jnp.concatenate([by_state, by_parameters], -1)
+    start, middle, end = local[:, :-1:2], local[:, 1::2], local[:, 2::2]
 
-    def step(carry: Any, inputs: Any) -> tuple[Any, Array]:
-        dq, dv = carry
-        a, b = inputs
+    def rates(at: Array, position: Array, velocity: Array) -> Array:
+        """δq̈ of a change of position and velocity that is linear in (q, q̇) at the step's start and z."""
+        state = [*jnp.moveaxis(position, -2, 0), *jnp.moveaxis(velocity, -2, 0)]
+        out = total_of(at[..., k, None] * row[..., None, :] for k, row in enumerate(state))
+        return out.at[..., 2 * n :].add(at[..., 2 * n :])
+
+    own = jnp.eye(2 * n, 2 * n + entries)
+    position, velocity = own[:n], own[n:]
+    speed, acceleration = [jnp.broadcast_to(velocity, start.shape)], [start]
+    for reach, at in ((0.5, middle), (0.5, middle), (1.0, end)):
+        there, speeds = position + reach * timestep * speed[-1], velocity + reach * timestep * acceleration[-1]
+        acceleration.append(rates(at, there, speeds))
+        speed.append(speeds)
+    change = [total_of(w * x for w, x in zip(RK4.weight, xs, strict=True)) for xs in (speed, acceleration)]
+    steps = jnp.moveaxis(own + timestep * jnp.concatenate(change, -2), 1, 0)
+
+    def step(d: Array, taken: Array) -> tuple[Array, Array]:
         # an unrolled product: n is 1 to 3, and a batched matrix product of that size costs more to call than to do
-        by_now = jnp.stack([sum(a[i, k] * dq[k] + a[i, n + k] * dv[k] for k in range(n)) for i in range(n)])
-        by_now = by_now.at[:, 2 * n :].add(b)
-        dv = dv + timestep * by_now
-        dq = dq + timestep * dv
-        return (dq, dv), dq
+        after = total_of(taken[..., :, k, None] * d[..., k, None, :] for k in range(2 * n))
+        d = after.at[..., 2 * n :].add(taken[..., 2 * n :])
+        return d, d[..., :n, :]
 
-    (_, last), later = jax.lax.scan(step, (dq, dv), (by_state, by_parameters))
-    return jnp.concatenate([dq[None], later]), last
+    first = jnp.broadcast_to(own, (lanes, *own.shape))
+    last, later = jax.lax.scan(step, first, steps)
+    positions = jnp.concatenate([jnp.broadcast_to(own[:n], (lanes, 1, *own[:n].shape)), jnp.moveaxis(later, 0, 1)], 1)
+    return positions, last[:, n:]
+
+
+def total_of(parts: Iterable[Array]) -> Array:
+    first, *rest = parts
+    return sum(rest, first)
+
+
+def with_middles(
+    position: Float[Array, "lane sample coordinate"], velocity: Float[Array, "lane sample coordinate"], timestep: float
+) -> tuple[Float[Array, "lane two_samples_minus_1 coordinate"], Float[Array, "lane two_samples_minus_1 coordinate"]]:
+    """Motion at the samples and in the middle between them, of the cubics that have its positions and velocities."""
+    (q0, q1), (v0, v1) = ((x[:, :-1], x[:, 1:]) for x in (position, velocity))
+    middle = 0.5 * (q0 + q1) + 0.125 * timestep * (v0 - v1), 1.5 * (q1 - q0) / timestep - 0.25 * (v0 + v1)
+    return interleaved(position, middle[0]), interleaved(velocity, middle[1])
+
+
+def interleaved(
+    samples: Float[Array, "lane sample *rest"], middles: Float[Array, "lane sample_minus_1 *rest"]
+) -> Float[Array, "lane two_samples_minus_1 *rest"]:
+    """Samples and what lies between them, in the order of time."""
+    lanes, count, *rest = samples.shape
+    pairs = jnp.stack([samples[:, :-1], middles], 2).reshape(lanes, 2 * (count - 1), *rest)
+    return jnp.concatenate([pairs, samples[:, -1:]], 1)
+
+
+def in_the_middle(samples: Float[Array, "lane sample *rest"]) -> Float[Array, "lane sample_minus_1 *rest"]:
+    """Values halfway between samples, of cubics through the four nearest ones."""
+    count = samples.shape[1]
+    if count < 4:
+        return 0.5 * (samples[:, :-1] + samples[:, 1:])
+    inner = (9.0 * (samples[:, 1:-2] + samples[:, 2:-1]) - samples[:, :-3] - samples[:, 3:]) / 16.0
+    ends = []
+    for four in (samples[:, :4], samples[:, :-5:-1]):
+        ends.append((5.0 * four[:, 0] + 15.0 * four[:, 1] - 5.0 * four[:, 2] + four[:, 3])[:, None] / 16.0)
+    return jnp.concatenate([ends[0], inner, ends[1]], 1)

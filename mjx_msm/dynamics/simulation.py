@@ -1,13 +1,14 @@
 """From excitation to motion: activation dynamics, one step, a rollout, many segments at once.
 
-A step is MuJoCo's own: semi-implicit Euler with joint damping implicit,
+A step is MuJoCo's own, of the integrator that the model's MJCF names (`mjx_msm.dynamics.integrator`), with
+accelerations from
 
-    (M + h·D) q̈ = τ_passive − bias + Rᵀ F + τ_applied,   q̇ ← q̇ + h q̈,   q ← q + h q̇,   a ← a + h ȧ(u, a)
+    M q̈ = τ_passive − bias + Rᵀ F + τ_applied
 
-assembled here so that derivatives are cheap; C MuJoCo and `mjx.step` on the personalised model come to the same
-trajectory. R holds the moment arms −∂L/∂q, F the tensions. Models without contacts and equalities need no constraint
-solver, so forward and reverse mode are both exact. Held (prescribed or locked) coordinates have a known acceleration;
-the free ones are solved with their inertial coupling to it.
+assembled here so that derivatives are cheap; C MuJoCo on the personalised model comes to the same trajectory. R holds
+the moment arms −∂L/∂q, F the tensions. Models without contacts and equalities need no constraint solver, so forward
+and reverse mode are both exact. Held (prescribed or locked) coordinates have a known acceleration; the free ones are
+solved with their inertial coupling to it.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ from jaxtyping import Array, Float, Int
 from mjx_msm.common.compiled import jit
 from mjx_msm.common.errors import InputError
 from mjx_msm.dynamics.geometry import Geometry, geometry
+from mjx_msm.dynamics.integrator import integrator_of
 from mjx_msm.dynamics.kinematics import Motion, Screw
 from mjx_msm.dynamics.paths import Paths, paths
 from mjx_msm.dynamics.vectors import Component, Vector, add, array_of
 from mjx_msm.person.model import Model
+from mjx_msm.person.muscle import MuscleParameters
 from mjx_msm.person.parameters import BodyParameters, Parameters
 
 
@@ -181,18 +184,35 @@ def activate(
     model: Model,
     parameters: Parameters,
     initial: Float[Array, "muscle"],
-    excitation: Float[Array, "step muscle"],
-) -> Float[Array, "step_plus_1 muscle"]:
-    """Activation over time; it depends on excitation alone, so it is computed ahead of the motion."""
-    h = model.timestep
+    excitation: Float[Array, "step_plus_1 muscle"],
+) -> tuple[Float[Array, "step_plus_1 muscle"], Float[Array, "step stage muscle"]]:
+    """Activation at every sample of the excitation, and at the stages of every step between them.
 
-    def step(a: Array, u: Array) -> tuple[Array, Array]:
-        a = a + h * model.muscle.activation_rate(parameters.muscle, u, a)
-        return a, a
+    It depends on excitation alone, so it is computed ahead of the motion.
+    """
+
+    def step(a: Array, drive: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array]]:
+        stages, a = activation_step(model, parameters.muscle, a, *drive)
+        return a, (a, stages)
 
     initial = jnp.asarray(initial) + jnp.zeros_like(parameters.muscle.activation_time_constant)
-    _, later = jax.lax.scan(step, initial, jnp.asarray(excitation))
-    return jnp.concatenate([initial[None], later])
+    excitation = jnp.asarray(excitation)
+    _, (later, stages) = jax.lax.scan(step, initial, (excitation[:-1], excitation[1:]))
+    return jnp.concatenate([initial[None], later]), stages
+
+
+def activation_step(
+    model: Model,
+    law: MuscleParameters,
+    before: Float[Array, "*batch muscle"],
+    start: Float[Array, "*batch muscle"],
+    end: Float[Array, "*batch muscle"],
+) -> tuple[Float[Array, "*batch stage muscle"], Float[Array, "*batch muscle"]]:
+    """Activation at the stages of a step and after it, excitation going from `start` to `end`: muscle by muscle."""
+    stages, after = integrator_of(model).activation(
+        lambda u, a: model.muscle.activation_rate(law, u, a), model.timestep, before, start, end
+    )
+    return jnp.stack(stages, -2), after
 
 
 def solve_acceleration(
@@ -202,9 +222,10 @@ def solve_acceleration(
     force: Float[Array, "coordinate"],
     held_acceleration: Float[Array, "held"],
 ) -> Float[Array, "free"]:
-    """Accelerations of the free coordinates under a generalised force, as MuJoCo's Euler step takes them [rad/s²].
+    """Accelerations of the free coordinates under a generalised force, as MuJoCo's step takes them [rad/s²].
 
-    Damping is implicit, (M + h·D) q̈ = force; the held coordinates' inertial coupling goes to the right-hand side.
+    Euler's damping is implicit, (M + h·D) q̈ = force; the held coordinates' inertial coupling goes to the right-hand
+    side.
     """
     free, held = model.host.free_index, model.host.held_index
     right = force[free] - terms.mass_matrix[np.ix_(free, held)] @ held_acceleration
@@ -214,10 +235,12 @@ def solve_acceleration(
 def free_response(
     model: Model, parameters: Parameters, terms: Mechanics, force: Float[Array, "free *column"]
 ) -> Float[Array, "free *column"]:
-    """(M + h·D)⁻¹ times generalised forces of the free coordinates; `solve_acceleration` without the held ones."""
+    """M⁻¹ times generalised forces of the free coordinates, for Euler (M + h·D)⁻¹; held ones do not move."""
     free = model.host.free_index
-    damping = jnp.asarray(parameters.joint.damping)[free]
-    return _solve(terms.mass_matrix[np.ix_(free, free)] + model.timestep * jnp.diag(damping), force)
+    ahead, matrix = integrator_of(model).damped_ahead(model.timestep), terms.mass_matrix[np.ix_(free, free)]
+    if ahead:
+        matrix = matrix + ahead * jnp.diag(jnp.asarray(parameters.joint.damping)[free])
+    return _solve(matrix, force)
 
 
 def generalised_force(terms: Mechanics, tension: Float[Array, "muscle"]) -> Float[Array, "coordinate"]:
@@ -247,8 +270,8 @@ def simulate_motion(
     parameters: Parameters,
     position: Float[Array, "*lane coordinate"],
     velocity: Float[Array, "*lane coordinate"],
-    activation: Float[Array, "*lane step muscle"],
-    held: Float[Array, "*lane step_plus_1 held"],
+    activation: Float[Array, "*lane step stage muscle"],
+    held: Float[Array, "*lane step stage held"],
     applied: Float[Array, "*lane step coordinate"] | None = None,
 ) -> tuple[
     Float[Array, "*lane step_plus_1 coordinate"],
@@ -263,59 +286,67 @@ def simulate_motion(
 
     **Arguments:**
 
-    - `position`, `velocity`: the initial state; entries of held coordinates are taken as they are.
-    - `activation`: at the start of every step.
-    - `held`: positions of the held coordinates (prescribed and locked, in coordinate order) at every sample.
+    - `position`, `velocity`: the initial state, held coordinates on their course.
+    - `activation`: at the stages of every step, as `activate` gives it.
+    - `held`: accelerations of the held coordinates (prescribed and locked, in coordinate order), as
+      `AbstractIntegrator.held` gives them.
     - `applied`: additional generalised forces during every step [N·m].
 
     **Returns:** positions, velocities, first failed step and coordinate (-1 if none).
     """
     inertia = spatial_inertia(parameters.body)
     h, free_index, held_index = model.timestep, model.host.free_index, model.host.held_index
+    integrator = integrator_of(model)
     position, velocity, activation, held = (jnp.asarray(x) for x in (position, velocity, activation, held))
-    lanes, count = position.shape[:-1], activation.shape[-2]
-    held_velocity = jnp.diff(held, axis=-2) / h
+    lanes, count = position.shape[:-1], activation.shape[-3]
     if applied is None:
         applied = jnp.zeros((*lanes, count, len(model.coordinates)))
 
-    def accelerate(q: Array, v: Array, along: Paths, a: Array, held_acceleration: Array, force: Array) -> Array:
+    def equations(q: Array, v: Array, along: Paths, a: Array, held_acceleration: Array, force: Array) -> Array:
         terms = mechanics(model, parameters, inertia, geometry(model, q, v, along), q, v)
         total = generalised_force(terms, muscle_tension(model, parameters, terms, v, a)) + force
-        return solve_acceleration(model, parameters, terms, total, held_acceleration)
+        free = solve_acceleration(model, parameters, terms, total, held_acceleration)
+        return jnp.zeros_like(total).at[free_index].set(free).at[held_index].set(held_acceleration)
 
     for _ in lanes:
-        accelerate = jax.vmap(accelerate)
+        equations = jax.vmap(equations)
 
-    def step(carry: Any, inputs: Any) -> tuple[Any, Any]:
-        q, v, failed_step, failed_coordinate = carry
-        k, a, v_held, force = inputs
-        held_acceleration = (v_held - v[..., held_index]) / h
-        free_acceleration = accelerate(q, v, paths(model, q), a, held_acceleration, force)
-        next_v = v.at[..., free_index].add(h * free_acceleration).at[..., held_index].set(v_held)
-        next_q = q + h * next_v
+    def stage(carry: Any, inputs: Any) -> tuple[Any, Any]:
+        q, v, *within, failed_step, failed_coordinate = carry
+        k, which, a, known, force = inputs
+
+        def accelerate(q: Array, v: Array) -> Array:
+            return equations(q, v, paths(model, q), a, known, force)
+
+        next_q, next_v, *within = integrator.stage(accelerate, h, (q, v, *within), which)
         finite = jnp.isfinite(next_q) & jnp.isfinite(next_v)
         fails = (failed_step < 0) & ~jnp.all(finite, -1)
         failed_coordinate = jnp.where(fails, jnp.argmin(finite, -1), failed_coordinate)
         failed_step = jnp.where(fails, k, failed_step)
         good = (failed_step < 0)[..., None]
         q, v = jnp.where(good, next_q, q), jnp.where(good, next_v, v)
-        return (q, v, failed_step, failed_coordinate), (q, v)
+        return (q, v, *within, failed_step, failed_coordinate), (q, v)
 
     none = jnp.full(lanes, -1)
     start_q, start_v = position + jnp.zeros(()), velocity + jnp.zeros(())
     known = jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(parameters)]))
     finite = jnp.isfinite(start_q) & jnp.isfinite(start_v) & known
     good = jnp.all(finite, -1)
-    start = (
-        jnp.where(finite, start_q, 0),
-        jnp.where(finite, start_v, 0),
-        jnp.where(good, none, 0),
-        jnp.where(good, none, jnp.argmin(finite, -1)),
+    start_q, start_v = jnp.where(finite, start_q, 0), jnp.where(finite, start_v, 0)
+    failed = jnp.where(good, none, 0), jnp.where(good, none, jnp.argmin(finite, -1))
+    # one loop over all stages: a loop in a loop takes half as long again, copies of the equations take long to compile
+    stages = integrator.stages
+    in_time = (
+        jnp.moveaxis(x, (-3, -2), (0, 1)).reshape(count * stages, *lanes, x.shape[-1]) for x in (activation, held)
     )
-    in_time = (jnp.moveaxis(x, -2, 0) for x in (activation, held_velocity, applied))
-    (_, _, failed_step, failed_coordinate), (qs, vs) = jax.lax.scan(step, start, (jnp.arange(count), *in_time))
+    forces = jnp.repeat(jnp.moveaxis(applied, -2, 0), stages, axis=0)
+    which = (jnp.repeat(jnp.arange(count), stages), jnp.tile(jnp.arange(stages), count))
+    (*_, failed_step, failed_coordinate), after = jax.lax.scan(
+        stage, (*integrator.begin(start_q, start_v), *failed), (*which, *in_time, forces)
+    )
     q, v = (
-        jnp.moveaxis(jnp.concatenate([first[None], later]), 0, -2) for first, later in ((start[0], qs), (start[1], vs))
+        jnp.moveaxis(jnp.concatenate([first[None], later[stages - 1 :: stages]]), 0, -2)
+        for first, later in zip((start_q, start_v), after, strict=True)
     )
     return q, v, failed_step, failed_coordinate
 
@@ -388,9 +419,11 @@ def rollout(
     **Arguments:**
 
     - `initial_state`: see `initial_state`; held coordinates start where they are held.
-    - `excitation`: of every muscle during every step, 0..1.
-    - `prescribed`: positions of the prescribed coordinates at every sample [rad].
-    - `applied`: additional generalised forces [N·m].
+    - `excitation`: of every muscle at the start of every step, 0..1: a curve, linear in between and constant in the
+      last step. Euler looks at the start of a step only.
+    - `prescribed`: positions of the prescribed coordinates at every sample [rad]; under RK4 they follow the cubic
+      spline through these.
+    - `applied`: additional generalised forces during every step [N·m].
 
     **Raises:** `InputError` if a shape does not fit the model.
     """
@@ -410,15 +443,16 @@ def rollout(
     _expect("initial_state.activation", initial_state.activation, (len(model.muscles),))
     _expect("applied", applied, (steps, len(model.coordinates)))
     index = model.host.held_index
-    held_velocity = (held[min(1, steps)] - held[0]) / model.timestep
-    activation = activate(model, parameters, initial_state.activation, excitation)
+    held_velocity, held_acceleration = integrator_of(model).held(held, model.timestep)
+    samples = jnp.concatenate([excitation, excitation[-1:]])
+    activation, stages = activate(model, parameters, initial_state.activation, samples)
     q, v, failed_step, failed_coordinate = simulate_motion(
         model,
         parameters,
         jnp.asarray(initial_state.position).at[index].set(held[0]),
-        jnp.asarray(initial_state.velocity).at[index].set(held_velocity),
-        activation[:-1],
-        held,
+        jnp.asarray(initial_state.velocity).at[index].set(held_velocity[0]),
+        stages,
+        held_acceleration,
         applied,
     )
     time = model.timestep * jnp.arange(steps + 1)
@@ -432,36 +466,42 @@ def rollout_segments(
     parameters: Parameters,
     position: Float[Array, "segment coordinate"],
     velocity: Float[Array, "segment coordinate"],
-    activation: Float[Array, "segment step muscle"],
+    activation: Float[Array, "segment muscle"],
+    excitation: Float[Array, "segment step_plus_1 muscle"],
     *,
-    held: Float[Array, "segment step_plus_1 held"] | None = None,
+    prescribed: Float[Array, "segment step_plus_1 prescribed"] | None = None,
     applied: Float[Array, "segment step coordinate"] | None = None,
 ) -> Rollout:
-    """Many short motions under known activation, side by side: each segment is a lane.
+    """Many short motions side by side: each segment is a lane.
 
-    **Arguments:** as `simulate_motion`, with a leading segment axis. `held` may be omitted where nothing is held.
+    **Arguments:** as `rollout`, with a leading segment axis, but for the excitation, which is also given at the end of
+    the last step: a recording cut into segments goes on there.
     """
-    if activation.ndim != 3 or activation.shape[2] != len(model.muscles):
+    if excitation.ndim != 3 or excitation.shape[2] != len(model.muscles):
         raise InputError(
-            f"`activation` has shape {activation.shape}, expected (segments, steps, {len(model.muscles)})"
+            f"`excitation` has shape {excitation.shape}, expected (segments, steps + 1, {len(model.muscles)})"
             f" for muscles {', '.join(model.muscles)}"
         )
-    segments, steps = activation.shape[:2]
+    segments, steps = excitation.shape[0], excitation.shape[1] - 1
     _expect("position", position, (segments, len(model.coordinates)))
     _expect("velocity", velocity, (segments, len(model.coordinates)))
-    _expect("held", held, (segments, steps + 1, len(model.host.held_index)))
+    _expect("activation", activation, (segments, len(model.muscles)))
     _expect("applied", applied, (segments, steps, len(model.coordinates)))
-    if held is None:
-        held = jnp.broadcast_to(
-            held_positions(model, None, steps + 1), (segments, steps + 1, len(model.host.held_index))
-        )
-    if applied is None:
-        applied = jnp.zeros((segments, steps, len(model.coordinates)))
+    index = model.host.held_index
+    if prescribed is None:
+        held = jnp.broadcast_to(held_positions(model, None, steps + 1), (segments, steps + 1, len(index)))
+    else:
+        held = jax.vmap(lambda p: held_positions(model, p, steps + 1))(jnp.asarray(prescribed))
+    held_velocity, held_acceleration = integrator_of(model).held(held, model.timestep)
+    every, stages = jax.vmap(lambda a, u: activate(model, parameters, a, u))(activation, excitation)
     q, v, failed_step, failed_coordinate = simulate_motion(
-        model, parameters, position, velocity, activation, held, applied
+        model,
+        parameters,
+        jnp.asarray(position).at[:, index].set(held[:, 0]),
+        jnp.asarray(velocity).at[:, index].set(held_velocity[:, 0]),
+        stages,
+        held_acceleration,
+        applied,
     )
-    last = activation[:, -1:]
     time = model.timestep * jnp.arange(steps + 1)
-    return Rollout(
-        time, q, v, jnp.concatenate([activation, last], 1), failed_step, failed_coordinate, model.coordinates
-    )
+    return Rollout(time, q, v, every, failed_step, failed_coordinate, model.coordinates)

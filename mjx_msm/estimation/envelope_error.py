@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from mjx_msm.common.compiled import jit
-from mjx_msm.dynamics.activation_sensitivities import Pairs, activation_derivatives, activation_slopes
+from mjx_msm.dynamics.activation_sensitivities import Pairs, Slopes, activation_derivatives, activation_slopes
 from mjx_msm.dynamics.excitation import excitation
 from mjx_msm.person.model import Model
 from mjx_msm.person.muscle import AnyArray
@@ -57,7 +57,7 @@ class EnvelopeError:
     reference: Float[np.ndarray, "window knot channel"]
     """Knots about which activations are linear in them: activation dynamics have a kink between rising and falling,
     over which undamped steps would jump back and forth."""
-    latest: dict[bytes, tuple[np.ndarray, ...]] = field(default_factory=dict, repr=False)
+    latest: dict[bytes, _Reference] = field(default_factory=dict, repr=False)
     """What is known about the reference, for the last z or, where activations do not depend on it, for all."""
 
     @property
@@ -81,34 +81,53 @@ class EnvelopeError:
         window: Int[np.ndarray, "interval"],
         place: Int[np.ndarray, "interval"],
     ) -> tuple[
-        Float[np.ndarray, "interval step muscle"],
-        Float[np.ndarray, "interval step pair"],
+        Float[np.ndarray, "interval step_plus_1 muscle"],
+        Float[np.ndarray, "interval step stage muscle"],
+        Float[np.ndarray, "interval step_plus_1 pair"],
         Float[np.ndarray, "interval step_plus_1 muscle unknown"],
     ]:
         """Activations of intervals with the envelopes corrected, and their derivatives.
 
-        **Returns:** activation; its derivative by pair; and by (activation at the interval's start, knot at its start,
+        **Returns:** activation at the samples, and at the stages of the steps; the derivative of that at the samples by
+        pair; and by (activation at the interval's start, knot at its start,
         knot at its end), where the first interval of a window has no activation of its own: the knot's error came
         before it.
         """
-        every, by_pair, keep, push, held = self._about_reference(z, pairs)
-        every = every + np.asarray(_changes(keep, push, held[:, 0], self.standardised(knots - self.reference)))
+        about = self._about_reference(z, pairs)
+        change = _changes(about, self.standardised(knots - self.reference))
+        every, stages = (np.asarray(x) + np.asarray(d) for x, d in zip(about[:2], change, strict=True))
         start = self.before[window] + self.steps * place
-        index = np.minimum(start[:, None] + np.arange(self.steps), every.shape[1] - 2)
-        where = window[:, None], index
-        first = held[window, np.minimum(start, every.shape[1] - 1)]
-        columns = _columns(keep[where], push[where], first, place == 0)
-        return every[where], by_pair[where], np.asarray(columns)
+        index = start[:, None] + np.arange(self.steps + 1)
+        sample = window[:, None], np.minimum(index, every.shape[1] - 1)
+        step = window[:, None], np.minimum(index[:, :-1], every.shape[1] - 2)
+        first = about.held[window, np.minimum(start, every.shape[1] - 1)]
+        slopes = Slopes(*(x[step] for x in about.after))
+        columns = _columns(slopes, about.by_channel[sample], first, place == 0)
+        return every[sample], stages[step], about.by_pair[sample], np.asarray(columns)
 
-    def _about_reference(self, z: Float[np.ndarray, "free"], pairs: Pairs) -> tuple[np.ndarray, ...]:
+    def _about_reference(self, z: Float[np.ndarray, "free"], pairs: Pairs) -> _Reference:
         key = np.asarray(z, dtype=float).tobytes() if pairs else b""
         if key not in self.latest:
             error = self.deviation * self.standardised(self.reference)
             lead = self.model, self.space, z, self.envelope, self.mixing
             about = *activation_derivatives(*lead, pairs, error), *_slopes(*lead, error, self.deviation)
             self.latest.clear()
-            self.latest[key] = tuple(map(np.asarray, about))
+            self.latest[key] = _Reference(*jax.tree.map(np.asarray, about))
         return self.latest[key]
+
+
+class _Reference(NamedTuple):
+    """Activations for some errors, and how they change with more."""
+
+    every: Float[np.ndarray, "window time muscle"]
+    stages: Float[np.ndarray, "window step stage muscle"]
+    by_pair: Float[np.ndarray, "window time pair"]
+    of_stages: Slopes
+    after: Slopes
+    by_channel: Float[np.ndarray, "window time muscle channel"]
+    """Of the excitation, by the channels' standardised errors."""
+    held: Float[np.ndarray, "window time muscle channel"]
+    """Of the activation, by all errors up to now together."""
 
 
 @jit
@@ -120,74 +139,73 @@ def _slopes(
     mixing: Float[Any, "muscle channel"],
     error: Float[AnyArray, "window time channel"],
     deviation: Float[AnyArray, "window time channel"],
-) -> tuple[Array, Array, Array]:
-    """How activation changes in a step with itself, and with the channels' standardised errors; and with all of them
-    up to now together."""
+) -> tuple[Slopes, Slopes, Array, Array]:
+    """The last four of `_Reference`."""
     parameters = space.unpack(jnp.asarray(z))
     channels = jnp.eye(envelope.shape[-1])
 
-    def one(envelope: Array, error: Array, deviation: Array) -> tuple[Array, Array, Array]:
+    def one(envelope: Array, error: Array, deviation: Array) -> tuple[Slopes, Slopes, Array, Array]:
         def drive(e: Array) -> Array:
             return excitation(parameters.emg, envelope, mixing, model.timestep, e)
 
         by_channel = jax.vmap(lambda c: jax.jvp(drive, (error,), (deviation * c,))[1], out_axes=-1)(channels)
-        keep, gain = activation_slopes(model, parameters, drive(error))
-        push = gain[..., None] * by_channel[:-1]
+        of_stages, after = activation_slopes(model, parameters, drive(error))
+        keep, start, end = (x[..., None] for x in after)
 
         def step(d: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
-            d = inputs[0][:, None] * d + inputs[1]
+            d = inputs[0] * d + inputs[1]
             return d, d
 
-        _, later = jax.lax.scan(step, by_channel[0], (keep, push))
-        return keep, push, jnp.concatenate([by_channel[:1], later])
+        _, later = jax.lax.scan(step, by_channel[0], (keep, start * by_channel[:-1] + end * by_channel[1:]))
+        return of_stages, after, by_channel, jnp.concatenate([by_channel[:1], later])
 
     return jax.vmap(one)(jnp.asarray(envelope), jnp.asarray(error), jnp.asarray(deviation))
 
 
 @jit
-def _changes(
-    keep: Float[AnyArray, "window step muscle"],
-    push: Float[AnyArray, "window step muscle channel"],
-    first: Float[AnyArray, "window muscle channel"],
-    change: Float[AnyArray, "window time channel"],
-) -> Float[Array, "window time muscle"]:
-    """Changes of activation with the standardised errors."""
+def _changes(about: _Reference, change: Float[AnyArray, "window time channel"]) -> tuple[Array, Array]:
+    """Changes of activation at the samples and at the stages with the standardised errors."""
 
-    def one(keep: Array, push: Array, first: Array, change: Array) -> Array:
+    def one(after: Slopes, of_stages: Slopes, by_channel: Array, change: Array) -> tuple[Array, Array]:
         def step(d: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
             d = inputs[0] * d + inputs[1]
             return d, d
 
-        start = first @ change[0]
-        _, later = jax.lax.scan(step, start, (keep, jnp.einsum("tmc,tc->tm", push, change[:-1])))
-        return jnp.concatenate([start[None], later])
+        drive = jnp.einsum("tmc,tc->tm", by_channel, change)
+        begin, end = drive[:-1], drive[1:]
+        _, later = jax.lax.scan(step, drive[0], (after.keep, after.start * begin + after.end * end))
+        every = jnp.concatenate([drive[:1], later])
+        each = zip(of_stages, (every[:-1], begin, end), strict=True)
+        return every, sum((slope * x[:, None] for slope, x in each), jnp.zeros(()))
 
-    return jax.vmap(one)(jnp.asarray(keep), jnp.asarray(push), jnp.asarray(first), jnp.asarray(change))
+    parts = jax.tree.map(jnp.asarray, (about.after, about.of_stages, about.by_channel, change))
+    return jax.vmap(one)(*parts)
 
 
 @jit
 def _columns(
-    keep: Float[AnyArray, "interval step muscle"],
-    push: Float[AnyArray, "interval step muscle channel"],
+    after: Slopes,
+    by_channel: Float[AnyArray, "interval step_plus_1 muscle channel"],
     first: Float[AnyArray, "interval muscle channel"],
     opening: Bool[AnyArray, "interval"],
 ) -> Float[Array, "interval step_plus_1 muscle unknown"]:
-    _, steps, muscles, _ = push.shape
-    ahead = jnp.arange(steps) / steps
+    _, samples, muscles, _ = by_channel.shape
+    ahead = (jnp.arange(samples) / (samples - 1))[:, None, None]
 
-    def one(keep: Array, push: Array, first: Array, opening: Array) -> Array:
+    def one(after: Slopes, by_channel: Array, first: Array, opening: Array) -> Array:
+        keep, start, end = (x[..., None] for x in after)
         none, own = jnp.zeros((muscles, muscles)), jnp.eye(muscles)
-        start = jnp.concatenate([jnp.where(opening, none, own), jnp.where(opening, first, 0.0), 0.0 * first], 1)
-        source = jnp.concatenate([(1 - ahead)[:, None, None] * push, ahead[:, None, None] * push], -1)
+        begin = jnp.concatenate([jnp.where(opening, none, own), jnp.where(opening, first, 0.0), 0.0 * first], 1)
+        drive = jnp.concatenate([(1 - ahead) * by_channel, ahead * by_channel], -1)
 
         def step(d: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
-            d = (inputs[0][:, None] * d).at[:, muscles:].add(inputs[1])
+            d = (inputs[0] * d).at[:, muscles:].add(inputs[1])
             return d, d
 
-        _, later = jax.lax.scan(step, start, (keep, source))
-        return jnp.concatenate([start[None], later])
+        _, later = jax.lax.scan(step, begin, (keep, start * drive[:-1] + end * drive[1:]))
+        return jnp.concatenate([begin[None], later])
 
-    return jax.vmap(one)(jnp.asarray(keep), jnp.asarray(push), jnp.asarray(first), jnp.asarray(opening))
+    return jax.vmap(one)(*jax.tree.map(jnp.asarray, (after, by_channel, first, opening)))
 
 
 def envelope_error(

@@ -56,6 +56,7 @@ class Problem:
         residuals, rate = settings.residuals, settings.rate
         if not trials:
             raise InputError("no trials to identify from; give at least one")
+        model = model.by_rk4
         if not model.free:
             raise InputError("no coordinate is free; leave at least one neither prescribed nor locked")
         emg_map = settings.emg_map if settings.emg_map is not None else {m: {m: 1.0} for m in model.muscles}

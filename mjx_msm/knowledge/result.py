@@ -120,7 +120,7 @@ class Identification:
         return read_result(path_of("the result", path), Identification, SCHEMA)
 
     def model(self) -> Model:
-        """The model it was identified on, with the same coordinates free, prescribed and locked.
+        """The model it was identified on, with the same coordinates free, prescribed and locked, stepped by RK4.
 
         **Raises:** `InputError` if its muscle model is a class of your own, which a file cannot name.
         """
@@ -132,6 +132,7 @@ class Identification:
         model = load_model(
             self.source,
             timestep=self.timestep,
+            integrator="RK4",  # by which people are identified, whatever the file says
             muscle=self.muscle_model,
             free=self.free,
             prescribed=self.prescribed,

@@ -14,6 +14,8 @@ from mjx_msm.person.parameters import BodyParameters, EmgParameters, JointParame
 # Ligament-like stop that replaces a joint limit: firm enough to hold a limb, soft enough for a 2 ms step.
 LIMIT_STIFFNESS = 200.0  # N·m/rad, of a hinge
 SLIDE_LIMIT_STIFFNESS = 20e3  # N/m
+INTEGRATORS = {"Euler": mujoco.mjtIntegrator.mjINT_EULER, "RK4": mujoco.mjtIntegrator.mjINT_RK4}
+"""Those of MuJoCo's that are followed here."""
 
 
 def refuse_unsupported(m: mujoco.MjModel, source: str) -> None:
@@ -145,7 +147,7 @@ def refuse_infinite(m: mujoco.MjModel, source: str) -> None:
 def without_constraints(spec: mujoco.MjSpec, m: mujoco.MjModel) -> list[str]:
     """Edit `spec` so that it steps without a constraint solver, natively in C and in MJX; returns what was done."""
     notes = []
-    if m.opt.integrator != mujoco.mjtIntegrator.mjINT_EULER:
+    if m.opt.integrator not in INTEGRATORS.values():
         spec.option.integrator = mujoco.mjtIntegrator.mjINT_EULER
         notes.append("integrator set to Euler: MJX drops the muscle velocity term of the implicit ones")
     spec.option.solver = mujoco.mjtSolver.mjSOL_NEWTON  # nothing is left to solve; MJX does not know them all

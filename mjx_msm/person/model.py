@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ from mjx_msm import assets
 from mjx_msm.common.arguments import number, path_of, table, words
 from mjx_msm.common.errors import InputError, in_one_line, one_of
 from mjx_msm.person.mjcf import (
+    INTEGRATORS,
     nominal_parameters,
     refuse_infinite,
     refuse_unsupported,
@@ -66,6 +68,16 @@ class Host:
         except NotImplementedError as e:
             raise InputError(f"model '{self.source}' uses something that MJX cannot represent: {e}; remove it") from e
 
+    @cached_property
+    def by_rk4(self) -> Host:
+        """The same model, stepped by RK4; one object, so that what is compiled for it is compiled once."""
+        if self.mj_model.opt.integrator == mujoco.mjtIntegrator.mjINT_RK4:
+            return self
+        spec, mj_model, skeleton = self.spec.copy(), copy(self.mj_model), copy(self.skeleton)
+        for each in (spec.option, mj_model.opt, skeleton.opt):
+            each.integrator = mujoco.mjtIntegrator.mjINT_RK4
+        return replace(self, spec=spec, mj_model=mj_model, skeleton=skeleton)
+
     @property
     def free_index(self) -> np.ndarray:
         return np.array([self.coordinates.index(c) for c in self.free], dtype=int)
@@ -99,6 +111,11 @@ class Model(eqx.Module):
         return float(self.host.mj_model.opt.timestep)
 
     @property
+    def by_rk4(self) -> Model:
+        """The same model, stepped by RK4 whatever its MJCF says; what is exported of it says so."""
+        return self if self.host.by_rk4 is self.host else replace(self, host=self.host.by_rk4)
+
+    @property
     def muscles(self) -> tuple[str, ...]:
         return self.nominal.names.muscle
 
@@ -126,6 +143,7 @@ def load_model(
     prescribed: Iterable[str] = (),
     locked: Mapping[str, float] | None = None,
     timestep: float | None = None,
+    integrator: str | None = None,
 ) -> Model:
     """Load a musculoskeletal model.
 
@@ -136,6 +154,7 @@ def load_model(
     - `free`, `prescribed`: coordinate names; what is neither prescribed nor locked is free.
     - `locked`: coordinate to its fixed value [rad or m].
     - `timestep`: [s]; the file's own by default.
+    - `integrator`: "Euler" or "RK4"; the file's own by default.
 
     **Raises:** `InputError` naming what the simulation cannot represent, with the fix.
     """
@@ -151,6 +170,8 @@ def load_model(
         raise InputError(f"model '{source}' does not compile: {in_one_line(e)}") from e
     if timestep is not None:
         spec.option.timestep = number("timestep", timestep)
+    if integrator is not None:
+        spec.option.integrator = INTEGRATORS[one_of("integrator", integrator, INTEGRATORS)]
     name = str(source) if bundled else str(path.resolve())
     return model_of(spec, name, muscle=muscle, free=free, prescribed=prescribed, locked=locked)
 

@@ -9,8 +9,8 @@ round-off.
 from __future__ import annotations
 
 import math
-from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import mujoco
@@ -22,7 +22,7 @@ from scipy.signal import butter, sosfiltfilt
 from mjx_msm.common.arguments import number, of_kind, whole
 from mjx_msm.common.compiled import float64, jit
 from mjx_msm.common.errors import InputError
-from mjx_msm.dynamics.simulation import Rollout, State, rollout
+from mjx_msm.dynamics.simulation import Rollout, rollout_segments
 from mjx_msm.person.inspection import coordinate_range, muscle_and_bone, path_slope
 from mjx_msm.person.model import Model
 from mjx_msm.person.parameters import Parameters, matching
@@ -98,6 +98,7 @@ def synthetic_trials(
         raise InputError(f"duration {duration:g} s must be positive")
     whole("count", count, 1)
     whole("seed", seed)
+    model = model.by_rk4
     h = model.timestep
     rate = 1 / h if rate is None else number("rate", rate)
     if not 0 < rate * h < 1 + 1e-9:
@@ -232,30 +233,27 @@ def _prescribed(
 
 
 def _simulated(model: Model, truth: Parameters, posture: np.ndarray, drive: np.ndarray, held: np.ndarray) -> Rollout:
-    """Every candidate from rest, the settling time cut off."""
-    settle = round(SETTLE / model.timestep)
-    drive = np.concatenate([np.repeat(drive[:, :1], settle, axis=1), drive[:, :-1]], axis=1)
-    held = np.concatenate([np.repeat(held[:, :1], settle, axis=1), held], axis=1)
+    """Every candidate from rest, after settling under its first excitation."""
+    q, v, failed = posture, np.zeros_like(posture), False
+    # runs as long as the recording itself, so that one function is compiled
+    settling = math.ceil(SETTLE / (model.timestep * (drive.shape[1] - 1)))
+    at_first = [np.repeat(x[:, :1], x.shape[1], axis=1) for x in (drive, held)]
     with float64():
-        motion = _rollouts(model, truth, jnp.asarray(posture), jnp.asarray(drive), jnp.asarray(held))
+        for _ in range(settling):
+            settled = _motions(model, truth, *map(jnp.asarray, (q, v, drive[:, 0], *at_first)))
+            q, v = np.asarray(settled.position)[:, -1], np.asarray(settled.velocity)[:, -1]
+            failed = failed | (np.asarray(settled.failed_step) >= 0)
+        motion = _motions(model, truth, *map(jnp.asarray, (q, v, drive[:, 0], drive, held)))
         motion = jax.tree.map(np.asarray, motion)
-    return Rollout(
-        motion.time[: motion.position.shape[1] - settle],
-        motion.position[:, settle:],
-        motion.velocity[:, settle:],
-        motion.activation[:, settle:],
-        motion.failed_step,
-        motion.failed_coordinate,
-        motion.coordinates,
-    )
+    failed = failed | (motion.failed_step >= 0)
+    return eqx.tree_at(lambda m: m.failed_step, motion, np.where(failed, 0, -1))
 
 
 @jit
-def _rollouts(model: Model, truth: Parameters, start: Array, drive: Array, held: Array) -> Any:
-    def one(q: Array, u: Array, p: Array) -> Rollout:
-        return rollout(model, truth, State(q, jnp.zeros_like(q), u[0]), u, prescribed=p)
-
-    return jax.vmap(one)(start, drive, held)
+def _motions(
+    model: Model, truth: Parameters, position: Array, velocity: Array, activation: Array, drive: Array, held: Array
+) -> Rollout:
+    return rollout_segments(model, truth, position, velocity, activation, drive, prescribed=held)
 
 
 def _comfortable(model: Model, motion: Rollout, i: int) -> bool:

@@ -124,7 +124,7 @@ def measured(values: np.ndarray, weight: np.ndarray, trial: Trial, model: Model)
 @jit
 def _drive_on_device(model: Model, emg: Any, activation_of: Any, envelope: Any, mixing: Any) -> Any:
     u = excitation(emg, envelope, mixing, model.timestep)
-    return u, activate(model, activation_of, u[0], u[:-1])
+    return u, activate(model, activation_of, u[0], u)[0]
 
 
 def drive(

@@ -26,8 +26,13 @@ def study_model(study: Study) -> Model:
         study, everything.muscles, everything.coordinates, bodies=everything.nominal.names.body
     )  # names the line of the file, which load_model cannot
     return load_model(
-        spec.source, muscle=spec.muscle, free=spec.free, prescribed=spec.prescribed, locked=spec.locked
-    )  # fmt: skip
+        spec.source,
+        muscle=spec.muscle,
+        free=spec.free,
+        prescribed=spec.prescribed,
+        locked=spec.locked,
+        integrator="RK4",
+    )
 
 
 def settings(study: Study, model: Model | None = None) -> Settings:

@@ -192,7 +192,7 @@ def test_needs_no_solver_and_no_guess(model):
     assert not model.jnt_limited.any()
     assert not model.tendon_limited.any()
     assert not (model.wrap_prm[np.isin(model.wrap_type, (4, 5))] >= 0).any()  # no side sites
-    assert model.opt.integrator == mujoco.mjtIntegrator.mjINT_EULER
+    assert model.opt.integrator == mujoco.mjtIntegrator.mjINT_RK4
     np.testing.assert_array_equal(model.actuator_gainprm, model.actuator_biasprm)
     assert (model.actuator_gainprm[:, 2] > 0).all()
     assert (model.actuator_lengthrange[:, 1] > model.actuator_lengthrange[:, 0]).all()

@@ -90,7 +90,7 @@ def test_is_what_it_says(model):
     assert not model.jnt_limited.any()
     assert not model.geom_contype.any()
     assert not model.geom_conaffinity.any()
-    assert model.opt.integrator == mujoco.mjtIntegrator.mjINT_EULER
+    assert model.opt.integrator == mujoco.mjtIntegrator.mjINT_RK4
     # wraps without side sites: the 3.x and 4.x rules differ
     wrapped = np.isin(model.wrap_type, [int(mujoco.mjtWrap.mjWRAP_CYLINDER), int(mujoco.mjtWrap.mjWRAP_SPHERE)])
     assert wrapped.any()

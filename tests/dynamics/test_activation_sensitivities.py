@@ -49,7 +49,7 @@ class Case:
 
         def one(envelope):
             u = excitation(parameters.emg, envelope, self.mixing, self.model.timestep)
-            return activate(self.model, parameters, u[0], u[:-1])
+            return activate(self.model, parameters, u[0], u)[0]
 
         return jax.vmap(one)(jnp.asarray(self.envelope))
 
@@ -65,7 +65,7 @@ def case(request):
 def test_closed_forms_are_forward_mode(case):
     with float64():
         z = jnp.asarray(case.z)
-        value, by_pair = (np.asarray(x) for x in case.structured(z))
+        value, _, by_pair = (np.asarray(x) for x in case.structured(z))
         plain, tangents = jax.jit(lambda z: (case.plain(z), jax.jacfwd(case.plain)(z)))(z)
     assert np.abs(value - plain).max() < 1e-14
     muscle, entry = np.array(case.pairs).T
@@ -80,7 +80,7 @@ def test_closed_forms_are_forward_mode(case):
 
 def test_closed_forms_are_differences(case):
     with float64():
-        _, by_pair = (np.asarray(x) for x in case.structured(case.z))
+        *_, by_pair = (np.asarray(x) for x in case.structured(case.z))
         for p, (muscle, entry) in enumerate(case.pairs):
             step = 1e-6 * np.eye(case.space.size)[entry]
             ahead, back = (np.asarray(case.structured(case.z + s)[0])[..., muscle] for s in (step, -step))
@@ -152,6 +152,7 @@ def test_steps_that_see_more_than_one_excitation(arm):
 def test_nothing_free_is_no_column(arm):
     space = parameter_space(arm.nominal.with_channels(arm.muscles), ["muscle/*/max_isometric_force"])
     with float64():
-        value, nothing = activation_derivatives(arm, space, space.prior_mean, np.ones((2, 5, 6)), np.eye(6), ())
+        value, stages, nothing = activation_derivatives(arm, space, space.prior_mean, np.ones((2, 5, 6)), np.eye(6), ())
     assert value.shape == (2, 5, 6)
+    assert stages.shape == (2, 4, 4, 6)
     assert nothing.shape == (2, 5, 0)

@@ -25,7 +25,6 @@ from mjx_msm.dynamics.simulation import (
     generalised_force,
     mechanics,
     muscle_tension,
-    simulate_motion,
     solve_acceleration,
     spatial_inertia,
 )
@@ -92,7 +91,7 @@ class Case:
         self.held = rng.uniform(-20, 20, (SAMPLES, len(model.host.held_index)))
         with float64():
             self.a = values_of_activation(model, space, z, self.envelope, mixing)[0]
-            self.a_z = np.asarray(activation_derivatives(model, space, z, self.envelope, mixing, self.pairs)[1])[0]
+            self.a_z = np.asarray(activation_derivatives(model, space, z, self.envelope, mixing, self.pairs)[2])[0]
 
     def run(self, z, q, v, activation):
         return self.everything(z, q, v, activation, self.held, self.a_z)[1]
@@ -142,7 +141,7 @@ def arm_derivatives(arm_case):
 def activations(case, parameters):
     """As they are written down: EMG to excitation, excitation to activation."""
     drive = excitation(parameters.emg, jnp.asarray(case.envelope[0]), case.mixing, case.model.timestep)
-    return activate(case.model, parameters, drive[0], drive[:-1])
+    return activate(case.model, parameters, drive[0], drive)
 
 
 def plain(case):
@@ -160,7 +159,7 @@ def plain(case):
             force = generalised_force(terms, muscle_tension(model, parameters, terms, v, a))
             return solve_acceleration(model, parameters, terms, force, held)
 
-        rows = jnp.asarray(case.q), jnp.asarray(case.v), activations(case, parameters), x, jnp.asarray(case.held)
+        rows = jnp.asarray(case.q), jnp.asarray(case.v), activations(case, parameters)[0], x, jnp.asarray(case.held)
         return jax.vmap(one)(*rows)
 
     return accelerations
@@ -260,53 +259,29 @@ def test_activations_equal_differences(arm_case):
     assert np.abs(case.a_z).max(axis=0).min() > 0  # no pair for nothing
 
 
-def test_chained_derivatives_equal_those_of_the_simulation(arm_case):
-    """Twenty steps: tangents in the initial state and in every parameter, activation included."""
-    case, steps, h = arm_case, 20, arm_case.model.timestep
-    model, space, z = case.model, case.space, case.z
-    start_q, start_v = np.array([0.3, 0.9]), np.array([1.0, -2.0])
-    rng = np.random.default_rng(7)
-    tangents = rng.uniform(-1, 1, (3, 4 + space.size))
-    tangents[:, 4:] *= space.prior_scale
-    with float64():
-
-        def motion(x):
-            parameters = space.unpack(x[4:])
-            a = activations(case, parameters)[:steps]
-            return simulate_motion(model, parameters, x[:2], x[2:4], a, jnp.zeros((steps + 1, 0)))[:2]
-
-        @partial(jax.jit, compiler_options=QUICK)
-        def forward(x, tangents):
-            return jax.vmap(lambda t: jax.jvp(motion, (x,), (t,)), out_axes=(None, 0))(tangents)
-
-        x = jnp.asarray(np.concatenate([start_q, start_v, z]))
-        (q, v), (by_q, by_v) = jax.tree.map(np.asarray, forward(x, jnp.asarray(tangents)))
-        fill = SAMPLES - steps  # the shape that is compiled already
-        q_all, v_all = (np.concatenate([y[:-1], np.repeat(y[-2:-1], fill, 0)]) for y in (q, v))
-        d = case.run(z, q_all, v_all, case.a)
-        positions, last_velocity = chain(d.by_state[:steps], d.by_parameters[:steps], h)
-    assert positions.shape == (steps + 1, 2, 4 + space.size)
-    got = np.einsum("scx,tx->tsc", positions, tangents)
-    np.testing.assert_allclose(got, by_q, rtol=1e-8, atol=1e-9 * np.abs(by_q).max())
-    got = np.einsum("cx,tx->tc", last_velocity, tangents)
-    np.testing.assert_allclose(got, by_v[:, -1], rtol=1e-8, atol=1e-9 * np.abs(by_v[:, -1]).max())
-
-
 @pytest.mark.parametrize("free", [1, 3])
 def test_a_chain_is_a_product_of_matrices(free):
-    """[q; v] ← [[1 + h²A_q, h + h²A_v], [h A_q, 1 + h A_v]] [q; v] + [h² B; h B] z, written out."""
+    """RK4 on y' = C(t) y + D(t) z with y = (q, v), C = [[0, 1], [A_q, A_v]], D = [0; B], written out."""
     rng, steps, entries, h = np.random.default_rng(8), 6, 4, 0.1
-    a, b = rng.normal(size=(steps, free, 2 * free)), rng.normal(size=(steps, free, entries))
+    a, b = (rng.normal(size=(2 * steps + 1, free, n)) for n in (2 * free, entries))
     with float64():
-        positions, last_velocity = chain(jnp.asarray(a), jnp.asarray(b), h)
-    state = np.eye(2 * free, 2 * free + entries)
-    one = np.eye(free)
+        found = chain(jnp.asarray(a[None]), jnp.asarray(b[None]), h)
+    positions, last_velocity = (np.asarray(x[0]) for x in found)
+    state, columns = np.eye(2 * free, 2 * free + entries), 2 * free + entries
     np.testing.assert_array_equal(positions[0], state[:free])
+
+    def rate(a, b, y):
+        forced = np.zeros((free, columns))
+        forced[:, 2 * free :] = b
+        return np.concatenate([y[free:], a @ y + forced])
+
     for k in range(steps):
-        by_q, by_v = a[k, :, :free], a[k, :, free:]
-        step = np.block([[one + h * h * by_q, h * one + h * h * by_v], [h * by_q, one + h * by_v]])
-        state = step @ state
-        state[:, 2 * free :] += np.concatenate([h * h * b[k], h * b[k]])
+        start, half, end = ((a[2 * k + i], b[2 * k + i]) for i in range(3))
+        first = rate(*start, state)
+        second = rate(*half, state + h / 2 * first)
+        third = rate(*half, state + h / 2 * second)
+        last = rate(*end, state + h * third)
+        state = state + h / 6 * (first + 2 * second + 2 * third + last)
         np.testing.assert_allclose(positions[k + 1], state[:free], rtol=1e-12, atol=1e-13)
     np.testing.assert_allclose(last_velocity, state[free:], rtol=1e-12, atol=1e-13)
 
@@ -352,9 +327,10 @@ def test_a_free_set_without_activation_or_inertia(arm):
     assert len(entries_of(space, "body", "joint", "emg")) == 0
     with float64():
         z = np.asarray(space.pack(nominal))
-        activation, nothing = activation_derivatives(arm, space, z, np.ones((2, 5, 6)), np.eye(6), ())
+        activation, stages, nothing = activation_derivatives(arm, space, z, np.ones((2, 5, 6)), np.eye(6), ())
         at = factors(space, z)
     assert activation.shape == (2, 5, 6)
+    assert stages.shape == (2, 4, 4, 6)
     assert nothing.shape == (2, 5, 0)
     assert at.inertia_by_entry.shape == (*at.inertia.shape, 0)
 

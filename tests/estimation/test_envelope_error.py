@@ -11,7 +11,7 @@ from mjx_msm.common.compiled import float64, jit
 from mjx_msm.common.errors import InputError
 from mjx_msm.dynamics.activation_sensitivities import activation_derivatives
 from mjx_msm.dynamics.excitation import corrected
-from mjx_msm.dynamics.simulation import rollout_segments
+from mjx_msm.dynamics.simulation import simulate_motion
 from mjx_msm.estimation.envelope_error import knot_spacing
 from mjx_msm.estimation.residuals.motion import motion_term
 from mjx_msm.identification.identify import identify
@@ -72,9 +72,9 @@ def simulated(arm, space, points, envelope, mixing, deviation, lines, begin):
     def one(x):
         state, knots, z = jnp.split(x, [4, len(x) - space.size])
         error = deviation * (lines @ knots.reshape(-1, envelope.shape[1]))
-        activation = activation_derivatives(arm, space, z, envelope[None], mixing, (), error[None])[0]
-        activation = jax.lax.dynamic_slice_in_dim(activation, begin, HORIZON, axis=1)
-        return rollout_segments(arm, space.unpack(z), state[None, :2], state[None, 2:], activation).position[0]
+        stages = activation_derivatives(arm, space, z, envelope[None], mixing, (), error[None])[1][0]
+        stages = jax.lax.dynamic_slice_in_dim(stages, begin, HORIZON)
+        return simulate_motion(arm, space.unpack(z), state[:2], state[2:], stages, jnp.zeros((HORIZON, 4, 0)))[0]
 
     return jax.vmap(one)(points)
 

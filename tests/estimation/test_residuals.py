@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 import pytest
+from scipy.interpolate import CubicSpline
 
 from mjx_msm.common.compiled import COMPILER_OPTIONS, float64
 from mjx_msm.dynamics.activation_sensitivities import activation_derivatives
@@ -47,12 +48,10 @@ def truth(arm):
 def net_moment(arm, truth, trial):
     """What muscles and passive joints produce together, by inverse dynamics in C; NaN at the last sample."""
     m = personalised_spec(arm, truth).compile()
-    m.opt.enableflags |= mujoco.mjtEnableBit.mjENBL_INVDISCRETE
-    d = mujoco.MjData(m)
+    d, acceleration = mujoco.MjData(m), CubicSpline(trial.time, trial.velocity)(trial.time, 1)
     moment = np.full_like(trial.position, np.nan)
     for k in range(len(trial.time) - 1):
-        d.qpos[:], d.qvel[:] = trial.position[k], trial.velocity[k]
-        d.qacc[:] = (trial.velocity[k + 1] - trial.velocity[k]) / m.opt.timestep
+        d.qpos[:], d.qvel[:], d.qacc[:] = trial.position[k], trial.velocity[k], acceleration[k]
         mujoco.mj_inverse(m, d)
         moment[k] = d.qfrc_inverse + d.qfrc_passive
     return moment
@@ -178,11 +177,16 @@ class SingleShooting:
             return padded([getattr(r, name) for r in recordings], longest + steps)[self.trial[:, None], self.index]
 
         free, held = model.host.free_index, model.host.held_index
-        smooth = rows("smooth_position")
-        self.target, self.held, self.start = rows("position"), smooth[..., held], smooth[:, 0]
-        before = [np.array(recordings[i].smooth_position[max(begin - 1, 0)]) for i, begin, _ in spans]
-        self.speed = rows("smooth_velocity")[:, 0]
-        self.speed[:, held] = ((self.start - np.array(before)) / model.timestep)[:, held]
+        self.target, self.start = rows("position"), rows("smooth_position")[:, 0]
+        self.speed, self.held = rows("smooth_velocity")[:, 0], np.zeros((len(spans), steps, 4, len(held)))
+        for w, (i, begin, stop) in enumerate(spans):
+            r = recordings[i]
+            known = slice(r.first, r.last + 1)
+            curve = CubicSpline(model.timestep * np.arange(r.first, r.last + 1), r.smooth_position[known][:, held])
+            time = model.timestep * np.arange(begin, stop)
+            self.speed[w, held] = curve(time[0], 1)
+            for stage, reach in enumerate((0, 0.5, 0.5, 1)):
+                self.held[w, : stop - begin, stage] = curve(time + reach * model.timestep, 2)
         self.mask = rows("weight")
         for w, (i, begin, stop) in enumerate(spans):  # the last sample belongs to the window that starts there
             self.mask[w, stop - begin + (stop == recordings[i].last) :] = 0
@@ -201,8 +205,8 @@ class SingleShooting:
 
         def one(z, states):
             parameters = self.space.unpack(z)
-            every = activation_derivatives(model, self.space, z, self.envelope, self.mixing, ())[0]
-            activation = every[self.trial[:, None], self.index[:, :-1]]
+            stages = activation_derivatives(model, self.space, z, self.envelope, self.mixing, ())[1]
+            activation = stages[self.trial[:, None], self.index[:, :-1]]
             q = jnp.asarray(self.start).at[:, free].set(states[:, :n])
             v = jnp.asarray(self.speed).at[:, free].set(states[:, n:])
             run = jax.vmap(lambda *lane: simulate_motion(model, parameters, *lane)[0])

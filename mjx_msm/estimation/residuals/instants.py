@@ -97,7 +97,7 @@ class InstantTerm(AbstractTerm):
         return jax.tree.map(lambda *x: jax.device_put(np.concatenate([np.asarray(y) for y in x])[rows]), *parts)
 
     def _run(self, z: np.ndarray, *, derivatives: bool) -> Iterator[tuple[slice, Any]]:
-        activation, by_pair = self.activations(z)
+        activation, _, by_pair = self.activations(z)
         at = factors(self.space, z)
         for part, *fixed in self._chunks:
             rows = self.recording[part], self.sample[part]

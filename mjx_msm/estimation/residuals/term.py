@@ -98,14 +98,15 @@ class AbstractTerm(ABC):
     def pairs(self) -> Pairs:
         return activation_pairs(self.space, np.asarray(self.mixing))
 
-    def activations(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Activation (recording, time, muscle) and its derivative by pair."""
+    def activations(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Activation at the samples (recording, time, muscle) and the stages of the steps, its derivative by pair."""
         return self._activations_at(z) if self.pairs else self._constant_activations
 
     @cached_property
-    def _constant_activations(self) -> tuple[np.ndarray, np.ndarray]:
+    def _constant_activations(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return self._activations_at(0.5 * (self.space.lower + self.space.upper))  # nothing free moves an activation
 
-    def _activations_at(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        every, by_pair = activation_derivatives(self.model, self.space, z, self.envelope, self.mixing, self.pairs)
-        return np.asarray(every), np.asarray(by_pair)
+    def _activations_at(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        lead = self.model, self.space, z, self.envelope, self.mixing
+        every, stages, by_pair = map(np.asarray, activation_derivatives(*lead, self.pairs))
+        return every, stages, by_pair

@@ -73,8 +73,8 @@ def design_experiment(
     if whole("budget", budget) < 4 * BATCH:
         raise InputError(f"budget = {budget} candidates is too small to choose from; give at least {4 * BATCH}")
     bench = Bench(
-        model, space, z=z, duration=duration, rate=rate, angle_noise=angle_noise, payloads=tuple(payloads), grip=grip,
-        comfort=comfort, emg_map=emg_map,
+        model.by_rk4, space, z=z, duration=duration, rate=rate, angle_noise=angle_noise, payloads=tuple(payloads),
+        grip=grip, comfort=comfort, emg_map=emg_map,
     )  # fmt: skip
     start = np.zeros((space.size, space.size))
     if known is not None:

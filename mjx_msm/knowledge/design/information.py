@@ -43,6 +43,7 @@ def information(
     """
     check_model(model)
     check_noise(angle_noise)
+    model = model.by_rk4
     trials = trials_of(trials)
     mapping = emg_map or {m: {m: 1.0} for m in model.muscles}
     masses = [float(t.metadata.get("payload", 0.0)) for t in trials]  # type: ignore[arg-type]

@@ -25,13 +25,12 @@ def moved(
     posture: Float[Any, "batch coordinate"],
 ) -> tuple[Array, Array, Array]:
     """Positions, velocities and first failed step from rest in a posture."""
-    held = model.host.held_index
 
     def one(q: Array, envelope: Array) -> tuple[Array, Array, Array]:
         drive = excitation(parameters.emg, envelope, mixing, model.timestep)
-        activation = activate(model, parameters, drive[0], drive[:-1])
-        still = jnp.broadcast_to(q[held], (len(envelope), len(held)))
-        return simulate_motion(model, parameters, q, jnp.zeros_like(q), activation[:-1], still)[:3]
+        stages = activate(model, parameters, drive[0], drive)[1]
+        still = jnp.zeros((*stages.shape[:2], len(model.host.held_index)))
+        return simulate_motion(model, parameters, q, jnp.zeros_like(q), stages, still)[:3]
 
     return jax.vmap(one)(jnp.asarray(posture), jnp.asarray(envelope))
 

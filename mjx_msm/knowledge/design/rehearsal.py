@@ -37,6 +37,7 @@ def perform(
     **Raises:** `InputError` if the person's motion does not stay finite, or a task does not fit the model.
     """
     check_model(model)
+    model = model.by_rk4
     mapping = emg_map or {m: {m: 1.0} for m in model.muscles}
     rng, free, out = np.random.default_rng(seed), model.host.free_index, []
     loaded = with_payload(model, 1.0, grip) if any(t.payload for t in tasks) else model
