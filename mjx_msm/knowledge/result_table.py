@@ -72,6 +72,10 @@ def fits_table(fits: Sequence[Fit]) -> Table:
     return table
 
 
+STILL = {"motion": math.radians(1.0), "moment": 1.0}
+"""Spread of a signal [rad, N·m] up to which it hardly changes: then a constant is as good as any model."""
+
+
 def better_predictions(fits: Sequence[Fit]) -> Iterator[str]:
     """Where something else predicts better than the identified model."""
     for name in _others(fits):
@@ -79,7 +83,7 @@ def better_predictions(fits: Sequence[Fit]) -> Iterator[str]:
         if beaten:
             where = ", ".join(map(escape, beaten))
             yield f"[yellow]{name} predicts better than the identified model: {where}.[/yellow]"
-    if any(f.identified > f.spread > 0 for f in fits):
+    if any(f.identified > f.spread > STILL.get(f.kind, 0.0) for f in fits):
         yield "[yellow]The identified model predicts worse than a constant: check units and signs.[/yellow]"
 
 

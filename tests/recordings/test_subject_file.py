@@ -150,6 +150,13 @@ def test_who_says_radians_is_said(tmp_path, units, said):
     assert f"looks like degrees ({said})" in refusal(tmp_path, doc)
 
 
+def test_a_static_trial_is_said_once(tmp_path):
+    files = recordings(tmp_path)
+    store(tmp_path, "emg", {k: v if k == "time" else 0 * v + 0.1 for k, v in files["emg"].items()})
+    (note,) = (n for n in load(tmp_path, document()).notes if "flat" in n)
+    assert "all EMG channels are flat; is it a static trial" in note
+
+
 def test_held_out_trial_does_not_set_the_reference(tmp_path):
     files = recordings(tmp_path)
     store(tmp_path, "emg2", {k: v if k == "time" else 2 * v for k, v in files["emg"].items()})

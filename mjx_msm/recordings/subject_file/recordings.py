@@ -123,13 +123,20 @@ def _emg(document: Document, trial: TrialEntry, table: Table, channels: Sequence
         raise InputError(f"{error} ([emg] of {document.path.name})") from None
     table = table.shifted(trial.offsets.get("emg", 0.0))
     raw = document.kind == "raw"
+    faults: dict[str, list[str]] = {}
     for channel, values in zip(channels, table.values.T, strict=True):
         if not np.any(np.isfinite(values)):
             raise InputError(
                 f"{table.path}: EMG channel '{channel}' holds no numbers (all NaN or empty); map another "
                 "one, or set its muscles to 0.0"
             )
-        notes += [f"{table.path}: EMG channel '{channel}' {fault}" for fault in emg_signals.inspect(values, raw=raw)]
+        faults[channel] = emg_signals.inspect(values, raw=raw)
+    flat = [channel for channel, found in faults.items() if any(f.startswith("is flat") for f in found)]
+    if len(flat) > 1:
+        names = "all EMG channels" if len(flat) == len(channels) else f"EMG channels {', '.join(flat)}"
+        notes.append(f"{table.path}: {names} are flat; is it a static trial, or were the sensors off?")
+        faults = {c: found for c, found in faults.items() if c not in flat}
+    notes += [f"{table.path}: EMG channel '{c}' {fault}" for c, found in faults.items() for fault in found]
     if raw:
         table = _evenly(table, document.sampling["max_gap"])
         try:
