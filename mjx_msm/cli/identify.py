@@ -133,6 +133,8 @@ def identify_shown(
                 model, study.trials, result, lambda done: progress.drawn(done, count), checkpoint=drawn
             )
             if cv is not None and can_cross_validate(study, cv):
+                times = 5 if cv == "block" else len(study.trials)
+                progress.ahead("cross-validation", times, sum(stage.seconds for stage in result.stages))
                 result = cross_validated(study, model, result, by=cv, listener=progress, checkpoint=folds, **asked)
         except KeyboardInterrupt:
             return result, True

@@ -57,6 +57,14 @@ class Progress:
             )
         self._last = None
 
+    def ahead(self, what: str, times: int, seconds: float) -> None:
+        """Before a long part: it does `times` over what took `seconds`, mostly without compiling again."""
+        self._line()
+        if not self._quiet:
+            minutes = math.ceil(times * seconds / 60)
+            span = "less than a minute" if minutes <= 1 else f"up to {minutes} minutes"
+            self._console.print(f"{what}: {times} more identifications, {span}", style="dim")
+
     def drawn(self, done: int, count: int) -> None:
         """Another of the posterior's draws goes through the recording."""
         if done == 1:
