@@ -96,7 +96,7 @@ def test_noise_has_the_size_it_says(arm):
     [
         ({"rate": 900.0}, "clock"),
         ({"duration": 0.01}, "20"),
-        ({"count": 0}, "trial"),
+        ({"count": 0}, "count"),
         ({"angle_noise": -1.0}, "noise"),
     ],
 )
