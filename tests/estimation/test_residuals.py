@@ -27,6 +27,7 @@ from mjx_msm.person.parameters import matching
 from mjx_msm.person.personalisation import personalised_spec
 from mjx_msm.person.space import parameter_space
 from mjx_msm.recordings.model_clock import record
+from mjx_msm.recordings.replay import replay
 from mjx_msm.recordings.synthetic import synthetic_trials
 
 FREE = ("muscle/*/max_isometric_force", "muscle/*/optimal_fiber_length", "body/forearm/mass")
@@ -48,10 +49,11 @@ def truth(arm):
 def net_moment(arm, truth, trial):
     """What muscles and passive joints produce together, by inverse dynamics in C; NaN at the last sample."""
     m = personalised_spec(arm, truth).compile()
-    d, acceleration = mujoco.MjData(m), CubicSpline(trial.time, trial.velocity)(trial.time, 1)
-    moment = np.full_like(trial.position, np.nan)
+    activation = replay(m, trial.time, trial.emg, trial.position[0], trial.velocity[0], trial.emg[0])[2]
+    d, moment = mujoco.MjData(m), np.full_like(trial.position, np.nan)
     for k in range(len(trial.time) - 1):
-        d.qpos[:], d.qvel[:], d.qacc[:] = trial.position[k], trial.velocity[k], acceleration[k]
+        d.qpos[:], d.qvel[:], d.act[:] = trial.position[k], trial.velocity[k], activation[k]
+        mujoco.mj_forward(m, d)
         mujoco.mj_inverse(m, d)
         moment[k] = d.qfrc_inverse + d.qfrc_passive
     return moment

@@ -199,7 +199,8 @@ class MotionTerm(AbstractTerm):
 
     def _linearised(self, at: Factors, states: np.ndarray, activation: Any, part: slice) -> tuple[np.ndarray, ...]:
         """Some intervals, see `_condense`; `activation` as `_interval_activations` gives it."""
-        samples, stages, by_pair, by_error = (None if x is None else x[part] for x in activation)
+        samples, stages, by_pair = (x[part] for x in activation[:3])
+        by_error = None if activation[3] is None else activation[3][part]
         motion = self._simulate(at, states, stages, part)
         along = _path_derivatives(self.model, *motion)
         held = self.held[part]
