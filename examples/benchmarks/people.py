@@ -18,7 +18,7 @@ from pathlib import Path
 from table import Row, row, run
 
 import mjx_msm as msm
-from mjx_msm.knowledge.result import Fit
+from mjx_msm.knowledge.records import Fit
 from mjx_msm.recordings.subject_file.loading import Study
 from mjx_msm.study.settings import settings, study_model
 

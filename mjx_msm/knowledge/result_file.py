@@ -162,7 +162,7 @@ def _check_body(parameters: Mapping[str, float]) -> None:
         if kind is None or component not in COMPONENTS.get(ends[-1], ("",)):
             raise ValueError(f"parameter {path} is unknown")
         if not math.isfinite(value):
-            raise ValueError(f"parameter {path} is {value:g}")
+            raise ValueError(f"parameter {path} is {value:g}, not finite")
         low = 0.0 if kind.transform == "log" else -math.inf
         if value < low or (value == low and ends[-1] not in POSSIBLY_ZERO):
             raise ValueError(f"parameter {path} is {value:g}; it must be positive")

@@ -336,7 +336,7 @@ def test_what_a_bundled_body_stands_for_can_be_changed(knee):
     [
         ({"sex": "f"}, "sex 'f' is unknown; give 'female' or 'male'"),
         ({"height": 180}, "height 180 m is implausible, expected 0.4 to 2.6 m; give metres, 1.8"),
-        ({"height": np.nan}, "height nan m is implausible"),
+        ({"height": np.nan}, "height must be a number, got NaN"),
         ({"mass": 80000}, "body mass 80000 kg is implausible"),
         ({"segments": {"tibya": "shank"}}, "no moving body 'tibya' with mass; did you mean 'tibia'"),
         ({"segments": {"pelvis": "thigh"}}, "no moving body 'pelvis' with mass; it has femur, tibia, foot"),
