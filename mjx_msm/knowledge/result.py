@@ -20,7 +20,13 @@ from mjx_msm.common.printable import printable
 from mjx_msm.knowledge.posterior import draws_of
 from mjx_msm.knowledge.records import Direction, Estimate, Fit, Outcome, Stage, Unknown
 from mjx_msm.knowledge.result_file import read_result, write_result
-from mjx_msm.knowledge.result_table import better_predictions, estimates_table, fits_table, open_directions
+from mjx_msm.knowledge.result_table import (
+    better_predictions,
+    estimates_table,
+    fits_table,
+    moved_off_priors,
+    open_directions,
+)
 from mjx_msm.knowledge.uncertainty import Knowledge
 from mjx_msm.person.model import MUSCLES, Model, load_model, with_muscle_constants
 from mjx_msm.person.parameters import Parameters
@@ -100,6 +106,23 @@ class Identification:
         return tuple(
             Knowledge.DETERMINED if e.determined else Knowledge.PRIOR if p else Knowledge.UNDETERMINED
             for e, p in zip(self.estimates, prior, strict=True)
+        )
+
+    @property
+    def off_prior(self) -> tuple[bool, ...]:
+        """Whether an estimate that the data do not determine is nevertheless not where its prior is.
+
+        `data_share` compares curvatures at the estimate. Where a parameter's effect fades as it moves (the gain of a
+        channel that goes to nothing: the information on its logarithm falls with its square) the data can have driven
+        it there and be flat about it, so that the interval leaves out the prior's mean.
+        """
+        if not self.unknowns:
+            return (False,) * len(self.estimates)
+        return tuple(
+            known is Knowledge.PRIOR and abs(z - u.prior_mean) > 1.96 * math.sqrt(row[k])
+            for k, (known, z, u, row) in enumerate(
+                zip(self.knowledge, self.z, self.unknowns, self.covariance, strict=True)
+            )
         )
 
     @property
@@ -206,7 +229,8 @@ class Identification:
     def __rich_console__(self, console: Any, options: Any) -> Any:
         name, model = escape(self.subject or "subject"), escape(Path(self.source).name)
         yield f"[bold]{name}[/bold] on model {model}: {self.outcome.value}"
-        yield estimates_table(self.estimates, self.knowledge)
+        yield estimates_table(self.estimates, self.knowledge, self.off_prior)
+        yield from moved_off_priors(self.estimates, self.off_prior)
         yield from open_directions(self.directions)
         if self.fits:
             yield ""

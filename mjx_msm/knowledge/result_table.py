@@ -17,23 +17,37 @@ LISTED = 12
 """Most directions that are named."""
 
 
-def estimates_table(estimates: Sequence[Estimate], knowledge: Sequence[Knowledge]) -> Table:
-    """Every estimate; a number with no identifiability behind it is not printed as one."""
+def estimates_table(estimates: Sequence[Estimate], knowledge: Sequence[Knowledge], off_prior: Sequence[bool]) -> Table:
+    """Every estimate; a number with no identifiability behind it is not printed as one.
+
+    **Arguments:** `knowledge`, `off_prior`: of the estimates, as `Identification` has them.
+    """
     table = Table("parameter", "unit", "start", "estimate", "95 % interval", "data", "", box=None, pad_edge=False)
     for column in table.columns[2:6]:
         column.justify = "right"
-    for e, known in zip(estimates, knowledge, strict=True):
+    for e, known, off in zip(estimates, knowledge, off_prior, strict=True):
         share, bound = f"{100 * e.data_share:.0f} %", f"[yellow]at {e.bound} bound[/yellow]" if e.bound else ""
         interval = f"{e.low:.4g} … {e.high:.4g}" if math.isfinite(e.sd) else ""
         if known is Knowledge.DETERMINED:
             row = (f"{e.value:.4g}", interval, share, bound)
         elif known is Knowledge.PRIOR:
-            row = ("[dim]not determined[/dim]", f"[dim]{interval}[/dim]", share, bound or "[dim]its prior's[/dim]")
+            whose = "[yellow]off its prior[/yellow]" if off else "[dim]its prior's[/dim]"
+            row = ("[dim]not determined[/dim]", f"[dim]{interval}[/dim]", share, bound or whose)
         else:
             row = ("[dim]not determined[/dim]", "", share, bound or "[dim]no prior[/dim]")
         table.add_row(escape(e.path), e.unit, f"{e.start:.4g}", *row)
     table.columns[0].overflow = "fold"  # a name that is cut is none
     return table
+
+
+def moved_off_priors(estimates: Sequence[Estimate], off_prior: Sequence[bool]) -> Iterator[str]:
+    """What "off its prior" means, where it is said."""
+    moved = [e.path for e, off in zip(estimates, off_prior, strict=True) if off and not e.bound]
+    if moved:
+        yield (
+            f"[yellow]off its prior[/yellow]: the data moved {escape(', '.join(moved))} to where their effect fades, "
+            "and say no more there; the interval is that neighbourhood's (`mjx-msm profile` tells what else could be)"
+        )
 
 
 def open_directions(directions: Sequence[Direction]) -> Iterator[str]:

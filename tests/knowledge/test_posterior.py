@@ -251,6 +251,25 @@ def test_three_kinds_of_knowledge_in_the_result(arm, result_of):
     assert words == {"body/forearm/mass": 1.0}
 
 
+def test_data_that_are_flat_where_they_drove_a_parameter_are_not_called_its_prior(arm, result_of):
+    """An estimate 2.5 prior deviations off its prior, with next to no information about it left."""
+    space = parameter_space(arm.nominal, FREE)
+    at_prior = result_of(space, precision(space, force=0.01, fiber_length=0.01))
+    z = np.array(space.prior_mean)
+    k = space.paths.index(BRA[2])
+    z[k] -= 2.5 * space.prior_scale[k]
+    wide = replace(space, lower=space.lower - 10.0, upper=space.upper + 10.0)
+    driven = result_of(wide, precision(space, force=0.01, fiber_length=0.01), z)
+    assert driven.knowledge[k] is Knowledge.PRIOR
+    assert [p for p, off in zip(space.paths, driven.off_prior, strict=True) if off] == [BRA[2]]
+    assert not any(at_prior.off_prior)
+    row = next(line for line in str(driven).splitlines() if line.startswith(f"{BRA[2]} "))
+    assert "off its prior" in row
+    assert "its prior's" not in row
+    assert "mjx-msm profile" in str(driven)
+    assert "mjx-msm profile" not in str(at_prior)
+
+
 # The file --------------------------------------------------------------------------------------------------
 
 
