@@ -18,6 +18,7 @@ from mjx_msm.estimation.residuals.motion import MotionTerm, motion_term, window_
 from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.identification import baselines
 from mjx_msm.identification.discrepancy import WITH_DISCREPANCY, correction
+from mjx_msm.identification.inputs import Inputs
 from mjx_msm.identification.problem import Problem
 from mjx_msm.knowledge.posterior import posterior_record
 from mjx_msm.knowledge.records import Estimate, Fit, Outcome, Stage
@@ -189,7 +190,7 @@ def _with_others(
     judged: Sequence[Recording],
 ) -> Iterator[Fit]:
     """Error rows of moments, with those of baselines, and of the model with its discrepancy, beside."""
-    inputs, asked = baselines.Inputs.of(term, recordings), baselines.Inputs.of(judge, judged)
+    inputs, asked = Inputs.of(term, recordings), Inputs.of(judge, judged)
     names, free, one = [r.name for r in judged], term.model.free, np.ones(len(term.model.free))
     known, missed = term.evaluate(z, one), judge.evaluate(z, one)
     predicted = []

@@ -5,6 +5,8 @@ Each learns from the moments an identification learns from, and reads what the m
 - *ridge*: linear in the envelopes, the angles, and their products with the free coordinate's own angle; the penalty and
   the envelopes' delay are chosen by predicting parts of what it learns from: whole trials if there are several, else
   fifths of the one (Hastie, Tibshirani & Friedman 2009, doi 10.1007/978-0-387-84858-7, sections 3.4.1 and 7.10).
+- *kernel ridge*: a smooth function of angles and rates about the mean moment, without the envelopes: what learns the
+  discrepancy (`mjx_msm.identification.discrepancy`), but of all of the moment.
 - *mean cycle*: the mean curve over the cycles of the same task, or of all if it is new; only where every trial repeats
   itself, see `mjx_msm.recordings.cycles`.
 """
@@ -12,69 +14,20 @@ Each learns from the moments an identification learns from, and reads what the m
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mjx_msm.estimation.residuals.moment import MomentTerm
-from mjx_msm.recordings.cycles import cycle_phase
-from mjx_msm.recordings.model_clock import Recording
+from mjx_msm.identification.discrepancy import correction
+from mjx_msm.identification.inputs import DELAYS, Inputs
 
-RIDGE, MEAN_CYCLE = "ridge", "mean cycle"
-DELAYS = (0.0, 0.04, 0.08)
-"""Of the envelopes, to choose from [s]: from none to an electromechanical delay and slow activation."""
+RIDGE, KERNEL_RIDGE, MEAN_CYCLE = "ridge", "kernel ridge", "mean cycle"
 PENALTIES = tuple(10.0 ** np.arange(-5, 2))
 """To choose from, per sample, with features of unit variance."""
 PARTS = 5
 """Of a trial that is the only one to learn from."""
 BINS = 50
 """Of a cycle."""
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What predictions beside the model's may read at every instant of a term."""
-
-    envelope: Float[np.ndarray, "delay instant channel"]
-    """One for each of `DELAYS`."""
-    position: Float[np.ndarray, "instant coordinate"]
-    velocity: Float[np.ndarray, "instant coordinate"]
-    phase: Float[np.ndarray, "instant"] | None
-    """None unless every trial repeats itself."""
-    trial: Int[np.ndarray, "instant"]
-    tasks: tuple[str, ...]
-    """Of every trial."""
-
-    @staticmethod
-    def of(term: MomentTerm, recordings: Sequence[Recording]) -> Inputs:
-        """At the instants of `term`, which is of `recordings`."""
-        h, free = term.model.timestep, int(term.model.host.free_index[0])
-        envelope = np.empty((len(DELAYS), len(term.sample), recordings[0].envelope.shape[1]))
-        phases = []
-        for i, r in enumerate(recordings):
-            rows = term.trial == i
-            for k, delay in enumerate(DELAYS):
-                envelope[k, rows] = r.envelope[np.maximum(term.sample[rows] - round(delay / h), 0)]
-            span = np.arange(r.first, r.last + 1)
-            phase = cycle_phase(h * span, r.smooth_position[span, free])
-            phases.append(None if phase is None else phase[term.sample[rows] - r.first])
-        known = [p for p in phases if p is not None]
-        phase = np.concatenate(known) if len(known) == len(phases) else None
-        return Inputs(envelope, term.position, term.velocity, phase, term.trial, tuple(r.task for r in recordings))
-
-    def task(self) -> np.ndarray:
-        """Of every instant."""
-        return np.array(self.tasks)[self.trial]
-
-    def state(self) -> Float[np.ndarray, "instant state"]:
-        """Angles and their rates."""
-        return np.concatenate([self.position, self.velocity], axis=1)
-
-    def features(self, delay: int, coordinate: int) -> Float[np.ndarray, "instant feature"]:
-        envelope = self.envelope[delay]
-        angle = self.position[:, coordinate, None]
-        return np.concatenate([envelope, envelope * angle, self.position], axis=1)
 
 
 def predictions(
@@ -91,6 +44,8 @@ def predictions(
     out: dict[str, np.ndarray] = {}
     if learnt.sum() > 1:
         out[RIDGE] = _ridge_prediction(inputs, moment, learnt, coordinate, asked)
+        mean = moment[learnt].mean()
+        out[KERNEL_RIDGE] = mean + correction(inputs, moment - mean, learnt, asked)
     if inputs.phase is not None and asked.phase is not None and learnt.any():
         known, wanted, guess = inputs.task(), asked.task(), np.zeros(len(asked.trial))
         for task in np.unique(wanted):

@@ -19,6 +19,7 @@ from mjx_msm.identification import baselines
 from mjx_msm.identification.assembly import fit_row
 from mjx_msm.identification.discrepancy import WITH_DISCREPANCY, correction
 from mjx_msm.identification.identify import Iteration, Listener, identify, noise_of
+from mjx_msm.identification.inputs import Inputs
 from mjx_msm.identification.problem import EVALUATIONS, Problem
 from mjx_msm.identification.search import search
 from mjx_msm.knowledge.records import Fit, Outcome
@@ -128,7 +129,7 @@ def _by_block(
     judge = moment_term(model, whole.space, whole.recordings, settings.rate)
     one = np.ones(len(model.free))
     generic, predicted = judge.evaluate(whole.start, one), np.zeros_like(judge.weight)
-    inputs = baselines.Inputs.of(judge, whole.recordings)
+    inputs = Inputs.of(judge, whole.recordings)
     beside: list[dict[str, np.ndarray]] = [{} for _ in model.free]
     of_instant = _block_of_instants(judge, whole, trials, block)
     for fold in range(folds):

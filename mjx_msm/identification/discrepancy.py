@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.linalg import cho_factor, cho_solve
 from scipy.spatial.distance import cdist
 
-from mjx_msm.identification.baselines import Inputs
+from mjx_msm.identification.inputs import Inputs
 
 WITH_DISCREPANCY = "with discrepancy"
 LENGTHS = (0.5, 1.0, 2.0, 4.0)

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mjx_msm.identification.baselines import DELAYS, MEAN_CYCLE, RIDGE, Inputs, predictions
+from mjx_msm.identification.baselines import KERNEL_RIDGE, MEAN_CYCLE, RIDGE, predictions
+from mjx_msm.identification.inputs import DELAYS, Inputs
 
 INSTANTS = 600
 
@@ -59,15 +60,15 @@ def test_the_mean_cycle_is_of_the_same_task_and_of_all_for_a_new_one(inputs):
 
 def test_without_cycles_there_is_no_mean_cycle(inputs):
     moment, learnt = bilinear(inputs, 0), np.ones(INSTANTS, bool)
-    assert list(predictions(replace(inputs, phase=None), moment, learnt, 1, inputs)) == [RIDGE]
-    assert list(predictions(inputs, moment, learnt, 1, replace(inputs, phase=None))) == [RIDGE]
+    assert list(predictions(replace(inputs, phase=None), moment, learnt, 1, inputs)) == [RIDGE, KERNEL_RIDGE]
+    assert list(predictions(inputs, moment, learnt, 1, replace(inputs, phase=None))) == [RIDGE, KERNEL_RIDGE]
 
 
 def test_what_is_held_out_has_no_say(inputs):
     moment, learnt = bilinear(inputs, 0), np.arange(INSTANTS) < 400
     wrong = np.where(learnt, moment, 1e6)
     a, b = (predictions(inputs, m, learnt, 1, inputs) for m in (moment, wrong))
-    assert all(np.array_equal(a[name], b[name]) for name in (RIDGE, MEAN_CYCLE))
+    assert all(np.array_equal(a[name], b[name]) for name in (RIDGE, KERNEL_RIDGE, MEAN_CYCLE))
 
 
 def test_a_channel_that_is_silent_tells_nothing(inputs):

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mjx_msm.identification.baselines import DELAYS, Inputs
 from mjx_msm.identification.discrepancy import correction
+from mjx_msm.identification.inputs import DELAYS, Inputs
 
 INSTANTS = 1200
 

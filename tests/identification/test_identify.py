@@ -385,7 +385,7 @@ def test_whole_trials_and_tasks_are_predicted_from_the_others(arm, with_moments,
     assert list(dict.fromkeys(stages)) == [f"cross-validation {k + 1}/{folds}" for k in range(folds)]
     assert [f.trial for f in fits] == [t.name for t in trials for _ in arm.free]
     assert {(f.role, f.kind) for f in fits} == {("cross-validated", "moment")}
-    assert all(set(f.beside) == {"ridge", "with discrepancy"} for f in fits)
+    assert all(set(f.beside) == {"ridge", "kernel ridge", "with discrepancy"} for f in fits)
     if by == "task":  # predicted from the right one of the other task alone
         for f in fits[2:4]:
             assert f.identified == pytest.approx(5.0, rel=1e-3)
@@ -446,7 +446,7 @@ def test_a_person_on_a_treadmill_is_judged_by_what_comes_later_and_by_a_run(data
     held = [f for f in result.fits if f.role == "held-out"]
     assert [f.trial for f in held] == [t.name for t in later]
     for f in held:
-        assert set(f.beside) == {"with discrepancy", "ridge", "mean cycle"}
+        assert set(f.beside) == {"with discrepancy", "ridge", "kernel ridge", "mean cycle"}
         assert f.identified < 0.5 * f.generic
         assert f.beside["with discrepancy"] < f.identified < f.spread
     assert held[2].correlation > 0.85
