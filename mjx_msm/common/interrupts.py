@@ -40,8 +40,12 @@ def repeated_interrupts() -> Iterator[None]:
 
     Python drops an exception that is raised where nobody could catch it: in a finaliser, or in what JAX does at every
     garbage collection. An interrupt of the keyboard that hits one of those, which during a compilation is not rare,
-    would be reported as "ignored" and forgotten.
+    would be reported as "ignored" and forgotten. Outside the main thread, which alone is interrupted, this does
+    nothing.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = sys.unraisablehook
     swallowed: queue.SimpleQueue[bool] = queue.SimpleQueue()
 

@@ -18,7 +18,7 @@ from typing import Any, Unpack
 import numpy as np
 from jaxtyping import Float
 
-from mjx_msm.common.interrupts import held_interrupts
+from mjx_msm.common.interrupts import held_interrupts, repeated_interrupts
 from mjx_msm.estimation.checkpoint import Descents, computed_from, digest, kept_descents
 from mjx_msm.estimation.least_squares import BOLD, CAREFUL, TOLERANCE, Solution
 from mjx_msm.estimation.residuals.motion import MotionTerm
@@ -104,6 +104,7 @@ def identify(
     reached: dict[str, _Reached] = {}
     try:
         with (
+            repeated_interrupts(),
             kept_descents(checkpoint, lambda: _configuration(problem, trials, hashes, resume)) as descents,
             compiled_ahead(problem, len(stages)) as compiled,
         ):

@@ -176,7 +176,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(InputError, match=r"cannot write .*a\.xml: No space left on device"):
+    with pytest.raises(InputError, match=r"cannot write .*a\.xml \(No space left on device\)"):
         write_text(path, "second")
     assert path.read_text() == "first"
     assert [p.name for p in path.parent.iterdir()] == ["a.xml"]
