@@ -13,5 +13,5 @@ def main() -> None:
 
         main()
     except KeyboardInterrupt:  # while that loads
-        print("mjx-msm: interrupted before there was a result", file=sys.stderr)
+        print("mjx-msm: interrupted", file=sys.stderr)
         sys.exit(130)

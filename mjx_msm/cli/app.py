@@ -84,7 +84,7 @@ def run(arguments: Sequence[str]) -> int:
         context = getattr(error, "ctx", None)
         return fail(f"{words} (see {context.command_path if context else 'mjx-msm'} --help)")
     except (KeyboardInterrupt, typer.Abort):
-        print("mjx-msm: interrupted before there was a result", file=sys.stderr)
+        print("mjx-msm: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output, e.g. `head`, has left
         silence(sys.stdout)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import enum
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ from rich.table import Table
 from mjx_msm.cli.console import INTERRUPTED, contents, fail, make_console, notes_on
 from mjx_msm.cli.libraries import load_libraries, prepare_jax
 from mjx_msm.cli.progress import Progress
+from mjx_msm.common.errors import InputError, InputWarning
 
 if TYPE_CHECKING:
     from mjx_msm.knowledge.result import Identification
@@ -129,16 +131,32 @@ def identify_shown(
             return result, True
         count = len(result.samples)
         try:
-            result = completed_draws(
-                model, study.trials, result, lambda done: progress.drawn(done, count), checkpoint=drawn
-            )
+            with _or_without("people drawn from it miss the recording"):
+                result = completed_draws(
+                    model, study.trials, result, lambda done: progress.drawn(done, count), checkpoint=drawn
+                )
             if cv is not None and can_cross_validate(study, cv):
                 times = 5 if cv == "block" else len(study.trials)
                 progress.ahead("cross-validation", times, sum(stage.seconds for stage in result.stages))
-                result = cross_validated(study, model, result, by=cv, listener=progress, checkpoint=folds, **asked)
+                with _or_without("the cross-validated error is missing"):
+                    result = cross_validated(study, model, result, by=cv, listener=progress, checkpoint=folds, **asked)
+            elif cv is not None and cv != "block":
+                console.print(
+                    f"note: no cross-validation by {cv}: it needs two {cv}s, and moments in two where they are fitted",
+                    style="dim",
+                )
         except KeyboardInterrupt:
             return result, True
     return result, False
+
+
+@contextmanager
+def _or_without(missing: str) -> Iterator[None]:
+    """What comes after the estimate: where it fails, the estimate is still worth its minutes."""
+    try:
+        yield
+    except (InputError, MemoryError) as error:
+        warnings.warn(f"{missing}: {error or 'not enough memory'}", InputWarning, stacklevel=4)
 
 
 def _what_is_missing(result: Identification) -> str:

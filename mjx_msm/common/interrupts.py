@@ -7,7 +7,6 @@ import queue
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -40,14 +39,15 @@ def repeated_interrupts() -> Iterator[None]:
 
     Python drops an exception that is raised where nobody could catch it: in a finaliser, or in what JAX does at every
     garbage collection. An interrupt of the keyboard that hits one of those, which during a compilation is not rare,
-    would be reported as "ignored" and forgotten. Outside the main thread, which alone is interrupted, this does
-    nothing.
+    would be reported as "ignored" and forgotten. One that is still to come at the end is raised there, not later.
+    Outside the main thread, which alone is interrupted, this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = sys.unraisablehook
     swallowed: queue.SimpleQueue[bool] = queue.SimpleQueue()
+    ending, owed = threading.Event(), False
 
     def hook(ignored: Any) -> None:
         if issubclass(ignored.exc_type, KeyboardInterrupt):
@@ -56,17 +56,28 @@ def repeated_interrupts() -> Iterator[None]:
             before(ignored)
 
     def watch() -> None:
+        nonlocal owed
         while swallowed.get():
-            time.sleep(AGAIN)
-            _interrupt_main_thread()
+            if ending.wait(AGAIN):
+                owed = True
+            else:
+                _interrupt_main_thread()
 
-    threading.Thread(target=watch, name="interrupts", daemon=True).start()
+    watcher = threading.Thread(target=watch, name="interrupts", daemon=True)
+    watcher.start()
     sys.unraisablehook = hook
     try:
         yield
     finally:
-        sys.unraisablehook = before
-        swallowed.put(False)
+        try:
+            with held_interrupts() as came:  # also of the one that the watcher may be sending
+                ending.set()
+                swallowed.put(False)
+                watcher.join()
+        finally:
+            sys.unraisablehook = before
+        if came or owed or not swallowed.empty():
+            signal.raise_signal(signal.SIGINT)
 
 
 def _interrupt_main_thread() -> None:

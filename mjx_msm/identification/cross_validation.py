@@ -72,7 +72,7 @@ def cross_validate(
     asked = Settings.of(settings, {"residuals": ("moment",), **options} if settings is None else options)
     if one_of("by", by, BY) == "block":
         return _by_block(model, trials, blocks, folds, asked, listener, checkpoint)
-    groups = [t.name if by == "trial" else t.task or t.name for t in trials]
+    groups = groups_of(trials, by)
     names = tuple(dict.fromkeys(groups))
     if len(names) < 2:
         raise InputError(
@@ -87,6 +87,11 @@ def cross_validate(
         rows += [replace(fit, role=ROLE) for fit in result.fits if fit.role == "held-out"]
     order = {t.name: k for k, t in enumerate(trials)}
     return tuple(sorted(rows, key=lambda fit: order[fit.trial]))
+
+
+def groups_of(trials: Sequence[Trial], by: str) -> list[str]:
+    """Of every trial, the name it is held out under by trial or by task."""
+    return [t.name if by == "trial" else t.task or t.name for t in trials]
 
 
 def _identified(

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Unpack
 
+import numpy as np
+
 from mjx_msm.common.errors import InputError
-from mjx_msm.identification.cross_validation import cross_validate
+from mjx_msm.identification.cross_validation import cross_validate, groups_of
 from mjx_msm.identification.identify import Listener, identify
 from mjx_msm.knowledge.profile_likelihood import Listener as ProfileListener
 from mjx_msm.knowledge.profile_likelihood import Profile, profile
@@ -45,10 +47,14 @@ def identify_study(
 
 def can_cross_validate(study: Study, by: str = "block") -> bool:
     """Whether a cross-validation applies: by block where moments are what is fitted, and every trial has them; by trial
-    or task where there are several."""
+    or task where there are several, and what is left without any one of them has moments if they are fitted."""
+    residuals = study.identify.residuals
+    has = [t.moment is not None and bool(np.isfinite(t.moment).any()) for t in study.trials]
     if by == "block":
-        return study.identify.residuals == ("moment",) and all(t.moment is not None for t in study.trials)
-    return len({t.name if by == "trial" else t.task or t.name for t in study.trials}) > 1
+        return residuals == ("moment",) and all(has)
+    groups = groups_of(study.trials, by)
+    with_moments = {group for group, some in zip(groups, has, strict=True) if some}
+    return len(set(groups)) > 1 and ("moment" not in residuals or len(with_moments) > 1)
 
 
 @with_options()

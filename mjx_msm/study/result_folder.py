@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mjx_msm.common.errors import InputError
+from mjx_msm.common.errors import InputError, InputWarning, in_one_line
 from mjx_msm.common.files import beside, file_name, file_names
 from mjx_msm.common.interrupts import held_interrupts
 from mjx_msm.knowledge.result import Identification
@@ -166,17 +166,36 @@ def write_result(
     *,
     truth: Mapping[str, float] | None = None,
 ) -> None:
-    """Fill a result folder: see this file's head. `truth` marks the true parameters in the figures."""
+    """Fill a result folder: see this file's head. `truth` marks the true parameters in the figures.
+
+    The estimate and the model come first. Where what only shows them fails, a warning says what is missing.
+    """
     folder = Path(folder)
     (folder / "trials").mkdir(parents=True, exist_ok=True)
-    result.export(folder / "model.xml")
-    save_excitation(folder / "excitation.csv", study, model, result)
-    signals = replays(model, result, study)
-    files = file_names(s.name for s in signals)
-    for signal in signals:
-        signal.save(folder / "trials" / f"{files[signal.name]}.csv")
-    save_figures(folder, signals, result, truth)
     result.save(folder / RESULT)
+    result.export(folder / "model.xml")
+    with _or_without("excitation.csv"):
+        save_excitation(folder / "excitation.csv", study, model, result)
+    signals: tuple[Replay, ...] = ()
+    with _or_without("trials"):
+        signals = tuple(replays(model, result, study))
+        files = file_names(s.name for s in signals)
+        for signal in signals:
+            signal.save(folder / "trials" / f"{files[signal.name]}.csv")
+    with _or_without("figures"):
+        save_figures(folder, signals, result, truth)
+
+
+@contextmanager
+def _or_without(part: str) -> Iterator[None]:
+    """A part of the folder whose failure must not cost the result; that of the disk is said by whoever chose it."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OSError) or isinstance(error.__cause__, OSError):
+            raise
+        reason = in_one_line(str(error)) or type(error).__name__
+        warnings.warn(f"the result is written without its {part} ({reason})", InputWarning, stacklevel=4)
 
 
 def save_excitation(path: Path, study: Study, model: Model, result: Identification) -> None:

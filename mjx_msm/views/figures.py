@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 RECORDED, GENERIC, IDENTIFIED, TRUTH = "#3a3a3a", "#e0a33e", "#c8374d", "#00798c"
 MOST_TRIALS = 6
 RELATIVE = "relative to the generic model"
+AS_IT_IS = {"parse_math": False}
+"""Of text with a name in it: two dollar signs make no formula."""
 
 
 def save_figures(
@@ -91,15 +93,16 @@ def _signals(
             row = _fit(result.fits, trial.name, kind, coordinate)
             if row is not None:
                 text = f"RMSE {factor * row.generic:.3g} → {factor * row.identified:.3g} {unit}"
-                ax.set_title(text, fontsize=8, loc="left", color="0.35")
+                ax.set_title(text, fontsize=8, loc="left", color="0.35", **AS_IT_IS)
             if i == 0:
-                ax.set_ylabel(f"{coordinate} [{unit}]", fontsize=9)
+                ax.set_ylabel(f"{coordinate} [{unit}]", fontsize=9, **AS_IT_IS)
             ax.tick_params(labelsize=8)
             ax.grid(color="0.92")
             ax.spines[["top", "right"]].set_visible(False)
         held = _fit(result.fits, trial.name, kind, None)
         role = ", held out" if held is not None and held.role == "held-out" else ""
-        axes[0, i].set_title(f"{trial.name}{role}\n{axes[0, i].get_title(loc='left')}", fontsize=8, loc="left")
+        said = axes[0, i].get_title(loc="left")
+        axes[0, i].set_title(f"{trial.name}{role}\n{said}", fontsize=8, loc="left", **AS_IT_IS)
         axes[-1, i].set_xlabel("time [s]", fontsize=9)
     # a wild generic model must not flatten what was recorded
     for k in range(rows):
@@ -112,7 +115,7 @@ def _signals(
         axes[k, 0].set_ylim(max(bottom, low - margin), min(top, high + margin))
     what = "motion, simulated freely from its start" if kind == "motion" else "net joint moment"
     note = f" ({left_out} more trials not shown)" if left_out > 0 else ""
-    figure.suptitle(f"{result.subject or 'subject'}: {what}{note}", fontsize=10, x=0.01, ha="left")
+    figure.suptitle(f"{result.subject or 'subject'}: {what}{note}", fontsize=10, x=0.01, ha="left", **AS_IT_IS)
     figure.legend(loc="outside upper right", ncols=3, fontsize=8, frameon=False)
     return figure
 
@@ -154,13 +157,13 @@ def parameter_figure(result: Identification, truth: Mapping[str, float] | None =
             if truth is not None and e.path in truth:
                 ax.plot(unit(truth[e.path]), row, "x", color=TRUTH, markersize=6, label=once("truth"))
         names = [e.path + (f"  (at {e.bound} bound)" if e.bound else "") for e in group]
-        ax.set_yticks(range(len(group)), names, fontsize=7)
+        ax.set_yticks(range(len(group)), names, fontsize=7, **AS_IT_IS)
         ax.set_ylim(len(group) - 0.5, -0.5)
-        ax.set_xlabel(kind, fontsize=8)
+        ax.set_xlabel(kind, fontsize=8, **AS_IT_IS)
         ax.tick_params(axis="x", labelsize=8)
         ax.grid(axis="x", color="0.92")
         ax.spines[["top", "right", "left"]].set_visible(False)
-    figure.suptitle(f"{result.subject or 'subject'}: parameters", fontsize=10, x=0.01, ha="left")
+    figure.suptitle(f"{result.subject or 'subject'}: parameters", fontsize=10, x=0.01, ha="left", **AS_IT_IS)
     figure.legend(loc="outside lower right", ncols=4, fontsize=8, frameon=False)
     return figure
 
@@ -179,7 +182,7 @@ def profile_figure(profile: Profile) -> Figure:
     ax.plot(profile.values, profile.data_drop, ":", color="0.45", linewidth=1.3, label="of which the recordings")
     ax.plot(profile.values, profile.drop, "o-", color=IDENTIFIED, markersize=3.5, label="drop of log posterior")
     ax.set_ylim(min(0.0, float(profile.drop.min()), float(profile.data_drop.min())) - 0.1, None)
-    ax.set_xlabel(f"{profile.path} [{profile.unit}]", fontsize=9)
+    ax.set_xlabel(f"{profile.path} [{profile.unit}]", fontsize=9, **AS_IT_IS)
     ax.set_ylabel("drop of log posterior", fontsize=9)
     ax.tick_params(labelsize=8)
     ax.grid(color="0.92")

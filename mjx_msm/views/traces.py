@@ -79,11 +79,13 @@ class _TracePanel:
             self._dots.append(dot)
         self._axes.set_xlim(times[0], times[-1] if len(times) > 1 else times[0] + 1)
         self._axes.set_xlabel("time [s]", fontsize=9)
-        self._axes.set_title(ylabel, fontsize=9, loc="left")
+        self._axes.set_title(ylabel, fontsize=9, loc="left", parse_math=False)
         self._axes.tick_params(labelsize=8)
         self._axes.grid(color="0.9")
         self._axes.spines[["top", "right"]].set_visible(False)
-        figure.legend(loc="outside upper right", ncols=4, fontsize=8, frameon=False)
+        legend = figure.legend(loc="outside upper right", ncols=4, fontsize=8, frameon=False)
+        for text in legend.get_texts():
+            text.set_parse_math(False)  # a name with two dollar signs is no formula
         self._cursor = self._axes.axvline(times[0], color="0.45", linewidth=1.2, animated=True)
         self._canvas.draw()
         figure.set_layout_engine("none")

@@ -11,6 +11,7 @@ import pytest
 
 from mjx_msm.cli import app as cli
 from mjx_msm.cli.progress import Progress
+from mjx_msm.common.errors import InputError
 from mjx_msm.knowledge.posterior import SAMPLES
 from mjx_msm.knowledge.records import Outcome
 from mjx_msm.knowledge.result import Identification
@@ -148,6 +149,21 @@ def test_an_interrupt_keeps_what_there_is(synthetic, tmp_path, monkeypatch, caps
     assert cli.run(["identify", str(synthetic / "quick.toml"), "--out", str(tmp_path / "r")]) == 130
     assert "interrupted" in capsys.readouterr().out
     assert Identification.load(tmp_path / "r").outcome is Outcome.INTERRUPTED
+
+
+@pytest.mark.parametrize(
+    "failed", ["knowledge.posterior_draws.completed_draws", "study.identification.cross_validated"]
+)
+def test_what_fails_after_the_estimate_does_not_cost_it(synthetic, tmp_path, monkeypatch, capsys, failed):
+    def fail(*_, **__):
+        raise InputError("no trial has moments")
+
+    monkeypatch.setattr(f"mjx_msm.{failed}", fail)
+    monkeypatch.setattr("mjx_msm.study.identification.can_cross_validate", lambda *_: "cross" in failed)
+    assert cli.run(["identify", str(synthetic / "quick.toml"), "--out", str(tmp_path / "r")]) == 0
+    missing = "the cross-validated error is missing" if "cross" in failed else "people drawn from it miss the recording"
+    assert f"note: {missing}: no trial has moments" in capsys.readouterr().out
+    assert Identification.load(tmp_path / "r").outcome is Outcome.CONVERGED
 
 
 def test_an_interrupt_among_the_draws_keeps_the_estimate(synthetic, tmp_path, monkeypatch, capsys):

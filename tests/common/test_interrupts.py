@@ -84,3 +84,40 @@ def test_what_else_is_ignored_is_reported_as_ever(monkeypatch):
         del bad
         gc.collect()
     assert [s.exc_type for s in seen] == [ZeroDivisionError]
+
+
+def test_one_that_is_swallowed_at_the_very_end_comes_before_the_work_is_left():
+    class Swallows:
+        def __del__(self):
+            raise KeyboardInterrupt
+
+    def work():
+        with repeated_interrupts():
+            last = Swallows()
+            del last
+
+    before, hook = signal.getsignal(signal.SIGINT), sys.unraisablehook
+    for _ in range(20):
+        with pytest.raises(KeyboardInterrupt):
+            work()
+        assert signal.getsignal(signal.SIGINT) is before
+        assert sys.unraisablehook is hook
+    assert not [t for t in threading.enumerate() if t.name == "interrupts"]
+    time.sleep(0.2)  # none comes later, where nobody expects it
+
+
+def test_at_the_end_the_callers_own_handler_is_asked():
+    came = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+
+    class Swallows:
+        def __del__(self):
+            raise KeyboardInterrupt
+
+    try:
+        with repeated_interrupts():
+            last = Swallows()
+            del last
+        assert came == [signal.SIGINT]
+    finally:
+        signal.signal(signal.SIGINT, before)

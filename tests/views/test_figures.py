@@ -1,10 +1,12 @@
 """Figures of results."""
 
 import numpy as np
+import pytest
 
 from mjx_msm.person.space import parameter_space
-from mjx_msm.views.figures import RELATIVE, motion_figure, parameter_figure
+from mjx_msm.views.figures import RELATIVE, motion_figure, parameter_figure, save_figures
 from mjx_msm.views.replay import Replay
+from mjx_msm.views.traces import _TracePanel
 
 
 def test_a_wild_generic_model_does_not_flatten_the_figure(arm, result_of):
@@ -38,3 +40,13 @@ def test_every_axis_has_one_unit(arm, result_of):
             assert {f"[{units[p]}]" for p in paths} == {label}, paths
     assert next(iter(shown)) == RELATIVE
     assert len(shown) == 5
+
+
+@pytest.mark.parametrize("name", [r"50$\percent$", "a $ b $ c", "x_$^$"])
+def test_a_name_is_no_formula(arm, result_of, tmp_path, name):
+    found = result_of(parameter_space(arm.nominal, ("muscle/BRA/max_isometric_force",)), np.eye(1), subject=name)
+    time, position = np.linspace(0, 2, 10), np.zeros((10, 2))
+    trial = Replay(name, time, found.free, found.free, arm.muscles, position, np.zeros((10, 6)),
+                   {"identified": position}, moment=position)  # fmt: skip
+    assert len(save_figures(tmp_path, [trial], found)) == 3
+    assert _TracePanel((320, 100), time, {name: position[:, 0]}, name).draw(0.5).shape == (100, 320, 3)
