@@ -25,6 +25,7 @@ def made_result(space, fisher, z=None, *, seed=3, **fields) -> Identification:
         "source": "arm",
         "muscle_model": "mujoco",
         "timestep": 0.002,
+        "integrator": "RK4",
         "free": ("shoulder_elev", "elbow_flex"),
         "prescribed": (),
         "locked": {},

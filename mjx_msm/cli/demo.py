@@ -107,29 +107,26 @@ def demo(
 
 
 def _step_exported(console: Console, person: Path) -> None:
-    """Drive the exported file with the recorded excitations in MuJoCo alone."""
+    """Drive the exported file along the recorded excitations, in MuJoCo alone."""
     import mujoco
     import numpy as np
 
     from mjx_msm.recordings.readers.delimited import read_csv
+    from mjx_msm.recordings.replay import replay
 
     model = mujoco.MjModel.from_xml_path(str(person / "model.xml"))
-    data = mujoco.MjData(model)
     table = read_csv(person / "excitation.csv")
     names = [model.actuator(i).name for i in range(model.nu)]
     drive = np.stack([table[f"excitation/{n}"] for n in names], -1)
     joints = [model.joint(j).name for j in range(model.njnt)]
-    data.qpos[:] = [table[f"position/{j}"][0] for j in joints]
-    data.act[:] = drive[0]
+    clock, start = table.time, np.array([table[f"position/{j}"][0] for j in joints])
     began = time.perf_counter()
-    for u in drive[:-1]:
-        data.ctrl[:] = u
-        mujoco.mj_step(model, data)
+    position, _, _ = replay(model, clock, drive, start, np.zeros(model.nv), drive[0])
     seconds = time.perf_counter() - began
-    end = ", ".join(f"{j} {math.degrees(q):.1f}°" for j, q in zip(joints, data.qpos, strict=True))
+    end = ", ".join(f"{j} {math.degrees(q):.1f}°" for j, q in zip(joints, position[-1], strict=True))
     measured = ", ".join(f"{math.degrees(table[f'position/{j}'][-1]):.1f}°" for j in joints)
     console.print(
-        f"   {len(drive) - 1} steps in {1e3 * seconds:.0f} ms; after {data.time:.2f} s {end} (measured {measured})"
+        f"   {clock[-1] - clock[0]:.2f} s in {1e3 * seconds:.0f} ms; at their end {end} (measured {measured})"
     )
 
 

@@ -106,6 +106,7 @@ class Problem:
             "muscle_model": muscle_name(model),
             "muscle_constants": muscle_constants(model),
             "timestep": model.timestep,
+            "integrator": model.integrator,
             "free": model.host.free,
             "prescribed": model.host.prescribed,
             "locked": dict(model.host.locked),

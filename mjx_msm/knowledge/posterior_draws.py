@@ -60,7 +60,8 @@ def completed_draws(
     **Returns:** `result` itself if it has completed draws already, did not end, or was fitted to motion, whose Laplace
     approximation has been found right by MCMC (``examples/benchmarks/posterior.py``).
 
-    **Raises:** `InputError` if the recordings do not fit the result, or the checkpoint is of another.
+    **Raises:** `InputError` if the recordings do not fit the result, it was made with another integrator, or the
+    checkpoint is of another.
     """
     if not result.misses_recording:
         return result

@@ -130,13 +130,19 @@ def _settled(before: list[Any] | None, after: list[Any]) -> bool:
 def posterior_of(model: Model, trials: Trial | Sequence[Trial], result: Identification) -> Posterior:
     """The posterior whose mode a result is, on the recordings it was made from.
 
-    **Raises:** `InputError` if the result does not say how it was made, or the recordings do not fit it.
+    **Raises:** `InputError` if the result does not say how it was made or was made with another integrator, or the
+    recordings do not fit it.
     """
     check_model(model)
     if not result.residuals:
         raise InputError("the result does not say which residuals it was made with; identify again")
     if result.outcome is Outcome.NOT_FINITE:
         raise InputError("the result cannot be simulated (see its outcome), so there is nothing to profile")
+    model = model.by_rk4  # as every identification
+    if result.integrator != model.integrator:
+        raise InputError(
+            f"the result was made with another integrator ({result.integrator}, now {model.integrator}); identify again"
+        )
     space = result.space(model)
     recordings = tuple(record(model, reordered(t, result.channels), result.emg_map) for t in trials_of(trials))
     make: dict[str, Callable[[], AbstractTerm]] = {

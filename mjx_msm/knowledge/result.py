@@ -84,6 +84,9 @@ class Identification:
     """Constants of the muscle model that are not its usual ones, for all muscles or one a muscle."""
     emg_noise: EmgNoise | None = None
     """Error of the envelopes that the estimate allows for; None: they count as exact."""
+    integrator: str = "Euler"
+    """By which the motion was stepped, of `mjx_msm.person.mjcf.INTEGRATORS`; a file of version 0.1.0 does not say, and
+    then it was Euler's."""
     schema: int = SCHEMA
 
     @property
@@ -143,7 +146,7 @@ class Identification:
         return read_result(path_of("the result", path), Identification, SCHEMA)
 
     def model(self) -> Model:
-        """The model it was identified on, with the same coordinates free, prescribed and locked, stepped by RK4.
+        """The model it was identified on, with the same coordinates free, prescribed and locked, and stepped as then.
 
         **Raises:** `InputError` if its muscle model is a class of your own, which a file cannot name.
         """
@@ -155,7 +158,7 @@ class Identification:
         model = load_model(
             self.source,
             timestep=self.timestep,
-            integrator="RK4",  # by which people are identified, whatever the file says
+            integrator=self.integrator,
             muscle=self.muscle_model,
             free=self.free,
             prescribed=self.prescribed,

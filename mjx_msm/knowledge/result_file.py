@@ -22,6 +22,7 @@ from mjx_msm.common.json_files import finite, list_of, plain_json, read_json, re
 from mjx_msm.knowledge.records import Direction, Estimate, Fit, Outcome, Stage, Unknown
 from mjx_msm.knowledge.uncertainty import Knowledge
 from mjx_msm.person.kinds import KINDS
+from mjx_msm.person.mjcf import INTEGRATORS
 from mjx_msm.person.model import MUSCLES
 from mjx_msm.person.parameters import INERTIA_COMPONENTS
 from mjx_msm.recordings.emg import EmgNoise
@@ -60,7 +61,7 @@ def read_result(path: Path, cls: type[Any], schema: int) -> Any:
         "emg_noise": _noise,
     }
     try:
-        result = record_of(cls, readers, optional=("completed", "muscle_constants", "emg_noise"))(data)
+        result = record_of(cls, readers, optional=("completed", "muscle_constants", "emg_noise", "integrator"))(data)
         _check(result)
     except ValueError as error:
         raise InputError(f"{path}: is damaged ({error}); identify again") from None
@@ -103,6 +104,8 @@ def _check(result: Any) -> None:
             raise ValueError(f"{path} is {value:g}")
     if result.timestep <= 0 or result.rate < 0 or result.horizon < 0:
         raise ValueError("timestep, rate or horizon is negative")
+    if result.integrator not in INTEGRATORS:
+        raise ValueError(f"integrator '{result.integrator}' is none of {', '.join(INTEGRATORS)}")
     missing = [m for u in result.unknowns for m in u.members if m not in result.parameters]
     if missing:
         raise ValueError(f"parameters lack {missing[0]}")

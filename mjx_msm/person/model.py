@@ -111,6 +111,11 @@ class Model(eqx.Module):
         return float(self.host.mj_model.opt.timestep)
 
     @property
+    def integrator(self) -> str:
+        """Of `INTEGRATORS`."""
+        return next(k for k, v in INTEGRATORS.items() if v == self.host.mj_model.opt.integrator)
+
+    @property
     def by_rk4(self) -> Model:
         """The same model, stepped by RK4 whatever its MJCF says; what is exported of it says so."""
         return self if self.host.by_rk4 is self.host else replace(self, host=self.host.by_rk4)

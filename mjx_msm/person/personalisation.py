@@ -231,7 +231,12 @@ def export(
     subject: str = "",
     allow_approximation: bool = False,
 ) -> Path:
-    """Write a subject as an ordinary MJCF file that plain MuJoCo loads and steps to the same trajectory.
+    """Write a subject as an ordinary MJCF file, which plain MuJoCo loads.
+
+    C comes to the trajectory of `mjx_msm.rollout` (to 1e-9 rad) where it is given the same excitation: by Euler's rule
+    that is `data.ctrl` at every step, by RK4 the line from each sample to the next, which
+    `mjx_msm.recordings.replay` brings as a control callback. `data.ctrl` set once a step is a stair: half a step late,
+    and within 1 s of the arm's motion 7 to 11 mrad off; 0.2 to 0.4 mrad, set to the mean of both ends of the step.
 
     The credit of the model it derives from, the versions and the subject's name are carried in the file. Numbers
     are written so that they read back bit for bit. The file appears whole or not at all.

@@ -118,15 +118,20 @@ def replay(
     activation: Float[np.ndarray, "muscle"],
     *,
     held: Mapping[str, Float[np.ndarray, "sample"]] | None = None,
-    substeps: int = 1,
+    substeps: int | None = None,
 ) -> tuple[
     Float[np.ndarray, "sample coordinate"],
     Float[np.ndarray, "sample coordinate"],
     Float[np.ndarray, "sample muscle"],
 ]:
-    """Position, velocity and activation at the samples; by `mj_step`, this many times from one to the next."""
-    model = copy(mj_model)
-    model.opt.timestep = (time[-1] - time[0]) / (len(time) - 1) / substeps
+    """Position, velocity and activation at the samples, by `mj_step`.
+
+    **Arguments:** as for `Replay`, and the state to start from; `substeps`: steps from one sample to the next, by
+    default as many as come nearest to the model's own timestep.
+    """
+    model, gap = copy(mj_model), (time[-1] - time[0]) / (len(time) - 1)
+    substeps = max(1, round(gap / model.opt.timestep)) if substeps is None else substeps
+    model.opt.timestep = gap / substeps
     drive, data = Replay(model, time, excitation, held), mujoco.MjData(model)
     data.time, data.qpos[:], data.qvel[:], data.act[:] = time[0], position, velocity, activation
     drive.place(data)

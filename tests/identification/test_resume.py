@@ -96,6 +96,8 @@ def test_another_problem_is_refused(arm, trials, whole, changes, words):
 def test_other_parameters_and_other_files_are_refused(arm, trials, whole):
     with pytest.raises(InputError, match="other parameters"):
         identify(arm, trials, free=FREE[:1], resume=whole)
+    with pytest.raises(InputError, match=r"another integrator \(Euler, now RK4\)"):  # as one of version 0.1.0
+        identify(arm, trials, free=FREE, resume=replace(whole, integrator="Euler"))
     with pytest.raises(InputError, match=r"walk\.csv has changed"):
         identify(arm, trials, free=FREE, resume=replace(whole, hashes={"walk.csv": "a"}), hashes={"walk.csv": "b"})
 

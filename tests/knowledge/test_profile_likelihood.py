@@ -15,8 +15,10 @@ from mjx_msm.estimation.residuals.instants import PlainExpansion
 from mjx_msm.estimation.residuals.term import AbstractTerm, Quadratic
 from mjx_msm.identification.identify import identify
 from mjx_msm.knowledge import profile_likelihood as module
+from mjx_msm.knowledge.posterior_draws import completed_draws
 from mjx_msm.knowledge.profile_likelihood import DROP, Posterior, posterior_of, profile
 from mjx_msm.knowledge.uncertainty import uncertainty
+from mjx_msm.person.model import load_model
 from mjx_msm.person.space import parameter_space
 from mjx_msm.recordings.synthetic import synthetic_trials
 from mjx_msm.views.figures import profile_figure
@@ -230,6 +232,20 @@ def test_a_parameter_that_was_not_estimated_is_refused(arm, recorded):
     trials, result = recorded
     with pytest.raises(InputError, match=r"muscle/BRA/max_force was not estimated; did you mean .*BRA"):
         profile(arm, trials, result, "muscle/BRA/max_force")
+
+
+def test_a_result_of_another_integrator_is_refused(arm, recorded):
+    """One of version 0.1.0, which was Euler's, is not the mode of a posterior over motion by RK4; nor are its draws."""
+    trials, result = recorded
+    assert result.integrator == "RK4"
+    old = replace(result, integrator="Euler")
+    assert old.misses_recording
+    for ask in (lambda: profile(arm, trials, old, FREE[0]), lambda: completed_draws(arm, trials, old)):
+        with pytest.raises(InputError, match=r"another integrator \(Euler, now RK4\); identify again"):
+            ask()
+    euler = load_model("arm", integrator="Euler")  # what people are identified by does not hang on the file
+    z = np.array(result.z)
+    assert posterior_of(euler, trials, result)(z)[0] == pytest.approx(posterior_of(arm, trials, result)(z)[0], rel=1e-9)
 
 
 def test_table_and_figure(linear, tmp_path):

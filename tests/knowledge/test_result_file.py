@@ -82,6 +82,7 @@ def refused(folder: Path, data: Any, match: str = "") -> None:
         (("completed",), "yes", "completed: .* is not true or false"),
         (("subject",), "\ud800", "half a character"),
         (("outcome",), "GOOD", "is none of CONVERGED"),
+        (("integrator",), "rk45", "integrator 'rk45' is none of Euler, RK4"),
     ],
 )
 def test_a_wrong_field_is_named(content, tmp_path, place, value, match):
@@ -91,6 +92,18 @@ def test_a_wrong_field_is_named(content, tmp_path, place, value, match):
         holder = holder[key]
     holder[place[-1]] = value
     refused(tmp_path, data, match)
+
+
+def test_a_file_of_version_0_1_0_was_stepped_by_euler(content, tmp_path):
+    """Its like has no `integrator`; a model made of it is stepped as it was, and saved again it says so."""
+    data = {k: v for k, v in content.items() if k not in ("integrator", "muscle_constants")} | {"locked": {}}
+    path = tmp_path / "identification.json"
+    path.write_text(json.dumps(data), encoding="utf-8")
+    old = Identification.load(path)
+    assert old.integrator == old.model().integrator == "Euler"
+    assert json.loads(old.save(path).read_text(encoding="utf-8"))["integrator"] == "Euler"
+    path.write_text(json.dumps(data | {"integrator": "RK4"}), encoding="utf-8")
+    assert Identification.load(path).model().integrator == "RK4"
 
 
 def leaves(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -131,7 +144,7 @@ def test_nothing_of_another_kind_is_believed(content, tmp_path):
 
 def test_what_is_missing_or_more_is_named(content, tmp_path):
     for key in content:
-        if key in ("completed", "muscle_constants", "emg_noise"):  # newer than the schema
+        if key in ("completed", "muscle_constants", "emg_noise", "integrator"):  # newer than the schema
             continue
         data = {k: v for k, v in content.items() if k != key}
         refused(tmp_path, data, "schema None" if key == "schema" else f"'{key}' is missing")
