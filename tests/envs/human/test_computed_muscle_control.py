@@ -26,6 +26,7 @@ class Body:
 
     def __init__(self, name: str, free: list[str], held: dict[str, float]):
         self.model = m = mujoco.MjModel.from_xml_path(str(assets.path(name)))
+        m.opt.integrator = mujoco.mjtIntegrator.mjINT_EULER  # by which environments step
         self.data = mujoco.MjData(m)
         self.dof = np.array([m.joint(joint).dofadr[0] for joint in free])
         self.held = held
