@@ -31,7 +31,7 @@ from rich.table import Table
 
 import mjx_msm as msm
 from mjx_msm.knowledge.profile_likelihood import Posterior, posterior_of
-from mjx_msm.knowledge.uncertainty import truncated_normal, uncertainty
+from mjx_msm.knowledge.uncertainty import truncated_normal
 
 FREE = ["muscle/*/max_isometric_force", "muscle/BRA/*_length", "body/forearm/mass"]
 SPREAD, NOISE = 0.1, np.deg2rad(0.3)
@@ -101,8 +101,7 @@ def main() -> None:
     result, posterior = problem()
     space, centre = posterior.space, np.array(result.z)
     centre_states = posterior(centre, settle=20)[2]
-    information = posterior.information(centre, centre_states)
-    curvature = uncertainty(information, space.prior_scale, width=space.upper - space.lower).spread
+    curvature = posterior.known(centre, centre_states).spread
     began, draws, evaluations = time.perf_counter(), [], 0
     for seed in range(chains):
         drawn, used = walk(posterior, centre, curvature, count, warmup, seed)

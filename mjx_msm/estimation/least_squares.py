@@ -257,8 +257,7 @@ class _Problem:
         else:
             cost += sum(0.5 * float(np.sum(p.squares / s**2)) for p, s in zip(parts, scales, strict=True))
         gradient, data = weighted(parts, scales)
-        bends = [(p.curvature, s) for p, s in zip(parts, scales, strict=True) if p.curvature is not None]
-        bend = np.sum([np.einsum("cij,c->ij", b, s**-2.0) for b, s in bends], axis=0) if bends else None
+        bend = bending(parts, scales)
         away = (z - space.prior_mean) / space.prior_scale
         cost += 0.5 * float(away @ away)
         gradient += away / space.prior_scale
@@ -297,6 +296,14 @@ def weighted(
     gradient = sum(np.einsum("ci,c->i", p.gradient, s**-2.0) for p, s in pairs)
     hessian = sum(np.einsum("cij,c->ij", p.hessian, s**-2.0) for p, s in pairs)
     return np.asarray(gradient), np.asarray(hessian)
+
+
+def bending(
+    parts: Sequence[Quadratic], scales: Sequence[Float[np.ndarray, "coordinate"]]
+) -> Float[np.ndarray, "free free"] | None:
+    """Σ r ∂²r of residuals over their scales, as far as terms know it; None if none does."""
+    bends = [(p.curvature, s) for p, s in zip(parts, scales, strict=True) if p.curvature is not None]
+    return np.sum([np.einsum("cij,c->ij", b, s**-2.0) for b, s in bends], axis=0) if bends else None
 
 
 def unknowns_used(

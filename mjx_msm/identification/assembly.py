@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from mjx_msm.common.compiled import float64
 from mjx_msm.dynamics.sensitivities import factors
-from mjx_msm.estimation.least_squares import Solution
+from mjx_msm.estimation.least_squares import Solution, bending
 from mjx_msm.estimation.residuals.acceleration import acceleration_term
 from mjx_msm.estimation.residuals.moment import MomentTerm, moment_term
 from mjx_msm.estimation.residuals.motion import MotionTerm, motion_term, window_steps
@@ -39,18 +39,20 @@ def assembled(
 ) -> Identification:
     model, space, z = problem.model, problem.space, solution.z
     scales = solution.scales
-    fisher, score = np.zeros((space.size, space.size)), np.zeros((space.size, space.size))
+    fisher, score, parts = np.zeros((space.size, space.size)), np.zeros((space.size, space.size)), []
     for term, scale, nuisance in zip(terms, scales, solution.nuisance or [None] * len(terms), strict=True):
         if isinstance(term, MotionTerm):
             term.simulate(z, scale, nuisance)  # from where the solver left the states; kept for what follows
         about = term.expand(z, nuisance).reduce(scale)
+        parts.append(about)
         information = about.hessian / scale[:, None, None] ** 2
-        repetition = _repetition(term, term.evaluate(z, scale))  # residuals that repeat each other count as fewer
+        repetition = autocorrelation_times(term, term.evaluate(z, scale))  # what repeats itself counts as fewer
         fisher += information.sum(axis=0)
         score += np.einsum("cij,c->ij", information, repetition)
         if about.nuisance is not None:
             fisher, score = fisher + about.nuisance.hessian[0], score + about.nuisance.hessian[0]
-    known = uncertainty(fisher, space.prior_scale, score=score, width=space.upper - space.lower)
+    bend, width = bending(parts, scales), space.upper - space.lower
+    known = uncertainty(fisher, space.prior_scale, score=score, bend=bend, width=width)
     estimates = _estimates(problem, z, known)
     terms = [t.with_exact_emg() if isinstance(t, MotionTerm) else t for t in terms]
     fits = list(fits_of(terms, problem.recordings, z, problem.start, solution.scales, "identify"))
@@ -110,7 +112,7 @@ def _versions() -> dict[str, str]:
     return out
 
 
-def _repetition(
+def autocorrelation_times(
     term: AbstractTerm, residual: Float[np.ndarray, "sample coordinate"]
 ) -> Float[np.ndarray, "coordinate"]:
     """Samples per independent sample, per coordinate: the mean over trials of their autocorrelation times."""

@@ -23,14 +23,23 @@ from scipy.interpolate import PchipInterpolator
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.common.files import write_text
-from mjx_msm.estimation.least_squares import BOLD, freedom, minimise, reweighed, rough_scales, unknowns_used, weighted
+from mjx_msm.estimation.least_squares import (
+    BOLD,
+    bending,
+    freedom,
+    minimise,
+    reweighed,
+    rough_scales,
+    unknowns_used,
+    weighted,
+)
 from mjx_msm.estimation.residuals.acceleration import acceleration_term
 from mjx_msm.estimation.residuals.moment import moment_term
 from mjx_msm.estimation.residuals.motion import motion_term
 from mjx_msm.estimation.residuals.term import AbstractExpansion, AbstractTerm, Quadratic
 from mjx_msm.knowledge.records import Outcome
 from mjx_msm.knowledge.result import Identification
-from mjx_msm.knowledge.uncertainty import uncertainty
+from mjx_msm.knowledge.uncertainty import Uncertainty, uncertainty
 from mjx_msm.person.model import Model, check_model
 from mjx_msm.person.space import ParameterSpace
 from mjx_msm.recordings.model_clock import record
@@ -91,6 +100,12 @@ class Posterior:
         """Gauss–Newton matrix of the data at z."""
         _, parts, scales, _ = self._reduced(z, nuisance, 1)
         return weighted(parts, scales)[1]
+
+    def known(self, z: Float[np.ndarray, "free"], nuisance: list[Any] | None = None) -> Uncertainty:
+        """Laplace approximation about z, as of independent residuals."""
+        _, parts, scales, _ = self._reduced(z, nuisance, 1)
+        width, bend = self.space.upper - self.space.lower, bending(parts, scales)
+        return uncertainty(weighted(parts, scales)[1], self.space.prior_scale, bend=bend, width=width)
 
     def scales(self, z: Float[np.ndarray, "free"]) -> list[Float[np.ndarray, "coordinate"]]:
         """Noise of every term's coordinates at z, in their units."""
@@ -235,8 +250,8 @@ def profile(
     - `path`: of one of its estimates, e.g. ``"muscle/BRA/max_isometric_force"``.
     - `listener`: called with every value and its drop. A `KeyboardInterrupt` keeps what there is.
 
-    Where residuals repeat each other, the drop is scaled so that its curvature at the estimate is that of the result's
-    interval (Chandler and Bate 2007, doi 10.1093/biomet/asm015); for independent residuals that changes nothing.
+    Where residuals repeat each other or are not small, the drop is scaled so that its curvature at the estimate is that
+    of the result's interval (Chandler and Bate 2007, doi 10.1093/biomet/asm015); else that changes nothing.
 
     **Raises:** `InputError` if the result has no such estimate, or cannot be profiled.
     """
@@ -258,8 +273,8 @@ def profile(
         raise InputError("the result cannot be simulated on these recordings; are they those it was identified from?")
     centre, nuisance = top.z, top.nuisance
     best, _, nuisance = posterior(centre, nuisance)
-    known = uncertainty(posterior.information(centre, nuisance), space.prior_scale, width=space.upper - space.lower)
-    scale = float(np.clip(known.spread[entry, entry] / variance, 0.0, 1.0)) if math.isfinite(variance) else 1.0
+    known = posterior.known(centre, nuisance)
+    scale = float(known.spread[entry, entry] / variance) if math.isfinite(variance) else 1.0
     slope = known.spread[:, entry] / known.spread[entry, entry]
 
     def report(z: float, value: float) -> None:

@@ -116,8 +116,10 @@ class Identification:
         """Whether an estimate that the data do not determine is nevertheless not where its prior is.
 
         `data_share` compares curvatures at the estimate. Where a parameter's effect fades as it moves (the gain of a
-        channel that goes to nothing: the information on its logarithm falls with its square) the data can have driven
-        it there and be flat about it, so that the interval leaves out the prior's mean.
+        channel that goes to nothing) the data can have driven it there and be flatter about it than the prior, so that
+        the interval leaves out the prior's mean. Moments have second derivatives, in which the data's pull against the
+        prior shows: for a gain that fades it is their curvature in its logarithm, and one driven off by a factor of e
+        or more counts as determined. Other residuals are flat as their Gauss–Newton matrix is.
         """
         if not self.unknowns:
             return (False,) * len(self.estimates)

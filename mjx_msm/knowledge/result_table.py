@@ -45,8 +45,8 @@ def moved_off_priors(estimates: Sequence[Estimate], off_prior: Sequence[bool]) -
     moved = [e.path for e, off in zip(estimates, off_prior, strict=True) if off and not e.bound]
     if moved:
         yield (
-            f"[yellow]off its prior[/yellow]: the data moved {escape(', '.join(moved))} to where their effect fades, "
-            "and say no more there; the interval is that neighbourhood's (`mjx-msm profile` tells what else could be)"
+            f"[yellow]off its prior[/yellow]: the data moved {escape(', '.join(moved))} to where they are flatter than "
+            "the prior; the interval is that neighbourhood's (`mjx-msm profile` tells what else could be)"
         )
 
 

@@ -13,6 +13,9 @@ from scipy.special import log_ndtr, ndtri_exp
 DETERMINED = 0.5
 # Without a prior, a direction is undetermined below this fraction of the best determined one.
 RANK_TOLERANCE = 1e-10
+LEAST_CURVATURE = 0.1
+"""Of the posterior along any direction, over that of F + P: where second derivatives leave less, or open it downwards
+(the estimate is held by a bound, or is not at its best), its quadratic says nothing of how wide it is."""
 FLAT = 3.0
 """Where a parameter has no prior, draws are spread by a normal that is this many times wider than the bounds: between
 them it is uniform to within 6 %."""
@@ -52,8 +55,8 @@ class Uncertainty:
     """The covariance to draw from: always finite, `FLAT` times as wide as the bounds along directions which nothing
     else determines. Without `width`, `covariance`."""
     data_share: Float[np.ndarray, "free"]
-    """Part of every estimate that comes from the data, 0 (all prior) to 1: diagonal of (F + P)⁻¹ F. Without a prior,
-    what the data add to the bounds."""
+    """Part of every estimate that comes from the data, 0 (all prior) to 1: diagonal of (D + P)⁻¹ D, D the data's
+    curvature. Without a prior, what the data add to the bounds."""
     knowledge: tuple[Knowledge, ...]
     """Of every parameter."""
     modes: tuple[Mode, ...]
@@ -78,6 +81,7 @@ def uncertainty(
     prior_scale: Float[np.ndarray, "free"],
     *,
     score: Float[np.ndarray, "free free"] | None = None,
+    bend: Float[np.ndarray, "free free"] | None = None,
     width: Float[np.ndarray, "free"] | None = None,
 ) -> Uncertainty:
     """Covariance and identifiability from the data's information matrix.
@@ -86,25 +90,30 @@ def uncertainty(
 
     - `fisher`: F = JᵀJ of the whitened residuals, the weights that the estimate was made with.
     - `prior_scale`: standard deviation of the prior in z, infinite for none; P is its precision.
-    - `score`: V, the variance of Jᵀr; it exceeds F where residuals repeat each other. By default F.
+    - `score`: V, the variance of Jᵀr; it exceeds F where residuals repeat each other. By default D: the
+      covariance is then the inverse of the posterior's curvature.
+    - `bend`: B = Σ r ∂²r of the whitened residuals. A model of a person leaves residuals that are not small, and then
+      the data's curvature is D = F + B, not F. By default D = F.
     - `width`: distance of the bounds, which stands in for a prior in shares and `spread` where there is none.
 
-    The covariance is that of the estimate as it was made, (F + P)⁻¹ (V + P) (F + P)⁻¹ (Huber 1967; White 1982,
+    The covariance is that of the estimate as it was made, (D + P)⁻¹ (V + P) (D + P)⁻¹ (Huber 1967; White 1982,
     doi 10.2307/1912526).
 
-    In units of the prior, the eigenvalues λ of the information compare data with prior: a direction with
-    λ/(1 + λ) below one half is left mostly to the prior, or to nothing where its members have none.
+    In units of the prior, the eigenvalues λ of D compare data with prior: a direction with λ/(1 + λ) below one half is
+    left mostly to the prior, or to nothing where its members have none. Along a direction that only the prior holds, D
+    may be slightly negative: it counts as no data, and the posterior is that much wider than the prior.
     """
     anchored = np.isfinite(prior_scale)
     if not np.isfinite(fisher).all():  # of a model that cannot be simulated nothing is known
-        fisher, score = np.zeros_like(fisher), None
+        fisher, score, bend = np.zeros_like(fisher), None, None
     data = np.diag(fisher)
     strongest = max(1.0, *(data * np.where(anchored, prior_scale, 0.0) ** 2))
     unit = np.where(anchored, prior_scale, np.sqrt(strongest / np.where(data > 0, data, 1.0)))
-    scaled = unit[:, None] * fisher * unit[None, :]
-    information, basis = np.linalg.eigh(scaled)
-    # What an eigenvalue loses to round-off is no information; without this, exact data would drown the priors.
-    information = np.where(information > 1e-14 * information[-1], information, 0.0)
+    curvature, excess = fisher, None if score is None else score - fisher
+    if bend is not None:
+        added = _opened(fisher, bend, unit, anchored)
+        curvature, excess = fisher + added, None if excess is None else excess - added
+    information, basis = _information(curvature, unit, definite=bend is None)
     total = np.diag(information) + basis.T @ (anchored[:, None] * basis)
     root = np.sqrt(np.where(np.diag(total) > RANK_TOLERANCE, np.diag(total), 1.0))
     eigenvalue, vector = np.linalg.eigh(total / np.outer(root, root))
@@ -112,8 +121,8 @@ def uncertainty(
     half = (basis / root) @ vector[:, ~lost] / np.sqrt(eigenvalue[~lost])
     inverse = half @ half.T
     share = np.clip(1.0 - anchored * np.diag(inverse), 0.0, 1.0)
-    if score is not None:  # as an excess, which is exactly nothing where samples are independent
-        inverse = inverse + inverse @ (unit[:, None] * (score - fisher) * unit[None, :]) @ inverse
+    if excess is not None:  # an excess is exactly nothing where samples are independent
+        inverse = inverse + inverse @ (unit[:, None] * excess * unit[None, :]) @ inverse
     covariance = unit[:, None] * inverse * unit[None, :]
     if width is not None:
         box = np.square(width) / 12.0
@@ -124,34 +133,58 @@ def uncertainty(
     share = np.where(unknown, 0.0, share)
 
     reference = unit if width is None else np.where(anchored, prior_scale, np.asarray(width) / np.sqrt(12.0))
-    modes = _modes(fisher, reference, anchored, bounded=width is not None)
+    scaled = _information(curvature, reference, definite=bend is None)
+    modes = _modes(*scaled, anchored, bounded=width is not None)
     knowledge = tuple(
         Knowledge.DETERMINED if s >= DETERMINED else Knowledge.PRIOR if a else Knowledge.UNDETERMINED
         for s, a in zip(share, anchored, strict=True)
     )
-    spread = covariance if width is None else _spread(fisher, np.where(anchored, prior_scale, FLAT * width), score)
+    spread = covariance
+    if width is not None:
+        wide = np.where(anchored, prior_scale, FLAT * width)
+        spread = _spread(*_information(curvature, wide, definite=bend is None), wide, excess)
     return Uncertainty(covariance, spread, share, knowledge, modes, reference)
 
 
-def _modes(fisher: np.ndarray, unit: np.ndarray, anchored: np.ndarray, *, bounded: bool) -> tuple[Mode, ...]:
-    information, basis = np.linalg.eigh(unit[:, None] * fisher * unit[None, :])
-    information = np.where(information > 1e-14 * information[-1], information, 0.0)
+def _opened(fisher: np.ndarray, bend: np.ndarray, unit: np.ndarray, anchored: np.ndarray) -> np.ndarray:
+    """B, and what it takes to keep F + B + P at `LEAST_CURVATURE` of F + P along every direction."""
+    flat = unit[:, None] * fisher * unit + np.diag(anchored.astype(float))
+    lower = np.linalg.cholesky(flat + 1e-12 * np.trace(flat) * np.eye(len(flat)))
+    relative = np.linalg.solve(lower, np.linalg.solve(lower, unit[:, None] * bend * unit).T)
+    value, vector = np.linalg.eigh(0.5 * (relative + relative.T))
+    short = np.maximum(LEAST_CURVATURE - 1.0 - value, 0.0)
+    vector = lower @ vector / unit[:, None]
+    return bend + (vector * short) @ vector.T
+
+
+def _information(
+    curvature: np.ndarray, unit: np.ndarray, *, definite: bool
+) -> tuple[Float[np.ndarray, "mode"], Float[np.ndarray, "free mode"]]:
+    """Eigenvalues of the data's curvature in the given units, rising, and their directions."""
+    information, basis = np.linalg.eigh(unit[:, None] * curvature * unit[None, :])
+    # What an eigenvalue loses to round-off is no information; without this, exact data would drown the priors.
+    kept = information > 1e-14 * information[-1]
+    if not definite:
+        kept |= information < -1e-12 * np.abs(information[-1])
+    return np.where(kept, information, 0.0), basis
+
+
+def _modes(information: np.ndarray, basis: np.ndarray, anchored: np.ndarray, *, bounded: bool) -> tuple[Mode, ...]:
     has_prior = (basis**2 * anchored[:, None]).sum(axis=0) > 0.5
     out = []
     for value, column, prior in zip(information, basis.T, has_prior, strict=True):
         # with neither prior nor bounds to compare with, information is all or nothing
+        value = max(value, 0.0)
         share = value / (1.0 + value) if prior or bounded else float(value > RANK_TOLERANCE * information[-1])
         kind = Knowledge.DETERMINED if share >= DETERMINED else Knowledge.PRIOR if prior else Knowledge.UNDETERMINED
         out.append(Mode(kind, float(share), column * np.sign(column[np.argmax(np.abs(column))])))
     return tuple(out)
 
 
-def _spread(fisher: np.ndarray, unit: np.ndarray, score: np.ndarray | None) -> np.ndarray:
-    information, basis = np.linalg.eigh(unit[:, None] * fisher * unit[None, :])
-    information = np.where(information > 1e-14 * information[-1], information, 0.0)
+def _spread(information: np.ndarray, basis: np.ndarray, unit: np.ndarray, excess: np.ndarray | None) -> np.ndarray:
     inverse = (basis / (1.0 + information)) @ basis.T
-    if score is not None:
-        inverse = inverse + inverse @ (unit[:, None] * (score - fisher) * unit[None, :]) @ inverse
+    if excess is not None:
+        inverse = inverse + inverse @ (unit[:, None] * excess * unit[None, :]) @ inverse
     return unit[:, None] * inverse * unit[None, :]
 
 

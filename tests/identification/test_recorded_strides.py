@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mjx_msm.estimation.residuals.moment import moment_term
+from mjx_msm.identification.assembly import autocorrelation_times
 from mjx_msm.identification.problem import Problem
 from mjx_msm.knowledge.profile_likelihood import Posterior
 from mjx_msm.knowledge.records import Outcome
@@ -30,11 +31,20 @@ def strides(data_dir):
         return treadmill.strides()
 
 
-@pytest.mark.slow
-def test_eight_strides_converge(strides):
-    """Gauss–Newton with the same tolerance needs 124 evaluations here, and more than 400 on neighbouring strides."""
+@pytest.fixture(scope="module")
+def identified(strides):
+    """The result, the moments it is from, and its posterior."""
     model = study_model(strides)
     result = identify_study(strides, model)
+    problem = Problem.build(model, strides.trials, settings(strides, model))
+    term = moment_term(model, problem.space, problem.recordings, problem.settings.rate)
+    return result, term, Posterior([term], problem.space, np.array(result.z))
+
+
+@pytest.mark.slow
+def test_eight_strides_converge(identified):
+    """Gauss–Newton with the same tolerance needs 124 evaluations here, and more than 400 on neighbouring strides."""
+    result, _, posterior = identified
     assert len(result.z) == 41
     assert result.outcome is Outcome.CONVERGED
     assert result.stages[-1].evaluations <= 40
@@ -42,14 +52,30 @@ def test_eight_strides_converge(strides):
     assert len(held_out) == 8
     assert np.sqrt(np.mean(np.square(held_out))) < 5.5  # N·m; 4.86 as it was with Gauss–Newton
 
-    problem = Problem.build(model, strides.trials, settings(strides, model))
-    z = np.array(result.z)
-    term = moment_term(model, problem.space, problem.recordings, problem.settings.rate)
-    posterior = Posterior([term], problem.space, z)
+    z, space = np.array(result.z), posterior.space
     best = posterior(z)[0]
-    sd = 1.0 / np.sqrt(np.diag(posterior.information(z)) + problem.space.prior_scale**-2.0)
+    sd = 1.0 / np.sqrt(np.diag(posterior.information(z)) + space.prior_scale**-2.0)
     for k in range(len(z)):  # no step along one parameter, inside the bounds, does better
         for step in (-0.05, 0.05):
             there = z.copy()
-            there[k] = np.clip(z[k] + step * sd[k], problem.space.lower[k], problem.space.upper[k])
+            there[k] = np.clip(z[k] + step * sd[k], space.lower[k], space.upper[k])
             assert posterior(there)[0] > best - 1e-4
+
+
+@pytest.mark.slow
+def test_what_is_known_has_the_curvature_of_the_posterior(identified):
+    """By finite differences of the gradient of its negative logarithm."""
+    result, term, posterior = identified
+    z, step, precision = np.array(result.z), 1e-5, np.diag(posterior.space.prior_scale**-2.0)
+    (scale,) = posterior.scales(z)
+    ends = [[term.expand(z + s * e).reduce(scale).gradient for s in (-step, step)] for e in np.eye(len(z))]
+    curvature = np.array([((b - a) / scale[:, None] ** 2).sum(axis=0) / (2 * step) for a, b in ends]) + precision
+    bread = np.linalg.inv(curvature)
+    shares = [e.data_share for e in result.estimates]
+    np.testing.assert_allclose(shares, np.clip(1 - np.diag(bread @ precision), 0, 1), atol=2e-3)
+    (repetition,) = autocorrelation_times(term, term.evaluate(z, scale))
+    score = repetition * posterior.information(z) + precision
+    np.testing.assert_allclose(np.diag(result.covariance), np.diag(bread @ score @ bread), rtol=1e-2)
+    flat = np.linalg.inv(posterior.information(z) + precision)
+    ratio = np.sqrt(np.diag(result.covariance) / np.diag(flat @ score @ flat))
+    assert ratio.min() < 0.5 < 1.0 < ratio.max()  # Gauss–Newton alone would not do

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from mjx_msm.knowledge.uncertainty import autocorrelation_time, uncertainty
+from mjx_msm.knowledge.uncertainty import LEAST_CURVATURE, Knowledge, autocorrelation_time, uncertainty
 
 
 def information(seed=0, rows=40, columns=4):
@@ -121,3 +121,83 @@ def test_autocorrelation_time_stays_between_one_sample_and_a_quarter_of_the_reco
     assert autocorrelation_time(np.ones(3)) == 1.0
     x = np.random.default_rng(5).standard_normal(n)
     assert autocorrelation_time(1e-9 * x) == pytest.approx(autocorrelation_time(x))
+
+
+# Residuals that are not small ------------------------------------------------------------------------------
+
+
+def curved(slope, bend, missed, prior):
+    """Residuals r = (slope x, missed + ½ xᵀ bend x) at x = 0: F, B and P in closed form."""
+    return slope.T @ slope, missed * bend, np.diag(np.asarray(prior) ** -2.0)
+
+
+def test_curvature_is_that_of_the_posterior_where_residuals_are_large():
+    """½ (s x)² + ½ (m + ½ b x²)² + ½ (x/τ)² has the second derivative s² + m b + 1/τ² at its least, x = 0."""
+    s, b, m, prior = 0.7, 3.0, 5.0, 0.4
+    known = uncertainty(np.array([[s**2]]), np.array([prior]), bend=np.array([[m * b]]), width=np.array([1e6]))
+
+    def density(x):
+        return 0.5 * (s * x) ** 2 + 0.5 * (m + 0.5 * b * x**2) ** 2 + 0.5 * (x / prior) ** 2
+
+    h = 1e-3
+    curvature = (density(h) - 2 * density(0.0) + density(-h)) / h**2
+    assert known.covariance[0, 0] == pytest.approx(1 / curvature, rel=1e-5)
+    assert known.spread[0, 0] == pytest.approx(1 / curvature, rel=1e-5)
+    assert known.data_share[0] == pytest.approx(1 - prior**-2 / curvature, rel=1e-5)
+    assert known.modes[0].share == pytest.approx(known.data_share[0], rel=1e-12)
+    assert known.knowledge == (Knowledge.DETERMINED,)
+    assert uncertainty(np.array([[s**2]]), np.array([prior])).knowledge == (Knowledge.PRIOR,)
+
+
+def test_the_bread_of_the_sandwich_has_the_curvature_and_its_filling_has_not():
+    rng = np.random.default_rng(7)
+    slope, half = rng.standard_normal((6, 3)), rng.standard_normal((3, 3))
+    prior = np.array([0.5, 2.0, 0.1])
+    fisher, bend, precision = curved(slope, half + half.T, 0.3, prior)
+    bread = np.linalg.inv(fisher + bend + precision)
+    known = uncertainty(fisher, prior, score=5 * fisher, bend=bend, width=np.full(3, 10.0))
+    np.testing.assert_allclose(known.covariance, bread @ (5 * fisher + precision) @ bread, rtol=1e-10)
+    np.testing.assert_allclose(known.spread, known.covariance, rtol=1e-10)
+    np.testing.assert_allclose(known.data_share, 1 - np.diag(bread @ precision), rtol=1e-10)
+
+
+def test_the_spread_of_an_average_is_that_of_repeated_experiments():
+    """Mean direction of angles that are spread by 1 rad: residuals (cos x − cos a, sin x − sin a) cannot vanish."""
+    rng, n = np.random.default_rng(8), 400
+    angle = rng.normal(0.0, 1.0, (4000, n))
+    estimate = np.arctan2(np.sin(angle).mean(1), np.cos(angle).mean(1))
+    a = angle[0] - estimate[0]
+    fisher, bend = np.array([[float(n)]]), np.array([[np.cos(a).sum() - n]])  # Σ |∂r|², Σ r·∂²r
+    score = np.array([[np.square(np.sin(a)).sum()]])  # variance of Σ ∂r·r
+    known = uncertainty(fisher, np.array([np.inf]), score=score, bend=bend, width=np.array([20.0]))
+    assert np.sqrt(known.covariance[0, 0]) == pytest.approx(estimate.std(), rel=0.1)
+    flat = uncertainty(fisher, np.array([np.inf]), score=score, width=np.array([20.0]))
+    assert np.sqrt(flat.covariance[0, 0]) < 0.7 * estimate.std()
+
+
+def test_where_the_posterior_opens_downwards_little_is_known_and_nothing_elsewhere_changes():
+    fisher, prior = np.diag([4.0, 9.0, 0.0]), np.array([0.5, 1.0, np.inf])
+    known = uncertainty(fisher, prior, bend=np.diag([-50.0, 2.0, -1.0]), width=np.full(3, 2.0))
+    assert known.covariance[0, 0] == pytest.approx(1 / (LEAST_CURVATURE * 8.0), rel=1e-6)
+    assert known.covariance[1, 1] == pytest.approx(1 / 12, rel=1e-6)
+    np.testing.assert_allclose(known.data_share, [0, 11 / 12, 0], atol=1e-6)
+    assert np.all(np.linalg.eigvalsh(known.spread) > 0)
+    assert [m.share for m in known.modes] == pytest.approx([0, 0, 11 / 12], abs=1e-6)
+
+
+def test_second_derivatives_of_straight_residuals_change_nothing():
+    fisher, sd, width = information(9), np.array([0.3, np.inf, 5.0, 1.0]), np.full(4, 3.0)
+    one = uncertainty(fisher, sd, score=2.5 * fisher, width=width)
+    other = uncertainty(fisher, sd, score=2.5 * fisher, bend=np.zeros((4, 4)), width=width)
+    for a, b in ((one.covariance, other.covariance), (one.spread, other.spread), (one.data_share, other.data_share)):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+@pytest.mark.parametrize("strength", [1e4, 1e12, 1e18])
+def test_near_exact_data_with_second_derivatives_leave_the_prior_where_they_say_nothing(strength):
+    rows = np.array([[1.0, 0, 0, 0], [0, 0, 1.0, 1.0]])
+    bend = 1e-3 * np.sqrt(strength) * rows.T @ rows
+    known = uncertainty(strength * rows.T @ rows, np.array([1.0, 0.1, 1.0, 1.0]), bend=bend)
+    sd = np.sqrt(np.diag(known.covariance))
+    np.testing.assert_allclose(sd, [(strength + 1) ** -0.5, 0.1, np.sqrt(0.5), np.sqrt(0.5)], rtol=2e-4)
+    np.testing.assert_allclose(known.data_share, [1, 0, 0.5, 0.5], atol=2e-4)
