@@ -76,16 +76,15 @@ def identify(
     for note in (*study.notes, *model.host.notes):
         console.print(f"note: {note}", style="dim", markup=False)
     check_result_folder(out, study.subject.name, overwrite=overwrite)
-    unfinished = Unfinished.of(out, resume=resume, overwrite=overwrite)
-    with notes_on(console), unfinished.kept():
+    with notes_on(console), Unfinished.at(out, resume=resume, overwrite=overwrite) as unfinished:
         by = cv_by.value if cv else None
         result, interrupted = identify_shown(
             console, study, model, cv=by, starts=starts, seed=seed, quiet=quiet, unfinished=unfinished
         )
         with held_interrupts():
             kept = save_result(out, study, model, result, truth=truth)
-    if not interrupted:
-        unfinished.ended()
+        if not interrupted:
+            unfinished.ended()
     console.print(result)
     if truth is not None:
         console.print()

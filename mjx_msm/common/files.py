@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import secrets
 import shutil
+import stat
 import sys
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -63,27 +64,38 @@ def write_text(path: Path, text: str) -> None:
 def beside(path: Path, *, folder: bool = False) -> Iterator[Path]:
     """A new file, or folder, in the folder of `path` and with its ending; gone at the end, if it was not moved.
 
+    Its rights are those of the file it is to replace, or else those that this process gives to what it makes.
     It is locked as long as this process lives. What killed processes have left beside `path` goes first.
 
     **Raises:** `OSError` if it cannot be made.
     """
     _remove_leftovers(path)
-    prefix = _prefix(path)
-    if folder:
-        made = Path(tempfile.mkdtemp(dir=path.parent, prefix=prefix))
-    else:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.suffix.lower())
-        os.close(handle)
-        made = Path(name)
+    made = _made(path, folder)
     lock = None
     try:
         lock = _locked(made)
-        os.chmod(made, 0o755 if folder else 0o644)
         yield made
     finally:
         if lock is not None:
             os.close(lock)
         _remove(made)
+
+
+def _made(path: Path, folder: bool) -> Path:
+    """Not by `tempfile`: what that makes is for its owner alone, and only the system knows what is left out (umask)."""
+    rights = stat.S_IMODE(path.stat().st_mode) & 0o777 if not folder and path.is_file() else None
+    parent = path.parent.absolute()  # also where the process changes its directory
+    while True:
+        made = parent / f"{_prefix(path)}{secrets.token_hex(4)}{'' if folder else path.suffix.lower()}"
+        with suppress(FileExistsError):
+            if folder:
+                made.mkdir()
+                return made
+            os.close(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if rights is None else 0o600))
+            break
+    if rights is not None:
+        made.chmod(rights | stat.S_IWUSR)
+    return made
 
 
 def _prefix(path: Path) -> str:
@@ -117,6 +129,23 @@ def _remove_leftovers(path: Path) -> None:
             os.close(lock)
         if lock is not None or age > ABANDONED:
             _remove(old)
+
+
+@contextmanager
+def alone_with(path: Path) -> Iterator[None]:
+    """Inside, no other process that asks can be at work with a file or folder; where there are no locks, any can.
+
+    **Raises:** `InputError` if another one is; `OSError` if it cannot be opened.
+    """
+    try:
+        lock = _locked(path)
+    except BlockingIOError:
+        raise InputError(f"{path}: another process is at work here; wait for it, or choose another place") from None
+    try:
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
 
 
 def _locked(path: Path) -> int | None:

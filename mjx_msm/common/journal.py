@@ -1,5 +1,5 @@
 """A file that grows by a line as soon as something is done, so that an interruption loses nothing; the first says what
-of. Only its end can be cut off, and what went before stays readable."""
+of. Only its end can be cut off, and what went before stays readable. One process at a time writes it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
+
+from mjx_msm.common.files import alone_with
 
 
 def read_journal(path: Path) -> tuple[list[Any], int, int]:
@@ -27,22 +30,40 @@ def read_journal(path: Path) -> tuple[list[Any], int, int]:
 
 
 class Journal:
-    """Adds lines to a file after its first `size` bytes; what came after them is cut off.
+    """Adds lines to the end of a file, which is made where there is none; no other process can meanwhile.
 
     **Arguments:** `synced`: how often lines are forced to the disk [s]: so much a power cut may cost. Other ends of a
     process cost nothing.
 
-    **Raises:** `OSError` if it cannot be opened, or a line cannot be written.
+    **Raises:** `InputError` if another process has it; `OSError` if it cannot be opened, or a line cannot be written.
     """
 
-    def __init__(self, path: Path, size: int, *, synced: float = 0.0):
-        self._file = path.open("r+b", buffering=0)
-        self._file.truncate(size)
-        self._file.seek(size)
+    def __init__(self, path: Path, *, synced: float = 0.0):
+        with ExitStack() as opened:
+            self._file = opened.enter_context(path.open("a+b", buffering=0))
+            opened.enter_context(alone_with(path))
+            self._close = opened.pop_all().close
+        self.size = os.fstat(self._file.fileno()).st_size
+        """Length of what it holds [bytes]."""
         self._interval, self._last = synced, time.monotonic()
 
+    def cut(self, size: int) -> None:
+        """Keep the first `size` bytes only."""
+        self._file.truncate(size)
+        self.size = size
+
     def add(self, value: Any) -> None:
-        self._file.write(json.dumps(value).encode() + b"\n")
+        """A line, whole or not at all: half of one would end what can be read."""
+        line = json.dumps(value).encode() + b"\n"
+        try:
+            left = line
+            while left:  # a disk that fills up takes a part, and says so at the next one only
+                left = left[self._file.write(left) or 0 :]
+        except BaseException:
+            with suppress(OSError):
+                self._file.truncate(self.size)
+            raise
+        self.size += len(line)
         if time.monotonic() >= self._last + self._interval:
             self._sync()
 
@@ -54,7 +75,7 @@ class Journal:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._file.close()
+        self._close()
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any], key: str = "") -> str | None:

@@ -13,9 +13,8 @@ import json
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import fields
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,8 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.common.computed_by import code_digest, versions
 from mjx_msm.common.errors import InputError, InputWarning
-from mjx_msm.common.files import write_text
 from mjx_msm.common.journal import Journal, difference, read_journal
 from mjx_msm.estimation.least_squares import Place, Solution, minimise
 from mjx_msm.estimation.residuals.term import AbstractTerm
@@ -110,23 +109,35 @@ def kept_descents(path: str | Path | None, configuration: Callable[[], Mapping[s
     What of the file is damaged counts as not done, and a warning says so. A file that cannot be written any more costs
     the checkpoint, not the run.
 
-    **Raises:** `InputError` if the file is of another computation, or cannot be written.
+    **Raises:** `InputError` if the file is of another computation, another process is at work with it, or it cannot be
+    written.
     """
     if path is None:
         yield Descents()
         return
     path = Path(path)
-    wanted = json.loads(json.dumps({"mjx-msm": _version(), **configuration()}, default=lambda x: x.item()))
-    try:
-        first, known, size = _read(path) if path.is_file() else (None, [], 0)
-        if first is None:
-            write_text(path, json.dumps(wanted) + "\n")
-            size = path.stat().st_size
-        else:
-            _refuse_other(path, first, wanted)
-        journal = Journal(path, size, synced=EVERY)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
+    computed = {**configuration(), "versions": versions(), "code": code_digest()}
+    wanted = json.loads(json.dumps(computed, default=lambda x: x.item()))
+    there = path.exists()
+    with ExitStack() as opened:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            journal = opened.enter_context(Journal(path, synced=EVERY))
+            first, known, size = _read(path) if there else (None, [], 0)
+            if first is not None:
+                _refuse_other(path, first, wanted)
+            journal.cut(size)
+            if first is None:
+                journal.add(wanted)
+        except OSError as error:
+            if not there:
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
+            raise InputError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
+        yield Descents(known, _keeper(journal, path))
+
+
+def _keeper(journal: Journal, path: Path) -> Callable[[Any], None]:
     broken = False
 
     def keep(line: Any) -> None:
@@ -139,8 +150,7 @@ def kept_descents(path: str | Path | None, configuration: Callable[[], Mapping[s
                 note = f"{path}: the checkpoint cannot be written ({error.strerror}); the run goes on without it"
                 warnings.warn(note, InputWarning, stacklevel=2)
 
-    with journal:
-        yield Descents(known, keep)
+    return keep
 
 
 def _read(path: Path) -> tuple[dict[str, Any] | None, list[Any], int]:
@@ -196,13 +206,6 @@ def digest(*arrays: Any) -> str:
 
 def _digest(z: Float[np.ndarray, "free"]) -> str:
     return digest(np.asarray(z, dtype=float))[:16]
-
-
-def _version() -> str:
-    try:
-        return version("mjx-msm")
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _plain(value: Any) -> Any:

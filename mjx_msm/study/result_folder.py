@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
@@ -117,6 +118,8 @@ def _move(source: Path, target: Path) -> None:
     for file in files:
         to = target / file.relative_to(source)
         to.parent.mkdir(parents=True, exist_ok=True)
+        if to.is_file():
+            shutil.copymode(to, file)
         os.replace(file, to)
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mjx_msm.common.computed_by import code_digest, versions
 from mjx_msm.common.errors import InputError, suggest
 from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO
 from mjx_msm.envs.motions.leg_motions import MOTIONS
@@ -139,8 +139,8 @@ def prepare(
         "seed": seed,
         "subject": {file: _digest(found.folder, file) for file in SUBJECT_FILES},
         "plan": plan.plain(),
-        "code": _code(Path(__file__).resolve().parents[1]),
-        "versions": {package: version(package) for package in ("mjx-msm", "mujoco", "numpy")},
+        "code": code_digest(),
+        "versions": versions(),
     }
     episodes = tuple(_episodes(plan, people, seed, certain))
     setting = _setting(env, known_arguments, plan.environment)
@@ -204,22 +204,6 @@ def _named(controller: str | Callable[[Any], Any]) -> str:
         return f"{controller.__module__}.{controller.__qualname__}"
     path = Path(controller)
     return f"{path.name} {_digest(path.parent, path.name)}" if path.is_file() else str(controller)
-
-
-def _code(package: Path) -> str:
-    """Of the whole package and its models: an edit of anything in it may make other episodes."""
-    every = hashlib.sha256()
-    found: dict[str, Path] = {}
-    for part in ("", "envs", "assets"):  # in a working copy these two are links, or lie beside the package
-        inside = package / part
-        root = inside if inside.is_dir() else package.parent / part
-        for path in root.rglob("*"):
-            if path.suffix in (".py", ".xml") and path.is_file():
-                found[(Path(part) / path.relative_to(root)).as_posix()] = path
-    for name, path in sorted(found.items()):
-        content = path.read_bytes()
-        every.update(f"{name} {len(content)}\n".encode() + content)
-    return every.hexdigest()[:16]
 
 
 def _digest(folder: Path | None, name: str) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from mjx_msm.common.errors import InputError
-from mjx_msm.common.files import write_text
 from mjx_msm.common.journal import Journal, difference, read_journal
 from mjx_msm.verification.episode import Course
 
@@ -23,21 +22,24 @@ def journal(
     """Courses that are done, by the number of their episodes, and what adds one, to them and to the file.
 
     **Raises:** `InputError` if the folder holds a journal and `resume` is false, if it is that of another
-    configuration, or if it cannot be written.
+    configuration, if another process is at work with it, or if it cannot be written.
     """
     path = folder / JOURNAL
     wanted = json.loads(json.dumps(configuration))
     done: dict[int, Course] = {}
-    try:
-        if not path.is_file():
-            write_text(path, json.dumps(wanted) + "\n")
-        elif not resume:
-            raise InputError(f"{folder} holds a verification; --resume goes on with it, or choose another folder")
-        done, size = _read(path, wanted)
-        file = Journal(path, size)  # without a line that was cut off by the interruption
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another folder") from None
-    with file:
+    with ExitStack() as opened:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            file = opened.enter_context(Journal(path))
+            if not file.size:
+                file.add(wanted)
+            elif not resume:
+                raise InputError(f"{folder} holds a verification; --resume goes on with it, or choose another folder")
+            else:
+                done, size = _read(path, wanted)
+                file.cut(size)  # without a line that was cut off by the interruption
+        except OSError as error:
+            raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another folder") from None
 
         def add(course: Course) -> None:
             try:

@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ import pytest
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.common.files import LONGEST, YOUNG, beside, file_name, file_names, write_text
+from mjx_msm.study.result_folder import result_folder
 
 HOLD = """
 import sys, time
@@ -75,6 +77,33 @@ def test_a_file_is_whole_or_not_there(tmp_path, disk):
     disk.broken.clear()
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
     assert path.read_text(encoding="utf-8") == "µ\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such rights there")
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
+def test_rights_are_those_of_what_is_replaced_or_the_processs(tmp_path, mask):
+    def rights(path):
+        return stat.S_IMODE(path.stat().st_mode)
+
+    mine, theirs = tmp_path / "mine.json", tmp_path / "theirs.json"
+    theirs.write_text("old")
+    theirs.chmod(0o640)
+    before = os.umask(mask)
+    try:
+        write_text(mine, "{}")
+        write_text(theirs, "{}")
+        with result_folder(tmp_path / "r") as made:
+            write_text(made / "a.json", "{}")
+        (tmp_path / "r" / "a.json").chmod(0o604)
+        with result_folder(tmp_path / "r") as made:
+            write_text(made / "a.json", "new")
+    finally:
+        os.umask(before)
+    assert rights(mine) == 0o666 & ~mask
+    assert rights(theirs) == 0o640
+    assert rights(tmp_path / "r") == 0o777 & ~mask
+    assert rights(tmp_path / "r" / "a.json") == 0o604
+    assert (tmp_path / "r" / "a.json").read_text() == "new"
 
 
 def test_names_of_files_are_short_plain_and_apart():

@@ -22,6 +22,7 @@ from mjx_msm import (
     synthetic_trials,
 )
 from mjx_msm.common.errors import InputWarning
+from mjx_msm.common.files import alone_with
 from mjx_msm.estimation import checkpoint as checkpoints
 from mjx_msm.estimation.residuals.moment import moment_term
 from mjx_msm.person.space import parameter_space
@@ -212,16 +213,37 @@ def test_changed_files_are_named(arm, trials, tmp_path):
 
 
 def test_a_full_disk_costs_the_checkpoint_only(arm, trials, tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
+    add = checkpoints.Journal.add
+
+    def full(journal, line):
+        if "what" not in line:
+            raise OSError(28, "No space left on device")
+        add(journal, line)
 
     whole = identify(arm, trials, free=FREE, residuals=("acceleration",))
     monkeypatch.setattr(checkpoints.Journal, "add", full)
     with pytest.warns(InputWarning, match="No space left on device.*goes on without"):
         result = identify(arm, trials, free=FREE, residuals=("acceleration",), checkpoint=tmp_path / "run.jsonl")
     assert timeless(result) == timeless(whole)
-    with pytest.raises(InputError, match="Is a directory; choose another file"):
+    with pytest.raises(InputError, match=r"\(Is a directory\); choose another place"):
         identify(arm, trials, free=FREE, checkpoint=tmp_path)
+
+
+def test_two_processes_do_not_share_it(arm, trials, begun):
+    before = begun.read_bytes()
+    with alone_with(begun), pytest.raises(InputError, match="another process is at work here"):
+        identify(arm, trials, free=FREE, residuals=("acceleration",), checkpoint=begun)
+    assert begun.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("code_digest", 'code was ".*", now "other"'), ("versions", 'versions.jax was ".*", now "0.1"')]
+)
+def test_what_other_code_computed_is_refused(arm, trials, begun, monkeypatch, name, words):
+    other = "other" if name == "code_digest" else {**checkpoints.versions(), "jax": "0.1"}
+    monkeypatch.setattr(checkpoints, name, lambda: other)
+    with pytest.raises(InputError, match=words):
+        identify(arm, trials, free=FREE, residuals=("acceleration",), checkpoint=begun)
 
 
 # A process, killed --------------------------------------------------------------------------------------------

@@ -22,11 +22,13 @@ from scipy.stats import binom, spearmanr
 import mjx_msm
 from mjx_msm import envs
 from mjx_msm.cli import app as cli
+from mjx_msm.common.computed_by import code_digest
 from mjx_msm.common.errors import InputError
+from mjx_msm.common.files import alone_with
 from mjx_msm.envs.controllers import controller
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.verification import Verification, Violation, clopper_pearson, load_plan, scenario_file
-from mjx_msm.verification.campaign import _code, prepare
+from mjx_msm.verification.campaign import prepare
 from mjx_msm.verification.episode import POINT, Rehearsal, measures_of
 from mjx_msm.verification.film import find_episode
 from mjx_msm.verification.findings import ANY, _row, mcnemar, separations
@@ -466,6 +468,10 @@ def test_a_killed_run_goes_on(campaign, result, subject, scenarios, tmp_path):
     assert 3 <= kept < len(campaign.episodes)
     with journal.open("ab") as file:
         file.write(b'{"number": 5, "peri')
+    before = journal.read_bytes()
+    with alone_with(journal), pytest.raises(InputError, match="another process is at work here"):
+        run(campaign, out, workers=1, resume=True)
+    assert journal.read_bytes() == before
     with pytest.raises(InputError, match="--resume"):
         run(campaign, out, workers=1)
     seen = []
@@ -500,15 +506,15 @@ def test_another_verification_is_not_resumed(campaign, subject, scenarios, tmp_p
 
 def test_an_edit_anywhere_in_the_package_is_other_code(campaign, tmp_path):
     package = Path(mjx_msm.__file__).parent
-    assert campaign.configuration["code"] == _code(package)
+    assert campaign.configuration["code"] == code_digest(package)
     copy = tmp_path / "copy"
     shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    assert _code(copy) == _code(package), "where it lies does not matter"
+    assert code_digest(copy) == code_digest(package), "where it lies does not matter"
     beside = tmp_path / "checkout" / "mjx_msm"  # as in a checkout without links
     shutil.copytree(copy, beside, ignore=shutil.ignore_patterns("envs", "assets"))
     for part in ("envs", "assets"):
         shutil.copytree(copy / part, beside.parent / part)
-    assert _code(beside) == _code(package)
+    assert code_digest(beside) == code_digest(package)
     for name in (
         "recordings/trial.py",
         "person/model.py",
@@ -517,11 +523,11 @@ def test_an_edit_anywhere_in_the_package_is_other_code(campaign, tmp_path):
         "assets/exo/exo.xml",
     ):
         path = copy / name
-        before, text = _code(copy), path.read_bytes()
+        before, text = code_digest(copy), path.read_bytes()
         path.write_bytes(text + b"\n")
-        assert _code(copy) != before, name
+        assert code_digest(copy) != before, name
         path.write_bytes(text)
-        assert _code(copy) == before
+        assert code_digest(copy) == before
 
 
 # The report --------------------------------------------------------------------------------------------------

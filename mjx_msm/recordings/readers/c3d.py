@@ -100,19 +100,40 @@ def _read_apart(path: Path, size: int) -> Mapping[str, np.ndarray]:
         limits = PROCESSOR_SECONDS + size // BYTES_PER_SECOND, MEMORY + MEMORY_PER_BYTE * size
         script = Path(__file__).with_name("c3d_process.py")
         command = [sys.executable, "-P", str(script), str(path.absolute()), str(result), *map(str, limits)]
-        fault = "it is damaged, export it again"
         try:
             done = subprocess.run(
                 command, capture_output=True, timeout=WAIT * limits[0], env={**os.environ, "OPENBLAS_NUM_THREADS": "1"}
             )
-        except subprocess.TimeoutExpired:
+        except subprocess.TimeoutExpired as error:
+            fault = _fault(path, error.stdout or b"", f"no end after {error.timeout:g} s")
             raise InputError(f"{path}: reading it as C3D does not come to an end; {fault}") from None
+        except OSError as error:
+            raise _not_started(path, str(error)) from None
         if done.returncode:
             said = done.stderr.decode("utf-8", "replace").strip() if done.returncode == 1 else ""
-            reason = in_one_line(said) or "its reader broke down"
-            raise InputError(f"{path}: cannot be read as C3D ({reason[:120]}); {fault}")
+            reason = (in_one_line(said) or "its reader broke down")[:120]
+            raise InputError(f"{path}: cannot be read as C3D ({reason}); {_fault(path, done.stdout, reason)}")
         with np.load(result, allow_pickle=False) as arrays:
             return dict(arrays)
+
+
+def _fault(path: Path, said: bytes, reason: str) -> str:
+    """Whose fault it is that a file was not read, from what the process said when it had started.
+
+    **Raises:** `InputError` if it had not.
+    """
+    if said.startswith(b"confined"):
+        return "it is damaged, or a limit on memory or time is too low (ulimit -v, -t); raise that, or export it again"
+    if said.startswith(b"started"):
+        return "it is damaged, export it again"
+    raise _not_started(path, reason) from None
+
+
+def _not_started(path: Path, reason: str) -> InputError:
+    return InputError(
+        f"{path}: the reader of C3D files could not start ({in_one_line(reason)}); install ezc3d, and allow "
+        "2 GiB of memory (ulimit -v)"
+    )
 
 
 def _labels(found: np.ndarray, kind: str, count: int) -> tuple[str, ...]:

@@ -2,28 +2,37 @@
 
     python c3d_process.py FILE RESULT SECONDS BYTES
 
-RESULT is a file for `numpy.load`. Limits on processor time and memory are set where the system has them. It imports
-nothing of this package, so that it starts at once.
+RESULT is a file for `numpy.load`. Limits on processor time and memory are set where the system has them. Once it has
+started it says so, since an end before that is not the file's fault: "started", or "confined" where its own process has
+less than those limits. It imports nothing of this package, so that it starts at once.
 """
 
+import contextlib
 import sys
 
 
-def limit(seconds: int, size: int) -> None:
-    """Let the system end this process at so much processor time [s] and memory [byte]."""
+def limit(seconds: int, size: int) -> bool:
+    """Let the system end this process at so much processor time [s] and memory [byte]; whether it did so earlier."""
     try:
         import resource
     except ImportError:  # Windows: the caller's clock has to do
-        return
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-    resource.setrlimit(resource.RLIMIT_AS, (size, size))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        return False
+    confined = False
+    for what, wanted in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_AS, size), (resource.RLIMIT_CORE, 0)):
+        hard = resource.getrlimit(what)[1]  # nobody may raise it
+        less = hard != resource.RLIM_INFINITY and hard < wanted
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(what, (hard, hard) if less else (wanted, wanted))
+        confined = confined or less
+    return confined
 
 
-def main(path: str, result: str) -> None:
+def main(path: str, result: str, confined: bool) -> None:
     import ezc3d
     import numpy as np
 
+    sys.stdout.write("confined\n" if confined else "started\n")
+    sys.stdout.flush()
     file = ezc3d.c3d(path)
 
     def texts(group: str, name: str) -> list[str]:
@@ -53,8 +62,7 @@ def main(path: str, result: str) -> None:
 
 
 if __name__ == "__main__":
-    limit(int(sys.argv[3]), int(sys.argv[4]))
     try:
-        main(sys.argv[1], sys.argv[2])
+        main(sys.argv[1], sys.argv[2], limit(int(sys.argv[3]), int(sys.argv[4])))
     except Exception as error:
         sys.exit(" ".join(str(error).split())[:120] or type(error).__name__)

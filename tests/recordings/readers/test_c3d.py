@@ -1,6 +1,9 @@
 """C3D files: what is written is read, and a real recording."""
 
+import os
 import struct
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -130,10 +133,49 @@ def test_what_breaks_its_reader_down_does_not_break_the_caller_down(tmp_path, mo
         ("while True: pass", "its reader broke down"),  # ended by the limit on processor time
         ("import time; time.sleep(60)", "does not come to an end"),
     ):
-        script.write_text(own.replace("    import ezc3d\n", f"    {body}\n    import ezc3d\n"), encoding="utf-8")
+        script.write_text(own.replace("    file = ", f"    {body}\n    file = ", 1), encoding="utf-8")
         monkeypatch.setattr("mjx_msm.recordings.readers.c3d.PROCESSOR_SECONDS", 1)
         monkeypatch.setattr("mjx_msm.recordings.readers.c3d.WAIT", 4)
         refused(path, match)
+
+
+@pytest.mark.parametrize(
+    ("body", "match"),
+    [
+        ("import no_such_library", r"could not start \(No module named 'no_such_library'\); install ezc3d"),
+        ("import os; os.kill(os.getpid(), 11)", r"could not start \(its reader broke down\)"),
+        ("import time; time.sleep(60)", "could not start"),
+    ],
+)
+def test_a_reader_that_does_not_start_is_not_the_files_fault(tmp_path, monkeypatch, body, match):
+    synthetic_c3d(tmp_path / "x.c3d")
+    own = (Path(c3d_process.__file__)).read_text(encoding="utf-8")
+    monkeypatch.setattr("mjx_msm.recordings.readers.c3d.__file__", str(tmp_path / "c3d.py"))
+    monkeypatch.setattr("mjx_msm.recordings.readers.c3d.PROCESSOR_SECONDS", 1)
+    monkeypatch.setattr("mjx_msm.recordings.readers.c3d.WAIT", 3)
+    script = own.replace("    import ezc3d\n", f"    {body}\n    import ezc3d\n")
+    (tmp_path / "c3d_process.py").write_text(script, encoding="utf-8")
+    refused(tmp_path / "x.c3d", match)
+
+
+CONFINED = """
+import resource, sys
+which, most = getattr(resource, sys.argv[2]), int(sys.argv[3])
+resource.setrlimit(which, (most, most))
+from mjx_msm.recordings.readers.c3d import read_c3d
+print(read_c3d(sys.argv[1]).analogs.values.shape)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits on address space are a thing of Linux")
+@pytest.mark.parametrize(("which", "most"), [("RLIMIT_AS", 2**31 - 2**20), ("RLIMIT_CPU", 4), ("RLIMIT_AS", 2**40)])
+def test_a_limit_on_the_caller_does_not_damage_the_file(tmp_path, which, most):
+    """`ulimit -v` and `-t` cannot be raised; what is below them can be read."""
+    synthetic_c3d(tmp_path / "x.c3d")
+    command = [sys.executable, "-c", CONFINED, str(tmp_path / "x.c3d"), which, str(most)]
+    env = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=60)
+    assert done.stdout == "(120, 2)\n", done.stderr
 
 
 @pytest.mark.parametrize("processor", [INTEL, DEC, MIPS])
