@@ -19,6 +19,7 @@ from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.person.model import Model, muscle_constants, muscle_name
 from mjx_msm.person.parameters import Parameters
 from mjx_msm.person.space import ParameterSpace, parameter_space
+from mjx_msm.person.stability import warn_if_too_fast
 from mjx_msm.recordings.model_clock import Recording, record
 from mjx_msm.recordings.settings import Settings
 from mjx_msm.recordings.trial import Trial, reordered
@@ -56,7 +57,9 @@ class Problem:
         residuals, rate = settings.residuals, settings.rate
         if not trials:
             raise InputError("no trials to identify from; give at least one")
-        model = model.by_rk4
+        if model.integrator != "RK4":
+            warn_if_too_fast(model.host.mj_model, model.free, model.host.source)
+            model = model.by_rk4
         if not model.free:
             raise InputError("no coordinate is free; leave at least one neither prescribed nor locked")
         emg_map = settings.emg_map if settings.emg_map is not None else {m: {m: 1.0} for m in model.muscles}

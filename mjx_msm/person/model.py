@@ -33,6 +33,7 @@ from mjx_msm.person.mjcf import (
 from mjx_msm.person.mjx import import_mjx
 from mjx_msm.person.muscle import AbstractMuscle, DeGrooteFregly2016, MujocoMuscle
 from mjx_msm.person.parameters import Names, Parameters
+from mjx_msm.person.stability import warn_if_too_fast
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +162,8 @@ def load_model(
     - `timestep`: [s]; the file's own by default.
     - `integrator`: "Euler" or "RK4"; the file's own by default.
 
-    **Raises:** `InputError` naming what the simulation cannot represent, with the fix.
+    **Raises:** `InputError` naming what the simulation cannot represent, with the fix. An `InputWarning` names a joint
+    that RK4 does not follow at the timestep (`mjx_msm.person.stability`).
     """
     bundled = isinstance(source, str) and source in assets.names()
     path = assets.path(str(source)) if bundled else path_of("model", source)
@@ -178,7 +180,10 @@ def load_model(
     if integrator is not None:
         spec.option.integrator = INTEGRATORS[one_of("integrator", integrator, INTEGRATORS)]
     name = str(source) if bundled else str(path.resolve())
-    return model_of(spec, name, muscle=muscle, free=free, prescribed=prescribed, locked=locked)
+    model = model_of(spec, name, muscle=muscle, free=free, prescribed=prescribed, locked=locked)
+    if model.integrator == "RK4":
+        warn_if_too_fast(model.host.mj_model, model.free, name)
+    return model
 
 
 def check_model(model: object) -> None:

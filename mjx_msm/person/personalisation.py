@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import re
 import shutil
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -24,13 +25,14 @@ from jaxtyping import Array, Float
 
 from mjx_msm.common.arguments import of_kind
 from mjx_msm.common.compiled import float64
-from mjx_msm.common.errors import InputError
+from mjx_msm.common.errors import InputError, InputWarning
 from mjx_msm.common.files import write_text
 from mjx_msm.person.inertia import inertia_matrix
 from mjx_msm.person.mjx import import_mjx
 from mjx_msm.person.model import Model
 from mjx_msm.person.muscle import FPMAX, MujocoMuscle, MuscleParameters
 from mjx_msm.person.parameters import Parameters
+from mjx_msm.person.stability import too_fast_for_rk4
 
 
 def native_range(
@@ -238,8 +240,9 @@ def export(
     `mjx_msm.recordings.replay` brings as a control callback. `data.ctrl` set once a step is a stair: half a step late,
     and within 1 s of the arm's motion 7 to 11 mrad off; 0.2 to 0.4 mrad, set to the mean of both ends of the step.
 
-    The credit of the model it derives from, the versions and the subject's name are carried in the file. Numbers
-    are written so that they read back bit for bit. The file appears whole or not at all.
+    Where RK4 does not hold at the model's timestep (`mjx_msm.person.stability`), the file has a finer one, and an
+    `InputWarning` says so. The credit of the model it derives from, the versions and the subject's name are carried in
+    the file. Numbers are written so that they read back bit for bit. The file appears whole or not at all.
 
     **Arguments:** `allow_approximation`: a muscle model that MJCF cannot hold is written as MuJoCo's native
     muscle with the same parameters, and the force error is stated in the file.
@@ -262,9 +265,15 @@ def export(
             (existing or spec.add_text(name=name)).data = data
     credit = next((t.data for t in spec.texts if t.name == "credit"), "")
     try:
-        spec.compile()
+        compiled = spec.compile()
     except ValueError as e:
         raise InputError(f"{path} not written, the parameters are not physical: {' '.join(str(e).split())}") from e
+    fast = too_fast_for_rk4(compiled) if model.integrator == "RK4" else None
+    if fast is not None:
+        spec.option.timestep = fast.stable_timestep
+        spec.compile()
+        note = f"{path}: {fast}; written with a timestep of {1e3 * fast.stable_timestep:.4g} ms"
+        warnings.warn(note, InputWarning, stacklevel=2)
     with _full_precision():
         xml = spec.to_xml()
     xml = _with_files(spec, re.sub(r'(\w+)="([^"]*)"', _shorten, xml), path)

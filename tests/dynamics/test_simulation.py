@@ -443,6 +443,16 @@ def test_a_blow_up_is_data(arm, change, step, coordinate):
     np.testing.assert_array_equal(result.position[failed:], np.broadcast_to(result.position[failed], (501 - failed, 2)))
 
 
+def test_a_matrix_that_is_not_positive_definite_is_data():
+    """Euler's M + h·D under damping below nothing: the first step fails already."""
+    euler = load_model("arm", integrator="Euler")
+    start = state_of((0.4, 1.0), (0.0, 0.0), np.full(6, 0.1))
+    below = euler.nominal.updated({"joint/elbow_flex/damping": -1e3})
+    result = rollout(euler, below, start, jnp.full((SECOND["arm"], 6), 0.3))
+    assert int(result.failed_step) == 0
+    assert np.isfinite(result.position).all()
+
+
 def test_bad_excitation_and_bad_start_are_data(arm):
     start = state_of((0.4, 1.0), (0.0, 0.0), np.full(6, 0.1))
     u = np.full((SECOND["arm"], 6), 0.3)

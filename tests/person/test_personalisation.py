@@ -29,11 +29,10 @@ def models(arm, knee):
     return {"arm": arm, "knee": knee}
 
 
-def random_subject(model, seed, share=1.0):
-    """Every parameter anywhere within this share of its bounds: full inertias, centres of mass off every axis."""
+def random_subject(model, seed):
+    """Every parameter anywhere within its bounds: full inertias, centres of mass off every axis."""
     space = parameter_space(model.nominal, ["*"])
-    middle, half = 0.5 * (space.lower + space.upper), 0.5 * share * (space.upper - space.lower)
-    z = np.random.default_rng(seed).uniform(middle - half, middle + half)
+    z = np.random.default_rng(seed).uniform(space.lower, space.upper)
     return jax.tree.map(np.asarray, space.unpack(jnp.asarray(z)))
 
 
@@ -50,12 +49,14 @@ def assert_same_parameters(got, expected, rtol=1e-9):
 
 @pytest.mark.parametrize("name", ["arm", "knee"])
 def test_exported_subject_steps_to_the_same_trajectory(name, models, tmp_path, step_in_c, smooth_excitation):
-    model, steps = models[name], SECOND[name]
     rng = np.random.default_rng(7)
     moved = []
     for seed in range(SUBJECTS):
-        parameters = random_subject(model, seed, 0.5)  # in the corners are some too light and stiff for any 2 ms step
+        model, steps = models[name], SECOND[name]
+        parameters = random_subject(model, seed)
         mj = mujoco.MjModel.from_xml_path(str(export(model, parameters, tmp_path / f"{seed}.xml")))
+        if mj.opt.timestep != model.timestep:  # RK4 does not hold at the model's own
+            model = load_model(name, timestep=mj.opt.timestep)
         for j, body in enumerate(parameters.names.body):
             b = mj.body(body).id
             full = np.asarray(inertia_matrix(jnp.asarray(parameters.body.inertia[j])))
