@@ -129,7 +129,7 @@ def test_roles():
         ({"muscle": "hill"}, "muscle model 'hill' is unknown; choose one of mujoco, degroote"),
         ({"timestep": 0}, "timestep 0"),
         ({"timestep": -0.001}, "timestep -0.001"),
-        ({"timestep": float("nan")}, "timestep nan"),
+        ({"timestep": float("nan")}, "timestep must be a number, got NaN"),
     ],
 )
 def test_wrong_arguments(arguments, message):
