@@ -7,8 +7,8 @@ Each learns from the moments an identification learns from, and reads what the m
   fifths of the one (Hastie, Tibshirani & Friedman 2009, doi 10.1007/978-0-387-84858-7, sections 3.4.1 and 7.10).
 - *kernel ridge*: a smooth function of angles and rates about the mean moment, without the envelopes: what learns the
   discrepancy (`mjx_msm.identification.discrepancy`), but of all of the moment.
-- *mean cycle*: the mean curve over the cycles of the same task, or of all if it is new; only where every trial repeats
-  itself, see `mjx_msm.recordings.cycles`.
+- *mean cycle*: the mean curve over the cycles of the same task, or of all if it is new or none is said; only where
+  every trial repeats itself, see `mjx_msm.recordings.cycles`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def predictions(
     if inputs.phase is not None and asked.phase is not None and learnt.any():
         known, wanted, guess = inputs.task(), asked.task(), np.zeros(len(asked.trial))
         for task in np.unique(wanted):
-            own = learnt & (known == task)
+            own = learnt & (known == task) & bool(task)
             rows, ask = own if own.any() else learnt, wanted == task
             guess[ask] = _mean_cycle(inputs.phase[rows], moment[rows], asked.phase[ask])
         out[MEAN_CYCLE] = guess

@@ -76,7 +76,7 @@ def cross_validate(
     names = tuple(dict.fromkeys(groups))
     if len(names) < 2:
         raise InputError(
-            f"cross-validation by {by} needs two {by}s or more, there is '{', '.join(names)}' alone; record more, or "
+            f"cross-validation by {by} needs two {by}s or more, there is '{names[0][1]}' alone; record more, or "
             'hold out a part of every trial: by = "block"'
         )
     rows: list[Fit] = []
@@ -89,9 +89,9 @@ def cross_validate(
     return tuple(sorted(rows, key=lambda fit: order[fit.trial]))
 
 
-def groups_of(trials: Sequence[Trial], by: str) -> list[str]:
-    """Of every trial, the name it is held out under by trial or by task."""
-    return [t.name if by == "trial" else t.task or t.name for t in trials]
+def groups_of(trials: Sequence[Trial], by: str) -> list[tuple[str, str]]:
+    """Of every trial, what it is held out with: its task, where that is asked for and it has one, or it alone."""
+    return [("task", t.task) if by == "task" and t.task else ("trial", t.name) for t in trials]
 
 
 def _identified(

@@ -28,7 +28,7 @@ class Inputs:
     """None unless every trial repeats itself."""
     trial: Int[np.ndarray, "instant"]
     tasks: tuple[str, ...]
-    """Of every trial."""
+    """Of every trial; empty for none."""
 
     @staticmethod
     def of(term: MomentTerm, recordings: Sequence[Recording]) -> Inputs:

@@ -51,7 +51,7 @@ class Recording(eqx.Module):
     start: float = eqx.field(static=True)
     """Clock time of the first sample [s]."""
     task: str = eqx.field(static=True, default="")
-    """The trial's, or what it is called."""
+    """The trial's; empty for none."""
 
     @property
     def first(self) -> int:
@@ -117,7 +117,7 @@ def record(model: Model, trial: Trial, emg_map: Mapping[str, Mapping[str, float]
         complete=np.asarray(inside.all(axis=1)),
         clock=np.unique(np.clip(np.rint((trial.time - time[0]) / h).astype(int), 0, samples - 1)),
         name=trial.name,
-        task=trial.task or trial.name,
+        task=trial.task,
         start=float(trial.time[0]),
     )
 

@@ -44,7 +44,7 @@ class Trial:
     """Only where it was measured [rad/s]; None: consumers differentiate the position."""
     metadata: Mapping[str, object] = field(default_factory=dict)
     task: str = ""
-    """What was done, the same word for every trial of it; empty: what the trial is called."""
+    """What was done, the same word for every trial of it; empty: nothing that any other trial did."""
 
     def __post_init__(self) -> None:
         here = f"trial '{self.name}'"

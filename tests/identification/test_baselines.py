@@ -56,6 +56,19 @@ def test_the_mean_cycle_is_of_the_same_task_and_of_all_for_a_new_one(inputs):
     assert np.abs(found - size * curve).max() < 3.0  # bins are 1/50 of a cycle wide
     new = predictions(inputs, size * curve, everything, 0, replace(inputs, tasks=("jump", "jump")))[MEAN_CYCLE]
     assert np.abs(new - 20.0 * curve).max() < 3.0
+    unsaid = predictions(inputs, size * curve, everything, 0, replace(inputs, tasks=("", "")))[MEAN_CYCLE]
+    np.testing.assert_array_equal(unsaid, new)
+
+
+def test_trials_without_a_task_are_not_of_one(inputs):
+    """A trial of no task is predicted from all, not from others without one."""
+    size = np.where(inputs.trial == 0, 10.0, 30.0)
+    curve = np.sin(2 * np.pi * inputs.phase)
+    some = replace(inputs, tasks=("walk", ""))
+    found = predictions(some, size * curve, np.ones(INSTANTS, bool), 0, some)[MEAN_CYCLE]
+    first = inputs.trial == 0
+    assert np.abs(found - 10.0 * curve)[first].max() < 3.0
+    assert np.abs(found - 20.0 * curve)[~first].max() < 3.0
 
 
 def test_without_cycles_there_is_no_mean_cycle(inputs):

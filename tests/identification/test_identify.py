@@ -13,7 +13,7 @@ from mjx_msm.estimation.least_squares import NOISE_FLOOR
 from mjx_msm.estimation.residuals.moment import moment_term
 from mjx_msm.estimation.residuals.motion import motion_term
 from mjx_msm.identification.cohort import identify_many
-from mjx_msm.identification.cross_validation import cross_validate
+from mjx_msm.identification.cross_validation import cross_validate, groups_of
 from mjx_msm.identification.identify import identify
 from mjx_msm.knowledge.design.experiment import design_experiment
 from mjx_msm.knowledge.design.information import information
@@ -389,6 +389,14 @@ def test_whole_trials_and_tasks_are_predicted_from_the_others(arm, with_moments,
     if by == "task":  # predicted from the right one of the other task alone
         for f in fits[2:4]:
             assert f.identified == pytest.approx(5.0, rel=1e-3)
+
+
+def test_a_trial_that_is_called_as_a_task_is_not_of_it(with_moments):
+    first, second = with_moments
+    trials = [replace(first, name="walk"), replace(second, name="other", task="walk"), replace(first, name="run")]
+    trials += [replace(second, name="third", task="walk")]
+    assert [groups_of(trials, "task").index(g) for g in groups_of(trials, "task")] == [0, 1, 2, 1]
+    assert len(set(groups_of(trials, "trial"))) == 4
 
 
 def test_one_trial_is_not_predicted_from_the_others(arm, with_moments):
