@@ -76,7 +76,7 @@ def cross_validate(
     names = tuple(dict.fromkeys(groups))
     if len(names) < 2:
         raise InputError(
-            f"cross-validation by {by} needs two {by}s or more, there is '{names[0][1]}' alone; record more, or "
+            f"cross-validation by {by} needs two {by}s or more, there is '{', '.join(n for _, n in names)}' alone; record more, or "
             'hold out a part of every trial: by = "block"'
         )
     rows: list[Fit] = []
