@@ -76,8 +76,8 @@ def cross_validate(
     names = tuple(dict.fromkeys(groups))
     if len(names) < 2:
         raise InputError(
-            f"cross-validation by {by} needs two {by}s or more, there is '{', '.join(n for _, n in names)}' alone; record more, or "
-            'hold out a part of every trial: by = "block"'
+            f"cross-validation by {by} needs two {by}s or more, there is '{', '.join(n for _, n in names)}' alone; "
+            'record more, or hold out a part of every trial: by = "block"'
         )
     rows: list[Fit] = []
     for fold, name in enumerate(names):
