@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import numpy as np
 
 from mjx_msm import assets
 from mjx_msm.common.arguments import number, path_of, table, words
-from mjx_msm.common.errors import InputError, in_one_line, one_of
+from mjx_msm.common.errors import InputError, in_one_line, one_of, suggest
 from mjx_msm.person.mjcf import (
     INTEGRATORS,
     nominal_parameters,
@@ -138,6 +139,11 @@ class Model(eqx.Module):
         return self.host.prescribed
 
 
+OTHER_MODELS = {
+    ".osim": "an OpenSim model, which is not MJCF; take the bundled 'arm' or 'knee', or convert it to MJCF first",
+    ".mjb": "a compiled MuJoCo model, which parameters cannot be written back to; take the MJCF it was compiled from",
+}
+"""Files people have for models, and what to do."""
 MUSCLES = {"mujoco": MujocoMuscle, "degroote": DeGrooteFregly2016}
 
 
@@ -169,7 +175,10 @@ def load_model(
     path = assets.path(str(source)) if bundled else path_of("model", source)
     if not os.path.isfile(path):
         known = ", ".join(f"'{n}'" for n in assets.names())
-        raise InputError(f"model '{source}' is neither a bundled model ({known}) nor an existing MJCF file")
+        similar = suggest(path.name, assets.names()) if get_close_matches(path.name, assets.names()) else ""
+        raise InputError(f"model '{source}' is neither a bundled model ({known}) nor an existing MJCF file{similar}")
+    if path.suffix.lower() in OTHER_MODELS:
+        raise InputError(f"model '{source}' is {OTHER_MODELS[path.suffix.lower()]}")
     try:
         spec = mujoco.MjSpec.from_file(str(path))
         spec.compile()

@@ -221,6 +221,8 @@ def test_refused(case, write):
 def test_not_a_model(tmp_path):
     with pytest.raises(InputError, match=r"'leg' is neither a bundled model .*'arm'.* nor an existing MJCF file"):
         load_model("leg")
+    with pytest.raises(InputError, match="did you mean 'knee'"):
+        load_model("kne")
     with pytest.raises(InputError, match="neither a bundled model"):
         load_model(tmp_path)
     broken = tmp_path / "broken.xml"
@@ -338,3 +340,12 @@ FINGER = """<mujoco model="finger"><compiler angle="radian"/><worldbody><site na
 <body name="tip" pos="0 0 -0.2"><joint name="curl" axis="0 1 0"/><geom size="0.03" mass="0.2"/><site name="c"/></body>
 </body></worldbody><tendon><spatial name="path"><site site="a"/><site site="b"/><site site="c"/></spatial></tendon>
 <actuator><muscle name="flexor" tendon="path" force="300" lengthrange="0.2 0.5" range="0.7 1.1"/></actuator></mujoco>"""
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("scaled.osim", "an OpenSim model"), ("person.mjb", "a compiled MuJoCo model")]
+)
+def test_other_kinds_of_models_are_named(tmp_path, name, words):
+    (tmp_path / name).write_bytes(b"<OpenSimDocument/>")
+    with pytest.raises(InputError, match=words):
+        load_model(tmp_path / name)
