@@ -55,11 +55,14 @@ def test_eight_strides_converge(identified):
     z, space = np.array(result.z), posterior.space
     best = posterior(z)[0]
     sd = 1.0 / np.sqrt(np.diag(posterior.information(z)) + space.prior_scale**-2.0)
-    for k in range(len(z)):  # no step along one parameter, inside the bounds, does better
+    # No step along one parameter, inside the bounds, does better. A delay moves envelopes that are linear between the
+    # samples of a clock, so that the cost has kinks, which no derivative sees: across one more may be gained.
+    for k, path in enumerate(space.paths):
+        gain = 1e-3 if path.endswith("/delay") else 1e-4
         for step in (-0.05, 0.05):
             there = z.copy()
             there[k] = np.clip(z[k] + step * sd[k], space.lower[k], space.upper[k])
-            assert posterior(there)[0] > best - 1e-4
+            assert posterior(there)[0] > best - gain
 
 
 @pytest.mark.slow

@@ -112,7 +112,7 @@ def test_an_interruption_is_passed_on(arm, trials, curved, monkeypatch):
         solution.interrupted = True
         return solution
 
-    monkeypatch.setattr("mjx_msm.knowledge.posterior_draws.minimise", interrupted)
+    monkeypatch.setattr("mjx_msm.estimation.checkpoint.minimise", interrupted)
     with pytest.raises(KeyboardInterrupt):
         completed_draws(arm, trials, curved)
 
