@@ -74,7 +74,10 @@ def run(arguments: Sequence[str]) -> int:
     usage_error: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")  # type: ignore[assignment]
     try:
         with repeated_interrupts():
-            return int(app(list(arguments), prog_name="mjx-msm", standalone_mode=False) or 0)
+            code = int(app(list(arguments), prog_name="mjx-msm", standalone_mode=False) or 0)
+        if code == INTERRUPTED:  # also where typer met it before the command began, which it does without a word
+            print("mjx-msm: interrupted", file=sys.stderr)
+        return code
     except InputError as error:
         return fail(str(error))
     except usage_error as error:

@@ -1,7 +1,5 @@
 """Videos are checked by reading them back."""
 
-import tempfile
-
 import imageio.v3 as iio
 import mujoco
 import numpy as np
@@ -132,10 +130,10 @@ def test_paths_that_cannot_be(tmp_path, monkeypatch, model, moving):
     with pytest.raises(InputError, match="float64"):
         video(tmp_path / "a.mp4", [np.zeros((20, 20, 3))], 10)  # type: ignore[list-item]
 
-    def refuse(**_):
+    def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    monkeypatch.setattr("mjx_msm.common.files.os.open", refuse)
     with pytest.raises(InputError, match=r"cannot write in .*Permission denied"):
         video(tmp_path / "a.mp4", moving(1), 10)
     assert not list(tmp_path.iterdir())
