@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
@@ -65,7 +66,9 @@ def _every_command(
 def main() -> None:
     """Entry point of the ``mjx-msm`` command."""
     speak_any_encoding()
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done: what could be interrupted now is how libraries end
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
