@@ -152,6 +152,7 @@ def installed(
     return scripts
 
 
+@pytest.mark.slow
 def test_installed_package_works_from_another_folder(installed: Path, tmp_path: Path):
     done = python(SMOKE, tmp_path, installed / "python")
     assert done.returncode == 0, done.stderr

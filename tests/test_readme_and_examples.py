@@ -24,6 +24,7 @@ def run(script: Path, folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_python_examples_of_the_readme(tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", README, re.S)
     assert len(blocks) == 2
@@ -61,6 +62,7 @@ def test_commands_of_the_readme_exist():
 NUMBERED = [p for p in sorted((ROOT / "examples").glob("[0-9]*.py")) if p.stem != "05_train_robot"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", NUMBERED, ids=lambda p: p.stem)
 def test_numbered_examples(script, tmp_path):
     out = run(script, tmp_path)

@@ -235,6 +235,7 @@ def test_limits_hold_under_full_activation(model):
             assert (np.degrees(data.qpos) < [165, 160]).all()
 
 
+@pytest.mark.slow
 def test_lengths_and_their_derivatives_are_finite_in_mjx(model):
     """Lengths and moment arms are C MuJoCo's; their derivatives are finite, past both limits too."""
     spec = mujoco.MjSpec.from_file(str(ARM))

@@ -260,6 +260,7 @@ def test_steps_quietly(model):
             assert low - 15 < np.degrees(data.qpos[i]) < high + 15
 
 
+@pytest.mark.slow
 def test_mjx_has_the_same_lengths_and_finite_gradients(model):
     import jax
     from mujoco import mjx

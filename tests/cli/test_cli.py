@@ -52,6 +52,7 @@ def test_bad_input_is_one_line(arguments, word, tmp_path, monkeypatch, refused):
     assert list(tmp_path.iterdir()) == [], "nothing is left behind"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "word"),
     [
@@ -74,6 +75,7 @@ def test_a_bad_subject_file_is_one_line(old, new, word, synthetic, tmp_path, ref
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_no_traceback_from_the_installed_command(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", "from mjx_msm.cli.app import main; main()", "identify", "nowhere.toml", "--out", "x"],
@@ -102,6 +104,7 @@ def test_simulate_writes_a_study(synthetic):
     np.testing.assert_allclose(trial.position[:, 0], motion[trial.coordinates[0]], atol=1e-12)
 
 
+@pytest.mark.slow
 def test_identify_writes_a_result(result):
     names = {str(p.relative_to(result)) for p in result.rglob("*") if p.is_file()}
     assert names == {
@@ -131,6 +134,7 @@ def test_identify_says_what_it_found(identified):
         assert word in identified[1]
 
 
+@pytest.mark.slow
 def test_quiet_is_quiet_and_other_files_stay(synthetic, tmp_path, capsys):
     (tmp_path / "mine.txt").write_text("a note of the user's")
     capsys.readouterr()
@@ -151,6 +155,7 @@ def test_an_interrupt_keeps_what_there_is(synthetic, tmp_path, monkeypatch, caps
     assert Identification.load(tmp_path / "r").outcome is Outcome.INTERRUPTED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "failed", ["knowledge.posterior_draws.completed_draws", "study.identification.cross_validated"]
 )
@@ -166,6 +171,7 @@ def test_what_fails_after_the_estimate_does_not_cost_it(synthetic, tmp_path, mon
     assert Identification.load(tmp_path / "r").outcome is Outcome.CONVERGED
 
 
+@pytest.mark.slow
 def test_an_interrupt_among_the_draws_keeps_the_estimate(synthetic, tmp_path, monkeypatch, capsys):
     def stop(self, done, count):
         assert count == SAMPLES

@@ -48,6 +48,7 @@ def ended(process: subprocess.Popen[str], pressed: float) -> str:
     return error
 
 
+@pytest.mark.slow
 def test_an_interrupt_in_a_callback_counts(synthetic, tmp_path):
     process = started(IN_A_CALLBACK + COMMAND, synthetic, tmp_path / "r")
     error = ended(process, time.monotonic())

@@ -48,6 +48,7 @@ def estimated(result, monkeypatch):
     monkeypatch.setattr(identify, "identify_shown", at_once)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "there"), [(errno.ENOSPC, False), (errno.EROFS, True), (errno.EIO, True)])
 @pytest.mark.usefixtures("estimated")
 def test_a_result_that_cannot_be_written_is_kept_elsewhere(
@@ -122,6 +123,7 @@ def test_another_subjects_result_is_not_replaced_unasked(synthetic, result, tmp_
     assert "--overwrite" in refused(["identify", str(other), "--out", str(out)])
 
 
+@pytest.mark.slow
 def test_a_subject_file_that_somebody_wrote_is_not_replaced_unasked(tmp_path, refused):
     (tmp_path / "subject.toml").write_text("# hours of work")
     simulate = ["simulate", "--trials", "1", "--duration", "0.5", "--out", str(tmp_path)]
@@ -131,6 +133,7 @@ def test_a_subject_file_that_somebody_wrote_is_not_replaced_unasked(tmp_path, re
     assert cli.run(simulate) == 0, "its own it replaces"
 
 
+@pytest.mark.slow
 def test_any_name_of_a_trial_makes_a_file_of_its_own(synthetic, tmp_path, capsys):
     """Slashes, a name too long for a file, control sequences: nothing is overwritten, cut or obeyed."""
     names = ["a/b", "a_b", "w" * 300, "\x1b[31mred"]
@@ -158,6 +161,7 @@ def broken_output(arguments: list[str], folder: Path, stdout: int) -> subprocess
     )
 
 
+@pytest.mark.slow
 def test_nobody_has_to_listen(synthetic, tmp_path):
     """A reader who leaves, as `head` does, ends the printing and not the work."""
     reader, writer = os.pipe()
@@ -168,6 +172,7 @@ def test_nobody_has_to_listen(synthetic, tmp_path):
     assert Identification.load(tmp_path / "r").subject
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a full device is a thing of Linux")
 def test_a_log_on_a_full_disk_ends_the_printing_only(tmp_path):
     with open("/dev/full", "w") as full:
@@ -175,6 +180,7 @@ def test_a_log_on_a_full_disk_ends_the_printing_only(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_output_that_is_not_utf_8(synthetic, tmp_path, encoding):
     arguments = ["identify", str(synthetic / "quick.toml"), "--out", "r", "--no-cv"] if encoding == "cp1252" else []

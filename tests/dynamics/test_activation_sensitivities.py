@@ -89,6 +89,7 @@ def test_closed_forms_are_differences(case):
             )  # rising turns into falling within a difference, here and there
 
 
+@pytest.mark.slow
 def test_weighted_second_derivatives(case):
     """Σ w ∂²a against the Hessian of Σ w a by forward over forward mode."""
     weight = np.random.default_rng(5).normal(size=(2, SAMPLES, len(case.model.muscles)))
@@ -108,6 +109,7 @@ def test_weighted_second_derivatives(case):
     assert np.abs(dense).max() > 1.0
 
 
+@pytest.mark.slow
 def test_steps_that_see_more_than_one_excitation(arm):
     """A recursion of any step: here Heun's, which sees the excitation at both of its ends."""
     space = parameter_space(arm.nominal.with_channels(arm.muscles), ["emg/*/gain", "muscle/*/activation_time_constant"])

@@ -25,6 +25,7 @@ def test_delay_shifts_a_ramp():
     np.testing.assert_allclose(got, 2 + 3 * np.maximum(t - delay, 0), rtol=1e-13)
 
 
+@pytest.mark.slow
 def test_no_delay_changes_no_bit():
     envelope = np.random.default_rng(0).uniform(size=(50, 3))
     np.testing.assert_array_equal(delayed(jnp.asarray(envelope), jnp.zeros(3), H), envelope)
@@ -33,6 +34,7 @@ def test_no_delay_changes_no_bit():
     np.testing.assert_allclose(shifted[4:], envelope[:-4], rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("delay", [0.0, 0.02, 0.0137])
 def test_derivative_with_respect_to_delay(delay):
     """Inside an interval the slope; at a sample, and so at the lower bound 0, the side of longer delays."""
@@ -75,6 +77,7 @@ def test_value_is_continuous_where_the_series_takes_over():
     np.testing.assert_allclose(below, above, rtol=0, atol=1e-11)
 
 
+@pytest.mark.slow
 def test_mixing_gain_and_clipping():
     envelope = jnp.asarray([[0.2, 0.5], [0.4, 0.9], [0.0, 1.0]])
     mixing = jnp.asarray([[1.0, 0.0], [0.25, 0.5], [0.0, 0.0]])
@@ -86,6 +89,7 @@ def test_mixing_gain_and_clipping():
     assert np.min(over) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gain", [1.0, 0.5])
 def test_derivative_at_full_scale_is_the_one_from_inside(gain):
     """An envelope normalised to its maximum meets the clip exactly; half of a derivative would serve neither side."""

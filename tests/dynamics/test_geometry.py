@@ -239,6 +239,7 @@ every_case = pytest.mark.parametrize("case", [*SMOOTH, *TREES], indirect=True)
 smooth_case = pytest.mark.parametrize("case", SMOOTH, indirect=True)
 
 
+@pytest.mark.slow
 @every_case
 def test_the_terms_are_those_of_c(case):
     expected, points = case.in_c()
@@ -333,6 +334,7 @@ def edges(tmp_path_factory):
         return model, q, [np.asarray(x) for x in run(jnp.asarray(q))]
 
 
+@pytest.mark.slow
 def test_every_derivative_is_finite_where_a_wrap_begins_and_ends(edges):
     *_, found = edges
     for values, what in zip(found, ("length", "slope", "its derivative", "reverse mode", "its slope"), strict=True):

@@ -101,6 +101,7 @@ def last_state(model, duration=0.256):
     return np.concatenate([q[-1], v[-1]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "order"), [("Euler", 1), ("RK4", 4)])
 def test_order_of_a_motion(smooth, name, order):
     """Halving the step divides the error by two to the order."""
@@ -178,6 +179,7 @@ def packed(model, free=FREE):
     return space, np.asarray(space.pack(nominal))
 
 
+@pytest.mark.slow
 def test_order_of_the_derivatives(smooth):
     """Against the discrete motion's own: the third at least, since activation in the middle is known to that order."""
     start, error = np.array([0.3, 0.8, 0.5, -1.0]), []
@@ -193,6 +195,7 @@ def test_order_of_the_derivatives(smooth):
     assert error[1] < 1e-5
 
 
+@pytest.mark.slow
 def test_derivatives_are_central_differences_of_c(arm):
     """An interval by plain `mj_step`, excitation through the control callback, of subjects on both sides.
 

@@ -165,6 +165,7 @@ def plain(case):
     return accelerations
 
 
+@pytest.mark.slow
 def test_every_kind_of_parameter_is_covered(arm_case):
     space = arm_case.space
     assert {(s.group, s.field) for s in space.scalars} >= {
@@ -175,6 +176,7 @@ def test_every_kind_of_parameter_is_covered(arm_case):
     assert np.all((arm_case.z > space.lower) & (arm_case.z < space.upper))
 
 
+@pytest.mark.slow
 def test_accelerations_and_jacobians_equal_dense_differentiation(arm_case, arm_derivatives):
     case, d = arm_case, arm_derivatives
     free = case.model.host.free_index
@@ -220,6 +222,7 @@ def test_jacobians_equal_differences_of_the_accelerations(arm_case, arm_derivati
             )
 
 
+@pytest.mark.slow
 def test_prescribed_coordinates(knee_case):
     """Hip and ankle move as they are told; only the knee has an acceleration and a state."""
     case, h = knee_case, 1e-6

@@ -198,6 +198,7 @@ def energy(mj_model, position, velocity) -> np.ndarray:
     return np.array(out)
 
 
+@pytest.mark.slow
 def test_first_order_energy_and_convergence():
     """Halving Euler's step halves the error against C's Runge–Kutta and the energy error of the passive arm."""
     arm = load_model("arm", integrator="Euler")
@@ -343,6 +344,7 @@ def derivatives(arm):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("muscle", MUSCLES)
 def test_derivatives(derivatives, muscle, point):
@@ -376,6 +378,7 @@ def test_every_kind_of_unknown_has_a_derivative(derivatives, muscle):
         assert (size[hits].max() == 0) if without else (size[hits].max() > 1e-4), kind
 
 
+@pytest.mark.slow
 def test_grad_needs_no_jit_around_it(tmp_path):
     """grad of the compiled rollout as it stands, on a spring whose period has a closed form."""
     path = tmp_path / "pendulum.xml"
@@ -472,6 +475,7 @@ def test_bad_excitation_and_bad_start_are_data(arm):
     assert np.isfinite(result.position).all()
 
 
+@pytest.mark.slow
 def test_segments_are_the_rollout_in_pieces(arm, smooth_excitation):
     u = jnp.asarray(smooth_excitation(3, arm.timestep, SECOND["arm"], 6))
     whole = rollout(arm, arm.nominal, state_of((0.4, 1.0), (1.0, 0.0), np.full(6, 0.1)), u)
@@ -491,6 +495,7 @@ def test_segments_are_the_rollout_in_pieces(arm, smooth_excitation):
     assert np.isfinite(pieces.position).all()
 
 
+@pytest.mark.slow
 def test_single_precision(arm, smooth_excitation, tmp_path):
     """A process of its own: JAX keeps constants by identity, so one process should stay with one precision."""
     u = smooth_excitation(4, arm.timestep, SECOND["arm"], 6)

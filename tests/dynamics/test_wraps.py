@@ -23,6 +23,7 @@ def wraps():
     return wraps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["arm", "knee", "zoo"])
 def test_no_answer_flips(wraps, name):
     """The benchmark with fewer postures. Where it was asked whether the tangents cross, thousands of answers in float32

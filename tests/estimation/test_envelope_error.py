@@ -107,6 +107,7 @@ def blocks(arm, space, recordings, term, z, settled):
     return dense(arm, space, recordings, term, z, settled.states)
 
 
+@pytest.mark.slow
 def test_information_is_that_of_the_residuals_full_covariance(term, z, settled, blocks):
     """F = Jᵀ (I + Jᵤ Jᵤᵀ)⁻¹ J with unknown initial states, window by window."""
     parts = settled.reduce(SCALE)
@@ -151,6 +152,7 @@ def test_knots_and_states_follow_the_parameters_as_dense_least_squares_has_it(te
     np.testing.assert_allclose(reached, promised, rtol=0.1)
 
 
+@pytest.mark.slow
 def test_errors_of_no_size_are_exact_emg(arm, space, recordings, term, z):
     away = z + 0.05
     plain = motion_term(arm, space, recordings, HORIZON)
@@ -189,6 +191,7 @@ def result(arm, noisy):
     return identify(arm, noisy, free=MUSCLES_AND_MASS, emg_noise=NOISE)
 
 
+@pytest.mark.slow
 def test_parameters_are_not_bent_to_explain_errors_of_the_emg(arm, noisy, result):
     values = arm.nominal.to_dict()
     exact = identify(arm, noisy, free=MUSCLES_AND_MASS)
@@ -217,6 +220,7 @@ def test_what_does_not_fit_is_refused(arm, noisy):
         identify(arm, noisy, free=MUSCLES_AND_MASS, residuals=("acceleration",), emg_noise=NOISE)
 
 
+@pytest.mark.slow
 def test_a_gap_before_the_motion_keeps_its_emg(arm, own):
     """A window that starts inside a recording takes over the activation from before."""
     (trial,) = synthetic_trials(arm, arm.nominal, count=1, duration=0.5, seed=2)

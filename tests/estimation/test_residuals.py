@@ -110,11 +110,13 @@ def directions(space, count=3):
 # At the truth ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_motion_of_the_truth_is_the_recording(motion, at_truth, space):
     assert np.abs(motion.evaluate(at_truth, ONE)).max() < 1e-12
     assert rms(motion.evaluate(space.prior_mean, ONE)) > 1e-3
 
 
+@pytest.mark.slow
 def test_moment_of_the_truth_is_inverse_dynamics(arm, space, recordings, trials, at_truth):
     """With the recorded states in place of the splines through them, C and the term agree to round-off."""
     exact = [
@@ -311,6 +313,7 @@ def unbroken(term, z):
     return expansion
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("horizon", [HORIZON, 10_000], ids=["short windows", "whole trials"])
 def test_multiple_shooting_has_the_information_of_single_shooting(arm, driven, horizon):
     """Squares, gradient and Hessian with the initial states eliminated, away from any truth and any optimum."""
@@ -322,6 +325,7 @@ def test_multiple_shooting_has_the_information_of_single_shooting(arm, driven, h
     assert_same(expansion.reduce(SCALE), oracle.quadratic(z, oracle.states, SCALE), 2e-5)
 
 
+@pytest.mark.slow
 def test_residuals_are_those_of_the_best_initial_states(arm, driven):
     space, recordings, z = driven
     term, oracle = motion_term(arm, space, recordings, HORIZON), SingleShooting(arm, space, recordings, HORIZON)
@@ -336,6 +340,7 @@ def test_residuals_are_those_of_the_best_initial_states(arm, driven):
     np.testing.assert_allclose(residual[measured], expected[oracle.mask.any(axis=2)], rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_prescribed_coordinates_in_multiple_shooting(walking):
     knee, space, recordings, z = walking
     scale = np.array([0.03])
@@ -421,6 +426,7 @@ def test_what_evaluate_says_does_not_depend_on_what_it_was_asked_before(arm, spa
     assert np.abs(other.evaluate(at_truth, SCALE)).max() < 1e-9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [moment_term, acceleration_term])
 @pytest.mark.parametrize("emg", [False, True])
 def test_quadratics_of_the_direct_terms_equal_differences(arm, space, recordings, driven, make, emg):
@@ -442,6 +448,7 @@ def test_quadratics_of_the_direct_terms_equal_differences(arm, space, recordings
     np.testing.assert_array_equal(weighted.hessian, found.hessian)
 
 
+@pytest.mark.slow
 def test_long_recordings_are_taken_in_parts(arm, space, recordings, at_truth):
     """More instants and intervals than one call handles: the sums are those of the parts, by the same functions."""
     z, times = at_truth + 0.02, 5

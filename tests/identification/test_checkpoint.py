@@ -79,6 +79,7 @@ def every_iterate(monkeypatch):
     monkeypatch.setattr(checkpoints, "EVERY", 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "stages"),
     [
@@ -151,6 +152,7 @@ def test_draws_go_on(arm, with_moments, tmp_path):
         completed_draws(arm, with_moments, other, checkpoint=file)
 
 
+@pytest.mark.slow
 def test_folds_go_on(arm, with_moments, tmp_path):
     settings = {"free": MUSCLES, "blocks": 4, "folds": 2, "starts": 2}
     told = []

@@ -72,6 +72,7 @@ def relative_errors(result, truth):
 # Without noise ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_exact_data_give_the_exact_parameters(recovered, truth, arm):
     assert recovered.outcome is Outcome.CONVERGED
     nominal = arm.nominal.to_dict()
@@ -219,6 +220,7 @@ def test_an_interruption_keeps_the_last_iterate(arm, exact, count, tmp_path):
     assert loaded.z == result.z
 
 
+@pytest.mark.slow
 def test_several_starts(arm, noisy, truth):
     """The answer does not depend on where the others started; the search is the seed's alone, and can be stopped."""
     told, again = [], []
@@ -352,6 +354,7 @@ def clean(cross_validated, with_moments):
     return cross_validated(with_moments)
 
 
+@pytest.mark.slow
 def test_cross_validation_predicts_exact_moments(with_moments, clean):
     fits, last = clean
     assert {(f.trial, f.role, f.kind) for f in fits} == {(t.name, "cross-validated", "moment") for t in with_moments}
@@ -363,6 +366,7 @@ def test_cross_validation_predicts_exact_moments(with_moments, clean):
     assert list(last) == ["cross-validation 1/2", "cross-validation 2/2"]
 
 
+@pytest.mark.slow
 def test_a_held_out_block_has_no_say_in_its_own_prediction(with_moments, cross_validated, clean):
     """Block 1 of 0..3 is wrong: the fit that predicts it, of fold 2, is the same to the bit; the other is not."""
     trial = with_moments[0]
@@ -374,6 +378,7 @@ def test_a_held_out_block_has_no_say_in_its_own_prediction(with_moments, cross_v
         assert f.identified > 5.0 * np.sqrt(np.mean(block == 1)) * 0.99
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("by", "folds"), [("trial", 3), ("task", 2)])
 def test_whole_trials_and_tasks_are_predicted_from_the_others(arm, with_moments, by, folds):
     """Three trials of two tasks; the one whose moments are wrong is missed by what they are wrong by."""
@@ -414,6 +419,7 @@ def test_cross_validation_passes_an_interruption_on(arm, with_moments):
 # Real data -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_recorded_walk_gains_from_identification(data_dir, monkeypatch):
     """The walk of the example, one start: a personalised knee explains the moment better than the generic one."""
     from mjx_msm.recordings.subject_file.loading import load_subject
@@ -431,6 +437,7 @@ def test_a_recorded_walk_gains_from_identification(data_dir, monkeypatch):
     assert any(not e.determined for e in result.estimates)
 
 
+@pytest.mark.slow
 def test_a_person_on_a_treadmill_is_judged_by_what_comes_later_and_by_a_run(data_dir, monkeypatch):
     """Five seconds of every gait tell of the next six; what the model lacks depends on the state, so that its
     discrepancy helps in gaits it has learnt from."""

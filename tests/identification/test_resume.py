@@ -36,6 +36,7 @@ def interrupt_in(stage, iteration):
     return listener
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stage", "iteration"), [(0, 2), (1, 1)])
 def test_it_ends_where_it_would_have(arm, trials, whole, tmp_path, stage, iteration):
     broken = identify(arm, trials, free=FREE, listener=interrupt_in(stage, iteration))
@@ -51,6 +52,7 @@ def test_it_ends_where_it_would_have(arm, trials, whole, tmp_path, stage, iterat
     np.testing.assert_array_less(np.abs(np.subtract(resumed.z, whole.z)), 0.02 * sd)
 
 
+@pytest.mark.slow
 def test_the_starts_that_were_not_tried_are_tried(arm, trials):
     """Interrupted in the second of four starting points, the others follow, and begin where they would have begun."""
     settings = {"free": FREE, "residuals": ("acceleration",), "starts": 4, "seed": 5}
@@ -166,6 +168,7 @@ def test_an_interrupt_before_anything_was_iterated_is_passed_on(arm, trials, mon
             identify(arm, trials, free=FREE, starts=starts)
 
 
+@pytest.mark.slow
 def test_a_seed_repeats_bit_for_bit(arm, trials, whole):
     np.testing.assert_array_equal(identify(arm, trials, free=FREE).z, whole.z)
     many = [identify(arm, trials, free=FREE, starts=2, seed=5) for _ in range(2)]

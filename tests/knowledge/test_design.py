@@ -37,6 +37,7 @@ def design(arm, space):
     return design_experiment(arm, space, 192, seed=1, comfort=COMFORT, **SMALL)
 
 
+@pytest.mark.slow
 def test_information_of_trials_adds_up(arm, space, design):
     assert design.informations.shape == (2, 2, 2)
     np.testing.assert_allclose(design.informations.sum(0), design.forecast.information, rtol=1e-12)
@@ -50,6 +51,7 @@ def test_information_of_trials_adds_up(arm, space, design):
     assert known.worst.after < design.worst.after
 
 
+@pytest.mark.slow
 def test_information_by_finite_differences(arm, space, design):
     """J of the simulated angles with respect to (initial state, z), the initial state eliminated by least squares."""
     task, model = design.tasks[0], with_payload(arm, 1.0)
@@ -79,6 +81,7 @@ def test_the_criterion_never_decreases(design):
     assert score[-1] == pytest.approx(-np.log(design.worst.after), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_the_motion_stays_within_comfort(arm, design):
     for trial, task in zip(perform(arm, arm.nominal, design.tasks), design.tasks, strict=True):
         np.testing.assert_allclose(trial.position, design.trials[design.tasks.index(task)].position, atol=1e-9)
@@ -103,6 +106,7 @@ def test_the_same_seed_gives_the_same_session(arm, space, design):
     assert not np.array_equal(other.trials[0].emg, design.trials[0].emg)
 
 
+@pytest.mark.slow
 def test_better_than_random_excitation(arm, space, design):
     """With the same weight in the hand, as long and as often."""
     drawn = synthetic_trials(arm, arm.nominal, count=6, duration=0.6, rate=100, seed=0)
@@ -216,6 +220,7 @@ def test_sessions_compare_by_what_at_least_one_determines(arm):
         worst_of([good, forecast(parameter_space(arm.nominal, FREE), np.eye(2))])
 
 
+@pytest.mark.slow
 def test_channels_that_drive_several_muscles_and_a_coordinate_that_is_held():
     """One electrode for the flexors, one for the extensors, the shoulder held where it starts."""
     model = load_model("arm", free=["elbow_flex"], prescribed=["shoulder_elev"])

@@ -210,6 +210,7 @@ def recorded(arm):
     return trials, identify(arm, trials, free=FREE, residuals=("acceleration",), hashes={"walk.csv": "00"})
 
 
+@pytest.mark.slow
 def test_on_the_arm_it_agrees_with_laplace_where_data_are_many(arm, recorded):
     trials, result = recorded
     made = profile(arm, trials, result, FREE[0])

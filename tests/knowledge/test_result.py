@@ -48,6 +48,7 @@ def saved(result, tmp_path):
 # Files -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_what_was_saved_is_what_is_read(result, saved):
     assert Identification.load(saved) == result
     assert Identification.load(saved.parent) == result  # the folder does as well
@@ -233,6 +234,7 @@ def test_the_model_and_the_subject_come_back(result, saved, arm):
         assert subject.to_dict()[e.path] == pytest.approx(e.value, rel=1e-12)
 
 
+@pytest.mark.slow
 def test_constants_of_the_muscle_model_come_back(arm, tmp_path):
     """Those that are not the file's own are stored; a file that says nothing of them means the usual ones."""
     stronger = load_model("arm", muscle=replace(arm.muscle, fvmax=np.full(6, 1.4), tausmooth=0.05))
@@ -256,6 +258,7 @@ def test_constants_of_the_muscle_model_come_back(arm, tmp_path):
     assert muscle_constants(Identification.load(saved).model()) == {}
 
 
+@pytest.mark.slow
 def test_the_exported_subject_steps_in_c_as_the_rollout_does(result, arm, tmp_path, step_in_c, smooth_excitation, x64):
     path = result.export(tmp_path / "model.xml")
     assert "Änna" in path.read_text(encoding="utf-8")

@@ -113,6 +113,7 @@ def leaves(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
         yield from leaves(inside, (*place, key))
 
 
+@pytest.mark.slow
 def test_nothing_of_another_kind_is_believed(content, tmp_path):
     """In every place: a number for a word, a word for a number, a table, a list, nothing, true."""
     path = tmp_path / "identification.json"

@@ -215,6 +215,7 @@ def test_the_estimator_starts_from_a_possible_person(request, source, person):
             assert space.prior_scale[k] == priors[path]["sd"]
 
 
+@pytest.mark.slow
 def test_a_prior_spread_of_an_inertia_is_twice_that_of_its_moments(knee):
     """Draws of the factor's coordinates: the transverse moment of a shank spreads by 20 %, as published."""
     priors = segment_priors(knee, **MAN)

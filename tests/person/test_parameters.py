@@ -149,6 +149,7 @@ def test_wildcards(pattern, count):
     assert parameter_space(subject(), [pattern, pattern]).size == count
 
 
+@pytest.mark.slow
 def test_population_is_a_batch_axis():
     """vmap over z gives the stacked subjects, and the stacked subjects pack back."""
     space = parameter_space(subject(), ["muscle/*/optimal_fiber_length", "body/*/inertia", "body/*/com", "emg/*/delay"])

@@ -47,6 +47,7 @@ def assert_same_parameters(got, expected, rtol=1e-9):
         assert abs(a[path] - value) <= rtol * scale, path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["arm", "knee"])
 def test_exported_subject_steps_to_the_same_trajectory(name, models, tmp_path, step_in_c, smooth_excitation):
     rng = np.random.default_rng(7)
@@ -83,6 +84,7 @@ DERIVED = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["arm", "knee"])
 def test_derived_constants_and_reloaded_parameters(name, models, tmp_path):
     model = models[name]
@@ -223,6 +225,7 @@ def test_a_population_is_not_one_file(arm, tmp_path):
 # Muscles that MJCF cannot hold -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_muscle_that_mjcf_cannot_hold(tmp_path):
     model = load_model("arm", muscle="degroote")
     parameters = model.nominal.updated({"muscle/*/pennation_angle": 0.25})

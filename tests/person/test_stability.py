@@ -72,6 +72,7 @@ def test_the_limit_is_that_of_c(damping, stiffness, reach, parts):
     assert not grows_in_c(m)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["arm", "knee"])
 def test_persons_within_the_bounds_are_written_with_a_timestep_that_holds(name, tmp_path):
     """Of 32 anywhere in the bounds, those that RK4 makes whirl at the model's timestep; Euler's rule does not."""

@@ -155,6 +155,7 @@ def test_a_prescribed_coordinate_may_not_pause(arm, own, following):
         record(following, apart, own)
 
 
+@pytest.mark.slow
 def test_a_prescribed_coordinate_moves_from_the_first_sample_on(arm, own, following):
     """The state at the start is the recording's: from there the model arrives where a rollout did."""
     drive = np.full((33, len(arm.muscles)), 0.1)

@@ -34,6 +34,7 @@ def test_the_truth_is_near_the_model(arm):
     assert synthetic_subject(arm, seed=1, spread=0.0).to_dict() == nominal
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [500.0, 100.0])
 def test_a_trial_without_noise_is_a_rollout(arm, rate):
     truth = synthetic_subject(arm, seed=0)
@@ -110,6 +111,7 @@ def test_too_different_a_person_is_refused(arm):
         synthetic_subject(arm, seed=0, spread=0.5)
 
 
+@pytest.mark.slow
 def test_prescribed_coordinates_start_from_rest():
     knee = load_model("knee", free=["knee_angle"], prescribed=["hip_flexion", "ankle_angle"], timestep=0.002)
     trial = synthetic_trials(knee, knee.nominal, count=1, duration=0.5, seed=0)[0]
@@ -118,6 +120,7 @@ def test_prescribed_coordinates_start_from_rest():
     assert speed[:5].max() < 0.02 < speed.max()
 
 
+@pytest.mark.slow
 def test_identify_recovers_the_truth(arm):
     """A motion without noise, three unknowns: the estimate is the truth."""
     freed = ["muscle/BRA/max_isometric_force", "muscle/BIClong/optimal_fiber_length", "body/forearm/mass"]

@@ -106,6 +106,7 @@ def campaign(subject, scenarios):
     return prepare("KneeExo", subject=subject, controller="zero", people=4, scenarios=scenarios, seed=7)
 
 
+@pytest.mark.slow
 def test_no_more_people_than_go_through_the_recording(subject, scenarios, tmp_path):
     found = dataclasses.replace(Identification.load(subject), completed=True)
     found.save(tmp_path / "identification.json")
@@ -420,6 +421,7 @@ def test_the_point_estimate_is_the_exported_model(campaign, result):
 # Repetition, processes, interruptions ------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_neither_order_nor_number_of_processes_matters(campaign, result, tmp_path):
     rehearsal = Rehearsal(campaign.stage)
     backwards = [rehearsal.run(e) for e in reversed(campaign.episodes)][::-1]
@@ -444,6 +446,7 @@ def test_other_processes_do_without_jax(subject):
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on(campaign, result, subject, scenarios, tmp_path):
     """SIGKILL in the middle, and the line it was writing torn."""
     out = tmp_path / "out"
@@ -619,6 +622,7 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     return error
 
 
+@pytest.mark.slow
 def test_the_command(subject, scenarios, result, capsys, tmp_path):
     out = tmp_path / "out"
     given = ["KneeExo", "--subject", str(subject), "--controller", "zero", "--people", "4", "--seed", "7"]

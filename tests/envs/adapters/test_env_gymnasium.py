@@ -62,6 +62,7 @@ def test_registering_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_a_single_environment_needs_no_jax() -> None:
     code = (
         "import sys, gymnasium, mjx_msm.envs\n"
@@ -276,6 +277,7 @@ def test_wrappers_see_a_single_time_limit() -> None:
 # Several at once, in processes -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("id", EVERY)
 def test_in_processes_the_same_as_in_one(id: str) -> None:
     def makers() -> list:
@@ -302,6 +304,7 @@ def test_in_processes_the_same_as_in_one(id: str) -> None:
 # Pictures --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("id", EVERY)
 def test_frames(id: str) -> None:
     env = gymnasium.make(id, render_mode="rgb_array", width=160, height=120)

@@ -128,6 +128,7 @@ def _host(x: Any) -> Any:
     return x if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else np.asarray(x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_single_and_double_precision_take_turns(name: str) -> None:
     case = CASES[name]
@@ -142,6 +143,7 @@ def test_single_and_double_precision_take_turns(name: str) -> None:
         assert state.engine.position.dtype == (np.float64 if double else np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_an_episode_is_the_single_environments(played, name: str) -> None:
     case, _, people, draws, actions, states = played(name)
@@ -206,6 +208,7 @@ def difference(function: Any, x: float, h: float) -> float:
     return (8 * near - far) / (12 * h)
 
 
+@pytest.mark.slow
 def test_gradient_of_the_return_is_cs_finite_difference() -> None:
     """Reverse mode in JAX, with respect to actions, a muscle and a bone; central differences through C MuJoCo."""
     id, periods, muscle, segment = ARM_REACH, 4, "BIClong", "forearm"
@@ -266,6 +269,7 @@ def test_what_is_not_ours_is_refused() -> None:
         _ = make(ARM_REACH).people
 
 
+@pytest.mark.slow
 def test_an_action_of_another_shape_is_named_and_one_that_is_no_number_fails() -> None:
     twin = make(ARM_REACH)
     state = jax.jit(twin.reset)(jax.random.key(0), twin.person)

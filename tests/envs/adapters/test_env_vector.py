@@ -57,6 +57,7 @@ def test_make_vec_makes_ours_by_default(id: str) -> None:
     vector.close()
 
 
+@pytest.mark.slow
 def test_single_precision_stays_close_to_c() -> None:
     """An episode of full length in float32 beside C MuJoCo's float64, under actions that are held and that jump.
 
@@ -90,6 +91,7 @@ def test_single_precision_stays_close_to_c() -> None:
         np.testing.assert_allclose(infos["summary"][name], [env.summary()[name] for env in single], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_an_episode_and_the_next_are_the_single_environments(vector) -> None:
     """Through truncation and the reset in the step after, with the people and plans that were drawn."""
     rng = np.random.default_rng(0)

@@ -62,6 +62,7 @@ def alike(one: list, other: list) -> bool:
     return all(same(a, b) for a, b in zip(one, other, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_an_episode_goes_on_from_a_state_as_it_did(case: str) -> None:
     id, arguments, options = CASES[case]

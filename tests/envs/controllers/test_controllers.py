@@ -62,6 +62,7 @@ def test_every_baseline_acts_within_the_space(id: str, arguments: dict, expected
         assert act(observation) in env.action_space
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("id", "arguments", "name", "part"),
     [

@@ -280,6 +280,7 @@ def test_an_error_is_felt_after_the_delay():
     assert np.abs(answers[3] - calm[0]).max() > 0.01
 
 
+@pytest.mark.slow
 def test_jax_gives_the_same_over_many_people(x64):
     rng, tracker = np.random.default_rng(2), Tracker(rise_time=np.full(6, 0.012), weight=np.linspace(1, 2, 6))
     bodies = [[some(rng) for _ in range(8)] for _ in range(5)]

@@ -67,6 +67,7 @@ def walk(env, **options) -> np.ndarray:
     return np.array(seen)
 
 
+@pytest.mark.slow
 def test_replayed_excitations_differ_as_gains_do(walker) -> None:
     env = gymnasium.make(KNEE_EXO, subject=walker, strength=1.0).unwrapped
     people = env.task.people
@@ -94,6 +95,7 @@ def test_drawn_at_every_reset(walker) -> None:
         np.testing.assert_array_equal(env.data.ctrl[:12], env.task.recorded[info["person"], 0])
 
 
+@pytest.mark.slow
 def test_side_by_side_everybody_replays_their_own(walker) -> None:
     """Also after the next reset, which is in the shape of a step."""
     import jax
@@ -156,6 +158,7 @@ def test_recordings_that_cannot_be_used(walker, bad) -> None:
         env.reset(options={"recorded": bad})
 
 
+@pytest.mark.slow
 def test_one_emg_model_undone_and_anothers_applied() -> None:
     """It is the other's applied to the recorded envelope."""
     import jax

@@ -49,6 +49,7 @@ def plays() -> list[Play]:
     return [Play(*case) for case in CASES]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", range(len(CASES)))
 def test_what_holds_of_every_step(plays: list[Play], case: int) -> None:
     play = plays[case]

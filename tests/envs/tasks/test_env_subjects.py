@@ -258,6 +258,7 @@ def test_everybody_is_drawn_from_the_posterior(cohort) -> None:
         env.reset(options={"person": 100000})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [True, False])
 def test_drawn_people_in_processes_do_not_hang(cohort, model: bool) -> None:
     """The workers of `AsyncVectorEnv` are forked and use JAX, which the parent may have used too."""

@@ -403,6 +403,7 @@ def test_the_person_can_hold_the_beam_over_the_path_by_muscles() -> None:
 # JAX -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_our_step_is_cs(tmp_path) -> None:
     """The world without the robot's drives, forces on every coordinate, 0.2 s."""
     spec = couple(arm(), transport=CLAMPED)

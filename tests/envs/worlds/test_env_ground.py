@@ -145,6 +145,7 @@ def test_moments_with_gaps(walk, tmp_path) -> None:
         external_moment(recording, leg, 0.02)
 
 
+@pytest.mark.slow
 def test_the_walk_is_the_same_in_jax(walk) -> None:
     """With the ground pushing, a person who knows of it, and muscles that are under way at the start."""
     import jax

@@ -119,6 +119,7 @@ def test_a_corrupt_rate_is_refused_before_it_is_believed(tmp_path, group, name, 
     refused(tmp_path / "x.c3d", match)
 
 
+@pytest.mark.slow
 def test_what_breaks_its_reader_down_does_not_break_the_caller_down(tmp_path, monkeypatch):
     """Whatever ezc3d does to its process: a crash, no end, memory without bounds."""
     path = tmp_path / "x.c3d"
@@ -139,6 +140,7 @@ def test_what_breaks_its_reader_down_does_not_break_the_caller_down(tmp_path, mo
         refused(path, match)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "match"),
     [
