@@ -117,9 +117,10 @@ class RK4(AbstractIntegrator):
 
     order = 4
     stages = 4
-    reach: ClassVar = np.array([0.0, 0.5, 0.5, 1.0])
+    # Plain numbers: of an array that lives on, JAX keeps a copy in the precision of its first use.
+    reach: ClassVar = (0.0, 0.5, 0.5, 1.0)
     """How far into the step a stage is."""
-    weight: ClassVar = np.array([1.0, 2.0, 2.0, 1.0]) / 6.0
+    weight: ClassVar = (1.0 / 6.0, 2.0 / 6.0, 2.0 / 6.0, 1.0 / 6.0)
 
     def damped_ahead(self, timestep: float) -> float:
         return 0.0

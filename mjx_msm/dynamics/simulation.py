@@ -164,7 +164,7 @@ def passive_force(
     velocity: Float[Array, "coordinate"],
 ) -> Float[Array, "coordinate"]:
     """Generalised force of stops, joint springs and joint dampers [N·m]."""
-    stretch = position - jnp.asarray(model.host.mj_model.qpos_spring)
+    stretch = position - jnp.asarray(model.host.mj_model.qpos_spring, dtype=position.dtype)
     joint = jnp.asarray(parameters.joint.stiffness) * stretch + jnp.asarray(parameters.joint.damping) * velocity
     return shape.stops - joint
 
