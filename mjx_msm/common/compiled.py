@@ -10,19 +10,22 @@ import equinox as eqx
 import jax
 import jax.core
 import jax.numpy as jnp
+import numpy as np
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 # On CPU the fusion emitters triple the compile time of a rollout's Jacobian at the same run time (jaxlib 0.10).
 COMPILER_OPTIONS = {"xla_cpu_use_fusion_emitters": False}
 
+_NARROWER = {np.dtype(f"{kind}64"): np.dtype(f"{kind}32") for kind in ("float", "int", "uint")}
+
 
 def jit(function: Function) -> Function:
     """Compile `function`: arrays are traced, everything else is static.
 
     Called from inside another transformation's trace it is an ordinary function, since compiler options
-    belong to the outermost `jax.jit`. Weakly typed arrays (``jnp.full(3, 0.1)``) are made strong: they would be
-    compiled for again.
+    belong to the outermost `jax.jit`. Arrays are handed over in the precision of the call; weakly typed ones
+    (``jnp.full(3, 0.1)``) are made strong: they would be compiled for again.
     """
     compiled: Callable[..., Any] = eqx.filter_jit(function, compiler_options=COMPILER_OPTIONS)  # type: ignore[call-overload]
     nested = eqx.filter_jit(function)
@@ -34,7 +37,7 @@ def jit(function: Function) -> Function:
             return function(*args, **kwargs)
         if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((args, kwargs))):
             return nested(*args, **kwargs)  # jax.grad and its like, not compiled themselves
-        args, kwargs = jax.tree.map(_strong, (args, kwargs))
+        args, kwargs = _as_compiled_for((args, kwargs))
         return compiled(*args, **kwargs)
 
     call.compiled, call.nested = compiled, nested  # type: ignore[attr-defined]
@@ -43,7 +46,7 @@ def jit(function: Function) -> Function:
 
 def compile_job(function: Callable[..., Any], *args: Any) -> Callable[[], None]:
     """Trace a function of `jit` now; what is returned compiles it, and leaves Python's lock alone meanwhile."""
-    lowered = function.compiled.lower(*jax.tree.map(_strong, args))  # type: ignore[attr-defined]
+    lowered = function.compiled.lower(*_as_compiled_for(args))  # type: ignore[attr-defined]
 
     def job() -> None:
         lowered.compile()
@@ -53,11 +56,24 @@ def compile_job(function: Callable[..., Any], *args: Any) -> Callable[[], None]:
 
 def shapes(function: Callable[..., Any], *args: Any) -> Any:
     """Shapes and types of what a function of `jit` returns; traced once."""
-    return eqx.filter_eval_shape(function.nested, *jax.tree.map(_strong, args))  # type: ignore[attr-defined]
+    return eqx.filter_eval_shape(function.nested, *_as_compiled_for(args))  # type: ignore[attr-defined]
 
 
-def _strong(leaf: Any) -> Any:
-    return leaf.astype(leaf.dtype) if isinstance(leaf, jax.Array) and leaf.weak_type else leaf
+def _as_compiled_for(args: Any) -> Any:
+    """Arrays in the precision of the call.
+
+    JAX makes doubles single too where it computes in single precision, but has been seen to hand the double itself
+    to what it had compiled for a single, after the same array had been through double precision in that process.
+    """
+    narrower = {} if jax.config.jax_enable_x64 else _NARROWER  # type: ignore[attr-defined]
+
+    def leaf(x: Any) -> Any:
+        if not isinstance(x, jax.Array | np.ndarray):
+            return x
+        kind = narrower.get(x.dtype, x.dtype)
+        return x.astype(kind) if kind != x.dtype or (isinstance(x, jax.Array) and x.weak_type) else x
+
+    return jax.tree.map(leaf, args)
 
 
 def float64() -> Any:
