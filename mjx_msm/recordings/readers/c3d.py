@@ -17,6 +17,7 @@ from jaxtyping import Float
 from mjx_msm.common.errors import InputError, in_one_line
 from mjx_msm.recordings.readers.c3d_sizes import check_sizes
 from mjx_msm.recordings.readers.content import content_of
+from mjx_msm.recordings.readers.contents import Block, Contents
 from mjx_msm.recordings.readers.formats import Format
 from mjx_msm.recordings.readers.table import Table
 
@@ -38,7 +39,12 @@ class C3D:
 
     path: Path
     markers: Markers | None
+    """Everything that is stored as a point, in metres: of angles and moments, see `contents_of_c3d`."""
     analogs: Table | None
+    points: Block | None
+    """The points as stored, ``<label>/x``, ``/y`` and ``/z``, with their units: a marker's, an angle's, a moment's."""
+    first_frame: int
+    """Of the capture, from 1; more where it was trimmed."""
 
 
 PROCESSOR_SECONDS, BYTES_PER_SECOND = 5, 500_000
@@ -49,6 +55,8 @@ WAIT = 12
 MEMORY, MEMORY_PER_BYTE = 2 * 2**30, 60
 """Address space that reading may take [byte]: by itself, and for every byte of the file."""
 
+POINTS, ANALOGS = "points", "analogs"
+"""Names of the blocks."""
 _LENGTH = {"mm": 1e-3, "cm": 1e-2, "dm": 1e-1, "m": 1.0, "": 1e-3}
 
 
@@ -67,16 +75,21 @@ def read_c3d(path: str | Path) -> C3D:
     origin = first / point_rate if point_rate > 0 else 0.0
     points, analogs = file["points"], file["analogs"]
 
-    markers = None
+    markers = block = None
     if points.shape[1] and points.shape[2] and 0 < point_rate < math.inf:
         unit = next(iter(file["point_units"].tolist()), "").casefold()
         if unit not in _LENGTH:
             raise InputError(f"{path}: POINT:UNITS is '{unit}', expected mm, cm, dm or m")
-        position = np.moveaxis(points, 0, -1).swapaxes(0, 1) * _LENGTH[unit]
+        position = np.moveaxis(points, 0, -1).swapaxes(0, 1)
         unseen = (file["residuals"].T < 0) | np.all(position == 0, axis=-1) | ~np.isfinite(position).all(axis=-1)
         position = np.where(unseen[..., None], np.nan, position)
         labels = _labels(file["point_labels"], "point", points.shape[1])
-        markers = Markers(origin + np.arange(len(position)) / point_rate, labels, position)
+        time = origin + np.arange(len(position)) / point_rate
+        markers = Markers(time, labels, position * _LENGTH[unit])
+        kinds = dict(zip(file["kind_labels"].tolist(), file["kind_units"].tolist(), strict=True))
+        units = [kinds.get(label, unit or "mm") for label in labels for _ in "xyz"]
+        columns = tuple(f"{label}/{axis}" for label in labels for axis in "xyz")
+        block = Block(columns, position.reshape(len(time), -1), tuple(units), POINTS, time)
 
     table = None
     if analogs.size:
@@ -90,7 +103,18 @@ def read_c3d(path: str | Path) -> C3D:
         table = Table(time, labels, np.ascontiguousarray(analogs.T), None, path, units)
     if markers is None and table is None:
         raise InputError(f"{path}: holds neither markers nor analog channels; export it again")
-    return C3D(path, markers, table)
+    return C3D(path, markers, table, block, int(first) + 1)
+
+
+def contents_of_c3d(path: Path) -> Contents:
+    """Points and analog channels, in the units that the file says: of Plug-in Gait's angles, moments, forces and powers
+    those of their group (POINT:ANGLES and POINT:ANGLE_UNITS, …)."""
+    file = read_c3d(path)
+    blocks = [] if file.points is None else [file.points]
+    if (analogs := file.analogs) is not None:
+        blocks.append(Block(analogs.columns, analogs.values, analogs.units, ANALOGS, analogs.time))
+    begin = min(float(b.time[0]) for b in blocks if b.time is not None)
+    return Contents(path, tuple(blocks), header={"first frame": str(file.first_frame)}, trimmed=begin)
 
 
 def _read_apart(path: Path, size: int) -> Mapping[str, np.ndarray]:
@@ -146,11 +170,4 @@ def _recognised(head: bytes) -> str | None:
     return "because its second byte is 0x50" if binary else None
 
 
-def _analogs(path: Path, time_column: str | None) -> Table:
-    analogs = read_c3d(path).analogs
-    if analogs is None:
-        raise InputError(f"{path}: holds no analog channels; give the file with the EMG")
-    return analogs
-
-
-FORMAT = Format("a C3D file", (".c3d",), _recognised, _analogs)
+FORMAT = Format("a C3D file", (".c3d",), _recognised, contents_of_c3d)

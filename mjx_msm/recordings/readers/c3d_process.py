@@ -41,6 +41,11 @@ def main(path: str, result: str, confined: bool) -> None:
         names = [name, *(f"{name}{k}" for k in range(2, 20))]
         return [str(x).strip() for n in names if n in entries for x in entries[n]["value"]]
 
+    kinds = {}
+    for group in ("ANGLE", "MOMENT", "FORCE", "POWER", "SCALAR"):
+        unit = next(iter(texts("POINT", f"{group}_UNITS")), "")
+        for label in texts("POINT", f"{group}S"):
+            kinds[label] = unit
     np.savez(
         result,
         points=np.asarray(file["data"]["points"], dtype=float)[:3],
@@ -55,6 +60,8 @@ def main(path: str, result: str, confined: bool) -> None:
             dtype=float,
         ),
         point_labels=np.array(texts("POINT", "LABELS"), dtype=str),
+        kind_labels=np.array(list(kinds), dtype=str),
+        kind_units=np.array(list(kinds.values()), dtype=str),
         point_units=np.array(texts("POINT", "UNITS"), dtype=str),
         analog_labels=np.array(texts("ANALOG", "LABELS"), dtype=str),
         analog_units=np.array(texts("ANALOG", "UNITS"), dtype=str),

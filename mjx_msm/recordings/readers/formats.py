@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mjx_msm.recordings.readers.table import Table
+from mjx_msm.recordings.readers.contents import Contents
 
 HEAD = 64 * 1024
 """Bytes from its beginning by which a file is recognised."""
@@ -23,8 +23,8 @@ class Format:
     recognise: Callable[[bytes], str | None]
     """From the first `HEAD` bytes of a file, what in them is found in this format and in no other, in words that end a
     sentence; None if nothing is."""
-    read: Callable[[Path, str | None], Table]
-    """Of a file; the second argument names its time column, where there is a choice."""
+    read: Callable[[Path], Contents]
+    """All that a file holds. What a user says of its time and rate is applied later, by `timing`."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Any supported file as a table: which format it has, and why, before it is read."""
+"""Any supported file: which format it has, and why, before it is read; and its columns over time."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from pathlib import Path
 from mjx_msm.common.errors import InputError
 from mjx_msm.recordings.readers import c3d, delimited, storage
 from mjx_msm.recordings.readers.content import content_of
+from mjx_msm.recordings.readers.contents import Contents
 from mjx_msm.recordings.readers.formats import HEAD, Format, Recognised
 from mjx_msm.recordings.readers.table import Table
+from mjx_msm.recordings.readers.timing import Timing, tables_of
 
 FORMATS: tuple[Format, ...] = (storage.FORMAT, c3d.FORMAT, delimited.FORMAT)
 """Asked in this order by content, then by suffix."""
@@ -21,7 +23,7 @@ def recognise(path: str | Path) -> Recognised:
     **Raises:** `InputError` if it cannot be read, or neither is known.
     """
     path = Path(path)
-    suffix = path.suffix.lower()
+    suffix = suffix_of(path)
     head = content_of(path, HEAD)
     for format in FORMATS:
         reason = format.recognise(head)
@@ -34,19 +36,50 @@ def recognise(path: str | Path) -> Recognised:
     raise InputError(f"{path}: unknown kind of file '{suffix}'; supported are {', '.join(most)} and {last}")
 
 
-def read_table(path: str | Path, *, time_column: str | None = None) -> Table:
-    """Read any supported file as a table over time; of a C3D file, its analog channels.
+def suffix_of(path: Path) -> str:
+    """Of a file, in lower case; of a compressed one (``.csv.gz``), the one inside."""
+    suffix = path.suffix.lower()
+    return Path(path.stem).suffix.lower() if suffix == ".gz" else suffix
 
-    **Arguments:**
 
-    - `path`: a ``.mot``, ``.sto``, ``.csv``, ``.tsv``, ``.txt`` or ``.c3d`` file.
-    - `time_column`: name of the time column of a CSV file; default: ``time`` or ``t``, in any case.
+def read_contents(path: str | Path) -> Contents:
+    """All that any supported file holds, and what it was taken for.
 
-    **Returns:** the table, with a note where the file is not what its name says.
+    **Returns:** its contents, with a note where the file is not what its name says.
+
+    **Raises:** `InputError` if it cannot be read.
     """
     path = Path(path)
     found = recognise(path)
-    table = found.format.read(path, time_column)
-    if found.as_named:
-        return table
-    return replace(table, notes=(f"{path}: taken for {found.format.name}, {found.reason}", *table.notes))
+    contents = found.format.read(path)
+    notes = contents.notes
+    if not found.as_named:
+        notes = (f"{path}: taken for {found.format.name}, {found.reason}", *notes)
+    return replace(contents, notes=notes, taken_for=found.format.name, reason=found.reason)
+
+
+def read_tables(path: str | Path, timing: Timing | None = None) -> tuple[Table, ...]:
+    """Read any supported file as tables over time, one for every clock in it.
+
+    **Arguments:** `timing`: which column is time, or how many samples a second has, where the file does not say.
+
+    **Raises:** `InputError` if the file cannot be read, or its time not be told.
+    """
+    return tables_of(read_contents(path), timing)
+
+
+def read_table(path: str | Path, *, time_column: str | None = None) -> Table:
+    """Read a file all of whose columns share a clock; of a C3D file, its analog channels.
+
+    **Arguments:** `time_column`: name of the time column; default: one that is called time, see `timing.is_time`.
+
+    **Raises:** `InputError` if it cannot be read, or holds more than one clock.
+    """
+    contents = read_contents(path)
+    if analogs := [b for b in contents.blocks if b.name == c3d.ANALOGS]:
+        contents = replace(contents, blocks=tuple(analogs))
+    table, *others = tables_of(contents, Timing(time_column))
+    if others:
+        clocks = ", ".join(f"{t.rate:.6g} Hz" for t in (table, *others[:3]))
+        raise InputError(f"{path}: holds columns on {1 + len(others)} clocks ({clocks}); use read_tables")
+    return table

@@ -5,14 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from mjx_msm.common.errors import InputError
+from mjx_msm.recordings.readers.contents import Block, Contents
 from mjx_msm.recordings.readers.formats import Format
 from mjx_msm.recordings.readers.table import Table
-from mjx_msm.recordings.readers.text import bare, check_time, decoded, lines_of, numbers_of, split
+from mjx_msm.recordings.readers.text import bare, decoded, lines_of, numbers_of, split
+from mjx_msm.recordings.readers.timing import tables_of
 
 
 def read_storage(path: str | Path) -> Table:
     """Read an OpenSim ``.mot`` or ``.sto`` file (also comma-separated, also with an old SIMM header)."""
-    path = Path(path)
+    (table,) = tables_of(contents_of_storage(Path(path)))
+    return table
+
+
+def contents_of_storage(path: Path) -> Contents:
+    """All that such a file holds."""
     lines = lines_of(path)
     end = next((i for i, s in enumerate(lines) if bare(s).casefold() == "endheader"), None)
     if end is None:
@@ -40,13 +47,12 @@ def read_storage(path: str | Path) -> Table:
     if names[0].casefold() != "time":
         raise InputError(f"{path}: first column is '{names[0]}', expected 'time' on line {start + 1}")
     values = numbers_of(path, names, rows, numbers)
-    check_time(path, values[:, 0], numbers)
-
     notes = []
     announced = folded.get("nrows") or folded.get("datarows")
     if announced and announced.isdecimal() and int(announced) != len(values):
         notes.append(f"{path}: header announces {announced} rows, the file has {len(values)}; using those it has")
-    return Table(values[:, 0], tuple(names[1:]), values[:, 1:], in_degrees, path, (), header, tuple(notes))
+    block = Block(tuple(names), values, lines=numbers)
+    return Contents(path, (block,), in_degrees, header, tuple(notes))
 
 
 def _recognised(head: bytes) -> str | None:
@@ -54,4 +60,4 @@ def _recognised(head: bytes) -> str | None:
     return "because a line says 'endheader'" if announced else None
 
 
-FORMAT = Format("an OpenSim storage file", (".mot", ".sto"), _recognised, lambda path, time_column: read_storage(path))
+FORMAT = Format("an OpenSim storage file", (".mot", ".sto"), _recognised, contents_of_storage)

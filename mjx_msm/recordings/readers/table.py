@@ -1,4 +1,4 @@
-"""What a recording's file holds: columns of numbers over time."""
+"""What a recording's file holds on one clock: columns of numbers over time."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from mjx_msm.common.errors import InputError, suggest
+from mjx_msm.recordings.readers.contents import place_of
 
 
 @dataclass(frozen=True)
 class Table:
-    """Columns of numbers over time, as a file holds them: no unit has been converted."""
+    """Columns of numbers over one clock, as a file holds them: no unit has been converted.
+
+    Columns of a file on other clocks are other tables, see `reading.read_tables`.
+    """
 
     time: Float[np.ndarray, "time"]
     """Strictly increasing [s]."""
@@ -25,10 +28,12 @@ class Table:
     """What the file says about its angles; None: it does not say."""
     path: Path
     units: tuple[str, ...] = ()
-    """One a column where the file states them, else empty."""
+    """One a column, as the file spells them and "" where it does not say; empty: it says none."""
     header: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     """Oddities worth telling the user, one line each."""
+    trimmed: float = 0.0
+    """Time of the first sample [s] in a capture that was trimmed later, and whose clock this file keeps; 0 if not."""
 
     @property
     def rate(self) -> float:
@@ -36,16 +41,15 @@ class Table:
         return float(1.0 / np.median(np.diff(self.time)))
 
     def index(self, column: str) -> int:
-        """Position of a column.
+        """Position of a column: of this name, or the only one whose path ends so.
 
         **Raises:** `InputError` if the file does not have it, or has it twice.
         """
-        hits = [i for i, c in enumerate(self.columns) if c == column]
-        if not hits:
-            raise InputError(f"{self.path}: no column '{column}'{suggest(column, self.columns)}")
-        if len(hits) > 1:
-            raise InputError(f"{self.path}: column '{column}' appears {len(hits)} times; rename all but one")
-        return hits[0]
+        return place_of(self.path, column, self.columns)
+
+    def unit(self, column: str) -> str:
+        """What the file says of a column's unit, "" if nothing."""
+        return self.units[self.index(column)] if self.units else ""
 
     def __getitem__(self, column: str) -> Float[np.ndarray, "time"]:
         return self.values[:, self.index(column)]
