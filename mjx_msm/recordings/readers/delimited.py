@@ -34,6 +34,7 @@ from mjx_msm.recordings.readers.text import (
     without_words,
 )
 from mjx_msm.recordings.readers.timing import Timing, is_time, tables_of, unit_in
+from mjx_msm.recordings.readers.units import unit_of
 
 LONGEST_PREAMBLE = 400
 """Lines before the data."""
@@ -156,17 +157,10 @@ def _names(cells: list[str], width: int) -> bool:
 
 
 def _are_units(cells: list[str]) -> bool:
+    """Whether cells are units: short, and half of them known."""
     shown = [c for c in cells if c]
-    return all(len(c.strip("[]()")) <= 8 and not is_number(c) for c in shown) and any(
-        c.strip("[]()").casefold() in _UNITS for c in shown
-    )
-
-
-_UNITS = frozenset(
-    "s sec ms msec v mv uv µv μv deg degrees ° rad nm n·m n*m n.m nmm n.mm n mm cm m kg kgf lb ft-lb ft-lbs deg/s °/s g hz"
-    " % frame frames a.u.".split()  # noqa: SIM905, twenty quotes more would not be easier to read
-)
-"""Some that a line of units is known by."""
+    known = sum(unit_of(c) is not None for c in shown)
+    return 2 * known >= len(shown) and all(len(c) <= 12 and not is_number(c) for c in shown)
 
 
 def _commented(path: Path, above: list[str], separator: str | None, width: int) -> list[str] | None:

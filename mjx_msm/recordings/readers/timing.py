@@ -17,14 +17,8 @@ from jaxtyping import Float
 from mjx_msm.common.errors import InputError, suggest
 from mjx_msm.recordings.readers.contents import Block, Contents, full_name
 from mjx_msm.recordings.readers.table import Table
+from mjx_msm.recordings.readers.units import unit_of
 
-SECONDS = {
-    "s": 1.0, "sec": 1.0, "secs": 1.0, "second": 1.0, "seconds": 1.0,
-    "ms": 1e-3, "msec": 1e-3, "msecs": 1e-3, "millisecond": 1e-3, "milliseconds": 1e-3,
-    "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "usec": 1e-6, "microseconds": 1e-6, "ns": 1e-9,
-    "min": 60.0, "minutes": 60.0,
-}  # fmt: skip
-"""Units of time, in lower case."""
 UNITS = ("s", "ms", "us", "min", "frames")
 """What a user may say of a time column."""
 _CALLED = re.compile(
@@ -109,7 +103,13 @@ def unit_in(name: str) -> str:
 def is_time(name: str) -> bool:
     """Whether a column's name says that it holds the time."""
     called = _CALLED.fullmatch(name.strip())
-    return called is not None and (called[1] is None or called[1].lower() in SECONDS)
+    return called is not None and (called[1] is None or _seconds(called[1]) is not None)
+
+
+def _seconds(unit: str) -> float | None:
+    """How many seconds a unit of time has; None if it is none."""
+    found = unit_of(unit)
+    return found.factor if found is not None and found.kind == "time" else None
 
 
 def check_time(contents_path: object, time: np.ndarray, lines: Sequence[int] = ()) -> None:
@@ -182,7 +182,7 @@ def _clock(
         column = hits[0]
         called = _CALLED.fullmatch(block.columns[column].strip())
         said = timing.unit or block.unit(column) or unit_in(block.columns[column]) or (called and called[1]) or "s"
-        factor = SECONDS.get(said.lower())
+        factor = _seconds(said)
         if factor is None:
             if timing.column is None or said.lower() not in ("frames", "frame"):
                 raise InputError(
