@@ -219,7 +219,10 @@ def truncated_normal(
             rest = draws[:, rows] - whitened[:, j : j + 1] * column[rows]
             ends = (lower[rows] - rest) / column[rows], (upper[rows] - rest) / column[rows]
             low, high = np.minimum(*ends).max(axis=1), np.maximum(*ends).min(axis=1)
-            new = _truncated_standard_normal(low, np.maximum(low, high), rng.random(count))
+            # where a draw is, it may be: rounding error that has put it across a bound would, over a small entry of the
+            # axis, be answered by a large step, and that by a larger one
+            low, high = np.minimum(low, whitened[:, j]), np.maximum(high, whitened[:, j])
+            new = _truncated_standard_normal(low, high, rng.random(count))
             draws += (new - whitened[:, j])[:, None] * column
             whitened[:, j] = new
     return np.clip(draws, lower, upper)  # what round-off may have crossed

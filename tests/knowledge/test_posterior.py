@@ -318,3 +318,23 @@ def test_a_damaged_file_is_refused_in_one_line(result, tmp_path, damage, match):
         Identification.load(path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_draws_at_bounds_stay_finite_where_axes_have_next_to_no_entry():
+    """Blocks that are all but independent, estimates on bounds: rounding error over such an entry was a step without
+    end, and every draw NaN. Seed 249 of these was one; so was a recorded treadmill walk."""
+    for seed in range(240, 255):
+        rng, n = np.random.default_rng(seed), 6
+        sd, tiny = 10.0 ** rng.uniform(-1.5, 1, n), 10.0 ** rng.uniform(-11, -6)
+        coupling = tiny * rng.normal(size=(n, n))
+        correlation = np.eye(n) + coupling + coupling.T
+        np.fill_diagonal(correlation, 1.0)
+        correlation[0, 1] = correlation[1, 0] = 1 - 10.0 ** rng.uniform(-6, -2)
+        lower, upper, mean = -rng.uniform(0, 0.3, n), rng.uniform(0, 0.3, n), np.zeros(n)
+        on = rng.random(n) < 0.5
+        mean[on] = np.where(rng.random(on.sum()) < 0.5, lower[on], upper[on])
+        draws = truncated_normal(mean, correlation * np.outer(sd, sd), lower, upper, 50, 0)
+        assert np.isfinite(draws).all()
+        assert (draws >= lower).all()
+        assert (draws <= upper).all()
+        assert draws.std(axis=0).max() > 0.01
