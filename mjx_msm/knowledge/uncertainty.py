@@ -21,6 +21,8 @@ FLAT = 3.0
 them it is uniform to within 6 %."""
 SWEEPS = 40
 """Of the Gibbs sampler; every draw is a chain of its own."""
+_INSIDE = 0.05
+"""How far from a bound a chain begins [standard deviations, at most widths of the box]."""
 
 
 class Knowledge(enum.Enum):
@@ -200,7 +202,7 @@ def truncated_normal(
 
     Gibbs sampling along the principal axes, where without the box a single sweep is already exact (Geweke 1991;
     Kotecha and Djurić 1999, doi 10.1109/ICASSP.1999.756335). Every draw is a chain of its own of `SWEEPS` sweeps,
-    begun at the mean.
+    begun next to the mean, inside the box.
     """
     rng, size = np.random.default_rng(seed), len(mean)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -209,7 +211,12 @@ def truncated_normal(
         value, vector = np.linalg.eigh(covariance / np.outer(unit, unit))
         root = unit[:, None] * vector * np.sqrt(np.maximum(value, 0.0))
         far = bool(np.all((mean - lower > 8 * sd) & (upper - mean > 8 * sd)))
-    draws, whitened = np.tile(np.asarray(mean, dtype=float), (count, 1)), np.zeros((count, size))
+        inwards = np.clip(mean, lower + _INSIDE * np.minimum(sd, upper - lower), None)
+        inwards = np.clip(inwards, None, upper - _INSIDE * np.minimum(sd, upper - lower))
+        along = np.where(value > 1e-14, (inwards - mean) / unit @ vector / np.sqrt(np.maximum(value, 1e-14)), 0.0)
+    # a chain that began in a corner of the box might find no axis to leave it along
+    begin = np.zeros(size) if far else along
+    draws, whitened = np.tile(mean + root @ begin, (count, 1)), np.tile(begin, (count, 1))
     for _ in range(1 if far else SWEEPS):
         for j in range(size):
             column = root[:, j]
