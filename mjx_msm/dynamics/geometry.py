@@ -29,7 +29,7 @@ class Geometry(eqx.Module):
     moment_arm: Float[Array, "muscle coordinate"]
     """−∂L/∂q [m]: positive where tension drives the coordinate up."""
     stops: Float[Array, "coordinate"]
-    """Generalised force of springs and dampers along tendons, which also stand for joint limits [N·m]."""
+    """Generalised force of servos, and of springs and dampers along tendons, which also stand for limits [N·m]."""
     armature: Float[Array, "coordinate coordinate"]
     """Inertia of joints and tendons themselves [kg·m²]."""
     bodies: tuple[Motion, ...]
@@ -73,6 +73,18 @@ def points(model: Model, position: Float[Array, "coordinate"], places: tuple[Pla
     return array_of([list(point) for point in found]) if places else jnp.zeros((0, 3))
 
 
+def input_force(model: Model, control: Float[Array, "*step input"]) -> Float[Array, "*step coordinate"]:
+    """What controls of the known inputs add to the force that these have at zero control [N·m]."""
+    force = jnp.zeros((*control.shape[:-1], len(model.coordinates)))
+    for k, own in enumerate(model.host.inputs):
+        drive = own.gain * jnp.clip(control[..., k], *own.control_range)
+        if not any(own.bias):
+            drive = jnp.clip(drive, *own.force_range)
+        added = own.gear * (drive + own.bias[0]) - own.at_rest
+        force = force.at[..., model.coordinates.index(own.coordinate)].add(added)
+    return force
+
+
 def line_of_action(
     model: Model, position: Float[Array, "coordinate"], place: Place, direction: Float[Array, "3"]
 ) -> Float[Array, "coordinate"]:
@@ -113,9 +125,13 @@ def moment_arms(model: Model, slope: Float[Array, "tendon coordinate"]) -> Float
 def tendon_forces(
     model: Model, along: Paths, position: Any, velocity: Any
 ) -> tuple[Float[Array, "coordinate"], Float[Array, "coordinate coordinate"]]:
-    """What tendons do by themselves: forces of springs and dampers; armature, that of joints included."""
+    """What tendons and servos do by themselves: forces of springs and dampers; armature, that of joints included."""
     m, length, slope = model.host.skeleton, along.length, along.slope
     stops: list[Component] = [0.0] * m.nv
+    for own in model.host.inputs:
+        j, (_, by_length, by_speed) = model.coordinates.index(own.coordinate), own.bias
+        spring = add(multiply(by_length * own.gear**2, position[j]), multiply(by_speed * own.gear**2, velocity[j]))
+        stops[j] = add(stops[j], add(own.at_rest, spring))
     inertia: list[list[Component]] = [[float(m.dof_armature[i]) * (i == j) for j in range(m.nv)] for i in range(m.nv)]
     for t in range(m.ntendon):
         stiffness, damping, armature = (

@@ -24,7 +24,7 @@ from jaxtyping import Array, Float, Int
 
 from mjx_msm.common.compiled import jit
 from mjx_msm.common.errors import InputError
-from mjx_msm.dynamics.geometry import Geometry, geometry
+from mjx_msm.dynamics.geometry import Geometry, geometry, input_force
 from mjx_msm.dynamics.integrator import integrator_of
 from mjx_msm.dynamics.kinematics import Motion, Screw
 from mjx_msm.dynamics.paths import Paths, paths
@@ -410,6 +410,7 @@ def rollout(
     *,
     prescribed: Float[Array, "step_plus_1 prescribed"] | None = None,
     applied: Float[Array, "step coordinate"] | None = None,
+    inputs: Float[Array, "step input"] | None = None,
 ) -> Rollout:
     """Simulate one motion from excitations, at the model's timestep. Pure: jit, vmap, jvp and grad all apply.
 
@@ -424,6 +425,7 @@ def rollout(
     - `prescribed`: positions of the prescribed coordinates at every sample [rad]; under RK4 they follow the cubic
       spline through these.
     - `applied`: additional generalised forces during every step [N·m].
+    - `inputs`: controls of the file's motors and servos (`model.host.inputs`) during every step; None: zero.
 
     **Raises:** `InputError` if a shape does not fit the model.
     """
@@ -442,6 +444,10 @@ def rollout(
     _expect("initial_state.velocity", initial_state.velocity, (len(model.coordinates),))
     _expect("initial_state.activation", initial_state.activation, (len(model.muscles),))
     _expect("applied", applied, (steps, len(model.coordinates)))
+    _expect("inputs", inputs, (steps, len(model.host.inputs)))
+    if inputs is not None:
+        added = input_force(model, jnp.asarray(inputs))
+        applied = added if applied is None else jnp.asarray(applied) + added
     index = model.host.held_index
     held_velocity, held_acceleration = integrator_of(model).held(held, model.timestep)
     samples = jnp.concatenate([excitation, excitation[-1:]])

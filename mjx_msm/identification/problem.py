@@ -74,6 +74,7 @@ class Problem:
         with float64():
             centre = np.asarray(_packed(space, nominal))
         start = space.clip(space.prior_mean)  # the nominal value, unless a prior says better
+        centre = np.where(np.isfinite(centre), centre, start)  # a slack length that the file gives as negative
 
         def direct(kinds: Sequence[str]) -> list[AbstractTerm]:
             out: list[AbstractTerm] = []

@@ -1,4 +1,4 @@
-"""What an MJCF file may hold, what is changed so that it steps without a constraint solver, and whom it describes."""
+"""What is changed in an MJCF file so that it steps without a constraint solver, and whom it describes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import mujoco
 import numpy as np
 
 from mjx_msm.common.errors import InputError
+from mjx_msm.person.inputs import is_muscle
 from mjx_msm.person.muscle import FPMAX, MuscleParameters
+from mjx_msm.person.obstacles import muscle_force, passive_share
 from mjx_msm.person.parameters import BodyParameters, EmgParameters, JointParameters, Names, Parameters
 
 # Ligament-like stop that replaces a joint limit: firm enough to hold a limb, soft enough for a 2 ms step.
@@ -16,103 +18,6 @@ LIMIT_STIFFNESS = 200.0  # N·m/rad, of a hinge
 SLIDE_LIMIT_STIFFNESS = 20e3  # N/m
 INTEGRATORS = {"Euler": mujoco.mjtIntegrator.mjINT_EULER, "RK4": mujoco.mjtIntegrator.mjINT_RK4}
 """Those of MuJoCo's that are followed here."""
-
-
-def refuse_unsupported(m: mujoco.MjModel, source: str) -> None:
-    """Raise for everything that MJX would ignore silently, differentiate wrongly, or needs a constraint solver for."""
-
-    def refuse(what: str, fix: str) -> None:
-        raise InputError(f"model '{source}': {what}; {fix}")
-
-    flags = mujoco.mjtDisableBit
-    for bit, name in (
-        (flags.mjDSBL_ACTUATION, "actuation"),
-        (flags.mjDSBL_SPRING, "spring"),
-        (flags.mjDSBL_DAMPER, "damper"),
-        (flags.mjDSBL_EULERDAMP, "eulerdamp"),
-    ):
-        if m.opt.disableflags & bit:
-            refuse(f'its option flag {name}="disable" is not followed here', "remove the flag")
-    if m.opt.disableactuator:
-        refuse("it disables actuator groups", "remove actuatorgroupdisable")
-    if m.opt.density or m.opt.viscosity:
-        refuse(
-            "it moves in a fluid, whose forces use inertias that are not personalised", "set density and viscosity 0"
-        )
-    for b in range(1, m.nbody):
-        if m.body_weldid[b] and m.body_mass[b] > 0 and not m.body(b).name:
-            refuse(f"body {b} has no name", "name every body")
-    if m.nu == 0:
-        refuse("it has no actuators", "a musculoskeletal model needs muscle actuators (<muscle tendon=...>)")
-    for j in range(m.njnt):
-        name = m.joint(j).name
-        if not name:
-            refuse(f"joint {j} has no name", "name every joint")
-        if mujoco.mjtJoint(m.jnt_type[j]) not in (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE):
-            refuse(f"joint '{name}' is a free or ball joint", "use hinges and slides")
-        if np.any(m.jnt_stiffnesspoly[j]) or np.any(m.dof_dampingpoly[m.jnt_dofadr[j]]):
-            refuse(f"joint '{name}' has polynomial stiffness or damping, which MJX ignores", "use linear ones")
-        if m.dof_frictionloss[m.jnt_dofadr[j]]:
-            refuse(
-                f"joint '{name}' has dry friction, which needs a constraint solver",
-                "use damping instead of frictionloss",
-            )
-        if m.jnt_actfrclimited[j]:
-            refuse(f"joint '{name}' limits its actuator force", "remove actuatorfrcrange")
-        if m.jnt_actgravcomp[j]:
-            refuse(f"joint '{name}' compensates gravity by its actuators", "remove actuatorgravcomp")
-    for i in range(m.nu):
-        name = m.actuator(i).name
-        muscle = tuple(
-            int(t) for t in (mujoco.mjtGain.mjGAIN_MUSCLE, mujoco.mjtBias.mjBIAS_MUSCLE, mujoco.mjtDyn.mjDYN_MUSCLE)
-        )
-        if not name:
-            refuse(f"actuator {i} has no name", "name every muscle")
-        if (m.actuator_gaintype[i], m.actuator_biastype[i], m.actuator_dyntype[i]) != muscle:
-            refuse(f"actuator '{name}' is not a muscle", "remove it here; robots are attached in mjx_msm.envs")
-        on = mujoco.mjtTrn(m.actuator_trntype[i])
-        if on not in (mujoco.mjtTrn.mjTRN_TENDON, mujoco.mjtTrn.mjTRN_JOINT, mujoco.mjtTrn.mjTRN_JOINTINPARENT):
-            refuse(f"muscle '{name}' acts neither on a tendon nor on a joint", "give it a spatial tendon")
-        if not np.array_equal(m.actuator_gainprm[i, :9], m.actuator_biasprm[i, :9]):
-            refuse(f"muscle '{name}' has different gainprm and biasprm", "write the same numbers into both")
-        if m.actuator_actearly[i] or m.actuator_damping[i].any() or m.actuator_armature[i].any() or m.actuator_delay[i]:
-            refuse(f"muscle '{name}' uses actearly, damping, armature or delay, which MJX ignores", "remove them")
-        if m.actuator_forcelimited[i] or m.actuator_actlimited[i]:
-            refuse(f"muscle '{name}' limits its force or activation", "remove forcerange and actrange")
-        clamps = not m.opt.disableflags & flags.mjDSBL_CLAMPCTRL and m.actuator_ctrllimited[i]
-        if clamps and (m.actuator_ctrlrange[i, 0] > 0 or m.actuator_ctrlrange[i, 1] < 1):
-            refuse(f"muscle '{name}' clamps its excitation to less than 0..1", 'write ctrlrange="0 1"')
-        if m.actuator_lengthrange[i, 1] <= m.actuator_lengthrange[i, 0]:
-            refuse(f"muscle '{name}' has no length range", 'write lengthrange="lo hi" [m]')
-    for t in range(m.ntendon):
-        name = m.tendon(t).name
-        if m.tendon_limited[t] or m.tendon_frictionloss[t]:
-            refuse(
-                f"tendon '{name}' has a limit or dry friction, which need a constraint solver",
-                "use a springlength deadband with stiffness",
-            )
-        if np.any(m.tendon_stiffnesspoly[t]) or np.any(m.tendon_dampingpoly[t]):
-            refuse(f"tendon '{name}' has polynomial stiffness or damping, which MJX ignores", "use linear ones")
-        for w in range(m.tendon_adr[t], m.tendon_adr[t] + m.tendon_num[t]):
-            side = round(float(m.wrap_prm[w]))
-            if (
-                mujoco.mjtWrap(m.wrap_type[w]) in (mujoco.mjtWrap.mjWRAP_SPHERE, mujoco.mjtWrap.mjWRAP_CYLINDER)
-                and side >= 0
-            ):
-                geom = m.wrap_objid[w]
-                if np.linalg.norm(m.site_pos[side] - m.geom_pos[geom]) < m.geom_size[geom, 0]:
-                    refuse(
-                        f"tendon '{name}' wraps inside geom '{m.geom(geom).name}', whose gradients are NaN in MJX",
-                        "replace the inside wrap by via sites",
-                    )
-    for e in range(m.neq):
-        if m.eq_active0[e]:
-            refuse(
-                f"equality constraint '{m.equality(e).name or e}' needs a constraint solver",
-                "remove it or replace the coupled joint by sites and wraps",
-            )
-    if m.nplugin or m.nflex:
-        refuse("it uses plugins or flexes", "remove them")
 
 
 _DESCRIBING = ("body_", "jnt_", "dof_", "geom_", "site_", "tendon_", "wrap_", "actuator_")
@@ -144,6 +49,27 @@ def refuse_infinite(m: mujoco.MjModel, source: str) -> None:
         )
 
 
+def named(spec: mujoco.MjSpec, m: mujoco.MjModel) -> list[str]:
+    """Name what parameters and messages are named after; `m` is `spec` compiled. Returns what was done."""
+    notes = []
+    bodies = [b for b in spec.bodies[1:] if m.body_weldid[b.id] and m.body_mass[b.id] > 0]
+    groups = (("joint", spec.joints), ("body", bodies), ("actuator", spec.actuators))
+    for kind, elements in groups:
+        taken, given = {e.name for e in (spec.bodies if kind == "body" else elements)}, []
+        for element in elements:
+            if not element.name:
+                name = f"{kind}_{element.id}"
+                while name in taken:
+                    name += "_"
+                element.name = name
+                taken.add(name)
+                given.append(name)
+        if given:
+            plural = {"body": "bodies"}.get(kind, f"{kind}s")
+            notes.append(f"unnamed {plural} named {', '.join(given)}")
+    return notes
+
+
 def without_constraints(spec: mujoco.MjSpec, m: mujoco.MjModel) -> list[str]:
     """Edit `spec` so that it steps without a constraint solver, natively in C and in MJX; returns what was done."""
     notes = []
@@ -151,14 +77,30 @@ def without_constraints(spec: mujoco.MjSpec, m: mujoco.MjModel) -> list[str]:
         spec.option.integrator = mujoco.mjtIntegrator.mjINT_EULER
         notes.append("integrator set to Euler: MJX drops the muscle velocity term of the implicit ones")
     spec.option.solver = mujoco.mjtSolver.mjSOL_NEWTON  # nothing is left to solve; MJX does not know them all
-    limited = []
+    notes += _stops(spec, m)
+    contacts = not (m.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_CONTACT) and bool(
+        np.any(m.geom_contype) or m.npair
+    )
+    if contacts:
+        spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_CONTACT
+        notes.append("contacts disabled")
+    notes += _written_out(spec, m)
+    return notes
+
+
+def _stops(spec: mujoco.MjSpec, m: mujoco.MjModel) -> list[str]:
+    """Limits of joints as springs with a dead band."""
+    limited, taken = [], {t.name for t in spec.tendons}
     for joint in spec.joints:
         j = m.joint(joint.name).id
         if m.jnt_limited[j] and not m.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_LIMIT:
             lo, hi = m.jnt_range[j]
             hinge = mujoco.mjtJoint(m.jnt_type[j]) == mujoco.mjtJoint.mjJNT_HINGE
+            name = f"{joint.name}_stop"
+            while name in taken:
+                name += "_"
             stop = spec.add_tendon(
-                name=f"{joint.name}_stop",
+                name=name,
                 springlength=[lo, hi],
                 rgba=[0, 0, 0, 0],
                 stiffness=[LIMIT_STIFFNESS if hinge else SLIDE_LIMIT_STIFFNESS, 0, 0],
@@ -170,41 +112,82 @@ def without_constraints(spec: mujoco.MjSpec, m: mujoco.MjModel) -> list[str]:
             stop.wrap_joint(joint.name, 1.0)
             joint.limited = mujoco.mjtLimited.mjLIMITED_FALSE
             limited.append(joint.name)
-    if limited:
-        notes.append(
-            f"limits of {', '.join(limited)} turned into stops of {LIMIT_STIFFNESS:g} N·m/rad "
-            f"(slides {SLIDE_LIMIT_STIFFNESS:g} N/m), which need no constraint solver"
-        )
-    contacts = not (m.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_CONTACT) and bool(
-        np.any(m.geom_contype) or m.npair
-    )
-    if contacts:
-        spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_CONTACT
-        notes.append("contacts disabled")
+    if not limited:
+        return []
+    of_limits = (mujoco.mjtSensor.mjSENS_JOINTLIMITPOS, mujoco.mjtSensor.mjSENS_JOINTLIMITVEL)
+    gone = [s for s in spec.sensors if s.type in (*of_limits, mujoco.mjtSensor.mjSENS_JOINTLIMITFRC)]
+    for sensor in gone:
+        spec.delete(sensor)
+    return [
+        f"limits of {', '.join(limited)} turned into stops of {LIMIT_STIFFNESS:g} N·m/rad "
+        f"(slides {SLIDE_LIMIT_STIFFNESS:g} N/m), which need no constraint solver"
+        + (f"; {len(gone)} sensors of limits removed" if gone else "")
+    ]
+
+
+def _written_out(spec: mujoco.MjSpec, m: mujoco.MjModel) -> list[str]:
+    """What the compiler works out from masses, as the numbers it came to: an export changes the masses."""
+    notes, widened, merged = [], [], []
     for actuator in spec.actuators:
         i = m.actuator(actuator.name).id
-        force = m.actuator_gainprm[i, 2]
-        if force < 0:  # automatic force: scale / acc0, whose gradient is zero; write it out
-            force = m.actuator_gainprm[i, 3] / m.actuator_acc0[i]
-            notes.append(f"automatic force of {actuator.name} written out: {force:.1f} N")
-        actuator.gainprm[2] = actuator.biasprm[2] = force
+        if not is_muscle(m, i):  # a servo's damping ratio and inherited range
+            actuator.gainprm, actuator.biasprm = m.actuator_gainprm[i], m.actuator_biasprm[i]
+            if m.actuator_ctrllimited[i]:
+                actuator.ctrlrange, actuator.inheritrange = m.actuator_ctrlrange[i], 0
+            continue
+        gain = m.actuator_gainprm[i].copy()
+        if gain[2] < 0:  # automatic force: scale / acc0, whose gradient is zero
+            gain[2] = muscle_force(m, i, gain)
+            notes.append(f"automatic force of {actuator.name} written out: {gain[2]:.1f} N")
+        share = passive_share(m, i)
+        if share is not None and not np.array_equal(m.actuator_gainprm[i, :9], m.actuator_biasprm[i, :9]):
+            gain[7] = share
+            merged.append(actuator.name)
+        actuator.gainprm, actuator.biasprm = gain, gain
         actuator.lengthrange = m.actuator_lengthrange[i]
+        clamps = not m.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_CLAMPCTRL and m.actuator_ctrllimited[i]
+        if clamps and (m.actuator_ctrlrange[i, 0] > 0 or m.actuator_ctrlrange[i, 1] < 1):
+            actuator.ctrlrange = [0.0, 1.0]
+            widened.append(actuator.name)
+    if widened:
+        notes.append(f"excitation range of {', '.join(widened)} widened to 0..1")
+    if merged:
+        notes.append(f"passive strength of {', '.join(merged)}, given in biasprm, written as gainprm's fpmax")
     spec.compiler.LRopt.useexisting = 1
-    # An export writes inertias out; nothing may recompute, scale or clamp them afterwards.
-    from_geoms = spec.compiler.inertiafromgeom == mujoco.mjtInertiaFromGeom.mjINERTIAFROMGEOM_TRUE
-    if from_geoms or spec.compiler.settotalmass > 0 or spec.compiler.boundmass > 0 or spec.compiler.boundinertia > 0:
+    for joint in spec.joints:
+        if np.any(np.asarray(joint.springdamper) > 0):  # made from the joint's inertia
+            j = m.joint(joint.name).id
+            joint.stiffness[0], joint.damping[0] = m.jnt_stiffness[j], m.dof_damping[m.jnt_dofadr[j]]
+            joint.springdamper = [0.0, 0.0]
+    # An export writes inertias out; nothing may recompute, scale, clamp or balance them afterwards.
+    compiler = spec.compiler
+    from_geoms = compiler.inertiafromgeom == mujoco.mjtInertiaFromGeom.mjINERTIAFROMGEOM_TRUE
+    bounds = compiler.boundmass > 0 or compiler.boundinertia > 0 or compiler.balanceinertia
+    if from_geoms or compiler.settotalmass > 0 or bounds:
         for body in spec.bodies[1:]:
-            b = body.id  # of the compilation that made `m`
-            body.mass, body.ipos, body.iquat, body.inertia = (
-                m.body_mass[b],
-                m.body_ipos[b],
-                m.body_iquat[b],
-                m.body_inertia[b],
-            )
-            body.explicitinertial = True
-        spec.compiler.settotalmass, spec.compiler.boundmass, spec.compiler.boundinertia = -1, 0, 0
-    spec.compiler.inertiafromgeom = mujoco.mjtInertiaFromGeom.mjINERTIAFROMGEOM_AUTO
+            write_inertia(body, m, body.id)  # of the compilation that made `m`
+        compiler.settotalmass, compiler.boundmass, compiler.boundinertia, compiler.balanceinertia = -1, 0, 0, 0
+    compiler.inertiafromgeom = mujoco.mjtInertiaFromGeom.mjINERTIAFROMGEOM_AUTO
     return notes
+
+
+def write_inertia(body: Any, m: mujoco.MjModel, b: int) -> None:
+    """A compiled body's inertia, written into its specification in principal axes whatever form it had."""
+    body.fullinertia = np.full(6, np.nan)
+    body.ialt.type = mujoco.mjtOrientation.mjORIENTATION_QUAT
+    body.mass, body.ipos, body.iquat, body.inertia = m.body_mass[b], m.body_ipos[b], m.body_iquat[b], m.body_inertia[b]
+    body.explicitinertial = True
+
+
+def muscles_only(spec: mujoco.MjSpec, m: mujoco.MjModel) -> mujoco.MjSpec:
+    """The same without its known inputs, and without what may speak of them."""
+    others = [m.actuator(i).name for i in range(m.nu) if not is_muscle(m, i)]
+    if not others:
+        return spec
+    spec = spec.copy()
+    for element in (*spec.sensors, *spec.keys, *(spec.actuator(name) for name in others)):
+        spec.delete(element)
+    return spec
 
 
 def skeleton_of(spec: mujoco.MjSpec, m: mujoco.MjModel) -> mujoco.MjModel:
@@ -222,10 +205,7 @@ def skeleton_of(spec: mujoco.MjSpec, m: mujoco.MjModel) -> mujoco.MjModel:
             on_path["geom"].add(int(objid))
             on_path["site"].add(round(float(prm)))  # the side site, -1 if none
     for body in spec.bodies[1:]:
-        b = m.body(body.id)
-        body.mass, body.ipos, body.iquat, body.inertia = b.mass[0], b.ipos, b.iquat, b.inertia
-        body.fullinertia = np.full(6, np.nan)
-        body.explicitinertial = True
+        write_inertia(body, m, body.id)
     unused = [*spec.sensors, *spec.lights, *spec.cameras, *spec.pairs, *spec.excludes]
     unused += [g for g in spec.geoms if g.id not in on_path["geom"]]
     unused += [s for s in spec.sites if s.id not in on_path["site"]]

@@ -6,11 +6,10 @@ Coordinates are *free* (simulated), *prescribed* (they follow a recording) or *l
 from __future__ import annotations
 
 import difflib
-import os
+import warnings
 from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass, fields, replace
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,20 +19,23 @@ import jax
 import mujoco
 import numpy as np
 
-from mjx_msm import assets
-from mjx_msm.common.arguments import number, path_of, table, words
-from mjx_msm.common.errors import InputError, in_one_line, one_of, suggest
+from mjx_msm.common.arguments import number, table, words
+from mjx_msm.common.errors import InputError, InputWarning, in_one_line, one_of
+from mjx_msm.person.inputs import KnownInput, known_inputs
 from mjx_msm.person.mjcf import (
     INTEGRATORS,
+    muscles_only,
+    named,
     nominal_parameters,
     refuse_infinite,
-    refuse_unsupported,
     skeleton_of,
     without_constraints,
 )
 from mjx_msm.person.mjx import import_mjx
 from mjx_msm.person.muscle import AbstractMuscle, DeGrooteFregly2016, MujocoMuscle
+from mjx_msm.person.obstacles import refuse_unsupported
 from mjx_msm.person.parameters import Names, Parameters
+from mjx_msm.person.sources import spec_of
 from mjx_msm.person.stability import warn_if_too_fast
 
 
@@ -45,6 +47,7 @@ class Host:
     spec: mujoco.MjSpec
     """Uncompiled MJCF, never mutated: `spec.copy()` before an edit."""
     mj_model: mujoco.MjModel
+    """Its person: all actuators are muscles."""
     skeleton: mujoco.MjModel
     """The same mechanics without what only draws."""
     coordinates: tuple[str, ...]
@@ -55,6 +58,8 @@ class Host:
     body_ids: np.ndarray
     """Bodies behind `Parameters.body` (moving, with mass). Copy it before it indexes on the device: JAX remembers an
     index array by identity, in the precision of its first use, and fails when float32 and float64 take turns."""
+    inputs: tuple[KnownInput, ...] = ()
+    """Motors and servos: in `spec`, but neither in `mj_model` nor in `skeleton`."""
     notes: tuple[str, ...] = ()
     """What was changed on load, in words."""
 
@@ -139,11 +144,6 @@ class Model(eqx.Module):
         return self.host.prescribed
 
 
-OTHER_MODELS = {
-    ".osim": "an OpenSim model, which is not MJCF; take the bundled 'arm' or 'knee', or convert it to MJCF first",
-    ".mjb": "a compiled MuJoCo model, which parameters cannot be written back to; take the MJCF it was compiled from",
-}
-"""Files people have for models, and what to do."""
 MUSCLES = {"mujoco": MujocoMuscle, "degroote": DeGrooteFregly2016}
 
 
@@ -171,28 +171,35 @@ def load_model(
     **Raises:** `InputError` naming what the simulation cannot represent, with the fix. An `InputWarning` names a joint
     that RK4 does not follow at the timestep (`mjx_msm.person.stability`).
     """
-    bundled = isinstance(source, str) and source in assets.names()
-    path = assets.path(str(source)) if bundled else path_of("model", source)
-    if not os.path.isfile(path):
-        known = ", ".join(f"'{n}'" for n in assets.names())
-        similar = suggest(path.name, assets.names()) if get_close_matches(path.name, assets.names()) else ""
-        raise InputError(f"model '{source}' is neither a bundled model ({known}) nor an existing MJCF file{similar}")
-    if path.suffix.lower() in OTHER_MODELS:
-        raise InputError(f"model '{source}' is {OTHER_MODELS[path.suffix.lower()]}")
-    try:
-        spec = mujoco.MjSpec.from_file(str(path))
-        spec.compile()
-    except ValueError as e:
-        raise InputError(f"model '{source}' does not compile: {in_one_line(e)}") from e
+    spec, name = spec_of(source)
     if timestep is not None:
         spec.option.timestep = number("timestep", timestep)
     if integrator is not None:
         spec.option.integrator = INTEGRATORS[one_of("integrator", integrator, INTEGRATORS)]
-    name = str(source) if bundled else str(path.resolve())
     model = model_of(spec, name, muscle=muscle, free=free, prescribed=prescribed, locked=locked)
     if model.integrator == "RK4":
         warn_if_too_fast(model.host.mj_model, model.free, name)
+    negative = negative_slack(model.nominal)
+    if negative:
+        warnings.warn(f"model '{name}': {negative}", InputWarning, stacklevel=2)
     return model
+
+
+def negative_slack(parameters: Parameters) -> str:
+    """Which muscles' tendons are shorter than nothing, and what follows; "" if none is."""
+    slack = np.asarray(parameters.muscle.tendon_slack_length)
+    bad = np.flatnonzero(slack <= 0)
+    if not len(bad):
+        return ""
+    worst = parameters.names.muscle[int(bad[np.argmin(slack[bad])])]
+    listed = ", ".join(parameters.names.muscle[i] for i in bad[:6]) + (", …" if len(bad) > 6 else "")
+    return (
+        f"{len(bad)} of {len(slack)} muscles ({listed}) have a tendon slack length below zero, which MuJoCo's range "
+        f"implies (worst: {worst}, {1e3 * slack.min():.0f} mm): they step as in C, but it can be neither "
+        "scaled nor estimated from there; start it from a prior mean in metres "
+        f"(priors = {{'muscle/{worst}/tendon_slack_length': {{'mean': 0.1}}}}), or give lengths from a table or an "
+        "OpenSim model to model.nominal.updated"
+    )
 
 
 def check_model(model: object) -> None:
@@ -227,14 +234,21 @@ def model_of(
     mj_model = spec.compile()
     if not 0 < spec.option.timestep < np.inf:
         raise InputError(f"model '{source}': timestep {spec.option.timestep} s; it must be positive")
+    notes = named(spec, mj_model)
+    mj_model = spec.compile() if notes else mj_model
     refuse_unsupported(mj_model, source)
     try:
-        notes = without_constraints(spec, mj_model)
-        mj_model = spec.compile()
+        notes += without_constraints(spec, mj_model)
+        inputs = known_inputs(mj_model)
+        own = muscles_only(spec, mj_model)
+        mj_model = own.compile()
     except ValueError as e:
         reason = in_one_line(e)
         raise InputError(f"model '{source}' does not compile without joint limits and contacts: {reason}") from e
     refuse_infinite(mj_model, source)
+    if inputs:
+        listed = ", ".join(f"'{i.name}'" for i in inputs)
+        notes.append(f"not muscles, but known inputs, zero unless given: {listed}")
 
     coordinates = tuple(mj_model.joint(j).name for j in range(mj_model.njnt))
     free, prescribed, locked = _roles(coordinates, free, prescribed, locked)
@@ -251,12 +265,13 @@ def model_of(
         source=source,
         spec=spec,
         mj_model=mj_model,
-        skeleton=skeleton_of(spec, mj_model),
+        skeleton=skeleton_of(own, mj_model),
         coordinates=coordinates,
         free=free,
         prescribed=prescribed,
         locked=locked,
         body_ids=moving,
+        inputs=inputs,
         notes=tuple(notes),
     )
     nominal = nominal_parameters(mj_model, names, moving)

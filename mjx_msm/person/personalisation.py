@@ -10,11 +10,12 @@ import ctypes
 import re
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import quoteattr, unescape
 
 import equinox as eqx
 import jax
@@ -216,6 +217,7 @@ def _edit(model: Model, parameters: Parameters) -> mujoco.MjSpec:
     for k, name in enumerate(parameters.names.body):
         body = spec.body(name)
         body.explicitinertial = True
+        body.ialt.type = mujoco.mjtOrientation.mjORIENTATION_QUAT  # also where it was turned by Euler angles
         body.mass, body.ipos, body.iquat = p.body.mass[k], p.body.com[k], [1.0, 0.0, 0.0, 0.0]
         body.inertia = [0.0, 0.0, 0.0]
         body.fullinertia = p.body.inertia[k]
@@ -267,7 +269,8 @@ def export(
     try:
         compiled = spec.compile()
     except ValueError as e:
-        raise InputError(f"{path} not written, the parameters are not physical: {' '.join(str(e).split())}") from e
+        advice = "put the file back" if "opening file" in str(e) else "the parameters are not physical"
+        raise InputError(f"{path} not written: {' '.join(str(e).split())}; {advice}") from e
     fast = too_fast_for_rk4(compiled) if model.integrator == "RK4" else None
     if fast is not None:
         spec.option.timestep = fast.stable_timestep
@@ -299,15 +302,40 @@ def _with_files(spec: mujoco.MjSpec, xml: str, path: Path) -> str:
     here, folder = Path(spec.modelfiledir), path.parent / f"{path.stem}_files"
     mesh, texture = spec.compiler.meshdir, spec.compiler.texturedir
     groups = ((spec.meshes, mesh), (spec.hfields, mesh), (spec.textures, texture))
-    for file, subfolder in [(e.file, subfolder) for elements, subfolder in groups for e in elements if e.file]:
-        original, copy = here / subfolder / file, folder / Path(file).name
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(original, copy)
-        except OSError as e:
-            raise InputError(f"cannot copy {original} to {folder}: {e.strerror}; export to another folder") from e
-        xml = xml.replace(f'file="{file}"', f'file="{folder.name}/{copy.name}"')
+    copies: dict[Path, str] = {}
+    for elements, subfolder in groups:
+        for file in (f for e in elements for f in (e.file, *getattr(e, "cubefiles", ())) if f):
+            original = here / subfolder / (Path(file).name if spec.strippath else file)
+            if original not in copies:
+                copies[original] = _free_name(Path(file), copies.values())
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(original, folder / copies[original])
+            except OSError as e:
+                raise InputError(f"cannot copy {original} to {folder}: {e.strerror}; export to another folder") from e
+    tags = {"mesh": mesh, "hfield": mesh, "texture": texture}
+
+    def moved(element: re.Match[str]) -> str:
+        subfolder = tags[element.group(1)]
+
+        def place(found: re.Match[str]) -> str:
+            file = unescape(found.group(2), {"&quot;": '"', "&apos;": "'"})
+            copy = copies.get(here / subfolder / (Path(file).name if spec.strippath else file))
+            return found.group() if copy is None else f"{found.group(1)}={quoteattr(f'{folder.name}/{copy}')}"
+
+        return re.sub(r'(\bfile\w*)="([^"]*)"', place, element.group())
+
+    xml = re.sub(r"<(mesh|hfield|texture) [^>]*>", moved, xml)
     return re.sub(r' (?:mesh|texture|asset)dir="[^"]*"', "", xml)
+
+
+def _free_name(file: Path, taken: Iterable[str]) -> str:
+    """A name for a copy: its own, or numbered where files of other folders have it already, in upper or lower case."""
+    used, number, name = {t.casefold() for t in taken}, 1, file.name
+    while name.casefold() in used:
+        number += 1
+        name = f"{file.stem}_{number}{file.suffix}"
+    return name
 
 
 def _shorten(attribute: re.Match[str]) -> str:

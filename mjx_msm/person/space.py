@@ -174,6 +174,7 @@ def parameter_space(
     )
     with jax.enable_x64(True):
         each = np.asarray(loose.pack(nominal))
+    each = _started_from_priors(each, scalars, priors)
     first = np.array([owner.index(k) for k in range(len(paths))])
     positive = np.array([KINDS[s.group, s.field].transform == "log" for s in scalars])
     with np.errstate(invalid="ignore"):
@@ -184,8 +185,8 @@ def parameter_space(
     if not np.all(np.isfinite(centre)):
         bad = draft.paths[int(np.flatnonzero(~np.isfinite(centre))[0])]
         raise InputError(
-            f"parameter {bad} is not physically possible in the starting model (zero, negative or NaN); "
-            "fix the model first"
+            f"parameter {bad} is not physically possible in the starting model (zero, negative or NaN); give its "
+            f"prior a mean (priors = {{'{bad}': {{'mean': …}}}}, in its unit), or start from other parameters"
         )
 
     position = {s.path: (k, float(o)) for s, k, o in zip(scalars, owner, offset, strict=True)}
@@ -220,6 +221,21 @@ def parameter_space(
                 what, other = "prior mean", "move the prior"
             raise InputError(f"{what} of {path} lies outside its bounds; widen the bounds or {other}")
     return ParameterSpace(nominal, lower, upper, mean, scale, offset, scalars, owner, paths)
+
+
+def _started_from_priors(
+    each: Float[np.ndarray, "scalar"], scalars: tuple[Scalar, ...], priors: Mapping[str, Mapping[str, Any] | str]
+) -> Float[np.ndarray, "scalar"]:
+    """What is not possible in the model, but has a prior mean, starts there: a slack length that is negative."""
+    each, place = np.array(each), {s.path: k for k, s in enumerate(scalars)}
+    for pattern, spec in priors.items():
+        mean = spec.get("mean") if isinstance(spec, Mapping) else None
+        if isinstance(mean, int | float) and mean > 0:
+            for scalar in match(list(scalars), pattern):
+                positive = KINDS[scalar.group, scalar.field].transform == "log"
+                if positive and not np.isfinite(each[place[scalar.path]]):
+                    each[place[scalar.path]] = np.log(mean)
+    return each
 
 
 def restored_space(

@@ -43,6 +43,8 @@ CANDIDATES = 16
 def synthetic_subject(model: Model, *, seed: int, spread: float = 0.1) -> Parameters:
     """A subject whose `muscle_and_bone` parameters are each off nominal by a factor of 1 ± `spread`, uniformly drawn.
 
+    A tendon slack length that the file gives as negative has no scale, and stays.
+
     **Arguments:** `spread`: 0 to 0.15; beyond, tendons are slack or muscles overstretched in ordinary postures.
     """
     of_kind("model", model, Model, "load_model makes one")
@@ -52,7 +54,9 @@ def synthetic_subject(model: Model, *, seed: int, spread: float = 0.1) -> Parame
     rng, nominal = np.random.default_rng(seed), model.nominal.to_dict()
     factors = {}
     for path in matching(model.nominal, muscle_and_bone(model)):
-        factors[path] = nominal[path] * (1 + spread * rng.uniform(-1, 1))
+        factor = 1 + spread * rng.uniform(-1, 1)
+        if nominal[path] > 0 or not path.startswith("muscle/"):
+            factors[path] = nominal[path] * factor
     return model.nominal.updated(factors)
 
 

@@ -1,0 +1,157 @@
+"""What an MJCF file may not hold: everything that a step here would leave out, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import mujoco
+import numpy as np
+
+from mjx_msm.common.errors import InputError
+from mjx_msm.person.inputs import is_muscle, obstacles_of_inputs
+
+PASSIVE_SLOTS, ACTIVE_SLOTS = (0, 1, 2, 3, 5, 7), (0, 1, 2, 3, 4, 5, 6, 8)
+"""Which of a muscle's nine numbers its passive force reads (`mju_muscleBias`), and which its active one."""
+
+
+class Obstacle(NamedTuple):
+    """Something in a file that stands in the way."""
+
+    kind: str
+    """"joint", "muscle", …; "" for the model itself."""
+    name: str
+    what: str
+    fix: str
+
+
+def refuse_unsupported(m: mujoco.MjModel, source: str) -> None:
+    """Whether a model steps here as it does in C.
+
+    **Raises:** `InputError` with all that stands in the way.
+    """
+    grouped: dict[tuple[str, str, str], list[str]] = {}
+    for o in (*_of_the_model(m), *_of_joints(m), *_of_actuators(m), *_of_tendons(m), *_of_constraints(m)):
+        grouped.setdefault((o.kind, o.what, o.fix), []).append(o.name)
+    reasons = [f"{_named(kind, names)}{what}; {fix}" for (kind, what, fix), names in grouped.items()]
+    if len(reasons) == 1:
+        raise InputError(f"model '{source}': {reasons[0]}")
+    if reasons:
+        counted = "; ".join(f"({k + 1}) {reason}" for k, reason in enumerate(reasons))
+        raise InputError(f"model '{source}' has {len(reasons)} obstacles: {counted}")
+
+
+def _named(kind: str, names: list[str]) -> str:
+    if not kind:
+        return ""
+    more = len(names) - 1
+    return f"{kind} '{names[0]}'{f' (and {more} more)' if more else ''} "
+
+
+def _of_the_model(m: mujoco.MjModel) -> Iterator[Obstacle]:
+    flags = mujoco.mjtDisableBit
+    for bit, name in (
+        (flags.mjDSBL_ACTUATION, "actuation"),
+        (flags.mjDSBL_SPRING, "spring"),
+        (flags.mjDSBL_DAMPER, "damper"),
+        (flags.mjDSBL_EULERDAMP, "eulerdamp"),
+    ):
+        if m.opt.disableflags & bit:
+            yield Obstacle("", "", f'its option flag {name}="disable" is not followed here', "remove the flag")
+    if m.opt.disableactuator:
+        yield Obstacle("", "", "it disables actuator groups", "remove actuatorgroupdisable")
+    if m.opt.density or m.opt.viscosity:
+        what = "it moves in a fluid, whose forces use inertias that are not personalised"
+        yield Obstacle("", "", what, "set density and viscosity 0")
+    if m.nplugin or m.nflex:
+        yield Obstacle("", "", "it uses plugins or flexes", "remove them")
+    if m.nu == 0:
+        yield Obstacle(
+            "", "", "it has no actuators", "a musculoskeletal model needs muscle actuators (<muscle tendon=...>)"
+        )
+    elif not any(is_muscle(m, i) for i in range(m.nu)):
+        yield Obstacle("", "", "none of its actuators is a muscle", "add muscles (<muscle tendon=...>)")
+
+
+def _of_joints(m: mujoco.MjModel) -> Iterator[Obstacle]:
+    for j in range(m.njnt):
+        name, dof = m.joint(j).name, m.jnt_dofadr[j]
+        if mujoco.mjtJoint(m.jnt_type[j]) not in (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE):
+            yield Obstacle("joint", name, "is a free or ball joint", "use hinges and slides")
+        if np.any(m.jnt_stiffnesspoly[j]) or np.any(m.dof_dampingpoly[dof]):
+            yield Obstacle("joint", name, "has polynomial stiffness or damping, which MJX ignores", "use linear ones")
+        if m.dof_frictionloss[dof]:
+            what = "has dry friction, which needs a constraint solver"
+            yield Obstacle("joint", name, what, "use damping instead of frictionloss")
+        if m.jnt_actfrclimited[j]:
+            yield Obstacle("joint", name, "limits its actuator force", "remove actuatorfrcrange")
+        if m.jnt_actgravcomp[j]:
+            yield Obstacle("joint", name, "compensates gravity by its actuators", "remove actuatorgravcomp")
+
+
+def _of_actuators(m: mujoco.MjModel) -> Iterator[Obstacle]:
+    for i in range(m.nu):
+        name = m.actuator(i).name
+        if not is_muscle(m, i):
+            yield from (Obstacle("actuator", name, *o) for o in obstacles_of_inputs(m, i))
+            continue
+        on = mujoco.mjtTrn(m.actuator_trntype[i])
+        if on not in (mujoco.mjtTrn.mjTRN_TENDON, mujoco.mjtTrn.mjTRN_JOINT, mujoco.mjtTrn.mjTRN_JOINTINPARENT):
+            yield Obstacle("muscle", name, "acts neither on a tendon nor on a joint", "give it a spatial tendon")
+        if passive_share(m, i) is None:
+            what = "has different gainprm and biasprm: its passive force has a fiber length of its own"
+            yield Obstacle("muscle", name, what, "write the same range and lmax into both")
+        if m.actuator_actearly[i] or m.actuator_damping[i].any() or m.actuator_armature[i].any() or m.actuator_delay[i]:
+            what = "uses actearly, damping, armature or delay, which MJX ignores"
+            yield Obstacle("muscle", name, what, "remove them")
+        if m.actuator_forcelimited[i] or m.actuator_actlimited[i]:
+            yield Obstacle("muscle", name, "limits its force or activation", "remove forcerange and actrange")
+        if m.actuator_lengthrange[i, 1] <= m.actuator_lengthrange[i, 0]:
+            yield Obstacle("muscle", name, "has no length range", 'write lengthrange="lo hi" [m]')
+
+
+def muscle_force(m: mujoco.MjModel, i: int, prm: np.ndarray) -> float:
+    """F0 of `gainprm` or `biasprm`; automatic where it is negative: scale / acc0 [N]."""
+    return float(prm[2] if prm[2] >= 0 else prm[3] / m.actuator_acc0[i])
+
+
+def passive_share(m: mujoco.MjModel, i: int) -> float | None:
+    """Passive force at lmax over the F0 of `gainprm`, which is what gainprm's `fpmax` would have to be.
+
+    Every slot that either force reads has to be the same in both; strength and fpmax only as a product. None where the
+    passive force has a length range or lmax of its own.
+    """
+    gain, bias = m.actuator_gainprm[i], m.actuator_biasprm[i]
+    if np.array_equal(gain[:9], bias[:9]):
+        return float(gain[7])
+    force = muscle_force(m, i, gain)
+    passive = muscle_force(m, i, bias) * bias[7]
+    if passive and (not np.array_equal(gain[[0, 1, 5]], bias[[0, 1, 5]]) or force <= 0):
+        return None
+    return passive / force if passive else 0.0
+
+
+def _of_tendons(m: mujoco.MjModel) -> Iterator[Obstacle]:
+    wraps = (mujoco.mjtWrap.mjWRAP_SPHERE, mujoco.mjtWrap.mjWRAP_CYLINDER)
+    for t in range(m.ntendon):
+        name = m.tendon(t).name
+        if m.tendon_limited[t] or m.tendon_frictionloss[t]:
+            what = "has a limit or dry friction, which need a constraint solver"
+            yield Obstacle("tendon", name, what, "use a springlength deadband with stiffness")
+        if np.any(m.tendon_stiffnesspoly[t]) or np.any(m.tendon_dampingpoly[t]):
+            yield Obstacle("tendon", name, "has polynomial stiffness or damping, which MJX ignores", "use linear ones")
+        for w in range(m.tendon_adr[t], m.tendon_adr[t] + m.tendon_num[t]):
+            side = round(float(m.wrap_prm[w]))
+            if mujoco.mjtWrap(m.wrap_type[w]) in wraps and side >= 0:
+                geom = m.wrap_objid[w]
+                if np.linalg.norm(m.site_pos[side] - m.geom_pos[geom]) < m.geom_size[geom, 0]:
+                    what = f"wraps inside geom '{m.geom(geom).name}', whose gradients are NaN in MJX"
+                    yield Obstacle("tendon", name, what, "replace the inside wrap by via sites")
+
+
+def _of_constraints(m: mujoco.MjModel) -> Iterator[Obstacle]:
+    for e in range(m.neq):
+        if m.eq_active0[e]:
+            name = m.equality(e).name or str(e)
+            fix = "remove it or replace the coupled joint by sites and wraps"
+            yield Obstacle("equality constraint", name, "needs a constraint solver", fix)

@@ -1,0 +1,73 @@
+"""What a user may name as a model: a bundled one, an MJCF file; and what other files are, in words."""
+
+from __future__ import annotations
+
+import os
+import re
+from difflib import get_close_matches
+from pathlib import Path
+
+import mujoco
+
+from mjx_msm import assets
+from mjx_msm.common.arguments import path_of
+from mjx_msm.common.errors import InputError, in_one_line, suggest
+
+OTHER_MODELS = {
+    ".osim": "an OpenSim model, which is not MJCF; take the bundled 'arm' or 'knee', or convert it to MJCF first",
+    ".mjb": "a compiled MuJoCo model, which parameters cannot be written back to; take the MJCF it was compiled from",
+    ".urdf": "a URDF, which holds no muscles; let MuJoCo convert it (mujoco.MjSpec.from_file, to_xml) and add tendons "
+    "and muscles to that MJCF",
+}
+"""Files people have for models, and what to do."""
+ROOTS = {"OpenSimDocument": ".osim", "robot": ".urdf"}
+"""First elements of XML files whose name does not say what they are."""
+
+
+def spec_of(source: str | Path) -> tuple[mujoco.MjSpec, str]:
+    """A model's specification, compiled once, and what messages and files call it.
+
+    **Raises:** `InputError` saying what else the file is, or why it does not compile.
+    """
+    bundled = isinstance(source, str) and source in assets.names()
+    path = assets.path(str(source)) if bundled else path_of("model", source)
+    if not os.path.isfile(path):
+        known = ", ".join(f"'{n}'" for n in assets.names())
+        similar = suggest(path.name, assets.names()) if get_close_matches(path.name, assets.names()) else ""
+        raise InputError(f"model '{source}' is neither a bundled model ({known}) nor an existing MJCF file{similar}")
+    root, suffix = _root(path), path.suffix.lower()
+    kind = suffix if suffix in OTHER_MODELS else ROOTS.get(root)
+    if kind in OTHER_MODELS:
+        raise InputError(f"model '{source}' is {OTHER_MODELS[kind]}")
+    if root == "mujocoinclude":
+        raise InputError(f"model '{source}' is a part of a model (<mujocoinclude>); {_whole(path)}")
+    try:
+        spec = mujoco.MjSpec.from_file(str(path))
+        spec.compile()
+    except ValueError as e:
+        raise InputError(f"model '{source}' does not compile: {in_one_line(e)}") from e
+    return spec, str(source) if bundled else str(path.resolve())
+
+
+def _root(path: Path) -> str:
+    """Name of a file's first XML element; "" where there is none."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(1 << 16).decode("utf-8", "replace")
+    except OSError as e:
+        raise InputError(f"model '{path}' cannot be read ({e.strerror}); check its permissions") from e
+    found = re.search(r"<([A-Za-z_][\w.-]*)", re.sub(r"<!--.*?(-->|\Z)", "", head, flags=re.DOTALL))
+    return found.group(1) if found else ""
+
+
+def _whole(part: Path) -> str:
+    """Which file near a part includes it, as advice."""
+    folders = (part.parent, part.resolve().parent.parent)
+    for path in (p for folder in folders for p in sorted(folder.glob("*.xml"))[:200]):
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        if path != part and re.search(rf'<include\s+file="(?:[^"]*/)?{re.escape(part.name)}"', text):
+            return f"load the file that includes it, e.g. '{path}'"
+    return "load the file that includes it"
