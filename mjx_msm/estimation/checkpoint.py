@@ -22,6 +22,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.common.changed_files import changed_file
 from mjx_msm.common.computed_by import code_digest, versions
 from mjx_msm.common.errors import InputError, InputWarning
 from mjx_msm.common.journal import Journal, difference, read_journal
@@ -174,10 +175,9 @@ def _is_descent(line: Any) -> bool:
 
 def _refuse_other(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """**Raises:** `InputError` if a checkpoint is of something else."""
-    then, new = before.get("hashes") or {}, now.get("hashes") or {}
-    changed = sorted(k for k in {*then, *new} if then.get(k) != new.get(k))
-    if then and new and changed:
-        raise InputError(f"{changed[0]} has changed since the checkpoint {path}; remove it to begin anew")
+    changed = changed_file(before.get("hashes") or {}, now.get("hashes") or {})
+    if changed:
+        raise InputError(f"{changed} since the checkpoint {path}; remove it to begin anew")
     other = difference(before, now)
     if other is not None:
         raise InputError(f"checkpoint {path} is of something else: {other}; remove it, or choose another file")

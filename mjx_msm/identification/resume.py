@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.common.changed_files import changed_file
 from mjx_msm.common.errors import InputError
 from mjx_msm.identification.problem import Problem
 from mjx_msm.knowledge.records import Outcome, Stage
@@ -22,9 +23,9 @@ def resumed(
     """
     if tuple(e.path for e in before.estimates) != problem.space.paths:
         raise InputError("the result to resume estimates other parameters; identify from the start")
-    if before.hashes and hashes and dict(before.hashes) != dict(hashes):
-        changed = sorted(k for k in {*hashes, *before.hashes} if hashes.get(k) != before.hashes.get(k))
-        raise InputError(f"{changed[0]} has changed since the result to resume; identify from the start")
+    changed = changed_file(before.hashes, hashes)
+    if changed:
+        raise InputError(f"{changed} since the result to resume; identify from the start")
     difference = _difference(before, problem)
     if difference is not None:
         raise InputError(f"the result to resume was made with {difference}; identify from the start")

@@ -40,6 +40,7 @@ from mjx_msm.estimation.residuals.term import AbstractExpansion, AbstractTerm, Q
 from mjx_msm.knowledge.records import Outcome
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.uncertainty import Uncertainty, uncertainty
+from mjx_msm.knowledge.wording import number
 from mjx_msm.person.model import Model, check_model
 from mjx_msm.person.space import ParameterSpace
 from mjx_msm.recordings.model_clock import record
@@ -204,12 +205,13 @@ class Profile:
         return Path(path)
 
     def __str__(self) -> str:
-        # a bound at zero comes back from the logarithm as next to nothing
-        low = 0.0 if abs(self.low) < 1e-9 * abs(self.estimate) else self.low
-        ends = f"{'≤ ' if self.low_open else ''}{low:.4g}", f"{'≥ ' if self.high_open else ''}{self.high:.4g}"
+        estimate, low, high, *laplace = (
+            number(x, self.low, self.high) for x in (self.estimate, self.low, self.high, *self.laplace)
+        )
+        ends = f"{'≤ ' if self.low_open else ''}{low}", f"{'≥ ' if self.high_open else ''}{high}"
         text = (
-            f"{self.path}: estimate {self.estimate:.4g} {self.unit}, 95 % interval {ends[0]} … {ends[1]} by profile "
-            f"likelihood, {self.laplace[0]:.4g} … {self.laplace[1]:.4g} by curvature"
+            f"{self.path}: estimate {estimate} {self.unit}, 95 % interval {ends[0]} … {ends[1]} by profile "
+            f"likelihood, {laplace[0]} … {laplace[1]} by curvature"
         )
         if self.low_open or self.high_open:
             sides = " and ".join(s for s, o in (("below", self.low_open), ("above", self.high_open)) if o)

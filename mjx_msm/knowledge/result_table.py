@@ -10,6 +10,7 @@ from rich.table import Table
 
 from mjx_msm.knowledge.records import Direction, Estimate, Fit
 from mjx_msm.knowledge.uncertainty import Knowledge
+from mjx_msm.knowledge.wording import number
 
 CLEARLY = 0.97
 """Of our error, what another prediction's must be below to be called better."""
@@ -27,15 +28,16 @@ def estimates_table(estimates: Sequence[Estimate], knowledge: Sequence[Knowledge
         column.justify = "right"
     for e, known, off in zip(estimates, knowledge, off_prior, strict=True):
         share, bound = f"{100 * e.data_share:.0f} %", f"[yellow]at {e.bound} bound[/yellow]" if e.bound else ""
-        interval = f"{e.low:.4g} … {e.high:.4g}" if math.isfinite(e.sd) else ""
+        value, start, low, high = (number(x, e.start, e.low, e.high) for x in (e.value, e.start, e.low, e.high))
+        interval = f"{low} … {high}" if math.isfinite(e.sd) else ""
         if known is Knowledge.DETERMINED:
-            row = (f"{e.value:.4g}", interval, share, bound)
+            row = (value, interval, share, bound)
         elif known is Knowledge.PRIOR:
             whose = "[yellow]off its prior[/yellow]" if off else "[dim]its prior's[/dim]"
             row = ("[dim]not determined[/dim]", f"[dim]{interval}[/dim]", share, bound or whose)
         else:
             row = ("[dim]not determined[/dim]", "", share, bound or "[dim]no prior[/dim]")
-        table.add_row(escape(e.path), e.unit, f"{e.start:.4g}", *row)
+        table.add_row(escape(e.path), e.unit, start, *row)
     table.columns[0].overflow = "fold"  # a name that is cut is none
     return table
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -152,3 +153,12 @@ def _grouped(members: Sequence[_Member], space: ParameterSpace) -> str:
 def _listed(words: Iterable[str]) -> str:
     *first, last = list(words)
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def number(value: float, *beside: float) -> str:
+    """Four digits; what is nothing beside the numbers it stands with is 0.
+
+    A parameter at a bound of zero comes back from its logarithm as 1e-23.
+    """
+    size = max((abs(x) for x in (value, *beside) if math.isfinite(x)), default=0.0)
+    return f"{0.0 if abs(value) < 1e-9 * size else value:.4g}"

@@ -7,6 +7,7 @@ from typing import Unpack
 
 import numpy as np
 
+from mjx_msm.common.changed_files import changed_file
 from mjx_msm.common.errors import InputError
 from mjx_msm.identification.cross_validation import cross_validate, groups_of
 from mjx_msm.identification.identify import Listener, identify
@@ -91,7 +92,7 @@ def profile_study(
 
     **Raises:** `InputError` if one of the files has changed since, or the result is of other recordings.
     """
-    changed = sorted(k for k in {*result.hashes, *study.hashes} if result.hashes.get(k) != study.hashes.get(k))
-    if result.hashes and changed:
-        raise InputError(f"{changed[0]} has changed since the result, or was not part of it; identify again")
+    changed = changed_file(result.hashes, study.hashes)
+    if changed:
+        raise InputError(f"{changed} since the result; identify again")
     return profile(study_model(study) if model is None else model, study.trials, result, path, listener=listener)

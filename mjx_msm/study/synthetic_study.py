@@ -15,6 +15,7 @@ from mjx_msm.person.parameters import matching
 from mjx_msm.recordings.subject_file.loading import Study, write_subject
 from mjx_msm.recordings.synthetic import synthetic_subject, synthetic_trials
 from mjx_msm.recordings.trial import Trial
+from mjx_msm.study.result_folder import RESULT
 
 SUBJECT, TRUTH = "subject.toml", "truth.json"
 EMG_NOISE = (0.05, 0.02)
@@ -24,9 +25,14 @@ EMG_NOISE = (0.05, 0.02)
 def check_study_folder(folder: str | Path, *, overwrite: bool = False) -> None:
     """Whether a synthetic study may go there.
 
-    **Raises:** `InputError` if the folder holds a subject file that somebody wrote, and not `overwrite`.
+    **Raises:** `InputError` if the folder holds a subject file that somebody wrote, or a result, and not `overwrite`.
     """
     folder = Path(folder)
+    if not overwrite and (folder / RESULT).exists():
+        raise InputError(
+            f"{folder}: holds the result of an identification, not a study; choose another folder, or write into it "
+            "with --overwrite"
+        )
     if not overwrite and (folder / SUBJECT).exists() and not (folder / TRUTH).exists():
         raise InputError(
             f"{folder}: holds a {SUBJECT} that is not of a synthetic study; choose another folder, or replace it with "

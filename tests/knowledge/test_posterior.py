@@ -13,7 +13,7 @@ from mjx_msm.common.errors import InputError
 from mjx_msm.knowledge.posterior import SAMPLES
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.uncertainty import Knowledge, truncated_normal, uncertainty
-from mjx_msm.knowledge.wording import direction_words, global_scale
+from mjx_msm.knowledge.wording import direction_words, global_scale, number
 from mjx_msm.person.space import parameter_space
 
 BRA = [f"muscle/BRA/{f}" for f in ("max_isometric_force", "optimal_fiber_length", "tendon_slack_length")]
@@ -338,3 +338,10 @@ def test_draws_at_bounds_stay_finite_where_axes_have_next_to_no_entry():
         assert (draws >= lower).all()
         assert (draws <= upper).all()
         assert (draws.std(axis=0) > 0.02 * np.minimum(sd, upper - lower)).all()
+
+
+def test_next_to_nothing_is_written_as_nothing():
+    assert number(2e-23, 0.0, 0.5) == "0"
+    assert number(2e-23) == "2e-23"
+    assert number(0.0) == number(0.0, 0.0) == "0"
+    assert number(0.12345, math.inf) == "0.1235"
