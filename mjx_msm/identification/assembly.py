@@ -20,6 +20,7 @@ from mjx_msm.identification import baselines
 from mjx_msm.identification.discrepancy import WITH_DISCREPANCY, correction
 from mjx_msm.identification.inputs import Inputs
 from mjx_msm.identification.problem import Problem
+from mjx_msm.identification.robust import DOUBTED
 from mjx_msm.knowledge.posterior import posterior_record
 from mjx_msm.knowledge.records import Estimate, Fit, Outcome, Stage
 from mjx_msm.knowledge.result import Identification
@@ -172,15 +173,11 @@ def fits_of(
             for c, coordinate in enumerate(term.model.free):
                 rows = (term.trial == i) & (term.weight[:, c] > 0)
                 if rows.any():
-                    yield fit_row(
-                        recording.name,
-                        role,
-                        term,
-                        coordinate,
-                        generic[rows, c],
-                        identified[rows, c],
-                        signal[rows, c],
-                    )
+                    errors = generic[rows, c], identified[rows, c]
+                    fit = fit_row(recording.name, role, term, coordinate, *errors, signal[rows, c])
+                    trust = term.trust if isinstance(term, MomentTerm) else None
+                    doubted = 0.0 if trust is None else float(np.mean(trust[rows, c] < DOUBTED))
+                    yield replace(fit, doubted=doubted)
 
 
 def _with_others(

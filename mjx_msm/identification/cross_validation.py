@@ -13,14 +13,16 @@ from jaxtyping import Float
 
 from mjx_msm.common.errors import InputError, one_of
 from mjx_msm.estimation.checkpoint import computed_from, digest, kept_descents
-from mjx_msm.estimation.least_squares import TOLERANCE, Solution
+from mjx_msm.estimation.least_squares import BOLD, TOLERANCE, Solution
 from mjx_msm.estimation.residuals.moment import MomentTerm, moment_term
+from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.identification import baselines
 from mjx_msm.identification.assembly import fit_row
 from mjx_msm.identification.discrepancy import WITH_DISCREPANCY, correction
 from mjx_msm.identification.identify import Iteration, Listener, identify, noise_of
 from mjx_msm.identification.inputs import Inputs
 from mjx_msm.identification.problem import EVALUATIONS, Problem
+from mjx_msm.identification.robust import robust
 from mjx_msm.identification.search import search
 from mjx_msm.knowledge.records import Fit, Outcome
 from mjx_msm.knowledge.result import Identification
@@ -205,6 +207,12 @@ def _from_the_rest(
             )
         else:
             found = descents.minimise([term], problem.space, problem.start, limit=EVALUATIONS, report=report)
+        if settings.loss != "normal":
+
+            def again(terms: list[AbstractTerm], before: Solution) -> Solution:
+                return descents.minimise(terms, problem.space, before.z, limit=EVALUATIONS, damping=BOLD, report=report)
+
+            _, found = robust([term], found, again)
     if found.interrupted:
         raise KeyboardInterrupt
     return found.z

@@ -27,6 +27,7 @@ from mjx_msm.identification.ahead import compiled_ahead
 from mjx_msm.identification.assembly import assembled
 from mjx_msm.identification.problem import EVALUATIONS, Problem
 from mjx_msm.identification.resume import resumed
+from mjx_msm.identification.robust import robust
 from mjx_msm.identification.search import SEARCH_TOLERANCE, search
 from mjx_msm.knowledge.records import Outcome, Stage
 from mjx_msm.knowledge.result import Identification
@@ -140,6 +141,20 @@ def identify(
                         terms, space, z, limit=EVALUATIONS, tolerance=tolerance, damping=damping, report=report
                     )
                     terms, solution = _recentred(terms, space, solution, tolerance, descents, report)
+                if settings.loss != "normal":
+
+                    def again(
+                        terms: list[AbstractTerm],
+                        before: Solution,
+                        tolerance: float = tolerance,
+                        report: Callable[[Solution], None] = report,
+                    ) -> Solution:
+                        return descents.minimise(
+                            terms, space, before.z, limit=EVALUATIONS, tolerance=tolerance, damping=BOLD,
+                            nuisance=before.nuisance, report=report,
+                        )  # fmt: skip
+
+                    terms, solution = robust(terms, solution, again)
                 if solution.interrupted and not np.isfinite(solution.cost):
                     raise KeyboardInterrupt  # before this stage's first iterate: what there is, is the last stage's
                 reached[name] = _Reached(terms, solution, seconds())
@@ -167,7 +182,7 @@ def _configuration(
         "hashes": dict(hashes or {}),
         "settings": asdict(problem.settings),
         **problem.record(),
-        "emg_noise": None,  # it is among the settings
+        **dict.fromkeys(("emg_noise", "loss")),  # they are among the settings
         "resumed from": "nothing" if resume is None else digest(np.array(resume.z), resume.outcome.name),
         **computed_from(problem.model, trials),
     }

@@ -119,6 +119,7 @@ class Problem:
             "rate": self.settings.rate,
             "horizon": self.steps,
             "emg_noise": self.settings.emg_noise,
+            "loss": self.settings.loss,
         }
 
 

@@ -90,6 +90,8 @@ class Fit:
     beside: Mapping[str, float] = field(default_factory=dict)
     """Root mean square errors of other predictions of the same samples: of regressions on the same inputs, and of the
     model with its discrepancy."""
+    doubted: float = 0.0
+    """Part of the samples that a robust loss counts for less than half."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from mjx_msm.knowledge.records import Direction, Estimate, Fit, Outcome, Stage, 
 from mjx_msm.knowledge.result_file import read_result, write_result
 from mjx_msm.knowledge.result_table import (
     better_predictions,
+    doubted_samples,
     estimates_table,
     fits_table,
     moved_off_priors,
@@ -84,6 +85,8 @@ class Identification:
     """Constants of the muscle model that are not its usual ones, for all muscles or one a muscle."""
     emg_noise: EmgNoise | None = None
     """Error of the envelopes that the estimate allows for; None: they count as exact."""
+    loss: str = "normal"
+    """Of moments, see `mjx_msm.recordings.settings.Settings`."""
     integrator: str = "Euler"
     """By which the motion was stepped, of `mjx_msm.person.mjcf.INTEGRATORS`; a file of version 0.1.0 does not say, and
     then it was Euler's."""
@@ -243,6 +246,7 @@ class Identification:
             if self.horizon and any(f.kind == "motion" for f in self.fits):
                 span = f"{self.horizon * self.timestep:.3g} s"
                 yield f"motion: simulated over {span} at a time, from a fitted initial state"
+            yield from doubted_samples(self.fits)
             yield from better_predictions(self.fits)
 
     def with_fits(self, fits: tuple[Fit, ...]) -> Identification:

@@ -53,7 +53,7 @@ def read_result(path: Path, cls: type[Any], schema: int) -> Any:
     readers = {
         "outcome": _member_of(Outcome),
         "estimates": list_of(record_of(Estimate)),
-        "fits": list_of(record_of(Fit, optional=("beside",))),
+        "fits": list_of(record_of(Fit, optional=("beside", "doubted"))),
         "stages": list_of(record_of(Stage)),
         "unknowns": list_of(record_of(Unknown)),
         "directions": list_of(record_of(Direction, {"knowledge": _member_of(Knowledge)})),
@@ -61,7 +61,9 @@ def read_result(path: Path, cls: type[Any], schema: int) -> Any:
         "emg_noise": _noise,
     }
     try:
-        result = record_of(cls, readers, optional=("completed", "muscle_constants", "emg_noise", "integrator"))(data)
+        result = record_of(cls, readers, optional=("completed", "muscle_constants", "emg_noise", "loss", "integrator"))(
+            data
+        )
         _check(result)
     except ValueError as error:
         raise InputError(f"{path}: is damaged ({error}); identify again") from None

@@ -92,6 +92,16 @@ STILL = {"motion": math.radians(1.0), "moment": 1.0}
 """Spread of a signal [rad, N·m] up to which it hardly changes: then a constant is as good as any model."""
 
 
+def doubted_samples(fits: Sequence[Fit]) -> Iterator[str]:
+    """What a robust loss made of a trial's samples."""
+    parts = [f"{escape(f.trial)} {100 * f.doubted:.1f} %" for f in fits if f.doubted]
+    if parts:
+        yield (
+            "robust loss: samples that nothing explains count for less than half, errors above hold them all: "
+            f"{', '.join(parts)}"
+        )
+
+
 def better_predictions(fits: Sequence[Fit]) -> Iterator[str]:
     """Where something else predicts better than the identified model."""
     for name in _others(fits):

@@ -15,6 +15,8 @@ from mjx_msm.recordings.emg import EmgNoise
 
 RESIDUALS = ("acceleration", "moment", "motion")
 """Kinds of residual."""
+LOSSES = ("normal", "student")
+"""How what is left of moments is distributed."""
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -33,6 +35,7 @@ class Options(TypedDict, total=False):
     rate: float
     horizon: int | None
     emg_noise: EmgNoise | None
+    loss: str
     starts: int
     seed: int
 
@@ -65,6 +68,9 @@ class Settings:
     emg_noise: EmgNoise | None = None
     """How far the envelopes may be from what drove the muscles. Without it they count as exact, and their errors bend
     the estimate; with it they are unknowns beside the initial states. For the motion residual alone."""
+    loss: str = "normal"
+    """"student": a moment that nothing explains, such as one beside a missed foot strike, is told from the others and
+    hardly counts (`mjx_msm.identification.robust`). For moments; other residuals stay "normal"."""
     starts: int = 1
     """Most starting points. The first is the model itself (or its priors' mean); the best by the first stage goes on.
     The search ends early once nothing is left to explain."""
@@ -90,6 +96,10 @@ class Settings:
         self._set("priors", {pattern: _prior(pattern, value) for pattern, value in _table("priors", self.priors)})
         if not _is_number(self.rate) or not self.rate > 0:
             raise InputError(f"rate = {show(self.rate)} must be a positive number of samples per second")
+        if self.loss not in LOSSES:
+            raise InputError(f"loss = {self.loss!r} is unknown{suggest(str(self.loss), LOSSES, limit=len(LOSSES))}")
+        if self.loss != "normal" and "moment" not in self.residuals:
+            raise InputError(f'loss = {show(self.loss)} is for moments; add "moment" to residuals, or leave it out')
         if self.horizon is not None:
             self._set("horizon", _whole("horizon", self.horizon, 1, " of steps, or None for the whole trial"))
         self._set("starts", _whole("starts", self.starts, 1, " of starting points"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -31,8 +31,14 @@ class MomentTerm(InstantTerm):
     """
 
     at: Instants
+    trust: Float[np.ndarray, "instant free"] | None = None
+    """Weight of every squared residual; None: all count alike."""
     kind: ClassVar[str] = "moment"
     unit: ClassVar[str] = "N·m"
+
+    def trusting(self, trust: Float[np.ndarray, "instant free"]) -> MomentTerm:
+        """The same with every squared residual weighed; errors, and what was measured, stay as they are."""
+        return replace(self, trust=trust)
 
     @cached_property
     def _recorded(self) -> tuple[Any, Any]:
@@ -42,7 +48,8 @@ class MomentTerm(InstantTerm):
 
     def _arguments(self, z: Float[np.ndarray, "free"]) -> tuple[Any, ...]:
         lead = self.model, self.space, np.asarray(z, dtype=float), *self._recorded
-        return *lead, self.pairs, self.at, self.target, self.mask
+        counts = self.mask if self.trust is None else self.mask * np.sqrt(self.trust)
+        return *lead, self.pairs, self.at, self.target, counts
 
     def compile_jobs(self, z: Float[np.ndarray, "free"]) -> Iterator[Callable[[], None]]:
         with float64():

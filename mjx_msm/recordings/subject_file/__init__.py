@@ -67,6 +67,7 @@ residuals = ["moment"]       # "acceleration", "moment", "motion"
 tied = ["emg/*/delay"]       # optional: patterns whose members share one unknown
 starts = 4                   # optional: starting points, all but the first drawn from the prior
 rate = 200.0                 # of the common clock [Hz]
+loss = "normal"              # or "student": moments that nothing explains hardly count
 bounds = { "muscle/*/tendon_slack_length" = { factor = [0.9, 1.1] } }  # or { range = [lo, hi] }
 priors = { "emg/*/gain" = { mean = 0.5, sd = 0.2 } }                   # or { relative_sd = 0.1 }, or "none"
 segment_priors = true        # the default where height and sex are given; false: bodies are like the model's

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from mjx_msm.common.errors import InputError, suggest
 from mjx_msm.common.toml_tables import Section
-from mjx_msm.recordings.settings import Settings
+from mjx_msm.recordings.settings import LOSSES, Settings
 from mjx_msm.recordings.subject_file.emg import parse_emg_noise
 from mjx_msm.recordings.subject_file.model import parse_segments
 from mjx_msm.recordings.subject_file.person import Person
@@ -46,7 +46,7 @@ class IdentifySpec(Settings):
 
 
 def parse_identify(top: Section, subject: Person, emg_map: Mapping[str, Mapping[str, float]]) -> IdentifySpec:
-    keys = ("free", "residuals", "tied", "starts", "rate", "bounds", "priors", "segment_priors")
+    keys = ("free", "residuals", "tied", "starts", "rate", "loss", "bounds", "priors", "segment_priors")
     section = top.section("identify", keys)
     free, residuals = (section.names(key, required=True) for key in ("free", "residuals"))
     tied = section.names("tied")
@@ -55,11 +55,12 @@ def parse_identify(top: Section, subject: Person, emg_map: Mapping[str, Mapping[
     starts = section.number("starts", Settings.starts, low=1, high=1000) or Settings.starts
     if starts != int(starts):
         raise section.fail("starts", "a whole number")
+    loss = section.text("loss", Settings.loss, options=LOSSES) or ""
     noise = parse_emg_noise(top)
     try:
         asked = Settings(
             free=free, emg_map=emg_map, residuals=residuals, tied=tied, bounds=bounds, priors=priors, rate=rate,
-            emg_noise=noise, starts=int(starts),
+            emg_noise=noise, loss=loss, starts=int(starts),
         )  # fmt: skip
     except InputError as error:
         raise InputError(f"{section.where}: {error}") from None
