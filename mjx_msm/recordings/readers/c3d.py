@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import math
-import os
-import subprocess
-import sys
-import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
-from mjx_msm.common.errors import InputError, in_one_line
+from mjx_msm.common.errors import InputError
 from mjx_msm.recordings.readers.c3d_sizes import check_sizes
+from mjx_msm.recordings.readers.confined import Parser, parsed
 from mjx_msm.recordings.readers.content import content_of
 from mjx_msm.recordings.readers.contents import Block, Contents
 from mjx_msm.recordings.readers.formats import Format
@@ -47,14 +43,7 @@ class C3D:
     """Of the capture, from 1; more where it was trimmed."""
 
 
-PROCESSOR_SECONDS, BYTES_PER_SECOND = 5, 500_000
-"""Time on a processor that reading may take [s]: so much by itself, and for the bytes of a file at a tenth of the usual
-speed."""
-WAIT = 12
-"""Seconds on the clock for one of the processor, which others may use too."""
-MEMORY, MEMORY_PER_BYTE = 2 * 2**30, 60
-"""Address space that reading may take [byte]: by itself, and for every byte of the file."""
-
+PARSER = Parser("c3d", "C3D", "ezc3d", "ezc3d")
 POINTS, ANALOGS = "points", "analogs"
 """Names of the blocks."""
 _LENGTH = {"mm": 1e-3, "cm": 1e-2, "dm": 1e-1, "m": 1.0, "": 1e-3}
@@ -70,7 +59,7 @@ def read_c3d(path: str | Path) -> C3D:
     if len(content) < 512 or content[1] != 0x50:
         raise InputError(f"{path}: is not a C3D file (its second byte is not 0x50); export it again")
     check_sizes(path, content)
-    file = _read_apart(path, len(content))
+    file = parsed(path, PARSER)
     point_rate, first, rate = map(float, file["clock"])
     origin = first / point_rate if point_rate > 0 else 0.0
     points, analogs = file["points"], file["analogs"]
@@ -115,49 +104,6 @@ def contents_of_c3d(path: Path) -> Contents:
         blocks.append(Block(analogs.columns, analogs.values, analogs.units, ANALOGS, analogs.time))
     begin = min(float(b.time[0]) for b in blocks if b.time is not None)
     return Contents(path, tuple(blocks), header={"first frame": str(file.first_frame)}, trimmed=begin)
-
-
-def _read_apart(path: Path, size: int) -> Mapping[str, np.ndarray]:
-    """What ezc3d makes of a file, in a process that may end badly."""
-    with tempfile.TemporaryDirectory() as folder:
-        result = Path(folder, "content.npz")
-        limits = PROCESSOR_SECONDS + size // BYTES_PER_SECOND, MEMORY + MEMORY_PER_BYTE * size
-        script = Path(__file__).with_name("c3d_process.py")
-        command = [sys.executable, "-P", str(script), str(path.absolute()), str(result), *map(str, limits)]
-        try:
-            done = subprocess.run(
-                command, capture_output=True, timeout=WAIT * limits[0], env={**os.environ, "OPENBLAS_NUM_THREADS": "1"}
-            )
-        except subprocess.TimeoutExpired as error:
-            fault = _fault(path, error.stdout or b"", f"no end after {error.timeout:g} s")
-            raise InputError(f"{path}: reading it as C3D does not come to an end; {fault}") from None
-        except OSError as error:
-            raise _not_started(path, str(error)) from None
-        if done.returncode:
-            said = done.stderr.decode("utf-8", "replace").strip() if done.returncode == 1 else ""
-            reason = (in_one_line(said) or "its reader broke down")[:120]
-            raise InputError(f"{path}: cannot be read as C3D ({reason}); {_fault(path, done.stdout, reason)}")
-        with np.load(result, allow_pickle=False) as arrays:
-            return dict(arrays)
-
-
-def _fault(path: Path, said: bytes, reason: str) -> str:
-    """Whose fault it is that a file was not read, from what the process said when it had started.
-
-    **Raises:** `InputError` if it had not.
-    """
-    if said.startswith(b"confined"):
-        return "it is damaged, or a limit on memory or time is too low (ulimit -v, -t); raise that, or export it again"
-    if said.startswith(b"started"):
-        return "it is damaged, export it again"
-    raise _not_started(path, reason) from None
-
-
-def _not_started(path: Path, reason: str) -> InputError:
-    return InputError(
-        f"{path}: the reader of C3D files could not start ({in_one_line(reason)}); install ezc3d, and allow "
-        "2 GiB of memory (ulimit -v)"
-    )
 
 
 def _labels(found: np.ndarray, kind: str, count: int) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ one column has, see `place_of`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +75,29 @@ class Contents:
     def columns(self) -> tuple[str, ...]:
         """Names of all columns, with that of their block where it has one."""
         return tuple(full_name(b, c) for b in self.blocks for c in b.columns)
+
+    def only(self, columns: Iterable[str]) -> Contents:
+        """The blocks that some columns are in.
+
+        **Raises:** `InputError` if a column is not there, or may be several; all that are not, in one line.
+        """
+        names = self.columns
+        owner = [b for b in self.blocks for _ in b.columns]
+        wanted, faults = [], []
+        for column in columns:
+            try:
+                wanted.append(owner[place_of(self.path, column, names)])
+            except InputError as error:
+                faults.append(str(error))
+        if faults:
+            raise InputError(in_all(self.path, faults))
+        return replace(self, blocks=tuple(b for b in self.blocks if any(b is w for w in wanted)))
+
+
+def in_all(path: object, faults: Sequence[str]) -> str:
+    """Messages about one file as one, that names it once."""
+    start = f"{path}: "
+    return start + "; and ".join(dict.fromkeys(f.removeprefix(start) for f in faults))
 
 
 def full_name(block: Block, column: str) -> str:

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from mjx_msm.common.errors import InputError
 from mjx_msm.recordings.readers.contents import Block, Contents
 from mjx_msm.recordings.readers.formats import Format
+from mjx_msm.recordings.readers.sidecar import described, sidecar_of
 from mjx_msm.recordings.readers.storage import contents_of_storage
 from mjx_msm.recordings.readers.table import Table
 from mjx_msm.recordings.readers.text import (
@@ -54,6 +55,8 @@ class Layout:
     units: list[str] = field(default_factory=list)
     header: Mapping[str, str] = field(default_factory=dict)
     """What the preamble says."""
+    unnamed: int | None = None
+    """Line above the data, from 1, that should name the columns and does not."""
 
 
 def read_csv(path: str | Path, *, time_column: str | None = None) -> Table:
@@ -76,8 +79,23 @@ def contents_of_text(path: Path) -> Contents:
     lines = lines_of(path)
     if any(bare(s).casefold() == "endheader" for s in lines[:200]):
         return contents_of_storage(path)
-    layout = layout_of(path, lines)
     notes: list[str] = []
+    blocks, header = blocks_of_lines(path, lines, notes)
+    if beside := sidecar_of(path):
+        blocks = tuple(described(path, b, beside) for b in blocks)
+    return Contents(path, blocks, header=header, notes=tuple(notes))
+
+
+def blocks_of_lines(
+    path: Path | str, lines: list[str], notes: list[str], *, separator: str | None = ""
+) -> tuple[tuple[Block, ...], Mapping[str, str]]:
+    """The blocks of a text, and what its preamble says.
+
+    **Arguments:** `path`: what messages begin with; `notes`: grows; `separator`: of the cells, "" if it is to be found.
+    """
+    layout = layout_of(path, lines, separator)
+    if layout.unnamed is not None:
+        notes.append(f"{path}: line {layout.unnamed} does not name all {len(layout.names)} columns; they are numbered")
     rows, numbers = rows_of(path, lines, layout.first, layout.separator, len(layout.names))
     names, rows = without_words(layout.names, rows, notes, path)
     values = numbers_of(path, names, rows, numbers)
@@ -90,15 +108,14 @@ def contents_of_text(path: Path) -> Contents:
         Block(tuple(names[i] for i in part), v, tuple(units[i] for i in part), rate=rate, lines=numbers[: len(v)])
         for part, v in _by_clock(names, values)
     )
-    return Contents(path, blocks, header=layout.header, notes=tuple(notes))
+    return blocks, layout.header
 
 
-def layout_of(path: Path, lines: list[str]) -> Layout:
+def layout_of(path: Path | str, lines: list[str], separator: str | None = "") -> Layout:
     """Where the columns of a text file have their names and their numbers.
 
     **Raises:** `InputError` if there are no such.
     """
-    separator: str | None = ""
     skip = 0
     if lines and (said := re.fullmatch(r"\s*\"?sep=(.)\"?\s*", lines[0], re.I)):
         separator, skip = said[1], 1
@@ -107,29 +124,41 @@ def layout_of(path: Path, lines: list[str]) -> Layout:
         raise InputError(f"{path}: is empty; export it again")
     start = shown[0]
     first = _first_row(path, lines, shown, separator)
-    if first is None or (len(shown) > 1 and first == shown[1] and not _numeric(path, lines[start], separator, start)):
+    if first is None or (len(shown) > 1 and first == shown[1] and _text_alone(path, lines[start], separator, start)):
         names = split(path, lines, start, None, separator)[0]  # names, then numbers; or what is wrong with them is said
         return Layout(separator_of(lines[start]) if separator == "" else separator, names, start + 1)
     separator = separator_of(lines[first]) if separator == "" else separator
-    width = _width(cells_of(path, lines[first], separator, first))
+    row = cells_of(path, lines[first], separator, first)
+    width = _width(row)
     above = [i for i in shown if i < first]
-    named = next((i for i in reversed(above) if _names(cells_of(path, lines[i], separator, i), width)), None)
+    heads = {i: _head_cells(path, lines[i], separator, i, width) for i in above[-12:]}
+    fitting = [i for i, cells in heads.items() if _may_name(cells, width, len(row))]
+    if len(fitting) > 1 and _are_units(heads[fitting[-1]]):
+        fitting.pop()
+    named = fitting[-1] if fitting else None
     units: list[str] = []
-    if named is not None and (further := [i for i in above if i < named]):
-        higher = cells_of(path, lines[further[-1]], separator, further[-1])
-        if _are_units(cells_of(path, lines[named], separator, named)) and _names(higher, width):
-            units, named = cells_of(path, lines[named], separator, named), further[-1]
-    if named is None and above and _width(cells_of(path, lines[above[-1]], separator, above[-1])) > 1:
+    if named is not None:  # what stands below the names and is no line of units is data, with what is wrong in it
+        first = next(i for i in shown if i > named)
+        below = heads.get(first, [])
+        if below and len(below) <= width and _are_units(below):
+            first = next(i for i in shown if i > first)
+            # blanks above the first column, the time, are no cell where blanks separate
+            units = ["", *below] if separator is None and len(below) == width - 1 else below
+    if named is None and above and _width(heads[above[-1]]) > 1 and len(above) == 1:
         split(path, lines, above[-1], None, separator)  # it says what is wrong with the rows below names
+    while named is None and above and len(heads[above[-1]]) == len(row) and any(map(is_number, heads[above[-1]])):
+        first = above.pop()  # a row of data with something wrong in it
+        heads |= {i: cells_of(path, lines[i], separator, i) for i in above[-1:]}
     if named is not None:
-        names = (cells_of(path, lines[named], separator, named) + [""] * width)[:width]
+        names = (heads[named] + [""] * width)[:width]
     else:
         names = _commented(path, lines[:first], separator, width) or [f"column {i + 1}" for i in range(width)]
+    unnamed = above[-1] + 1 if above and names[0] == "column 1" else None
     preamble = [lines[i] for i in range(skip, first if named is None else named) if bare(lines[i])]
-    return Layout(separator, names, first, units, _header(preamble))
+    return Layout(separator, names, first, units, _header(preamble), unnamed)
 
 
-def _first_row(path: Path, lines: list[str], shown: list[int], separator: str | None) -> int | None:
+def _first_row(path: Path | str, lines: list[str], shown: list[int], separator: str | None) -> int | None:
     """The line at which rows of numbers begin that go on."""
     for k, i in enumerate(shown[:LONGEST_PREAMBLE]):
         own = separator_of(lines[i]) if separator == "" else separator
@@ -148,12 +177,27 @@ def _width(cells: list[str]) -> int:
     return len(cells)
 
 
-def _numeric(path: Path, line: str, separator: str | None, number: int) -> bool:
-    return is_data(cells_of(path, line, separator_of(line) if separator == "" else separator, number))
+def _text_alone(path: Path | str, line: str, separator: str | None, number: int) -> bool:
+    cells = cells_of(path, line, separator_of(line) if separator == "" else separator, number)
+    return not any(map(is_number, cells)) or is_time(cells[0])
 
 
-def _names(cells: list[str], width: int) -> bool:
-    return _width(cells) in (width, width - 1, width + 1) and not any(map(is_number, cells)) and any(cells)
+def _head_cells(path: Path | str, line: str, separator: str | None, number: int, width: int) -> list[str]:
+    """The cells of a line above the data; names may hold a blank where blanks separate."""
+    cells = cells_of(path, line, separator, number)
+    if separator is None and len(cells) != width:
+        wide = re.split(r"\s{2,}|\t", line.strip())
+        return wide if len(wide) in (width, width - 1) else cells
+    return cells
+
+
+def _may_name(cells: list[str], width: int, full: int) -> bool:
+    """Whether cells may name the columns of rows that have `width` cells, or `full` with empty ones at their end."""
+    return (
+        (_width(cells) == width or len(cells) == full)
+        and any(cells)
+        and (is_time(cells[0]) or not any(map(is_number, cells)))
+    )
 
 
 def _are_units(cells: list[str]) -> bool:
@@ -163,7 +207,7 @@ def _are_units(cells: list[str]) -> bool:
     return 2 * known >= len(shown) and all(len(c) <= 12 and not is_number(c) for c in shown)
 
 
-def _commented(path: Path, above: list[str], separator: str | None, width: int) -> list[str] | None:
+def _commented(path: Path | str, above: list[str], separator: str | None, width: int) -> list[str] | None:
     """Names of the columns from the last comment before the data that has as many."""
     for line in reversed(above):
         text = line.lstrip()

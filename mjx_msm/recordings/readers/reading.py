@@ -6,14 +6,45 @@ from dataclasses import replace
 from pathlib import Path
 
 from mjx_msm.common.errors import InputError
-from mjx_msm.recordings.readers import c3d, delimited, storage
+from mjx_msm.recordings.readers import (
+    c3d,
+    delimited,
+    delsys,
+    edf,
+    hdf5,
+    matlab,
+    motive,
+    numpy_archive,
+    parquet,
+    qualisys,
+    spreadsheet,
+    storage,
+    trc,
+    vicon,
+)
 from mjx_msm.recordings.readers.content import content_of
 from mjx_msm.recordings.readers.contents import Contents
 from mjx_msm.recordings.readers.formats import HEAD, Format, Recognised
 from mjx_msm.recordings.readers.table import Table
+from mjx_msm.recordings.readers.text import is_text
 from mjx_msm.recordings.readers.timing import Timing, tables_of
 
-FORMATS: tuple[Format, ...] = (storage.FORMAT, c3d.FORMAT, delimited.FORMAT)
+FORMATS: tuple[Format, ...] = (
+    c3d.FORMAT,
+    matlab.FORMAT,
+    hdf5.FORMAT,
+    numpy_archive.FORMAT,
+    spreadsheet.FORMAT,
+    parquet.FORMAT,
+    edf.FORMAT,
+    trc.FORMAT,
+    vicon.FORMAT,
+    delsys.FORMAT,
+    motive.FORMAT,
+    qualisys.FORMAT,
+    storage.FORMAT,
+    delimited.FORMAT,
+)
 """Asked in this order by content, then by suffix."""
 
 
@@ -28,10 +59,13 @@ def recognise(path: str | Path) -> Recognised:
     for format in FORMATS:
         reason = format.recognise(head)
         if reason is not None:
-            return Recognised(format, reason, as_named=suffix in format.suffixes)
+            named = suffix in (format.suffixes or delimited.FORMAT.suffixes)  # those without any are tables of text
+            return Recognised(format, reason, as_named=named)
     for format in FORMATS:
         if suffix in format.suffixes:
             return Recognised(format, f"because its name ends in {suffix}", as_named=True)
+    if head.strip() and is_text(head):
+        return Recognised(delimited.FORMAT, "because it is text", as_named=False)
     *most, last = (s for format in FORMATS for s in format.suffixes)
     raise InputError(f"{path}: unknown kind of file '{suffix}'; supported are {', '.join(most)} and {last}")
 

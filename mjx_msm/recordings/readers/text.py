@@ -15,6 +15,7 @@ import numpy as np
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.recordings.readers.content import content_of
+from mjx_msm.recordings.readers.timing import is_time
 
 _MARKS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
@@ -48,9 +49,14 @@ def lines_of(path: Path) -> list[str]:
     **Raises:** `InputError` if it cannot be read, or is no text.
     """
     data = content_of(path)
-    if b"\0" in data[:4096] and not _encoding(data).startswith("utf-16"):
+    if not is_text(data):
         raise InputError(f"{path}: is a binary file, not text; export it as .csv, .sto or .mot")
     return decoded(data).splitlines()
+
+
+def is_text(data: bytes) -> bool:
+    """Whether bytes may be text."""
+    return b"\0" not in data[:4096] or _encoding(data).startswith("utf-16")
 
 
 def bare(line: str) -> str:
@@ -64,7 +70,7 @@ def separator_of(line: str) -> str | None:
 
 
 def split(
-    path: Path, lines: list[str], start: int, first: int | None = None, separator: str | None = ""
+    path: Path | str, lines: list[str], start: int, first: int | None = None, separator: str | None = ""
 ) -> tuple[list[str], list[list[str]], list[int]]:
     """Names, the rows' cells, and the rows' line numbers (from 1).
 
@@ -80,7 +86,7 @@ def split(
 
 
 def rows_of(
-    path: Path, lines: list[str], first: int, separator: str | None, width: int
+    path: Path | str, lines: list[str], first: int, separator: str | None, width: int
 ) -> tuple[list[list[str]], list[int]]:
     """The rows' cells, `width` each, and their line numbers (from 1).
 
@@ -113,7 +119,7 @@ def rows_of(
     return rows, numbers
 
 
-def cells_of(path: Path, line: str, separator: str | None, number: int) -> list[str]:
+def cells_of(path: Path | str, line: str, separator: str | None, number: int) -> list[str]:
     """The cells of a line; `number`: from 0."""
     if separator is None:
         return line.split()
@@ -149,10 +155,10 @@ def is_data(cells: list[str]) -> bool:
     """Whether a row may be one of numbers: it has some, and little else."""
     numbers = sum(map(is_number, cells))
     words = len(cells) - numbers - sum(map(is_missing, cells))
-    return numbers > 0 and words <= len(cells) / 3
+    return numbers > 0 and words <= len(cells) / 3 and not is_time(cells[0])
 
 
-def numbers_of(path: Path, names: list[str], rows: list[list[str]], lines: list[int]) -> np.ndarray:
+def numbers_of(path: Path | str, names: list[str], rows: list[list[str]], lines: list[int]) -> np.ndarray:
     """The cells of a table, NaN where one is empty; `lines`: the rows' places in the file.
 
     **Raises:** `InputError` if a cell is something else, with how many such cells there are.
@@ -187,7 +193,7 @@ def numbers_of(path: Path, names: list[str], rows: list[list[str]], lines: list[
 
 
 def without_words(
-    names: list[str], rows: list[list[str]], notes: list[str], path: Path
+    names: list[str], rows: list[list[str]], notes: list[str], path: Path | str
 ) -> tuple[list[str], list[list[str]]]:
     """Names and rows without the columns that hold no number at all, but words: labels, events; noted."""
     worded = [

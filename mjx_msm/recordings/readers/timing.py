@@ -55,7 +55,8 @@ def tables_of(contents: Contents, timing: Timing | None = None) -> tuple[Table, 
     if timing.column is not None and not any(_named(b, timing.column) for b in contents.blocks):
         names = [c for b in contents.blocks for c in b.columns]
         raise InputError(f"{path}: no time column '{timing.column}'{suggest(timing.column, names)}")
-    longest = max(len(b.values) for b in contents.blocks)
+    untimed = [b for b in contents.blocks if b.time is None and b.rate is None and not any(map(is_time, b.columns))]
+    longest = max((len(b.values) for b in untimed), default=0)
     timed: list[tuple[np.ndarray, list[tuple[Block, int]]]] = []
     for block in contents.blocks:
         time, taken = _clock(contents, block, timing, longest, notes)
@@ -103,7 +104,9 @@ def unit_in(name: str) -> str:
 def is_time(name: str) -> bool:
     """Whether a column's name says that it holds the time."""
     called = _CALLED.fullmatch(name.strip())
-    return called is not None and (called[1] is None or _seconds(called[1]) is not None)
+    if called is None:
+        return len(name.strip()) > 1 and _seconds(name.strip("[]() ")) is not None and name.casefold() != "min"
+    return called[1] is None or _seconds(called[1]) is not None
 
 
 def _seconds(unit: str) -> float | None:
@@ -181,7 +184,9 @@ def _clock(
     if hits and (timing.unit != "frames") and not (timing.rate and hits[0] in counted):
         column = hits[0]
         called = _CALLED.fullmatch(block.columns[column].strip())
-        said = timing.unit or block.unit(column) or unit_in(block.columns[column]) or (called and called[1]) or "s"
+        own = block.columns[column].strip("[]() ")
+        said = timing.unit or block.unit(column) or unit_in(block.columns[column]) or (called and called[1])
+        said = said or (own if _seconds(own) is not None else "s")
         factor = _seconds(said)
         if factor is None:
             if timing.column is None or said.lower() not in ("frames", "frame"):
@@ -216,9 +221,11 @@ def _clock(
 def _own_rate(contents: Contents, block: Block, rate: float, timing: Timing, longest: int, notes: list[str]) -> float:
     """Of a block: the user's is that of the longest; one with a whole fraction of its samples spans the same time."""
     count = len(block.values)
-    if block.rate is not None and timing.rate is None:
+    if block.rate is not None and (timing.rate is None or len(contents.blocks) > 1):
         return block.rate
-    if count == longest or len(contents.blocks) == 1:
+    if block.rate is not None and abs(rate - block.rate) > 1e-3 * rate:
+        notes.append(f"{contents.path}: says {block.rate:g} samples a second; sampling_rate = {rate:g} overrides it")
+    if count >= longest or len(contents.blocks) == 1:
         return rate
     ratio = round(longest / count)
     if ratio >= 1 and abs(longest - ratio * count) <= max(ratio, 0.02 * longest):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mjx_msm.common.errors import InputError
-from mjx_msm.recordings.readers import c3d_process
+from mjx_msm.recordings.readers import confined
 from mjx_msm.recordings.readers.c3d import read_c3d
 from mjx_msm.recordings.readers.c3d_sizes import DEC, INTEL, MIPS, check_sizes
 from mjx_msm.recordings.readers.reading import read_table
@@ -124,9 +124,10 @@ def test_what_breaks_its_reader_down_does_not_break_the_caller_down(tmp_path, mo
     """Whatever ezc3d does to its process: a crash, no end, memory without bounds."""
     path = tmp_path / "x.c3d"
     synthetic_c3d(path)
-    script = tmp_path / "c3d_process.py"
-    monkeypatch.setattr("mjx_msm.recordings.readers.c3d.__file__", str(tmp_path / "c3d.py"))
-    own = (Path(c3d_process.__file__)).read_text(encoding="utf-8")
+    script = tmp_path / "c3d.py"
+    own = (confined.PARSERS / "c3d.py").read_text(encoding="utf-8")
+    (tmp_path / "process.py").write_bytes((confined.PARSERS / "process.py").read_bytes())
+    monkeypatch.setattr(confined, "PARSERS", tmp_path)
     for body, match, wait in (
         ("import os; os.kill(os.getpid(), 11)", "its reader broke down", 60),
         ("raise MemoryError", r"\(MemoryError\)", 60),
@@ -135,8 +136,8 @@ def test_what_breaks_its_reader_down_does_not_break_the_caller_down(tmp_path, mo
         ("import time; time.sleep(60)", "does not come to an end", 4),
     ):
         script.write_text(own.replace("    file = ", f"    {body}\n    file = ", 1), encoding="utf-8")
-        monkeypatch.setattr("mjx_msm.recordings.readers.c3d.PROCESSOR_SECONDS", 1)
-        monkeypatch.setattr("mjx_msm.recordings.readers.c3d.WAIT", wait)
+        monkeypatch.setattr(confined, "PROCESSOR_SECONDS", 1)
+        monkeypatch.setattr(confined, "WAIT", wait)
         refused(path, match)
 
 
@@ -151,12 +152,13 @@ def test_what_breaks_its_reader_down_does_not_break_the_caller_down(tmp_path, mo
 )
 def test_a_reader_that_does_not_start_is_not_the_files_fault(tmp_path, monkeypatch, body, match):
     synthetic_c3d(tmp_path / "x.c3d")
-    own = (Path(c3d_process.__file__)).read_text(encoding="utf-8")
-    monkeypatch.setattr("mjx_msm.recordings.readers.c3d.__file__", str(tmp_path / "c3d.py"))
-    monkeypatch.setattr("mjx_msm.recordings.readers.c3d.PROCESSOR_SECONDS", 1)
-    monkeypatch.setattr("mjx_msm.recordings.readers.c3d.WAIT", 3)
-    script = own.replace("    import ezc3d\n", f"    {body}\n    import ezc3d\n")
-    (tmp_path / "c3d_process.py").write_text(script, encoding="utf-8")
+    own = (confined.PARSERS / "c3d.py").read_text(encoding="utf-8")
+    (tmp_path / "process.py").write_bytes((confined.PARSERS / "process.py").read_bytes())
+    monkeypatch.setattr(confined, "PARSERS", tmp_path)
+    monkeypatch.setattr(confined, "PROCESSOR_SECONDS", 1)
+    monkeypatch.setattr(confined, "WAIT", 3)
+    script = own.replace("LIBRARY = ", f"{body}\nLIBRARY = ")
+    (tmp_path / "c3d.py").write_text(script, encoding="utf-8")
     refused(tmp_path / "x.c3d", match)
 
 

@@ -1,0 +1,95 @@
+"""Arrays by name, as MATLAB, NumPy and HDF5 keep them, as blocks of columns.
+
+Arrays of one structure with as many samples share a block; a vector called time is their time, a number called ``fs``
+or the like their rate, a list of as many texts as there are columns their names. Of a matrix, samples go along the
+longer side.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from mjx_msm.common.errors import InputError
+from mjx_msm.recordings.readers.contents import Block, Contents
+
+_RATE = re.compile(
+    r"fs|sf|sr|srate|rate|freq|frequency|samp(?:ling|le)?_?(?:rate|freq(?:uency)?)|frame_?rate|hz", re.IGNORECASE
+)
+_RATE_OF = re.compile(rf"(?:(?:{_RATE.pattern})_(?P<after>\w+)|(?P<before>\w+)_(?:{_RATE.pattern}))", re.IGNORECASE)
+_LABELS = re.compile(r"labels?|names?|channels?|channel_?names?|chan_?names?|muscles?|columns?|headers?", re.IGNORECASE)
+UNREAD = "?"
+"""Ends the name of what a parser could not read, and says why."""
+
+
+def contents_of_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> Contents:
+    """The arrays of a file.
+
+    **Raises:** `InputError` if none of them can be a recording.
+    """
+    notes = [f"{path}: '{n.removesuffix(UNREAD)}' is {a}; left out" for n, a in arrays.items() if n.endswith(UNREAD)]
+    parents = dict.fromkeys(name.rpartition("/")[0] for name in arrays)
+    blocks: list[Block] = []
+    for parent in parents:
+        inside = {n.rpartition("/")[2]: a for n, a in arrays.items() if n.rpartition("/")[0] == parent}
+        blocks += _blocks(path, parent, inside, notes)
+    if not blocks:
+        held = ", ".join(f"'{n}'" for n in list(arrays)[:6]) or "nothing"
+        more = f"; {notes[0].partition(': ')[2]}" if notes else ""
+        raise InputError(f"{path}: holds no series of numbers (but {held}{more}); save vectors or matrices of samples")
+    return Contents(path, tuple(blocks), notes=tuple(notes))
+
+
+def _blocks(path: Path, parent: str, inside: Mapping[str, np.ndarray], notes: list[str]) -> list[Block]:
+    numeric = {n: a for n, a in inside.items() if a.dtype.kind in "biuf" and not n.endswith(UNREAD)}
+    words = {n: a for n, a in inside.items() if a.dtype.kind == "U" and not n.endswith(UNREAD)}
+    rates = {n: float(a.ravel()[0]) for n, a in numeric.items() if a.size == 1 and 0 < float(a.ravel()[0]) < 1e6}
+    groups: dict[tuple[int, float | None], tuple[list[str], list[np.ndarray]]] = {}
+    for name, array in numeric.items():
+        array = np.squeeze(array) if array.ndim > 2 else array
+        whole = f"{parent}/{name}" if parent else name
+        if array.size < 2:
+            continue
+        if array.ndim > 2:
+            notes.append(f"{path}: '{whole}' has {array.ndim} dimensions; left out")
+            continue
+        columns = array[:, None] if array.ndim == 1 else array
+        if columns.shape[0] < columns.shape[1]:
+            columns = columns.T
+        if len(columns) < 2:
+            continue
+        width = columns.shape[1]
+        labels = _labels(words, name, width)
+        names = [name] if width == 1 else [f"{name}/{label}" for label in labels]
+        found = groups.setdefault((len(columns), _rate_of(rates, name)), ([], []))
+        found[0].extend(names)
+        found[1].append(np.where(np.isfinite(columns), columns, np.nan))
+    return [
+        Block(tuple(names), np.column_stack(parts), name=parent, rate=rate)
+        for (_, rate), (names, parts) in groups.items()
+    ]
+
+
+def _rate_of(rates: Mapping[str, float], name: str) -> float | None:
+    """The rate that goes with an array: that which has its name, or the only one that has none."""
+    for key, value in rates.items():
+        found = _RATE_OF.fullmatch(key)
+        if found and name.casefold() in ((found["after"] or "").casefold(), (found["before"] or "").casefold()):
+            return value
+    plain = [value for key, value in rates.items() if _RATE.fullmatch(key)]
+    return plain[0] if len(plain) == 1 else None
+
+
+def _labels(words: Mapping[str, np.ndarray], name: str, width: int) -> list[str]:
+    """Names of the columns of a matrix: of a list of as many texts, else their numbers."""
+    fitting = {key: a for key, a in words.items() if a.size == width}
+    own = [key for key in fitting if name.casefold() in key.casefold() and key.casefold() != name.casefold()]
+    usual = [key for key in fitting if _LABELS.fullmatch(key)]
+    for key in own + usual:
+        labels = [str(x).strip() for x in fitting[key].ravel()]
+        if len(set(labels)) == width:
+            return labels
+    return [str(i + 1) for i in range(width)]
