@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mjx_msm.knowledge.records import Outcome
     from mjx_msm.knowledge.result import Identification
     from mjx_msm.person.anthropometry import segment_priors
+    from mjx_msm.person.from_osim.importing import import_osim
     from mjx_msm.person.model import Model, load_model
     from mjx_msm.person.muscle import DeGrooteFregly2016, MujocoMuscle, MuscleParameters
     from mjx_msm.person.parameters import Parameters
@@ -63,6 +64,7 @@ __all__ = [
     "export",
     "identify",
     "identify_many",
+    "import_osim",
     "initial_state",
     "load_model",
     "load_subject",
@@ -96,6 +98,7 @@ _HOME = {
     "Identification": "knowledge.result",
     "Outcome": "knowledge.records",
     "segment_priors": "person.anthropometry",
+    "import_osim": "person.from_osim.importing",
     "Model": "person.model",
     "load_model": "person.model",
     "DeGrooteFregly2016": "person.muscle",

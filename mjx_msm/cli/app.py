@@ -13,6 +13,7 @@ import typer
 from mjx_msm.cli.console import BAD_INPUT, INTERRUPTED, fail, silence, speak_any_encoding
 from mjx_msm.cli.demo import demo
 from mjx_msm.cli.identify import identify
+from mjx_msm.cli.import_model import import_model
 from mjx_msm.cli.info import info
 from mjx_msm.cli.profile import profile
 from mjx_msm.cli.render import render
@@ -44,6 +45,7 @@ app = typer.Typer(
 )
 for command in (identify, profile, simulate, render, verify, info, demo):
     app.command()(_heard(command))
+app.command("import")(_heard(import_model))  # the word is Python's, too
 
 
 def _say_version(wanted: bool) -> None:

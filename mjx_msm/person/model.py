@@ -161,7 +161,8 @@ def load_model(
 
     **Arguments:**
 
-    - `source`: ``"arm"``, ``"knee"``, or the path of an MJCF file whose actuators are muscles.
+    - `source`: ``"arm"``, ``"knee"``, or the path of an MJCF file whose actuators are muscles, or of an OpenSim model,
+      which is imported whole each time (`mjx_msm.import_osim`, ``mjx-msm import``: a part of it, once).
     - `muscle`: ``"mujoco"`` (native, exported exactly), ``"degroote"`` or a muscle model of your own.
     - `free`, `prescribed`: coordinate names; what is neither prescribed nor locked is free.
     - `locked`: coordinate to its fixed value [rad or m].

@@ -1,4 +1,4 @@
-"""What a user may name as a model: a bundled one, an MJCF file; and what other files are, in words."""
+"""What a user may name as a model: a bundled one, an MJCF or OpenSim file; and what others are, in words."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from mjx_msm.common.arguments import path_of
 from mjx_msm.common.errors import InputError, in_one_line, suggest
 
 OTHER_MODELS = {
-    ".osim": "an OpenSim model, which is not MJCF; take the bundled 'arm' or 'knee', or convert it to MJCF first",
     ".mjb": "a compiled MuJoCo model, which parameters cannot be written back to; take the MJCF it was compiled from",
     ".urdf": "a URDF, which holds no muscles; let MuJoCo convert it (mujoco.MjSpec.from_file, to_xml) and add tendons "
     "and muscles to that MJCF",
@@ -36,7 +35,11 @@ def spec_of(source: str | Path) -> tuple[mujoco.MjSpec, str]:
         similar = suggest(path.name, assets.names()) if get_close_matches(path.name, assets.names()) else ""
         raise InputError(f"model '{source}' is neither a bundled model ({known}) nor an existing MJCF file{similar}")
     root, suffix = _root(path), path.suffix.lower()
-    kind = suffix if suffix in OTHER_MODELS else ROOTS.get(root)
+    kind = suffix if suffix in (*OTHER_MODELS, ".osim") else ROOTS.get(root)
+    if kind == ".osim":
+        from mjx_msm.person.from_osim.importing import import_osim
+
+        return import_osim(path).spec, str(path.resolve())
     if kind in OTHER_MODELS:
         raise InputError(f"model '{source}' is {OTHER_MODELS[kind]}")
     if root == "mujocoinclude":

@@ -1,0 +1,9 @@
+"""From an OpenSim model (.osim) to MJCF, through the ``opensim`` package (extra ``[opensim]``), which stays the oracle.
+
+opened      the .osim at hand: coordinates, poses, path lengths and moment arms
+skeleton    its bodies as a tree of hinges and slides; what is held is fused, what rolls becomes the nearest hinge
+paths       its muscles' points and wraps, and the MuJoCo paths that may stand for them
+fitting     one path's points and wraps, fitted to OpenSim's length and moment arms
+writing     the MJCF
+importing   all of it in turn, and the report of what is left
+"""

@@ -1,0 +1,214 @@
+"""What is imported against OpenSim itself: poses, inverse dynamics, path lengths, moment arms, muscle constants."""
+
+import math
+import os
+from pathlib import Path
+
+import mujoco
+import numpy as np
+import pytest
+
+import mjx_msm as msm
+from mjx_msm.cli.app import run
+from mjx_msm.common.errors import InputError
+from mjx_msm.person.from_osim.importing import BAR, import_osim, lengths_in_c
+from mjx_msm.person.from_osim.opened import OpenedModel, working_range
+from mjx_msm.person.from_osim.skeleton import skeleton_of
+from mjx_msm.person.from_osim.writing import DAMPING, tree_spec
+from mjx_msm.person.model import model_of
+
+DATA = Path(os.environ.get("MJX_MSM_DATA") or Path(__file__).resolve().parents[3] / ".." / "shared" / "data").resolve()
+
+
+def reference(name: str) -> Path:
+    path = DATA.parent / "reference" / name
+    if not path.exists():
+        pytest.skip(f"the reference data are absent: no {name} beside MJX_MSM_DATA (= {DATA})")
+    return path
+
+
+def differences(osim: Path, coordinates=None, draws: int = 20) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
+    """Generalised forces (draw, coordinate) of OpenSim's and MuJoCo's inverse dynamics without muscles, at random
+    states, and the largest distance [m] of every body's origin."""
+    opened = OpenedModel(osim)
+    opensim, model = opened.opensim, opened.model
+    for i in range(model.getForceSet().getSize()):
+        model.getForceSet().get(i).set_appliesForce(False)
+    opened.state = s = model.initSystem()
+    wanted = coordinates or [c.name for c in opened.coordinates.values() if not (c.locked or c.dependent)]
+    skeleton = skeleton_of(opened, wanted)
+    spec = tree_spec(opened, skeleton)
+    for joint in spec.joints:
+        assert joint.damping[0] in (0.0, DAMPING)
+        joint.damping = [0, 0, 0]
+    m = spec.compile()
+    d, rng = mujoco.MjData(m), np.random.default_rng(0)
+    held = model.getCoordinateSet()
+    names = [held.get(i).getName() for i in range(held.getSize())]
+    place = {}
+    for n in names:  # OpenSim's solver has its own order
+        before = s.getU().to_numpy().copy()
+        held.get(n).setSpeedValue(s, 1.0)
+        place[n] = int(np.argmax(np.abs(s.getU().to_numpy() - before)))
+        held.get(n).setSpeedValue(s, 0.0)
+    theirs, ours, apart = [], [], {}
+    for _ in range(draws):
+        q, v, a = {}, {}, {}
+        for c in skeleton.coordinates:
+            box = opened.coordinates[c]
+            q[c], v[c], a[c] = (
+                rng.uniform(*(working_range(box) if box.rotational else (-1, 1))),
+                *rng.normal(size=2) * (2, 10),
+            )
+            j = m.joint(c)
+            d.qpos[j.qposadr], d.qvel[j.dofadr], d.qacc[j.dofadr] = q[c], v[c], a[c]
+        opened.pose(q)
+        accelerations = opensim.Vector(len(names), 0.0)
+        for c in q:
+            held.get(c).setSpeedValue(s, v[c])
+            accelerations.set(place[c], a[c])
+        model.realizeVelocity(s)
+        tau = opensim.InverseDynamicsSolver(model).solve(s, accelerations).to_numpy()
+        theirs.append([tau[place[c]] for c in q])
+        mujoco.mj_inverse(m, d)
+        ours.append([d.qfrc_inverse[m.joint(c).dofadr[0]] for c in q])
+        ground = d.xmat[m.body("ground").id].reshape(3, 3)
+        for b in skeleton.bodies:
+            distance = np.linalg.norm(ground.T @ d.xpos[m.body(b).id] - opened.body_pose(b)[:3, 3])
+            apart[b] = max(apart.get(b, 0.0), float(distance))
+    return np.array(theirs), np.array(ours), apart
+
+
+def relative(theirs: np.ndarray, ours: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.mean((ours - theirs) ** 2, axis=0) / np.mean(theirs**2, axis=0))
+
+
+def test_joints_that_do_not_roll_are_exact(limb_osim):
+    """Planar, oblique and tilted joints, offset frames, products of inertia, fused bodies."""
+    theirs, ours, apart = differences(limb_osim, ["tilt", "tx", "ty", "flex", "add", "rot", "ankle"])
+    assert relative(theirs, ours).max() < 1e-9
+    assert max(apart.values()) < 1e-12
+
+
+def test_a_rolling_joint_is_the_nearest_hinge_and_says_how_near(limb_osim, imported_limb):
+    theirs, ours, apart = differences(limb_osim)
+    stated = imported_limb.report.hinges["bend"]
+    assert 1e-4 < stated < 1e-3
+    assert 0.5 * stated < apart["shank"] < 4 * stated
+    assert relative(theirs, ours).max() < 0.01
+
+
+def test_what_the_report_says_is_what_c_and_opensim_say(limb_osim, imported_limb):
+    """Lengths and moment arms at poses of our own, by plain MuJoCo and OpenSim."""
+    m, opened, rng = imported_limb.spec.compile(), OpenedModel(limb_osim), np.random.default_rng(5)
+    default = {c: opened.coordinates[c].default for c in imported_limb.report.coordinates}
+    for path in imported_limb.report.paths:
+        names = list(path.arms)
+        poses = rng.uniform(*np.transpose([working_range(opened.coordinates[c]) for c in names]), size=(40, len(names)))
+        lengths, arms = opened.lengths_and_arms([path.muscle], names, poses)
+        ours, our_arms = lengths_in_c(m, [path.muscle], names, poses, default)
+        error = ours[:, 0] - lengths[:, 0] - path.offset
+        assert np.sqrt(np.mean(error**2)) < 1.7 * path.length + 2e-5, path.muscle
+        for i, c in enumerate(names):
+            rms = np.sqrt(np.mean((our_arms[:, 0, i] - arms[:, 0, i]) ** 2))
+            assert rms < 1.7 * path.arms[c] + 2e-5, (path.muscle, c)
+    worst = {p.muscle: p.worst for p in imported_limb.report.paths}
+    assert max(worst["straight"], worst["calf"]) < 2e-5  # fixed points, and a cylinder that MuJoCo has too
+    assert worst["hamstring"] < 0.5e-3
+    assert max(worst["vastus"], worst["iliacus"]) < 4e-3
+    assert {p.muscle for p in imported_limb.report.beyond} == {n for n, w in worst.items() if w > BAR}
+
+
+def test_muscles_keep_their_constants_along_the_tendon(limb_osim, imported_limb):
+    model = model_of(imported_limb.spec.copy(), str(limb_osim))
+    p, along = model.nominal.muscle, math.cos(0.3)
+    offsets = np.array([path.offset for path in imported_limb.report.paths])
+    np.testing.assert_allclose(p.max_isometric_force, 800 * along)
+    np.testing.assert_allclose(p.optimal_fiber_length, 0.12 * along, rtol=1e-9)
+    np.testing.assert_allclose(p.tendon_slack_length, 0.2 + offsets, rtol=1e-6)
+    np.testing.assert_allclose(p.activation_time_constant, 0.015)
+    np.testing.assert_allclose(p.deactivation_time_constant, 0.05)  # the class's own
+    assert model.muscles == ("straight", "hamstring", "calf", "vastus", "iliacus")
+
+
+def test_words_groups_markers_and_posture_are_carried(imported_limb):
+    m = imported_limb.spec.compile()
+    assert "A. Author" in next(t.data for t in imported_limb.spec.texts if t.name == "credit")
+    row = next(t for t in imported_limb.spec.tuples if t.name == "flexors")
+    assert list(row.objname) == ["hamstring", "iliacus"]
+    assert m.body(m.site("knee_lateral").bodyid[0]).name == "shank"
+    d = mujoco.MjData(m)
+    mujoco.mj_resetDataKeyframe(m, d, m.key("default").id)
+    assert d.qpos[m.joint("ty").qposadr[0]] == pytest.approx(0.9)
+    mujoco.mj_kinematics(m, d)
+    assert d.xpos[m.body("base").id][2] == pytest.approx(0.9)  # up is z
+
+
+@pytest.mark.slow
+def test_an_osim_file_loads_as_a_model(limb_osim, x64):
+    held = dict.fromkeys(["tilt", "tx", "ty", "flex", "add", "rot", "ankle"], 0.0)
+    model = msm.load_model(limb_osim, free=["bend"], locked=held)
+    state = msm.initial_state(model)
+    states = msm.rollout(model, model.nominal, state, np.zeros((20, len(model.muscles))))
+    assert np.isfinite(states.position).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"coordinates": ["bnd"]}, "no coordinate 'bnd'; did you mean 'bend'"),
+        ({"coordinates": []}, "coordinates is empty"),
+        ({"muscles": ["vasti"]}, "no muscle 'vasti'; did you mean 'vastus'"),
+        ({"coordinates": ["ankle"], "muscles": ["vastus"]}, "muscle 'vastus' crosses none of ankle"),
+        ({"coordinates": ["tx"]}, "no muscle crosses tx"),
+        ({"coordinates": "bend"}, "list of texts"),
+    ],
+)
+def test_what_cannot_be_imported_is_one_line(limb_osim, arguments, words):
+    with pytest.raises(InputError, match=words):
+        import_osim(limb_osim, **arguments)
+
+
+@pytest.mark.parametrize("text", ["", "<OpenSimDocument/>", '<OpenSimDocument Version="40000"><Model><a></Model>'])
+def test_a_file_that_opensim_refuses_is_one_line(tmp_path, text):
+    pytest.importorskip("opensim")
+    path = tmp_path / "broken.osim"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"broken.osim: OpenSim cannot load it: \w+"):
+        msm.load_model(path)
+
+
+def test_the_command_writes_a_person_and_prints_the_errors(limb_osim, tmp_path, capsys):
+    out = tmp_path / "person.xml"
+    assert (
+        run(["import", str(limb_osim), "--out", str(out), "--coordinates", "bend,ankle", "--muscles", "vastus,calf"])
+        == 0
+    )
+    said = capsys.readouterr().out
+    assert "vastus" in said
+    assert "nearest" in said or "hinge follows it" in said
+    model = msm.load_model(out)
+    assert model.coordinates == ("bend", "ankle")
+    assert model.muscles == ("vastus", "calf")
+    total = 3.0 + 1.0  # what hangs above is held, and the ground's
+    assert np.sum(model.nominal.body.mass) == pytest.approx(total)
+    text = out.read_text()
+    assert "A. Author" in text
+    assert "tilt" in next(t.data for t in model.host.spec.texts if t.name == "changed")
+
+
+REFERENCES = {  # coordinates to keep, paths beyond the bar, inverse dynamics: a knee that rolls is not a hinge
+    "arm26.osim": (None, {"TRIlong"}, 1e-6),
+    "gait10dof18musc.osim": (["hip_flexion_r", "knee_angle_r", "ankle_angle_r"], set(), 0.04),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REFERENCES)
+def test_published_models_are_within_the_bars(name):
+    coordinates, beyond, bar = REFERENCES[name]
+    path = reference(name)
+    report = import_osim(path, coordinates=coordinates).report
+    assert {p.muscle for p in report.beyond} <= beyond
+    theirs, ours, _ = differences(path, coordinates)
+    assert relative(theirs, ours).max() < bar
