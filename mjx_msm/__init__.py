@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from mjx_msm.person.parameters import Parameters
     from mjx_msm.person.personalisation import export, personalise
     from mjx_msm.person.space import parameter_space
+    from mjx_msm.prediction.offline import predict
+    from mjx_msm.prediction.prediction import Prediction
     from mjx_msm.recordings.emg import EmgNoise
     from mjx_msm.recordings.settings import Settings
     from mjx_msm.recordings.subject_file.loading import load_subject
@@ -53,6 +55,7 @@ __all__ = [
     "MuscleParameters",
     "Outcome",
     "Parameters",
+    "Prediction",
     "Settings",
     "State",
     "Trial",
@@ -70,6 +73,7 @@ __all__ = [
     "load_subject",
     "parameter_space",
     "personalise",
+    "predict",
     "profile",
     "render_rollout",
     "rollout",
@@ -108,6 +112,8 @@ _HOME = {
     "parameter_space": "person.space",
     "export": "person.personalisation",
     "personalise": "person.personalisation",
+    "predict": "prediction.offline",
+    "Prediction": "prediction.prediction",
     "EmgNoise": "recordings.emg",
     "Settings": "recordings.settings",
     "load_subject": "recordings.subject_file.loading",

@@ -22,6 +22,7 @@ ROOMS = (
     "estimation",
     "knowledge",
     "identification",
+    "prediction",
     "views",
     "study",
     "envs",

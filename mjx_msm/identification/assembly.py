@@ -72,7 +72,7 @@ def assembled(
         rows = list(fits_of(judges, recordings, z, problem.start, scales, "held-out"))
         learnt = [(t, problem.recordings) for t in terms if isinstance(t, MomentTerm)]
         asked = [(t, recordings) for t in judges if isinstance(t, MomentTerm)]
-        fits += [*_with_others(rows, z, *learnt[0], *asked[0])] if learnt and asked else rows
+        fits += [*with_others(rows, z, *learnt[0], *asked[0])] if learnt and asked else rows
     with float64():
         parameters = factors(space, z).parameters.to_dict()
     return Identification(
@@ -180,7 +180,7 @@ def fits_of(
                     yield replace(fit, doubted=doubted)
 
 
-def _with_others(
+def with_others(
     fits: Iterable[Fit],
     z: Float[np.ndarray, "free"],
     term: MomentTerm,

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Float
+
 from mjx_msm.common.errors import InputError
+from mjx_msm.common.files import write_text
 from mjx_msm.recordings.readers.contents import Block, Contents
 from mjx_msm.recordings.readers.formats import Format
 from mjx_msm.recordings.readers.table import Table
@@ -58,6 +63,16 @@ def contents_of_storage(path: Path) -> Contents:
 def _recognised(head: bytes) -> str | None:
     announced = any(bare(line).casefold() == "endheader" for line in decoded(head).splitlines()[:200])
     return "because a line says 'endheader'" if announced else None
+
+
+def write_storage(
+    path: str | Path, time: Float[np.ndarray, "time"], columns: Mapping[str, Float[np.ndarray, "time"]], title: str
+) -> None:
+    """Write an OpenSim storage file that `read_storage` and OpenSim read back to the last bit; angles are radians."""
+    names = [n.replace("\t", " ") for n in ("time", *columns)]
+    header = [" ".join(title.split()), "version=1", f"nRows={len(time)}", f"nColumns={len(names)}", "inDegrees=no"]
+    rows = ("\t".join(repr(float(x)) for x in row) for row in zip(time, *columns.values(), strict=True))
+    write_text(Path(path), "\n".join([*header, "endheader", "\t".join(names), *rows, ""]))
 
 
 FORMAT = Format("an OpenSim storage file", (".mot", ".sto"), _recognised, contents_of_storage)

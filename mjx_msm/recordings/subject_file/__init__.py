@@ -55,7 +55,7 @@ name = "walk"
 motion = "coordinates.sto"   # .mot, .sto or .csv
 emg = "emg.c3d"              # also .c3d
 moments = "id.sto"           # needed by the "moment" residual
-role = "identify"            # or "held-out"
+role = "identify"            # or "held-out", to judge by; or "predict", which needs no moments
 task = "walk"                # optional, for cross-validation by task: trials of one task; default: none
 start = 0.5                  # [s], optional, like stop
 time_offset = { emg = 0.02 } # added to a file's time [s], optional

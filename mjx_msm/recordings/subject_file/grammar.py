@@ -92,6 +92,6 @@ def parse_subject(document: Mapping[str, Any], path: str | Path) -> Document:
     for trial in trials:
         if sum(t.name == trial.name for t in trials) > 1:
             raise InputError(f"{path} [[trials]]: the name '{trial.name}' appears twice; rename one")
-    if all(t.role == "held-out" for t in trials):
+    if all(t.role != "identify" for t in trials):
         raise InputError(f'{path} [[trials]]: every trial is held out; give at least one the role "identify"')
     return Document(path, subject, model, kind, processing, aliases, sampling, trials, identify)

@@ -39,6 +39,8 @@ class Study:
     """SHA-256 of the subject file and every file it uses, by path relative to the subject file."""
     notes: tuple[str, ...] = ()
     """What deserves a look; each was also issued as an `InputWarning`."""
+    to_predict: tuple[Trial, ...] = ()
+    """Of the role "predict": neither to identify from nor to judge by."""
 
     @property
     def emg_map(self) -> Mapping[str, Mapping[str, float]]:
@@ -57,11 +59,18 @@ def load_subject(path: str | Path) -> Study:
     **Raises:** `InputError`, one line with file, key or column, and the fix.
     """
     path = path_of("the subject file", path)
-    document = read_toml(path, "subject file")
+    return study_of(read_toml(path, "subject file"), path)
+
+
+def study_of(document: Mapping[str, Any], path: Path) -> Study:
+    """The study of a subject file's text as nested mappings; `path`: where it lies, or would.
+
+    **Raises:** `InputError`, as `load_subject`.
+    """
     checked = parse_subject(document, path)
     recordings = read_recordings(checked)
     for note in recordings.notes:
-        warnings.warn(note, InputWarning, stacklevel=2)
+        warnings.warn(note, InputWarning, stacklevel=3)
     return Study(
         subject=checked.subject,
         model=checked.model,
@@ -71,6 +80,7 @@ def load_subject(path: str | Path) -> Study:
         path=path,
         hashes=_hashes(path, checked.model.source, recordings.files),
         notes=recordings.notes,
+        to_predict=tuple(t for role, t in recordings.trials if role == "predict"),
     )
 
 

@@ -14,6 +14,9 @@ from mjx_msm.recordings.subject_file.identify import IdentifySpec
 from mjx_msm.recordings.subject_file.model import UNITS, ModelSpec
 from mjx_msm.recordings.subject_file.places import expanded
 
+ROLES = ("identify", "held-out", "predict")
+"""What a trial is for; one that is only to be predicted needs no moments."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -81,11 +84,12 @@ def parse_trial(
         value = section.text(key)
         return None if value is None else data / expanded(value, f"{section.where}: {key}")
 
+    role = section.text("role", "identify", options=ROLES) or ""
     emg = file("emg", bool(channels_of(emg_map)))
     moments = file("moments", False)
     motion = file("motion", True)
     assert motion is not None
-    if moments is None and "moment" in identify.residuals:
+    if moments is None and "moment" in identify.residuals and role != "predict":
         raise InputError(
             f"{section.where}: 'moments' is missing, which residuals = [\"moment\"] needs; give the file, "
             "or choose other residuals"
@@ -104,7 +108,7 @@ def parse_trial(
         motion=motion,
         emg=emg,
         moments=moments,
-        role=section.text("role", "identify", options=("identify", "held-out")) or "",
+        role=role,
         task=section.text("task") or "",
         start=start,
         stop=stop,

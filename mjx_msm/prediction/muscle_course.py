@@ -1,0 +1,131 @@
+"""What muscles and joints do along a recorded motion, of many people at once.
+
+At recorded instants no parameter changes the paths, so that geometry is computed once and people differ in arithmetic
+only. Fiber quantities follow from the law of the muscle alone: its normalised length l(L) on a path of length L has
+the rate l'(L)·dL/dt, its tension at no activation is the passive part, and the fiber pulls by tension/cos α.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from mjx_msm.common.compiled import jit
+from mjx_msm.dynamics.excitation import excitation
+from mjx_msm.dynamics.metabolics import Bhargava2004, Contraction, Muscles, muscle_mass
+from mjx_msm.dynamics.moment_sensitivities import Instants
+from mjx_msm.dynamics.simulation import activate, spatial_inertia
+from mjx_msm.person.model import Model
+from mjx_msm.person.muscle import AnyArray, DeGrooteFregly2016
+from mjx_msm.person.parameters import Parameters
+from mjx_msm.prediction.contact_force import Crossing
+
+LANES = 8
+"""People side by side; more would only take memory."""
+
+
+class Course(NamedTuple):
+    """Of muscles and joints at some instants, with leading axes."""
+
+    fiber_length: Float[Array, "*batch muscle"]
+    """[m]."""
+    fiber_velocity: Float[Array, "*batch muscle"]
+    """[m/s], positive when lengthening."""
+    muscle_force: Float[Array, "*batch muscle"]
+    """Along the fibers [N]."""
+    tendon_force: Float[Array, "*batch muscle"]
+    """Along the tendon [N]."""
+    moment_by_muscle: Float[Array, "*batch free muscle"]
+    """[N·m]."""
+    moment: Float[Array, "*batch free"]
+    """Of all muscles and the passive joint [N·m]."""
+    metabolic_power: Float[Array, "*batch muscle"]
+    """Without the basal rate [W]."""
+    contact_force: Float[Array, "*batch joint 3"]
+    """See `mjx_msm.prediction.contact_force` [N]."""
+
+
+@jit
+def activations(
+    model: Model,
+    everyone: Parameters,
+    envelope: Float[AnyArray, "time channel"],
+    mixing: Float[Any, "muscle channel"],
+    sample: Any,
+) -> tuple[Float[Array, "person instant muscle"], Float[Array, "person instant muscle"]]:
+    """Excitation and activation at chosen samples of a recording, of all people."""
+
+    def one(parameters: Parameters) -> tuple[Array, Array]:
+        u = excitation(parameters.emg, jnp.asarray(envelope), mixing, model.timestep)
+        return u[sample], activate(model, parameters, u[0], u)[0][sample]
+
+    return jax.lax.map(one, everyone, batch_size=LANES)
+
+
+@jit
+def courses(
+    model: Model,
+    everyone: Parameters,
+    slow_twitch: Float[AnyArray, "muscle"],
+    at: Instants,
+    crossing: Crossing,
+    excitations: Float[AnyArray, "person instant muscle"],
+    activation: Float[AnyArray, "person instant muscle"],
+) -> Course:
+    """What all people's muscles and joints do at the instants of a recording."""
+    free = model.host.free_index
+
+    def one(drive: tuple[Parameters, Array, Array]) -> Course:
+        parameters, u, a = drive
+        law, length, speed = parameters.muscle, jnp.asarray(at.path_length), jnp.asarray(at.path_velocity)
+
+        def tension(a: Any, v: Any) -> Array:
+            return model.muscle.tension(law, a, length, v)
+
+        normal, slope = jax.jvp(
+            lambda x: model.muscle.normalized_fiber_length(law, x),  # type: ignore[attr-defined]
+            (length,),
+            (jnp.ones_like(length),),
+        )
+        pull, none = tension(a, speed), jnp.zeros_like(a)
+        cosine = jnp.ones_like(normal)
+        if isinstance(model.muscle, DeGrooteFregly2016):
+            cosine = jnp.sqrt(1.0 - jnp.minimum(jnp.sin(law.pennation_angle) / normal, 0.999) ** 2)
+        passive = tension(none, speed) / cosine
+        strongest, optimal = jnp.asarray(law.max_isometric_force), jnp.asarray(law.optimal_fiber_length)
+        isometric = (tension(none + 1.0, 0.0 * speed) - tension(none, 0.0 * speed)) / (cosine * strongest)
+        who = Muscles(
+            strongest,
+            optimal,
+            jnp.asarray(law.max_contraction_velocity),
+            jnp.asarray(slow_twitch),
+            muscle_mass(strongest, optimal),
+        )
+        what = Contraction(u, a, normal, slope * speed, isometric, pull / cosine - passive, passive)
+        by_muscle = jnp.asarray(at.moment_arm) * pull[:, None]
+        joint = parameters.joint
+        stretched = jnp.asarray(joint.stiffness)[free] * jnp.asarray(at.stretch)
+        moving = jnp.asarray(joint.damping)[free] * jnp.asarray(at.velocity)
+        inertial = jnp.einsum("nckb,kb->nc", jnp.asarray(crossing.regressor), spatial_inertia(parameters.body))
+        contact = inertial - jnp.einsum("ncm,nm->nc", jnp.asarray(crossing.muscle_arm), pull)
+        return Course(
+            normal * optimal,
+            slope * speed * optimal,
+            pull / cosine,
+            pull,
+            by_muscle,
+            by_muscle.sum(-1) + jnp.asarray(at.stops) - stretched - moving,
+            Bhargava2004().power(who, what),
+            contact.reshape(len(contact), -1, 3),
+        )
+
+    return jax.lax.map(one, (everyone, excitations, activation), batch_size=LANES)
+
+
+def estimate_first(one: Parameters, others: Parameters) -> Parameters:
+    """The estimate and the people drawn about it, along one leading axis."""
+    return jax.tree.map(lambda x, y: np.concatenate([np.asarray(x)[None], np.asarray(y)]), one, others)

@@ -1,0 +1,77 @@
+"""Trials to predict as a user names them, and the command that predicts them."""
+
+import numpy as np
+import pytest
+
+import mjx_msm as msm
+from mjx_msm.cli.app import run
+from mjx_msm.common.compiled import float64
+from mjx_msm.common.errors import InputError
+from mjx_msm.person.space import parameter_space
+from mjx_msm.prediction.asked_trials import asked_trials
+from mjx_msm.recordings.readers.storage import read_storage
+from mjx_msm.recordings.subject_file.loading import write_subject
+
+
+@pytest.fixture(scope="module")
+def folder(arm, tmp_path_factory):
+    """A subject file with a trial to identify from and one to predict, and the files of a third."""
+    place = tmp_path_factory.mktemp("study")
+    trials = msm.synthetic_trials(arm, arm.nominal, count=3, duration=0.5, rate=200, seed=1)
+    entries = [t.save(place) for t in trials]
+    document = {
+        "subject": {"name": "one", "mass": 70.0},
+        "model": {"source": "arm", "free": list(arm.free)},
+        "emg": {"muscles": {m: m for m in arm.muscles}},
+        "trials": [entries[0], entries[1] | {"role": "predict"}],
+        "identify": {"free": ["muscle/*/max_isometric_force"], "residuals": ["acceleration"]},
+    }
+    write_subject(place / "subject.toml", document)
+    return place, [t.name for t in trials], entries[2]
+
+
+def files_of(place, entry):
+    return f"{place / entry['motion']},{place / entry['emg']}"
+
+
+def test_names_files_or_all(folder):
+    place, names, third = folder
+    subject = place / "subject.toml"
+    assert [t.name for t in asked_trials(subject).trials] == names[:2]
+    asked = asked_trials(subject, [names[1], files_of(place, third)])
+    assert asked.trials[0].name == names[1]
+    assert [t.name for t in asked.study.trials] == names[:1]
+    assert asked.trials[1].emg.shape[1] == len(asked.study.channels)
+    assert asked.trials[1].moment is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [("trail", "neither a trial"), ("no.csv,such.csv", "no file no.csv"), ("a,b,c,d", "one recording's files")],
+)
+def test_what_is_not_there_is_named(folder, asked, says):
+    with pytest.raises(InputError, match=says):
+        asked_trials(folder[0] / "subject.toml", [asked])
+
+
+@pytest.mark.slow
+def test_the_command_writes_files_figure_and_film(folder, arm, result_of, tmp_path, capsys):
+    place, names, third = folder
+    nominal = arm.nominal.with_channels(arm.muscles)
+    space = parameter_space(nominal, ["muscle/*/max_isometric_force"])
+    with float64():
+        z = np.asarray(space.pack(nominal))
+    emg_map = {m: {m: 1.0} for m in arm.muscles}
+    known = {"channels": arm.muscles, "emg_map": emg_map, "residuals": ("acceleration",)}
+    result_of(space, np.eye(space.size) / 0.05**2, z, **known).save(tmp_path / "result" / "identification.json")
+    out = tmp_path / "out"
+    lead = ["predict", str(tmp_path / "result"), str(place / "subject.toml")]
+    assert run([*lead, names[1], files_of(place, third), "--out", str(out), "--draws", "4"]) == 0
+    assert "written to" in capsys.readouterr().out
+    assert len(list(out.iterdir())) == 2
+    for own in out.iterdir():
+        assert (own / "prediction.png").stat().st_size > 10_000
+        assert (own / "prediction.mp4").stat().st_size > 1_000
+        assert read_storage(own / "moment.sto").columns == ("shoulder_elev_moment", "elbow_flex_moment")
+    assert run([*lead, "nobody", "--out", str(out)]) == 2
+    assert "nobody" in capsys.readouterr().err

@@ -1,0 +1,146 @@
+"""A new recording through an identified person: against the rollout that made it, C MuJoCo and mechanics by hand."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import mujoco
+import numpy as np
+import pytest
+
+import mjx_msm as msm
+from mjx_msm.common.compiled import float64
+from mjx_msm.dynamics.simulation import spatial_inertia
+from mjx_msm.person.personalisation import personalised_spec
+from mjx_msm.person.space import parameter_space
+from mjx_msm.prediction.contact_force import crossing
+from mjx_msm.recordings.readers.delimited import read_csv
+from mjx_msm.recordings.readers.storage import read_storage
+
+pytestmark = pytest.mark.slow  # what all share compiles for half a minute
+FREE = ["muscle/*/max_isometric_force", "body/*/mass"]
+
+
+@pytest.fixture(scope="module")
+def person(arm, result_of):
+    """A synthetic subject, a result that knows their strength and masses to 5 %, and a trial of theirs."""
+    truth = msm.synthetic_subject(arm, seed=2)
+    space = parameter_space(truth.with_channels(arm.muscles), FREE)
+    with float64():
+        z = np.asarray(space.pack(truth))
+    emg_map = {m: {m: 1.0} for m in arm.muscles}
+    known = {"channels": arm.muscles, "emg_map": emg_map, "rate": 100.0, "horizon": 100}
+    result = result_of(space, np.eye(space.size) / 0.05**2, z, **known)
+    (trial,) = msm.synthetic_trials(arm, truth, count=1, duration=1.0, rate=500, seed=4)
+    return truth, result, trial
+
+
+@pytest.fixture(scope="module")
+def made(arm, person):
+    _, result, trial = person
+    return msm.predict(result, trial, model=arm, draws=6)
+
+
+def test_the_motion_comes_back(made):
+    """Simulated anew every 0.2 s from the smoothed recording."""
+    np.testing.assert_allclose(made["motion"].value, made.position, atol=2e-3)
+
+
+def test_bands_hold_best_values_and_strength_moves_force_alone(made):
+    for quantity, curves in made.curves.items():
+        assert np.isfinite(curves.value).all(), quantity
+        assert (curves.low <= curves.value + 1e-9).all(), quantity
+        assert (curves.value <= curves.high + 1e-9).all(), quantity
+    assert np.abs(made["fiber_length"].high - made["fiber_length"].low).max() < 1e-12
+    width = (made["tendon_force"].high - made["tendon_force"].low) / np.maximum(made["tendon_force"].value, 1.0)
+    assert 0.05 < np.median(width) < 0.3
+
+
+def test_moments_of_muscles_and_joint_are_what_the_recorded_motion_needs(made, arm, person):
+    """By inverse dynamics of the person in C; the passive joint is on both sides."""
+    truth, _, _ = person
+    c = personalised_spec(arm, truth).compile()
+    d, needed = mujoco.MjData(c), []
+    velocity = np.gradient(made.position, made.time, axis=0)
+    acceleration = np.gradient(velocity, made.time, axis=0)
+    for q, v, a in zip(made.position, velocity, acceleration, strict=True):
+        d.qpos[:], d.qvel[:], d.qacc[:] = q, v, a
+        mujoco.mj_inverse(c, d)
+        needed.append(d.qfrc_inverse + d.qfrc_passive)
+    inner = slice(5, -5)  # differences at the ends are one-sided
+    error = (made["moment"].value - needed)[inner]
+    assert np.sqrt((error**2).mean()) < 0.03 * np.std(needed)
+
+
+def test_muscles_add_up_and_files_hold_what_was_made(made, tmp_path):
+    by_muscle = made["moment_by_muscle"]
+    for k, coordinate in enumerate(made.free):
+        own = [i for i, n in enumerate(by_muscle.names) if n.startswith(f"{coordinate}/")]
+        rest = made["moment"].value[:, k] - by_muscle.value[:, own].sum(axis=1)
+        assert np.abs(rest).max() < 10.0  # of the passive joint
+    assert made["metabolic_power"]["total"].min() > 0
+    made.save(tmp_path)
+    table, columns = read_storage(tmp_path / "tendon_force.sto"), read_csv(tmp_path / "prediction.csv")
+    assert table.columns == made.muscles
+    np.testing.assert_array_equal(table.values, made["tendon_force"].value)
+    high = columns.values[:, columns.columns.index("moment/elbow_flex/high")]
+    np.testing.assert_array_equal(high, made["moment"].high[:, made.free.index("elbow_flex")])
+
+
+@pytest.mark.parametrize("which", ["arm", "knee"])
+def test_contact_force_is_that_of_free_body_diagrams_in_c(which, request):
+    """Resultant of mj_rnePostConstraint less the pull of every path across the joint, point by point of its way."""
+    model = request.getfixturevalue(which)
+    rng, m = np.random.default_rng(0), model.host.mj_model
+    d = mujoco.MjData(m)
+    low, high = (0.2, 0.9) if which == "arm" else (-0.1, 0.6)
+    q, v, a = rng.uniform(low, high, (4, m.nv)), rng.normal(size=(4, m.nv)), 5 * rng.normal(size=(4, m.nv))
+    tension = rng.uniform(50, 500, (4, m.nu))
+    with float64():
+        found = crossing(model, q, v, a)
+        inertia = np.asarray(spatial_inertia(model.nominal.body))
+    ours = np.einsum("nckb,kb->nc", found.regressor, inertia) - np.einsum("ncm,nm->nc", found.muscle_arm, tension)
+    for k in range(4):
+        d.qpos[:], d.qvel[:] = q[k], v[k]
+        mujoco.mj_fwdPosition(m, d)
+        mujoco.mj_fwdVelocity(m, d)
+        d.qacc[:] = a[k]
+        mujoco.mj_rnePostConstraint(m, d)
+        for j, joint in enumerate(model.free):
+            body = int(m.jnt_bodyid[m.joint(joint).id])
+            force = d.cfrc_int[body][3:].copy()
+            for i in range(m.nu):
+                force -= tension[k, i] * pull(m, d, int(m.actuator_trnid[i, 0]), body)
+            expected = d.xmat[body].reshape(3, 3).T @ force
+            np.testing.assert_allclose(ours[k, 3 * j : 3 * j + 3], expected, atol=1e-6 * np.abs(expected).max())
+
+
+def pull(m, d, tendon, body):
+    """Force of a unit tension on everything beyond the joint of `body`: unit vectors where its way leaves that."""
+
+    def beyond(b):
+        while b and b != body:
+            b = m.body_parentid[b]
+        return b == body
+
+    sites = iter([
+        int(m.site_bodyid[m.wrap_objid[w]])
+        for w in range(m.tendon_adr[tendon], m.tendon_adr[tendon] + m.tendon_num[tendon])
+        if m.wrap_type[w] == mujoco.mjtWrap.mjWRAP_SITE
+    ])  # fmt: skip
+    way, points, over = [], d.wrap_xpos.reshape(-1, 3), d.wrap_obj.ravel()
+    for p in range(d.ten_wrapadr[tendon], d.ten_wrapadr[tendon] + d.ten_wrapnum[tendon]):
+        way.append((points[p], beyond(int(m.geom_bodyid[over[p]]) if over[p] >= 0 else next(sites))))
+    force = np.zeros(3)
+    for (here, inside), (there, too) in pairwise(way):
+        if inside != too:
+            inner, outer = (here, there) if inside else (there, here)
+            force += (outer - inner) / np.linalg.norm(outer - inner)
+    return force
+
+
+def test_what_is_missing_is_named(person, arm):
+    _, result, trial = person
+    with pytest.raises(msm.InputError, match="no EMG channel"):
+        msm.predict(result, replace(trial, channels=trial.channels[1:], emg=trial.emg[:, 1:]), model=arm)
+    with pytest.raises(msm.InputError, match="draws"):
+        msm.predict(result, trial, model=arm, draws=1)
