@@ -58,6 +58,7 @@ WITHOUT = {
     "dynamics.vectors": {"mujoco"},
     "recordings.readers.reading": PHYSICS,
     "recordings.emg": PHYSICS,
+    "recordings.quality.emg_cleaning": PHYSICS,
     "recordings.trial": PHYSICS,
     "recordings.settings": PHYSICS,
     "recordings.subject_file.grammar": PHYSICS,

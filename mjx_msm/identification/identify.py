@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any, Unpack
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.common.errors import InputWarning
 from mjx_msm.common.interrupts import held_interrupts, repeated_interrupts
 from mjx_msm.estimation.checkpoint import Descents, computed_from, digest, kept_descents
 from mjx_msm.estimation.least_squares import BOLD, CAREFUL, TOLERANCE, Solution
@@ -33,6 +35,7 @@ from mjx_msm.knowledge.records import Outcome, Stage
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import Model, check_model
 from mjx_msm.person.space import ParameterSpace
+from mjx_msm.recordings.evidence.contradictions import contradictions
 from mjx_msm.recordings.settings import Options, Settings, with_options
 from mjx_msm.recordings.trial import Trial, trials_of
 
@@ -98,6 +101,7 @@ def identify(
     trials, held_out = trials_of(trials), trials_of(held_out)
     settings = Settings.of(settings, options)
     problem, starts = Problem.build(model, trials, settings), settings.starts
+    notes = _notes(problem, (*trials, *held_out))
     space, z, tried = problem.space, problem.start, 0
     stages: list[Stage] = []
     if resume is not None:
@@ -170,7 +174,18 @@ def identify(
         stages += [r.stage(name, model.free) for name, r in reached.items()]
         *_, last = reached.values()
         result = assembled(problem, last.terms, last.solution, stages, held_out, subject, hashes or {})
+        result = replace(result, notes=notes)
     return replace(result, outcome=Outcome.INTERRUPTED) if interrupts else result
+
+
+def _notes(problem: Problem, trials: Sequence[Trial]) -> tuple[str, ...]:
+    """What was said of the trials when they were read, and what contradicts them in the model; the latter is a warning
+    here."""
+    found = contradictions(problem.model, trials, problem.emg_map)
+    for line in found:
+        warnings.warn(line, InputWarning, stacklevel=3)
+    read = [note for t in trials for note in t.metadata.get("notes", ())]  # type: ignore[attr-defined]
+    return tuple(dict.fromkeys((*read, *found)))
 
 
 def _configuration(

@@ -90,6 +90,8 @@ class Identification:
     integrator: str = "Euler"
     """By which the motion was stepped, of `mjx_msm.person.mjcf.INTEGRATORS`; a file of version 0.1.0 does not say, and
     then it was Euler's."""
+    notes: tuple[str, ...] = ()
+    """What deserved a look in the recordings: samples masked, channels at fault, signs and units that do not fit."""
     schema: int = SCHEMA
 
     @property

@@ -61,9 +61,8 @@ def read_result(path: Path, cls: type[Any], schema: int) -> Any:
         "emg_noise": _noise,
     }
     try:
-        result = record_of(cls, readers, optional=("completed", "muscle_constants", "emg_noise", "loss", "integrator"))(
-            data
-        )
+        newer = ("completed", "muscle_constants", "emg_noise", "loss", "integrator", "notes")
+        result = record_of(cls, readers, optional=newer)(data)
         _check(result)
     except ValueError as error:
         raise InputError(f"{path}: is damaged ({error}); identify again") from None

@@ -245,23 +245,3 @@ def normalise(
     """`values` as a fraction of `reference`, limited to 0..1 if `clip`."""
     scaled = values / reference
     return np.clip(scaled, 0.0, 1.0) if clip else scaled
-
-
-def inspect(x: Float[np.ndarray, "time"], *, raw: bool) -> list[str]:
-    """What looks wrong with one channel: flat, or cut off at the top. Empty if nothing does."""
-    x = x[np.isfinite(x)]
-    if len(x) < 10:
-        return []
-    if np.ptp(x) <= 1e-12 * max(1.0, float(np.max(np.abs(x)))):
-        return [f"is flat (constant {x[0]:g}); was the sensor on?"]
-    share = max(_plateau(x), _plateau(-x)) if raw else _plateau(x)
-    if share > (0.002 if raw else 0.05):
-        return [f"looks saturated ({100 * share:.1f} % of the samples sit on its limit); check the amplifier's range"]
-    return []
-
-
-def _plateau(x: np.ndarray) -> float:
-    """Share of samples in runs of at least three at the maximum."""
-    edge = np.diff(np.concatenate([[0], (x == x.max()).astype(np.int8), [0]]))
-    runs = np.flatnonzero(edge == -1) - np.flatnonzero(edge == 1)
-    return float(runs[runs >= 3].sum()) / len(x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
@@ -32,7 +33,7 @@ def identify_study(
 ) -> Identification:
     """`mjx_msm.identification.identify.identify` on a loaded subject file; `options` override what it says."""
     model = study_model(study) if model is None else model
-    return identify(
+    result = identify(
         model,
         study.trials,
         settings=settings(study, model),
@@ -44,6 +45,7 @@ def identify_study(
         checkpoint=checkpoint,
         **options,
     )
+    return replace(result, notes=tuple(dict.fromkeys((*study.notes, *result.notes))))
 
 
 def can_cross_validate(study: Study, by: str = "block") -> bool:

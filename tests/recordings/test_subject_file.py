@@ -79,6 +79,56 @@ def refusal(folder: Path, doc: dict) -> str:
 # What it gives -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("kind", ["raw", "envelope"])
+def test_one_bad_sample_does_not_lower_the_excitation(tmp_path, kind):
+    files = recordings(tmp_path)
+    emg = dict(files["emg"])
+    if kind == "raw":
+        rng = np.random.default_rng(0)
+        emg |= {c: x * rng.normal(size=len(x)) for c, x in emg.items() if c != "time"}
+    doc = document()
+    doc["emg"] |= {"kind": kind, "processing": {"normalise": "max"}}
+    doc["emg"]["processing"] |= {"high_pass": 20, "low_pass": 4} if kind == "raw" else {}
+    store(tmp_path, "emg", emg)
+    good = load(tmp_path, doc).trials[0].emg.mean(axis=0)
+    emg["vastus"] = emg["vastus"].copy()
+    emg["vastus"][2000] = 50.0
+    store(tmp_path, "emg", emg)
+    study = load(tmp_path, doc)
+    np.testing.assert_allclose(study.trials[0].emg.mean(axis=0), good, rtol=0.02)
+    (note,) = study.notes
+    assert "EMG channel 'vastus' has 1 spike" in note
+    assert note in study.trials[0].metadata["notes"]
+
+
+def test_lost_packets_are_filled_and_a_broken_channel_is_refused(tmp_path):
+    files = recordings(tmp_path)
+    rng = np.random.default_rng(0)
+    emg = {c: x if c == "time" else x * rng.normal(size=len(x)) for c, x in files["emg"].items()}
+    doc = document()
+    doc["emg"] |= {"kind": "raw", "processing": {"high_pass": 20}}
+    store(tmp_path, "emg", emg)
+    good = load(tmp_path, doc).trials[0].emg
+    emg["bf"][2000:2030] = 0.0
+    store(tmp_path, "emg", emg)
+    study = load(tmp_path, doc)
+    np.testing.assert_allclose(study.trials[0].emg, good, atol=0.15)
+    assert "EMG channel 'bf' stands still" in study.notes[0]
+    emg["bf"][2000:2100] = 0.0  # longer than max_gap
+    store(tmp_path, "emg", emg)
+    assert "EMG channel 'bf' has a gap" in refusal(tmp_path, doc)
+    emg["bf"][np.arange(len(emg["bf"])) % 40 < 20] = 0.0
+    store(tmp_path, "emg", emg)
+    assert "of its samples are no EMG" in refusal(tmp_path, doc)
+
+
+def test_envelopes_in_volts_are_said(tmp_path):
+    files = recordings(tmp_path)
+    store(tmp_path, "emg", {c: x if c == "time" else 1e-4 * x for c, x in files["emg"].items()})
+    (note,) = load(tmp_path, document()).notes
+    assert 'in volts? Set normalise = "max"' in note
+
+
 def test_loads_everything_onto_one_clock(tmp_path):
     recordings(tmp_path)
     study = load(tmp_path, document())

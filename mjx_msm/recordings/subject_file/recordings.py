@@ -12,6 +12,8 @@ import numpy as np
 
 from mjx_msm.common.errors import InputError, suggest
 from mjx_msm.recordings import emg as emg_signals
+from mjx_msm.recordings.quality.emg_cleaning import cleaned
+from mjx_msm.recordings.quality.emg_quality import IN_VOLTS
 from mjx_msm.recordings.readers.reading import read_table
 from mjx_msm.recordings.readers.table import Table
 from mjx_msm.recordings.subject_file.emg import channels_of
@@ -73,13 +75,19 @@ def read_recordings(document: Document) -> Recordings:
             prescribed=document.model.prescribed,
             start=trial.start,
             stop=trial.stop,
-            metadata={**metadata, "role": trial.role},
+            metadata={**metadata, "role": trial.role, **_sources(trial)},
             task=trial.task,
             **document.sampling,  # type: ignore[arg-type]
         )
         notes += [n for n in built.metadata["notes"] if n not in notes]  # type: ignore[attr-defined]
         trials.append((trial.role, built))
     return Recordings(tuple(trials), tuple(dict.fromkeys(path for path, _ in cache)), tuple(notes))
+
+
+def _sources(trial: TrialEntry) -> dict[str, dict[str, str]]:
+    """Which columns a trial's coordinates and moments come from, as far as the subject file says."""
+    said = {"columns": trial.columns, "moment_columns": trial.moment_columns}
+    return {key: {name: column.column for name, column in columns.items()} for key, columns in said.items()}
 
 
 def _normalised(
@@ -111,6 +119,12 @@ def _normalised(
                 f"{table.path}: EMG channel '{channel}' reaches {np.max(peak):.3g}, an envelope is "
                 'nominally 0 to 1; in percent? Set normalise = 100 in [emg.processing], or "max"'
             )
+        elif document.processing.normalise is None and 0 < np.max(peak) < IN_VOLTS:
+            channel = channels[int(np.argmax(peak))]
+            notes.append(
+                f"{table.path}: no EMG channel reaches more than {np.max(peak):.2g} ('{channel}'), an envelope is "
+                'nominally 0 to 1; in volts? Set normalise = "max" in [emg.processing]'
+            )
         out[name] = replace(table, values=values)
     return out
 
@@ -123,22 +137,11 @@ def _emg(document: Document, trial: TrialEntry, table: Table, channels: Sequence
         raise InputError(f"{error} ([emg] of {document.path.name})") from None
     table = table.shifted(trial.offsets.get("emg", 0.0))
     raw = document.kind == "raw"
-    faults: dict[str, list[str]] = {}
-    for channel, values in zip(channels, table.values.T, strict=True):
-        if not np.any(np.isfinite(values)):
-            raise InputError(
-                f"{table.path}: EMG channel '{channel}' holds no numbers (all NaN or empty); map another "
-                "one, or set its muscles to 0.0"
-            )
-        faults[channel] = emg_signals.inspect(values, raw=raw)
-    flat = [channel for channel, found in faults.items() if any(f.startswith("is flat") for f in found)]
-    if len(flat) > 1:
-        names = "all EMG channels" if len(flat) == len(channels) else f"EMG channels {', '.join(flat)}"
-        notes.append(f"{table.path}: {names} are flat; is it a static trial, or were the sensors off?")
-        faults = {c: found for c, found in faults.items() if c not in flat}
-    notes += [f"{table.path}: EMG channel '{c}' {fault}" for c, found in faults.items() for fault in found]
     if raw:
         table = _evenly(table, document.sampling["max_gap"])
+    table, lines = cleaned(table, channels, raw=raw, max_gap=document.sampling["max_gap"])
+    table = replace(table, notes=(*table.notes, *lines))
+    if raw:
         try:
             return replace(table, values=emg_signals.envelope(table.values, table.rate, document.processing))
         except InputError as error:

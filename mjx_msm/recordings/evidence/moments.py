@@ -1,0 +1,243 @@
+"""Moments against the motion and the EMG they were recorded with: sign, unit, clock, and whether they belong to it.
+
+Two things stand against a moment's sign. Where a limb moves in the air, its moment is what inertia and gravity take
+(inverse dynamics in the model). And muscles only pull: moments are fitted by non-negative gains of the envelopes
+through the model's moment arms (Lawson & Hanson 1974, doi 10.1137/1.9781611971217), once with each sign.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.optimize import nnls
+
+from mjx_msm.person.model import Model
+from mjx_msm.recordings.evidence.states import States
+from mjx_msm.recordings.evidence.wording import line_of
+from mjx_msm.recordings.trial import Trial
+
+IN_THE_AIR = 0.9
+"""Correlation with inverse dynamics from which a moment is taken for that of a limb without contact."""
+FACTOR = 2.5
+"""Between a moment and inverse dynamics in the model, what people's masses may make."""
+TOO_SMALL = 0.05
+"""Root mean square over that of inverse dynamics, below which a moment is not in N·m: contact only adds to it."""
+DELAYS = (0.0, 0.03, 0.06, 0.09, 0.12)
+"""From EMG to moment [s]."""
+GAIN, LEFT, LEFT_IF_SHORT, LONG = 0.2, 0.6, 0.35, 10.0
+"""How much more of the moment another sign or clock explains, and at most how much of what is unexplained it leaves:
+less where the trials together are shorter than so many seconds, in which a few gains explain much by chance."""
+LONGEST_LAG = 1.0
+"""To either side, that clocks may be apart [s]."""
+SHORTEST = 1.2
+"""Seconds; in less, EMG explains either sign of a moment by chance (3 of 10 synthetic trials of 1 s, none of 1.5 s)."""
+STILL = np.deg2rad(5.0)
+"""Range of a coordinate that does not move."""
+UNRELATED, CLEARLY = 0.1, 0.5
+"""Part of a moment that its motion explains, where it is of another trial; and where the moment itself repeats."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A trial with what is needed to judge the moment of one coordinate."""
+
+    trial: Trial
+    at: States
+    moment: Float[np.ndarray, "time"]
+    """As smooth as the states; NaN where it was not recorded."""
+    drive: Float[np.ndarray, "trial muscle"] | None
+    """Envelope of every muscle on the trial's clock."""
+    k: int
+    """Of the free coordinate."""
+
+    @property
+    def known(self) -> Bool[np.ndarray, "time"]:
+        return np.isfinite(self.moment)
+
+    def features(self, delay: float) -> Float[np.ndarray, "known muscle"]:
+        """Moment of every muscle for a tension of its envelope `delay` earlier."""
+        assert self.drive is not None
+        times = self.at.time[self.known] - delay
+        early = np.column_stack([np.interp(times, self.trial.time, u) for u in self.drive.T])
+        return self.at.arms[self.known, :, self.k] * early
+
+
+def contradicted_moments(
+    model: Model, trials: Sequence[tuple[Trial, States]], emg_map: Mapping[str, Mapping[str, float]]
+) -> Iterator[str]:
+    """What is wrong with the moments of trials, and with the clocks of their EMG, as far as that can be told."""
+    for k, name in enumerate(model.free):
+        c = int(model.host.free_index[k])
+        open_to_emg: list[Judged] = []
+        for trial, at in trials:
+            if trial.moment is None or name not in trial.moment_coordinates:
+                continue
+            moment = at.of(trial, trial.moment[:, trial.moment_coordinates.index(name)])
+            known = np.isfinite(moment)
+            if known.sum() * at.step < 0.5 or np.ptp(moment[known]) == 0:
+                continue
+            here = f"trial '{trial.name}': the moment of '{name}'"
+            dynamics = list(_against_dynamics(trial, name, here, moment[known], at.needed[known, c]))
+            yield from dynamics
+            unrelated = [] if dynamics else list(_against_motion(at, c, here, moment))
+            yield from unrelated
+            if not dynamics and not unrelated and known.sum() * at.step >= SHORTEST:
+                open_to_emg.append(Judged(trial, at, moment, _drive(model, trial, emg_map), k))
+        yield from _against_emg(name, [j for j in open_to_emg if j.drive is not None])
+
+
+def _against_dynamics(trial: Trial, name: str, here: str, moment: np.ndarray, needed: np.ndarray) -> Iterator[str]:
+    size, own = float(np.sqrt(np.mean(needed**2))), float(np.sqrt(np.mean(moment**2)))
+    if own < TOO_SMALL * size and size > 1.0:
+        line = line_of(trial, "moment_columns", name, {"units": "Nm/kg"})
+        yield (
+            f"{here} is {own:.2g} N·m (root mean square), and the motion takes {size:.2g} in the model; is it per "
+            f"kilogram of body mass? Then write {line}"
+        )
+        return
+    if np.ptp(needed) == 0:
+        return
+    r = float(np.corrcoef(moment, needed)[0, 1])
+    slope = float(np.polyfit(needed, moment, 1)[0])
+    if r < -IN_THE_AIR:
+        line = line_of(trial, "moment_columns", name, {"scale": -1.0})
+        yield (
+            f"{here} has the opposite sign of what the motion takes in the model (r = {r:.2f}, {slope:.2g} times); is "
+            f"it an external moment, or counted the other way? Then write {line}"
+        )
+    elif r > IN_THE_AIR and not 1 / FACTOR < slope < FACTOR:
+        yield (
+            f"{here} is {slope:.3g} times what the motion takes in the model (r = {r:.2f}); check its unit, "
+            "and the mass in [subject]"
+        )
+
+
+def _against_emg(name: str, trials: Sequence[Judged]) -> Iterator[str]:
+    """Signs, which all trials of a person share, by all of them together; clocks one by one."""
+    if not trials:
+        return
+    turned = _turned(trials)
+    each = [_turned([j]) for j in trials]
+    clocks = [_clock(name, j) for j in trials]
+    late = [line for line, best in clocks if line and best > (turned[1] if turned else 0.0)]
+    if turned and len(late) < len(trials):
+        yield _turned_line(name, trials, turned)
+        return
+    for j, own, (line, best) in zip(trials, each, clocks, strict=True):
+        if line and (own is None or best > own[1]):
+            yield line
+        elif own is not None and len(trials) > 1:
+            yield _turned_line(name, [j], own)
+
+
+def _turned(trials: Sequence[Judged]) -> tuple[float, float] | None:
+    """Part of the moments' square that EMG explains, and that it would with the opposite sign; None if that is not
+    clearly more."""
+    right, wrong = (max(_explained(trials, sign, d) for d in DELAYS) for sign in (1.0, -1.0))
+    return (right, wrong) if _clearly(trials, wrong, right) else None
+
+
+def _clearly(trials: Sequence[Judged], other: float, usual: float) -> bool:
+    """Whether something explains clearly more of the moments than what is said of them."""
+    span = sum(float(j.known.sum()) * j.at.step for j in trials)
+    return other - usual > GAIN and 1 - other < (LEFT if span > LONG else LEFT_IF_SHORT) * (1 - usual)
+
+
+def _explained(trials: Sequence[Judged], sign: float, delay: float) -> float:
+    """Part of the moments' square that muscles, which only pull, can make of the EMG `delay` earlier; every trial
+    counts alike."""
+    sizes = [float(np.sqrt(np.sum(j.moment[j.known] ** 2))) for j in trials]
+    features = np.concatenate([j.features(delay) / size for j, size in zip(trials, sizes, strict=True)])
+    target = np.concatenate([j.moment[j.known] / size for j, size in zip(trials, sizes, strict=True)])
+    features = features[:, np.any(features != 0, axis=0)]
+    if not features.size:
+        return 0.0
+    _, left = nnls(features / np.abs(features).max(axis=0), sign * target)
+    return 1.0 - left**2 / float(target @ target)
+
+
+def _turned_line(name: str, trials: Sequence[Judged], parts: tuple[float, float]) -> str:
+    who = f"trial '{trials[0].trial.name}'" if len(trials) == 1 else f"{len(trials)} trials"
+    line = line_of(trials[0].trial, "moment_columns", name, {"scale": -1.0})
+    return (
+        f"{who}: the moment of '{name}' has the opposite sign of what the EMG makes: muscles that pull explain "
+        f"{100 * max(parts[0], 0):.0f} % of it, and {100 * parts[1]:.0f} % with the other sign. Is it an external "
+        f"moment, or counted the other way? Then write {line}; or flexors and extensors are exchanged in [emg.muscles]"
+    )
+
+
+def _clock(name: str, j: Judged) -> tuple[str, float]:
+    """What another clock of the EMG would explain, if that is clearly more; and how much."""
+    span = float(j.known.sum()) * j.at.step
+    longest = min(LONGEST_LAG, 0.25 * span)
+    lags = np.arange(-longest, longest + 1e-9, 0.02)
+    parts = {float(lag): _explained([j], 1.0, float(lag)) for lag in lags}
+    usual = max(_explained([j], 1.0, d) for d in DELAYS)
+    best = max(parts.values())
+    lag = min((lag for lag, part in parts.items() if part > best - 0.01), key=abs)
+    off = lag - float(np.clip(lag, 0.0, 0.15))
+    if abs(off) <= 0.03 or not _clearly([j], best, usual):
+        return "", best
+    shift = round(lag - 0.05, 2)
+    return (
+        f"trial '{j.trial.name}': EMG {abs(shift):.2f} s {'later' if shift > 0 else 'earlier'} would explain "
+        f"{100 * best:.0f} % of the moment of '{name}' instead of {100 * max(usual, 0):.0f} %; if its clock is another "
+        f"one, write time_offset = {{ emg = {shift} }} in the trial"
+    ), best
+
+
+def _drive(
+    model: Model, trial: Trial, emg_map: Mapping[str, Mapping[str, float]]
+) -> Float[np.ndarray, "trial muscle"] | None:
+    """Envelope of every muscle; None where there is none."""
+    out = np.zeros((len(trial.time), len(model.muscles)))
+    for i, muscle in enumerate(model.muscles):
+        for channel, share in emg_map.get(muscle, {}).items():
+            if channel in trial.channels:
+                out[:, i] += share * np.nan_to_num(trial.emg[:, trial.channels.index(channel)])
+    return out if np.ptp(out) > 0 else None
+
+
+def _against_motion(at: States, c: int, here: str, moment: np.ndarray) -> Iterator[str]:
+    """Whether the moment is a function of the motion at all, where both move long enough to tell."""
+    known = np.isfinite(moment)
+    q, v, needed = at.position[known], at.velocity[known], at.needed[known, c]
+    target = moment[known] - moment[known].mean()
+    if target.size * at.step < 4.0 or np.ptp(q[:, c]) < STILL:
+        return
+    moving = np.column_stack([q, v, needed, q * q[:, [c]], v * q[:, [c]], v * np.abs(v)])
+    features = moving - moving.mean(axis=0)
+    features = features[:, features.std(axis=0) > 1e-9]
+    features /= features.std(axis=0)
+    period = _repeats(target, at.step)
+    if period is None or _repeats(q[:, c] - q[:, c].mean(), at.step) is None:
+        return
+    half = len(target) // 2
+    part = min(_predicted(features, target, slice(0, half), slice(half, None)),
+               _predicted(features, target, slice(half, None), slice(0, half)))  # fmt: skip
+    if part < UNRELATED:
+        yield (
+            f"{here} repeats itself every {period:.2f} s, but not with the motion, which explains "
+            f"{100 * max(part, 0):.0f} % of it; is it of another trial, or on another clock?"
+        )
+
+
+def _predicted(features: np.ndarray, target: np.ndarray, learn: slice, ask: slice) -> float:
+    weights, *_ = np.linalg.lstsq(features[learn], target[learn], rcond=1e-6)
+    left = target[ask] - features[ask] @ weights
+    return 1.0 - float(left @ left) / float(target[ask] @ target[ask])
+
+
+def _repeats(x: np.ndarray, step: float) -> float | None:
+    """Period of a signal that repeats itself [s]; None if it does not."""
+    spectrum = np.abs(np.fft.rfft(x, 2 * len(x))) ** 2
+    correlation = np.fft.irfft(spectrum)[: len(x)]
+    correlation /= np.arange(len(x), 0, -1) / len(x) * max(correlation[0], 1e-300)
+    first = int(np.argmax(correlation < 0)) or len(x)
+    later = correlation[first : len(x) // 2]
+    if not len(later) or later.max() < CLEARLY:
+        return None
+    return (first + int(np.argmax(later >= 0.9 * later.max()))) * step

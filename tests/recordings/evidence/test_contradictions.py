@@ -1,0 +1,167 @@
+"""Signs, units and clocks: what contradicts a trial is said with the line that ends it, and nothing else is."""
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import mujoco
+import numpy as np
+import pytest
+
+from mjx_msm.common.errors import InputWarning
+from mjx_msm.person.model import load_model
+from mjx_msm.recordings.evidence.contradictions import contradictions
+from mjx_msm.recordings.subject_file.loading import load_subject
+from mjx_msm.recordings.trial import Trial
+
+EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
+TIME = np.arange(0, 6, 0.01)
+
+
+@pytest.fixture(scope="module")
+def swing(arm) -> Trial:
+    """An arm that swings in the air: its moments by inverse dynamics in C, of a body a fifth heavier."""
+    position = np.stack([0.5 + 0.5 * np.sin(2.1 * TIME), 1.0 + 0.7 * np.sin(3.3 * TIME + 1)], axis=1)
+    velocity = np.stack([1.05 * np.cos(2.1 * TIME), 2.31 * np.cos(3.3 * TIME + 1)], axis=1)
+    acceleration = np.stack([-2.205 * np.sin(2.1 * TIME), -7.623 * np.sin(3.3 * TIME + 1)], axis=1)
+    m = arm.host.mj_model
+    d = mujoco.MjData(m)
+    moment = np.zeros_like(position)
+    for i in range(len(TIME)):
+        d.qpos[:], d.qvel[:], d.qacc[:] = position[i], velocity[i], acceleration[i]
+        mujoco.mj_inverse(m, d)
+        moment[i] = 1.2 * (d.qfrc_inverse + d.qfrc_passive)
+    return Trial(
+        name="swing", time=TIME, coordinates=arm.coordinates, position=position, velocity=velocity,
+        channels=arm.muscles, emg=np.zeros((len(TIME), len(arm.muscles))),
+        moment_coordinates=arm.coordinates, moment=moment,
+        metadata={"moment_columns": {"elbow_flex": "M_elbow"}},
+    )  # fmt: skip
+
+
+def test_a_trial_that_fits_is_not_spoken_of(arm, swing):
+    assert contradictions(arm, [swing]) == ()
+    noisy = replace(swing, velocity=swing.velocity + np.random.default_rng(0).normal(0, 0.3, swing.velocity.shape))
+    assert contradictions(arm, [noisy]) == ()
+
+
+def test_an_external_moment_is_told_by_the_motion(arm, swing):
+    said = contradictions(arm, [replace(swing, moment=swing.moment * [1, -1])])
+    assert len(said) == 1
+    assert "moment of 'elbow_flex' has the opposite sign of what the motion takes in the model (r = -1.00" in said[0]
+    assert 'elbow_flex = { column = "M_elbow", scale = -1.0 } in [moment_columns]' in said[0]
+
+
+@pytest.mark.parametrize(
+    ("factor", "words"), [(1e3, "1.2e+03 times"), (1 / 75, "per kilogram"), (0.0981, "0.118 times")]
+)
+def test_moments_of_another_unit(arm, swing, factor, words):
+    said = contradictions(arm, [replace(swing, moment=swing.moment * factor)])
+    assert len(said) == 2
+    assert all(words in line for line in said)
+
+
+def test_velocities_that_contradict_positions(arm, swing):
+    def said(velocity: np.ndarray) -> str:
+        (line,) = contradictions(arm, [replace(swing, velocity=velocity)])
+        return line
+
+    v = swing.velocity
+    assert "in degrees a second" in said(v * [1, 180 / np.pi])
+    assert "opposite one" in said(v * [1, -1])
+    assert "of another trial" in said(np.stack([v[:, 0], np.roll(v[:, 1], 80)], axis=1))
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (lambda q: -q - 0.25, "scale = -1.0 }"),
+        (lambda q: q + 2 * np.pi, "offset = -360.0"),
+        (lambda q: np.rad2deg(q), 'units = "deg"'),
+        (lambda q: np.pi + 0.4 - q, 'scale = -1.0, offset = 180.0, units = "deg"'),
+    ],
+)
+def test_angles_outside_the_joint(arm, swing, change, line):
+    position = swing.position.copy()
+    position[:, 1] = change(position[:, 1])
+    said = contradictions(arm, [replace(swing, position=position)])
+    assert len(said) == 1
+    assert "'elbow_flex' runs from" in said[0]
+    assert "outside the joint's range in the model (0 to 135°)" in said[0]
+    assert line in said[0]
+
+
+def test_a_trial_too_short_or_with_gaps_is_left_alone(arm, swing):
+    cut = {f: getattr(swing, f)[:15] for f in ("time", "position", "emg", "moment", "velocity")}
+    assert contradictions(arm, [replace(swing, **cut)]) == ()
+    gone = swing.position.copy()
+    gone[200:] = np.nan
+    assert contradictions(arm, [replace(swing, position=gone)]) == ()
+
+
+# Recorded walks ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def recorded(data_dir):
+    """The trials of the examples, with their model and muscles."""
+    out = {}
+    for name in ("knee_walk", "treadmill"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", InputWarning)
+            study = load_subject(EXAMPLES / name / "subject.toml")
+        spec = study.model
+        model = load_model(spec.source, free=spec.free, prescribed=spec.prescribed, locked=spec.locked)
+        out[name] = model, {t.name: t for t in (*study.trials, *study.held_out)}, study.emg_map
+    return out
+
+
+@pytest.mark.parametrize("name", ["knee_walk", "treadmill"])
+def test_no_false_alarm_on_recordings(recorded, name):
+    model, trials, emg_map = recorded[name]
+    assert contradictions(model, trials.values(), emg_map) == ()
+    for trial in trials.values():
+        assert contradictions(model, [trial], emg_map) == ()
+
+
+def test_recorded_moments_of_the_other_sign(recorded):
+    for name, one in (("knee_walk", ["walk"]), ("treadmill", ["walk36", "walk45", "run81"])):
+        model, trials, emg_map = recorded[name]
+        said = contradictions(model, [replace(trials[t], moment=-trials[t].moment) for t in one], emg_map)
+        assert len(said) == 1, said
+        assert "opposite sign of what the EMG makes" in said[0]
+        assert 'knee_angle = { column = "knee_angle_r_moment", scale = -1.0 } in [moment_columns]' in said[0]
+
+
+def test_recorded_knee_flexion_counted_negative(recorded):
+    model, trials, emg_map = recorded["treadmill"]
+    for trial in trials.values():
+        turned = trial.position * np.where(np.array(trial.coordinates) == "knee_angle", -1, 1)
+        (said,) = contradictions(model, [replace(trial, position=turned)], emg_map)
+        assert 'knee_angle = { column = "knee_angle_r", scale = -1.0 } in [columns]' in said
+
+
+def test_moments_of_another_recorded_trial(recorded):
+    model, trials, emg_map = recorded["treadmill"]
+    for name, trial in trials.items():
+        for other, source in trials.items():
+            if other != name:
+                (said,) = contradictions(model, [_with_moments_of(trial, source)], emg_map)
+                assert "not with the motion" in said, (name, other)
+
+
+def _with_moments_of(trial: Trial, other: Trial) -> Trial:
+    count = min(len(trial.time), len(other.time))
+    cut = {f: getattr(trial, f)[:count] for f in ("time", "position", "emg")}
+    return replace(trial, **cut, moment=other.moment[:count])
+
+
+@pytest.mark.parametrize("late", [-0.2, 0.2])
+def test_another_clock_of_the_emg_is_suggested(recorded, late):
+    for name, trial_name in (("knee_walk", "walk"), ("treadmill", "walk36"), ("treadmill", "run81")):
+        model, trials, emg_map = recorded[name]
+        trial = trials[trial_name]
+        moved = np.roll(trial.emg, round(late / trial.timestep), axis=0)
+        (said,) = contradictions(model, [replace(trial, emg=moved)], emg_map)
+        shift = float(said.split("emg = ")[1].split(" ")[0])
+        assert shift == pytest.approx(-late, abs=0.07), said
