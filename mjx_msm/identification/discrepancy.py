@@ -17,8 +17,8 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.spatial.distance import cdist
 
 from mjx_msm.identification.inputs import Inputs
+from mjx_msm.knowledge.records import WITH_DISCREPANCY as WITH_DISCREPANCY
 
-WITH_DISCREPANCY = "with discrepancy"
 LENGTHS = (0.5, 1.0, 2.0, 4.0)
 """Of correlation, to choose from [standard deviations of the state]."""
 NOISE = (0.03, 0.3, 3.0, 30.0)

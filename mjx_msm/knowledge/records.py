@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 
 from mjx_msm.knowledge.uncertainty import Knowledge
 
+WITH_DISCREPANCY = "with discrepancy"
+"""Among `Fit.beside`, the model itself with a correction."""
+
 
 class Outcome(enum.Enum):
     """How the solver ended."""

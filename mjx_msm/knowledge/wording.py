@@ -161,4 +161,4 @@ def number(value: float, *beside: float) -> str:
     A parameter at a bound of zero comes back from its logarithm as 1e-23.
     """
     size = max((abs(x) for x in (value, *beside) if math.isfinite(x)), default=0.0)
-    return f"{0.0 if abs(value) < 1e-9 * size else value:.4g}"
+    return f"{0.0 if abs(value) < 1e-6 * size else value:.4g}"

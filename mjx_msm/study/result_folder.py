@@ -2,7 +2,7 @@
 
 It holds `identification.json`, `model.xml` (the person as an ordinary MJCF file), `excitation.csv` (the first trial's
 excitations, coordinates and recorded moments on the model's clock, which an environment can replay), `trials/*.csv`
-(every trial as recorded and as simulated: a `Replay` each) and figures.
+(every trial as recorded and as simulated: a `Replay` each), figures, and `report.html`, all of it for a reader.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from mjx_msm.study.replays import drive, measured, replays
 from mjx_msm.study.settings import study_space
 from mjx_msm.views.figures import save_figures
 from mjx_msm.views.replay import Replay
+from mjx_msm.views.report.page import REPORT, save_report
 
 RESULT = "identification.json"
 
@@ -187,6 +188,8 @@ def write_result(
             signal.save(folder / "trials" / f"{files[signal.name]}.csv")
     with _or_without("figures"):
         save_figures(folder, signals, result, truth)
+    with _or_without("report"):
+        save_report(folder / REPORT, result, signals)
 
 
 @contextmanager

@@ -112,6 +112,7 @@ def test_identify_writes_a_result(result):
         "model.xml",
         "excitation.csv",
         "parameters.png",
+        "report.html",
         "trials/trial1.csv",
         "trials/trial2.csv",
     }

@@ -1,0 +1,130 @@
+"""The report of a result as one HTML file: everything it shows is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mjx_msm.common.files import write_text
+from mjx_msm.knowledge.records import Fit
+from mjx_msm.knowledge.result import Identification
+from mjx_msm.knowledge.uncertainty import Knowledge
+from mjx_msm.knowledge.verdict import size, verdict
+from mjx_msm.knowledge.wording import number
+from mjx_msm.views.replay import Replay
+from mjx_msm.views.report.charts import activation_chart, correlation_chart, parameter_chart, trial_charts
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+REPORT = "report.html"
+OPEN = 3
+"""Trials whose charts are unfolded."""
+
+
+@dataclass(frozen=True)
+class _Chart:
+    title: str
+    html: str
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A parameter, in words."""
+
+    path: str
+    unit: str
+    generic: str
+    estimate: str
+    interval: str
+    data: str
+    remark: str
+    determined: bool
+
+
+def report(result: Identification, trials: Sequence[Replay] = ()) -> str:
+    """The report as the text of an HTML file.
+
+    **Arguments:** `trials`: as recorded and as simulated, of the result's folder (`mjx_msm.load_result`).
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from plotly.offline import get_plotlyjs
+
+    environment = Environment(
+        loader=PackageLoader("mjx_msm.views.report", "."), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    charts = {
+        trial.name: (
+            *(_Chart(title, _html(figure)) for title, figure in trial_charts(trial)),
+            _Chart("activation of every muscle", _html(activation_chart(trial))),
+        )
+        for trial in trials
+    }
+    kinds = dict.fromkeys(f.kind for f in result.fits)
+    return environment.get_template("page.html.j2").render(
+        result=result,
+        subject=result.subject or "subject",
+        model=Path(result.source).name,
+        verdict=verdict(result),
+        asked=_asked(result),
+        rows=[_row(result, i) for i in range(len(result.estimates))],
+        open_directions=[d for d in result.directions if d.knowledge is not Knowledge.DETERMINED],
+        fits=result.fits,
+        others=tuple(dict.fromkeys(name for f in result.fits for name in f.beside)),
+        size={kind: partial(size, kind=kind) for kind in kinds},
+        best=_best,
+        charts=charts,
+        opened=OPEN,
+        parameters=_html(parameter_chart(result)),
+        correlations=_html(correlation_chart(result)),
+        plotly=get_plotlyjs(),
+    )
+
+
+def save_report(path: str | Path, result: Identification, trials: Sequence[Replay] = ()) -> Path:
+    """Write `report`, whole or not at all."""
+    path = Path(path)
+    write_text(path, report(result, trials))
+    return path
+
+
+def _html(figure: Figure | None) -> str:
+    if figure is None:
+        return ""
+    return figure.to_html(
+        full_html=False, include_plotlyjs=False, config={"displaylogo": False, "responsive": True}
+    )  # fmt: skip
+
+
+def _asked(result: Identification) -> list[tuple[str, str]]:
+    """What was estimated, from what and how."""
+    free, others = ", ".join(result.free), {"prescribed": result.prescribed, "locked": tuple(result.locked)}
+    held = "; ".join(f"{name}: {', '.join(names)}" for name, names in others.items() if names)
+    trials: dict[str, list[str]] = {}
+    for f in result.fits:
+        if f.trial not in trials.setdefault(f.role, []):
+            trials[f.role].append(f.trial)
+    return [
+        ("model", f"{Path(result.source).name}, muscles: {result.muscle_model}, {1000 * result.timestep:g} ms steps"),
+        ("coordinates", f"free: {free}" + (f"; {held}" if held else "")),
+        ("EMG channels", ", ".join(result.channels) or "none"),
+        ("fitted to", ", ".join(result.residuals) + (f" at {result.rate:g} Hz" if result.rate else "")),
+        *((role, ", ".join(names)) for role, names in trials.items()),
+        ("parameters", f"{len(result.estimates)} estimated"),
+    ]
+
+
+def _row(result: Identification, i: int) -> _Row:
+    e, known, off = result.estimates[i], result.knowledge[i], result.off_prior[i]
+    value, start, low, high = (number(x, e.start, e.low, e.high) for x in (e.value, e.start, e.low, e.high))
+    determined = known is Knowledge.DETERMINED
+    remark = f"at {e.bound} bound" if e.bound else "" if determined else "off its prior" if off else known.value
+    return _Row(e.path, e.unit, start, value, f"{low} … {high}", f"{100 * e.data_share:.0f} %", remark, determined)
+
+
+def _best(fit: Fit) -> float:
+    return min((fit.identified, *fit.beside.values()))

@@ -1,0 +1,95 @@
+"""The report needs no network, shows what the result holds, and lets no name of a trial act as its code."""
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from results import PATHS, fit, result
+
+from mjx_msm.knowledge.verdict import verdict
+from mjx_msm.views.replay import Replay
+from mjx_msm.views.report.page import report, save_report
+
+TIME = np.linspace(0.0, 2.0, 101)
+
+
+def replay(name="reach", **changed):
+    wave = np.sin(3 * TIME)[:, None]
+    made = Replay(
+        name, TIME, ("elbow_flex",), ("elbow_flex",), ("BRA", "BIC"), wave, 0.5 + 0.1 * np.hstack([wave, -wave]),
+        {"generic": 2 * wave, "identified": 1.1 * wave}, 10 * wave, {"generic": 30 * wave, "identified": 11 * wave},
+    )  # fmt: skip
+    return replace(made, **changed)
+
+
+class Page(HTMLParser):
+    """Its text outside scripts, its tags, and what they refer to."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.text, self.tags, self.referred, self._inside = "", [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self._inside = [tag] if tag in ("script", "style") else []
+        self.referred += [v for k, v in attributes if k in ("src", "href", "action")]
+
+    def handle_endtag(self, tag):
+        self._inside = []
+
+    def handle_data(self, data):
+        self.text += "" if self._inside else data
+
+
+@pytest.fixture(scope="module")
+def page():
+    return report(result(fit("identify"), fit(ridge=3.0)), [replay()])
+
+
+def test_it_refers_to_nothing_outside(page):
+    assert Page(page).referred == []
+
+
+def test_it_shows_what_the_result_holds(page):
+    text = re.sub(r"\s+", " ", Page(page).text)
+    made = result(fit("identify"), fit(ridge=3.0))
+    for part in (*verdict(made), *PATHS, made.directions[0].text, "3 N·m", "--seed 7", "ab" * 32):
+        assert part in text
+
+
+def test_curves_are_those_of_the_trial(page):
+    """Read back from the page: what plotly is given is the recorded moment, to five digits."""
+    traces = [
+        json.loads(m) for m in re.findall(r"Plotly\.newPlot\(\s*\"[^\"]+\",\s*(\[.*?\]),\s*\{\"template", page, re.S)
+    ]
+    assert len(traces) == 5  # angle, moment, activations, parameters, correlations
+    moments = {t["name"]: t["y"] for t in traces[1]}
+    np.testing.assert_allclose(moments["recorded"], 10 * np.sin(3 * TIME), rtol=1e-4, atol=1e-9)
+    np.testing.assert_allclose(moments["identified"], 11 * np.sin(3 * TIME), rtol=1e-4, atol=1e-9)
+    angles = {t["name"]: t["y"] for t in traces[0]}
+    np.testing.assert_allclose(angles["recorded"], np.degrees(np.sin(3 * TIME)), rtol=1e-4, atol=1e-9)
+    known = {t.get("name"): t for t in traces[3]}["estimate, 95 %"]
+    np.testing.assert_allclose(known["x"], 1.1)
+    np.testing.assert_allclose(traces[4][0]["z"], 0.5 * np.eye(3) + 0.5, rtol=1e-4)
+
+
+def test_names_are_text():
+    name = "<script>alert(1)</script>\"'&"
+    made = result(fit(trial=name), subject=name, channels=(name,), directions=())
+    page = report(made, [replay(name), replay("other", coordinates=(name,), free=(name,))])
+    assert "<script>alert" not in page
+    assert Page(page).tags.count("script") == Page(report(made, [replay(), replay("other")])).tags.count("script")
+
+
+def test_gaps_are_gaps():
+    moment = np.full((101, 1), np.nan)
+    page = report(result(fit()), [replay(moment=moment, predicted={}), replay("other", simulated={})])
+    assert "NaN" not in re.sub(r"<script>.*?</script>", "", page, count=1, flags=re.S)
+
+
+def test_a_result_without_trials_has_a_report(tmp_path):
+    assert "In short" in save_report(tmp_path / "report.html", result()).read_text(encoding="utf-8")
