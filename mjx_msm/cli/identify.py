@@ -66,6 +66,7 @@ def identify(
         study = load_subject(subject)
     prepare_jax()
     from mjx_msm.common.interrupts import held_interrupts
+    from mjx_msm.knowledge.verdict import next_step
     from mjx_msm.study.result_folder import check_result_folder, save_result
     from mjx_msm.study.settings import study_model
     from mjx_msm.study.synthetic_study import load_truth
@@ -90,6 +91,8 @@ def identify(
         console.print()
         console.print(truth_table(result, truth))
     console.print(f"\nwritten to {kept.folder}: {', '.join(contents(kept.folder))}", markup=False)
+    if not interrupted:
+        console.print(next_step(result), markup=False)
     if interrupted:
         console.print(_what_is_missing(result))
     if kept.reason:

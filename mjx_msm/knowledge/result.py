@@ -236,6 +236,17 @@ class Identification:
         console.print(self)
         return printable(console.file.getvalue())  # type: ignore[attr-defined]
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the same table, with its colours."""
+        from io import StringIO
+
+        from rich.console import Console
+
+        console = Console(file=StringIO(), width=118, record=True)
+        console.print(self)
+        page = '<pre style="font-family: ui-monospace, monospace; line-height: 1.2">{code}</pre>'
+        return console.export_html(inline_styles=True, code_format=page)
+
     def __rich_console__(self, console: Any, options: Any) -> Any:
         name, model = escape(self.subject or "subject"), escape(Path(self.source).name)
         yield f"[bold]{name}[/bold] on model {model}: {self.outcome.value}"

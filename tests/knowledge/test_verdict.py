@@ -62,3 +62,11 @@ def test_angles_are_said_in_degrees():
 
 def test_a_poor_fit_is_called_one():
     assert "poor fit" in verdict(result(fit("identify", 6.0), fit()))[1]
+
+
+def test_a_notebook_shows_the_table():
+    html = result(fit(trial="<i>"))._repr_html_()
+    assert html.startswith("<pre")
+    assert "muscle/BRA/max_isometric_force" in html
+    assert "&lt;i&gt;" in html
+    assert "<i>" not in html
