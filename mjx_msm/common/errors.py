@@ -1,11 +1,12 @@
 """The one exception a user's input can raise, the one warning, and their words."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from mjx_msm.common.printable import printable
 
-LONGEST, ENDING = 1000, 300
+LONGEST, ENDING = 1800, 300
 """Most characters of a message, and how many of them are its end, which says how to fix it."""
 
 
@@ -22,6 +23,31 @@ class InputError(ValueError):
         if len(text) > LONGEST:
             text = f"{text[: LONGEST - ENDING]} … {text[-ENDING:]}"
         super().__init__(text)
+
+
+class Faults:
+    """What is wrong in several places, to be said in one message."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    @contextmanager
+    def gathered(self) -> Iterator[None]:
+        """Inside, an `InputError` ends what is done, and is kept for later."""
+        try:
+            yield
+        except InputError as error:
+            self.messages.append(str(error))
+
+    def raise_any(self) -> None:
+        """**Raises:** `InputError` with all messages there were, numbered where there are several."""
+        messages = list(dict.fromkeys(self.messages))
+        if len(messages) > 1:
+            raise InputError(
+                f"{len(messages)} problems: " + "; ".join(f"({i + 1}) {m}" for i, m in enumerate(messages))
+            )
+        if messages:
+            raise InputError(messages[0])
 
 
 def one_of(what: str, value: str, choices: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mjx_msm.common.errors import InputError, in_one_line, suggest
+from mjx_msm.common.errors import Faults, InputError, in_one_line, suggest
 from mjx_msm.common.files import read_text
 
 # Reading -------------------------------------------------------------------------------------------------
@@ -33,7 +33,16 @@ def read_toml(path: Path, kind: str) -> dict[str, Any]:
     except (
         ValueError
     ) as error:  # besides what TOML forbids: numbers of more digits, and dates that Python does not know
-        raise InputError(f"{path}: is not valid TOML: {in_one_line(error)}") from None
+        raise InputError(f"{path}: is not valid TOML: {in_one_line(error)}{_backslash(text, str(error))}") from None
+
+
+def _backslash(text: str, error: str) -> str:
+    """What to do where a path of Windows is why a text is not TOML."""
+    place = re.search(r"line (\d+)", error)
+    line = text.splitlines()[int(place[1]) - 1] if place and int(place[1]) <= len(text.splitlines()) else ""
+    if "\\" not in line or not re.search(r"escape|backslash|\\|hex", error, re.IGNORECASE):
+        return ""
+    return "; a backslash is a special character in double quotes: write the path with / instead, or in single quotes"
 
 
 class Section:
@@ -43,9 +52,12 @@ class Section:
         if not isinstance(data, Mapping):
             raise InputError(f"{where}: must be a table of key = value, got {show(data)}")
         self.data, self.where = data, where
+        faults = Faults()
         for key in data:
-            if allowed is not None and key not in allowed:
-                raise InputError(f"{where}: unknown key '{key}'{suggest(key, allowed, limit=20)}")
+            with faults.gathered():
+                if allowed is not None and key not in allowed:
+                    raise InputError(f"{where}: unknown key '{key}'{suggest(key, allowed, limit=20)}")
+        faults.raise_any()
 
     def fail(self, key: str, wanted: str) -> InputError:
         value = self.data.get(key)

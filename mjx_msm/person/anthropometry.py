@@ -32,7 +32,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 import mujoco
@@ -41,6 +40,7 @@ from jaxtyping import Float
 
 from mjx_msm.common.arguments import number
 from mjx_msm.common.errors import InputError
+from mjx_msm.common.patterns import matches
 from mjx_msm.person.kinds import KINDS
 from mjx_msm.person.model import Model
 
@@ -280,10 +280,7 @@ def _freed(priors: Mapping[str, Any], model: Model, free: Iterable[str]) -> dict
     patterns = tuple(free)
     paths = [p for p in model.nominal.to_dict() if p.startswith("body/")]
     freed = {
-        p
-        for p in paths
-        for f in patterns
-        if p == f or p.startswith(f"{f}/") or fnmatchcase(p, f) or fnmatchcase(p, f"{f}/*")
+        p for p in paths for f in patterns if p == f or p.startswith(f"{f}/") or matches(p, f) or matches(p, f"{f}/*")
     }
     freed |= {p.rsplit("/", 1)[0] for p in freed if p.split("/")[-2] == "inertia"}  # freed whole
     return {path: prior for path, prior in priors.items() if path in freed}

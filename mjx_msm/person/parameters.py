@@ -7,7 +7,6 @@ A parameter is addressed by a path ``group/name/field``, for example ``muscle/BR
 from __future__ import annotations
 
 import difflib
-import fnmatch
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +17,7 @@ from jaxtyping import Float
 
 from mjx_msm.common.arguments import table
 from mjx_msm.common.errors import InputError
+from mjx_msm.common.patterns import matches
 from mjx_msm.person.muscle import AnyArray, MuscleParameters
 
 
@@ -139,9 +139,7 @@ def match(scalars: list[Scalar], pattern: str) -> list[Scalar]:
     """Scalars whose path matches `pattern`; a pattern without the last component takes all components."""
     # a name may hold a bracket, which a pattern reads otherwise
     exact = [s for s in scalars if s.path == pattern or s.path.startswith(f"{pattern}/")]
-    hits = exact or [
-        s for s in scalars if fnmatch.fnmatchcase(s.path, pattern) or fnmatch.fnmatchcase(s.path, f"{pattern}/*")
-    ]
+    hits = exact or [s for s in scalars if matches(s.path, pattern) or matches(s.path, f"{pattern}/*")]
     if not hits:
         close = difflib.get_close_matches(pattern, [s.path for s in scalars], n=3, cutoff=0.3)
         raise InputError(
@@ -152,9 +150,7 @@ def match(scalars: list[Scalar], pattern: str) -> list[Scalar]:
 
 def matching(parameters: Parameters, patterns: tuple[str, ...]) -> tuple[str, ...]:
     """Paths of the scalar parameters that any of the patterns matches, in the order of the model."""
-    return tuple(
-        path for path in parameters.to_dict() if any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
-    )
+    return tuple(path for path in parameters.to_dict() if any(matches(path, pattern) for pattern in patterns))
 
 
 def _array(parameters: Parameters, scalar: Scalar) -> Any:

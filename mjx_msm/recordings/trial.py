@@ -275,13 +275,21 @@ def build_trial(
     )
 
 
-def _check_columns(table: Table) -> None:
+def check_pace(table: Table, longest: float | None = None) -> None:
+    """Whether a table's time may be in seconds: samples lie at most `longest` apart [s], by default 0.2.
+
+    **Raises:** `InputError` if they do not.
+    """
     step = float(np.median(np.diff(table.time)))
-    if step > 0.2:
+    if step > (0.2 if longest is None else longest):
         raise InputError(
             f"{table.path}: its samples are {step:g} s apart; is the time in milliseconds or frames? "
-            "Convert it to seconds"
+            'Set time_unit = "ms", or "frames" with sampling_rate [Hz]'
         )
+
+
+def _check_columns(table: Table) -> None:
+    check_pace(table)
     for column, values in zip(table.columns, table.values.T, strict=True):
         if np.sum(np.isfinite(values)) < 4:
             raise InputError(

@@ -43,6 +43,8 @@ SAME = 3
 """Rows of numbers and of one width in a row that are data, not a preamble's."""
 _RATE = re.compile(r"(?:sampl\w*[ _]?(?:rate|freq\w*)|(?:frame|capture|point|data)[ _]?rate|rate|frequency|fs)\b", re.I)
 
+_DYNAMOMETER = re.compile(r"\b(?:biodex|humac|cybex|isomed|con-?trex|kin-?com|csmi)\b", re.IGNORECASE)
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -81,6 +83,9 @@ def contents_of_text(path: Path) -> Contents:
         return contents_of_storage(path)
     notes: list[str] = []
     blocks, header = blocks_of_lines(path, lines, notes)
+    maker = _DYNAMOMETER.search("\n".join(lines[:80]))
+    if maker:
+        header = {**header, "dynamometer": maker[0]}
     if beside := sidecar_of(path):
         blocks = tuple(described(path, b, beside) for b in blocks)
     return Contents(path, blocks, header=header, notes=tuple(notes))

@@ -44,8 +44,11 @@ class Timing:
     """Samples a second [Hz], where there is no time column, or it counts frames."""
 
 
-def tables_of(contents: Contents, timing: Timing | None = None) -> tuple[Table, ...]:
+def tables_of(contents: Contents, timing: Timing | None = None, *, full_names: bool = False) -> tuple[Table, ...]:
     """The blocks of a file over time, those on the same clock as one table.
+
+    **Arguments:** `full_names`: whether columns are called with the name of their block also where theirs is the only
+    one.
 
     **Raises:** `InputError` if a block has no time, or one that does not run forwards.
     """
@@ -74,7 +77,10 @@ def tables_of(contents: Contents, timing: Timing | None = None) -> tuple[Table, 
     for time, kept in timed:
         if not kept:
             continue
-        names = [b.columns[i] if counts[b.columns[i]] == 1 else full_name(b, b.columns[i]) for b, i in kept]
+        names = [
+            b.columns[i] if counts[b.columns[i]] == 1 and not full_names else full_name(b, b.columns[i])
+            for b, i in kept
+        ]
         values = kept[0][0].values if _whole(kept) else np.column_stack([b.values[:, i] for b, i in kept])
         units = tuple(b.unit(i) for b, i in kept)
         out.append(

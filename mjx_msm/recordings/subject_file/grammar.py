@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mjx_msm.common.errors import InputError
+from mjx_msm.common.errors import Faults, InputError
 from mjx_msm.common.toml_tables import Section
 from mjx_msm.recordings.emg import EmgProcessing
+from mjx_msm.recordings.subject_file.columns import TIMING
 from mjx_msm.recordings.subject_file.emg import parse_emg
 from mjx_msm.recordings.subject_file.identify import IdentifySpec, parse_identify
 from mjx_msm.recordings.subject_file.model import UNITS, ModelSpec, parse_model
@@ -50,7 +51,8 @@ def parse_subject(document: Mapping[str, Any], path: str | Path) -> Document:
         (
             "data",
             "units",
-            "time_column",
+            *TIMING,
+            "gravity",
             "columns",
             "moment_columns",
             "subject",
@@ -61,37 +63,76 @@ def parse_subject(document: Mapping[str, Any], path: str | Path) -> Document:
             "identify",
         ),
     )
+    faults = Faults()
     for key in ("subject", "model", "trials", "identify"):
-        if key not in document:
-            raise InputError(
-                f"{path}: section [{key}] is missing; add it"
-                if key != "trials"
-                else f"{path}: no [[trials]]; add at least one"
-            )
-    units = top.text("units", "auto", options=UNITS) or "auto"
+        with faults.gathered():
+            if key not in document:
+                raise InputError(
+                    f"{path}: section [{key}] is missing; add it"
+                    if key != "trials"
+                    else f"{path}: no [[trials]]; add at least one"
+                )
+    faults.raise_any()
     folder = folder_of(path)
-    data = data_folder(folder, top.text("data", ".") or ".", f"{path}: data")
-
-    subject = parse_person(top)
-    model = parse_model(top, folder, units)
-    kind, processing, aliases, emg_map = parse_emg(top)
-
-    sampling_section = top.section("sampling", ("lead_in", "max_gap", "motion_cutoff"))
-    sampling = {
-        "lead_in": sampling_section.number("lead_in", 0.3, low=0, high=5, unit="s"),
-        "max_gap": sampling_section.number("max_gap", 0.05, low=0, high=1, unit="s"),
-        "motion_cutoff": sampling_section.number("motion_cutoff", low=0.5, high=500, unit="Hz"),
-    }
-    sampling = {k: v for k, v in sampling.items() if v is not None}
-
-    identify = parse_identify(top, subject, emg_map)
+    units, data, given = "auto", folder, Parts()
+    with faults.gathered():
+        units = top.text("units", "auto", options=UNITS) or "auto"
+    with faults.gathered():
+        data = data_folder(folder, top.text("data", ".") or ".", f"{path}: data")
+    with faults.gathered():
+        given.subject = parse_person(top)
+    with faults.gathered():
+        given.model = parse_model(top, folder, units)
+    with faults.gathered():
+        given.emg = parse_emg(top)
+    sampling: dict[str, float] = {}
+    with faults.gathered():
+        sampling = _sampling(top)
+    with faults.gathered():
+        # where others are missing, what does not depend on them is checked all the same
+        emg_map = given.emg[3] if given.emg else {}
+        given.identify = parse_identify(top, given.subject or Person("", 70.0, 1.7, "female"), emg_map)
     entries = document["trials"]
-    if not isinstance(entries, list | tuple) or not entries:
-        raise InputError(f"{path}: trials must be a list of tables; write [[trials]] in double brackets")
-    trials = tuple(parse_trial(top, entry, i, data, units, model, emg_map, identify) for i, entry in enumerate(entries))
-    for trial in trials:
-        if sum(t.name == trial.name for t in trials) > 1:
-            raise InputError(f"{path} [[trials]]: the name '{trial.name}' appears twice; rename one")
+    trials: list[TrialEntry] = []
+    with faults.gathered():
+        if not isinstance(entries, list | tuple) or not entries:
+            raise InputError(f"{path}: trials must be a list of tables; write [[trials]] in double brackets")
+        if given.model and given.emg and given.identify:
+            for i, entry in enumerate(entries):
+                with faults.gathered():
+                    trials.append(parse_trial(top, entry, i, data, units, given.model, given.emg[3], given.identify))
+    for name in dict.fromkeys(t.name for t in trials):
+        with faults.gathered():
+            if sum(t.name == name for t in trials) > 1:
+                raise InputError(f"{path} [[trials]]: the name '{name}' appears twice; rename one")
+    faults.raise_any()
     if all(t.role != "identify" for t in trials):
         raise InputError(f'{path} [[trials]]: every trial is held out; give at least one the role "identify"')
-    return Document(path, subject, model, kind, processing, aliases, sampling, trials, identify)
+    assert given.subject is not None
+    assert given.model is not None
+    assert given.emg is not None
+    assert given.identify is not None
+    kind, processing, aliases, _ = given.emg
+    return Document(
+        path, given.subject, given.model, kind, processing, aliases, sampling, tuple(trials), given.identify
+    )
+
+
+@dataclass
+class Parts:
+    """Sections that have been read; None where one is wrong."""
+
+    subject: Person | None = None
+    model: ModelSpec | None = None
+    emg: tuple[str, EmgProcessing, dict[str, str], dict[str, dict[str, float]]] | None = None
+    identify: IdentifySpec | None = None
+
+
+def _sampling(top: Section) -> dict[str, float]:
+    section = top.section("sampling", ("lead_in", "max_gap", "motion_cutoff"))
+    found = {
+        "lead_in": section.number("lead_in", 0.3, low=0, high=5, unit="s"),
+        "max_gap": section.number("max_gap", 0.05, low=0, high=1, unit="s"),
+        "motion_cutoff": section.number("motion_cutoff", low=0.5, high=500, unit="Hz"),
+    }
+    return {k: v for k, v in found.items() if v is not None}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Iterable
 
 from mjx_msm.common.errors import InputError, suggest
+from mjx_msm.common.patterns import matches
 from mjx_msm.recordings.subject_file.identify import FIELDS
 from mjx_msm.recordings.subject_file.loading import Study
 
@@ -65,7 +65,8 @@ def check_against_model(
             if group not in owners:
                 continue
             paths = [f"{n}/{f}" for n in owners[group] for f in FIELDS[group]]
-            if not any(fnmatch.fnmatchcase(p, rest) or fnmatch.fnmatchcase(p, rest.rpartition("/")[0]) for p in paths):
+            forms = (rest, rest.rpartition("/")[0], f"{rest}/*")
+            if not any(matches(p, form) for p in paths for form in forms):
                 raise InputError(
                     f"{where} [identify] {key}: pattern '{pattern}' matches "
                     f"nothing{suggest(rest.split('/')[0], owners[group])}"

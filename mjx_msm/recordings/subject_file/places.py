@@ -39,4 +39,12 @@ def expanded(text: str, where: str) -> str:
             raise InputError(f"{where}: environment variable {name} is not set; set it, or write ${{{name}:-default}}")
         return default
 
-    return os.path.expanduser(_VARIABLE.sub(value, text))
+    if any(c in text for c in "\b\t\n\f\r"):
+        raise InputError(
+            f"{where} = {text!r} holds a control character, as a backslash is with what follows it; write the path "
+            "with / instead, or in single quotes"
+        )
+    filled = _VARIABLE.sub(value, text)
+    if os.sep == "/" and "\\" in filled and not os.path.exists(filled):
+        filled = filled.replace("\\", "/")  # a path of Windows, in single quotes
+    return os.path.expanduser(filled)

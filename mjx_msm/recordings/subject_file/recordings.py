@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,19 +9,21 @@ from pathlib import Path
 
 import numpy as np
 
-from mjx_msm.common.errors import InputError, suggest
+from mjx_msm.common.errors import Faults, InputError
 from mjx_msm.recordings import emg as emg_signals
 from mjx_msm.recordings.quality.emg_cleaning import cleaned
 from mjx_msm.recordings.quality.emg_quality import IN_VOLTS
-from mjx_msm.recordings.readers.reading import read_table
+from mjx_msm.recordings.readers.joining import joined
 from mjx_msm.recordings.readers.table import Table
+from mjx_msm.recordings.subject_file import joints
 from mjx_msm.recordings.subject_file.emg import channels_of
 from mjx_msm.recordings.subject_file.grammar import Document
-from mjx_msm.recordings.subject_file.trials import Column, TrialEntry
-from mjx_msm.recordings.trial import Trial, build_trial
+from mjx_msm.recordings.subject_file.sources import Files, trimmed_in_time
+from mjx_msm.recordings.subject_file.trials import TrialEntry
+from mjx_msm.recordings.trial import Trial, build_trial, check_pace
 
-IMPLAUSIBLE_MOMENT = 15.0
-"""Net joint moments of landing and jumping stay below about 5 N·m per kg of body mass."""
+SLOWEST_EMG = 40.0
+"""Fewer samples a second are no raw EMG: their time is not in seconds [Hz]."""
 
 
 @dataclass(frozen=True)
@@ -39,49 +40,70 @@ class Recordings:
 def read_recordings(document: Document) -> Recordings:
     """Read the files of all trials, every one once.
 
-    **Raises:** `InputError` naming the file and column that does not fit.
+    **Raises:** `InputError` naming the file and column that does not fit; all that do not, in one message.
     """
-    cache: dict[tuple[Path, str | None], Table] = {}
-
-    def read(path: Path, time_column: str | None) -> Table:
-        path = Path(os.path.normpath(path))
-        key = (path, time_column)
-        if key not in cache:
-            cache[key] = read_table(path, time_column=time_column)
-        return cache[key]
-
+    files, faults = Files(), Faults()
     notes: list[str] = []
     channels = channels_of(document.emg_map)
+    read: dict[str, tuple[Table, Table | None]] = {}
     signals: dict[str, Table] = {}
     for trial in document.trials:
-        if trial.emg is not None and channels:
-            table = read(trial.emg, trial.time_column)
-            signals[trial.name] = _emg(document, trial, table, channels, notes)
+        with faults.gathered():
+            motion, moments, raw = _tables(document, trial, files, channels, notes)
+            read[trial.name] = motion, moments
+            if raw:
+                signals[trial.name] = _emg(document, trial, raw, channels, notes)
+    faults.raise_any()
     signals = _normalised(document, signals, channels, notes)
     trials: list[tuple[str, Trial]] = []
     for trial in document.trials:
-        motion = _motion(document, trial, read(trial.motion, trial.time_column), notes)
-        moments = (
-            _moments(document, trial, read(trial.moments, trial.time_column)) if trial.moments is not None else None
-        )
         used = {"motion": trial.motion, "emg": trial.emg, "moments": trial.moments}
         metadata = {key: Path(os.path.normpath(p)).name for key, p in used.items() if p is not None}
-        built = build_trial(
-            trial.name,
-            motion,
-            rate=document.identify.rate,
-            emg=signals.get(trial.name),
-            moments=moments,
-            prescribed=document.model.prescribed,
-            start=trial.start,
-            stop=trial.stop,
-            metadata={**metadata, "role": trial.role, **_sources(trial)},
-            task=trial.task,
-            **document.sampling,  # type: ignore[arg-type]
-        )
-        notes += [n for n in built.metadata["notes"] if n not in notes]  # type: ignore[attr-defined]
-        trials.append((trial.role, built))
-    return Recordings(tuple(trials), tuple(dict.fromkeys(path for path, _ in cache)), tuple(notes))
+        with faults.gathered():
+            built = build_trial(
+                trial.name,
+                read[trial.name][0],
+                rate=document.identify.rate,
+                emg=signals.get(trial.name),
+                moments=read[trial.name][1],
+                prescribed=document.model.prescribed,
+                start=trial.start,
+                stop=trial.stop,
+                metadata={**metadata, "role": trial.role, **_sources(trial)},
+                task=trial.task,
+                **document.sampling,  # type: ignore[arg-type]
+            )
+            notes += [n for n in built.metadata["notes"] if n not in notes]  # type: ignore[attr-defined]
+            trials.append((trial.role, built))
+    faults.raise_any()
+    return Recordings(tuple(trials), files.paths, tuple(notes))
+
+
+def _tables(
+    document: Document, trial: TrialEntry, files: Files, channels: Sequence[str], notes: list[str]
+) -> tuple[Table, Table | None, tuple[Table, ...]]:
+    """What was recorded of a trial on the trial's time: coordinates, moments, and EMG as in its file."""
+    tables: dict[str, tuple[Table, ...]] = {}
+    faults = Faults()
+    with faults.gathered():
+        tables["motion"] = (joints.motion(document, trial, files, notes),)
+    if trial.moments is not None:
+        with faults.gathered():
+            tables["moments"] = (joints.moments(document, trial, files),)
+    if trial.emg is not None and channels:
+        with faults.gathered():
+            try:
+                wanted = {c: document.aliases.get(c, c) for c in channels}
+                tables["emg"] = files.tables(trial.emg, trial.timing["emg"], wanted)
+            except InputError as error:
+                hint = f" ([emg] of {document.path.name})" if "no column" in str(error) else ""
+                raise InputError(f"{error}{hint}") from None
+            for table in tables["emg"]:
+                check_pace(table, 1 / SLOWEST_EMG if document.kind == "raw" else None)
+    faults.raise_any()
+    late = trimmed_in_time(trial, tables, notes)
+    at = {k: tuple(x.shifted(trial.offsets.get(k, late[k])) for x in t) for k, t in tables.items()}
+    return at["motion"][0], at["moments"][0] if "moments" in at else None, at.get("emg", ())
 
 
 def _sources(trial: TrialEntry) -> dict[str, dict[str, str]]:
@@ -129,13 +151,15 @@ def _normalised(
     return out
 
 
-def _emg(document: Document, trial: TrialEntry, table: Table, channels: Sequence[str], notes: list[str]) -> Table:
-    """The channels in use as envelopes, not yet normalised."""
-    try:
-        table = table.select({c: document.aliases.get(c, c) for c in channels})
-    except InputError as error:
-        raise InputError(f"{error} ([emg] of {document.path.name})") from None
-    table = table.shifted(trial.offsets.get("emg", 0.0))
+def _emg(
+    document: Document, trial: TrialEntry, tables: Sequence[Table], channels: Sequence[str], notes: list[str]
+) -> Table:
+    """The channels in use as envelopes, not yet normalised, on one clock."""
+    return joined([_envelopes(document, trial, table, table.columns, notes) for table in tables], channels)
+
+
+def _envelopes(document: Document, trial: TrialEntry, table: Table, channels: Sequence[str], notes: list[str]) -> Table:
+    """Channels that share a clock as envelopes, not yet normalised."""
     raw = document.kind == "raw"
     if raw:
         table = _evenly(table, document.sampling["max_gap"])
@@ -177,88 +201,3 @@ def _evenly(table: Table, max_gap: float) -> Table:
             column[(time > at[i]) & (time < at[i + 1])] = np.nan
         columns.append(column)
     return replace(table, time=time, values=np.column_stack(columns))
-
-
-def _motion(document: Document, trial: TrialEntry, table: Table, notes: list[str]) -> Table:
-    """The recorded coordinates under the model's names [rad, m]."""
-    coordinates = (*document.model.free, *document.model.prescribed)
-    columns = {c: trial.columns.get(c) or Column(_find(table, c, (c,), trial.where, "columns")) for c in coordinates}
-    table = table.select({c: column.column for c, column in columns.items()}).shifted(trial.offsets.get("motion", 0.0))
-    declared = {None: "auto", True: "deg", False: "rad"}[table.in_degrees]
-    if trial.units != "auto" and table.in_degrees is not None and trial.units != declared:
-        notes.append(
-            f'{table.path}: says inDegrees={"yes" if table.in_degrees else "no"}, units = "{trial.units}" overrides it'
-        )
-    values = table.values.copy()
-    small: list[str] = []
-    largest = 0.0
-    for i, column in enumerate(columns.values()):
-        unit = column.units or (trial.units if trial.units != "auto" else declared)
-        x = values[:, i] * column.scale + column.offset
-        size = float(np.nanmax(np.abs(x))) if np.any(np.isfinite(x)) else 0.0
-        if unit == "deg":
-            x = np.deg2rad(x)
-            small.append(column.column)
-            largest = max(largest, size)
-        elif unit != "m" and size > 2 * math.pi:
-            said = "no unit is given" if unit != "rad" else f"{_source(document, trial, column)} says radians"
-            raise InputError(
-                f"{table.path}: column '{column.column}' reaches {size:.4g}, which looks like degrees "
-                f'({said}); set units = "deg" (or "m" for a length) in {trial.where}'
-            )
-        values[:, i] = x
-    if small and 0 < largest < math.pi:
-        notes.append(
-            f"{table.path}: angles declared in degrees stay within {largest:.3g}° ({', '.join(small)}), "
-            'which looks like radians; set units = "rad" if they are'
-        )
-    return replace(table, values=values)
-
-
-def _source(document: Document, trial: TrialEntry, column: Column) -> str:
-    """Who gives a column's unit: the subject file before the recording."""
-    return document.path.name if column.units or trial.units != "auto" else "the file"
-
-
-def _moments(document: Document, trial: TrialEntry, table: Table) -> Table:
-    """Joint moments under the coordinates' names [N·m]."""
-    columns = dict(trial.moment_columns)
-    needed = "moment" in document.identify.residuals
-    if not columns:
-        for c in document.model.free:
-            if needed or c in table.columns or f"{c}_moment" in table.columns:
-                columns[c] = Column(_find(table, c, (f"{c}_moment", c), trial.where, "moment_columns"))
-    if needed:
-        for coordinate in document.model.free:
-            if coordinate not in columns:
-                raise InputError(
-                    f"{trial.where}: moment_columns has no entry for the free coordinate '{coordinate}'; "
-                    f"add it{suggest(coordinate, table.columns)}"
-                )
-    table = table.select({c: column.column for c, column in columns.items()}).shifted(trial.offsets.get("moments", 0.0))
-    values = table.values.copy()
-    for i, column in enumerate(columns.values()):
-        per_kilogram = document.subject.mass if column.units == "Nm/kg" else 1.0
-        values[:, i] = (values[:, i] * column.scale + column.offset) * per_kilogram
-        peak = float(np.nanmax(np.abs(values[:, i]), initial=0.0)) / document.subject.mass
-        if peak > IMPLAUSIBLE_MOMENT:
-            fix = "the column seems to hold N·m already: remove units" if per_kilogram != 1.0 else "check its units"
-            raise InputError(
-                f"{table.path}: column '{column.column}' reaches {peak:.3g} N·m per kg of body mass, more than a joint "
-                f"can bear; {fix}"
-            )
-    return replace(table, values=values)
-
-
-def _find(table: Table, coordinate: str, names: Sequence[str], where: str, key: str) -> str:
-    """The column of a coordinate that was not mapped: its own name, also as OpenSim's path."""
-    for name in names:
-        if name in table.columns:
-            return name
-    ends = [c for c in table.columns if c.endswith(f"/{coordinate}/value")]
-    if len(ends) == 1 and key == "columns":
-        return ends[0]
-    raise InputError(
-        f"{table.path}: no column for coordinate '{coordinate}'{suggest(coordinate, table.columns)} (map "
-        f"it in {key} of {where})"
-    )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from mjx_msm.common.errors import InputError, suggest
+from mjx_msm.common.errors import InputError
 from mjx_msm.common.toml_tables import Section
+from mjx_msm.recordings.readers.timing import Timing
+from mjx_msm.recordings.subject_file.columns import TIMING, Column, parse_columns, parse_timing
 from mjx_msm.recordings.subject_file.emg import channels_of
 from mjx_msm.recordings.subject_file.identify import IdentifySpec
 from mjx_msm.recordings.subject_file.model import UNITS, ModelSpec
@@ -16,16 +18,7 @@ from mjx_msm.recordings.subject_file.places import expanded
 
 ROLES = ("identify", "held-out", "predict")
 """What a trial is for; one that is only to be predicted needs no moments."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """Where a coordinate's numbers come from."""
-
-    column: str
-    units: str | None = None
-    scale: float = 1.0
-    offset: float = 0.0
+GRAVITY = ("included", "corrected")
 
 
 @dataclass(frozen=True)
@@ -44,9 +37,12 @@ class TrialEntry:
     stop: float | None
     offsets: Mapping[str, float]
     units: str
-    time_column: str | None
+    timing: Mapping[str, Timing]
+    """By kind of file."""
     columns: Mapping[str, Column]
     moment_columns: Mapping[str, Column]
+    gravity: Literal["included", "corrected"] | None
+    """Whether the weight of limb and device is in the recorded moment; None: nothing is said."""
 
 
 def parse_trial(
@@ -71,8 +67,9 @@ def parse_trial(
         "start",
         "stop",
         "time_offset",
+        "gravity",
         "units",
-        "time_column",
+        *TIMING,
         "columns",
         "moment_columns",
     )
@@ -100,8 +97,8 @@ def parse_trial(
     offsets = Section(section.data.get("time_offset", {}), f"{section.where} time_offset", ("motion", "emg", "moments"))
 
     everything = (*model.free, *model.prescribed, *model.locked)
-    columns = _columns(top, section, "columns", everything, (*UNITS[1:], "m"))
-    moment_columns = _columns(top, section, "moment_columns", model.free, ("Nm", "Nm/kg"))
+    columns = parse_columns(top, section, "columns", everything, ("angle", "length"))
+    moment_columns = parse_columns(top, section, "moment_columns", model.free, ("moment", "moment per mass"))
     return TrialEntry(
         name=section.text("name", required=True) or "",
         where=section.where,
@@ -114,35 +111,8 @@ def parse_trial(
         stop=stop,
         offsets={key: offsets.number(key, unit="s") or 0.0 for key in offsets.data},
         units=section.text("units", units, options=UNITS) or "",
-        time_column=section.text("time_column", top.text("time_column")),
+        timing=parse_timing(top, section),
         columns=columns,
         moment_columns=moment_columns,
+        gravity=section.text("gravity", top.text("gravity", options=GRAVITY), options=GRAVITY),  # type: ignore[arg-type]
     )
-
-
-def _columns(
-    top: Section, trial: Section, key: str, coordinates: Sequence[str], units: Sequence[str]
-) -> dict[str, Column]:
-    out: dict[str, Column] = {}
-    for data, where in (
-        (top.data.get(key, {}), f"{top.where} [{key}]"),
-        (trial.data.get(key, {}), f"{trial.where} {key}"),
-    ):
-        section = Section(data, where, None)
-        for coordinate, value in section.data.items():
-            if coordinate not in coordinates:
-                role = "neither free, prescribed nor locked" if key == "columns" else "not free"
-                raise InputError(f"{where}: '{coordinate}' is {role} in [model]{suggest(coordinate, coordinates)}")
-            if isinstance(value, str):
-                out[coordinate] = Column(value)
-                continue
-            detail = Section(value, f"{where} {coordinate}", ("column", "units", "scale", "offset"))
-            scale, offset = detail.number("scale", 1.0), detail.number("offset", 0.0)
-            assert scale is not None
-            assert offset is not None
-            if scale == 0:
-                raise InputError(f"{detail.where}: scale is 0; give 1, -1 or another factor")
-            out[coordinate] = Column(
-                detail.text("column", required=True) or "", detail.text("units", options=units), scale, offset
-            )
-    return out

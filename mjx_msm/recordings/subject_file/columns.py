@@ -1,0 +1,104 @@
+"""``columns``, ``moment_columns``, and what is said of the files' time: for all trials, and for one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mjx_msm.common.errors import InputError, suggest
+from mjx_msm.common.toml_tables import Section
+from mjx_msm.recordings.readers.timing import UNITS as TIME_UNITS
+from mjx_msm.recordings.readers.timing import Timing
+from mjx_msm.recordings.readers.units import unit_of
+from mjx_msm.recordings.subject_file.model import UNITS
+
+KINDS = ("motion", "emg", "moments")
+"""Of files."""
+TIMING = ("time_column", "time_unit", "sampling_rate")
+"""Keys that say which column is time, or how many samples a second has; each for all files, or a table by kind."""
+ANGLES = (*UNITS[1:], "m")
+MOMENTS = ("Nm", "Nm/kg")
+
+
+@dataclass(frozen=True)
+class Column:
+    """Where a coordinate's numbers come from."""
+
+    column: str
+    units: str | None = None
+    scale: float | None = None
+    """None: nothing is said, as if it were 1."""
+    offset: float = 0.0
+    lever: float | None = None
+    """Distance from the joint at which a force was measured [m]; None: the column is a moment, or an angle."""
+
+
+def parse_timing(top: Section, trial: Section) -> dict[str, Timing]:
+    """What is said of the time of each kind of file; a trial's own before that for all."""
+    out = {}
+    for kind in KINDS:
+        said: dict[str, str | float | None] = dict.fromkeys(TIMING)
+        for section in (top, trial):
+            for key in TIMING:
+                value = section.data.get(key)
+                holder, name = section, key
+                if isinstance(value, Mapping):
+                    holder, name = Section(value, f"{section.where} {key}", KINDS), kind
+                if name not in holder.data:
+                    continue
+                if key == "sampling_rate":
+                    said[key] = holder.number(name, low=1, high=1e6, unit="Hz")
+                else:
+                    said[key] = holder.text(name, options=TIME_UNITS if key == "time_unit" else None)
+        out[kind] = Timing(said["time_column"], said["time_unit"], said["sampling_rate"])  # type: ignore[arg-type]
+    return out
+
+
+def parse_columns(
+    top: Section, trial: Section, key: str, coordinates: Sequence[str], kinds: Sequence[str]
+) -> dict[str, Column]:
+    """The columns that are mapped to coordinates.
+
+    **Arguments:** `kinds`: of the units that are allowed.
+
+    **Raises:** `InputError` for a coordinate without a role, or a unit of another kind.
+    """
+    out: dict[str, Column] = {}
+    moments = "moment" in kinds
+    for data, where in (
+        (top.data.get(key, {}), f"{top.where} [{key}]"),
+        (trial.data.get(key, {}), f"{trial.where} {key}"),
+    ):
+        section = Section(data, where, None)
+        for coordinate, value in section.data.items():
+            if coordinate not in coordinates:
+                role = "not free" if moments else "neither free, prescribed nor locked"
+                raise InputError(f"{where}: '{coordinate}' is {role} in [model]{suggest(coordinate, coordinates)}")
+            if isinstance(value, str):
+                out[coordinate] = Column(value)
+                continue
+            keys = ("column", "units", "scale", "offset", *(("lever",) if moments else ()))
+            out[coordinate] = _column(Section(value, f"{where} {coordinate}", keys), kinds)
+    return out
+
+
+def _column(detail: Section, kinds: Sequence[str]) -> Column:
+    scale, offset = detail.number("scale"), detail.number("offset", 0.0)
+    assert offset is not None
+    if scale == 0:
+        raise InputError(f"{detail.where}: scale is 0; give 1, -1 or another factor")
+    lever = detail.number("lever", low=0.01, high=2.0, unit="m")
+    units = detail.text("units")
+    wanted = ("force",) if lever is not None else kinds
+    if units is not None:
+        found = unit_of(units)
+        if found is None or found.kind not in wanted:
+            known = {"force": "'N' or 'kgf'"}.get(wanted[0], ", ".join(f"'{u}'" for u in _usual(kinds)))
+            close = suggest(units, _usual(kinds)) if lever is None else ""
+            more = "; is it a force? Give its lever [m]" if found is not None and found.kind == "force" else ""
+            raise InputError(f"{detail.where}: units = '{units}' is unknown{close or f'; give {known}'}{more}")
+    return Column(detail.text("column", required=True) or "", units, scale, offset, lever)
+
+
+def _usual(kinds: Sequence[str]) -> tuple[str, ...]:
+    return MOMENTS if "moment" in kinds else ANGLES

@@ -1,0 +1,164 @@
+"""Recorded coordinates and joint moments under the model's names, in SI: columns found, units and signs put right."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mjx_msm.common.errors import Faults, InputError, suggest
+from mjx_msm.recordings.readers.contents import Contents
+from mjx_msm.recordings.readers.table import Table
+from mjx_msm.recordings.readers.units import Unit, unit_of
+from mjx_msm.recordings.subject_file.columns import Column
+from mjx_msm.recordings.subject_file.grammar import Document
+from mjx_msm.recordings.subject_file.sources import Files, found
+from mjx_msm.recordings.subject_file.trials import TrialEntry
+
+IMPLAUSIBLE_MOMENT = 15.0
+"""Net joint moments of landing and jumping stay below about 5 N·m per kg of body mass."""
+DYNAMOMETER = "dynamometer"
+"""Key of a file's header, for what its text says it comes from."""
+
+
+def motion(document: Document, trial: TrialEntry, files: Files, notes: list[str]) -> Table:
+    """The recorded coordinates [rad, m].
+
+    **Raises:** `InputError` if a column is missing, or not an angle or a length; all such in one message.
+    """
+    contents = files.contents(trial.motion)
+    coordinates = (*document.model.free, *document.model.prescribed)
+    columns = _mapped(contents, trial, coordinates, trial.columns, "columns", lambda c: (c,))
+    table = files.table(trial.motion, trial.timing["motion"], {c: x.column for c, x in columns.items()})
+    declared = {None: "auto", True: "deg", False: "rad"}[table.in_degrees]
+    if trial.units != "auto" and table.in_degrees is not None and trial.units != declared:
+        notes.append(
+            f'{table.path}: says inDegrees={"yes" if table.in_degrees else "no"}, units = "{trial.units}" overrides it'
+        )
+    values = table.values.copy()
+    small: list[str] = []
+    largest, faults = 0.0, Faults()
+    for i, column in enumerate(columns.values()):
+        with faults.gathered():
+            own = table.units[i] if table.units else ""
+            measured = _measured(table, column, own, trial, ("angle", "length"), 'the angle in "deg" per V')
+            said = column.units or (trial.units if trial.units != "auto" else measured or declared)
+            unit = unit_of(said)
+            x = values[:, i] * _scale(column) + column.offset
+            size = float(np.nanmax(np.abs(x))) if np.any(np.isfinite(x)) else 0.0
+            turns = unit is None or unit.kind == "angle"
+            if unit is not None and turns and unit.factor != 1.0:
+                small.append(column.column)
+                largest = max(largest, size)
+            elif turns and size > 2 * math.pi:
+                why = "no unit is given" if unit is None else f"{_source(document, trial, column)} says radians"
+                raise InputError(
+                    f"{table.path}: column '{column.column}' reaches {size:.4g}, which looks like degrees "
+                    f'({why}); set units = "deg" (or "m" for a length) in {trial.where}'
+                )
+            values[:, i] = x if unit is None else np.deg2rad(x) if unit.factor == math.pi / 180 else x * unit.factor
+    faults.raise_any()
+    if small and 0 < largest < math.pi:
+        notes.append(
+            f"{table.path}: angles declared in degrees stay within {largest:.3g}° ({', '.join(small)}), "
+            'which looks like radians; set units = "rad" if they are'
+        )
+    return replace(table, values=values, units=())
+
+
+def moments(document: Document, trial: TrialEntry, files: Files) -> Table:
+    """Joint moments [N·m], those measured as a force at a lever included.
+
+    **Raises:** `InputError` if a column is missing, or no moment; all such in one message.
+    """
+    assert trial.moments is not None
+    contents = files.contents(trial.moments)
+    needed = "moment" in document.identify.residuals
+    given = dict(trial.moment_columns)
+    if not given:
+        wanted = [
+            c for c in document.model.free if needed or c in contents.columns or f"{c}_moment" in contents.columns
+        ]
+        given = _mapped(contents, trial, wanted, {}, "moment_columns", lambda c: (f"{c}_moment", c))
+    if needed:
+        for coordinate in document.model.free:
+            if coordinate not in given:
+                raise InputError(
+                    f"{trial.where}: moment_columns has no entry for the free coordinate '{coordinate}'; "
+                    f"add it{suggest(coordinate, contents.columns)}"
+                )
+    if DYNAMOMETER in contents.header and trial.gravity is None:
+        raise InputError(
+            f"{contents.path}: is of a dynamometer ({contents.header[DYNAMOMETER]}), and nothing says whether the "
+            f'weight of the limb is in its moment; set gravity = "corrected" or "included" in {trial.where}'
+        )
+    table = files.table(trial.moments, trial.timing["moments"], {c: x.column for c, x in given.items()})
+    values, faults = table.values.copy(), Faults()
+    for i, column in enumerate(given.values()):
+        with faults.gathered():
+            own = table.units[i] if table.units else ""
+            kinds = ("force",) if column.lever is not None else ("moment", "moment per mass")
+            said = column.units or _measured(table, column, own, trial, kinds, "N·m per V")
+            unit = unit_of(said) or Unit(kinds[0], 1.0)
+            factor = unit.factor * (column.lever if column.lever is not None else 1.0)
+            per_kilogram = unit.kind == "moment per mass"
+            factor *= document.subject.mass if per_kilogram else 1.0
+            values[:, i] = (values[:, i] * _scale(column) + column.offset) * factor
+            peak = float(np.nanmax(np.abs(values[:, i]), initial=0.0)) / document.subject.mass
+            if peak > IMPLAUSIBLE_MOMENT:
+                fix = "the column seems to hold N·m already: remove units" if per_kilogram else "check its units"
+                raise InputError(
+                    f"{table.path}: column '{column.column}' reaches {peak:.3g} N·m per kg of body mass, more than a "
+                    f"joint can bear; {fix}"
+                )
+    faults.raise_any()
+    return replace(table, values=values, units=())
+
+
+def _scale(column: Column) -> float:
+    return 1.0 if column.scale is None else column.scale
+
+
+def _measured(table: Table, column: Column, own: str, trial: TrialEntry, kinds: Sequence[str], per_volt: str) -> str:
+    """The unit that the file says a column is in, "" if it says none that is known.
+
+    **Raises:** `InputError` if what it measures is of another kind, and no scale makes it one of these.
+    """
+    unit = unit_of(own)
+    if unit is None or unit.kind == "share":
+        return ""
+    if unit.kind in kinds:
+        return own
+    if column.scale is not None or column.units is not None:
+        return ""
+    where = f"{table.path}: column '{column.column}' is in {own}"
+    if unit.kind == "voltage":
+        raise InputError(f"{where}; give its scale ({per_volt}), and offset, in {trial.where}")
+    if unit.kind == "force":
+        raise InputError(f"{where}, a force; give its lever [m] in moment_columns of {trial.where}")
+    raise InputError(f"{where}, which is no {' or '.join(kinds)}; map another column, or give units in {trial.where}")
+
+
+def _source(document: Document, trial: TrialEntry, column: Column) -> str:
+    """Who gives a column's unit: the subject file before the recording."""
+    return document.path.name if column.units or trial.units != "auto" else "the file"
+
+
+def _mapped(
+    contents: Contents,
+    trial: TrialEntry,
+    coordinates: Sequence[str],
+    given: Mapping[str, Column],
+    key: str,
+    names: Callable[[str], Sequence[str]],
+) -> dict[str, Column]:
+    """The columns of coordinates, as mapped, or by their names."""
+    out, faults = {}, Faults()
+    for c in coordinates:
+        with faults.gathered():
+            hint = f"{suggest(c, contents.columns)} (map it in {key} of {trial.where})"
+            out[c] = given.get(c) or Column(found(contents, c, names(c), lambda hint=hint: hint))
+    faults.raise_any()
+    return out
