@@ -102,6 +102,8 @@ def record(model: Model, trial: Trial, emg_map: Mapping[str, Mapping[str, float]
         if trial.moment is not None and name in trial.moment_coordinates:
             column = trial.moment[:, trial.moment_coordinates.index(name)]
             moment[:, k], moment_weight[:, k] = _sampled(trial.time, column, time)
+    if trial.metadata.get("gravity") == "included":
+        moment += weight_moment(model, smooth[0], moment_weight.any(axis=1))
     envelope = np.stack([np.interp(time, trial.time, _filled(trial.emg[:, c])) for c in range(len(trial.channels))], -1)
     return Recording(
         envelope=envelope,
@@ -120,6 +122,29 @@ def record(model: Model, trial: Trial, emg_map: Mapping[str, Mapping[str, float]
         task=trial.task,
         start=float(trial.time[0]),
     )
+
+
+def weight_moment(
+    model: Model, position: Float[np.ndarray, "time coordinate"], rows: Bool[np.ndarray, "time"]
+) -> Float[np.ndarray, "time free"]:
+    """What muscles have to bring up against the weight of the model's limb at rest [N·m], 0 outside `rows`.
+
+    A dynamometer, or a load cell at a strap, that holds a limb shows its muscles' moment less this. What the device
+    weighs is not in it.
+    """
+    import mujoco
+
+    m = model.host.mj_model
+    d = mujoco.MjData(m)
+    out, force = np.zeros((len(position), len(model.free))), np.zeros(m.nv)
+    for i in np.flatnonzero(rows):
+        d.qpos[:] = position[i]
+        mujoco.mj_kinematics(m, d)
+        mujoco.mj_comPos(m, d)
+        mujoco.mj_comVel(m, d)
+        mujoco.mj_rne(m, d, 0, force)
+        out[i] = force[model.host.free_index]
+    return out
 
 
 def _inside(own: np.ndarray, time: np.ndarray, gap: float) -> Bool[np.ndarray, "time"]:

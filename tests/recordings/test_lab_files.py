@@ -231,8 +231,11 @@ def test_a_dynamometers_export_is_asked_whether_the_limbs_weight_is_in_it(tmp_pa
         moment_columns={"knee": "TORQUE"},
     )
     assert "is of a dynamometer (BIODEX), and nothing says whether the weight of the limb" in refused(tmp_path, doc)
-    doc["gravity"] = "corrected"
-    check(load(tmp_path, doc)[0])
+    for said in ("corrected", "included"):
+        doc["gravity"] = said
+        trial, _ = load(tmp_path, doc)
+        check(trial)
+        assert trial.metadata["gravity"] == said
 
 
 def test_a_force_at_a_strap_is_a_moment_at_its_lever(tmp_path):

@@ -14,7 +14,7 @@ from mjx_msm.estimation.residuals.moment import moment_term
 from mjx_msm.estimation.residuals.motion import motion_term
 from mjx_msm.person.model import load_model
 from mjx_msm.person.space import parameter_space
-from mjx_msm.recordings.model_clock import _Smoother, mixing_matrix, record, smoothing
+from mjx_msm.recordings.model_clock import _Smoother, mixing_matrix, record, smoothing, weight_moment
 from mjx_msm.recordings.trial import Trial
 
 FREQUENCY, AMPLITUDE = 2 * np.pi * 1.3, 0.4
@@ -332,3 +332,30 @@ def test_splines_are_those_of_scipy():
             for order, own in enumerate(_Smoother.of(time, value)(penalty, at)):
                 expected = theirs.derivative(order)(at) if order else theirs(at)
                 np.testing.assert_allclose(own, expected, rtol=1e-6, atol=1e-7 * np.abs(expected).max())
+
+
+def test_the_weight_of_a_limb_is_the_slope_of_its_energy(arm, own):
+    """Against C MuJoCo's potential energy, by central differences."""
+    import mujoco
+
+    m = arm.host.mj_model
+    d = mujoco.MjData(m)
+    q = np.array([[0.2, 0.4], [0.9, 1.7], [-0.3, 0.1]])
+
+    def energy(position):
+        d.qpos[:] = position
+        mujoco.mj_fwdPosition(m, d)
+        mujoco.mj_energyPos(m, d)
+        return d.energy[0]
+
+    slopes = [[(energy(x + s) - energy(x - s)) / 2e-5 for s in 1e-5 * np.eye(2)] for x in q]
+    found = weight_moment(arm, q, np.array([True, True, False]))
+    np.testing.assert_allclose(found, np.array(slopes) * [[1], [1], [0]], atol=1e-6)
+    trial = make(arm, moment_coordinates=arm.coordinates, moment=np.zeros((121, 2)))
+    weighed = record(arm, replace(trial, metadata={"gravity": "included"}), own)
+    plain = record(arm, replace(trial, metadata={"gravity": "corrected"}), own)
+    np.testing.assert_array_equal(plain.moment, 0)
+    np.testing.assert_allclose(
+        weighed.moment, weight_moment(arm, weighed.smooth_position, weighed.moment_weight.any(axis=1))
+    )
+    assert np.abs(weighed.moment).max() > 5

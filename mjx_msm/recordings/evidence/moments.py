@@ -80,9 +80,10 @@ def contradicted_moments(
             if known.sum() * at.step < 0.5 or np.ptp(moment[known]) == 0:
                 continue
             here = f"trial '{trial.name}': the moment of '{name}'"
-            dynamics = list(_against_dynamics(trial, name, here, moment[known], at.needed[known, c]))
+            held = bool(trial.metadata.get("gravity"))  # by a dynamometer: the motion does not say the moment
+            dynamics = [] if held else list(_against_dynamics(trial, name, here, moment[known], at.needed[known, c]))
             yield from dynamics
-            unrelated = [] if dynamics else list(_against_motion(at, c, here, moment))
+            unrelated = [] if held or dynamics else list(_against_motion(at, c, here, moment))
             yield from unrelated
             if not dynamics and not unrelated and known.sum() * at.step >= SHORTEST:
                 open_to_emg.append(Judged(trial, at, moment, _drive(model, trial, emg_map), k))

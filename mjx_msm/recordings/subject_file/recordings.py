@@ -69,7 +69,7 @@ def read_recordings(document: Document) -> Recordings:
                 prescribed=document.model.prescribed,
                 start=trial.start,
                 stop=trial.stop,
-                metadata={**metadata, "role": trial.role, **_sources(trial)},
+                metadata={**metadata, "role": trial.role, "gravity": trial.gravity, **_sources(trial)},
                 task=trial.task,
                 **document.sampling,  # type: ignore[arg-type]
             )
