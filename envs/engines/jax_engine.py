@@ -11,7 +11,6 @@ from functools import lru_cache
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from mjx_msm.dynamics.geometry import Place, geometry, points
@@ -129,7 +128,7 @@ def see(world: World, person: Parameters, state: State) -> tuple[Kinetics, Dynam
         ),
     )
     joint = person.joint
-    springs = -joint.damping * v - joint.stiffness * (q - np.asarray(model.host.mj_model.qpos_spring))
+    springs = -joint.damping * v - joint.stiffness * (q - model.host.spring_position)
     return kinetics, Dynamics(terms.mass_matrix, terms.bias, springs, terms.moment_arm, full - passive)
 
 

@@ -1,6 +1,6 @@
 """Where the bodies are and how the muscles run: everything in the equations of motion that no parameter changes.
 
-Hinges and slides only. The oracle is C MuJoCo, to rounding error.
+Hinges and slides only, some of which may follow others. The oracle is C MuJoCo, to rounding error.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Array, Float
 
-from mjx_msm.dynamics.kinematics import Motion, Screw, motions, seen_from, tree_of
+from mjx_msm.dynamics.kinematics import Motion, Screw, Tree, motions, seen_from, tree_of
 from mjx_msm.dynamics.paths import Paths, paths
 from mjx_msm.dynamics.vectors import Component, Vector, add, array_of, multiply, select, subtract, total
 from mjx_msm.person.model import Model
@@ -102,23 +102,23 @@ def _in_the_world(model: Model, position: Float[Array, "coordinate"], place: Pla
 
 
 def _muscle_lengths(model: Model, length: Float[Array, "tendon"], position: Any) -> Float[Array, "muscle"]:
-    m, out = model.host.skeleton, []
+    m, out, tree = model.host.skeleton, [], tree_of(model.host.skeleton)
     for i in range(m.nu):
         target, gear = int(m.actuator_trnid[i, 0]), float(m.actuator_gear[i, 0])
         tendon = m.actuator_trntype[i] == mujoco.mjtTrn.mjTRN_TENDON
-        out.append(multiply(gear, length[target] if tendon else position[m.jnt_qposadr[target]]))
+        out.append(multiply(gear, length[target] if tendon else position[tree.coordinate(target)]))
     return array_of(out)
 
 
 def moment_arms(model: Model, slope: Float[Array, "tendon coordinate"]) -> Float[Array, "muscle coordinate"]:
     """−∂L/∂q of the muscles [m] from the tendons' slopes."""
-    m, out = model.host.skeleton, []
+    m, out, tree = model.host.skeleton, [], tree_of(model.host.skeleton)
     for i in range(m.nu):
         target, gear = int(m.actuator_trnid[i, 0]), float(m.actuator_gear[i, 0])
         if m.actuator_trntype[i] == mujoco.mjtTrn.mjTRN_TENDON:
             out.append([multiply(-gear, x) for x in slope[target]])
         else:  # on a joint
-            out.append([-gear * float(j == m.jnt_dofadr[target]) for j in range(m.nv)])
+            out.append([-gear * float(c == tree.coordinate(target)) for c in range(len(tree.coordinates))])
     return array_of(out)
 
 
@@ -127,12 +127,16 @@ def tendon_forces(
 ) -> tuple[Float[Array, "coordinate"], Float[Array, "coordinate coordinate"]]:
     """What tendons and servos do by themselves: forces of springs and dampers; armature, that of joints included."""
     m, length, slope = model.host.skeleton, along.length, along.slope
-    stops: list[Component] = [0.0] * m.nv
+    tree = tree_of(m)
+    count = len(tree.coordinates)
+    stops: list[Component] = [0.0] * count
+    inertia: list[list[Component]] = [[0.0] * count for _ in range(count)]
+    for j in range(m.njnt):
+        _joint_itself(tree, position, velocity, j, stops, inertia)
     for own in model.host.inputs:
         j, (_, by_length, by_speed) = model.coordinates.index(own.coordinate), own.bias
         spring = add(multiply(by_length * own.gear**2, position[j]), multiply(by_speed * own.gear**2, velocity[j]))
         stops[j] = add(stops[j], add(own.at_rest, spring))
-    inertia: list[list[Component]] = [[float(m.dof_armature[i]) * (i == j) for j in range(m.nv)] for i in range(m.nv)]
     for t in range(m.ntendon):
         stiffness, damping, armature = (
             float(np.ravel(x[t])[0]) for x in (m.tendon_stiffness, m.tendon_damping, m.tendon_armature)
@@ -143,11 +147,11 @@ def tendon_forces(
             slack = select(length[t] < low, low - length[t], select(length[t] > high, high - length[t], 0.0))
             force = stiffness * slack
         if damping:
-            rate = total(multiply(velocity[j], slope[t][j]) for j in range(m.nv))
+            rate = total(multiply(velocity[j], slope[t][j]) for j in range(count))
             force = subtract(force, multiply(damping, rate))
         if armature:
-            for i in range(m.nv):
-                for j in range(m.nv):
+            for i in range(count):
+                for j in range(count):
                     inertia[i][j] = add(inertia[i][j], multiply(armature, multiply(slope[t][i], slope[t][j])))
 
             def slopes(q: Array, t: int = t) -> Array:
@@ -155,6 +159,26 @@ def tendon_forces(
 
             at, speed = array_of(list(position)), array_of(list(velocity))
             force = subtract(force, armature * (jax.jvp(slopes, (at,), (speed,))[1] @ speed))
-        for j in range(m.nv):
+        for j in range(count):
             stops[j] = add(stops[j], multiply(slope[t][j], force))
     return array_of(stops), array_of(inertia)
+
+
+def _joint_itself(
+    tree: Tree, position: Any, velocity: Any, j: int, force: list[Component], inertia: list[list[Component]]
+) -> None:
+    """Armature of a joint; of one that follows, spring and damper, too, which no parameter changes."""
+    m, c = tree.m, tree.coordinate(j)
+    dof = m.jnt_dofadr[j]
+    armature, stiffness, damping = float(m.dof_armature[dof]), float(m.jnt_stiffness[j]), float(m.dof_damping[dof])
+    if c < 0:
+        return
+    if j not in tree.followers:
+        inertia[c][c] = add(inertia[c][c], armature)
+        return
+    slope, bend = tree.rates(position, j)
+    stretch = add(tree.travel(position, j), float(m.qpos0[m.jnt_qposadr[j]] - m.qpos_spring[m.jnt_qposadr[j]]))
+    pull = add(multiply(stiffness, stretch), multiply(damping, multiply(slope, velocity[c])))
+    pull = add(pull, multiply(armature, multiply(bend, multiply(velocity[c], velocity[c]))))
+    force[c] = subtract(force[c], multiply(slope, pull))
+    inertia[c][c] = add(inertia[c][c], multiply(armature, multiply(slope, slope)))

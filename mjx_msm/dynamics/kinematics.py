@@ -1,12 +1,13 @@
 """How the bodies hang together: poses and joint screws, in the world's frame or in a body's own.
 
 Motions are written as screws (ω, v), angular velocity and the velocity at the frame's origin (Featherstone 2008, doi
-10.1007/978-1-4899-7560-7). Hinges and slides only.
+10.1007/978-1-4899-7560-7). Hinges and slides only. A joint that follows another (`mjx_msm.person.couplings`) moves with
+the coordinate of that one: its travel, and how fast its screw goes, are polynomials of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from jax import lax
 from jaxtyping import Float
 
 from mjx_msm.dynamics.vectors import IDENTITY, ZERO, Component, Rotation, Vector, add, multiply, subtract, total
+from mjx_msm.person.couplings import Coupling, couplings, independent
 
 
 class Pose(NamedTuple):
@@ -87,18 +89,58 @@ class Tree:
 
     m: mujoco.MjModel
     joints: list[list[int]]
-    """Coordinates that move a body, from the root on."""
+    """Joints that move a body, from the root on."""
+    coordinates: list[int]
+    """The joints that are coordinates, in their order."""
+    followers: Mapping[int, Coupling]
     gravity: Float[np.ndarray, "3"]
+
+    def coordinate(self, joint: int) -> int:
+        """Which coordinate moves a joint; -1: none."""
+        own = self.followers.get(joint)
+        driver = joint if own is None else own.driver
+        return self.coordinates.index(driver) if driver >= 0 else -1
+
+    def moved_apart(self, *pairs: tuple[int, int]) -> tuple[int, ...]:
+        """Coordinates that move any of these pairs of bodies relative to each other."""
+        between = (j for a, b in pairs for j in {*self.joints[a]} ^ {*self.joints[b]})
+        return tuple(sorted({self.coordinate(j) for j in between} - {-1}))
+
+    def travel(self, position: Any, joint: int) -> Component:
+        """How far a joint is from its reference."""
+        own = self.followers.get(joint)
+        return self._past(position, joint) if own is None else _horner(own.powers, self._past(position, own.driver))
+
+    def rates(self, position: Any, joint: int) -> tuple[Component, Component]:
+        """First and second derivative of the travel by the joint's coordinate."""
+        own = self.followers.get(joint)
+        if own is None:
+            return 1.0, 0.0
+        x, law = self._past(position, own.driver), np.polynomial.Polynomial(own.powers)
+        return _horner(law.deriv().coef, x), _horner(law.deriv(2).coef, x)
+
+    def _past(self, position: Any, joint: int) -> Component:
+        """How far a coordinate is past its reference."""
+        if joint < 0:
+            return 0.0
+        return subtract(position[self.coordinates.index(joint)], float(self.m.qpos0[self.m.jnt_qposadr[joint]]))
+
+
+def _horner(powers: Sequence[float] | np.ndarray, x: Component) -> Component:
+    out: Component = 0.0
+    for c in powers[::-1]:
+        out = add(multiply(out, x), float(c))
+    return out
 
 
 @lru_cache(maxsize=16)
 def tree_of(m: mujoco.MjModel) -> Tree:
     joints: list[list[int]] = [[]]
     for b in range(1, m.nbody):
-        own = range(m.body_dofadr[b], m.body_dofadr[b] + m.body_dofnum[b])
+        own = range(m.body_jntadr[b], m.body_jntadr[b] + m.body_jntnum[b])
         joints.append([*joints[m.body_parentid[b]], *own])
     falls = not m.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_GRAVITY
-    return Tree(m, joints, m.opt.gravity * falls)
+    return Tree(m, joints, independent(m), couplings(m), m.opt.gravity * falls)
 
 
 class Motion(NamedTuple):
@@ -120,44 +162,56 @@ def motions(tree: Tree, position: Any, velocity: Any) -> list[Motion]:
     m = tree.m
     out, fall, drift = [Motion({}, STILL, STILL)], [Vector.of(tree.gravity)], [STILL]
     for b in range(1, m.nbody):
-        parent, own = int(m.body_parentid[b]), {}
+        parent, own = int(m.body_parentid[b]), []
         pose = _inwards(tree, position, b, Pose(IDENTITY, ZERO), own)
         before = out[parent]
-        columns = {j: s.carried(pose) for j, s in before.columns.items()}
+        columns = {c: s.carried(pose) for c, s in before.columns.items()}
         speed, bias = before.velocity.carried(pose), drift[parent].carried(pose)
-        for j in sorted(own):
-            bias = bias.plus(own[j].moved_by(speed).times(velocity[j]))
-            speed = speed.plus(own[j].times(velocity[j]))
+        for j, screw in reversed(own):
+            c, (slope, bend) = tree.coordinate(j), tree.rates(position, j)
+            if c < 0:
+                continue
+            along = screw.times(slope)
+            bias = bias.plus(along.moved_by(speed).times(velocity[c]))
+            bias = bias.plus(screw.times(multiply(bend, multiply(velocity[c], velocity[c]))))
+            speed = speed.plus(along.times(velocity[c]))
+            columns[c] = columns[c].plus(along) if c in columns else along
         fall.append(pose.rotation.turn(fall[parent]))
         drift.append(bias)
         lift = Screw(ZERO, fall[b].times(float(m.body_gravcomp[b]) - 1.0))
-        out.append(Motion({**columns, **own}, speed, bias.plus(lift)))
+        out.append(Motion(columns, speed, bias.plus(lift)))
     return out
 
 
 def seen_from(tree: Tree, position: Any, base: int, body: int) -> tuple[Pose, dict[int, Screw]]:
-    """Pose of a body in the frame of another, and the screws of the joints between them by coordinate.
-
-    Of joints that carry `base` too, the rest moves against the screw.
-    """
-    m, pose, screws = tree.m, Pose(IDENTITY, ZERO), {}
+    """Pose of a body in the frame of another, and by coordinate how it moves relative to that."""
+    m, pose = tree.m, Pose(IDENTITY, ZERO)
+    with_base: list[tuple[int, Screw]] = []
+    with_body: list[tuple[int, Screw]] = []
     way = [body]
     while way[-1]:
         way.append(int(m.body_parentid[way[-1]]))
     while base not in way:
-        pose, base = _inwards(tree, position, base, pose, screws), int(m.body_parentid[base])
+        pose, base = _inwards(tree, position, base, pose, with_base), int(m.body_parentid[base])
     for b in reversed(way[: way.index(base)]):
-        pose = _outwards(tree, position, b, pose, screws)
+        pose = _outwards(tree, position, b, pose, with_body)
+    screws: dict[int, Screw] = {}
+    for passed, sign in ((with_base, -1.0), (with_body, 1.0)):
+        for j, screw in passed:
+            c, slope = tree.coordinate(j), tree.rates(position, j)[0]
+            if c >= 0:
+                along = screw.times(multiply(sign, slope))
+                screws[c] = screws[c].plus(along) if c in screws else along
     return pose, screws
 
 
-def _outwards(tree: Tree, position: Any, body: int, parent: Pose, screws: dict[int, Screw]) -> Pose:
-    """From the pose of a body's parent to its own; the screws of its joints are added."""
+def _outwards(tree: Tree, position: Any, body: int, parent: Pose, passed: list[tuple[int, Screw]]) -> Pose:
+    """From the pose of a body's parent to its own; its joints and their screws are added."""
     m = tree.m
     origin = parent.carry(Vector.of(m.body_pos[body]))
     rotation = parent.rotation.after(rotation_of(m.body_quat[body]))
     for j in range(m.body_jntadr[body], m.body_jntadr[body] + m.body_jntnum[body]):
-        travel, axis, anchor = _joint(tree, position, j, Pose(rotation, origin), screws)
+        travel, axis, anchor = _joint(tree, position, j, Pose(rotation, origin), passed)
         if m.jnt_type[j] == mujoco.mjtJoint.mjJNT_HINGE:
             rotation = rotation.after(hinge(m.jnt_axis[j], travel))
             origin = anchor.minus(rotation.turn(Vector.of(m.jnt_pos[j])))
@@ -166,12 +220,12 @@ def _outwards(tree: Tree, position: Any, body: int, parent: Pose, screws: dict[i
     return Pose(rotation, origin)
 
 
-def _inwards(tree: Tree, position: Any, body: int, own: Pose, screws: dict[int, Screw]) -> Pose:
-    """From the pose of a body to that of its parent; the screws of its joints are added."""
+def _inwards(tree: Tree, position: Any, body: int, own: Pose, passed: list[tuple[int, Screw]]) -> Pose:
+    """From the pose of a body to that of its parent; its joints and their screws are added, the last one first."""
     m = tree.m
     rotation, origin = own
     for j in reversed(range(m.body_jntadr[body], m.body_jntadr[body] + m.body_jntnum[body])):
-        travel, axis, anchor = _joint(tree, position, j, Pose(rotation, origin), screws)
+        travel, axis, anchor = _joint(tree, position, j, Pose(rotation, origin), passed)
         if m.jnt_type[j] == mujoco.mjtJoint.mjJNT_HINGE:
             rotation = rotation.after(hinge(m.jnt_axis[j], travel).transpose())
             origin = anchor.minus(rotation.turn(Vector.of(m.jnt_pos[j])))
@@ -181,13 +235,15 @@ def _inwards(tree: Tree, position: Any, body: int, own: Pose, screws: dict[int, 
     return Pose(rotation, origin.minus(rotation.turn(Vector.of(m.body_pos[body]))))
 
 
-def _joint(tree: Tree, position: Any, j: int, body: Pose, screws: dict[int, Screw]) -> tuple[Component, Vector, Vector]:
-    """Travel, axis and anchor of a joint, which are the same on both sides of it; its screw is added."""
+def _joint(
+    tree: Tree, position: Any, j: int, body: Pose, passed: list[tuple[int, Screw]]
+) -> tuple[Component, Vector, Vector]:
+    """Travel, axis and anchor of a joint, which are the same on both sides of it; it and its screw are added."""
     m = tree.m
     axis, anchor = body.rotation.turn(Vector.of(m.jnt_axis[j])), body.carry(Vector.of(m.jnt_pos[j]))
     turns = m.jnt_type[j] == mujoco.mjtJoint.mjJNT_HINGE
-    screws[int(m.jnt_dofadr[j])] = Screw(axis, anchor.cross(axis)) if turns else Screw(ZERO, axis)
-    return subtract(position[m.jnt_qposadr[j]], float(m.qpos0[m.jnt_qposadr[j]])), axis, anchor
+    passed.append((j, Screw(axis, anchor.cross(axis)) if turns else Screw(ZERO, axis)))
+    return tree.travel(position, j), axis, anchor
 
 
 def rotation_of(quaternion: Float[np.ndarray, "4"]) -> Rotation:

@@ -79,7 +79,7 @@ def instants(
         path_velocity=-jnp.sum(shape.moment_arm * v[:, None], -1),
         moment_arm=jnp.swapaxes(shape.moment_arm[..., free], 1, 2),
         stops=shape.stops[:, free],
-        stretch=(q - jnp.asarray(model.host.mj_model.qpos_spring))[:, free],
+        stretch=(q - jnp.asarray(model.host.spring_position))[:, free],
         velocity=v[:, free],
     )
 

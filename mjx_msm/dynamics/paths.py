@@ -63,7 +63,12 @@ def paths_and_curvature(
         pieces.append(piece)
         bends.append(bend)
     m, shape = route.tree.m, rows.shape[1:]
-    table: list[list[list[Component]]] = [[[0.0] * m.nv for _ in range(m.nv)] for _ in range(m.ntendon)]
+    count = len(route.tree.coordinates)
+    table: list[list[list[Component]]] = [[[0.0] * count for _ in range(count)] for _ in range(m.ntendon)]
+    for t, j, coefficient in route.joints:
+        c, bend = route.tree.coordinate(j), route.tree.rates(rows, j)[1]
+        if c >= 0:
+            table[t][c][c] = add(table[t][c][c], multiply(coefficient, bend))
     for bundle, bend in zip(route.bundles, bends, strict=True):
         for b, j in enumerate(bundle.chain):
             for a, i in enumerate(bundle.chain):
@@ -123,7 +128,7 @@ class _Route(NamedTuple):
     constant: Float[np.ndarray, "tendon"]
     """Length within bodies [m]."""
     joints: tuple[tuple[int, int, float], ...]
-    """(tendon, coordinate, coefficient) of tendons over joints."""
+    """(tendon, joint, coefficient) of tendons over joints."""
 
 
 @lru_cache(maxsize=16)
@@ -143,13 +148,13 @@ def _route(m: mujoco.MjModel) -> _Route:
             if kind == wrap.mjWRAP_PULLEY:
                 share = 1.0 / max(float(m.wrap_prm[w]), _TINY)
             elif kind == wrap.mjWRAP_JOINT:
-                joints.append((t, int(m.jnt_dofadr[element]), float(m.wrap_prm[w])))
+                joints.append((t, element, float(m.wrap_prm[w])))
             elif kind == wrap.mjWRAP_SITE and w + 1 < end and wrap(m.wrap_type[w + 1]) == wrap.mjWRAP_SITE:
                 (on, first), (to, last) = sorted((site(element), site(int(m.wrap_objid[w + 1]))), key=lambda s: s[0])
                 if on == to:
                     constant[t] += share * np.linalg.norm(last - first)
                     continue
-                chain = tuple(sorted({*tree.joints[on]} ^ {*tree.joints[to]}))
+                chain = tree.moved_apart((on, to))
                 strands = found.setdefault(("straight", chain, False), {})
                 strands.setdefault((on, to), []).append((t, share, first, last))
             elif kind in (wrap.mjWRAP_SPHERE, wrap.mjWRAP_CYLINDER):
@@ -160,9 +165,9 @@ def _route(m: mujoco.MjModel) -> _Route:
                 mujoco.mju_quat2Mat(axes, m.geom_quat[element])
                 if to == around:  # a path is as long either way; so the end that moves comes second
                     (on, first), (to, last) = (to, last), (on, first)
-                chain = {*tree.joints[on]} ^ {*tree.joints[around]} | {*tree.joints[around]} ^ {*tree.joints[to]}
+                chain = tree.moved_apart((on, around), (around, to))
                 name = "sphere" if kind == wrap.mjWRAP_SPHERE else "cylinder"
-                strands = found.setdefault((name, tuple(sorted(chain)), beside >= 0), {})
+                strands = found.setdefault((name, chain, beside >= 0), {})
                 strands.setdefault((on, to, around, aside[0]), []).append(
                     (t, share, first, last, m.geom_pos[element], axes.reshape(3, 3), m.geom_size[element, 0], aside[1])
                 )
@@ -228,7 +233,7 @@ def _straight(tree: Tree, bundle: _Bundle, position: Any, shape: tuple[int, ...]
         pose, between = seen_from(tree, position, s.on, s.to)
         firsts.append(_points(s.first, shape))
         lasts.append(pose.carry(_points(s.last, shape)))
-        screws.append([_signed(tree, between, j, s.on, s.to) for j in bundle.chain])
+        screws.append([between.get(j, STILL) for j in bundle.chain])
     counts = [len(s.first) for s in bundle.strands]
     first, last = (_stacked(x, counts, shape) for x in (firsts, lasts))
     distance, line = _line(first, last)
@@ -250,8 +255,8 @@ def _around(tree: Tree, bundle: _Bundle, position: Any, shape: tuple[int, ...]) 
         lasts.append(frame.seen(end.carry(_points(s.last, shape))))
         if s.beside >= 0:
             sides.append(frame.seen(seen_from(tree, position, s.around, s.beside)[0].carry(_points(s.side, shape))))
-        for lines, screws, on, to in ((before, arrives, s.on, s.around), (after, leaves, s.around, s.to)):
-            lines.append([_signed(tree, screws, j, on, to).about(frame) for j in bundle.chain])
+        for lines, screws, sign in ((before, arrives, -1.0), (after, leaves, 1.0)):
+            lines.append([screws[j].times(sign).about(frame) if j in screws else STILL for j in bundle.chain])
     counts = [len(s.first) for s in bundle.strands]
     first, last = (_stacked(x, counts, shape) for x in (firsts, lasts))
     side = _stacked(sides, counts, shape) if sides else None
@@ -279,12 +284,6 @@ def _line(start: Vector, end: Vector) -> tuple[Component, Screw]:
 def _reach(screw: Screw, line: Screw) -> Component:
     """How fast a joint draws a line out."""
     return add(screw.linear.dot(line.angular), screw.angular.dot(line.linear))
-
-
-def _signed(tree: Tree, screws: dict[int, Screw], j: int, on: int, to: int) -> Screw:
-    """How a coordinate moves body `to` relative to body `on`."""
-    carries = (j in tree.joints[to]) - (j in tree.joints[on])
-    return screws[j].times(float(carries)) if carries else STILL
 
 
 # Rows ------------------------------------------------------------------------------------------------------
@@ -324,10 +323,13 @@ def _joined(route: _Route, position: Float[Array, "coordinate *instant"], pieces
     """Tendons from their pieces."""
     m, shape = route.tree.m, position.shape[1:]
     length: list[Component] = [float(x) for x in route.constant]
-    slope: list[list[Component]] = [[0.0] * m.nv for _ in range(m.ntendon)]
+    slope: list[list[Component]] = [[0.0] * len(route.tree.coordinates) for _ in range(m.ntendon)]
     for t, j, coefficient in route.joints:
-        length[t] = add(length[t], multiply(coefficient, position[j]))
-        slope[t][j] = add(slope[t][j], coefficient)
+        c, rate = route.tree.coordinate(j), route.tree.rates(position, j)[0]
+        there = add(route.tree.travel(position, j), float(m.qpos0[m.jnt_qposadr[j]]))
+        length[t] = add(length[t], multiply(coefficient, there))
+        if c >= 0:
+            slope[t][c] = add(slope[t][c], multiply(coefficient, rate))
     for bundle, piece in zip(route.bundles, pieces, strict=True):
         for t, row in zip(bundle.tendon, _rows(piece.length), strict=True):
             length[t] = add(length[t], row)

@@ -164,7 +164,7 @@ def joint_columns(
 ) -> Columns:
     """∂(joint springs and dampers)/∂z [N·m]."""
     out, free = Columns([], []), model.host.free_index
-    effect = {"damping": -velocity, "stiffness": jnp.asarray(model.host.mj_model.qpos_spring) - position}
+    effect = {"damping": -velocity, "stiffness": jnp.asarray(model.host.spring_position) - position}
     for s, entry in zip(space.scalars, space.owner, strict=True):
         if s.group == "joint" and s.index[0] in free:
             out.entry.append(entry)

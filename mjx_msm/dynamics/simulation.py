@@ -164,7 +164,7 @@ def passive_force(
     velocity: Float[Array, "coordinate"],
 ) -> Float[Array, "coordinate"]:
     """Generalised force of stops, joint springs and joint dampers [N·m]."""
-    stretch = position - jnp.asarray(model.host.mj_model.qpos_spring, dtype=position.dtype)
+    stretch = position - jnp.asarray(model.host.spring_position, dtype=position.dtype)
     joint = jnp.asarray(parameters.joint.stiffness) * stretch + jnp.asarray(parameters.joint.damping) * velocity
     return shape.stops - joint
 
@@ -381,7 +381,7 @@ def initial_state(model: Model, position: dict[str, float] | None = None, activa
     **Arguments:** `position`: coordinate to its value [rad]; others start at the model's reference (locked ones at
     their locked value). `activation`: of every muscle.
     """
-    q = np.array(model.host.mj_model.qpos0, dtype=float)
+    q = model.host.reference.copy()
     for name, value in {**model.host.locked, **(position or {})}.items():
         if name not in model.coordinates:
             raise InputError(f"coordinate '{name}' is not in the model; it has {', '.join(model.coordinates)}")

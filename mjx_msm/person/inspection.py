@@ -7,6 +7,7 @@ import math
 import mujoco
 import numpy as np
 
+from mjx_msm.person.couplings import whole_position
 from mjx_msm.person.model import Model
 
 MUSCLE_AND_BONE = ("max_isometric_force", "optimal_fiber_length", "tendon_slack_length")
@@ -34,7 +35,7 @@ def moment_arm_ranges(model: Model, samples: int = 41) -> dict[str, dict[str, tu
     m = model.host.mj_model
     d = mujoco.MjData(m)
     ranges = [coordinate_range(model, c) for c in model.coordinates]
-    reference = np.clip(m.qpos0, *np.transpose(ranges))
+    reference = np.clip(model.host.reference, *np.transpose(ranges))
     out: dict[str, dict[str, tuple[float, float]]] = {name: {} for name in model.muscles}
     for i, (coordinate, (low, high)) in enumerate(zip(model.coordinates, ranges, strict=True)):
         if not math.isfinite(high - low):
@@ -81,8 +82,9 @@ def path_slope(m: mujoco.MjModel, d: mujoco.MjData, q: np.ndarray, coordinate: i
     """∂L/∂q of every muscle [m]."""
     ends, h = [], 1e-5
     for side in (-h, h):
-        d.qpos[:] = q
-        d.qpos[coordinate] += side
+        there = np.array(q, float)
+        there[coordinate] += side
+        d.qpos[:] = whole_position(m, there)
         mujoco.mj_fwdPosition(m, d)
         ends.append(d.actuator_length.copy())
     return (ends[1] - ends[0]) / (2 * h)

@@ -8,9 +8,10 @@ import mujoco
 import numpy as np
 
 from mjx_msm.common.errors import InputError
+from mjx_msm.person.couplings import couplings, independent
 from mjx_msm.person.inputs import is_muscle
 from mjx_msm.person.muscle import FPMAX, MuscleParameters
-from mjx_msm.person.obstacles import muscle_force, passive_share
+from mjx_msm.person.obstacles import muscle_force, passive_difference, passive_share
 from mjx_msm.person.parameters import BodyParameters, EmgParameters, JointParameters, Names, Parameters
 
 # Ligament-like stop that replaces a joint limit: firm enough to hold a limb, soft enough for a 2 ms step.
@@ -77,6 +78,7 @@ def without_constraints(spec: mujoco.MjSpec, m: mujoco.MjModel) -> list[str]:
         spec.option.integrator = mujoco.mjtIntegrator.mjINT_EULER
         notes.append("integrator set to Euler: MJX drops the muscle velocity term of the implicit ones")
     spec.option.solver = mujoco.mjtSolver.mjSOL_NEWTON  # nothing is left to solve; MJX does not know them all
+    notes += _tendon_stops(spec, m)
     notes += _stops(spec, m)
     contacts = not (m.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_CONTACT) and bool(
         np.any(m.geom_contype) or m.npair
@@ -90,8 +92,11 @@ def without_constraints(spec: mujoco.MjSpec, m: mujoco.MjModel) -> list[str]:
 
 def _stops(spec: mujoco.MjSpec, m: mujoco.MjModel) -> list[str]:
     """Limits of joints as springs with a dead band."""
-    limited, taken = [], {t.name for t in spec.tendons}
-    for joint in spec.joints:
+    limited, taken, follows = [], {t.name for t in spec.tendons}, couplings(m)
+    followed = [joint for joint in spec.joints if m.joint(joint.name).id in follows]
+    for joint in followed:  # the limits of what it follows are its own
+        joint.limited = mujoco.mjtLimited.mjLIMITED_FALSE
+    for joint in (joint for joint in spec.joints if joint not in followed):
         j = m.joint(joint.name).id
         if m.jnt_limited[j] and not m.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_LIMIT:
             lo, hi = m.jnt_range[j]
@@ -112,17 +117,37 @@ def _stops(spec: mujoco.MjSpec, m: mujoco.MjModel) -> list[str]:
             stop.wrap_joint(joint.name, 1.0)
             joint.limited = mujoco.mjtLimited.mjLIMITED_FALSE
             limited.append(joint.name)
+    notes = []
+    if followed:
+        names = ", ".join(j.name for j in followed)
+        notes.append(f"joints that follow others by a polynomial, exactly, without limits of their own: {names}")
     if not limited:
-        return []
+        return notes
     of_limits = (mujoco.mjtSensor.mjSENS_JOINTLIMITPOS, mujoco.mjtSensor.mjSENS_JOINTLIMITVEL)
     gone = [s for s in spec.sensors if s.type in (*of_limits, mujoco.mjtSensor.mjSENS_JOINTLIMITFRC)]
     for sensor in gone:
         spec.delete(sensor)
     return [
+        *notes,
         f"limits of {', '.join(limited)} turned into stops of {LIMIT_STIFFNESS:g} N·m/rad "
         f"(slides {SLIDE_LIMIT_STIFFNESS:g} N/m), which need no constraint solver"
-        + (f"; {len(gone)} sensors of limits removed" if gone else "")
+        + (f"; {len(gone)} sensors of limits removed" if gone else ""),
     ]
+
+
+def _tendon_stops(spec: mujoco.MjSpec, m: mujoco.MjModel) -> list[str]:
+    """Limits of tendons that have no spring of their own, as one with a dead band."""
+    limited = []
+    for tendon in spec.tendons:
+        t = m.tendon(tendon.name).id if tendon.name else -1
+        if t >= 0 and m.tendon_limited[t]:
+            if not m.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_LIMIT:
+                tendon.stiffness[0], tendon.springlength = SLIDE_LIMIT_STIFFNESS, m.tendon_range[t]
+                limited.append(tendon.name)
+            tendon.limited = mujoco.mjtLimited.mjLIMITED_FALSE
+    if not limited:
+        return []
+    return [f"limits of tendons {', '.join(limited)} turned into stops of {SLIDE_LIMIT_STIFFNESS:g} N/m"]
 
 
 def _written_out(spec: mujoco.MjSpec, m: mujoco.MjModel) -> list[str]:
@@ -140,7 +165,12 @@ def _written_out(spec: mujoco.MjSpec, m: mujoco.MjModel) -> list[str]:
             gain[2] = muscle_force(m, i, gain)
             notes.append(f"automatic force of {actuator.name} written out: {gain[2]:.1f} N")
         share = passive_share(m, i)
-        if share is not None and not np.array_equal(m.actuator_gainprm[i, :9], m.actuator_biasprm[i, :9]):
+        if share is None:
+            notes.append(
+                f"passive force of {actuator.name} has a range of its own in biasprm; gainprm's is taken, which "
+                f"changes it by up to {passive_difference(m, i):.1f} N over its length range"
+            )
+        elif not np.array_equal(m.actuator_gainprm[i, :9], m.actuator_biasprm[i, :9]):
             gain[7] = share
             merged.append(actuator.name)
         actuator.gainprm, actuator.biasprm = gain, gain
@@ -238,6 +268,8 @@ def nominal_parameters(mj_model: mujoco.MjModel, names: Names, body_ids: np.ndar
     body = BodyParameters(
         mass=mj_model.body_mass[body_ids].copy(), com=mj_model.body_ipos[body_ids].copy(), inertia=inertia
     )
-    joint = JointParameters(damping=mj_model.dof_damping.copy(), stiffness=mj_model.jnt_stiffness.copy())
+    joints = independent(mj_model)
+    dofs = mj_model.jnt_dofadr[joints]
+    joint = JointParameters(damping=mj_model.dof_damping[dofs].copy(), stiffness=mj_model.jnt_stiffness[joints].copy())
     emg = EmgParameters(gain=np.zeros(0), delay=np.zeros(0), shape=np.zeros(0))
     return Parameters(muscle, body, joint, emg, names)

@@ -21,6 +21,7 @@ import numpy as np
 
 from mjx_msm.common.arguments import number, table, words
 from mjx_msm.common.errors import InputError, InputWarning, in_one_line, one_of
+from mjx_msm.person.couplings import independent
 from mjx_msm.person.inputs import KnownInput, known_inputs
 from mjx_msm.person.mjcf import (
     INTEGRATORS,
@@ -35,6 +36,7 @@ from mjx_msm.person.mjx import import_mjx
 from mjx_msm.person.muscle import AbstractMuscle, DeGrooteFregly2016, MujocoMuscle
 from mjx_msm.person.obstacles import refuse_unsupported
 from mjx_msm.person.parameters import Names, Parameters
+from mjx_msm.person.reduction import reduced
 from mjx_msm.person.sources import spec_of
 from mjx_msm.person.stability import warn_if_too_fast
 
@@ -51,7 +53,7 @@ class Host:
     skeleton: mujoco.MjModel
     """The same mechanics without what only draws."""
     coordinates: tuple[str, ...]
-    """All joints, in qpos order."""
+    """All joints but those that follow others, in the file's order."""
     free: tuple[str, ...]
     prescribed: tuple[str, ...]
     locked: Mapping[str, float]
@@ -84,6 +86,18 @@ class Host:
         for each in (spec.option, mj_model.opt, skeleton.opt):
             each.integrator = mujoco.mjtIntegrator.mjINT_RK4
         return replace(self, spec=spec, mj_model=mj_model, skeleton=skeleton)
+
+    @cached_property
+    def reference(self) -> np.ndarray:
+        """Coordinates where the file is at rest."""
+        m = self.mj_model
+        return m.qpos0[m.jnt_qposadr[independent(m)]].copy()
+
+    @cached_property
+    def spring_position(self) -> np.ndarray:
+        """Coordinates where the joints' springs are slack."""
+        m = self.mj_model
+        return m.qpos_spring[m.jnt_qposadr[independent(m)]].copy()
 
     @property
     def free_index(self) -> np.ndarray:
@@ -150,6 +164,9 @@ MUSCLES = {"mujoco": MujocoMuscle, "degroote": DeGrooteFregly2016}
 def load_model(
     source: str | Path,
     *,
+    joints: Iterable[str] | None = None,
+    muscles: Iterable[str] | None = None,
+    posture: Mapping[str, float] | None = None,
     muscle: str | AbstractMuscle = "mujoco",
     free: Iterable[str] | None = None,
     prescribed: Iterable[str] = (),
@@ -161,8 +178,11 @@ def load_model(
 
     **Arguments:**
 
-    - `source`: ``"arm"``, ``"knee"``, or the path of an MJCF file whose actuators are muscles, or of an OpenSim model,
-      which is imported whole each time (`mjx_msm.import_osim`, ``mjx-msm import``: a part of it, once).
+    - `source`: ``"arm"``, ``"knee"``, the path of an MJCF file with muscles, ``"myo_sim:NAME"`` of the package myo-sim,
+      or the path of an OpenSim model, which is imported whole each time (`mjx_msm.import_osim`, ``mjx-msm import``: a
+      part of it, once).
+    - `joints`, `muscles`, `posture`: a part of the model (`mjx_msm.person.reduction`): the joints to keep, the muscles
+      (by default those that the joints move), and where the other joints are held [rad or m].
     - `muscle`: ``"mujoco"`` (native, exported exactly), ``"degroote"`` or a muscle model of your own.
     - `free`, `prescribed`: coordinate names; what is neither prescribed nor locked is free.
     - `locked`: coordinate to its fixed value [rad or m].
@@ -173,11 +193,15 @@ def load_model(
     that RK4 does not follow at the timestep (`mjx_msm.person.stability`).
     """
     spec, name = spec_of(source)
+    done: list[str] = []
+    if joints is not None or muscles is not None or posture:
+        spec, done = reduced(spec, name, joints=joints, muscles=muscles, posture=posture)
     if timestep is not None:
         spec.option.timestep = number("timestep", timestep)
     if integrator is not None:
         spec.option.integrator = INTEGRATORS[one_of("integrator", integrator, INTEGRATORS)]
     model = model_of(spec, name, muscle=muscle, free=free, prescribed=prescribed, locked=locked)
+    model = replace(model, host=replace(model.host, notes=(*done, *model.host.notes))) if done else model
     if model.integrator == "RK4":
         warn_if_too_fast(model.host.mj_model, model.free, name)
     negative = negative_slack(model.nominal)
@@ -251,7 +275,7 @@ def model_of(
         listed = ", ".join(f"'{i.name}'" for i in inputs)
         notes.append(f"not muscles, but known inputs, zero unless given: {listed}")
 
-    coordinates = tuple(mj_model.joint(j).name for j in range(mj_model.njnt))
+    coordinates = tuple(mj_model.joint(j).name for j in independent(mj_model))
     free, prescribed, locked = _roles(coordinates, free, prescribed, locked)
     moving = np.array(
         [b for b in range(mj_model.nbody) if mj_model.body_weldid[b] != 0 and mj_model.body_mass[b] > 0],

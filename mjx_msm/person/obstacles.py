@@ -9,10 +9,8 @@ import mujoco
 import numpy as np
 
 from mjx_msm.common.errors import InputError
+from mjx_msm.person.couplings import bad_couplings, couplings, is_coupling
 from mjx_msm.person.inputs import is_muscle, obstacles_of_inputs
-
-PASSIVE_SLOTS, ACTIVE_SLOTS = (0, 1, 2, 3, 5, 7), (0, 1, 2, 3, 4, 5, 6, 8)
-"""Which of a muscle's nine numbers its passive force reads (`mju_muscleBias`), and which its active one."""
 
 
 class Obstacle(NamedTuple):
@@ -98,9 +96,6 @@ def _of_actuators(m: mujoco.MjModel) -> Iterator[Obstacle]:
         on = mujoco.mjtTrn(m.actuator_trntype[i])
         if on not in (mujoco.mjtTrn.mjTRN_TENDON, mujoco.mjtTrn.mjTRN_JOINT, mujoco.mjtTrn.mjTRN_JOINTINPARENT):
             yield Obstacle("muscle", name, "acts neither on a tendon nor on a joint", "give it a spatial tendon")
-        if passive_share(m, i) is None:
-            what = "has different gainprm and biasprm: its passive force has a fiber length of its own"
-            yield Obstacle("muscle", name, what, "write the same range and lmax into both")
         if m.actuator_actearly[i] or m.actuator_damping[i].any() or m.actuator_armature[i].any() or m.actuator_delay[i]:
             what = "uses actearly, damping, armature or delay, which MJX ignores"
             yield Obstacle("muscle", name, what, "remove them")
@@ -118,8 +113,8 @@ def muscle_force(m: mujoco.MjModel, i: int, prm: np.ndarray) -> float:
 def passive_share(m: mujoco.MjModel, i: int) -> float | None:
     """Passive force at lmax over the F0 of `gainprm`, which is what gainprm's `fpmax` would have to be.
 
-    Every slot that either force reads has to be the same in both; strength and fpmax only as a product. None where the
-    passive force has a length range or lmax of its own.
+    None where the passive force has a length range or lmax of its own, or gainprm no strength: strength and fpmax come
+    in as a product, but no number of gainprm makes one curve of two.
     """
     gain, bias = m.actuator_gainprm[i], m.actuator_biasprm[i]
     if np.array_equal(gain[:9], bias[:9]):
@@ -131,12 +126,27 @@ def passive_share(m: mujoco.MjModel, i: int) -> float | None:
     return passive / force if passive else 0.0
 
 
+def passive_difference(m: mujoco.MjModel, i: int) -> float:
+    """Most that a muscle's passive force changes over its length range where gainprm's numbers make it [N]."""
+    (low, high), worst = m.actuator_lengthrange[i], 0.0
+    for length in np.linspace(low, high, 101):
+        forces = []
+        for prm in (m.actuator_gainprm[i, :9].copy(), m.actuator_biasprm[i, :9].copy()):
+            prm[2] = muscle_force(m, i, prm)
+            forces.append(mujoco.mju_muscleBias(length, m.actuator_lengthrange[i], m.actuator_acc0[i], prm))
+        worst = max(worst, abs(forces[1] - forces[0]))
+    return worst
+
+
 def _of_tendons(m: mujoco.MjModel) -> Iterator[Obstacle]:
     wraps = (mujoco.mjtWrap.mjWRAP_SPHERE, mujoco.mjtWrap.mjWRAP_CYLINDER)
     for t in range(m.ntendon):
         name = m.tendon(t).name
-        if m.tendon_limited[t] or m.tendon_frictionloss[t]:
-            what = "has a limit or dry friction, which need a constraint solver"
+        if m.tendon_frictionloss[t]:
+            what = "has dry friction, which needs a constraint solver"
+            yield Obstacle("tendon", name, what, "use damping instead of frictionloss")
+        if m.tendon_limited[t] and m.tendon_stiffness[t] > 0:
+            what = "has a limit, which needs a constraint solver, and a spring of its own"
             yield Obstacle("tendon", name, what, "use a springlength deadband with stiffness")
         if np.any(m.tendon_stiffnesspoly[t]) or np.any(m.tendon_dampingpoly[t]):
             yield Obstacle("tendon", name, "has polynomial stiffness or damping, which MJX ignores", "use linear ones")
@@ -150,8 +160,22 @@ def _of_tendons(m: mujoco.MjModel) -> Iterator[Obstacle]:
 
 
 def _of_constraints(m: mujoco.MjModel) -> Iterator[Obstacle]:
+    for name, what in bad_couplings(m):
+        yield Obstacle("joint", name, what, "remove an equality constraint")
+    follows = {m.joint(j).name: j for j in couplings(m)}
+    for name, j in follows.items():
+        kinds = (mujoco.mjtJoint(m.jnt_type[k]) for k in (j, couplings(m)[j].driver) if k >= 0)
+        if not {*kinds} <= {mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE}:
+            yield Obstacle("joint", name, "is coupled by an equality, but not of hinges and slides", "remove it")
+    for i in range(m.nu):
+        on = mujoco.mjtTrn(m.actuator_trntype[i])
+        on_joint = on in (mujoco.mjtTrn.mjTRN_JOINT, mujoco.mjtTrn.mjTRN_JOINTINPARENT)
+        if on_joint and int(m.actuator_trnid[i, 0]) in follows.values():
+            what = "acts on a joint that follows another by an equality constraint"
+            yield Obstacle("actuator", m.actuator(i).name, what, "let it act on the joint that is followed")
+    active = not m.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_EQUALITY
     for e in range(m.neq):
-        if m.eq_active0[e]:
+        if active and m.eq_active0[e] and not is_coupling(m, e):
             name = m.equality(e).name or str(e)
             fix = "remove it or replace the coupled joint by sites and wraps"
             yield Obstacle("equality constraint", name, "needs a constraint solver", fix)

@@ -18,7 +18,7 @@ from jaxtyping import Float
 
 from mjx_msm.common.arguments import number, of_kind
 from mjx_msm.common.errors import InputError
-from mjx_msm.person.mjcf import skeleton_of
+from mjx_msm.person.mjcf import muscles_only, skeleton_of
 from mjx_msm.person.model import Host, Model
 from mjx_msm.person.parameters import BodyParameters, Parameters
 from mjx_msm.person.space import ParameterSpace
@@ -84,8 +84,10 @@ def _loaded(host: Host, grip: Grip, mass: float) -> Host:
         name=NAME, pos=grip.position, mass=mass, ipos=np.zeros(3), inertia=_ball(mass)[:3], explicitinertial=True
     )
     m = spec.compile()
+    own = muscles_only(spec, m)
+    m = own.compile()
     moving = np.array([b for b in range(m.nbody) if m.body_weldid[b] != 0 and m.body_mass[b] > 0], dtype=int)
-    return replace(host, spec=spec, mj_model=m, skeleton=skeleton_of(spec, m), body_ids=moving)
+    return replace(host, spec=spec, mj_model=m, skeleton=skeleton_of(own, m), body_ids=moving)
 
 
 def _bodies(host: Host) -> tuple[str, ...]:

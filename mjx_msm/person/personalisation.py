@@ -6,12 +6,10 @@ trajectory, derived constants included.
 
 from __future__ import annotations
 
-import ctypes
 import re
 import shutil
 import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,12 +26,14 @@ from mjx_msm.common.arguments import of_kind
 from mjx_msm.common.compiled import float64
 from mjx_msm.common.errors import InputError, InputWarning
 from mjx_msm.common.files import write_text
+from mjx_msm.person.couplings import independent
 from mjx_msm.person.inertia import inertia_matrix
 from mjx_msm.person.mjx import import_mjx
 from mjx_msm.person.model import Model
 from mjx_msm.person.muscle import FPMAX, MujocoMuscle, MuscleParameters
 from mjx_msm.person.parameters import Parameters
 from mjx_msm.person.stability import too_fast_for_rk4
+from mjx_msm.person.xml_precision import full_precision
 
 
 def native_range(
@@ -107,6 +107,8 @@ def with_parameters(model: Model, parameters: Parameters) -> Any:
         for slot, name in _CURVES:
             gain = gain.at[:, slot].set(getattr(model.muscle, name))
         dynamics = dynamics.at[:, 2].set(model.muscle.tausmooth)
+    joints = np.array(independent(model.host.skeleton), int)
+    dofs = np.array(model.host.skeleton.jnt_dofadr[joints], int)
     time_constants = jnp.stack(
         [jnp.asarray(muscles.activation_time_constant), jnp.asarray(muscles.deactivation_time_constant)], -1
     )
@@ -116,8 +118,8 @@ def with_parameters(model: Model, parameters: Parameters) -> Any:
         actuator_dynprm=dynamics.at[:, :2].set(time_constants),
         body_mass=m.body_mass.at[bodies].set(parameters.body.mass),
         body_ipos=m.body_ipos.at[bodies].set(parameters.body.com),
-        dof_damping=jnp.asarray(parameters.joint.damping),
-        jnt_stiffness=jnp.asarray(parameters.joint.stiffness),
+        dof_damping=m.dof_damping.at[dofs].set(parameters.joint.damping),
+        jnt_stiffness=m.jnt_stiffness.at[joints].set(parameters.joint.stiffness),
     )
 
 
@@ -277,7 +279,7 @@ def export(
         spec.compile()
         note = f"{path}: {fast}; written with a timestep of {1e3 * fast.stable_timestep:.4g} ms"
         warnings.warn(note, InputWarning, stacklevel=2)
-    with _full_precision():
+    with full_precision():
         xml = spec.to_xml()
     xml = _with_files(spec, re.sub(r'(\w+)="([^"]*)"', _shorten, xml), path)
     lines = (text["mjx_msm"], f"subject: {subject}" if subject else "", credit, approximation)
@@ -365,18 +367,3 @@ def native_force_error(model: Model, parameters: Parameters) -> Float[np.ndarray
             difference = model.muscle.tension(p, a, path, still) - native.tension(q, a, path, still)
             worst = np.maximum(worst, np.abs(np.asarray(difference / p.max_isometric_force)))
     return worst
-
-
-@contextmanager
-def _full_precision() -> Iterator[None]:
-    """MuJoCo's XML writer at 17 significant digits instead of 6, which would lose 1e-6 of every number.
-
-    The switch is the one its own round-trip tests use; it is exported by the library but has no Python name.
-    """
-    folder = Path(mujoco.__file__).parent
-    library = ctypes.CDLL(str(next(iter(sorted(folder.glob("*mujoco*.so*")) + sorted(folder.glob("*mujoco*.d*"))))))
-    library._mjPRIVATE__set_xml_precision(17)
-    try:
-        yield
-    finally:
-        library._mjPRIVATE__set_xml_precision(6)

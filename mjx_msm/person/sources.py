@@ -12,6 +12,7 @@ import mujoco
 from mjx_msm import assets
 from mjx_msm.common.arguments import path_of
 from mjx_msm.common.errors import InputError, in_one_line, suggest
+from mjx_msm.person.myosim import PREFIX, myosim_spec
 
 OTHER_MODELS = {
     ".mjb": "a compiled MuJoCo model, which parameters cannot be written back to; take the MJCF it was compiled from",
@@ -28,6 +29,8 @@ def spec_of(source: str | Path) -> tuple[mujoco.MjSpec, str]:
 
     **Raises:** `InputError` saying what else the file is, or why it does not compile.
     """
+    if str(source).startswith(PREFIX):
+        return myosim_spec(str(source)), str(source)
     bundled = isinstance(source, str) and source in assets.names()
     path = assets.path(str(source)) if bundled else path_of("model", source)
     if not os.path.isfile(path):

@@ -23,6 +23,7 @@ from mjx_msm.common.arguments import number, of_kind, whole
 from mjx_msm.common.compiled import float64, jit
 from mjx_msm.common.errors import InputError
 from mjx_msm.dynamics.simulation import Rollout, rollout_segments
+from mjx_msm.person.couplings import spread, whole_position
 from mjx_msm.person.inspection import coordinate_range, muscle_and_bone, path_slope
 from mjx_msm.person.model import Model
 from mjx_msm.person.parameters import Parameters, matching
@@ -185,13 +186,13 @@ def _balanced(
     """Comfortable postures, and for each the most balanced of many random co-contractions."""
     m = model.host.mj_model
     d = mujoco.MjData(m)
-    postures = np.array([[_comfort(model, i, rng) for i in range(m.nq)] for _ in range(CANDIDATES)])
+    postures = np.array([[_comfort(model, i, rng) for i in range(len(model.coordinates))] for _ in range(CANDIDATES)])
     levels = np.exp(rng.uniform(np.log(0.03), np.log(0.35), (400, m.nu)))
     free, centres = model.host.free_index, []
     for q in postures:
-        d.qpos[:], d.qvel[:] = q, 0.0
+        d.qpos[:], d.qvel[:] = whole_position(m, q), 0.0
         mujoco.mj_forward(m, d)
-        length, rest = d.actuator_length.copy(), (d.qfrc_passive - d.qfrc_bias)[free]
+        length, rest = d.actuator_length.copy(), (spread(m, q).T @ (d.qfrc_passive - d.qfrc_bias))[free]
         arms = np.stack([-path_slope(m, d, q, int(c)) for c in free], -1)
         with float64():
             tension = np.asarray(
@@ -208,7 +209,7 @@ def _comfort(model: Model, i: int, rng: np.random.Generator) -> float:
         return model.host.locked[name]
     low, high = coordinate_range(model, name)
     if not math.isfinite(high - low):
-        low, high = model.host.mj_model.qpos0[i] + np.array([-0.5, 0.5])
+        low, high = model.host.reference[i] + np.array([-0.5, 0.5])
     return float(low + (high - low) * rng.uniform(0.25, 0.75))
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mjx_msm.common.errors import InputError, one_of
+from mjx_msm.person.couplings import couplings, whole_position
 from mjx_msm.views.canvas import Canvas, Frame
 from mjx_msm.views.opengl import EXPLICIT, Backend, OpenGLCanvas, rendering_backend
 from mjx_msm.views.schematic import SchematicCanvas
@@ -265,17 +266,26 @@ def render_frames(
     moments = frame_times(time, fps, speed)
     times = np.asarray(time, float)
     renderer = FrameRenderer(mj_model, camera=camera, size=size)
-    rows = {"qpos": _rows("qpos", qpos, len(times), mj_model.nq)}
+    rows = {"qpos": _poses("qpos", qpos, len(times), mj_model)}
     if activation is not None:
         rows["activation"] = _rows("activation", activation, len(times), renderer.muscle_count)
     if ghost is not None:
-        rows["ghost"] = _rows("ghost", ghost, len(times), mj_model.nq)
+        rows["ghost"] = _poses("ghost", ghost, len(times), mj_model)
     bad = np.flatnonzero(~np.isfinite(rows["qpos"]).all(axis=1))
     if len(bad):
         raise InputError(
             f"qpos is not finite from row {bad[0]} (t = {times[bad[0]]:.4g} s): cut the trajectory before it"
         )
     return _draw_all(renderer, mj_model, times, rows, moments)
+
+
+def _poses(name: str, values: ArrayLike, count: int, mj_model: mujoco.MjModel) -> NDArray[np.float64]:
+    """Poses of all joints; also where those are left out that follow others by an equality."""
+    array = np.asarray(values, float)
+    left = mj_model.njnt - len(couplings(mj_model))
+    if mj_model.nq == mj_model.njnt != left and array.shape == (count, left):
+        return whole_position(mj_model, array)
+    return _rows(name, array, count, mj_model.nq)
 
 
 def _rows(name: str, values: ArrayLike, count: int, width: int) -> NDArray[np.float64]:

@@ -175,12 +175,6 @@ REFUSED = {
     "integrated velocity": (
         {"actuator": '<intvelocity name="drive" joint="elbow" actrange="-1 1"/>'}, "dynamics of its own",
     ),
-    "gain is not bias": (
-        {"actuator": '<general name="odd" tendon="biceps_path" dyntype="muscle" gaintype="muscle" biastype="muscle"'
-         ' dynprm="0.01 0.04" lengthrange="0.1 0.4"'
-         ' gainprm="0.7 1 100 200 0.5 1.6 1.5 1.3 1.2" biasprm="0.7 1.1 50 200 0.5 1.6 1.5 1.3 1.2"/>'},
-        "muscle 'odd' has different gainprm and biasprm",
-    ),
     "actearly": (
         {"actuator": '<general name="odd" tendon="biceps_path" dyntype="muscle" gaintype="muscle" biastype="muscle"'
          ' dynprm="0.01 0.04" lengthrange="0.1 0.4" actearly="true"'
@@ -188,13 +182,27 @@ REFUSED = {
         "muscle 'odd' uses actearly",
     ),
     "force range": ({"muscle": 'forcerange="-100 0" forcelimited="true"'}, "'biceps' limits its force or activation"),
-    "tendon limit": ({"tendon": 'range="0.1 0.5" limited="true"'}, "tendon 'biceps_path' has a limit or dry friction"),
-    "tendon friction": ({"tendon": 'frictionloss="1"'}, "tendon 'biceps_path' has a limit or dry friction"),
+    "tendon limit": ({"tendon": 'range="0.1 0.5" limited="true" stiffness="1"'}, "tendon 'biceps_path' has a limit"),
+    "tendon friction": ({"tendon": 'frictionloss="1"'}, "tendon 'biceps_path' has dry friction"),
     "tendon polynomial": ({"tendon": 'stiffness="1 2 3"'}, "tendon 'biceps_path' has polynomial stiffness"),
     "inside wrap": ({"side": 'sidesite="inside"'}, "tendon 'triceps_path' wraps inside geom 'shaft'"),
     "equality": (
-        {"extra": '<equality><joint name="couple" joint1="elbow" joint2="shoulder"/></equality>'},
+        {"extra": '<equality><connect name="couple" body1="upper" anchor="0 0 0"/></equality>'},
         "equality constraint 'couple' needs a constraint solver",
+    ),
+    "circle": (
+        {"extra": '<equality><joint joint1="elbow" joint2="shoulder"/>'
+         '<joint joint1="shoulder" joint2="elbow"/></equality>'},
+        "follows itself",
+    ),
+    "twice": (
+        {"extra": '<equality><joint joint1="elbow" joint2="shoulder"/><joint joint1="elbow"/></equality>'},
+        "joint 'elbow' follows two equality constraints",
+    ),
+    "muscle on a follower": (
+        {"extra": '<equality><joint joint1="elbow" joint2="shoulder"/></equality>',
+         "actuator": '<motor name="m" joint="elbow"/>'},
+        "actuator 'm' acts on a joint that follows another",
     ),
     "eulerdamp": ({"flag": '<flag eulerdamp="disable"/>'}, 'eulerdamp="disable" is not followed'),
     "actuation": ({"flag": '<flag actuation="disable"/>'}, 'actuation="disable" is not followed'),

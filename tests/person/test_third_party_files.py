@@ -145,10 +145,41 @@ def test_a_passive_force_of_its_own_strength(limb, tmp_path):
     np.testing.assert_allclose(forces[1:], [forces[0]] * 2, rtol=1e-12)
 
 
+def test_a_passive_force_of_another_length_is_said(limb):
+    """As that of MyoSim's SUPSP: the active numbers are taken, and what that changes is stated."""
+    odd = (
+        '<general name="odd" joint="curl" gear="0.1" dyntype="muscle" gaintype="muscle" biastype="muscle"'
+        ' dynprm="0.01 0.04" lengthrange="-0.2 0.2"'
+        ' gainprm="0.7 1.3 100 200 0.5 1.6 1.5 1.3 1.2" biasprm="0.7 1.6 100 200 0.5 1.6 1.5 1.3 1.2"/>'
+    )
+    path = limb(actuator=odd)
+    model, raw = load_model(path), mujoco.MjModel.from_xml_path(str(path))
+    # where the range ends, the fiber of 0.4/0.6 m is at 1.3 l_opt, that of 0.4/0.9 m at 1.6: of half of lmax's stretch
+    forces = []
+    for m in (raw, model.host.mj_model):
+        d = mujoco.MjData(m)
+        d.qpos[:] = [0, 2.0]
+        mujoco.mj_forward(m, d)
+        forces.append(d.actuator_force[1])
+    assert f"changes it by up to {forces[1] - forces[0]:.1f} N over its length range" in " ".join(model.host.notes)
+    assert forces[1] - forces[0] > 50
+
+
+def test_limits_of_tendons_become_stops(limb):
+    path = limb()
+    path.write_text(path.read_text().replace('name="path"', 'name="path" limited="true" range="0.3 0.42"'))
+    model = load_model(path)
+    assert "limits of tendons path turned into stops of 20000 N/m" in model.host.notes
+    m = model.host.mj_model
+    np.testing.assert_array_equal(m.tendon_lengthspring, [*[[0.3, 0.42]]])
+    assert m.tendon_stiffness[0] == 20e3
+    assert not m.tendon_limited.any()
+
+
 def test_all_obstacles_are_said_at_once(limb):
     path = limb(
         bend='name="bend" frictionloss="1"', muscle='name="flexor" forcerange="-9 0"',
-        more='<equality><joint joint1="curl" joint2="bend"/></equality>', compiler='autolimits="true"',
+        more='<equality><weld body1="tip"/></equality>', compiler='autolimits="true"',
     )  # fmt: skip
     with pytest.raises(InputError) as error:
         load_model(path)

@@ -110,7 +110,7 @@ class Bench:
     @cached_property
     def postures(self) -> Float[np.ndarray, "coordinate 2"]:
         """Where a trial may start: a bit further inside."""
-        middle = self.base.host.mj_model.qpos0[:, None] + [-0.5, 0.5]
+        middle = self.base.host.reference[:, None] + [-0.5, 0.5]
         out = np.where(np.isfinite(self.ranges).all(axis=1, keepdims=True), self.ranges, middle)
         out = out + 0.05 * np.ptp(out, axis=1)[:, None] * [1, -1]
         for name, value in self.base.host.locked.items():

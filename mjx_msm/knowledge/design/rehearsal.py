@@ -46,7 +46,7 @@ def perform(
         if not set(task.posture) <= set(model.coordinates):
             raise InputError(f"task '{task.name}': its posture names coordinates the model does not have; rename them")
         values = {**model.host.locked, **task.posture}
-        start = [values.get(c, q) for c, q in zip(model.coordinates, model.host.mj_model.qpos0, strict=True)]
+        start = [values.get(c, q) for c, q in zip(model.coordinates, model.host.reference, strict=True)]
         steps = (task.time - task.time[0]) / model.timestep
         index = np.rint(steps).astype(int)
         if np.abs(steps - index).max() > 1e-6:

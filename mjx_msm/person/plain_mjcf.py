@@ -1,0 +1,74 @@
+"""A specification as one plain MJCF text that reads back the same.
+
+MuJoCo's writer leaves out what an element has from its defaults class. Where specifications were attached to each
+other, several classes have one name, or none, and the text means another model or none at all. Here every element has
+one class of its own, whose content is written, and tendons, whose class cannot be changed, are written whole.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+import mujoco
+import numpy as np
+
+from mjx_msm.person.xml_precision import full_precision
+
+_CLASSED = (
+    "bodies", "frames", "joints", "geoms", "sites", "actuators", "meshes", "materials", "equalities", "pairs",
+    "cameras", "lights",
+)  # fmt: skip
+_OF_TENDONS = {
+    **{f: f for f in ("range", "margin", "armature", "frictionloss", "stiffness", "damping", "springlength")},
+    **{f"{kind}{of}": f"{kind}_{of}" for kind in ("solref", "solimp") for of in ("limit", "friction")},
+}
+_LIMITED = {0: "false", 1: "true", 2: "auto"}
+
+
+def plain(spec: mujoco.MjSpec) -> mujoco.MjSpec:
+    """The same model in one file's terms; files it reads are named from the root."""
+    spec = spec.copy()
+    spec.compile()
+    name = "plain"
+    while spec.find_default(name):
+        name += "_"
+    only = spec.add_default(name, spec.default)
+    for kind in _CLASSED:
+        for element in getattr(spec, kind):
+            if hasattr(element, "classname"):
+                element.classname = only
+    with full_precision():
+        root = ET.fromstring(spec.to_xml())
+    if root.find(f"default//default[@class='{name}']") is None:  # it holds nothing, and was not written
+        for element in root.iter():
+            if element.get("class") == name:
+                element.attrib.pop("class")
+    for defaults in root.findall("default"):
+        for nested in defaults.findall("default"):
+            if nested.get("class") != name:
+                defaults.remove(nested)
+    for element in root.iter():
+        element.attrib.pop("childclass", None)
+        if element.tag != "default" and element.get("class") != name:
+            element.attrib.pop("class", None)
+    for element, tendon in zip(list(root.find("tendon") or ()), spec.tendons, strict=True):
+        element.set("limited", _LIMITED[int(tendon.limited)])
+        element.set("group", str(tendon.group))
+        for attribute, field in _OF_TENDONS.items():
+            element.set(attribute, _numbers(getattr(tendon, field)))
+        if element.tag == "spatial":
+            element.set("width", _numbers(tendon.width))
+            element.set("rgba", _numbers(tendon.rgba))
+            if tendon.material:
+                element.set("material", tendon.material)
+    out = mujoco.MjSpec.from_string(ET.tostring(root, encoding="unicode"))
+    for folder in ("meshdir", "texturedir"):
+        there = getattr(spec.compiler, folder)
+        if spec.modelfiledir and not there.startswith("/"):
+            setattr(out.compiler, folder, f"{spec.modelfiledir.rstrip('/')}/{there}".rstrip("/"))
+    out.compile()
+    return out
+
+
+def _numbers(values: object) -> str:
+    return " ".join(repr(float(x)) for x in np.ravel(np.asarray(values)))
