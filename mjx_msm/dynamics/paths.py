@@ -24,13 +24,11 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from mjx_msm.dynamics.kinematics import STILL, Pose, Screw, Tree, seen_from, tree_of
-from mjx_msm.dynamics.vectors import Component, Rotation, Vector, add, at_least, multiply, select, square_root, subtract
+from mjx_msm.dynamics.vectors import Component, Rotation, Vector, add, at_least, multiply, select
+from mjx_msm.dynamics.wraps import choose, inside, outside
 from mjx_msm.person.model import Model
 
 _TINY = mujoco.mjMINVAL
-_ROUNDING = 64
-"""An end no more units of rounding from a wrap's surface, on either side, counts as so far outside. Ends within do not
-wrap: for a site that was meant to be on the surface, C's own answer is up to its rounding."""
 
 
 class Paths(eqx.Module):
@@ -105,7 +103,7 @@ class _Bundle:
     """Pieces of one kind that the same coordinates move."""
 
     kind: str
-    """"straight", "sphere" or "cylinder"."""
+    """"straight", "sphere" or "cylinder"; "inside sphere" or "inside cylinder" for the way through one."""
     chain: tuple[int, ...]
     """Those coordinates."""
     strands: tuple[_Strand, ...]
@@ -167,7 +165,10 @@ def _route(m: mujoco.MjModel) -> _Route:
                     (on, first), (to, last) = (to, last), (on, first)
                 chain = tree.moved_apart((on, around), (around, to))
                 name = "sphere" if kind == wrap.mjWRAP_SPHERE else "cylinder"
-                strands = found.setdefault((name, chain, beside >= 0), {})
+                centre, radius = m.geom_pos[element], m.geom_size[element, 0]
+                if aside[0] == around and np.linalg.norm(aside[1] - centre) < radius:
+                    name, aside = f"inside {name}", (-1, np.zeros(3))
+                strands = found.setdefault((name, chain, aside[0] >= 0), {})
                 strands.setdefault((on, to, around, aside[0]), []).append(
                     (t, share, first, last, m.geom_pos[element], axes.reshape(3, 3), m.geom_size[element, 0], aside[1])
                 )
@@ -261,10 +262,13 @@ def _around(tree: Tree, bundle: _Bundle, position: Any, shape: tuple[int, ...]) 
     first, last = (_stacked(x, counts, shape) for x in (firsts, lasts))
     side = _stacked(sides, counts, shape) if sides else None
     radius = np.concatenate([s.radius for s in bundle.strands if s.radius is not None])
-    wraps, around, leaves, arrives = _wrap(first, last, side, _column(radius, shape), bundle.kind == "sphere")
+    sphere, size = bundle.kind.endswith("sphere"), _column(radius, shape)
+    through = bundle.kind.startswith("inside")
+    way = inside(first, last, size, sphere) if through else outside(first, last, side, size, sphere)
+    wraps, around, leaves, arrives = way
     distance, straight = _line(first, last)
     # Where nothing wraps both pieces are the straight line, and the geom's body drops out of their sum.
-    ends = ((first, _choose(wraps, leaves, straight.angular)), (last, _choose(wraps, arrives, straight.angular)))
+    ends = ((first, choose(wraps, leaves, straight.angular)), (last, choose(wraps, arrives, straight.angular)))
     lines = [Screw(u, p.cross(u)) for p, u in ends]
     slope = []
     for screws in zip(zip(*before, strict=True), zip(*after, strict=True), strict=True):
@@ -345,126 +349,3 @@ def _last(nested: Any, shape: tuple[int, ...]) -> Array:
     count = np.shape(jax.tree.map(lambda x: 0, nested))
     rows = jnp.stack([_full(x, shape) for x in flat], -1) if flat else jnp.zeros((*shape, 0))
     return rows.reshape(*shape, *count)
-
-
-def _choose(condition: Any, yes: Vector, no: Vector) -> Vector:
-    return Vector(*(select(condition, a, b) for a, b in zip(yes, no, strict=True)))
-
-
-# Wraps -----------------------------------------------------------------------------------------------------
-
-
-class _Flat(NamedTuple):
-    """A vector in the plane of a wrap."""
-
-    x: Component
-    y: Component
-
-    def dot(self, other: _Flat) -> Component:
-        return add(multiply(self.x, other.x), multiply(self.y, other.y))
-
-    def cross(self, other: _Flat) -> Component:
-        return subtract(multiply(self.x, other.y), multiply(self.y, other.x))
-
-    def plus(self, other: _Flat, factor: Component = 1.0) -> _Flat:
-        return _Flat(add(self.x, multiply(factor, other.x)), add(self.y, multiply(factor, other.y)))
-
-    def times(self, factor: Component) -> _Flat:
-        return _Flat(multiply(factor, self.x), multiply(factor, self.y))
-
-    def quarter_turn(self) -> _Flat:
-        return _Flat(self.y, -self.x)
-
-    def unit(self) -> _Flat:
-        return self.times(1.0 / at_least(square_root(self.dot(self)), _TINY))
-
-
-def _wrap(
-    p0: Vector, p1: Vector, beside: Vector | None, radius: Component, sphere: bool
-) -> tuple[Any, Component, Vector, Vector]:
-    """Way around the outside of a sphere or cylinder, in the geom's own frame [m].
-
-    Seen from the centre, the ends d₀ and d₁ are an angle φ in 0..π apart, and straight lines from them touch the circle
-    of radius R at angles αᵢ = arccos(R / |dᵢ|) from them. The short way around has the arc φ − α₀ − α₁, the long way
-    2π − φ − α₀ − α₁. The straight line is clear of the circle if and only if the short arc is negative, and the way
-    around goes over into it at 0. So the sign of that one quantity is all that is asked where C asks whether the line
-    comes close, whether the tangents cross, and which chord is shorter: questions with one answer, which rounding
-    answers differently.
-
-    **Arguments:** both ends; `beside`: the side site, if there is one, which says which way around.
-
-    **Returns:** whether it wraps at all; length from end to end, and the directions in which it leaves the first end
-    and arrives at the second.
-    """
-    if sphere:  # the plane through both ends and the centre, in which the second end lies to the left
-        ex, normal = _unit(p0), p0.cross(p1)
-        parallel = normal.dot(normal) < _TINY**2  # both ends on one ray: any plane through it will do
-        steep = lax.abs(ex.x) < 0.6
-        other = ex.cross(Vector(select(steep, 1.0, 0.0), select(steep, 0.0, 1.0), 0.0))
-        ey = _unit(_choose(parallel, other, normal)).cross(ex)
-    else:
-        ex, ey = Vector(1.0, 0.0, 0.0), Vector(0.0, 1.0, 0.0)
-
-    def flat(p: Vector) -> _Flat:
-        return _Flat(p.dot(ex), p.dot(ey))
-
-    d0, d1 = _Flat(p0.norm(), 0.0) if sphere else flat(p0), flat(p1)
-    left = 1.0 if sphere else select(d0.cross(d1) >= 0, 1.0, -1.0)
-    squares, span = (d0.dot(d0), d1.dot(d1)), d1.plus(d0, -1.0)
-    close = radius**2 * (_ROUNDING * float(jnp.finfo(jnp.result_type(float)).eps))
-    roots = [lax.sqrt(jnp.maximum(square - radius**2, jnp.maximum(close, _TINY))) for square in squares]
-
-    def tangents(sense: Component) -> tuple[_Flat, _Flat]:
-        """Where lines from the ends touch on the way that turns left, or right, and the sine and cosine of its arc."""
-        points = []
-        for d, root, sign in zip((d0, d1), roots, (-1.0, 1.0), strict=True):
-            scale = 1.0 / (radius**2 + root * root)
-            aside = multiply(multiply(sign, sense), radius * root * scale)
-            points.append(d.times(radius**2 * scale).plus(d.quarter_turn(), aside))
-        return points[0], points[1]
-
-    apart = d0.dot(d1)
-    t0, t1 = tangents(left)
-    sine, cosine = multiply(left, t0.cross(t1)), t0.dot(t1)
-    # The sine tells the sign of an arc in −π..π but near ±π; there the ends are on opposite rays, or on the same one.
-    far = cosine < -0.5 * radius**2
-    touches = (far & (apart < 0)) | (~far & (sine > 0))
-    outside = radius**2 - close
-    wraps = (squares[0] >= outside) & (squares[1] >= outside) & (span.dot(span) >= _TINY)
-    wraps = wraps & (p0.dot(p0) > _TINY**2) & (p1.dot(p1) > _TINY**2) & (radius > _TINY)
-    sense, winds = left, False
-    if beside is None:
-        wraps = wraps & touches
-    else:
-        long0, long1 = tangents(-left)
-        side = flat(beside).unit()
-        fraction = lax.clamp(0.0, -span.dot(d0) / at_least(span.dot(span), _TINY), 1.0)
-        wraps = wraps & (touches | (side.dot(d0.plus(span, fraction)) < 0))
-        # C's rule: the way whose chord is more on the side's side; but not a negative arc, unless the tangents miss
-        # each other, which meet at R tan(½|arc|) from where they touch
-        crossing = ~touches & (radius * lax.abs(sine) <= jnp.minimum(*roots) * (radius**2 + cosine))
-        short = ~crossing & (t0.plus(t1).unit().dot(side) >= long0.plus(long1).unit().dot(side))
-        t0, t1 = (_Flat(*(select(short, *xy) for xy in zip(a, b, strict=True))) for a, b in ((t0, long0), (t1, long1)))
-        sense = multiply(left, select(short, 1.0, -1.0))
-        sine, cosine = multiply(sense, t0.cross(t1)), t0.dot(t1)
-        winds = select(short, ~touches, (cosine > 0) & (apart > 0))  # once around, or all but once
-
-    angle = lax.atan2(select(wraps, sine, 0.0), select(wraps, cosine, 1.0))
-    arc = radius * select((angle < 0) | winds, angle + 2 * np.pi, angle)
-    length = roots[0] + arc + roots[1]
-    turn = multiply(sense, -1.0 / np.maximum(radius, _TINY))
-    leaves, arrives = (t.quarter_turn().times(turn) for t in (t0, t1))
-    if sphere:
-        leaves, arrives = (ex.times(u.x).plus(ey.times(u.y)) for u in (leaves, arrives))
-        return wraps, length, leaves, arrives
-    # around a cylinder the path climbs steadily
-    rise = subtract(p1.z, p0.z)
-    climbing = square_root(add(length * length, multiply(rise, rise)))
-    inverse = 1.0 / at_least(climbing, _TINY)
-    across, up = length * inverse, multiply(rise, inverse)
-    leaves, arrives = (Vector(across * u.x, across * u.y, up) for u in (leaves, arrives))
-    return wraps, climbing, leaves, arrives
-
-
-def _unit(v: Vector) -> Vector:
-    return v.times(1.0 / at_least(v.norm(), _TINY))

@@ -139,7 +139,8 @@ def passive_difference(m: mujoco.MjModel, i: int) -> float:
 
 
 def _of_tendons(m: mujoco.MjModel) -> Iterator[Obstacle]:
-    wraps = (mujoco.mjtWrap.mjWRAP_SPHERE, mujoco.mjtWrap.mjWRAP_CYLINDER)
+    wraps, d = (mujoco.mjtWrap.mjWRAP_SPHERE, mujoco.mjtWrap.mjWRAP_CYLINDER), mujoco.MjData(m)
+    mujoco.mj_kinematics(m, d)
     for t in range(m.ntendon):
         name = m.tendon(t).name
         if m.tendon_frictionloss[t]:
@@ -151,12 +152,12 @@ def _of_tendons(m: mujoco.MjModel) -> Iterator[Obstacle]:
         if np.any(m.tendon_stiffnesspoly[t]) or np.any(m.tendon_dampingpoly[t]):
             yield Obstacle("tendon", name, "has polynomial stiffness or damping, which MJX ignores", "use linear ones")
         for w in range(m.tendon_adr[t], m.tendon_adr[t] + m.tendon_num[t]):
-            side = round(float(m.wrap_prm[w]))
-            if mujoco.mjtWrap(m.wrap_type[w]) in wraps and side >= 0:
-                geom = m.wrap_objid[w]
-                if np.linalg.norm(m.site_pos[side] - m.geom_pos[geom]) < m.geom_size[geom, 0]:
-                    what = f"wraps inside geom '{m.geom(geom).name}', whose gradients are NaN in MJX"
-                    yield Obstacle("tendon", name, what, "replace the inside wrap by via sites")
+            side, geom = round(float(m.wrap_prm[w])), int(m.wrap_objid[w])
+            if mujoco.mjtWrap(m.wrap_type[w]) not in wraps or side < 0 or m.site_bodyid[side] == m.geom_bodyid[geom]:
+                continue
+            if np.linalg.norm(d.site_xpos[side] - d.geom_xpos[geom]) < m.geom_size[geom, 0]:
+                what = f"wraps inside geom '{m.geom(geom).name}' by a side site of another body"
+                yield Obstacle("tendon", name, what, "put the side site on the geom's body")
 
 
 def _of_constraints(m: mujoco.MjModel) -> Iterator[Obstacle]:

@@ -106,15 +106,15 @@ def _posture(
 ) -> dict[str, np.ndarray]:
     """Value of every held joint: one number, of a ball four, of a free joint none that is used."""
     held = list(held)
-    for name, value in posture.items():
+    for name, wanted in posture.items():
         if name not in held:
             names = [m.joint(j).name for j in range(m.njnt)]
             why = "is kept, not held; leave it out of posture" if name in names else "is not in the model"
             raise InputError(
                 f"posture: joint '{name}' of model '{source}' {why}{'' if name in names else suggest(name, names)}"
             )
-        if not isinstance(value, int | float) or not np.isfinite(value):
-            raise InputError(f"posture of joint '{name}' must be a number [rad or m], got {value!r}")
+        if not isinstance(wanted, int | float) or not np.isfinite(wanted):
+            raise InputError(f"posture of joint '{name}' must be a number [rad or m], got {wanted!r}")
         if _JOINT(m.joint(name).type[0]) not in (_JOINT.mjJNT_HINGE, _JOINT.mjJNT_SLIDE):
             raise InputError(f"posture: joint '{name}' is a free or ball joint, which stays at the file's reference")
     out: dict[str, np.ndarray] = {}

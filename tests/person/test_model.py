@@ -185,7 +185,6 @@ REFUSED = {
     "tendon limit": ({"tendon": 'range="0.1 0.5" limited="true" stiffness="1"'}, "tendon 'biceps_path' has a limit"),
     "tendon friction": ({"tendon": 'frictionloss="1"'}, "tendon 'biceps_path' has dry friction"),
     "tendon polynomial": ({"tendon": 'stiffness="1 2 3"'}, "tendon 'biceps_path' has polynomial stiffness"),
-    "inside wrap": ({"side": 'sidesite="inside"'}, "tendon 'triceps_path' wraps inside geom 'shaft'"),
     "equality": (
         {"extra": '<equality><connect name="couple" body1="upper" anchor="0 0 0"/></equality>'},
         "equality constraint 'couple' needs a constraint solver",
