@@ -13,6 +13,10 @@ from mjx_msm.person.couplings import bad_couplings, couplings, is_coupling
 from mjx_msm.person.inputs import is_muscle, obstacles_of_inputs
 
 
+_NO_ARM = 1e-9
+"""Acceleration by a unit force that is rounding error."""
+
+
 class Obstacle(NamedTuple):
     """Something in a file that stands in the way."""
 
@@ -96,6 +100,9 @@ def _of_actuators(m: mujoco.MjModel) -> Iterator[Obstacle]:
         on = mujoco.mjtTrn(m.actuator_trntype[i])
         if on not in (mujoco.mjtTrn.mjTRN_TENDON, mujoco.mjtTrn.mjTRN_JOINT, mujoco.mjtTrn.mjTRN_JOINTINPARENT):
             yield Obstacle("muscle", name, "acts neither on a tendon nor on a joint", "give it a spatial tendon")
+        if m.actuator_gainprm[i, 2] < 0 and m.actuator_acc0[i] < _NO_ARM:
+            what = "has an automatic force, but no moment arm to make it from at the reference posture"
+            yield Obstacle("muscle", name, what, 'write force="F0" [N]')
         if m.actuator_actearly[i] or m.actuator_damping[i].any() or m.actuator_armature[i].any() or m.actuator_delay[i]:
             what = "uses actearly, damping, armature or delay, which MJX ignores"
             yield Obstacle("muscle", name, what, "remove them")
