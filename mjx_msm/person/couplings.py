@@ -102,3 +102,20 @@ def spread(m: mujoco.MjModel, position: Float[np.ndarray, "coordinate"]) -> Floa
             x = position[c] - m.qpos0[m.jnt_qposadr[law.driver]]
             out[m.jnt_dofadr[joint], c] = Polynomial(law.powers).deriv()(x)
     return out
+
+
+def whole_motion(
+    m: mujoco.MjModel,
+    position: Float[np.ndarray, "coordinate"],
+    velocity: Float[np.ndarray, "coordinate"],
+    acceleration: Float[np.ndarray, "coordinate"],
+) -> tuple[Float[np.ndarray, "joint"], Float[np.ndarray, "joint"], Float[np.ndarray, "joint"]]:
+    """Positions, velocities and accelerations of all joints from those of the coordinates."""
+    g, order = spread(m, position), independent(m)
+    moved = g @ acceleration
+    for joint, law in couplings(m).items():
+        if law.driver >= 0:
+            c = order.index(law.driver)
+            x = position[c] - m.qpos0[m.jnt_qposadr[law.driver]]
+            moved[m.jnt_dofadr[joint]] += Polynomial(law.powers).deriv(2)(x) * velocity[c] ** 2
+    return whole_position(m, position), g @ velocity, moved

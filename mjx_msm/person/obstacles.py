@@ -12,7 +12,6 @@ from mjx_msm.common.errors import InputError
 from mjx_msm.person.couplings import bad_couplings, couplings, is_coupling
 from mjx_msm.person.inputs import is_muscle, obstacles_of_inputs
 
-
 _NO_ARM = 1e-9
 """Acceleration by a unit force that is rounding error."""
 

@@ -18,7 +18,7 @@ from mjx_msm.dynamics.simulation import (
     rollout,
     spatial_inertia,
 )
-from mjx_msm.person.couplings import couplings, spread, whole_position
+from mjx_msm.person.couplings import couplings, spread, whole_motion, whole_position
 from mjx_msm.person.model import load_model
 from mjx_msm.person.personalisation import export, with_parameters
 
@@ -137,6 +137,21 @@ def test_c_goes_the_same_way_within_its_softness(knee_with_patella, tmp_path):
     assert apart[1] < 5e-3
     assert open_[1] < 1e-3
     assert apart[1] < apart[0]
+
+
+def test_inverse_dynamics_of_the_whole_motion(knee_with_patella):
+    """Forces that C finds for the whole motion, projected, are those of the reduced equations: GᵀMG q̈ + …"""
+    model, rng = knee_with_patella, np.random.default_rng(3)
+    m = model.host.mj_model
+    d = mujoco.MjData(m)
+    q, v, a = rng.uniform(0.2, 1, 2), rng.normal(size=2), 5 * rng.normal(size=2)
+    d.qpos[:], d.qvel[:], d.qacc[:] = whole_motion(m, q, v, a)
+    mujoco.mj_inverse(m, d)
+    needed = spread(m, q).T @ (d.qfrc_inverse + d.qfrc_constraint)
+    _, arms, matrix, force = projected(model, model.nominal, q, v, np.zeros(3))
+    d.act[:] = 0.0
+    mujoco.mj_forward(m, d)
+    np.testing.assert_allclose(needed, matrix @ a - force + arms.T @ d.actuator_force, rtol=1e-8)
 
 
 def test_mjx_of_the_person_has_all_joints(knee_with_patella):

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.interpolate import CubicSpline
 
+from mjx_msm.person.couplings import spread, whole_motion
 from mjx_msm.person.inspection import path_slope
 from mjx_msm.person.model import Model
 from mjx_msm.recordings.emg import finite_runs, zero_phase
@@ -82,9 +83,9 @@ def states(model: Model, trial: Trial) -> States | None:
     needed = np.zeros_like(arrays[0])
     arms = np.zeros((len(time), len(model.muscles), len(model.free)))
     for i in range(len(time)):
-        d.qpos[:], d.qvel[:], d.qacc[:] = arrays[:, i]
+        d.qpos[:], d.qvel[:], d.qacc[:] = whole_motion(m, *arrays[:, i])
         mujoco.mj_inverse(m, d)
-        needed[i] = d.qfrc_inverse + d.qfrc_passive
+        needed[i] = spread(m, arrays[0, i]).T @ (d.qfrc_inverse + d.qfrc_passive + d.qfrc_constraint)
         for k, c in enumerate(model.host.free_index):
             arms[i, :, k] = -path_slope(m, d, arrays[0, i], int(c))
     return States(time, arrays[0], arrays[1], slice(start, stop), needed, arms)
