@@ -166,16 +166,18 @@ def inside(p0: Vector, p1: Vector, radius: Component, sphere: bool) -> tuple[Any
     length = add(square_root(first.dot(first)), square_root(last.dot(last)))
     leaves, arrives = first.unit(), last.unit()
     if sphere:
-        return wraps, length, *(ex.times(u.x).plus(ey.times(u.y)) for u in (leaves, arrives))
+        off, on = (ex.times(u.x).plus(ey.times(u.y)) for u in (leaves, arrives))
+        return wraps, length, off, on
     return wraps, *_climbing(length, subtract(p1.z, p0.z), leaves, arrives)
 
 
-def _climbing(length: Component, rise: Component, leaves: Flat, arrives: Flat) -> tuple[Component, Vector, Vector]:
+def _climbing(length: Component, rise: Component, off: Flat, on: Flat) -> tuple[Component, Vector, Vector]:
     """A path in a cylinder's plane and how far it climbs along the axis, which it does steadily."""
     climbing = square_root(add(length * length, multiply(rise, rise)))
     inverse = 1.0 / at_least(climbing, _TINY)
     across, up = length * inverse, multiply(rise, inverse)
-    return climbing, *(Vector(across * u.x, across * u.y, up) for u in (leaves, arrives))
+    leaves, arrives = (Vector(across * u.x, across * u.y, up) for u in (off, on))
+    return climbing, leaves, arrives
 
 
 def _plane(p0: Vector, p1: Vector, sphere: bool) -> tuple[Vector, Vector]:
