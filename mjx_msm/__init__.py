@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mjx_msm.person.space import parameter_space
     from mjx_msm.prediction.offline import predict
     from mjx_msm.prediction.prediction import Prediction
+    from mjx_msm.prediction.predictor import Predictor
     from mjx_msm.recordings.emg import EmgNoise
     from mjx_msm.recordings.settings import Settings
     from mjx_msm.recordings.subject_file.loading import load_subject
@@ -56,6 +57,7 @@ __all__ = [
     "Outcome",
     "Parameters",
     "Prediction",
+    "Predictor",
     "Settings",
     "State",
     "Trial",
@@ -114,6 +116,7 @@ _HOME = {
     "personalise": "person.personalisation",
     "predict": "prediction.offline",
     "Prediction": "prediction.prediction",
+    "Predictor": "prediction.predictor",
     "EmgNoise": "recordings.emg",
     "Settings": "recordings.settings",
     "load_subject": "recordings.subject_file.loading",

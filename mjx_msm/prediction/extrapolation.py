@@ -1,0 +1,89 @@
+"""What EMG and everything outside the muscles do beyond now: by a named rule.
+
+- *hold*: envelopes stay as they are, what acts on the joints from outside fades.
+- *decay*: envelopes go back to their running mean within a tenth of a second.
+- *learned*: ridge regressions from recorded trials, one for every step ahead, from envelopes now and a little earlier,
+  angles and their rates, to envelopes, to the outer moment of the free coordinates (what the equations of motion leave
+  when the person's muscles are taken away: ground, contact, model error) and to the acceleration of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+NAMES = ("hold", "decay", "learned")
+EARLIER = (0.0, 0.02, 0.05, 0.1)
+"""How long ago the envelopes are that a learned rule reads [s]."""
+FADE = 0.1
+"""Time constant of what fades [s]."""
+PENALTY = 1e-3
+"""Of the ridge, per sample, with features of unit variance."""
+
+
+class Learned(NamedTuple):
+    """Weights of the features, the last of which is 1."""
+
+    envelope: Float[np.ndarray, "step channel feature"]
+    outer: Float[np.ndarray, "step coordinate feature"]
+    """Outer moments of free coordinates [N·m], accelerations of the others [rad/s²]."""
+
+
+class Course(NamedTuple):
+    """A recorded trial on an even clock."""
+
+    timestep: float
+    """[s]."""
+    envelope: Float[np.ndarray, "time channel"]
+    position: Float[np.ndarray, "time coordinate"]
+    velocity: Float[np.ndarray, "time coordinate"]
+    outer: Float[np.ndarray, "time coordinate"]
+
+
+def features(course: Course) -> Float[np.ndarray, "time feature"]:
+    """As the live predictor makes them: envelopes now and before, angles, rates, 1."""
+    count = len(course.envelope)
+    at = np.arange(count)
+    parts = [course.envelope[np.maximum(at - round(ago / course.timestep), 0)] for ago in EARLIER]
+    return np.concatenate([*parts, course.position, course.velocity, np.ones((count, 1))], axis=1)
+
+
+def learned(
+    courses: Sequence[Course],
+    lead: Float[np.ndarray, "step channel"],
+    ahead: Float[np.ndarray, "step"],
+) -> Learned:
+    """Fit every step's weights.
+
+    **Arguments:** `lead`: how far beyond now an envelope is needed, its electromechanical delay taken off [s]; `ahead`:
+    how far the step is [s].
+    """
+    every = [features(c) for c in courses]
+    x = np.concatenate(every)
+    mean, spread = x[:, :-1].mean(axis=0), x[:, :-1].std(axis=0)
+    spread = np.where(spread > 1e-9, spread, np.inf)
+
+    def weights(targets: list[np.ndarray], leads: float) -> np.ndarray:
+        rows = []
+        for c, own, target in zip(courses, every, targets, strict=True):
+            later = round(leads / c.timestep)
+            rows.append((own[: len(own) - later], target[later:]))
+        a = np.concatenate([r[0] for r in rows])
+        a = np.concatenate([(a[:, :-1] - mean) / spread, a[:, -1:]], axis=1)
+        y = np.concatenate([r[1] for r in rows])
+        penalty = PENALTY * len(a) * np.eye(a.shape[1])
+        penalty[-1, -1] = 0.0
+        w = np.linalg.solve(a.T @ a + penalty, a.T @ y)
+        slope = w[:-1] / spread[:, None]
+        return np.concatenate([slope, w[-1:] - mean @ slope]).T
+
+    channels = lead.shape[1]
+    envelope = np.empty((len(ahead), channels, x.shape[1]))
+    for c in range(channels):
+        for j, s in enumerate(lead[:, c]):
+            envelope[j, c] = weights([k.envelope[:, c : c + 1] for k in courses], s)[0]
+    outer = np.stack([weights([k.outer for k in courses], s) for s in ahead])
+    return Learned(envelope, outer)

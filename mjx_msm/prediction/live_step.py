@@ -1,0 +1,399 @@
+"""One sample of a live prediction, as one function to be compiled: from a state and an input to a state and an output.
+
+The state of the joints is filtered by an extended Kalman filter whose model is the person's own: x = (q, v, e), with e
+the moment that acts on a free coordinate from outside the model, and the acceleration of every other coordinate, both
+first-order Markov processes (Singer 1970, doi 10.1109/TAES.1970.310128). Between samples
+
+    q⁺ = q + v h + ½ a h²,   v⁺ = v + a h,   e⁺ = e exp(−h/τ),      M a = moments of muscles and joint + e,
+
+with the derivative of a by q, v and e from the equations of motion; encoders then correct it one by one. Activations
+are driven by the EMG alone, of the estimate and of people drawn from the posterior side by side. The same equations run
+on to the horizon, under excitations that are known as far as the electromechanical delay reaches, and extrapolated
+beyond.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from mjx_msm.dynamics.excitation import shaped
+from mjx_msm.dynamics.geometry import geometry
+from mjx_msm.dynamics.simulation import (
+    free_response,
+    generalised_force,
+    mechanics,
+    passive_force,
+    solve_acceleration,
+    spatial_inertia,
+)
+from mjx_msm.person.model import Model
+from mjx_msm.person.parameters import Parameters
+from mjx_msm.prediction.causal_filter import CausalFilter
+from mjx_msm.prediction.extrapolation import EARLIER, FADE, Learned
+
+STEP = 0.02
+"""Of the simulation ahead, at most [s]."""
+MEAN_TIME = 5.0
+"""Over which a channel's mean and variance are taken [s]."""
+FLAT = 0.3
+"""A channel that is the same to the bit for as long is dead [s]."""
+RENEWED = 0.005
+"""How old derivatives of the equations of motion may be [s]."""
+GATE = 8.0
+"""Encoder samples further off are not believed [standard deviations]."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What the filter expects; standard deviations."""
+
+    encoder: float = np.deg2rad(0.5)
+    """Of an encoder's sample [rad]."""
+    outer_moment: float = 20.0
+    """Of the moment from outside the model [N·m]."""
+    outer_time: float = 0.1
+    """Its correlation time [s]."""
+    acceleration: float = 40.0
+    """Of coordinates that are not free [rad/s²]."""
+    acceleration_time: float = 0.05
+    """Its correlation time [s]."""
+
+
+class Memory(NamedTuple):
+    """What is remembered from sample to sample."""
+
+    clock: Float[Any, "past"]
+    """Times of the last envelopes [s]."""
+    history: Float[Any, "past channel"]
+    before: Float[Any, "section 2 channel"]
+    after: Float[Any, "section 2 channel"]
+    """States of the EMG's filters."""
+    seen: Float[Any, "channel"]
+    """Last valid sample."""
+    age: Float[Any, "channel"]
+    """Since it came [s]."""
+    same: Float[Any, "channel"]
+    """For how long it has been the same [s]."""
+    mean: Float[Any, "channel"]
+    square: Float[Any, "channel"]
+    """Running means of the envelope and of its square."""
+    drive: Float[Any, "person muscle"]
+    """Excitation at the last sample."""
+    activation: Float[Any, "person muscle"]
+    state: Float[Any, "state"]
+    """q, v, e."""
+    covariance: Float[Any, "state state"]
+    acceleration: Float[Any, "coordinate"]
+    slope: Float[Any, "coordinate state"]
+    """Derivative of the acceleration by the state."""
+    since: Float[Any, ""]
+    """Since the derivative was taken [s]."""
+    blind: Float[Any, "coordinate"]
+    """Since an encoder was last believed [s]."""
+
+
+class Input(NamedTuple):
+    """One sample. NaN where there is none."""
+
+    time: Float[Any, ""]
+    emg: Float[Any, "channel"]
+    encoder: Float[Any, "coordinate"]
+
+
+class Output(NamedTuple):
+    """Of one sample; `sd`: standard deviations that the filter claims."""
+
+    torque: Float[Array, "free"]
+    torque_sd: Float[Array, "free"]
+    torque_ahead: Float[Array, "free"]
+    torque_ahead_sd: Float[Array, "free"]
+    angle: Float[Array, "free"]
+    angle_sd: Float[Array, "free"]
+    angle_ahead: Float[Array, "free"]
+    angle_ahead_sd: Float[Array, "free"]
+    missing: Float[Array, "channel"]
+    """For how long a channel is without a sample, or dead [s]."""
+    blind: Float[Array, "coordinate"]
+    """For how long an encoder is without a sample that was believed [s]."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is constant of a live prediction."""
+
+    model: Model
+    everyone: Parameters
+    """The estimate, then draws."""
+    mixing: Float[np.ndarray, "muscle channel"]
+    horizon: float
+    past: int
+    """Envelopes to keep."""
+    filters: CausalFilter
+    waiting: Float[np.ndarray, "person channel"]
+    """Electromechanical delay that the filter's lag leaves [s]."""
+    reference: Float[np.ndarray, "channel"]
+    """Envelope that counts as 1."""
+    rule: str
+    learned: Learned | None
+    noise: Noise
+    torque_noise: Float[np.ndarray, "free"]
+    """Spread between model and recorded moment [N·m]."""
+
+    @property
+    def steps(self) -> int:
+        """Of the simulation ahead."""
+        return max(1, int(np.ceil(self.horizon / STEP - 1e-9)))
+
+    @property
+    def ahead(self) -> Float[np.ndarray, "step"]:
+        return self.horizon * np.arange(1, self.steps + 1) / self.steps
+
+    @property
+    def lead(self) -> Float[np.ndarray, "step channel"]:
+        """How far beyond now envelopes are needed [s]."""
+        return np.maximum(self.ahead[:, None] - self.waiting[0], 0.0)
+
+
+def blank(setup: Setup, first: Input) -> Memory:
+    """Before the first sample."""
+    channels, n = len(setup.reference), len(setup.model.coordinates)
+    people, muscles = setup.waiting.shape[0], len(setup.model.muscles)
+    position = np.where(np.isfinite(first.encoder), first.encoder, setup.model.host.mj_model.qpos0)
+    noise, free = setup.noise, setup.model.host.free_index
+    outer = np.full(n, noise.acceleration)
+    outer[free] = noise.outer_moment
+    spread = np.concatenate([np.full(n, noise.encoder), np.full(n, 3.0), outer])
+    level = np.nan_to_num(np.asarray(first.emg)) if not len(setup.filters.after) else np.zeros(channels)
+    return Memory(
+        clock=np.asarray(first.time) - 1e-3 * np.arange(setup.past, 0, -1),
+        history=np.tile(level / setup.reference, (setup.past, 1)),
+        before=np.zeros((len(setup.filters.before), 2, channels)),
+        after=np.zeros((len(setup.filters.after), 2, channels)),
+        seen=level.copy(),
+        age=np.zeros(channels),
+        same=np.zeros(channels),
+        mean=level / setup.reference,
+        square=(level / setup.reference) ** 2 + 0.01,
+        drive=np.full((people, muscles), np.nan),
+        activation=np.full((people, muscles), np.nan),
+        state=np.concatenate([position, np.zeros(2 * n)]),
+        covariance=np.diag(spread**2),
+        acceleration=np.zeros(n),
+        slope=np.zeros((n, 3 * n)),
+        since=np.asarray(np.inf),
+        blind=np.zeros(n),
+    )
+
+
+def _filtered(sections: np.ndarray, state: Array, x: Array) -> tuple[Array, Array]:
+    """One sample through second-order sections, transposed direct form II."""
+    kept = []
+    for s, z in zip(sections, state, strict=True):
+        y = s[0] * x + z[0]
+        kept.append(jnp.stack([s[1] * x - s[4] * y + z[1], s[2] * x - s[5] * y]))
+        x = y
+    return x, jnp.stack(kept) if kept else state
+
+
+def live_step(setup: Setup) -> Callable[[Memory, Input], tuple[Memory, Output]]:
+    """The function of one sample."""
+    model, law = setup.model, setup.model.muscle
+    me = jax.tree.map(lambda x: x[0], setup.everyone)
+    muscles, emg = setup.everyone.muscle, setup.everyone.emg
+    n, free, held = len(model.coordinates), model.host.free_index, model.host.held_index
+    inertia = spatial_inertia(me.body)
+    noise, h = setup.noise, setup.horizon / setup.steps
+    outer_sd, outer_time = np.full(n, noise.acceleration), np.full(n, noise.acceleration_time)
+    outer_sd[free], outer_time[free] = noise.outer_moment, noise.outer_time
+    gain, shape = jnp.asarray(emg.gain), jnp.asarray(emg.shape)
+    later = setup.waiting - setup.waiting[0]
+
+    def excited(now: Any, rate: Any) -> Array:
+        """Excitation of all people from the estimate's delayed envelopes and their rates."""
+        envelope = now - later * rate
+        signal = shaped(jnp.clip(gain * envelope, 0.0, 1.0), shape)
+        return jnp.clip(signal @ setup.mixing.T, 0.0, 1.0)
+
+    def activated(a: Array, u: Array, dt: Any) -> Array:
+        """Exact where the time constant keeps its value during the step."""
+        left = u - a
+        safe = jnp.where(jnp.abs(left) < 1e-9, 1e-9, left)
+        speed = law.activation_rate(muscles, a + safe, a) / safe
+        return u - left * jnp.exp(-speed * dt)
+
+    def equations(q: Array, v: Array) -> tuple[Any, Any]:
+        shape_ = geometry(model, q, v)
+        return mechanics(model, me, inertia, shape_, q, v), shape_
+
+    def moments(terms: Any, shape_: Any, q: Array, v: Array, a: Array) -> Array:
+        """Of muscles and passive joint, of all people, about the free coordinates."""
+        arm = terms.moment_arm[:, free]
+        pull = law.tension(muscles, a, terms.path_length, -terms.moment_arm @ v)
+        passive = jax.vmap(lambda p: passive_force(model, p, shape_, q, v))(setup.everyone)
+        return pull @ arm + passive[:, free]
+
+    def accelerated(x: Array, a: Array) -> tuple[Array, tuple[Any, Any]]:
+        q, v, e = x[:n], x[n : 2 * n], x[2 * n :]
+        terms, shape_ = equations(q, v)
+        pull = law.tension(me.muscle, a, terms.path_length, -terms.moment_arm @ v)
+        force = generalised_force(terms, pull).at[free].add(e[free])
+        moved = solve_acceleration(model, me, terms, force, e[held])
+        return jnp.zeros(n).at[free].set(moved).at[held].set(e[held]), (terms, shape_)
+
+    def transition(slope: Array, dt: Any) -> tuple[Array, Array]:
+        eye = jnp.eye(n)
+        fade = jnp.exp(-dt / outer_time)
+        by_q, by_v, by_e = slope[:, :n], slope[:, n : 2 * n], slope[:, 2 * n :]
+        half = 0.5 * dt * dt
+        rows = [
+            jnp.concatenate([eye + half * by_q, dt * eye + half * by_v, half * by_e], 1),
+            jnp.concatenate([dt * by_q, eye + dt * by_v, dt * by_e], 1),
+            jnp.concatenate([jnp.zeros((n, 2 * n)), jnp.diag(fade)], 1),
+        ]
+        return jnp.concatenate(rows), jnp.diag(jnp.concatenate([jnp.zeros(2 * n), outer_sd**2 * (1 - fade**2)]))
+
+    def moved(x: Array, acceleration: Array, dt: Any) -> Array:
+        q, v, e = x[:n], x[n : 2 * n], x[2 * n :]
+        q = q + v * dt + 0.5 * acceleration * dt * dt
+        return jnp.concatenate([q, v + acceleration * dt, e * jnp.exp(-dt / outer_time)])
+
+    def step(memory: Memory, sample: Input) -> tuple[Memory, Output]:
+        dt = jnp.maximum(sample.time - memory.clock[-1], 1e-6)
+        # EMG: what is missing keeps its last value, then goes to its running mean
+        came = jnp.isfinite(sample.emg)
+        raw = jnp.where(came, sample.emg, memory.seen)
+        same = jnp.where(raw == memory.seen, memory.same + dt, 0.0)
+        age = jnp.where(came, 0.0, memory.age + dt)
+        missing = jnp.maximum(age, jnp.where((same > FLAT) & came, same, 0.0))
+        filtered, before = _filtered(setup.filters.before, memory.before, raw)
+        filtered = jnp.abs(filtered) if setup.filters.rectify else filtered
+        filtered, after = _filtered(setup.filters.after, memory.after, filtered)
+        envelope = jnp.maximum(filtered, 0.0) / setup.reference
+        fading = jnp.exp(-missing / FADE)
+        envelope = jnp.where(missing > 0, memory.mean + (envelope - memory.mean) * fading, envelope)
+        keep = jnp.where(missing > 0, 1.0, jnp.exp(-dt / MEAN_TIME))
+        mean = keep * memory.mean + (1 - keep) * envelope
+        square = keep * memory.square + (1 - keep) * envelope**2
+        clock = jnp.concatenate([memory.clock[1:], sample.time[None]])
+        history = jnp.concatenate([memory.history[1:], envelope[None]])
+
+        def looked_up(times: Array) -> tuple[Array, Array]:
+            """Envelopes at (..., channel) times not after now, and their rates."""
+            i = jnp.clip(jnp.searchsorted(clock, times, method="compare_all"), 1, setup.past - 1)
+            channel = jnp.arange(times.shape[-1])
+            low, high, gap = history[i - 1, channel], history[i, channel], clock[i] - clock[i - 1]
+            part = jnp.clip((times - clock[i - 1]) / gap, 0.0, 1.0)
+            return (1 - part) * low + part * high, (high - low) / gap
+
+        # envelopes as the muscles see them: now, and at every step ahead
+        due = jnp.concatenate([jnp.zeros(1), jnp.asarray(setup.ahead)])[:, None] - setup.waiting[0]
+        known, rate = looked_up(sample.time + jnp.minimum(due, 0.0))
+        beyond = jnp.maximum(due, 0.0)
+        if setup.rule == "decay":
+            known = mean + (known - mean) * jnp.exp(-beyond / FADE)
+        outer_ahead = None
+        # joints: predict with the last equations, then correct
+        forward, grows = transition(memory.slope, dt)
+        x = moved(memory.state, memory.acceleration, dt)
+        covariance = forward @ memory.covariance @ forward.T + grows
+        blind = memory.blind + dt
+        for k in range(n):
+            there = jnp.isfinite(sample.encoder[k])
+            off = jnp.where(there, sample.encoder[k] - x[k], 0.0)
+            variance = covariance[k, k] + noise.encoder**2
+            believed = there & ((off * off < GATE**2 * variance) | (blind[k] > 0.1))
+            weight = jnp.where(believed, covariance[:, k] / variance, 0.0)
+            x = x + weight * off
+            covariance = covariance - jnp.outer(weight, covariance[k])
+            blind = blind.at[k].set(jnp.where(believed, 0.0, blind[k]))
+        covariance = 0.5 * (covariance + covariance.T)
+        q, v = x[:n], x[n : 2 * n]
+
+        if setup.learned is not None:
+            ago, _ = looked_up(sample.time - jnp.asarray(EARLIER)[:, None] + jnp.zeros((1, len(setup.reference))))
+            seen = jnp.concatenate([ago.ravel(), q, v, jnp.ones(1)])
+            guess = jnp.clip(jnp.asarray(setup.learned.envelope) @ seen, 0.0, None)
+            known = known.at[1:].set(jnp.where(beyond[1:] > 0, guess, known[1:]))
+            outer_ahead = jnp.asarray(setup.learned.outer) @ seen
+        drives = excited(known[:, None, :], jnp.where(beyond > 0, 0.0, rate)[:, None, :])  # (step, person, muscle)
+        drive = jnp.where(jnp.isnan(memory.drive), drives[0], memory.drive)
+        a = jnp.where(jnp.isnan(memory.activation), drives[0], memory.activation)
+        a = activated(a, 0.5 * (drive + drives[0]), dt)
+
+        acceleration, (terms, shape_) = accelerated(x, a[0])
+        old = memory.since + dt >= RENEWED
+
+        def renewed() -> Array:
+            return _by_motion(lambda y: accelerated(y, a[0])[0], x, free, n)
+
+        slope = jax.lax.cond(old, renewed, lambda: memory.slope)
+        slope = slope.at[free[:, None], 2 * n + free].set(free_response(model, me, terms, jnp.eye(len(free))))
+        if len(held):
+            coupled = terms.mass_matrix[np.ix_(free, held)]
+            slope = slope.at[free[:, None], 2 * n + held].set(-free_response(model, me, terms, coupled))
+            slope = slope.at[held, 2 * n + held].set(1.0)
+        torques = moments(terms, shape_, q, v, a)
+
+        # what a missing channel leaves open: how far its muscles' moments would go with its usual spread
+        unsure = jnp.sqrt(jnp.maximum(square - mean**2, 1e-4)) * (1 - fading)
+        full = law.tension(me.muscle, jnp.ones_like(a[0]), terms.path_length, -terms.moment_arm @ v)
+        reach = jnp.einsum("mf,m,mc->fc", terms.moment_arm[:, free], full, jnp.asarray(setup.mixing)) * gain[0]
+        open_variance = jnp.sum((reach * unsure) ** 2, -1)
+
+        inputs = drives[:-1], drives[1:], jnp.zeros((setup.steps, n)) if outer_ahead is None else outer_ahead
+        f_ahead, q_ahead = transition(slope, h)
+
+        def onward(carry: Any, given: Any) -> tuple[Any, None]:
+            y, c, act, acc, _ = carry
+            begin, end, outer = given
+            y = moved(y, acc, h)
+            if setup.learned is not None:
+                y = y.at[2 * n :].set(outer)
+            act = activated(act, 0.5 * (begin + end), h)
+            c = f_ahead @ c @ f_ahead.T + q_ahead
+            new, (terms, shape_) = accelerated(y, act[0])
+            y = y.at[n : 2 * n].add(0.5 * h * (new - acc))  # the mean of both ends moves it
+            return (y, c, act, new, moments(terms, shape_, y[:n], y[n : 2 * n], act)), None
+
+        (y, c, _, _, torques_later), _ = jax.lax.scan(onward, (x, covariance, a, acceleration, torques), inputs)
+        base = jnp.asarray(setup.torque_noise) ** 2 + open_variance
+
+        def spread(every: Array) -> Array:
+            return jnp.sqrt(jnp.mean((every[1:] - every[0]) ** 2, 0) + base)
+
+        out = Output(
+            torque=torques[0],
+            torque_sd=spread(torques),
+            torque_ahead=torques_later[0],
+            torque_ahead_sd=spread(torques_later),
+            angle=q[free],
+            angle_sd=jnp.sqrt(jnp.diag(covariance)[free]),
+            angle_ahead=y[free],
+            angle_ahead_sd=jnp.sqrt(jnp.maximum(jnp.diag(c)[free], 0.0)),
+            missing=missing,
+            blind=blind,
+        )
+        later_memory = Memory(
+            clock, history, before, after, raw, age, same, mean, square, drives[0], a, x, covariance, acceleration,
+            slope, jnp.where(old, 0.0, memory.since + dt), blind,
+        )  # fmt: skip
+        return later_memory, out
+
+    return step
+
+
+def _by_motion(
+    function: Callable[[Array], Array], x: Array, free: np.ndarray, n: int
+) -> Float[Array, "coordinate state"]:
+    """Derivative of an acceleration by position and velocity of the free coordinates; 0 elsewhere."""
+    columns = np.concatenate([free, n + free])
+    _, push = jax.linearize(function, x)
+    slopes = jax.vmap(push)(jnp.asarray(np.eye(3 * n)[columns]))
+    return jnp.zeros((n, 3 * n)).at[:, columns].set(slopes.T)

@@ -1,0 +1,363 @@
+"""`Predictor`: fed one sample of EMG and encoders at a time, it says the joint torque now and what comes next.
+
+    predictor = Predictor(identification, horizon=0.1)
+    forecast = predictor.push(emg, encoder, time)     # a sample at a time, as it comes
+    forecast.torque, forecast.torque_ahead, forecast.angle_ahead, forecast.faults
+
+Everything of one sample is one compiled function (`mjx_msm.prediction.live_step`), called with buffers that are used
+again. What a stream does wrong is named in `faults`, and what is then not known widens the band: a missing or dead
+channel by what its muscles could do, a missing encoder by what the person could do meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from mjx_msm.common.arguments import number, of_kind, whole
+from mjx_msm.common.compiled import COMPILER_OPTIONS, float64, jit
+from mjx_msm.common.errors import InputError, one_of
+from mjx_msm.dynamics.geometry import geometry
+from mjx_msm.dynamics.paths import paths
+from mjx_msm.dynamics.simulation import generalised_force, mechanics, muscle_tension, spatial_inertia
+from mjx_msm.knowledge.result import Identification
+from mjx_msm.person.model import Model
+from mjx_msm.person.parameters import Parameters
+from mjx_msm.prediction import causal_filter, extrapolation
+from mjx_msm.prediction.live_step import STEP, Input, Memory, Noise, Output, Setup, blank, live_step
+from mjx_msm.prediction.muscle_course import activations, estimate_first
+from mjx_msm.recordings.emg import EmgProcessing
+from mjx_msm.recordings.model_clock import mixing_matrix, record
+from mjx_msm.recordings.trial import Trial, reordered, trials_of
+
+DRAWS = 8
+LONGEST_GAP = 0.5
+"""Beyond it a stream begins anew [s]."""
+FORGET = 3.0
+"""Time over which its own errors ahead are remembered [s]."""
+CHECKED = 0.01
+"""Between two looks at them [s]."""
+LEARNT_STEP = 0.005
+"""Of the clock that a learned rule is fitted on [s]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What is known at one sample; a standard deviation beside every value."""
+
+    time: float
+    """Of the sample that it stands on [s]."""
+    torque: Float[np.ndarray, "free"]
+    """Of muscles and passive joint, now [N·m]."""
+    torque_sd: Float[np.ndarray, "free"]
+    torque_ahead: Float[np.ndarray, "free"]
+    """`horizon` later [N·m]."""
+    torque_ahead_sd: Float[np.ndarray, "free"]
+    angle: Float[np.ndarray, "free"]
+    """Of the free coordinates, now [rad]."""
+    angle_sd: Float[np.ndarray, "free"]
+    angle_ahead: Float[np.ndarray, "free"]
+    """`horizon` later [rad]."""
+    angle_ahead_sd: Float[np.ndarray, "free"]
+    faults: tuple[str, ...] = ()
+    """What is wrong with the stream, in words; empty if nothing is."""
+
+
+class Predictor:
+    """Joint torque now, joint angle and torque `horizon` ahead, a sample at a time.
+
+    **Arguments:**
+
+    - `identification`: the person. `horizon`: how far ahead [s], 0 to 0.5.
+    - `extrapolation`: of EMG beyond now, see `mjx_msm.prediction.extrapolation`: ``"hold"``, ``"decay"``, or
+      ``"learned"`` from `trials`, recorded trials of the person.
+    - `processing`, `reference`: of raw EMG: how it becomes an envelope (the filters run forwards only,
+      `mjx_msm.prediction.causal_filter`), and the envelope that counts as 1, one a channel. Without them, envelopes
+      come, nominally 0 to 1.
+    - `rate`: samples a second, nominal; each sample says its own time.
+    - `draws`: people of the posterior beside the estimate, for the band. `noise`: what the filter expects.
+    - `model`: what it was identified on, by default loaded.
+
+    **Raises:** `InputError` naming what does not fit. It compiles when it is made, which takes some seconds.
+    """
+
+    def __init__(
+        self,
+        identification: Identification,
+        horizon: float = 0.1,
+        *,
+        extrapolation: str = "hold",
+        trials: Trial | Sequence[Trial] = (),
+        processing: EmgProcessing | None = None,
+        reference: Sequence[float] | None = None,
+        rate: float = 1000.0,
+        draws: int = DRAWS,
+        noise: Noise | None = None,
+        model: Model | None = None,
+    ):
+        of_kind("identification", identification, Identification, "identify makes one, Identification.load reads one")
+        if not 0 < number("horizon", horizon) <= 0.5:
+            raise InputError(f"horizon = {horizon:g} s must lie between 0 and 0.5")
+        if not 20 <= number("rate", rate) <= 1e5:
+            raise InputError(f"rate = {rate:g} Hz must lie between 20 and 100 000 samples a second")
+        one_of("extrapolation", extrapolation, _rules())
+        whole("draws", draws, 2)
+        model = identification.model() if model is None else model
+        self.channels, self.coordinates = identification.channels, _moving(model)
+        self.free, self.horizon = model.free, float(horizon)
+        self._names = (*(f"EMG channel {c}" for c in self.channels), *(f"encoder {c}" for c in self.coordinates))
+        self._setup = _setup(identification, model, horizon, extrapolation, processing, reference, rate, draws, noise)
+        if extrapolation == "learned":
+            self._setup = _taught(self._setup, identification, trials_of(trials))
+        self._usual = 1.0 / rate
+        delay = np.asarray(self._setup.everyone.emg.delay)[0]
+        self._lag = np.maximum(self._setup.filters.lag - delay, 0.0)
+        self._columns = [model.coordinates.index(c) for c in self.coordinates]
+        self._input = np.full(1 + len(self.channels) + len(model.coordinates), np.nan)
+        for name, value in model.host.locked.items():
+            self._input[1 + len(self.channels) + model.coordinates.index(name)] = value
+        self._encoders = 1 + len(self.channels) + np.array(self._columns, dtype=int)
+        self._call, self._slices = _compiled(self._setup)
+        self._troubles = slice(self._slices["missing"].start, self._slices["blind"].stop)
+        self.reset()
+
+    @property
+    def lag(self) -> Float[np.ndarray, "channel"]:
+        """How much later than the muscles an envelope is [s]: the filter's lag beyond the electromechanical delay."""
+        return self._lag
+
+    def reset(self) -> None:
+        """Forget the stream."""
+        self._memory: jax.Array | None = None
+        self._last: Forecast | None = None
+        self._time = -np.inf
+        self._checked = -np.inf
+        self._due: deque[tuple[float, np.ndarray, np.ndarray, np.ndarray]] = deque()
+        self._angle_scale = np.ones(len(self.free))
+        self._torque_error = self._setup.torque_noise**2
+
+    def push(self, emg: Sequence[float] | np.ndarray, encoder: Sequence[float] | np.ndarray, time: float) -> Forecast:
+        """One sample.
+
+        **Arguments:** `emg`: of `channels`, in their order; NaN where one is missing. `encoder`: angles of
+        `coordinates`, in their order [rad]; NaN likewise. `time` [s].
+
+        A sample that is not later than the one before is not used: the forecast of before comes again and says so.
+
+        **Raises:** `InputError` if it has another number of channels or coordinates.
+        """
+        faults: tuple[str, ...] = ()
+        channels = len(self.channels)
+        if len(emg) != channels or len(encoder) != len(self._columns):
+            raise InputError(
+                f"a sample has {len(emg)} EMG channels and {len(encoder)} angles, expected {channels} "
+                f"({', '.join(self.channels)}) and {len(self._columns)} ({', '.join(self.coordinates)})"
+            )
+        time = float(time)
+        if not time > self._time:
+            what = "twice" if time == self._time else "late" if time < self._time else "without a time"
+            return self._again(f"a sample came {what} and is left out")
+        step = time - self._time
+        if self._memory is not None and step > LONGEST_GAP:
+            self.reset()
+            faults = (f"nothing came for {step:.3g} s; begun anew",)
+        elif self._memory is not None and step > max(5 * self._usual, 2 * STEP):
+            faults = (f"nothing came for {step:.3g} s",)
+            self._cross(self._time, time)
+        elif self._memory is not None and abs(step - self._usual) > 0.5 * self._usual:
+            faults = ("the clock jitters",)
+        self._input[0] = time
+        self._input[1 : 1 + channels] = emg
+        self._input[self._encoders] = encoder
+        out = self._advance()
+        self._time = time
+        if out[self._troubles].any():
+            troubled = np.concatenate([out[self._slices["missing"]], out[self._slices["blind"]][self._columns]])
+            faults = (*faults, *(f"{self._names[k]} is missing" for k in np.flatnonzero(troubled)))
+        self._last = self._forecast(out, faults)
+        return self._last
+
+    def _again(self, fault: str) -> Forecast:
+        if self._last is None:
+            nothing = np.full(len(self.free), np.nan)
+            endless = np.full(len(self.free), np.inf)
+            return Forecast(
+                np.nan, nothing, endless, nothing, endless, nothing, endless, nothing, endless, (fault,)
+            )  # fmt: skip
+        kept = {f: getattr(self._last, f) for f in Forecast.__dataclass_fields__}
+        return Forecast(**{**kept, "faults": (*self._last.faults, fault)})
+
+    def _cross(self, start: float, stop: float) -> None:
+        """A gap, in steps of the simulation and without samples."""
+        count = int(np.ceil((stop - start) / STEP))
+        self._input[1 : 1 + len(self.channels)] = np.nan
+        self._input[self._encoders] = np.nan
+        for k in range(1, count):
+            self._input[0] = start + k * (stop - start) / count
+            self._advance()
+
+    def _advance(self) -> np.ndarray:
+        with float64():
+            if self._memory is None:
+                self._memory = _in_one(blank(self._setup, _input_of(self._input, len(self.channels))))
+            self._memory, out = self._call(self._memory, self._input)
+            return np.asarray(out)
+
+    def _forecast(self, out: np.ndarray, faults: tuple[str, ...]) -> Forecast:
+        at, time = self._slices, float(self._input[0])
+        angle, torque = out[at["angle"]], out[at["torque"]]
+        angle_ahead, torque_ahead = out[at["angle_ahead"]], out[at["torque_ahead"]]
+        claimed = out[at["angle_ahead_sd"]]
+        if time >= self._checked + CHECKED:
+            self._learn_from_errors(time, angle, torque)
+            self._due.append((time + self.horizon, angle_ahead, claimed, torque_ahead))
+            self._checked = time
+        return Forecast(
+            time, torque, out[at["torque_sd"]], torque_ahead,
+            np.sqrt(out[at["torque_ahead_sd"]] ** 2 + self._torque_error),
+            angle, out[at["angle_sd"]], angle_ahead, claimed * np.sqrt(self._angle_scale), faults,
+        )  # fmt: skip
+
+    def _learn_from_errors(self, time: float, angle: np.ndarray, torque: np.ndarray) -> None:
+        """What it said of now, a horizon ago, against what it says now: its band ahead follows its own errors."""
+        share = CHECKED / FORGET
+        while self._due and self._due[0][0] <= time:
+            due, said, claimed, moment = self._due.popleft()
+            if time - due > 2 * CHECKED:
+                continue
+            self._angle_scale = self._angle_scale + share * (((angle - said) / claimed) ** 2 - self._angle_scale)
+            self._torque_error = self._torque_error + share * ((torque - moment) ** 2 - self._torque_error)
+
+
+def _rules() -> tuple[str, ...]:
+    return extrapolation.NAMES
+
+
+def _moving(model: Model) -> tuple[str, ...]:
+    """Coordinates whose angle a sample holds."""
+    return tuple(c for c in model.coordinates if c not in model.host.locked)
+
+
+def _setup(
+    identification: Identification,
+    model: Model,
+    horizon: float,
+    rule: str,
+    processing: EmgProcessing | None,
+    reference: Sequence[float] | None,
+    rate: float,
+    draws: int,
+    noise: Noise | None,
+) -> Setup:
+    channels = identification.channels
+    if (processing is None) != (reference is None):
+        raise InputError("raw EMG needs both processing and reference, the envelope that counts as 1; give both")
+    one = np.ones(len(channels)) if reference is None else np.asarray(reference, dtype=float)
+    if one.shape != (len(channels),) or not (one > 0).all():
+        raise InputError(f"reference must be {len(channels)} positive numbers, of {', '.join(channels)}")
+    filters = causal_filter.NONE if processing is None else causal_filter.causal_filter(processing, rate)
+    have = len(identification.samples)
+    if not have:
+        raise InputError("the identification holds no draws of its posterior; identify again")
+    chosen = np.linspace(0, have - 1, min(draws, have)).astype(int)
+    people = jax.tree.map(lambda x: np.asarray(x)[chosen], identification.population(model=model))
+    everyone: Parameters = estimate_first(identification.personalised(model), people)
+    delay = np.asarray(everyone.emg.delay)
+    waiting = np.maximum(delay - filters.lag, 0.0)
+    past = int(np.ceil(rate * (max(waiting[0].max(initial=0.0), max(extrapolation.EARLIER)) + 0.02))) + 4
+    spread = identification.stages[-1].noise if identification.stages else {}
+    return Setup(
+        model=model,
+        everyone=everyone,
+        mixing=mixing_matrix(model, channels, identification.emg_map),
+        horizon=float(horizon),
+        past=past,
+        filters=filters,
+        waiting=waiting,
+        reference=one,
+        rule=rule,
+        learned=None,
+        noise=Noise() if noise is None else noise,
+        torque_noise=np.array([spread.get(f"moment/{c}", 0.0) for c in model.free]),
+    )
+
+
+def _compiled(setup: Setup) -> tuple[Any, dict[str, slice]]:
+    """The function of one sample, ready to be called, and where the fields of its output are.
+
+    What it remembers, what comes in and what goes out is one array each: a call spends much of its time on arrays.
+    """
+    step, channels = live_step(setup), len(setup.reference)
+    first = blank(setup, Input(*_parts(np.zeros(1 + channels + len(setup.model.coordinates)), channels)))
+    shapes = [np.shape(x) for x in first]
+
+    def packed(memory: jax.Array, sample: jax.Array) -> tuple[jax.Array, jax.Array]:
+        ends = np.cumsum([int(np.prod(s)) for s in shapes])
+        pieces = jnp.split(memory, ends[:-1])
+        before = Memory(*(x.reshape(s) for x, s in zip(pieces, shapes, strict=True)))
+        kept, out = step(before, _input_of(sample, channels))
+        return _in_one(kept), jnp.concatenate(out)
+
+    with float64():
+        memory, sample = _in_one(first), jnp.zeros(1 + channels + len(setup.model.coordinates))
+        sizes = [x.shape[0] for x in jax.eval_shape(step, first, _input_of(sample, channels))[1]]
+        call = jax.jit(packed, donate_argnums=0, compiler_options=COMPILER_OPTIONS).lower(memory, sample).compile()
+    edges = np.cumsum([0, *sizes])
+    return call, {f: slice(a, b) for f, a, b in zip(Output._fields, edges[:-1], edges[1:], strict=True)}
+
+
+def _in_one(memory: Memory) -> jax.Array:
+    return jnp.concatenate([jnp.ravel(jnp.asarray(x, dtype=float)) for x in memory])
+
+
+def _input_of(sample: Any, channels: int) -> Input:
+    return Input(*_parts(sample, channels))
+
+
+def _parts(sample: Any, channels: int) -> tuple[Any, Any, Any]:
+    return sample[0], sample[1 : 1 + channels], sample[1 + channels :]
+
+
+# What a learned rule learns from ---------------------------------------------------------------------------------
+
+
+def _taught(setup: Setup, identification: Identification, trials: Sequence[Trial]) -> Setup:
+    """The setup with a rule learned from trials."""
+    if not trials:
+        raise InputError("extrapolation 'learned' needs trials to learn from; give trials, or choose 'hold' or 'decay'")
+    me = jax.tree.map(lambda x: x[:1], setup.everyone)
+    one = jax.tree.map(lambda x: x[0], setup.everyone)
+    model, courses = setup.model, []
+    for trial in trials:
+        r = record(model, reordered(trial, identification.channels), identification.emg_map)
+        stride = max(1, round(LEARNT_STEP / model.timestep))
+        at = np.arange(r.first, r.last + 1, stride)
+        q, v, acceleration = (x[at] for x in (r.smooth_position, r.smooth_velocity, r.smooth_acceleration))
+        with float64():
+            _, a = activations(model, me, r.envelope, r.mixing, at)
+            outer = np.asarray(_outer(model, one, q, v, acceleration, np.asarray(a)[0]))
+        courses.append(extrapolation.Course(stride * model.timestep, r.envelope[at], q, v, outer))
+    return replace(setup, learned=extrapolation.learned(courses, setup.lead, setup.ahead))
+
+
+@jit
+def _outer(
+    model: Model, parameters: Parameters, position: Any, velocity: Any, acceleration: Any, activation: Any
+) -> Any:
+    """What acts on the free coordinates besides muscles and passive joint [N·m]; accelerations of the others."""
+    inertia, free = spatial_inertia(parameters.body), model.host.free_index
+
+    def one(q: Any, v: Any, along: Any, a: Any, activation: Any) -> Any:
+        terms = mechanics(model, parameters, inertia, geometry(model, q, v, along), q, v)
+        force = generalised_force(terms, muscle_tension(model, parameters, terms, v, activation))
+        return a.at[free].set((terms.mass_matrix @ a - force)[free])
+
+    q, v, a, activation = (jnp.asarray(x) for x in (position, velocity, acceleration, activation))
+    return jax.vmap(one)(q, v, paths(model, q), a, activation)

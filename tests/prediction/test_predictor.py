@@ -1,0 +1,240 @@
+"""Live prediction: against offline prediction and later truth, and what bad streams do to it.
+
+Each promise about a stream is played: the same two seconds of a synthetic arm, with the fault in them.
+"""
+
+import gc
+import tracemalloc
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.interpolate import CubicSpline
+from scipy.signal import sosfilt
+
+import mjx_msm as msm
+from mjx_msm.common.compiled import float64
+from mjx_msm.person.space import parameter_space
+from mjx_msm.prediction.causal_filter import causal_filter
+from mjx_msm.prediction.predictor import Predictor
+from mjx_msm.recordings.emg import EmgProcessing, envelope
+
+RATE, HORIZON = 500.0, 0.1
+
+
+@pytest.fixture(scope="module")
+def stream(arm, result_of):
+    """A result, and a trial of its person as samples."""
+    truth = msm.synthetic_subject(arm, seed=2)
+    parameters = truth.with_channels(arm.muscles).updated({"emg/*/delay": 0.04})
+    space = parameter_space(parameters, ["muscle/*/max_isometric_force"])
+    with float64():
+        z = np.asarray(space.pack(parameters))
+    emg_map = {m: {m: 1.0} for m in arm.muscles}
+    result = result_of(space, np.eye(space.size) / 0.05**2, z, channels=arm.muscles, emg_map=emg_map, rate=100.0)
+    (trial,) = msm.synthetic_trials(arm, truth, count=1, duration=2.0, rate=500, seed=4)
+    return result, trial
+
+
+@pytest.fixture(scope="module")
+def predictor(arm, stream):
+    return Predictor(stream[0], HORIZON, rate=RATE, model=arm)
+
+
+@pytest.fixture(scope="module")
+def samples(stream, predictor):
+    """Time, EMG and angles; EMG 40 ms early, as the electromechanical delay has it."""
+    _, trial = stream
+    inside = np.isfinite(trial.position).all(axis=1)
+    time = trial.time[inside]
+    emg = np.stack([np.interp(time + 0.04, trial.time, e) for e in trial.emg.T], axis=1)
+    columns = [trial.coordinates.index(c) for c in predictor.coordinates]
+    return time, emg, trial.position[inside][:, columns]
+
+
+def played(predictor, time, emg, encoder):
+    predictor.reset()
+    return [predictor.push(e, q, t) for t, e, q in zip(time, emg, encoder, strict=True)]
+
+
+def column(forecasts, name):
+    return np.array([getattr(f, name) for f in forecasts])
+
+
+@pytest.fixture(scope="module")
+def good(predictor, samples):
+    return played(predictor, *samples)
+
+
+pytestmark = pytest.mark.slow
+
+
+def test_torque_now_is_that_of_offline_prediction(good, samples, stream, arm):
+    result, trial = stream
+    early = np.stack([np.interp(trial.time + 0.04, trial.time, e) for e in trial.emg.T], axis=1)
+    offline = msm.predict(result, replace(trial, emg=early), model=arm, draws=2)
+    live = CubicSpline(samples[0], column(good, "torque"))(offline.time)
+    settled = offline.time > offline.time[0] + 0.3
+    error = (live - offline["moment"].value)[settled]
+    assert np.sqrt((error**2).mean()) < 0.03 * offline["moment"].value.std()
+
+
+def test_what_comes_next_is_better_known_than_by_standing_still_or_going_on(good, samples):
+    time, _, angle = samples
+    ahead = round(HORIZON * RATE)
+    rows = slice(150, len(time) - ahead)
+    truth = angle[ahead:][rows]
+    said = column(good, "angle_ahead")[rows]
+    speed = np.gradient(angle, time, axis=0)[rows]
+    error, still, on = (np.sqrt(np.mean((x - truth) ** 2)) for x in (said, angle[rows], angle[rows] + HORIZON * speed))
+    assert error < 0.5 * still
+    assert error < 0.7 * on
+    inside = np.abs(said - truth) < 1.96 * column(good, "angle_ahead_sd")[rows]
+    assert inside.mean() > 0.8
+
+
+def test_a_good_stream_has_no_faults(good):
+    assert not any(f.faults for f in good)
+
+
+def test_a_channel_that_drops_out_is_named_and_widens_the_band(predictor, samples, good):
+    time, emg, angle = samples
+    torn = emg.copy()
+    torn[400:700, 5] = np.nan
+    out = played(predictor, time, torn, angle)
+    name = f"EMG channel {predictor.channels[5]} is missing"
+    assert all(name in f.faults for f in out[400:700])
+    assert not out[399].faults
+    assert not out[701].faults
+    wide, usual = column(out, "torque_sd")[690], column(good, "torque_sd")[690]
+    assert (wide > 1.5 * usual).any()
+    assert np.isfinite(column(out, "torque_ahead")).all()
+    assert np.abs(column(out, "torque")[-1] - column(good, "torque")[-1]).max() < 0.05 * column(good, "torque").std()
+
+
+def test_a_dead_channel_is_named(predictor, samples):
+    time, emg, angle = samples
+    dead = emg.copy()
+    dead[400:, 0] = 0.0
+    out = played(predictor, time, dead, angle)
+    assert f"EMG channel {predictor.channels[0]} is missing" in out[-1].faults
+    assert not out[410].faults  # a muscle may rest for a moment
+
+
+def test_a_blind_encoder_is_named_and_widens_the_band(predictor, samples, good):
+    time, emg, angle = samples
+    blind = angle.copy()
+    blind[400:500] = np.nan
+    out = played(predictor, time, emg, blind)
+    assert all(f"encoder {c} is missing" in out[450].faults for c in predictor.coordinates)
+    assert (column(out, "angle_sd")[499] > 3 * column(good, "angle_sd")[499]).all()
+    assert np.isfinite(column(out, "angle_ahead")).all()
+    assert np.abs(column(out, "angle")[520] - angle[520]).max() < 0.02
+    assert not out[501].faults
+
+
+def test_a_wild_encoder_sample_is_not_believed(predictor, samples):
+    time, emg, angle = samples
+    wild = angle.copy()
+    wild[500] += 2.0
+    out = played(predictor, time, emg, wild)
+    assert any("encoder" in fault for fault in out[500].faults)
+    assert np.abs(column(out, "angle")[500] - angle[500]).max() < 0.02
+
+
+def test_samples_that_come_twice_or_late_are_left_out(predictor, samples, good):
+    time, emg, angle = samples
+    order = np.concatenate([np.arange(600), [599, 300], np.arange(600, len(time))])
+    out = played(predictor, time[order], emg[order], angle[order])
+    assert out[600].faults == ("a sample came twice and is left out",)
+    assert out[601].faults == ("a sample came late and is left out",)
+    kept = np.delete(np.arange(len(order)), [600, 601])
+    np.testing.assert_array_equal(column(out, "torque")[kept], column(good, "torque"))
+
+
+def test_a_clock_that_jitters_is_said_and_followed(predictor, samples, good):
+    time, emg, angle = samples
+    rng = np.random.default_rng(0)
+    shaken = time + rng.uniform(-0.8e-3, 0.8e-3, len(time))
+    e = np.stack([np.interp(shaken, time, x) for x in emg.T], axis=1)
+    q = CubicSpline(time, angle)(shaken)
+    out = played(predictor, shaken, e, q)
+    assert any("the clock jitters" in f.faults for f in out)
+    off = column(out, "torque") - column(good, "torque")
+    assert np.sqrt((off[150:] ** 2).mean()) < 0.03 * column(good, "torque").std()
+
+
+def test_a_gap_is_crossed_and_a_long_one_begins_anew(predictor, samples):
+    time, emg, angle = samples
+    there = np.concatenate([np.arange(400), np.arange(450, 700)])  # 0.1 s
+    out = played(predictor, time[there], emg[there], angle[there])
+    assert any("nothing came for" in fault for fault in out[400].faults)
+    assert np.isfinite(column(out, "angle_ahead")).all()
+    later = predictor.push(emg[900], angle[900], time[699] + 5.0)
+    assert any("begun anew" in fault for fault in later.faults)
+    np.testing.assert_allclose(later.angle, angle[900], atol=0.02)
+
+
+def test_no_time_is_no_sample(predictor, samples):
+    time, emg, angle = samples
+    predictor.reset()
+    assert predictor.push(emg[0], angle[0], np.nan).faults == ("a sample came without a time and is left out",)
+    assert np.isfinite(predictor.push(emg[0], angle[0], time[0]).torque).all()
+    with pytest.raises(msm.InputError, match="expected 6"):
+        predictor.push(emg[0][:3], angle[0], time[1])
+
+
+def test_memory_does_not_grow(predictor, samples):
+    """Ten thousand samples leave no more than a few small objects."""
+    _, emg, angle = samples
+    predictor.reset()
+    count = iter(range(10**6))
+
+    def go(samples):
+        for _ in range(samples):
+            k = next(count)
+            predictor.push(emg[k % 1000], angle[k % 1000], 0.002 * k)
+
+    go(2000)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        go(10_000)
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 50_000
+
+
+def test_causal_filters_agree_with_the_offline_chain_on_what_they_can():
+    """A steady contraction comes to the same envelope; a slow change to the same, later by the lag that is said."""
+    rate, processing = 1000.0, EmgProcessing(high_pass=30.0, low_pass=6.0)
+    t = np.arange(0, 6, 1 / rate)
+    strength = 0.5 + 0.3 * np.sin(2 * np.pi * 0.5 * t)
+    raw = (strength * np.sin(2 * np.pi * 110 * t))[:, None]
+    offline = envelope(raw, rate, processing)[:, 0]
+    filters = causal_filter(processing, rate)
+    live = sosfilt(filters.after, np.abs(sosfilt(filters.before, raw[:, 0])))
+    late = round(filters.lag * rate)
+    inner = slice(1000, 5000)
+    error = live[late:][inner] - offline[: len(t) - late][inner]
+    assert 0.05 < filters.lag < 0.09
+    assert np.abs(error).max() < 0.02 * offline.max()
+    noise = np.random.default_rng(0).normal(size=(20_000, 1))
+    live = sosfilt(filters.after, np.abs(sosfilt(filters.before, noise[:, 0])))
+    assert live[1000:].mean() == pytest.approx(envelope(noise, rate, processing)[1000:].mean(), rel=0.01)
+
+
+def test_settings_that_cannot_be_are_refused(stream, arm):
+    result, _ = stream
+    for wrong, says in (
+        ({"horizon": 0.0}, "horizon"),
+        ({"extrapolation": "magic"}, "extrapolation 'magic'"),
+        ({"extrapolation": "learned"}, "needs trials"),
+        ({"processing": EmgProcessing()}, "both processing and reference"),
+        ({"rate": 5.0}, "rate"),
+    ):
+        with pytest.raises(msm.InputError, match=says):
+            Predictor(result, **{"model": arm, **wrong})
