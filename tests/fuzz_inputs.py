@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import io
 import json
 import os
 import random
@@ -27,6 +28,7 @@ import time
 import tomllib
 import traceback
 import warnings
+import zipfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -34,12 +36,13 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+from lab_inputs import binaries, exports
 
 SECONDS = 10.0
 """Longest reading of one input."""
 MEMORY = 3 * 2**30
 """Most that readings may add to the address space of a process [byte]."""
-KINDS = ("csv", "storage", "c3d", "subject", "identification", "mjcf", "design", "scenario")
+KINDS = ("csv", "export", "storage", "c3d", "binary", "subject", "identification", "mjcf", "design", "scenario")
 
 # Good inputs -----------------------------------------------------------------------------------------------
 
@@ -240,6 +243,8 @@ unit = "N"
 
 _GOOD: dict[str, Callable[[Path], list[Path]]] = {
     "csv": _csv,
+    "export": exports,
+    "binary": binaries,
     "storage": _storage,
     "c3d": _c3d,
     "subject": _subject,
@@ -269,6 +274,8 @@ def damaged(kind: str, content: bytes, rng: random.Random) -> bytes:
     choices: list[Callable[[bytes, random.Random], bytes]] = [_bytes, _text]
     if kind == "c3d":
         choices = [_bytes, _c3d_header, _c3d_header, _c3d_parameter, _c3d_parameter, _cut]
+    elif kind == "binary":
+        choices = [_bytes, _cut, _words, _words, *([_member] * 6 if content.startswith(b"PK") else [])]
     elif kind in structured:
         choices = [_bytes, _text, _text, *[structured[kind]] * 6]
     return rng.choice(choices)(content, rng)
@@ -297,6 +304,29 @@ def _bytes(content: bytes, rng: random.Random) -> bytes:
 
 def _cut(content: bytes, rng: random.Random) -> bytes:
     return content[: rng.randrange(len(content))]
+
+
+def _words(content: bytes, rng: random.Random) -> bytes:
+    """Numbers of a binary file exchanged: counts, sizes, places."""
+    data = bytearray(content)
+    for _ in range(rng.choice([1, 1, 2, 4])):
+        at, size = rng.randrange(len(data)), rng.choice([1, 2, 4, 8])
+        word = rng.choice([0, 1, 2, 127, 255, 2**15, 2**31 - 1, 2**32 - 1, 2**63, 2**64 - 1, rng.getrandbits(64)])
+        data[at : at + size] = (word % 2 ** (8 * size)).to_bytes(size, rng.choice(["little", "big"]))[: len(data) - at]
+    return bytes(data)
+
+
+def _member(content: bytes, rng: random.Random) -> bytes:
+    """A member of an archive damaged, and the archive put together again."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    name = rng.choice(list(members))
+    members[name] = rng.choice([_bytes, _cut, _text])(members[name], rng)
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for key, value in members.items():
+            archive.writestr(key, value)
+    return out.getvalue()
 
 
 def _text(content: bytes, rng: random.Random) -> bytes:
@@ -428,13 +458,24 @@ def _c3d_parameter(content: bytes, rng: random.Random) -> bytes:
 
 # Reading ---------------------------------------------------------------------------------------------------
 
-SUFFIX = {"csv": ".csv", "storage": ".sto", "c3d": ".c3d", "subject": ".toml", "scenario": ".toml", "mjcf": ".xml"}
+SUFFIX = {
+    "csv": ".csv",
+    "export": ".csv",
+    "binary": ".dat",
+    "storage": ".sto",
+    "c3d": ".c3d",
+    "subject": ".toml",
+    "scenario": ".toml",
+    "mjcf": ".xml",
+}
 
 
 def read(kind: str, path: Path) -> None:
     """Read an input and use it as its users do; assertions are the invariants of a correct reading."""
     if kind in ("csv", "storage"):
         _use_table(path)
+    elif kind in ("export", "binary"):
+        _use_contents(path)
     elif kind == "c3d":
         from mjx_msm.recordings.readers.c3d import read_c3d
 
@@ -473,6 +514,22 @@ def read(kind: str, path: Path) -> None:
             assert isinstance(scenario.text, str)
         assert all(np.isfinite(v.worst(np.ones(50), 0.02)[0]) for v in plan.violations)
         assert parse_plan(plan.plain(), KNEE_EXO, "again").scenarios == plan.scenarios
+
+
+def _use_contents(path: Path) -> None:
+    from mjx_msm.recordings.readers.reading import read_contents
+    from mjx_msm.recordings.readers.timing import Timing, tables_of
+
+    contents = read_contents(path)
+    assert contents.blocks
+    for block in contents.blocks:
+        assert not np.isinf(block.values).any()
+        assert block.time is None or (np.diff(block.time) > 0).all()
+    for table in tables_of(contents, Timing(rate=100.0)):
+        assert np.isfinite(table.time).all()
+        assert (np.diff(table.time) > 0).all()
+        assert table.values.shape == (len(table.time), len(table.columns))
+        assert len(table.units) in (0, len(table.columns))
 
 
 def _use_table(path: Path) -> None:

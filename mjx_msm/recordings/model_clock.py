@@ -103,7 +103,7 @@ def record(model: Model, trial: Trial, emg_map: Mapping[str, Mapping[str, float]
             column = trial.moment[:, trial.moment_coordinates.index(name)]
             moment[:, k], moment_weight[:, k] = _sampled(trial.time, column, time)
     if trial.metadata.get("gravity") == "included":
-        moment += weight_moment(model, smooth[0], moment_weight.any(axis=1))
+        moment += weight_moment(model, smooth[0], np.asarray(moment_weight.any(axis=1)))
     envelope = np.stack([np.interp(time, trial.time, _filled(trial.emg[:, c])) for c in range(len(trial.channels))], -1)
     return Recording(
         envelope=envelope,

@@ -7,6 +7,7 @@ LIBRARY = "openpyxl"
 
 def parse(path: str) -> dict[str, Any]:
     import datetime
+    import io
 
     import numpy as np
     import openpyxl
@@ -25,7 +26,9 @@ def parse(path: str) -> dict[str, Any]:
         return " ".join(str(value).split())
 
     out: dict[str, Any] = {}
-    book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+    with open(path, "rb") as file:  # by its name, it would be asked for the ending
+        content = io.BytesIO(file.read())
+    book = openpyxl.load_workbook(content, read_only=True, data_only=True)
     for sheet in book.worksheets:
         sheet.reset_dimensions()  # what the file says of its own size is not to be trusted
         lines = []
