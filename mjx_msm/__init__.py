@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mjx_msm.person.muscle import DeGrooteFregly2016, MujocoMuscle, MuscleParameters
     from mjx_msm.person.parameters import Parameters
     from mjx_msm.person.personalisation import export, personalise
+    from mjx_msm.person.scaling import scale
     from mjx_msm.person.space import parameter_space
     from mjx_msm.prediction.offline import predict
     from mjx_msm.prediction.prediction import Prediction
@@ -80,6 +81,7 @@ __all__ = [
     "render_rollout",
     "rollout",
     "rollout_segments",
+    "scale",
     "segment_priors",
     "synthetic_subject",
     "synthetic_trials",
@@ -111,6 +113,7 @@ _HOME = {
     "MujocoMuscle": "person.muscle",
     "MuscleParameters": "person.muscle",
     "Parameters": "person.parameters",
+    "scale": "person.scaling",
     "parameter_space": "person.space",
     "export": "person.personalisation",
     "personalise": "person.personalisation",

@@ -111,6 +111,7 @@ class Problem:
             "muscle_constants": muscle_constants(model),
             "timestep": model.timestep,
             "integrator": model.integrator,
+            "scaling": {body: tuple(factors) for body, factors in model.host.scaling.items()},
             "free": model.host.free,
             "prescribed": model.host.prescribed,
             "locked": dict(model.host.locked),

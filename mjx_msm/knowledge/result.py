@@ -32,6 +32,7 @@ from mjx_msm.knowledge.uncertainty import Knowledge
 from mjx_msm.person.model import MUSCLES, Model, load_model, with_muscle_constants
 from mjx_msm.person.parameters import Parameters
 from mjx_msm.person.personalisation import export
+from mjx_msm.person.scaling import with_factors
 from mjx_msm.person.space import ParameterSpace, restored_space
 from mjx_msm.recordings.emg import EmgNoise
 
@@ -87,6 +88,8 @@ class Identification:
     """Error of the envelopes that the estimate allows for; None: they count as exact."""
     loss: str = "normal"
     """Of moments, see `mjx_msm.recordings.settings.Settings`."""
+    scaling: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """What the bodies of `source` were multiplied by, see `mjx_msm.scale`; empty: they are as the file has them."""
     integrator: str = "Euler"
     """By which the motion was stepped, of `mjx_msm.person.mjcf.INTEGRATORS`; a file of version 0.1.0 does not say, and
     then it was Euler's."""
@@ -171,6 +174,8 @@ class Identification:
             prescribed=self.prescribed,
             locked=self.locked,
         )
+        if self.scaling:
+            model = with_factors(model, self.scaling)
         return with_muscle_constants(model, self.muscle_constants)
 
     def personalised(self, model: Model | None = None) -> Parameters:

@@ -58,10 +58,11 @@ def read_result(path: Path, cls: type[Any], schema: int) -> Any:
         "unknowns": list_of(record_of(Unknown)),
         "directions": list_of(record_of(Direction, {"knowledge": _member_of(Knowledge)})),
         "muscle_constants": table_of(_constant),
+        "scaling": table_of(_factors),
         "emg_noise": _noise,
     }
     try:
-        newer = ("completed", "muscle_constants", "emg_noise", "loss", "integrator", "notes")
+        newer = ("completed", "muscle_constants", "emg_noise", "loss", "scaling", "integrator", "notes")
         result = record_of(cls, readers, optional=newer)(data)
         _check(result)
     except ValueError as error:
@@ -86,6 +87,13 @@ def _member_of(kind: Any) -> Any:
 
 def _constant(value: Any) -> float | tuple[float, ...]:
     return list_of(finite)(value) if isinstance(value, list) else finite(value)
+
+
+def _factors(value: Any) -> tuple[float, ...]:
+    three = list_of(finite)(value)
+    if len(three) != 3 or min(three) <= 0:
+        raise ValueError(f"{value!r:.60} is no three positive factors")
+    return three
 
 
 def _noise(value: Any) -> EmgNoise | None:

@@ -30,6 +30,7 @@ mass higher, than that of models which cut at the hip.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -114,6 +115,15 @@ BUNDLED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "knee": {"femur": ("thigh",), "tibia": ("shank",), "foot": ("foot",)},
 }
 """What the bodies of the bundled models stand for."""
+
+USUAL: Mapping[str, tuple[str, ...]] = {
+    "femur": ("thigh",),
+    "tibia": ("shank",),
+    "talus": ("foot",),
+    "humerus": ("upper_arm",),
+    "ulna_radius_hand": ("forearm", "hand"),
+}
+"""What OpenSim's bodies stand for, without the side."""
 
 # A body this much shorter or longer than the segment it is said to be is another one (or the file is in millimetres).
 _PLAUSIBLE = (0.4, 2.5)
@@ -256,6 +266,33 @@ def segment_priors(
         inertia = _inertia(expected.moments, frame)
         out[f"body/{body}/inertia"] = {"mean": inertia.tolist(), "relative_sd": INERTIA_SD}
     return out if free is None else _freed(out, model, free)
+
+
+def segment_bodies(model: Model, segments: Mapping[str, str | Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """Which bodies stand for which segments: as given, else as the bundled models and OpenSim's names say.
+
+    **Raises:** `InputError` naming a body or segment that is not known.
+    """
+    bundled = model.host.source in BUNDLED
+    return _known(model, ({} if bundled else usual_bodies(model)) | dict(segments))
+
+
+def usual_bodies(model: Model) -> dict[str, tuple[str, ...]]:
+    """What bodies called as in OpenSim's models stand for."""
+    bodies, out = model.nominal.names.body, {}
+    parents = {b.name: b.parent.name for b in model.host.spec.bodies[1:]}
+    for body in bodies:
+        bone = re.sub(r"^[rl]_|_[rl]$", "", body)
+        below = [b for b in bodies if parents[b] == body]
+        if bone in USUAL and not (USUAL[bone] == ("foot",) and below):  # a foot of several bodies is no segment
+            out[body] = USUAL[bone]
+    return out
+
+
+def segment_length(model: Model, body: str, segments: Mapping[str, str | Sequence[str]]) -> float | None:
+    """From a body's first joint to the next segment's [m]; None where the model has none."""
+    known = segment_bodies(model, segments)
+    return _frame(model, model.nominal.names.body.index(body), known[body], known).length
 
 
 def _known(model: Model, segments: Mapping[str, str | Sequence[str]]) -> dict[str, tuple[str, ...]]:

@@ -9,7 +9,7 @@ import difflib
 import warnings
 from collections.abc import Iterable, Mapping
 from copy import copy
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,8 @@ class Host:
     index array by identity, in the precision of its first use, and fails when float32 and float64 take turns."""
     inputs: tuple[KnownInput, ...] = ()
     """Motors and servos: in `spec`, but neither in `mj_model` nor in `skeleton`."""
+    scaling: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """What `mjx_msm.scale` multiplied the bodies of `source` by, three along their axes; empty where it did not."""
     notes: tuple[str, ...] = ()
     """What was changed on load, in words."""
 

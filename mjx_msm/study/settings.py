@@ -9,14 +9,17 @@ from typing import Any
 from mjx_msm.common.errors import InputError
 from mjx_msm.person.anthropometry import segment_priors
 from mjx_msm.person.model import Model, load_model
+from mjx_msm.person.scaling import scale
 from mjx_msm.person.space import ParameterSpace, parameter_space
 from mjx_msm.recordings.settings import Settings
+from mjx_msm.recordings.static_trial import segment_lengths, static_trial
 from mjx_msm.recordings.subject_file.loading import Study
+from mjx_msm.recordings.subject_file.model import BUNDLED
 from mjx_msm.recordings.subject_file.model_check import check_against_model
 
 
 def study_model(study: Study) -> Model:
-    """The generic model a subject file names, checked against it.
+    """The model a subject file names, checked against it and at the person's size where the file asks for that.
 
     **Raises:** `InputError` naming the muscle, coordinate or pattern that does not fit.
     """
@@ -25,7 +28,7 @@ def study_model(study: Study) -> Model:
     check_against_model(
         study, everything.muscles, everything.coordinates, bodies=everything.nominal.names.body
     )  # names the line of the file, which load_model cannot
-    return load_model(
+    model = load_model(
         spec.source,
         muscle=spec.muscle,
         free=spec.free,
@@ -33,6 +36,29 @@ def study_model(study: Study) -> Model:
         locked=spec.locked,
         integrator="RK4",
     )
+    return _at_size(study, model) if study.subject.scales(spec.source in BUNDLED) else model
+
+
+def _at_size(study: Study, model: Model) -> Model:
+    """The model at the person's size."""
+    person, where = study.subject, f"{study.path} [subject]"
+    markers, segments = {}, {}
+    if person.static is not None:
+        markers = static_trial(person.static.file)
+        segments = segment_lengths(markers, person.static.segments, f"{where} static")
+    sites = {model.host.mj_model.site(i).name for i in range(model.host.mj_model.nsite)}
+    try:
+        return scale(
+            model,
+            height=person.height,
+            mass=person.mass,
+            sex=person.sex,
+            segments=segments,
+            markers={} if segments and not sites & set(markers) else markers,
+            bodies=study.identify.segments,
+        )
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
 
 
 def settings(study: Study, model: Model | None = None) -> Settings:

@@ -150,6 +150,7 @@ def test_what_is_missing_or_more_is_named(content, tmp_path):
             "muscle_constants",
             "emg_noise",
             "loss",
+            "scaling",
             "integrator",
             "notes",
         ):  # newer than the schema

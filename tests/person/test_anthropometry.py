@@ -11,6 +11,7 @@ from mjx_msm.common.errors import InputError
 from mjx_msm.person.anthropometry import BUNDLED, COM_SD, INERTIA_SD, MASS_SD, SEGMENTS, STATURE, limb, segment_priors
 from mjx_msm.person.inertia import inertia_matrix
 from mjx_msm.person.model import load_model
+from mjx_msm.person.scaling import scale
 from mjx_msm.person.space import parameter_space
 from mjx_msm.recordings.readers.delimited import write_csv
 from mjx_msm.recordings.subject_file.loading import load_subject, write_subject
@@ -376,7 +377,11 @@ def written(folder: Path, source: str, segments: dict | None = None, **identify)
 def test_a_file_with_height_and_sex_gets_segment_priors(tmp_path, knee):
     study = load_subject(written(tmp_path, "knee", free=["body/*/mass", "body/tibia/com/z"]))
     found = settings(study).priors
-    assert found == segment_priors(knee, **WOMAN, free=study.identify.free)
+    at_her_size = scale(knee, **WOMAN)  # a bundled model is scaled where the file says whose it is
+    expected = segment_priors(at_her_size, **WOMAN, free=study.identify.free)
+    assert found.keys() == expected.keys()
+    for path, prior in expected.items():
+        assert found[path] == pytest.approx(prior), path
     assert set(found) == {"body/femur/mass", "body/tibia/mass", "body/foot/mass", "body/tibia/com/z"}
     assert settings(study, study_model(study)).priors == found
 

@@ -20,6 +20,11 @@ name = "walker"
 mass = 85.3                  # [kg]
 height = 1.80                # [m], optional
 sex = "male"                 # or "female", optional
+scale = true                 # start from the model at this size (mjx_msm.scale); default: where a static trial is
+                             # given, or height and sex, and the model is bundled; false: as the model's file has it
+[subject.static]             # optional: a trial of standing still, whose distances give the lengths
+file = "static.c3d"          # markers that the model has, too (its sites), need no more than static = "static.c3d"
+shank = ["RKJC", ["RLM", "RMM"]]  # the joint centres at both ends: a marker, or the middle of several
 
 [model]
 source = "knee"              # "arm", "knee", or an MJCF file

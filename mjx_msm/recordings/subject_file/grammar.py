@@ -80,7 +80,7 @@ def parse_subject(document: Mapping[str, Any], path: str | Path) -> Document:
     with faults.gathered():
         data = data_folder(folder, top.text("data", ".") or ".", f"{path}: data")
     with faults.gathered():
-        given.subject = parse_person(top)
+        given.subject = parse_person(top, data)
     with faults.gathered():
         given.model = parse_model(top, folder, units)
     with faults.gathered():

@@ -78,10 +78,18 @@ def study_of(document: Mapping[str, Any], path: Path) -> Study:
         held_out=tuple(t for role, t in recordings.trials if role == "held-out"),
         identify=checked.identify,
         path=path,
-        hashes=_hashes(path, checked.model.source, recordings.files),
+        hashes=_hashes(path, checked.model.source, (*recordings.files, *_static_files(checked.subject))),
         notes=recordings.notes,
         to_predict=tuple(t for role, t in recordings.trials if role == "predict"),
     )
+
+
+def _static_files(person: Person) -> tuple[Path, ...]:
+    if person.static is None:
+        return ()
+    if not person.static.file.is_file():
+        raise InputError(f"[subject] static: no file {person.static.file}; correct the path")
+    return (person.static.file,)
 
 
 def _hashes(path: Path, source: str, recordings: Iterable[Path]) -> dict[str, str]:
