@@ -181,8 +181,7 @@ def load_model(
     **Arguments:**
 
     - `source`: ``"arm"``, ``"knee"``, the path of an MJCF file with muscles, ``"myo_sim:NAME"`` of the package myo-sim,
-      or the path of an OpenSim model, which is imported whole each time (`mjx_msm.import_osim`, ``mjx-msm import``: a
-      part of it, once).
+      or the path of an OpenSim model, which is imported anew each time (``mjx-msm import`` does it once).
     - `joints`, `muscles`, `posture`: a part of the model (`mjx_msm.person.reduction`): the joints to keep, the muscles
       (by default those that the joints move), and where the other joints are held [rad or m].
     - `muscle`: ``"mujoco"`` (native, exported exactly), ``"degroote"`` or a muscle model of your own.
@@ -194,9 +193,13 @@ def load_model(
     **Raises:** `InputError` naming what the simulation cannot represent, with the fix. An `InputWarning` names a joint
     that RK4 does not follow at the timestep (`mjx_msm.person.stability`).
     """
-    spec, name = spec_of(source)
+    # a text is refused below, and not for its letters
+    joints, muscles = (n if n is None or isinstance(n, str) else tuple(n) for n in (joints, muscles))
+    wanted = joints if not isinstance(joints, tuple) else (*joints, *(c for c in posture or {} if c not in joints))
+    spec, name = spec_of(source, joints=wanted, muscles=muscles)
     done: list[str] = []
-    if joints is not None or muscles is not None or posture:
+    imported = name.lower().endswith(".osim")  # which brought only what was wanted
+    if posture or (not imported and (joints is not None or muscles is not None)):
         spec, done = reduced(spec, name, joints=joints, muscles=muscles, posture=posture)
     if timestep is not None:
         spec.option.timestep = number("timestep", timestep)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -24,8 +25,12 @@ ROOTS = {"OpenSimDocument": ".osim", "robot": ".urdf"}
 """First elements of XML files whose name does not say what they are."""
 
 
-def spec_of(source: str | Path) -> tuple[mujoco.MjSpec, str]:
+def spec_of(
+    source: str | Path, *, joints: Iterable[str] | None = None, muscles: Iterable[str] | None = None
+) -> tuple[mujoco.MjSpec, str]:
     """A model's specification, compiled once, and what messages and files call it.
+
+    **Arguments:** `joints`, `muscles`: those wanted, of an OpenSim model, whose others are not even imported.
 
     **Raises:** `InputError` saying what else the file is, or why it does not compile.
     """
@@ -42,7 +47,7 @@ def spec_of(source: str | Path) -> tuple[mujoco.MjSpec, str]:
     if kind == ".osim":
         from mjx_msm.person.from_osim.importing import import_osim
 
-        return import_osim(path).spec, str(path.resolve())
+        return import_osim(path, coordinates=joints, muscles=muscles).spec, str(path.resolve())
     if kind in OTHER_MODELS:
         raise InputError(f"model '{source}' is {OTHER_MODELS[kind]}")
     if root == "mujocoinclude":

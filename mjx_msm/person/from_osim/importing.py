@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import mujoco
@@ -89,8 +90,8 @@ def import_osim(
 
     **Arguments:**
 
-    - `coordinates`: to keep; None: all that are neither locked nor coupled to another.
-    - `muscles`: to keep; None: all whose length a kept coordinate changes.
+    - `coordinates`: names or patterns of those to keep; None: all that are neither locked nor coupled to another.
+    - `muscles`: likewise; None: all whose length a kept coordinate changes.
     - `progress`: called with a muscle's name, how many are done and how many there are.
 
     **Raises:** `InputError` if the file is no OpenSim model, a name is not in it, or a joint cannot be kept.
@@ -156,10 +157,8 @@ def import_osim(
 def _coordinates(opened: OpenedModel, wanted: Iterable[str] | None) -> tuple[str, ...]:
     if wanted is None:
         return tuple(c.name for c in opened.coordinates.values() if not c.locked and not c.dependent)
-    kept = words("coordinates", wanted)
+    kept = _chosen(opened, "coordinate", words("coordinates", wanted), opened.coordinates)
     for name in kept:
-        if name not in opened.coordinates:
-            raise InputError(f"{opened.path} has no coordinate '{name}'{suggest(name, opened.coordinates, limit=40)}")
         if opened.coordinates[name].dependent:
             raise InputError(f"{opened.path}: coordinate '{name}' follows another one; leave it out of coordinates")
     if not kept:
@@ -167,13 +166,23 @@ def _coordinates(opened: OpenedModel, wanted: Iterable[str] | None) -> tuple[str
     return kept
 
 
+def _chosen(opened: OpenedModel, what: str, wanted: Iterable[str], known: Iterable[str]) -> tuple[str, ...]:
+    """Names, and those that patterns match, in the order they are asked for."""
+    out: dict[str, None] = {}
+    for pattern in wanted:
+        hits = [n for n in known if n == pattern] or [n for n in known if fnmatchcase(n, pattern)]
+        if not hits:
+            raise InputError(f"{opened.path} has no {what} '{pattern}'{suggest(pattern, known, limit=40)}")
+        out |= dict.fromkeys(hits)
+    return tuple(out)
+
+
 def _muscles(
     opened: OpenedModel, kept: Sequence[str], wanted: Iterable[str] | None
 ) -> tuple[list[str], dict[str, tuple[str, ...]]]:
-    names = list(opened.muscles) if wanted is None else list(words("muscles", wanted))
-    for name in names:
-        if name not in opened.muscles:
-            raise InputError(f"{opened.path} has no muscle '{name}'{suggest(name, opened.muscles, limit=40)}")
+    names = list(opened.muscles)
+    if wanted is not None:
+        names = list(_chosen(opened, "muscle", words("muscles", wanted), opened.muscles))
     crossed = opened.crossed_by(names, kept)
     still = [n for n in names if not crossed[n]]
     if wanted is not None and still:

@@ -148,6 +148,8 @@ def test_words_groups_markers_and_posture_are_carried(imported_limb):
 def test_an_osim_file_loads_as_a_model(limb_osim, x64):
     held = dict.fromkeys(["tilt", "tx", "ty", "flex", "add", "rot", "ankle"], 0.0)
     model = msm.load_model(limb_osim, free=["bend"], locked=held)
+    part = msm.load_model(limb_osim, joints=["be*", "ankle"], muscles=["vastus", "calf"])
+    assert (part.coordinates, part.muscles) == (("bend", "ankle"), ("vastus", "calf"))
     state = msm.initial_state(model)
     states = msm.rollout(model, model.nominal, state, np.zeros((20, len(model.muscles))))
     assert np.isfinite(states.position).all()
