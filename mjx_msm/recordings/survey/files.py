@@ -1,0 +1,82 @@
+"""A file looked at: what it was taken for, its clocks, and what each of its columns seems to be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from mjx_msm.common.errors import InputError
+from mjx_msm.recordings.readers.contents import Contents
+from mjx_msm.recordings.readers.reading import read_contents
+from mjx_msm.recordings.readers.table import Table
+from mjx_msm.recordings.readers.timing import Timing, tables_of
+from mjx_msm.recordings.survey.columns import Seen, pauses, seen
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Columns that share a clock."""
+
+    table: Table
+    columns: tuple[Seen, ...]
+
+    @property
+    def span(self) -> tuple[float, float]:
+        return float(self.table.time[0]), float(self.table.time[-1])
+
+    @property
+    def pauses(self) -> int:
+        return pauses(self.table.time)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """One file."""
+
+    path: Path
+    taken_for: str
+    reason: str
+    """Why, in words that end a sentence."""
+    clocks: tuple[Clock, ...]
+    notes: tuple[str, ...]
+    untimed: str = ""
+    """What keeps its columns from a clock, if anything does: then rows are counted, at 1 Hz."""
+
+    @property
+    def columns(self) -> tuple[Seen, ...]:
+        return tuple(c for clock in self.clocks for c in clock.columns)
+
+    def of(self, *kinds: str) -> tuple[Seen, ...]:
+        """The columns that seem to be of these kinds."""
+        return tuple(c for c in self.columns if c.kind in kinds)
+
+
+def survey(path: str | Path, timing: Timing | None = None) -> Survey:
+    """Look at a file.
+
+    **Arguments:** `timing`: which column is time, or the rate, where the file does not say.
+
+    **Raises:** `InputError` if it cannot be read.
+    """
+    contents = read_contents(path)
+    untimed = ""
+    try:
+        tables = tables_of(contents, timing)
+    except InputError as error:
+        if timing is not None and timing != Timing():
+            raise
+        untimed = str(error)
+        tables = _rows(contents)
+    clocks = tuple(Clock(t, tuple(seen(t, i) for i in range(len(t.columns)))) for t in tables)
+    notes = tuple(dict.fromkeys(n for t in tables for n in t.notes)) or contents.notes
+    return Survey(Path(path), contents.taken_for, contents.reason, clocks, notes, untimed)
+
+
+def _rows(contents: Contents) -> tuple[Table, ...]:
+    """Blocks without a clock, their rows counted."""
+    counted = [replace(b, time=np.arange(len(b.values), dtype=float)) for b in contents.blocks if len(b.values) > 1]
+    if not counted:
+        raise InputError(f"{contents.path}: holds no rows of numbers; export it again")
+    return tables_of(replace(contents, blocks=tuple(counted)))
