@@ -15,9 +15,9 @@ from mjx_msm.cli.demo import demo
 from mjx_msm.cli.identify import identify
 from mjx_msm.cli.import_model import import_model
 from mjx_msm.cli.info import info
-from mjx_msm.cli.predict import predict
 from mjx_msm.cli.look import look
 from mjx_msm.cli.new import new
+from mjx_msm.cli.predict import predict
 from mjx_msm.cli.profile import profile
 from mjx_msm.cli.render import render
 from mjx_msm.cli.simulate import simulate

@@ -69,7 +69,9 @@ def show(console: Console, found: Survey, *, everything: bool = False) -> None:
         table = Table("column", "seems to be", "range", "means", "", box=None, pad_edge=False)
         for c in shown if everything else shown[:LISTED]:
             unit = f" [{c.unit}]" if c.unit else ""
-            table.add_row(_plain(c.name), _plain(f"{c.kind}{unit}"), f"{c.low:.3g} … {c.high:.3g}", _meaning(c), _plain(_said(c)))
+            table.add_row(
+                _plain(c.name), _plain(f"{c.kind}{unit}"), f"{c.low:.3g} … {c.high:.3g}", _meaning(c), _plain(_said(c))
+            )
         if shown:
             console.print(table)
         if rest > 0:

@@ -13,7 +13,7 @@ from mjx_msm.common.files import beside
 from mjx_msm.recordings.quality.emg_quality import channel_quality
 from mjx_msm.recordings.survey.columns import Seen
 from mjx_msm.recordings.survey.files import Clock, Survey
-from mjx_msm.views.canvas import AS_IT_IS
+from mjx_msm.views.figures import AS_IT_IS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,7 +40,9 @@ def recordings_figure(found: Sequence[Survey]) -> Figure:
             emg = [c for c in clock.columns if c.kind in ("raw EMG", "EMG envelope")]
             rows += [(one, clock, c.kind, [c]) for c in emg[:MOST_EMG]]
     if not rows:
-        raise InputError(f"{', '.join(str(s.path) for s in found)}: nothing to draw; see what they hold without --picture")
+        raise InputError(
+            f"{', '.join(str(s.path) for s in found)}: nothing to draw; see what they hold without --picture"
+        )
     heights = [2.0 if kind in TOGETHER else 0.9 for _, _, kind, _ in rows]
     figure = Figure(figsize=(10, 0.6 + sum(heights)), layout="constrained")
     axes: Any = figure.subplots(len(rows), 1, squeeze=False, height_ratios=heights)[:, 0]
@@ -83,7 +85,7 @@ def _shared(ax: Any, clock: Clock, kind: str, columns: Sequence[Seen]) -> None:
         ax.plot(t, x, linewidth=0.9, label=c.name[-40:])
     units = sorted({c.unit for c in columns if c.unit})
     ax.set_ylabel(f"{kind}{' [' + ', '.join(units) + ']' if units else ''}", fontsize=8, **AS_IT_IS)
-    legend = ax.legend(fontsize=6, loc="upper right", ncols=2, frameon=False)
+    legend = ax.legend(fontsize=6, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     for text in legend.get_texts():
         text.set_parse_math(False)
 

@@ -20,7 +20,7 @@ from mjx_msm.recordings.subject_file.loading import load_subject
 from mjx_msm.study.result_folder import load_result
 from mjx_msm.study.synthetic_study import load_truth
 
-COMMANDS = ("identify", "simulate", "render", "info", "demo")
+COMMANDS = ("identify", "look", "new", "simulate", "render", "info", "demo")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -88,6 +88,33 @@ def test_no_traceback_from_the_installed_command(tmp_path):
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr == "mjx-msm: nowhere.toml: no such subject file; correct the path\n"
+
+
+def test_look_and_new_on_what_simulate_wrote(synthetic, tmp_path, capsys, refused):
+    files = [str(synthetic / f"trial1_{kind}.csv") for kind in ("motion", "emg")]
+    assert cli.run(["look", *files, "--picture", str(tmp_path / "p.png")]) == 0
+    out = capsys.readouterr().out
+    assert "angle [rad]" in out
+    assert "elbow flex" in out
+    assert "EMG envelope" in out
+    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+    assert cli.run(["new", *files, "--model", "arm", "--out", str(tmp_path / "s.toml"), "--mass", "70"]) == 0
+    assert "doubts, each a comment" in capsys.readouterr().out
+    study = load_subject(tmp_path / "s.toml")
+    assert study.model.free == ("elbow_flex",)
+    assert study.subject.mass == 70
+    assert "is there already" in refused(["new", *files, "--out", str(tmp_path / "s.toml")])
+    assert "no such file" in refused(["look", str(tmp_path / "none.csv")])
+    assert "pictures are .png" in refused_after_output(["look", *files, "--picture", str(tmp_path / "p.txt")], capsys)
+    assert "wrist" in refused(
+        ["new", *files, "--model", "arm", "--out", str(tmp_path / "t.toml"), "--posture", "wrist=3"]
+    )
+
+
+def refused_after_output(arguments, capsys):
+    capsys.readouterr()
+    assert cli.run(arguments) == 2
+    return capsys.readouterr().err
 
 
 def test_simulate_writes_a_study(synthetic):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from mjx_msm.recordings.emg import finite_runs
+from mjx_msm.recordings.emg import finite_runs, zero_phase
 from mjx_msm.recordings.quality.emg_quality import channel_quality
 from mjx_msm.recordings.readers.table import Table
 from mjx_msm.recordings.readers.units import unit_of
@@ -16,6 +16,8 @@ from mjx_msm.recordings.survey.spellings import Called, called, words_of
 
 RAW_RATE = 400.0
 """Least samples a second of raw EMG [Hz]."""
+FAST = 0.2
+"""Share of the variance above 20 Hz, from which a muscle's signal is raw."""
 OUT_OF_RADIANS = 2 * math.pi
 """Greater angles are degrees."""
 KINDS = (
@@ -113,10 +115,10 @@ def _judged(table: Table, name: str, x: np.ndarray, said: str, names: Called) ->
 
 def _emg(table: Table, x: np.ndarray, said: str) -> tuple[str, str, str, tuple[str, ...]]:
     negative = x.min() < -0.05 * max(x.max(), 0.0)
-    if negative and table.rate >= RAW_RATE:
+    if table.rate >= RAW_RATE and _fast(x, table.rate):
         guess = "" if said else _volts(x)
         doubts = () if said else (f"no unit is given; its size suggests {guess}",)
-        return "raw EMG", said or guess, f"it swings about zero at {table.rate:.4g} Hz", doubts
+        return "raw EMG", said or guess, f"it swings fast, at {table.rate:.4g} Hz", doubts
     if negative:
         slow = f"it swings about zero, but {table.rate:.4g} Hz are few for raw EMG"
         return "raw EMG", said, slow, ("was it sampled down? Its envelope cannot be told any more",)
@@ -126,6 +128,13 @@ def _emg(table: Table, x: np.ndarray, said: str) -> tuple[str, str, str, tuple[s
     elif x.max() < 0.01:
         doubts = (f"it reaches only {x.max():.2g}: volts?",)
     return "EMG envelope", said, "a muscle's name, and it is never negative", doubts
+
+
+def _fast(x: np.ndarray, rate: float) -> bool:
+    """Whether most of a signal is faster than any envelope, an offset left out."""
+    if len(x) < 50:
+        return False
+    return float(np.var(zero_phase(x, rate, 20.0, 2, "highpass"))) > FAST * float(np.var(x))
 
 
 def _like_emg(table: Table, x: np.ndarray) -> bool:

@@ -19,8 +19,8 @@ MUSCLES: Mapping[str, tuple[str, ...]] = {
     "quadriceps": ("quadriceps", "quads", "quad", "vasti", "vastus", "vas"),
     "biceps_femoris": ("biceps femoris", "biceps fem", "bic fem", "bifemlh", "bifemsh", "bflh", "bfsh", "bflong", "bfl",
                        "bf", "lateral hamstrings", "lateral hamstring", "lat ham", "lh"),
-    "semitendinosus": ("semitendinosus", "semiten", "semitend", "st", "medial hamstrings", "medial hamstring",
-                       "med ham", "mh"),
+    "semitendinosus": ("semitendinosus", "semiten", "semitend", "st"),
+    "medial_hamstrings": ("medial hamstrings", "medial hamstring", "med ham", "mh"),
     "semimembranosus": ("semimembranosus", "semimem", "sm"),
     "hamstrings": ("hamstrings", "hamstring", "hams", "ham"),
     "gastrocnemius_medialis": ("gastrocnemius medialis", "medial gastrocnemius", "gastroc med", "gastroc medialis",
@@ -61,8 +61,8 @@ MODEL_MUSCLES: Mapping[str, tuple[str, ...]] = {
     "vaslat": ("vastus_lateralis", "vastus_medialis", "quadriceps"),
     "bflh": ("biceps_femoris", "hamstrings"),
     "bfsh": ("biceps_femoris", "hamstrings"),
-    "semimem": ("semimembranosus", "semitendinosus", "hamstrings", "biceps_femoris"),
-    "semiten": ("semitendinosus", "semimembranosus", "hamstrings", "biceps_femoris"),
+    "semimem": ("semimembranosus", "medial_hamstrings", "semitendinosus", "hamstrings", "biceps_femoris"),
+    "semiten": ("semitendinosus", "medial_hamstrings", "semimembranosus", "hamstrings", "biceps_femoris"),
     "gasmed": ("gastrocnemius_medialis", "gastrocnemius", "gastrocnemius_lateralis"),
     "gaslat": ("gastrocnemius_lateralis", "gastrocnemius", "gastrocnemius_medialis"),
     "soleus": ("soleus", "gastrocnemius", "gastrocnemius_medialis", "gastrocnemius_lateralis"),
@@ -120,7 +120,7 @@ def words_of(name: str) -> list[str]:
     """A name in lower-case words: paths, underscores, brackets, camel case and sensor numbers taken apart."""
     name = re.sub(r"[\[(][^\])]*[\])]", " ", name)
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
-    name = re.sub(r"^([LR])(?=(Hip|Knee|Ankle|Elbow|Shoulder)\b)", r"\1 ", name)
+    name = re.sub(r"\b([LR])(?=(Hip|Knee|Ankle|Elbow|Shoulder)\b)", r"\1 ", name)
     words = re.split(r"[^A-Za-z0-9µ]+", name)
     out = []
     for word in words:

@@ -1,0 +1,81 @@
+"""`mjx-msm new`: the first draft of a subject file from the recordings there are."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mjx_msm.cli.console import make_console
+from mjx_msm.cli.libraries import prepare_jax
+from mjx_msm.common.errors import InputError
+
+
+def new(
+    files: Annotated[list[Path], typer.Argument(help="Motion, EMG and moments of one person.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="The subject file to write.", show_default=False)],
+    model: Annotated[str, typer.Option(help="arm, knee, or an MJCF file with muscles.")] = "knee",
+    side: Annotated[
+        str | None, typer.Option(help="left or right; default: as the names say.", show_default=False)
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Of the person; default: of the folder.", show_default=False)] = None,
+    mass: Annotated[
+        float | None, typer.Option(min=2.0, max=400.0, help="Of the person [kg].", show_default=False)
+    ] = None,
+    posture: Annotated[
+        list[str] | None,
+        typer.Option(help="coordinate=degrees (repeat) of what no file moves, at a dynamometer.", show_default=False),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out.")] = False,
+) -> None:
+    """Draft a subject file: columns, muscles, units and signs guessed from names and values, every doubt a comment.
+
+    Example: mjx-msm new walk/*.sto --model knee --out subject.toml
+    """
+    console = make_console()
+    if side not in (None, "left", "right"):
+        raise InputError(f"--side {side} is unknown; give left or right")
+    if out.exists() and not overwrite:
+        raise InputError(f"{out}: is there already; --overwrite replaces it, or choose another --out")
+    prepare_jax()
+    from mjx_msm.common.errors import InputWarning
+    from mjx_msm.common.files import write_text
+    from mjx_msm.person.model import load_model
+    from mjx_msm.recordings.evidence.contradictions import contradictions
+    from mjx_msm.recordings.subject_file.loading import load_subject
+    from mjx_msm.recordings.survey.draft import drafted
+    from mjx_msm.recordings.survey.files import survey
+    from mjx_msm.study.settings import study_model
+
+    loaded = load_model(model)
+    found = [survey(path) for path in files]
+    draft = drafted(
+        loaded, model, found, out, side=side, name=name, mass=mass, posture=_posture(posture or [], loaded.coordinates)
+    )
+    write_text(out, "\n".join(draft.lines) + "\n")
+    beside = f"; beside it {', '.join(p.name for p in draft.written)}" if draft.written else ""
+    console.print(f"{out}: {draft.doubts} doubts, each a comment in it{beside}", markup=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InputWarning)  # they are in study.notes
+        study = load_subject(out)
+    said = (*study.notes, *contradictions(study_model(study), (*study.trials, *study.held_out), study.emg_map))
+    for note in said:
+        console.print(f"note: {note}", style="dim", markup=False)
+    console.print(f"next: mjx-msm identify {out} --out {out.with_suffix('')}-result", markup=False)
+
+
+def _posture(given: list[str], coordinates: tuple[str, ...]) -> dict[str, float]:
+    out = {}
+    for entry in given:
+        name, _, value = entry.partition("=")
+        try:
+            out[name] = float(value)
+        except ValueError:
+            raise InputError(f"--posture {entry}: give coordinate=degrees, like {coordinates[0]}=90") from None
+        if name not in coordinates:
+            raise InputError(
+                f"--posture {entry}: the model has no coordinate '{name}'; it has {', '.join(coordinates)}"
+            )
+    return out

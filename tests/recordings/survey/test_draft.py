@@ -1,0 +1,153 @@
+"""What columns seem to be, and drafts of subject files: they load, and say what they doubt."""
+
+import tomllib
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import signal
+
+from mjx_msm.common.errors import InputError, InputWarning
+from mjx_msm.recordings.evidence.contradictions import contradictions
+from mjx_msm.recordings.readers.delimited import write_csv
+from mjx_msm.recordings.subject_file.loading import load_subject
+from mjx_msm.recordings.survey.draft import drafted
+from mjx_msm.recordings.survey.files import survey
+from mjx_msm.study.settings import study_model
+
+TIME = np.arange(0, 4, 0.01)
+FAST = np.arange(0, 4, 0.001)
+
+
+def walk(folder: Path, *, sign: float = 1.0, unit: float = 180 / np.pi, names: str = "{}_r") -> list[Path]:
+    """Angles, raw EMG and moments of a made-up walk."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    angles = {
+        "hip_flexion": 0.1 + 0.4 * np.cos(6 * TIME),
+        "knee_angle": sign * (0.6 + 0.5 * np.sin(6 * TIME)),
+        "ankle_angle": 0.2 * np.sin(6 * TIME),
+    }
+    write_csv(folder / "ik.csv", TIME, {names.format(k): unit * x for k, x in angles.items()})
+    drive = {"RF": 1 + np.sin(6 * FAST), "VL": 1 + np.sin(6 * FAST), "BF": 1 - np.sin(6 * FAST), "TA": 1 + 0 * FAST}
+    write_csv(folder / "emg.csv", FAST, {f"R {m}": 1e-4 * d * rng.normal(size=len(FAST)) for m, d in drive.items()})
+    write_csv(folder / "id.csv", TIME, {f"{names.format('knee_angle')}_moment": -20 * sign * np.sin(6 * TIME)})
+    return [folder / f"{kind}.csv" for kind in ("ik", "emg", "id")]
+
+
+def draft(model, source, files, out, **options):
+    made = drafted(model, source, [survey(f) for f in files], out, **options)
+    out.write_text("\n".join(made.lines) + "\n", encoding="utf-8")
+    return made, tomllib.loads(out.read_text(encoding="utf-8"))
+
+
+def loaded(path: Path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InputWarning)
+        study = load_subject(path)
+    return study, study_model(study)
+
+
+def test_columns_seem_what_they_are(tmp_path):
+    ik, emg, moments = walk(tmp_path)
+    assert [(c.kind, c.unit) for c in survey(ik).columns] == [("angle", "deg")] * 3
+    assert [(c.kind, c.unit) for c in survey(emg).columns] == [("raw EMG", "V")] * 4
+    assert [(c.kind, c.unit) for c in survey(moments).columns] == [("moment", "Nm")]
+    ik, *_ = walk(tmp_path, unit=1.0)
+    assert [(c.kind, c.unit) for c in survey(ik).columns] == [("angle", "rad")] * 3
+    smooth = np.abs(np.sin(FAST))
+    gappy = np.where(np.abs(FAST - 2) < 0.1, np.nan, smooth)
+    write_csv(tmp_path / "e.csv", FAST, {"soleus": smooth, "VM": 100 * smooth, "force": 500 * smooth, "x": gappy})
+    found = survey(tmp_path / "e.csv").columns
+    assert [c.kind for c in found] == ["EMG envelope", "EMG envelope", "force", "other"]
+    assert "per cent" in found[1].doubts[0]
+    assert found[3].gaps == 1
+    assert found[3].missing == pytest.approx(0.05, abs=0.002)
+
+
+@pytest.mark.parametrize(("sign", "unit"), [(1.0, 180 / np.pi), (-1.0, 180 / np.pi), (-1.0, 1.0)])
+def test_a_draft_loads_and_is_right(tmp_path, knee, sign, unit):
+    files = walk(tmp_path / "data", sign=sign, unit=unit)
+    made, document = draft(knee, "knee", files, tmp_path / "subject.toml")
+    study, model = loaded(tmp_path / "subject.toml")
+    (trial,) = study.trials
+    knee_angle = trial.position[:, trial.coordinates.index("knee_angle")]
+    expected = 0.6 + 0.5 * np.sin(6 * trial.time)
+    known = np.isfinite(knee_angle)
+    np.testing.assert_allclose(knee_angle[known], expected[known], atol=1e-3)
+    assert document["data"] == "data"
+    assert document["model"]["prescribed"] == ["hip_flexion", "ankle_angle"]
+    assert document["emg"]["kind"] == "raw"
+    assert document["emg"]["muscles"]["vaslat"] == "vastus_lateralis"
+    assert document["emg"]["channels"]["vastus_lateralis"] == "R VL"
+    assert document["emg"]["muscles"]["soleus"] == 0.0
+    text = (tmp_path / "subject.toml").read_text()
+    assert text.count("DOUBT") == made.doubts + 1
+    assert ("turned, it fits" in text) is (sign < 0)
+    assert "the mass of the person" in text
+    assert contradictions(model, study.trials, study.emg_map) == ()
+
+
+def test_files_make_trials_by_folder_or_by_name(tmp_path, knee):
+    files = walk(tmp_path / "slow") + walk(tmp_path / "fast")
+    _, document = draft(knee, "knee", files, tmp_path / "a.toml")
+    assert [t["name"] for t in document["trials"]] == ["slow", "fast"]
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for trial in ("slow", "fast"):
+        for kind in ("ik", "emg", "id"):
+            (flat / f"{trial}_{kind}.csv").write_bytes((tmp_path / trial / f"{kind}.csv").read_bytes())
+    _, document = draft(knee, "knee", sorted(flat.iterdir()), tmp_path / "b.toml")
+    assert [t["name"] for t in document["trials"]] == ["fast", "slow"]
+    assert document["trials"][0]["motion"] == "fast_ik.csv"
+    (flat / "slow_angles.csv").write_bytes((flat / "slow_ik.csv").read_bytes())
+    with pytest.raises(InputError, match="both hold motion"):
+        draft(knee, "knee", sorted(flat.iterdir()), tmp_path / "c.toml")
+
+
+def test_what_makes_no_trial_is_refused_by_name(tmp_path, knee):
+    ik, _, moments = walk(tmp_path)
+    write_csv(tmp_path / "odd.csv", TIME, {"temperature": 20 + TIME})
+    with pytest.raises(InputError, match=r"odd.csv: no column is called like an angle or moment of hip_flexion"):
+        draft(knee, "knee", [ik, tmp_path / "odd.csv"], tmp_path / "a.toml")
+    with pytest.raises(InputError, match="no file has EMG"):
+        draft(knee, "knee", [ik, moments], tmp_path / "a.toml")
+
+
+def test_a_dynamometer_is_held_still(tmp_path, knee):
+    rng = np.random.default_rng(0)
+    noise = signal.sosfilt(signal.butter(2, [30, 180], "bandpass", fs=1000, output="sos"), rng.normal(size=(2, 4000)))
+    force = 10 + 8 * np.sin(TIME[:, None].repeat(10, 1).ravel() * 0.5) ** 2
+    columns = {"vastus_lateralis": noise[0], "biceps_femoris": noise[1], "force": force}
+    write_csv(tmp_path / "knee_extension.csv", FAST, columns)
+    made, _ = draft(knee, "knee", [tmp_path / "knee_extension.csv"], tmp_path / "s.toml", posture={"hip_flexion": 80})
+    assert [p.name for p in made.written] == ["s_knee_extension_posture.csv"]
+    study, _ = loaded(tmp_path / "s.toml")
+    (trial,) = study.trials
+    np.testing.assert_allclose(np.rad2deg(trial.position[-5]), [90, 80, 0], atol=1e-9)
+    assert trial.coordinates == ("knee_angle", "hip_flexion", "ankle_angle")
+    # extension is against the coordinate, kgf by its size, 0.3 m
+    np.testing.assert_allclose(np.nanmin(trial.moment), -force.max() * 9.80665 * 0.3, rtol=0.02)
+    assert "kgf, by its size" in (tmp_path / "s.toml").read_text()
+
+
+def test_recordings(data_dir, tmp_path, arm, knee):
+    """Every set of recordings: the draft loads as it is, and nothing contradicts it."""
+    sets = {
+        "knee_walk": (knee, "knee", sorted((data_dir / "knee_walk").glob("[cei]*.sto"))),
+        "treadmill": (knee, "knee", sorted((data_dir / "treadmill").glob("*/*.sto"))),
+        "arm_lift": (arm, "arm", sorted((data_dir / "arm_lift").iterdir())),
+        "dynamometry": (knee, "knee", sorted((data_dir / "elderly_dynamometry").glob("person03*"))),
+    }
+    for name, (model, source, files) in sets.items():
+        draft(model, source, files, tmp_path / f"{name}.toml")
+        study, own = loaded(tmp_path / f"{name}.toml")
+        assert len(study.trials) == {"treadmill": 3, "dynamometry": 2}.get(name, 1)
+        assert study.identify.residuals == ("moment",)
+        assert contradictions(own, study.trials, study.emg_map) == (), name
+    text = (tmp_path / "treadmill.toml").read_text()
+    assert 'knee_angle = { column = "knee_angle_r", scale = -1.0 }' in text
+    assert 'knee_angle = { column = "knee_angle_r_moment", scale = -1.0 }' in text
+    assert 'BIClong = "biceps_brachii"' in (tmp_path / "arm_lift.toml").read_text()
+    assert "gastrocnemius_lateralis looks like an amplifier's noise" in (tmp_path / "dynamometry.toml").read_text()
