@@ -28,6 +28,9 @@ def new(
         list[str] | None,
         typer.Option(help="coordinate=degrees (repeat) of what no file moves, at a dynamometer.", show_default=False),
     ] = None,
+    sampling_rate: Annotated[
+        float | None, typer.Option(min=1.0, help="Samples a second, where there is no time [Hz].", show_default=False)
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out.")] = False,
 ) -> None:
     """Draft a subject file: columns, muscles, units and signs guessed from names and values, every doubt a comment.
@@ -44,16 +47,18 @@ def new(
     from mjx_msm.common.files import write_text
     from mjx_msm.person.model import load_model
     from mjx_msm.recordings.evidence.contradictions import contradictions
+    from mjx_msm.recordings.readers.timing import Timing
     from mjx_msm.recordings.subject_file.loading import load_subject
     from mjx_msm.recordings.survey.draft import drafted
     from mjx_msm.recordings.survey.files import survey
     from mjx_msm.study.settings import study_model
 
     loaded = load_model(model)
-    found = [survey(path) for path in files]
+    found = [survey(path, Timing(rate=sampling_rate)) for path in files]
     draft = drafted(
-        loaded, model, found, out, side=side, name=name, mass=mass, posture=_posture(posture or [], loaded.coordinates)
-    )
+        loaded, model, found, out, side=side, name=name, mass=mass, rate=sampling_rate,
+        posture=_posture(posture or [], loaded.coordinates),
+    )  # fmt: skip
     write_text(out, "\n".join(draft.lines) + "\n")
     beside = f"; beside it {', '.join(p.name for p in draft.written)}" if draft.written else ""
     console.print(f"{out}: {draft.doubts} doubts, each a comment in it{beside}", markup=False)

@@ -32,7 +32,6 @@ LEVER = 0.30
 """From the joint to a dynamometer's strap [m], where nothing says another."""
 MASS = 75.0
 """[kg], likewise."""
-FORCE_UNITS = {"": 1.0, "n": 1.0, "kgf": 9.80665, "kg": 9.80665, "kp": 9.80665, "lbf": 4.4482216152605}
 
 
 @dataclass
@@ -68,11 +67,13 @@ def drafted(
     name: str | None = None,
     mass: float | None = None,
     posture: Mapping[str, float] | None = None,
+    rate: float | None = None,
 ) -> Draft:
     """Draft a subject file.
 
     **Arguments:** `source`: the model's name or path, as the file will say it. `out`: where it will lie. `side`:
     "left" or "right"; by default the one that more columns are of. `mass` [kg]. `posture`: of what no file moves [°].
+    `rate`: of files without a time, with which they were looked at [Hz].
 
     **Raises:** `InputError` if the files do not make trials of this model.
     """
@@ -86,6 +87,8 @@ def drafted(
     here = out.resolve().parent
     data = Path(os.path.relpath(folder, here)) if folder.is_relative_to(here) else folder
     d.say(f"data = {_text(data.as_posix())}")
+    if rate is not None:
+        d.say(f"sampling_rate = {rate:g}", why="of files without a time [Hz]")
     lead = next((g for g in groups if g.motion), None)
     angles = _angles(d, groups, lead)
     moments = _moments(d, groups, angles)
@@ -402,15 +405,14 @@ def _dynamometer(d: Draft, g: Group, column: Seen) -> None:
         keys = f"column = {_text(column.name)}, scale = {sign:g}"
         d.say(f"moment_columns = {{ {name} = {{ {keys} }} }}", doubt=f"{why}; is the limb's weight in it?")
         return
-    unit = FORCE_UNITS.get(column.unit.casefold(), 1.0)
-    said = column.unit
-    if not said and column.high * LEVER < 30:  # newtons at a strap would be a child's
-        unit, said = FORCE_UNITS["kgf"], "kgf, by its size"
-    keys = f"column = {_text(column.name)}, scale = {sign * unit * LEVER:.6g}"
+    said, guess = column.unit or "N", ""
+    if not column.unit and column.high * LEVER < 30:  # newtons at a strap would be a child's
+        said, guess = "kgf", ", by its size"
+    keys = f"column = {_text(column.name)}, units = {_text(said)}, lever = {LEVER}"
+    keys += ", scale = -1.0" if sign < 0 else ""
     d.say(
         f"moment_columns = {{ {name} = {{ {keys} }} }}",
-        doubt=f"force [{said or 'N'}] times {LEVER:g} m from the joint to the strap, {why}; its zero and the limb's "
-        "weight are in it",
+        doubt=f"force [{said}{guess}] at {LEVER:g} m from the joint, {why}; its zero and the limb's weight are in it",
     )
 
 
