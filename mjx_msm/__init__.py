@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mjx_msm.knowledge.records import Outcome
     from mjx_msm.knowledge.result import Identification
     from mjx_msm.person.anthropometry import segment_priors
+    from mjx_msm.person.applied import apply_ceinms, apply_osim
     from mjx_msm.person.from_osim.importing import import_osim
     from mjx_msm.person.model import Model, load_model
     from mjx_msm.person.muscle import DeGrooteFregly2016, MujocoMuscle, MuscleParameters
@@ -62,6 +63,8 @@ __all__ = [
     "Settings",
     "State",
     "Trial",
+    "apply_ceinms",
+    "apply_osim",
     "assets",
     "completed_draws",
     "cross_validate",
@@ -106,6 +109,8 @@ _HOME = {
     "Identification": "knowledge.result",
     "Outcome": "knowledge.records",
     "segment_priors": "person.anthropometry",
+    "apply_ceinms": "person.applied",
+    "apply_osim": "person.applied",
     "import_osim": "person.from_osim.importing",
     "Model": "person.model",
     "load_model": "person.model",

@@ -141,7 +141,7 @@ def scale(
         )
     elif mass is not None:
         notes.append("F0 kept: no body stands for a segment, so that whose strength it is cannot be told")
-    return _described_by(scaled, nominal, notes)
+    return described_by(scaled, nominal, notes)
 
 
 def with_factors(model: Model, factors: Mapping[str, Sequence[float]]) -> Model:
@@ -159,7 +159,7 @@ def with_factors(model: Model, factors: Mapping[str, Sequence[float]]) -> Model:
     scaled = _like(model, model_of(spec, model.host.source, **_roles(model)), factors)
     body = [_scaled_inertia(model.nominal.body, k, every[name]) for k, name in enumerate(scaled.nominal.names.body)]
     mass, com, inertia = (np.array([b[i] for b in body]) for i in range(3))
-    return _described_by(scaled, eqx.tree_at(lambda p: p.body, scaled.nominal, BodyParameters(mass, com, inertia)), [])
+    return described_by(scaled, eqx.tree_at(lambda p: p.body, scaled.nominal, BodyParameters(mass, com, inertia)), [])
 
 
 def _factors(
@@ -299,14 +299,14 @@ def _like(model: Model, native: Model, factors: Mapping[str, Sequence[float]]) -
     return Model(made.nominal, model.muscle, replace(made.host, notes=model.host.notes, scaling=scaling))
 
 
-def _described_by(model: Model, nominal: Any, notes: Sequence[str]) -> Model:
-    """The model whose file describes these parameters."""
+def described_by(model: Model, nominal: Any, notes: Sequence[str]) -> Model:
+    """The model whose file describes these forces, lengths and bodies."""
     base = _native(model)
-    native = eqx.tree_at(
-        lambda p: (p.muscle.max_isometric_force, p.body),
-        base.nominal,
-        (nominal.muscle.max_isometric_force, nominal.body),
-    )
+
+    def chosen(p: Any) -> tuple[Any, ...]:
+        return (p.muscle.max_isometric_force, p.muscle.optimal_fiber_length, p.muscle.tendon_slack_length, p.body)
+
+    native = eqx.tree_at(chosen, base.nominal, chosen(nominal))
     made = model_of(personalised_spec(base, native), model.host.source, **_roles(model))
     out = _like(model, made, {})
     host = replace(out.host, notes=(*model.host.notes, *notes), scaling=model.host.scaling)

@@ -29,6 +29,8 @@ from mjx_msm.person.from_osim.writing import (
     tree_spec,
 )
 
+OFFSETS = "path_offsets"
+"""Of every muscle in order, in the MJCF: our path's mean length less OpenSim's [m], which its slack length holds."""
 BAR = 2e-3
 """[m]: a path with a larger RMS error of length or moment arm is listed by name."""
 _SCAN, _RANDOM, _CHECKED = 9, 48, 128
@@ -149,6 +151,7 @@ def import_osim(
     )
     add_markers(spec, opened, skeleton)
     add_words(spec, opened, chosen, report.notes)
+    spec.add_numeric(name=OFFSETS, data=[errors[name].offset for name in chosen])
     _posture(spec, opened, kept)
     compiled(spec, opened)
     return Imported(spec, report)
