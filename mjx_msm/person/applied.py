@@ -1,8 +1,8 @@
 """Muscle and inertia parameters of an OpenSim model or a CEINMS subject, by name onto a model that is there.
 
 Names match as they are, without the side (``recfem`` and ``recfem_r``), and between the two families of leg models
-(`ALIASES`). Force and fiber length are taken along the tendon (times the cosine of the pennation). A tendon slack length
-belongs to its path: what our path is longer than the other one's is added, known from the import of the model
+(`ALIASES`). Force and fiber length are taken along the tendon (times the cosine of the pennation). A tendon slack
+length belongs to its path: what our path is longer than the other one's is added, known from the import of the model
 (`mjx_msm.person.from_osim`) or measured in the posture of all zeros, which conventions of sign share.
 """
 
@@ -90,8 +90,8 @@ def apply_osim(model: Model, path: str | Path, *, names: Mapping[str, str] | Non
     Centres of mass and inertias need the same body frames: those of an imported model. Elsewhere a body's mass is taken
     over and its inertia goes with it.
 
-    **Arguments:** `names`: muscle of the model to that of the file, where they do not match; `side`: ``"r"`` or ``"l"``,
-    preferred where the model's names have none.
+    **Arguments:** `names`: muscle of the model to that of the file, where they do not match; `side`: ``"r"`` or
+    ``"l"``, preferred where the model's names have none.
 
     **Raises:** `InputError` if the file is no OpenSim model, or nothing matches.
     """
