@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import cached_property, wraps
 from typing import Any, TypeVar
 
 import equinox as eqx
@@ -16,18 +16,23 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 # On CPU the fusion emitters triple the compile time of a rollout's Jacobian at the same run time (jaxlib 0.10).
 COMPILER_OPTIONS = {"xla_cpu_use_fusion_emitters": False}
+# On CPU XLA drops `jax.lax.optimization_barrier` before it fuses (jaxlib 0.10), and then computes again for every
+# reader what was to be computed once. Without the pass that drops them, barriers stay.
+BARRIERS_STAY = {"xla_disable_hlo_passes": "cse_barrier_expander"}
 
 _NARROWER = {np.dtype(f"{kind}64"): np.dtype(f"{kind}32") for kind in ("float", "int", "uint")}
 
 
-def jit(function: Function) -> Function:
+def jit(function: Function, *, barriers: bool = False) -> Function:
     """Compile `function`: arrays are traced, everything else is static.
 
     Called from inside another transformation's trace it is an ordinary function, since compiler options
     belong to the outermost `jax.jit`. Arrays are handed over in the precision of the call; weakly typed ones
     (``jnp.full(3, 0.1)``) are made strong: they would be compiled for again.
+
+    **Arguments:** `barriers`: whether those of `jax.lax.optimization_barrier` hold on a CPU, too.
     """
-    compiled: Callable[..., Any] = eqx.filter_jit(function, compiler_options=COMPILER_OPTIONS)  # type: ignore[call-overload]
+    compiled: Any = _WithBarriers(function) if barriers else _compiled(function, COMPILER_OPTIONS)
     nested = eqx.filter_jit(function)
 
     @wraps(function)
@@ -42,6 +47,28 @@ def jit(function: Function) -> Function:
 
     call.compiled, call.nested = compiled, nested  # type: ignore[attr-defined]
     return call  # type: ignore[return-value]
+
+
+def _compiled(function: Callable[..., Any], options: dict[str, Any]) -> Any:
+    return eqx.filter_jit(function, compiler_options=options)  # type: ignore[call-overload]
+
+
+class _WithBarriers:
+    """Options depend on the device, which is not looked for before something is computed."""
+
+    def __init__(self, function: Callable[..., Any]):
+        self._function = function
+
+    @cached_property
+    def _made(self) -> Any:
+        own = BARRIERS_STAY if jax.default_backend() == "cpu" else {}
+        return _compiled(self._function, {**COMPILER_OPTIONS, **own})
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._made(*args, **kwargs)
+
+    def lower(self, *args: Any) -> Any:
+        return self._made.lower(*args)
 
 
 def compile_job(function: Callable[..., Any], *args: Any) -> Callable[[], None]:

@@ -9,16 +9,11 @@ together, and what a parameter does to an activation follows from the linear rec
 
     δaₖ₊₁ = keepₖ δaₖ + Σ gainₖ δuₖ + pushₖ δτ,      keep = ∂f/∂a, gain = ∂f/∂u, push = ∂f/∂τ.
 
-Second derivatives are wanted in a weighted sum only, Σₖ wₖ ∂²aₖ: the adjoint recursion carries the weights back,
-
-    μₖ = wₖ + keepₖ μₖ₊₁,      Σₖ wₖ ∂²aₖ = Σₖ μₖ₊₁ ∂²f(δu, δa, δτ)²,
-
-after which nothing but products of first derivatives is left.
+Second derivatives are in `mjx_msm.dynamics.activation_expansion`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -31,6 +26,7 @@ from jaxtyping import Array, Float
 from mjx_msm.common.compiled import jit
 from mjx_msm.dynamics.excitation import channel_signal, mixed
 from mjx_msm.dynamics.simulation import activate, activation_step
+from mjx_msm.dynamics.taylor import slopes
 from mjx_msm.person.kinds import KINDS
 from mjx_msm.person.model import Model
 from mjx_msm.person.muscle import AnyArray, MuscleParameters
@@ -56,37 +52,6 @@ def activation_pairs(space: ParameterSpace, mixing: Float[np.ndarray, "muscle ch
 
 
 # Elementwise derivatives ------------------------------------------------------------------------------------
-
-
-def kept(array: Array) -> Array:
-    """Computed once: fused into what reads it, it would be computed again for every pair."""
-    return jax.lax.optimization_barrier(array)
-
-
-def slopes(
-    function: Callable[[dict[str, Array]], Array], at: Mapping[str, Array], names: Sequence[str]
-) -> dict[str, Array]:
-    """Derivatives of a function that acts on every element by itself, by some of its inputs."""
-
-    def by(name: str) -> Array:
-        return jax.jvp(lambda x: function({**at, name: x}), (at[name],), (jnp.ones_like(at[name]),))[1]
-
-    return {name: kept(by(name)) for name in names}
-
-
-def curvatures(
-    function: Callable[[dict[str, Array]], Array], at: Mapping[str, Array], names: Sequence[str]
-) -> dict[tuple[str, str], Array]:
-    """Second derivatives of such a function, every two inputs once."""
-    out: dict[tuple[str, str], Array] = {}
-    for i, name in enumerate(names):
-        for other in names[i:]:
-
-            def first(x: Array, name: str = name, other: str = other) -> Array:
-                return slopes(function, {**at, other: x}, [name])[name]
-
-            out[name, other] = kept(jax.jvp(first, (at[other],), (jnp.ones_like(at[other]),))[1])
-    return out
 
 
 def displaced(values: Any, group: str, change: Mapping[str, Array]) -> Any:
@@ -165,26 +130,6 @@ def drive(
     return Drive(value, clip[..., _muscles(pairs)] * by_pair)
 
 
-def drive_curvature(
-    space: ParameterSpace,
-    emg: EmgParameters,
-    envelope: Float[Array, "time *recording channel"],
-    mixing: Float[Any, "muscle channel"],
-    timestep: float,
-    weight: Float[Array, "time *recording muscle"],
-    error: Float[Array, "time *recording channel"] | None = None,
-) -> Float[Array, "entry entry"]:
-    """Σ weight · ∂²u: a channel's fields only meet each other, and a clip does not bend."""
-    fields = _fields(space, "emg", EMG_FIELDS)
-    signal, none = _signal(emg, envelope, timestep, error), _none(envelope.shape[-1], fields)
-    _, clip = mixed(signal({}), mixing)
-    by_channel = (weight * clip) @ mixing
-    out = jnp.zeros((space.size, space.size))
-    for (a, b), bend in curvatures(signal, none, fields).items():
-        out = out + meeting(space, "emg", a, b, jnp.sum(by_channel * bend, tuple(range(bend.ndim - 1))))
-    return out
-
-
 def _muscles(pairs: Pairs) -> np.ndarray:
     return np.array([m for m, _ in pairs], int)
 
@@ -253,54 +198,10 @@ class Steps:
         _, later = jax.lax.scan(step, first, (self.keep, slope, tuple(d.by_pair for d in self.seen)))
         return jnp.concatenate([first[None], later])
 
-    def lead_back(self, weight: Float[Array, "time *recording muscle"]) -> Float[Array, "time *recording muscle"]:
-        """What a change of each activation does to Σ weight · activation, all that follows from it included."""
-        return recursion(self.keep[::-1], weight[-2::-1], weight[-1])[::-1]
-
-    def curvature(
-        self, by_pair: Float[Array, "step *recording pair"], back: Float[Array, "time *recording muscle"]
-    ) -> Float[Array, "entry entry"]:
-        """Σ weight · ∂²a but for the second derivatives of what is seen, which carry weights gain · back."""
-        muscle = _muscles(self.pairs)
-        tangents = {"activation": by_pair, **self._own()}
-        tangents |= dict(zip(self._inputs, (d.by_pair for d in self.seen), strict=True))
-        turned: dict[str, Array] = {}
-        for (a, b), bend in curvatures(self._step, self._at, list(self._at)).items():
-            weight = (back[1:] * bend)[..., muscle]
-            turned[a] = turned.get(a, 0.0) + weight * tangents[b]
-            if a != b:
-                turned[b] = turned.get(b, 0.0) + weight * tangents[a]
-        return products(self.space, self.pairs, [(tangents[k], turned[k]) for k in tangents])
-
-
-def products(
-    space: ParameterSpace, pairs: Pairs, factors: Sequence[tuple[Float[Array, "*#row pair"], Float[Array, "row pair"]]]
-) -> Float[Array, "entry entry"]:
-    """Σ leftᵀ right over the pairs of each muscle, by entry."""
-    total = jnp.zeros((len(pairs), len(pairs)))
-    for left, right in factors:
-        rows = (math.prod(right.shape[:-1]), len(pairs))
-        total = total + jnp.broadcast_to(left, right.shape).reshape(rows).T @ right.reshape(rows)
-    muscle, to = _muscles(pairs), entry_matrix(space, [entry for _, entry in pairs])
-    return to.T @ (total * (muscle[:, None] == muscle)) @ to
-
 
 def entry_matrix(space: ParameterSpace, entries: Sequence[int]) -> Float[np.ndarray, "column entry"]:
     """Which entry of z every column belongs to."""
     return np.eye(space.size)[np.array(entries, int)]
-
-
-def recursion(
-    keep: Float[Array, "step *lane"], push: Float[Array, "step *lane"], first: Float[Array, "*lane"]
-) -> Float[Array, "step_plus_1 *lane"]:
-    """dₖ₊₁ = keepₖ dₖ + pushₖ from d₀."""
-
-    def step(d: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
-        d = inputs[0] * d + inputs[1]
-        return d, d
-
-    _, later = jax.lax.scan(step, first, (keep, push), unroll=4)
-    return jnp.concatenate([first[None], later])
 
 
 # Activation ------------------------------------------------------------------------------------------------
@@ -359,13 +260,6 @@ class ActivationDerivatives:
         self.steps = Steps(one_step(model), space, parameters.muscle, seen, self.value[:-1], pairs)
         self.by_pair = self.steps.follow(of_all.by_pair[0])
         """(time, *recording, pair)."""
-
-    def curvature(self, weight: Float[Array, "time *recording muscle"]) -> Float[Array, "entry entry"]:
-        """Σ weight · ∂²a."""
-        back = self.steps.lead_back(weight)
-        start, end = (gain * back[1:] for gain in self.steps.gain)
-        onto_drive = jnp.zeros_like(back).at[0].set(back[0]).at[:-1].add(start).at[1:].add(end)
-        return self.steps.curvature(self.by_pair[:-1], back) + drive_curvature(*self._drive, onto_drive, self._error)
 
 
 @jit

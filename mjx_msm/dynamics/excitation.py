@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -39,6 +41,34 @@ def shaped(signal: Float[Array, "*batch"], shape: Float[Array, "*batch"]) -> Flo
     # the series to A², so that the derivative with respect to A is right at 0 and continuous where the two meet
     bend = 0.5 * signal * (signal - 1.0)
     return jnp.where(small, signal + shape * bend * (1.0 + shape * (2.0 * signal - 1.0) / 6.0), curved)
+
+
+def shape_derivatives(
+    signal: Float[Array, "*batch"], shape: Float[Array, "*batch"]
+) -> tuple[Float[Array, "*batch"], dict[str, Array], dict[tuple[str, str], Array]]:
+    """`shaped`, and its first and second derivatives by "signal" and "shape": all from one exponential."""
+    small = jnp.abs(shape) < 1e-3
+    a = jnp.where(small, -1.0, shape)
+    full, part = jax.lax.optimization_barrier((jnp.exp(a), 1.0 / jnp.expm1(a)))  # of channels, not of their samples
+    value = shaped(signal, shape)
+    power = (1.0 + value / part) * part  # exp(A e)/(exp(A) − 1)
+    by_shape = signal * power - value * full * part
+    near = {  # the series' own
+        "signal": 1.0 + shape * ((signal - 0.5) + shape * (6.0 * signal * (signal - 1.0) + 1.0) / 12.0),
+        "shape": 0.5 * signal * (signal - 1.0) * (1.0 + shape * (2.0 * signal - 1.0) / 3.0),
+        ("signal", "signal"): shape * (1.0 + shape * (2.0 * signal - 1.0) / 2.0),
+        ("signal", "shape"): (signal - 0.5) + shape * (6.0 * signal * (signal - 1.0) + 1.0) / 6.0,
+        ("shape", "shape"): signal * (signal - 1.0) * (2.0 * signal - 1.0) / 6.0,
+    }
+    far = {
+        "signal": a * power,
+        "shape": by_shape,
+        ("signal", "signal"): a * a * power,
+        ("signal", "shape"): power * (1.0 + a * signal - a * full * part),
+        ("shape", "shape"): signal * signal * power - (2.0 * by_shape + value) * full * part,
+    }
+    found: dict[Any, Array] = {k: jnp.where(small, near[k], far[k]) for k in near}
+    return value, {k: found.pop(k) for k in ("signal", "shape")}, found
 
 
 def corrected(signal: Float[Array, "*batch"], error: Float[Array, "*batch"]) -> Float[Array, "*batch"]:

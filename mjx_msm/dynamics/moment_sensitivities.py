@@ -11,6 +11,7 @@ gradient, Σ JᵀJ and Σ r ∂²m.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -20,22 +21,11 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from mjx_msm.common.compiled import jit
-from mjx_msm.dynamics.activation_sensitivities import (
-    TIME_CONSTANTS,
-    ActivationDerivatives,
-    Pairs,
-    curvatures,
-    displaced,
-    entry_matrix,
-    meeting,
-    owners,
-    products,
-    slopes,
-)
-from mjx_msm.dynamics.excitation import excitation
+from mjx_msm.dynamics.activation_expansion import Lanes, expansion, lane_activations
+from mjx_msm.dynamics.activation_sensitivities import TIME_CONSTANTS, displaced, entry_matrix, meeting, owners
 from mjx_msm.dynamics.geometry import geometry
 from mjx_msm.dynamics.paths import paths
-from mjx_msm.dynamics.simulation import activate
+from mjx_msm.dynamics.taylor import curvatures, slopes
 from mjx_msm.person.model import Model
 from mjx_msm.person.muscle import AnyArray
 from mjx_msm.person.parameters import Parameters
@@ -90,6 +80,11 @@ def _moment(model: Model, parameters: Parameters, at: Instants, tension: Array) 
     return jnp.sum(at.moment_arm * tension[:, None], -1) + at.stops - passive
 
 
+def _tension(model: Model, parameters: Parameters, at: Instants, activation: Array) -> Float[Array, "instant muscle"]:
+    path = jnp.asarray(at.path_length), jnp.asarray(at.path_velocity)
+    return model.muscle.tension(parameters.muscle, activation, *path)
+
+
 @jit
 def moments(
     model: Model,
@@ -97,76 +92,85 @@ def moments(
     z: Float[AnyArray, "free"],
     envelope: Float[AnyArray, "time recording channel"],
     mixing: Float[Any, "muscle channel"],
+    lanes: Lanes,
     at: Instants,
 ) -> Float[Array, "instant free"]:
     """Moments of the free coordinates [N·m]."""
     parameters = space.unpack(jnp.asarray(z))
-    u = excitation(parameters.emg, jnp.asarray(envelope), mixing, model.timestep)
-    a = activate(model, parameters, u[0], u)[0][at.sample, at.recording]
-    tension = model.muscle.tension(parameters.muscle, a, jnp.asarray(at.path_length), jnp.asarray(at.path_velocity))
-    return _moment(model, parameters, at, tension)
+    value = lane_activations(model, parameters, jnp.asarray(envelope), mixing, lanes)
+    a = value[at.sample, at.recording][:, np.array(lanes.of, int)]
+    return _moment(model, parameters, at, _tension(model, parameters, at, a))
 
 
-@jit
+@partial(jit, barriers=True)
 def moment_sums(
     model: Model,
     space: ParameterSpace,
     z: Float[AnyArray, "free"],
     envelope: Float[AnyArray, "time recording channel"],
     mixing: Float[Any, "muscle channel"],
-    pairs: Pairs,
+    lanes: Lanes,
     at: Instants,
     target: Float[AnyArray, "instant free"],
     mask: Float[AnyArray, "instant free"],
 ) -> tuple[Array, Array, Array, Array]:
-    """Σ r², Σ r J, Σ JᵀJ and Σ r ∂²m of every free coordinate."""
+    """Σ r², Σ r J, Σ JᵀJ and Σ r ∂²m of every free coordinate.
+
+    **Arguments:** `mask`: what residuals are multiplied by, the root of their weights.
+    """
     parameters, mask = space.unpack(jnp.asarray(z)), jnp.asarray(mask)
-    moving = ActivationDerivatives(model, space, parameters, jnp.asarray(envelope), mixing, pairs)
+    recorded = jnp.asarray(envelope), mixing, lanes
+    value = lane_activations(model, parameters, *recorded)
     fields = list(
         dict.fromkeys(s.field for s in space.scalars if s.group == "muscle" and s.field not in TIME_CONSTANTS)
     )
-    muscle, by_pair = np.array([m for m, _ in pairs], int), moving.by_pair[at.sample, at.recording]
 
     def tension(x: dict[str, Array]) -> Array:
-        law = displaced(parameters.muscle, "muscle", {f: x[f] for f in fields})
-        return model.muscle.tension(law, x["activation"], jnp.asarray(at.path_length), jnp.asarray(at.path_velocity))
+        moved = displaced(parameters.muscle, "muscle", {f: x[f] for f in fields})
+        return _tension(model, eqx.tree_at(lambda p: p.muscle, parameters, moved), at, x["activation"])
 
+    of = np.array(lanes.of, int)
     point = {f: jnp.zeros(len(model.muscles)) for f in fields}
-    point["activation"] = moving.value[at.sample, at.recording]
+    point["activation"] = value[at.sample, at.recording][:, of]
     slope, bend = slopes(tension, point, list(point)), curvatures(tension, point, list(point))
-    residual = (_moment(model, parameters, at, tension(point)) - jnp.asarray(target)) * mask
+    residual = _moment(model, parameters, at, tension(point)) - jnp.asarray(target)
+    by_lane = (of == np.arange(len(lanes.each))[:, None]).astype(float).T  # sums over the muscles of a lane
 
     sums, second = [], []
     for c, j in enumerate(model.host.free_index):
-        arm, own, columns = at.moment_arm[:, c], [entry for _, entry in pairs], []
-        columns.append((arm * slope["activation"])[:, muscle] * by_pair)
+        arm = at.moment_arm[:, c]
+        weight = (residual * mask**2)[:, c : c + 1] * arm
+        onto = jnp.zeros_like(value).at[at.sample, at.recording].add((weight * slope["activation"]) @ by_lane)
+        moving = expansion(model, space, parameters, *recorded, value, onto)
+        lane, own = np.array(lanes.pairs, int).reshape(-1, 2).T
+        by_pair, entries = moving.by_pair[at.sample, at.recording], list(own)
+        columns = [((arm * slope["activation"]) @ by_lane)[:, lane] * by_pair]
         for field in fields:
             entry = owners(space, "muscle", field)
             columns.append((arm * slope[field])[:, np.array(list(entry), int)])
-            own += entry.values()
+            entries += entry.values()
         for field, effect in (("damping", at.velocity), ("stiffness", at.stretch)):
             entry = owners(space, "joint", field).get(j)
             if entry is not None:
                 columns.append(-effect[:, c : c + 1])
-                own.append(entry)
+                entries.append(entry)
         rows = jnp.concatenate([*columns, residual[:, c : c + 1]], 1) * mask[:, c : c + 1]
-        to = np.pad(entry_matrix(space, own), ((0, 1), (0, 1)))
+        to = np.pad(entry_matrix(space, entries), ((0, 1), (0, 1)))
         to[-1, -1] = 1.0
         sums.append(to.T @ (rows.T @ rows) @ to)
 
-        weight = residual[:, c : c + 1] * arm
-        total = products(space, pairs, [(by_pair, (weight * bend["activation", "activation"])[:, muscle] * by_pair)])
+        turned = ((weight * bend["activation", "activation"]) @ by_lane)[:, lane] * by_pair
+        same = entry_matrix(space, list(own)).T @ ((by_pair.T @ turned) * (lane[:, None] == lane))
+        total = moving.curvature + same @ entry_matrix(space, list(own))
         for i, field in enumerate(fields):
             entry = owners(space, "muscle", field)
-            both = [p for p, m in enumerate(muscle) if m in entry]
-            cross = jnp.sum((weight * bend[field, "activation"])[:, muscle] * by_pair, 0)[np.array(both, int)]
-            own_entry, its = np.array([(entry[muscle[p]], pairs[p][1]) for p in both], int).reshape(-1, 2).T
-            total = total.at[own_entry, its].add(cross).at[its, own_entry].add(cross)
+            both = [(m, p) for m in entry for p, k in enumerate(lane) if k == of[m]]
+            muscle, pair = np.array(both, int).reshape(-1, 2).T
+            cross = jnp.sum((weight * bend[field, "activation"])[:, muscle] * by_pair[:, pair], 0)
+            its, theirs = np.array([entry[m] for m, _ in both], int), own[pair]
+            total = total.at[its, theirs].add(cross).at[theirs, its].add(cross)
             for other in fields[i:]:
                 total = total + meeting(space, "muscle", field, other, jnp.sum(weight * bend[field, other], 0))
-        if pairs:
-            onto = jnp.zeros_like(moving.value).at[at.sample, at.recording].add(weight * slope["activation"])
-            total = total + moving.curvature(onto)
         second.append(total)
     stacked = jnp.stack(sums)
     return stacked[:, -1, -1], stacked[:, :-1, -1], stacked[:, :-1, :-1], jnp.stack(second)

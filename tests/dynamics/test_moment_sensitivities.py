@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mjx_msm.common.compiled import float64
-from mjx_msm.dynamics.activation_sensitivities import activation_pairs
+from mjx_msm.dynamics.activation_expansion import lanes_of
 from mjx_msm.dynamics.geometry import geometry
 from mjx_msm.dynamics.moment_sensitivities import instants, moment_sums, moments
 from mjx_msm.dynamics.simulation import mechanics, muscle_tension, spatial_inertia
@@ -34,13 +34,15 @@ class Case:
         z = self.space.clip(self.space.prior_mean + 0.2 * self.space.prior_scale * rng.uniform(-1, 1, self.space.size))
         self.z = np.where([p.endswith("delay") for p in self.space.paths], 0.0073, z)
         self.z = np.where([p.endswith("shape") for p in self.space.paths], -0.8, self.z)
-        self.target, self.mask = rng.normal(0, 30, (COUNT, 2)), np.ones((COUNT, 2))
+        self.target, self.mask = rng.normal(0, 30, (COUNT, 2)), rng.uniform(0.3, 1.0, (COUNT, 2))
         self.mask[:3, 0] = 0.0
         with float64():
             self.at = instants(self.model, self.sample, self.recording, self.q, self.v)
+        acting = np.abs(self.at.moment_arm).max((0, 1)) > 0
+        self.lanes = lanes_of(self.model, self.space, self.mixing, acting)
 
     def moments(self, z):
-        return moments(self.model, self.space, z, self.envelope, self.mixing, self.at)
+        return moments(self.model, self.space, z, self.envelope, self.mixing, self.lanes, self.at)
 
 
 @pytest.fixture(scope="module", params=["mujoco", "degroote"])
@@ -54,7 +56,8 @@ def test_moments_are_those_of_the_equations_of_motion(case):
         found = np.asarray(case.moments(case.z))
         nothing = np.zeros((COUNT, len(case.model.muscles)))  # at rest, EMG aside: activations are checked elsewhere
         parameters = case.space.unpack(jnp.asarray(case.z))
-        silent = np.asarray(moments(case.model, case.space, case.z, 0 * case.envelope, case.mixing, case.at))
+        quiet = 0 * case.envelope
+        silent = np.asarray(moments(case.model, case.space, case.z, quiet, case.mixing, case.lanes, case.at))
         inertia = spatial_inertia(parameters.body)
         for k in range(COUNT):
             q, v = jnp.asarray(case.q[k]), jnp.asarray(case.v[k])
@@ -66,11 +69,10 @@ def test_moments_are_those_of_the_equations_of_motion(case):
 
 
 def test_sums_and_second_derivatives_are_those_of_automatic_differentiation(case):
-    pairs = activation_pairs(case.space, case.mixing)
     with float64():
         z = jnp.asarray(case.z)
         sums = moment_sums(
-            case.model, case.space, z, case.envelope, case.mixing, pairs, case.at, case.target, case.mask
+            case.model, case.space, z, case.envelope, case.mixing, case.lanes, case.at, case.target, case.mask
         )
 
         def half(z):
