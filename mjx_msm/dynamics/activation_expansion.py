@@ -297,7 +297,7 @@ class _Block:
                 moves = [[float(any(f == field for field, _ in c.moves)) for c in lane.columns] for lane in some]
                 tangent[f] = np.array(moves).T[:, :, None]
             own = {n: x[:, where] for n, x in slope.items()}
-            push = sum(own[n][:, None] * x for n, x in tangent.items())
+            push = sum((own[n][:, None] * x for n, x in tangent.items()), jnp.zeros(()))
             d, s, total = states[g]
 
             def follow(d: Array, at: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -345,7 +345,7 @@ def _signal(
         return Taylor(kept(clipped(none)), slopes(clipped, none, names), curvatures(clipped, none, names))
 
     inputs = {"signal": amplified()}
-    value, slope, bend = shape_derivatives(inputs["signal"].value, emg.shape)
+    value, slope, bend = shape_derivatives(inputs["signal"].value, jnp.asarray(emg.shape))
     if "shape" in fields:
         inputs["shape"] = Taylor.variable(emg.shape, "shape")
     slope = {k: kept(x) for k, x in slope.items() if k in inputs}

@@ -75,10 +75,13 @@ class Taylor:
         return self  # where `sum` begins
 
     def __mul__(self, factor: float) -> Taylor:
-        first, second = ({k: factor * x for k, x in part.items()} for part in (self.first, self.second))
-        return Taylor(factor * self.value, first, second)
+        return Taylor(factor * self.value, _times(factor, self.first), _times(factor, self.second))
 
     __rmul__ = __mul__
+
+
+def _times(factor: float, part: Mapping[Any, Any]) -> dict[Any, Any]:
+    return {k: factor * x for k, x in part.items()}
 
 
 def _sum(a: Mapping[Any, Any], b: Mapping[Any, Any]) -> dict[Any, Any]:

@@ -38,7 +38,7 @@ class Case:
     def plain(self, z):
         """The equations themselves, of every muscle (time, recording, muscle)."""
         parameters = self.space.unpack(z)
-        u = excitation(parameters.emg, self.envelope, self.mixing, self.model.timestep)
+        u = excitation(parameters.emg, jnp.asarray(self.envelope), self.mixing, self.model.timestep)
         return activate(self.model, parameters, u[0], u)[0]
 
 
