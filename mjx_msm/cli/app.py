@@ -15,6 +15,7 @@ from mjx_msm.cli.demo import demo
 from mjx_msm.cli.identify import identify
 from mjx_msm.cli.import_model import import_model
 from mjx_msm.cli.info import info
+from mjx_msm.cli.live import live
 from mjx_msm.cli.look import look
 from mjx_msm.cli.new import new
 from mjx_msm.cli.predict import predict
@@ -46,7 +47,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (look, new, identify, predict, profile, simulate, render, verify, info, demo):
+for command in (look, new, identify, predict, live, profile, simulate, render, verify, info, demo):
     app.command()(_heard(command))
 app.command("import")(_heard(import_model))  # the word is Python's, too
 

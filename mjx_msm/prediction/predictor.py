@@ -112,6 +112,9 @@ class Predictor:
         model = identification.model() if model is None else model
         self.channels, self.coordinates = identification.channels, _moving(model)
         self.free, self.horizon = model.free, float(horizon)
+        self.patience = 0.0
+        """How long a channel or an encoder may be without a sample before it is called missing [s]: encoders may come
+        more seldom than EMG."""
         self._names = (*(f"EMG channel {c}" for c in self.channels), *(f"encoder {c}" for c in self.coordinates))
         self._setup = _setup(identification, model, horizon, extrapolation, processing, reference, rate, draws, noise)
         if extrapolation == "learned":
@@ -178,9 +181,9 @@ class Predictor:
         self._input[self._encoders] = encoder
         out = self._advance()
         self._time = time
-        if out[self._troubles].any():
+        if (out[self._troubles] > self.patience).any():
             troubled = np.concatenate([out[self._slices["missing"]], out[self._slices["blind"]][self._columns]])
-            faults = (*faults, *(f"{self._names[k]} is missing" for k in np.flatnonzero(troubled)))
+            faults = (*faults, *(f"{self._names[k]} is missing" for k in np.flatnonzero(troubled > self.patience)))
         self._last = self._forecast(out, faults)
         return self._last
 

@@ -1,0 +1,220 @@
+"""How well a person's torque and angle are known ahead of time, live, and how long a sample takes.
+
+    python examples/benchmarks/prediction.py [--quick] [--json FILE]
+
+Each treadmill walk is streamed sample by sample, 100 a second as recorded, to a person identified from the other walk
+alone. Beside the predictor stand the generic model in the same predictor, a linear regression and a neural network
+(two hidden layers of 64, Adam) on what the predictor reads: envelopes now, 20, 50 and 100 ms ago, angles and their
+backward differences; and that nothing changes, or angles go on as they do. They learn from the walk that the person
+is identified from. Latency is of one sample at 1 kHz, on one core; CEINMS-RT's published figure is 0.30 ± 0.65 ms a
+frame of 13 muscles (Durandau 2018), which looks at no moment but the present.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from table import Row, row, run
+
+import mjx_msm as msm
+from mjx_msm.common.toml_tables import read_toml
+from mjx_msm.prediction.extrapolation import EARLIER
+from mjx_msm.recordings.subject_file.loading import Study, study_of
+from mjx_msm.study.settings import settings, study_model
+
+FILE = Path(__file__).resolve().parents[1] / "treadmill" / "subject.toml"
+HORIZONS = (0.05, 0.1, 0.2)
+RATE = 100.0
+SETTLE = 2.0
+"""Of a stream, not judged [s]."""
+
+
+def study() -> Study:
+    """The subject file's, on the recordings' own clock."""
+    document = dict(read_toml(FILE, "subject file"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return study_of({**document, "identify": {**document["identify"], "rate": RATE}}, FILE)
+
+
+class Stream:
+    """A trial as samples, with what regressions read of it."""
+
+    def __init__(self, trial: msm.Trial, coordinates: tuple[str, ...], channels: tuple[str, ...]):
+        known = np.isfinite(trial.position).all(axis=1) & np.isfinite(trial.emg).all(axis=1)
+        self.time = trial.time[known]
+        self.emg = trial.emg[known][:, [trial.channels.index(c) for c in channels]]
+        self.angle = trial.position[known][:, [trial.coordinates.index(c) for c in coordinates]]
+        assert trial.moment is not None
+        self.moment = trial.moment[known, 0]
+        at, step = np.arange(len(self.time)), trial.timestep
+        past = [self.emg[np.maximum(at - round(ago / step), 0)] for ago in EARLIER]
+        rate = np.diff(self.angle, axis=0, prepend=self.angle[:1]) / step
+        self.features = np.concatenate([*past, self.angle, rate], axis=1)
+        self.rate = rate
+
+    def targets(self, knee: int, steps: int) -> np.ndarray:
+        """Moment and knee angle `steps` later; the last ones are missing."""
+        both = np.stack([self.moment, self.angle[:, knee]], axis=1)
+        return both[steps:]
+
+
+def linear(x: np.ndarray, y: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    mean, spread = x.mean(axis=0), x.std(axis=0) + 1e-9
+    a = np.column_stack([(x - mean) / spread, np.ones(len(x))])
+    w = np.linalg.solve(a.T @ a + 1e-3 * len(a) * np.eye(a.shape[1]), a.T @ y)
+    return np.column_stack([(asked - mean) / spread, np.ones(len(asked))]) @ w
+
+
+def network(x: np.ndarray, y: np.ndarray, asked: np.ndarray, epochs: int = 200) -> np.ndarray:
+    """The mean of three, the last fifth of the walk telling when to stop."""
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    mean, spread, offset, scale = x.mean(axis=0), x.std(axis=0) + 1e-9, y.mean(axis=0), y.std(axis=0)
+    z, t, last = (x - mean) / spread, (y - offset) / scale, len(x) * 4 // 5
+
+    def forward(p, inputs):
+        for w, b in p[:-1]:
+            inputs = jnp.tanh(inputs @ w + b)
+        return inputs @ p[-1][0] + p[-1][1]
+
+    def loss(p, inputs, wanted):
+        return jnp.mean((forward(p, inputs) - wanted) ** 2) + 1e-4 * sum(jnp.sum(w**2) for w, _ in p) / len(p)
+
+    optimiser = optax.adam(2e-3)
+
+    @jax.jit
+    def epoch(p, state, order):
+        def step(carry, rows):
+            p, state = carry
+            change, state = optimiser.update(jax.grad(loss)(p, z_[rows], t_[rows]), state)
+            return (optax.apply_updates(p, change), state), None
+
+        return jax.lax.scan(step, (p, state), order)[0]
+
+    z_, t_ = jnp.asarray(z), jnp.asarray(t)
+    said = []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        sizes = (z.shape[1], 64, 64, t.shape[1])
+        p = [(jnp.asarray(rng.normal(size=(a, b)) / np.sqrt(a)), jnp.zeros(b)) for a, b in pairwise(sizes)]
+        state, best, kept = optimiser.init(p), np.inf, p
+        for _ in range(epochs):
+            order = rng.permutation(last)[: last // 64 * 64].reshape(-1, 64)
+            p, state = epoch(p, state, jnp.asarray(order))
+            missed = float(jnp.mean((forward(p, z_[last:]) - t_[last:]) ** 2))
+            if missed < best:
+                best, kept = missed, p
+        said.append(np.asarray(forward(kept, jnp.asarray((asked - mean) / spread))))
+    return offset + scale * np.mean(said, axis=0)
+
+
+def streamed(predictor: msm.Predictor, stream: Stream) -> dict[str, np.ndarray]:
+    predictor.reset()
+    out = [predictor.push(e, q, t) for e, q, t in zip(stream.emg, stream.angle, stream.time, strict=True)]
+    names = ("torque", "torque_sd", "torque_ahead", "torque_ahead_sd", "angle", "angle_ahead", "angle_ahead_sd")
+    return {n: np.array([getattr(f, n)[0] for f in out]) for n in names}
+
+
+def errors(what: str, said: np.ndarray, truth: np.ndarray) -> Iterator[Row]:
+    """Of moment and angle."""
+    for k, (kind, unit, factor) in enumerate((("torque", "N·m", 1.0), ("angle", "°", 180 / np.pi))):
+        yield row(f"{what}: {kind}", factor * float(np.sqrt(np.mean((said[:, k] - truth[:, k]) ** 2))), unit)
+        yield row(f"{what}: {kind}, correlation", float(np.corrcoef(said[:, k], truth[:, k])[0, 1]), "-")
+
+
+def walk(whole: Study, learn: int, ask: int, quick: bool) -> Iterator[Row]:
+    """One walk, from the other."""
+    model, asked = study_model(whole), replace(settings(whole), rate=50.0)
+    known, trial = whole.trials[learn], whole.trials[ask]
+    result = msm.identify(model, known, settings=asked)
+    nominal = {
+        p: v for p, v in model.nominal.with_channels(result.channels).to_dict().items() if p in result.parameters
+    }
+    generic = replace(result, parameters=nominal)
+    coordinates = tuple(c for c in model.coordinates if c not in model.host.locked)
+    train, test = (Stream(t, coordinates, result.channels) for t in (known, trial))
+    knee, rules = coordinates.index(model.free[0]), ("learned",) if quick else ("learned", "hold", "decay")
+    for horizon in HORIZONS[1:2] if quick else HORIZONS:
+        steps = round(horizon * RATE)
+        truth, rows = test.targets(knee, steps), slice(round(SETTLE * RATE), -steps)
+        truth = truth[rows.start :]
+        what = f"{trial.name}, {1000 * horizon:.0f} ms ahead"
+        people = {f"identified, {rule}": (result, rule) for rule in rules}
+        if horizon == 0.1:
+            people["generic, learned"] = (generic, "learned")
+        for name, (person, rule) in people.items():
+            p = msm.Predictor(person, horizon, model=model, rate=RATE, extrapolation=rule, trials=(known,))
+            said = streamed(p, test)
+            ahead = np.stack([said["torque_ahead"], said["angle_ahead"]], axis=1)[rows]
+            yield from errors(f"{what}, {name}", ahead, truth)
+            for kind, column in (("torque", 0), ("angle", 1)):
+                off = np.abs(ahead[:, column] - truth[:, column])
+                inside = off < 1.96 * said[f"{kind}_ahead_sd"][rows]
+                yield row(f"{what}, {name}: {kind} in its 95 % band", float(inside.mean()), "-")
+            if horizon == 0.1:
+                now = np.stack([said["torque"], said["angle"]], axis=1)[rows]
+                yield from errors(f"{trial.name}, now, {name}", now, test.targets(knee, 0)[rows])
+        x, y = train.features[: len(train.features) - steps], train.targets(knee, steps)
+        yield from errors(f"{what}, linear regression", linear(x, y, test.features[rows]), truth)
+        yield from errors(f"{what}, neural network", network(x, y, test.features[rows]), truth)
+        on = np.stack([test.moment, test.angle[:, knee] + horizon * test.rate[:, knee]], axis=1)[rows]
+        yield from errors(f"{what}, recorded moment stays, angle goes on", on, truth)
+
+
+def latency(whole: Study, samples: int) -> Iterator[Row]:
+    """Of `push`, at 1 kHz, on one core; and what it leaves in memory."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    model, asked = study_model(whole), replace(settings(whole), rate=20.0)
+    part = replace(
+        whole.trials[0],
+        **{f: getattr(whole.trials[0], f)[:300] for f in ("time", "position", "emg", "moment")},
+    )
+    result = msm.identify(model, part, settings=asked)
+    predictor = msm.Predictor(result, 0.1, model=model)
+    stream = Stream(part, predictor.coordinates, result.channels)
+    emg, angle = ([*x] for x in (stream.emg.repeat(10, axis=0), stream.angle.repeat(10, axis=0)))
+    took, began = np.empty(samples), 0
+    for k in range(samples):
+        before = time.perf_counter_ns()
+        predictor.push(emg[k % len(emg)], angle[k % len(angle)], 1e-3 * k)
+        took[k] = 1e-6 * (time.perf_counter_ns() - before)
+        if k == samples // 10:
+            gc.collect()
+            began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - began) / 1024
+    took = took[100:]
+    edges = np.array([0, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7, 1.0, 2.0, 5.0, np.inf])
+    for low, high, count in zip(edges[:-1], edges[1:], np.histogram(took, edges)[0], strict=True):
+        share = count / len(took)
+        print(f"  {low:5.2f} to {high:5.2f} ms  {100 * share:6.2f} %  {'#' * round(60 * share)}", file=sys.stderr)
+    yield row("one sample of the knee, median", float(np.median(took)), "ms", at_most=0.3, n=len(took))
+    yield row("one sample of the knee, 99 of 100", float(np.quantile(took, 0.99)), "ms", at_most=1.0, n=len(took))
+    yield row("one sample of the knee, quickest", float(took.min()), "ms", n=len(took))
+    yield row("memory that it took since a tenth of them", grown, "MiB", at_most=1.0, n=len(took))
+
+
+def rows(quick: bool) -> Iterator[Row]:
+    """Both walks and ten minutes of samples; one walk, one horizon and twenty seconds in the reduced form."""
+    whole = study()
+    yield from walk(whole, 0, 1, quick)
+    if not quick:
+        yield from walk(whole, 1, 0, quick)
+    yield from latency(whole, 20_000 if quick else 600_000)
+
+
+if __name__ == "__main__":
+    run(__doc__, rows)
