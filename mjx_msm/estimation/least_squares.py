@@ -246,6 +246,8 @@ class _Problem:
         """Noise scales, cost and Gauss–Newton system; `used`: unknowns used up, None to count them."""
         terms, space, given = self.terms, self.space, (scales, used)
         parts = [e.reduce(s) for e, s in zip(expansions, scales, strict=True)]
+        if used is None and self.scales is not None:
+            used = [0.0 * s for s in self.scales]  # they say nothing new of known scales
         if used is None:
             shared = unknowns_used(space, parts, scales)
             used = [u + e.absorbed(s) for u, e, s in zip(shared, expansions, scales, strict=True)]
@@ -322,12 +324,11 @@ def unknowns_used(
     if not np.isfinite(data).all():
         return [np.zeros(len(s)) for s in scales]
     unit = np.where(np.isfinite(space.prior_scale), space.prior_scale, space.upper - space.lower)
-    value, vector = np.linalg.eigh(unit[:, None] * data * unit)
-    held = 1.0 if np.isfinite(space.prior_scale).any() else 1e-10 * max(value[-1], 1e-300)
-    along = unit[:, None] * vector / np.sqrt(np.maximum(value, 0.0) + held)
+    scaled = unit[:, None] * data * unit
+    held = 1.0 if np.isfinite(space.prior_scale).any() else 1e-10 * max(np.linalg.norm(scaled, 2), 1e-300)
+    inverse = unit[:, None] * np.linalg.inv(scaled + held * np.eye(len(unit))) * unit
     return [
-        np.maximum(np.einsum("ik,cij,jk->c", along, p.hessian, along, optimize=True), 0.0) / s**2
-        for p, s in zip(parts, scales, strict=True)
+        np.maximum(np.einsum("ij,cij->c", inverse, p.hessian), 0.0) / s**2 for p, s in zip(parts, scales, strict=True)
     ]
 
 
