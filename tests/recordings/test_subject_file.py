@@ -122,6 +122,30 @@ def test_lost_packets_are_filled_and_a_broken_channel_is_refused(tmp_path):
     assert "of its samples are no EMG" in refusal(tmp_path, doc)
 
 
+def test_trials_of_greatest_effort_say_what_counts_as_1(tmp_path):
+    files = recordings(tmp_path)
+    t = files["emg"]["time"]
+    store(tmp_path, "mvc1", {"time": t, "vastus": 2.0 * np.exp(-((t - 2) ** 2)), "bf": 0.4 + 0 * t + 0.1 * np.sin(t)})
+    store(tmp_path, "mvc2", {"time": t, "vastus": 1.0 + 0.2 * np.sin(t), "bf": 1.5 * np.exp(-((t - 1) ** 2) / 0.1)})
+    doc = document()
+    doc["trials"] += [{"name": f"mvc{i}", "emg": f"mvc{i}.csv", "role": "normalise"} for i in (1, 2)]
+    study = load(tmp_path, doc)
+    assert [t.name for t in study.trials] == ["one"]
+    assert not study.held_out
+    plain = load(tmp_path, document()).trials[0]
+    st = float(files["emg"]["st"].max())
+    np.testing.assert_allclose(study.trials[0].emg, plain.emg / [2.0, 1.5, st], rtol=1e-3)
+    assert any("no trial of the role \"normalise\" has EMG channel 'st'" in n for n in study.notes)
+    assert {"mvc1.csv", "mvc2.csv"} <= set(study.hashes)
+    doc["trials"][-1]["stop"] = 0.5  # before the burst of bf
+    late = load(tmp_path, doc).trials[0].emg
+    np.testing.assert_allclose(late[:, 1], plain.emg[:, 1] / 0.5, rtol=1e-2)
+    doc["emg"]["processing"] = {"normalise": 3.0}
+    assert "normalise gives numbers, and a trial has the role" in refusal(tmp_path, doc)
+    del doc["trials"][-1]["emg"]
+    assert "'emg' is missing" in refusal(tmp_path, doc)
+
+
 def test_envelopes_in_volts_are_said(tmp_path):
     files = recordings(tmp_path)
     store(tmp_path, "emg", {c: x if c == "time" else 1e-4 * x for c, x in files["emg"].items()})

@@ -60,7 +60,8 @@ name = "walk"
 motion = "coordinates.sto"   # .mot, .sto or .csv
 emg = "emg.c3d"              # also .c3d
 moments = "id.sto"           # needed by the "moment" residual
-role = "identify"            # or "held-out", to judge by; or "predict", which needs no moments
+role = "identify"            # or "held-out", to judge by; "predict", which needs no moments; or "normalise": EMG of
+                             # greatest effort, whose envelope counts as 1 (a channel's maximum over all such trials)
 task = "walk"                # optional, for cross-validation by task: trials of one task; default: none
 start = 0.5                  # [s], optional, like stop
 time_offset = { emg = 0.02 } # added to a file's time [s], optional

@@ -19,7 +19,7 @@ from mjx_msm.recordings.subject_file.identify import IdentifySpec, parse_identif
 from mjx_msm.recordings.subject_file.model import UNITS, ModelSpec, parse_model
 from mjx_msm.recordings.subject_file.person import Person, parse_person
 from mjx_msm.recordings.subject_file.places import data_folder, folder_of
-from mjx_msm.recordings.subject_file.trials import TrialEntry, parse_trial
+from mjx_msm.recordings.subject_file.trials import NORMALISE, TrialEntry, parse_trial
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,12 @@ def parse_subject(document: Mapping[str, Any], path: str | Path) -> Document:
             if sum(t.name == name for t in trials) > 1:
                 raise InputError(f"{path} [[trials]]: the name '{name}' appears twice; rename one")
     faults.raise_any()
+    rule = given.emg[1].normalise if given.emg else None
+    if any(t.role == NORMALISE for t in trials) and rule not in (None, "max"):
+        raise InputError(
+            f'{path} [emg.processing]: normalise gives numbers, and a trial has the role "{NORMALISE}"; keep one of '
+            "them"
+        )
     if all(t.role != "identify" for t in trials):
         raise InputError(f'{path} [[trials]]: every trial is held out; give at least one the role "identify"')
     assert given.subject is not None

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from mjx_msm.common.errors import Faults, InputError, suggest
+from mjx_msm.recordings.quality.motion_faults import motion_faults
 from mjx_msm.recordings.readers.contents import Contents
 from mjx_msm.recordings.readers.table import Table
 from mjx_msm.recordings.readers.units import Unit, unit_of
@@ -28,6 +29,7 @@ def motion(document: Document, trial: TrialEntry, files: Files, notes: list[str]
 
     **Raises:** `InputError` if a column is missing, or not an angle or a length; all such in one message.
     """
+    assert trial.motion is not None
     contents = files.contents(trial.motion)
     coordinates = (*document.model.free, *document.model.prescribed)
     columns = _mapped(contents, trial, coordinates, trial.columns, "columns", lambda c: (c,))
@@ -59,6 +61,9 @@ def motion(document: Document, trial: TrialEntry, files: Files, notes: list[str]
                     f'({why}); set units = "deg" (or "m" for a length) in {trial.where}'
                 )
             values[:, i] = x if unit is None else np.deg2rad(x) if unit.factor == math.pi / 180 else x * unit.factor
+            if turns:
+                wrong = motion_faults(table.time, values[:, i])
+                notes += [f"{table.path}: column '{column.column}' {fault}" for fault in wrong]
     faults.raise_any()
     if small and 0 < largest < math.pi:
         notes.append(

@@ -12,14 +12,14 @@ import numpy as np
 from mjx_msm.common.errors import Faults, InputError
 from mjx_msm.recordings import emg as emg_signals
 from mjx_msm.recordings.quality.emg_cleaning import cleaned
-from mjx_msm.recordings.quality.emg_quality import IN_VOLTS
 from mjx_msm.recordings.readers.joining import joined
 from mjx_msm.recordings.readers.table import Table
 from mjx_msm.recordings.subject_file import joints
 from mjx_msm.recordings.subject_file.emg import channels_of
 from mjx_msm.recordings.subject_file.grammar import Document
+from mjx_msm.recordings.subject_file.normalising import normalised
 from mjx_msm.recordings.subject_file.sources import Files, trimmed_in_time
-from mjx_msm.recordings.subject_file.trials import TrialEntry
+from mjx_msm.recordings.subject_file.trials import NORMALISE, TrialEntry
 from mjx_msm.recordings.trial import Trial, build_trial, check_pace
 
 SLOWEST_EMG = 40.0
@@ -47,16 +47,22 @@ def read_recordings(document: Document) -> Recordings:
     channels = channels_of(document.emg_map)
     read: dict[str, tuple[Table, Table | None]] = {}
     signals: dict[str, Table] = {}
-    for trial in document.trials:
+    own = [trial for trial in document.trials if trial.role != NORMALISE]
+    for trial in own:
         with faults.gathered():
             motion, moments, raw = _tables(document, trial, files, channels, notes)
             read[trial.name] = motion, moments
             if raw:
                 signals[trial.name] = _emg(document, trial, raw, channels, notes)
-    faults.raise_any()
-    signals = _normalised(document, signals, channels, notes)
-    trials: list[tuple[str, Trial]] = []
+    greatest: list[Table] = []
     for trial in document.trials:
+        if trial.role == NORMALISE:
+            with faults.gathered():
+                greatest.append(_effort(document, trial, files, channels, notes))
+    faults.raise_any()
+    signals = normalised(document, signals, greatest, channels, notes)
+    trials: list[tuple[str, Trial]] = []
+    for trial in own:
         used = {"motion": trial.motion, "emg": trial.emg, "moments": trial.moments}
         metadata = {key: Path(os.path.normpath(p)).name for key, p in used.items() if p is not None}
         with faults.gathered():
@@ -92,63 +98,54 @@ def _tables(
             tables["moments"] = (joints.moments(document, trial, files),)
     if trial.emg is not None and channels:
         with faults.gathered():
-            try:
-                wanted = {c: document.aliases.get(c, c) for c in channels}
-                tables["emg"] = files.tables(trial.emg, trial.timing["emg"], wanted)
-            except InputError as error:
-                hint = f" ([emg] of {document.path.name})" if "no column" in str(error) else ""
-                raise InputError(f"{error}{hint}") from None
-            for table in tables["emg"]:
-                check_pace(table, 1 / SLOWEST_EMG if document.kind == "raw" else None)
+            tables["emg"] = _emg_tables(document, trial, files, channels)
     faults.raise_any()
     late = trimmed_in_time(trial, tables, notes)
     at = {k: tuple(x.shifted(trial.offsets.get(k, late[k])) for x in t) for k, t in tables.items()}
     return at["motion"][0], at["moments"][0] if "moments" in at else None, at.get("emg", ())
 
 
+def _emg_tables(document: Document, trial: TrialEntry, files: Files, channels: Sequence[str]) -> tuple[Table, ...]:
+    """The channels as they are in a trial's file."""
+    assert trial.emg is not None
+    try:
+        wanted = {c: document.aliases.get(c, c) for c in channels}
+        tables = files.tables(trial.emg, trial.timing["emg"], wanted)
+    except InputError as error:
+        hint = f" ([emg] of {document.path.name})" if "no column" in str(error) else ""
+        raise InputError(f"{error}{hint}") from None
+    for table in tables:
+        check_pace(table, 1 / SLOWEST_EMG if document.kind == "raw" else None)
+    return tables
+
+
+def _effort(document: Document, trial: TrialEntry, files: Files, channels: Sequence[str], notes: list[str]) -> Table:
+    """Envelopes of a trial of greatest effort, from `start` to `stop`: of the channels that it has.
+
+    **Raises:** `InputError` if it has none of those in use.
+    """
+    assert trial.emg is not None
+    columns = files.contents(trial.emg).columns
+    names = {c: document.aliases.get(c, c) for c in channels}
+    there = [c for c, own in names.items() if any(x == own or x.endswith((f"/{own}", f":{own}")) for x in columns)]
+    tables = _emg_tables(document, trial, files, there or channels)
+    table = _emg(document, trial, tables, there, notes)
+    kept = (table.time >= (-np.inf if trial.start is None else trial.start)) & (
+        table.time <= (np.inf if trial.stop is None else trial.stop)
+    )
+    if not kept.any():
+        raise InputError(
+            f"{trial.where}: start and stop leave nothing of {table.path}, which runs from {table.time[0]:g} to "
+            f"{table.time[-1]:g} s; change them"
+        )
+    notes += [note for note in table.notes if note not in notes]
+    return replace(table, time=table.time[kept], values=table.values[kept])
+
+
 def _sources(trial: TrialEntry) -> dict[str, dict[str, str]]:
     """Which columns a trial's coordinates and moments come from, as far as the subject file says."""
     said = {"columns": trial.columns, "moment_columns": trial.moment_columns}
     return {key: {name: column.column for name, column in columns.items()} for key, columns in said.items()}
-
-
-def _normalised(
-    document: Document, signals: dict[str, Table], channels: Sequence[str], notes: list[str]
-) -> dict[str, Table]:
-    """Envelopes over their reference, which is that of the trials to identify from."""
-    training = [signals[t.name].values for t in document.trials if t.role == "identify" and t.name in signals]
-    if not training:
-        return signals
-    try:
-        reference = emg_signals.references(training, channels, document.processing)
-    except InputError as error:
-        raise InputError(f"{document.path} [emg]: {error}") from None
-    out = {}
-    for name, table in signals.items():
-        values = emg_signals.normalise(table.values, reference, clip=False)
-        peak = np.nanmax(values, axis=0)
-        if document.processing.clip:
-            for channel, top in zip(channels, peak, strict=True):
-                if top > 1.05:
-                    notes.append(
-                        f"trial '{name}': EMG channel '{channel}' exceeds its reference by "
-                        f"{100 * (top - 1):.0f} %; cut off at 1"
-                    )
-            values = np.clip(values, 0.0, 1.0)
-        elif np.max(peak) > 3:
-            channel = channels[int(np.argmax(peak))]
-            notes.append(
-                f"{table.path}: EMG channel '{channel}' reaches {np.max(peak):.3g}, an envelope is "
-                'nominally 0 to 1; in percent? Set normalise = 100 in [emg.processing], or "max"'
-            )
-        elif document.processing.normalise is None and 0 < np.max(peak) < IN_VOLTS:
-            channel = channels[int(np.argmax(peak))]
-            notes.append(
-                f"{table.path}: no EMG channel reaches more than {np.max(peak):.2g} ('{channel}'), an envelope is "
-                'nominally 0 to 1; in volts? Set normalise = "max" in [emg.processing]'
-            )
-        out[name] = replace(table, values=values)
-    return out
 
 
 def _emg(

@@ -16,8 +16,9 @@ from mjx_msm.recordings.subject_file.identify import IdentifySpec
 from mjx_msm.recordings.subject_file.model import UNITS, ModelSpec
 from mjx_msm.recordings.subject_file.places import expanded
 
-ROLES = ("identify", "held-out", "predict")
-"""What a trial is for; one that is only to be predicted needs no moments."""
+NORMALISE = "normalise"
+ROLES = ("identify", "held-out", "predict", NORMALISE)
+"""What a trial is for; one that is only to be predicted needs no moments, one of greatest effort nothing but EMG."""
 GRAVITY = ("included", "corrected")
 
 
@@ -28,7 +29,8 @@ class TrialEntry:
     name: str
     where: str
     """In the file, for messages."""
-    motion: Path
+    motion: Path | None
+    """None for a trial that only says what EMG counts as 1."""
     emg: Path | None
     moments: Path | None
     role: str
@@ -82,11 +84,10 @@ def parse_trial(
         return None if value is None else data / expanded(value, f"{section.where}: {key}")
 
     role = section.text("role", "identify", options=ROLES) or ""
-    emg = file("emg", bool(channels_of(emg_map)))
+    emg = file("emg", bool(channels_of(emg_map)) or role == NORMALISE)
     moments = file("moments", False)
-    motion = file("motion", True)
-    assert motion is not None
-    if moments is None and "moment" in identify.residuals and role != "predict":
+    motion = file("motion", role != NORMALISE)
+    if moments is None and "moment" in identify.residuals and role not in ("predict", NORMALISE):
         raise InputError(
             f"{section.where}: 'moments' is missing, which residuals = [\"moment\"] needs; give the file, "
             "or choose other residuals"
