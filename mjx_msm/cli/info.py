@@ -13,13 +13,24 @@ from rich.table import Table
 from mjx_msm.cli.console import make_console
 from mjx_msm.cli.libraries import prepare_jax
 
+ENGINES = {
+    "tree": "tree, this package's own: hinges and slides without a constraint solver, every estimator",
+    "mjx": "mjx, MJX's own step: contacts, limits, free and ball joints; motion, forward derivatives, identification "
+    "by the motion of hinges and slides",
+}
+
 
 def info(
-    model: Annotated[str, typer.Argument(help="arm, knee, an MJCF file, or a result folder.", show_default=False)],
+    model: Annotated[
+        str,
+        typer.Argument(help="arm, knee, myo_sim:NAME, an MJCF or OpenSim file, a result folder.", show_default=False),
+    ],
+    joint: Annotated[list[str] | None, typer.Option(help="Joint to keep (repeat), the rest held.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Draw the moment arms over the range into this file.")] = None,
 ) -> None:
-    """What a model holds: coordinates, muscles with their moment arms, bodies, notes, credit.
+    """What a model holds: coordinates, muscles with their moment arms, bodies, engine, what was changed, credit.
 
-    Example: mjx-msm info arm
+    Example: mjx-msm info myo_sim:myolegs --joint knee_angle_r --picture knee.png
     """
     prepare_jax()
     import numpy as np
@@ -29,11 +40,10 @@ def info(
 
     console = make_console()
     path = Path(model)
-    loaded = load_model(path / "model.xml" if (path / "model.xml").is_file() else model)
+    loaded = load_model(path / "model.xml" if (path / "model.xml").is_file() else model, joints=joint)
     m, p = loaded.host.mj_model, loaded.nominal
-    console.print(
-        f"[bold]{escape(model)}[/bold]: {m.nq} coordinates, {m.nu} muscles, step {1e3 * loaded.timestep:g} ms\n"
-    )
+    size = f"{len(loaded.coordinates)} coordinates, {m.nu} muscles, step {1e3 * loaded.timestep:g} ms"
+    console.print(f"[bold]{escape(model)}[/bold]: {size}\n")
 
     table = Table("coordinate", "range", box=None, pad_edge=False)
     slides = {m.joint(j).name for j in range(m.njnt) if m.jnt_type[j] == 2}
@@ -71,7 +81,12 @@ def info(
         com = ", ".join(f"{1e3 * x:.0f}" for x in np.asarray(p.body.com)[i])
         table.add_row(name, f"{np.asarray(p.body.mass)[i]:.3f}", com)
     console.print(table)
+    console.print(f"\nengine: {ENGINES[loaded.host.engine]}", markup=False)
     for note in loaded.host.notes:
         console.print(f"note: {note}", markup=False)
     credit = next((t.data for t in loaded.host.spec.texts if t.name == "credit"), "the file names none")
     console.print(f"\ncredit: {credit}", markup=False)
+    if picture is not None:
+        from mjx_msm.views.moment_arms import save_moment_arms
+
+        console.print(f"{save_moment_arms(loaded, picture)}: moment arms over the range", markup=False)

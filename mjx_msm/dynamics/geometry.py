@@ -19,6 +19,7 @@ from mjx_msm.dynamics.kinematics import Motion, Screw, Tree, motions, seen_from,
 from mjx_msm.dynamics.paths import Paths, paths
 from mjx_msm.dynamics.vectors import Component, Vector, add, array_of, multiply, select, subtract, total
 from mjx_msm.person.model import Model
+from mjx_msm.person.obstacles import MJX
 
 
 class Geometry(eqx.Module):
@@ -75,13 +76,15 @@ def points(model: Model, position: Float[Array, "coordinate"], places: tuple[Pla
 
 def input_force(model: Model, control: Float[Array, "*step input"]) -> Float[Array, "*step coordinate"]:
     """What controls of the known inputs add to the force that these have at zero control [N·m]."""
-    force = jnp.zeros((*control.shape[:-1], len(model.coordinates)))
+    force, m = jnp.zeros((*control.shape[:-1], model.host.dofs)), model.host.mj_model
     for k, own in enumerate(model.host.inputs):
         drive = own.gain * jnp.clip(control[..., k], *own.control_range)
         if not any(own.bias):
             drive = jnp.clip(drive, *own.force_range)
         added = own.gear * (drive + own.bias[0]) - own.at_rest
-        force = force.at[..., model.coordinates.index(own.coordinate)].add(added)
+        whole = model.host.engine == MJX
+        at = m.joint(own.coordinate).dofadr[0] if whole else model.coordinates.index(own.coordinate)
+        force = force.at[..., int(at)].add(added)
     return force
 
 

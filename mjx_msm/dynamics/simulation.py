@@ -14,7 +14,7 @@ solved with their inertial coupling to it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -24,13 +24,16 @@ from jaxtyping import Array, Float, Int
 
 from mjx_msm.common.compiled import jit
 from mjx_msm.common.errors import InputError
+from mjx_msm.dynamics.engine import AbstractEngine, Trajectory
 from mjx_msm.dynamics.geometry import Geometry, geometry, input_force
 from mjx_msm.dynamics.integrator import integrator_of
 from mjx_msm.dynamics.kinematics import Motion, Screw
+from mjx_msm.dynamics.mjx_engine import MjxEngine
 from mjx_msm.dynamics.paths import Paths, paths
 from mjx_msm.dynamics.vectors import Component, Vector, add, array_of
 from mjx_msm.person.model import Model
 from mjx_msm.person.muscle import MuscleParameters
+from mjx_msm.person.obstacles import TREE
 from mjx_msm.person.parameters import BodyParameters, Parameters
 
 
@@ -386,7 +389,7 @@ def initial_state(model: Model, position: dict[str, float] | None = None, activa
         if name not in model.coordinates:
             raise InputError(f"coordinate '{name}' is not in the model; it has {', '.join(model.coordinates)}")
         q[model.coordinates.index(name)] = value
-    return State(jnp.asarray(q), jnp.zeros(len(q)), jnp.full(len(model.muscles), activation))
+    return State(jnp.asarray(q), jnp.zeros(model.host.dofs), jnp.full(len(model.muscles), activation))
 
 
 def _expect(name: str, array: Any, shape: tuple[int, ...]) -> None:
@@ -399,6 +402,47 @@ def _last_finite(x: Float[Array, "sample n"]) -> Float[Array, "sample n"]:
     finite = jnp.all(jnp.isfinite(x), axis=-1)
     last = jax.lax.cummax(jnp.where(finite, jnp.arange(x.shape[0]), 0))
     return jnp.where(jnp.isfinite(x[last]), x[last], 0)
+
+
+class TreeEngine(AbstractEngine):
+    """This file's equations, for trees of hinges and slides."""
+
+    name: ClassVar[str] = TREE
+    reverse: ClassVar[bool] = True
+
+    def motion(
+        self,
+        model: Model,
+        parameters: Parameters,
+        position: Array,
+        velocity: Array,
+        activation: Array,
+        excitation: Array,
+        held: Array,
+        applied: Array | None,
+    ) -> Trajectory:
+        index, alone = model.host.held_index, position.ndim == 1
+        held_velocity, held_acceleration = integrator_of(model).held(held, model.timestep)
+        follow = activate if alone else jax.vmap(activate, in_axes=(None, None, 0, 0))
+        every, stages = follow(model, parameters, activation, excitation)
+        q, v, failed_step, failed_coordinate = simulate_motion(
+            model,
+            parameters,
+            position.at[..., index].set(held[..., 0, :]),
+            velocity.at[..., index].set(held_velocity[..., 0, :]),
+            stages,
+            held_acceleration,
+            applied,
+        )
+        return Trajectory(q, v, _last_finite(every) if alone else every, failed_step, failed_coordinate)
+
+
+_ENGINES = {engine.name: engine for engine in (TreeEngine(), MjxEngine())}
+
+
+def engine_of(model: Model) -> AbstractEngine:
+    """What steps a model."""
+    return _ENGINES[model.host.engine]
 
 
 @jit
@@ -441,29 +485,17 @@ def rollout(
     if (names.muscle, names.body, names.joint) != (own.muscle, own.body, own.joint):
         raise InputError("`parameters` belong to another model: their muscles, bodies or joints differ")
     _expect("initial_state.position", initial_state.position, (len(model.coordinates),))
-    _expect("initial_state.velocity", initial_state.velocity, (len(model.coordinates),))
+    _expect("initial_state.velocity", initial_state.velocity, (model.host.dofs,))
     _expect("initial_state.activation", initial_state.activation, (len(model.muscles),))
-    _expect("applied", applied, (steps, len(model.coordinates)))
+    _expect("applied", applied, (steps, model.host.dofs))
     _expect("inputs", inputs, (steps, len(model.host.inputs)))
     if inputs is not None:
         added = input_force(model, jnp.asarray(inputs))
         applied = added if applied is None else jnp.asarray(applied) + added
-    index = model.host.held_index
-    held_velocity, held_acceleration = integrator_of(model).held(held, model.timestep)
     samples = jnp.concatenate([excitation, excitation[-1:]])
-    activation, stages = activate(model, parameters, initial_state.activation, samples)
-    q, v, failed_step, failed_coordinate = simulate_motion(
-        model,
-        parameters,
-        jnp.asarray(initial_state.position).at[index].set(held[0]),
-        jnp.asarray(initial_state.velocity).at[index].set(held_velocity[0]),
-        stages,
-        held_acceleration,
-        applied,
-    )
-    time = model.timestep * jnp.arange(steps + 1)
-    activation = _last_finite(activation)
-    return Rollout(time, q, v, activation, failed_step, failed_coordinate, model.coordinates)
+    q, v, a = (jnp.asarray(x) for x in (initial_state.position, initial_state.velocity, initial_state.activation))
+    moved = engine_of(model).motion(model, parameters, q, v, a, samples, held, applied)
+    return _as_rollout(model, moved)
 
 
 @jit
@@ -490,24 +522,20 @@ def rollout_segments(
         )
     segments, steps = excitation.shape[0], excitation.shape[1] - 1
     _expect("position", position, (segments, len(model.coordinates)))
-    _expect("velocity", velocity, (segments, len(model.coordinates)))
+    _expect("velocity", velocity, (segments, model.host.dofs))
     _expect("activation", activation, (segments, len(model.muscles)))
-    _expect("applied", applied, (segments, steps, len(model.coordinates)))
-    index = model.host.held_index
+    _expect("applied", applied, (segments, steps, model.host.dofs))
     if prescribed is None:
-        held = jnp.broadcast_to(held_positions(model, None, steps + 1), (segments, steps + 1, len(index)))
+        held = jnp.broadcast_to(
+            held_positions(model, None, steps + 1), (segments, steps + 1, len(model.host.held_index))
+        )
     else:
         held = jax.vmap(lambda p: held_positions(model, p, steps + 1))(jnp.asarray(prescribed))
-    held_velocity, held_acceleration = integrator_of(model).held(held, model.timestep)
-    every, stages = jax.vmap(lambda a, u: activate(model, parameters, a, u))(activation, excitation)
-    q, v, failed_step, failed_coordinate = simulate_motion(
-        model,
-        parameters,
-        jnp.asarray(position).at[:, index].set(held[:, 0]),
-        jnp.asarray(velocity).at[:, index].set(held_velocity[:, 0]),
-        stages,
-        held_acceleration,
-        applied,
-    )
-    time = model.timestep * jnp.arange(steps + 1)
-    return Rollout(time, q, v, every, failed_step, failed_coordinate, model.coordinates)
+    q, v, a, u = (jnp.asarray(x) for x in (position, velocity, activation, excitation))
+    return _as_rollout(model, engine_of(model).motion(model, parameters, q, v, a, u, held, applied))
+
+
+def _as_rollout(model: Model, moved: Trajectory) -> Rollout:
+    time = model.timestep * jnp.arange(moved.position.shape[-2])
+    q, v, a, failed_step, failed_coordinate = moved
+    return Rollout(time, q, v, a, failed_step, failed_coordinate, model.coordinates)

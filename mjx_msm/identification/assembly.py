@@ -15,6 +15,7 @@ from mjx_msm.estimation.least_squares import Solution, bending
 from mjx_msm.estimation.residuals.acceleration import acceleration_term
 from mjx_msm.estimation.residuals.moment import MomentTerm, moment_term
 from mjx_msm.estimation.residuals.motion import MotionTerm, motion_term, window_steps
+from mjx_msm.estimation.residuals.stepped_motion import stepped_motion_term
 from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.identification import baselines
 from mjx_msm.identification.discrepancy import WITH_DISCREPANCY, correction
@@ -25,6 +26,7 @@ from mjx_msm.knowledge.posterior import posterior_record
 from mjx_msm.knowledge.records import Estimate, Fit, Outcome, Stage
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.uncertainty import Uncertainty, autocorrelation_time, uncertainty
+from mjx_msm.person.obstacles import TREE
 from mjx_msm.recordings.model_clock import Recording, record
 from mjx_msm.recordings.trial import Trial, reordered
 
@@ -63,7 +65,9 @@ def assembled(
         judges: list[AbstractTerm] = []
         if "moment" in kinds and any(r.moment_weight.any() for r in recordings):
             judges.append(moment_term(model, space, recordings, problem.settings.rate))
-        if "motion" in kinds:
+        if "motion" in kinds and model.host.engine != TREE:
+            judges.append(stepped_motion_term(model, space, recordings, problem.steps))
+        elif "motion" in kinds:
             steps = window_steps(problem.steps, problem.recordings, recordings)
             judges.append(motion_term(model, space, recordings, steps, problem.settings.emg_noise).with_exact_emg())
         if "acceleration" in kinds:

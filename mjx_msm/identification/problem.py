@@ -15,8 +15,10 @@ from mjx_msm.common.errors import InputError
 from mjx_msm.estimation.residuals.acceleration import acceleration_term
 from mjx_msm.estimation.residuals.moment import moment_term
 from mjx_msm.estimation.residuals.motion import MotionTerm, motion_term
+from mjx_msm.estimation.residuals.stepped_motion import WINDOW, SteppedMotionTerm, stepped_motion_term
 from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.person.model import Model, muscle_constants, muscle_name
+from mjx_msm.person.obstacles import TREE
 from mjx_msm.person.parameters import Parameters
 from mjx_msm.person.space import ParameterSpace, parameter_space
 from mjx_msm.person.stability import warn_if_too_fast
@@ -45,7 +47,7 @@ class Problem:
     steps: int
     """Of a motion window."""
     stages: tuple[tuple[str, Callable[[], list[AbstractTerm]]], ...]
-    motion: Callable[[], MotionTerm]
+    motion: Callable[[], MotionTerm | SteppedMotionTerm]
     """The term of the motion stage, made once."""
 
     @staticmethod
@@ -57,7 +59,7 @@ class Problem:
         residuals, rate = settings.residuals, settings.rate
         if not trials:
             raise InputError("no trials to identify from; give at least one")
-        if model.integrator != "RK4":
+        if model.host.engine == TREE and model.integrator != "RK4":
             warn_if_too_fast(model.host.mj_model, model.free, model.host.source)
             model = model.by_rk4
         if not model.free:
@@ -84,6 +86,8 @@ class Problem:
                 out.append(acceleration_term(model, space, recordings, rate))
             return out
 
+        if model.host.engine != TREE:
+            return Problem._stepped(model, settings, space, centre, start, recordings, emg_map, channels)
         longest = max(r.last - r.first for r in recordings)
         steps = min(settings.horizon or longest, longest)
         with_moment = [k for k in residuals if k == "moment"]
@@ -101,6 +105,29 @@ class Problem:
         return Problem(
             model, settings, space, centre, start, recordings, emg_map, channels, steps, tuple(stages), motion
         )
+
+    @staticmethod
+    def _stepped(
+        model: Model,
+        settings: Settings,
+        space: ParameterSpace,
+        centre: np.ndarray,
+        start: np.ndarray,
+        recordings: tuple[Recording, ...],
+        emg_map: Mapping[str, Mapping[str, float]],
+        channels: tuple[str, ...],
+    ) -> Problem:
+        """Of a model that MJX steps: its motion, in short windows."""
+        if tuple(settings.residuals) != ("motion",) or settings.emg_noise is not None:
+            model.host.only_tree("another residual than the motion, or a noise of the EMG,")
+        steps = min(settings.horizon or WINDOW, WINDOW)
+        term = cache(lambda: stepped_motion_term(model, space, recordings, steps))
+
+        def alone() -> list[AbstractTerm]:
+            return [term()]
+
+        stages = ((f"motion over {steps * model.timestep:g} s, by MJX", alone),)
+        return Problem(model, settings, space, centre, start, recordings, emg_map, channels, steps, stages, term)
 
     def record(self) -> dict[str, Any]:
         """What a result keeps of the problem it solved, by the names of its fields; problems that differ in it are

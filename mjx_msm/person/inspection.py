@@ -6,9 +6,11 @@ import math
 
 import mujoco
 import numpy as np
+from jaxtyping import Float
 
-from mjx_msm.person.couplings import whole_position
+from mjx_msm.person.couplings import couplings, whole_position
 from mjx_msm.person.model import Model
+from mjx_msm.person.obstacles import TREE
 
 MUSCLE_AND_BONE = ("max_isometric_force", "optimal_fiber_length", "tendon_slack_length")
 
@@ -17,6 +19,12 @@ def coordinate_range(model: Model, name: str) -> tuple[float, float]:
     """Where a coordinate's stops begin [rad or m]; infinite where it has none."""
     m = model.host.mj_model
     low, high = -math.inf, math.inf
+    names = [m.joint(j).name for j in range(m.njnt)]
+    if name not in names:  # a part of a free or ball joint
+        return low, high
+    if m.jnt_limited[names.index(name)]:  # MJX keeps limits
+        low, high = m.jnt_range[names.index(name)]
+        return float(low), float(high)
     for t in range(m.ntendon):
         first = m.tendon_adr[t]
         on_joint = m.tendon_num[t] == 1 and m.wrap_type[first] == mujoco.mjtWrap.mjWRAP_JOINT
@@ -26,26 +34,38 @@ def coordinate_range(model: Model, name: str) -> tuple[float, float]:
     return low, high
 
 
-def moment_arm_ranges(model: Model, samples: int = 41) -> dict[str, dict[str, tuple[float, float]]]:
-    """Smallest and largest moment arm [m] of every muscle about every coordinate, by muscle and coordinate.
+def moment_arm_curves(
+    model: Model, samples: int = 41
+) -> dict[str, tuple[Float[np.ndarray, "sample"], Float[np.ndarray, "sample muscle"]]]:
+    """Values of every coordinate [rad or m] and the moment arms [m] of all muscles about it there.
 
     Each coordinate goes over its range (±90° where it has no stops), the others stay at the model's reference or
-    the nearest end of their range. A positive arm drives the coordinate up.
+    the nearest end of their range. A positive arm drives the coordinate up. Parts of free and ball joints are left out.
     """
     m = model.host.mj_model
     d = mujoco.MjData(m)
     ranges = [coordinate_range(model, c) for c in model.coordinates]
     reference = np.clip(model.host.reference, *np.transpose(ranges))
-    out: dict[str, dict[str, tuple[float, float]]] = {name: {} for name in model.muscles}
+    single, out = {m.joint(j).name for j in range(m.njnt)}, {}
     for i, (coordinate, (low, high)) in enumerate(zip(model.coordinates, ranges, strict=True)):
+        if coordinate not in single:
+            continue
         if not math.isfinite(high - low):
             low, high = reference[i] - np.pi / 2, reference[i] + np.pi / 2
-        arms = []
-        for value in np.linspace(low, high, samples):
+        arms, values = [], np.linspace(low, high, samples)
+        for value in values:
             q = reference.copy()
             q[i] = value
             arms.append(-path_slope(m, d, q, i))
-        for name, smallest, largest in zip(model.muscles, np.min(arms, axis=0), np.max(arms, axis=0), strict=True):
+        out[coordinate] = values, np.array(arms)
+    return out
+
+
+def moment_arm_ranges(model: Model, samples: int = 41) -> dict[str, dict[str, tuple[float, float]]]:
+    """Smallest and largest of `moment_arm_curves` [m], by muscle and coordinate."""
+    out: dict[str, dict[str, tuple[float, float]]] = {name: {} for name in model.muscles}
+    for coordinate, (_, arms) in moment_arm_curves(model, samples).items():
+        for name, smallest, largest in zip(model.muscles, arms.min(axis=0), arms.max(axis=0), strict=True):
             out[name][coordinate] = float(smallest), float(largest)
     return out
 
@@ -53,14 +73,16 @@ def moment_arm_ranges(model: Model, samples: int = 41) -> dict[str, dict[str, tu
 def moving_bodies(model: Model) -> tuple[str, ...]:
     """Bodies with mass that a free coordinate moves."""
     m = model.host.mj_model
-    names = []
+    follows = couplings(m) if model.host.engine == TREE else {}
+    drivers = {m.joint(j).name: m.joint(own.driver).name for j, own in follows.items() if own.driver >= 0}
+    moved, names = {*model.free, *(c.rsplit("/", 1)[0] for c in model.free)}, []  # a free joint's by its parts
     for b in model.host.body_ids:
         parent, chain = int(b), []
         while parent:
             chain.append(parent)
             parent = int(m.body_parentid[parent])
         joints = [m.joint(j).name for p in chain for j in range(m.body_jntadr[p], m.body_jntadr[p] + m.body_jntnum[p])]
-        if set(joints) & set(model.free):
+        if {drivers.get(j, j) for j in joints} & moved:
             names.append(m.body(int(b)).name)
     return tuple(names)
 
@@ -84,7 +106,7 @@ def path_slope(m: mujoco.MjModel, d: mujoco.MjData, q: np.ndarray, coordinate: i
     for side in (-h, h):
         there = np.array(q, float)
         there[coordinate] += side
-        d.qpos[:] = whole_position(m, there)
+        d.qpos[:] = there if len(there) == m.nq else whole_position(m, there)
         mujoco.mj_fwdPosition(m, d)
         ends.append(d.actuator_length.copy())
     return (ends[1] - ends[0]) / (2 * h)

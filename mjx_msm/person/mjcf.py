@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import mujoco
 import numpy as np
 
 from mjx_msm.common.errors import InputError
-from mjx_msm.person.couplings import couplings, independent
+from mjx_msm.person.couplings import couplings
 from mjx_msm.person.inputs import is_muscle
 from mjx_msm.person.muscle import FPMAX, MuscleParameters
 from mjx_msm.person.obstacles import muscle_force, passive_difference, passive_share
@@ -135,6 +136,18 @@ def _stops(spec: mujoco.MjSpec, m: mujoco.MjModel) -> list[str]:
     ]
 
 
+def with_constraints(spec: mujoco.MjSpec, m: mujoco.MjModel) -> list[str]:
+    """Edit `spec` for MJX, which keeps limits, contacts and equalities; returns what was done."""
+    notes = []
+    if m.opt.integrator not in INTEGRATORS.values():
+        spec.option.integrator = mujoco.mjtIntegrator.mjINT_EULER
+        notes.append("integrator set to Euler: MJX drops the muscle velocity term of the implicit ones")
+    if m.opt.solver == mujoco.mjtSolver.mjSOL_PGS:
+        spec.option.solver = mujoco.mjtSolver.mjSOL_NEWTON
+        notes.append("solver set to Newton: MJX has no PGS")
+    return [*notes, *_written_out(spec, m)]
+
+
 def _tendon_stops(spec: mujoco.MjSpec, m: mujoco.MjModel) -> list[str]:
     """Limits of tendons that have no spring of their own, as one with a dead band."""
     limited = []
@@ -220,10 +233,12 @@ def muscles_only(spec: mujoco.MjSpec, m: mujoco.MjModel) -> mujoco.MjSpec:
     return spec
 
 
-def skeleton_of(spec: mujoco.MjSpec, m: mujoco.MjModel) -> mujoco.MjModel:
+def skeleton_of(spec: mujoco.MjSpec, m: mujoco.MjModel, touching: bool = False) -> mujoco.MjModel:
     """The model without sensors, lights, cameras, and geoms and sites that no tendon passes.
 
     A drawn arm has ten times the geoms it needs, and MJX computes the pose of every one at every step.
+
+    **Arguments:** `touching`: whether geoms that may touch others stay.
     """
     spec = spec.copy()
     spec.compile()  # gives every element its id
@@ -236,7 +251,11 @@ def skeleton_of(spec: mujoco.MjSpec, m: mujoco.MjModel) -> mujoco.MjModel:
             on_path["site"].add(round(float(prm)))  # the side site, -1 if none
     for body in spec.bodies[1:]:
         write_inertia(body, m, body.id)
-    unused = [*spec.sensors, *spec.lights, *spec.cameras, *spec.pairs, *spec.excludes]
+    unused = [*spec.sensors, *spec.lights, *spec.cameras, *spec.keys]
+    if touching:
+        on_path["geom"] |= {*np.flatnonzero(m.geom_contype | m.geom_conaffinity), *m.pair_geom1, *m.pair_geom2}
+    else:
+        unused += [*spec.pairs, *spec.excludes]
     unused += [g for g in spec.geoms if g.id not in on_path["geom"]]
     unused += [s for s in spec.sites if s.id not in on_path["site"]]
     for element in unused:
@@ -244,7 +263,9 @@ def skeleton_of(spec: mujoco.MjSpec, m: mujoco.MjModel) -> mujoco.MjModel:
     return spec.compile()
 
 
-def nominal_parameters(mj_model: mujoco.MjModel, names: Names, body_ids: np.ndarray) -> Parameters:
+def nominal_parameters(
+    mj_model: mujoco.MjModel, names: Names, body_ids: np.ndarray, joints: Sequence[int]
+) -> Parameters:
     """Physical parameters of a compiled model; the inverse of `mjx_msm.person.personalisation.export`."""
     gain, lengthrange = mj_model.actuator_gainprm, mj_model.actuator_lengthrange
     optimal = (lengthrange[:, 1] - lengthrange[:, 0]) / (gain[:, 1] - gain[:, 0])
@@ -268,7 +289,6 @@ def nominal_parameters(mj_model: mujoco.MjModel, names: Names, body_ids: np.ndar
     body = BodyParameters(
         mass=mj_model.body_mass[body_ids].copy(), com=mj_model.body_ipos[body_ids].copy(), inertia=inertia
     )
-    joints = independent(mj_model)
     dofs = mj_model.jnt_dofadr[joints]
     joint = JointParameters(damping=mj_model.dof_damping[dofs].copy(), stiffness=mj_model.jnt_stiffness[joints].copy())
     emg = EmgParameters(gain=np.zeros(0), delay=np.zeros(0), shape=np.zeros(0))

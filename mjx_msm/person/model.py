@@ -30,15 +30,18 @@ from mjx_msm.person.mjcf import (
     nominal_parameters,
     refuse_infinite,
     skeleton_of,
+    with_constraints,
     without_constraints,
 )
 from mjx_msm.person.mjx import import_mjx
 from mjx_msm.person.muscle import AbstractMuscle, DeGrooteFregly2016, MujocoMuscle
-from mjx_msm.person.obstacles import refuse_unsupported
+from mjx_msm.person.obstacles import MJX, TREE, engine_for
 from mjx_msm.person.parameters import Names, Parameters
 from mjx_msm.person.reduction import reduced
 from mjx_msm.person.sources import spec_of
 from mjx_msm.person.stability import warn_if_too_fast
+
+_REDUCE = 'load a part that needs no constraint solver (joints=[…], posture={…}), or engine="tree"'
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +63,10 @@ class Host:
     body_ids: np.ndarray
     """Bodies behind `Parameters.body` (moving, with mass). Copy it before it indexes on the device: JAX remembers an
     index array by identity, in the precision of its first use, and fails when float32 and float64 take turns."""
+    engine: str = TREE
+    """What steps it (`mjx_msm.dynamics.engine`)."""
+    joint_ids: tuple[int, ...] = ()
+    """Joints behind `Parameters.joint`: those that are coordinates; for MJX all hinges and slides."""
     inputs: tuple[KnownInput, ...] = ()
     """Motors and servos: in `spec`, but neither in `mj_model` nor in `skeleton`."""
     scaling: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
@@ -93,7 +100,19 @@ class Host:
     def reference(self) -> np.ndarray:
         """Coordinates where the file is at rest."""
         m = self.mj_model
-        return m.qpos0[m.jnt_qposadr[independent(m)]].copy()
+        return (m.qpos0 if self.engine == MJX else m.qpos0[m.jnt_qposadr[independent(m)]]).copy()
+
+    @property
+    def dofs(self) -> int:
+        """Number of velocities."""
+        return self.mj_model.nv if self.engine == MJX else len(self.coordinates)
+
+    def only_tree(self, what: str) -> None:
+        """
+        **Raises:** `InputError` if the model is stepped by MJX, which cannot do `what`.
+        """
+        if self.engine == MJX:
+            raise InputError(f"{what} is not there for model '{self.source}', which is stepped by MJX; {_REDUCE}")
 
     @cached_property
     def spring_position(self) -> np.ndarray:
@@ -175,6 +194,7 @@ def load_model(
     locked: Mapping[str, float] | None = None,
     timestep: float | None = None,
     integrator: str | None = None,
+    engine: str | None = None,
 ) -> Model:
     """Load a musculoskeletal model.
 
@@ -189,6 +209,8 @@ def load_model(
     - `locked`: coordinate to its fixed value [rad or m].
     - `timestep`: [s]; the file's own by default.
     - `integrator`: "Euler" or "RK4"; the file's own by default.
+    - `engine`: "tree" or "mjx" (`mjx_msm.dynamics.engine`); by default "tree" for what needs no constraint solver,
+      limits as springs and contacts left out, and "mjx" for what does; "mjx" keeps limits and contacts of any file.
 
     **Raises:** `InputError` naming what the simulation cannot represent, with the fix. An `InputWarning` names a joint
     that RK4 does not follow at the timestep (`mjx_msm.person.stability`).
@@ -205,7 +227,8 @@ def load_model(
         spec.option.timestep = number("timestep", timestep)
     if integrator is not None:
         spec.option.integrator = INTEGRATORS[one_of("integrator", integrator, INTEGRATORS)]
-    model = model_of(spec, name, muscle=muscle, free=free, prescribed=prescribed, locked=locked)
+    roles: Any = {"free": free, "prescribed": prescribed, "locked": locked}
+    model = model_of(spec, name, muscle=muscle, **roles, engine=engine)
     model = replace(model, host=replace(model.host, notes=(*done, *model.host.notes))) if done else model
     if model.integrator == "RK4":
         warn_if_too_fast(model.host.mj_model, model.free, name)
@@ -251,6 +274,7 @@ def model_of(
     free: Iterable[str] | None = None,
     prescribed: Iterable[str] = (),
     locked: Mapping[str, float] | None = None,
+    engine: str | None = None,
 ) -> Model:
     """The model of an `MjSpec`, which is changed on the way: hand over a copy.
 
@@ -266,9 +290,9 @@ def model_of(
         raise InputError(f"model '{source}': timestep {spec.option.timestep} s; it must be positive")
     notes = named(spec, mj_model)
     mj_model = spec.compile() if notes else mj_model
-    refuse_unsupported(mj_model, source)
+    engine = engine_for(mj_model, source, engine)
     try:
-        notes += without_constraints(spec, mj_model)
+        notes += (without_constraints if engine == TREE else with_constraints)(spec, mj_model)
         inputs = known_inputs(mj_model)
         own = muscles_only(spec, mj_model)
         mj_model = own.compile()
@@ -280,7 +304,17 @@ def model_of(
         listed = ", ".join(f"'{i.name}'" for i in inputs)
         notes.append(f"not muscles, but known inputs, zero unless given: {listed}")
 
-    coordinates = tuple(mj_model.joint(j).name for j in independent(mj_model))
+    joints = independent(mj_model) if engine == TREE else _single(mj_model)
+    coordinates = _coordinates(mj_model, joints, engine)
+    if engine == MJX:
+        if prescribed or locked:
+            raise InputError(
+                f"model '{source}' is stepped by MJX, where no coordinate is prescribed or locked; {_REDUCE}"
+            )
+        if isinstance(muscle, AbstractMuscle) or muscle != "mujoco":
+            raise InputError(
+                f"model '{source}' is stepped by MJX, whose muscle is MuJoCo's own; load it with muscle=\"mujoco\""
+            )
     free, prescribed, locked = _roles(coordinates, free, prescribed, locked)
     moving = np.array(
         [b for b in range(mj_model.nbody) if mj_model.body_weldid[b] != 0 and mj_model.body_mass[b] > 0],
@@ -289,26 +323,53 @@ def model_of(
     names = Names(
         muscle=tuple(mj_model.actuator(i).name for i in range(mj_model.nu)),
         body=tuple(mj_model.body(b).name for b in moving),
-        joint=coordinates,
+        joint=tuple(mj_model.joint(j).name for j in joints),
     )
     host = Host(
         source=source,
         spec=spec,
         mj_model=mj_model,
-        skeleton=skeleton_of(own, mj_model),
+        skeleton=skeleton_of(own, mj_model, touching=engine == MJX),
         coordinates=coordinates,
         free=free,
         prescribed=prescribed,
         locked=locked,
         body_ids=moving,
+        engine=engine,
+        joint_ids=tuple(joints),
         inputs=inputs,
         notes=tuple(notes),
     )
-    nominal = nominal_parameters(mj_model, names, moving)
+    if engine == MJX:
+        _ = host.mjx_model  # what MJX cannot represent is said on load
+    nominal = nominal_parameters(mj_model, names, moving, joints)
     law = _muscle_model(muscle, mj_model)
     if not isinstance(law, MujocoMuscle):  # the file's passive force belongs to the native curve
         nominal = eqx.tree_at(lambda p: p.muscle.passive_force_scale, nominal, np.ones(mj_model.nu))
     return Model(nominal, law, host)
+
+
+def _single(m: mujoco.MjModel) -> list[int]:
+    """Hinges and slides."""
+    single = (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE)
+    return [j for j in range(m.njnt) if mujoco.mjtJoint(m.jnt_type[j]) in single]
+
+
+_PARTS = {
+    mujoco.mjtJoint.mjJNT_FREE: ("x", "y", "z", "qw", "qx", "qy", "qz"),
+    mujoco.mjtJoint.mjJNT_BALL: ("qw", "qx", "qy", "qz"),
+}
+
+
+def _coordinates(m: mujoco.MjModel, joints: Iterable[int], engine: str) -> tuple[str, ...]:
+    """Names of the joints; for MJX of all of qpos, a free joint's place and quaternion by component."""
+    if engine == TREE:
+        return tuple(m.joint(j).name for j in joints)
+    out = []
+    for j in range(m.njnt):
+        name, parts = m.joint(j).name, _PARTS.get(mujoco.mjtJoint(m.jnt_type[j]))
+        out += [f"{name}/{p}" for p in parts] if parts else [name]
+    return tuple(out)
 
 
 def _muscle_model(muscle: str | AbstractMuscle, mj_model: mujoco.MjModel) -> AbstractMuscle:

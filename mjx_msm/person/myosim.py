@@ -1,4 +1,20 @@
-"""Models of the MyoSim collection, by the names of its package `myo-sim` (the extra `[myosim]`)."""
+"""Models of the MyoSim collection, by the names of its package `myo-sim` (the extra `[myosim]`).
+
+What of them loads, version 0.2.4 (a part: ``joints=[…]``, e.g. ``["*_r"]`` of the legs):
+
+    myoelbow, myoelbow_2dof, myoelbow_exo   whole, tree engine (the exo's motor is an input)
+    myotorso                                whole, tree: 3 coordinates, 15 joints follow them; 146 of 210 slack lengths
+                                            are below zero, and start from a prior or a table only
+    myoarm_r                                whole, tree: 27 coordinates, 11 joints follow; SUPSP's passive force changes
+    myohand_r                               whole, tree: 23 coordinates, paths through rings
+    myolegs                                 whole, MJX (free root); a leg or a knee with its patella: tree
+    myofullbody                             whole, MJX: 416 muscles, 129 coordinates, contacts (paths through rings have
+                                            no finite derivatives in MJX; stepping it was not tried); a part: tree
+    myolegs26, osl                          a part, tree; not whole: MJX has no collisions of their meshes' kind
+                                            (plane and mesh with a margin; ellipsoid and mesh)
+    myofinger                               not reliably: its adductors' automatic force is made from a moment arm that
+                                            is 0 at the reference but for rounding
+"""
 
 from __future__ import annotations
 

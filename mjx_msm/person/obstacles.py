@@ -8,7 +8,7 @@ from typing import NamedTuple
 import mujoco
 import numpy as np
 
-from mjx_msm.common.errors import InputError
+from mjx_msm.common.errors import InputError, one_of
 from mjx_msm.person.couplings import bad_couplings, couplings, is_coupling
 from mjx_msm.person.inputs import is_muscle, obstacles_of_inputs
 
@@ -24,22 +24,35 @@ class Obstacle(NamedTuple):
     name: str
     what: str
     fix: str
+    solver: bool = False
+    """Whether a constraint solver takes it, as MJX has one."""
 
 
-def refuse_unsupported(m: mujoco.MjModel, source: str) -> None:
-    """Whether a model steps here as it does in C.
+TREE, MJX = "tree", "mjx"
+"""The engines: this package's own, for trees of hinges and slides, and MJX, which has a constraint solver."""
+
+
+def engine_for(m: mujoco.MjModel, source: str, wanted: str | None = None) -> str:
+    """Which engine steps a model as C does: our own if it can, else MJX.
 
     **Raises:** `InputError` with all that stands in the way.
     """
+    if wanted is not None:
+        one_of("engine", wanted, (TREE, MJX))
+    every = [*_of_the_model(m), *_of_joints(m), *_of_actuators(m), *_of_tendons(m), *_of_constraints(m)]
+    hard = [o for o in every if not o.solver]
+    engine = wanted or (MJX if len(hard) < len(every) else TREE)
+    every = hard if engine == MJX else every
+    if not every:
+        return engine
     grouped: dict[tuple[str, str, str], list[str]] = {}
-    for o in (*_of_the_model(m), *_of_joints(m), *_of_actuators(m), *_of_tendons(m), *_of_constraints(m)):
+    for o in every:
         grouped.setdefault((o.kind, o.what, o.fix), []).append(o.name)
     reasons = [f"{_named(kind, names)}{what}; {fix}" for (kind, what, fix), names in grouped.items()]
     if len(reasons) == 1:
         raise InputError(f"model '{source}': {reasons[0]}")
-    if reasons:
-        counted = "; ".join(f"({k + 1}) {reason}" for k, reason in enumerate(reasons))
-        raise InputError(f"model '{source}' has {len(reasons)} obstacles: {counted}")
+    counted = "; ".join(f"({k + 1}) {reason}" for k, reason in enumerate(reasons))
+    raise InputError(f"model '{source}' has {len(reasons)} obstacles: {counted}")
 
 
 def _named(kind: str, names: list[str]) -> str:
@@ -78,12 +91,12 @@ def _of_joints(m: mujoco.MjModel) -> Iterator[Obstacle]:
     for j in range(m.njnt):
         name, dof = m.joint(j).name, m.jnt_dofadr[j]
         if mujoco.mjtJoint(m.jnt_type[j]) not in (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE):
-            yield Obstacle("joint", name, "is a free or ball joint", "use hinges and slides")
+            yield Obstacle("joint", name, "is a free or ball joint", "use hinges and slides", True)
         if np.any(m.jnt_stiffnesspoly[j]) or np.any(m.dof_dampingpoly[dof]):
             yield Obstacle("joint", name, "has polynomial stiffness or damping, which MJX ignores", "use linear ones")
         if m.dof_frictionloss[dof]:
             what = "has dry friction, which needs a constraint solver"
-            yield Obstacle("joint", name, what, "use damping instead of frictionloss")
+            yield Obstacle("joint", name, what, "use damping instead of frictionloss", True)
         if m.jnt_actfrclimited[j]:
             yield Obstacle("joint", name, "limits its actuator force", "remove actuatorfrcrange")
         if m.jnt_actgravcomp[j]:
@@ -151,10 +164,10 @@ def _of_tendons(m: mujoco.MjModel) -> Iterator[Obstacle]:
         name = m.tendon(t).name
         if m.tendon_frictionloss[t]:
             what = "has dry friction, which needs a constraint solver"
-            yield Obstacle("tendon", name, what, "use damping instead of frictionloss")
+            yield Obstacle("tendon", name, what, "use damping instead of frictionloss", True)
         if m.tendon_limited[t] and m.tendon_stiffness[t] > 0:
             what = "has a limit, which needs a constraint solver, and a spring of its own"
-            yield Obstacle("tendon", name, what, "use a springlength deadband with stiffness")
+            yield Obstacle("tendon", name, what, "use a springlength deadband with stiffness", True)
         if np.any(m.tendon_stiffnesspoly[t]) or np.any(m.tendon_dampingpoly[t]):
             yield Obstacle("tendon", name, "has polynomial stiffness or damping, which MJX ignores", "use linear ones")
         for w in range(m.tendon_adr[t], m.tendon_adr[t] + m.tendon_num[t]):
@@ -168,21 +181,22 @@ def _of_tendons(m: mujoco.MjModel) -> Iterator[Obstacle]:
 
 def _of_constraints(m: mujoco.MjModel) -> Iterator[Obstacle]:
     for name, what in bad_couplings(m):
-        yield Obstacle("joint", name, what, "remove an equality constraint")
+        yield Obstacle("joint", name, what, "remove an equality constraint", True)
     follows = {m.joint(j).name: j for j in couplings(m)}
     for name, j in follows.items():
         kinds = (mujoco.mjtJoint(m.jnt_type[k]) for k in (j, couplings(m)[j].driver) if k >= 0)
         if not {*kinds} <= {mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE}:
-            yield Obstacle("joint", name, "is coupled by an equality, but not of hinges and slides", "remove it")
+            what = "is coupled by an equality, but not of hinges and slides"
+            yield Obstacle("joint", name, what, "remove it", True)
     for i in range(m.nu):
         on = mujoco.mjtTrn(m.actuator_trntype[i])
         on_joint = on in (mujoco.mjtTrn.mjTRN_JOINT, mujoco.mjtTrn.mjTRN_JOINTINPARENT)
         if on_joint and int(m.actuator_trnid[i, 0]) in follows.values():
             what = "acts on a joint that follows another by an equality constraint"
-            yield Obstacle("actuator", m.actuator(i).name, what, "let it act on the joint that is followed")
+            yield Obstacle("actuator", m.actuator(i).name, what, "let it act on the joint that is followed", True)
     active = not m.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_EQUALITY
     for e in range(m.neq):
         if active and m.eq_active0[e] and not is_coupling(m, e):
             name = m.equality(e).name or str(e)
             fix = "remove it or replace the coupled joint by sites and wraps"
-            yield Obstacle("equality constraint", name, "needs a constraint solver", fix)
+            yield Obstacle("equality constraint", name, "needs a constraint solver", fix, True)

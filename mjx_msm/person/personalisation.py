@@ -26,7 +26,6 @@ from mjx_msm.common.arguments import of_kind
 from mjx_msm.common.compiled import float64
 from mjx_msm.common.errors import InputError, InputWarning
 from mjx_msm.common.files import write_text
-from mjx_msm.person.couplings import independent
 from mjx_msm.person.inertia import inertia_matrix
 from mjx_msm.person.mjx import import_mjx
 from mjx_msm.person.model import Model
@@ -70,7 +69,11 @@ _CURVES = ((4, "lmin"), (5, "lmax"), (8, "fvmax"))
 """Where gainprm holds the shape of the native curves."""
 
 
-def personalise(model: Model, parameters: Parameters) -> Any:
+_APART = 1e-9
+"""By which principal moments are kept apart, relative to their sum."""
+
+
+def personalise(model: Model, parameters: Parameters, *, apart: bool = False) -> Any:
     """The `mjx.Model` of a subject, differentiable with respect to `parameters`.
 
     Inertias are written as principal moments and axes, whose derivative does not exist where two moments
@@ -78,12 +81,18 @@ def personalise(model: Model, parameters: Parameters) -> Any:
     Constants that MuJoCo's compiler derives (`dof_M0`, `*_invweight0`, `actuator_acc0`, `body_subtreemass`,
     `stat.meaninertia`) are derived again, so that the result also serves where limits or contacts use them.
 
+    **Arguments:** `apart`: moments of inertia are kept 1e-9 of their sum apart, so that their derivative does exist.
+
     **Returns:** an `mjx.Model` with float leaves in the caller's JAX precision.
     """
     of_kind("model", model, Model, "load_model makes one")
     of_kind("parameters", parameters, Parameters, "a model has them as .nominal")
     bodies = model.host.body_ids.copy()
-    moments, axes = jnp.linalg.eigh(inertia_matrix(jnp.asarray(parameters.body.inertia)))
+    matrix = inertia_matrix(jnp.asarray(parameters.body.inertia))
+    if apart:
+        size = jax.lax.stop_gradient(jnp.trace(matrix, axis1=-2, axis2=-1))[:, None, None]
+        matrix = matrix + _APART * size * jnp.diag(jnp.arange(3.0))
+    moments, axes = jnp.linalg.eigh(matrix)
     moments, axes = moments[:, ::-1], axes[:, :, ::-1]  # MuJoCo's order: descending
     axes = axes * jnp.sign(jnp.linalg.det(axes))[:, None, None]
     m = with_parameters(model, parameters)
@@ -107,7 +116,7 @@ def with_parameters(model: Model, parameters: Parameters) -> Any:
         for slot, name in _CURVES:
             gain = gain.at[:, slot].set(getattr(model.muscle, name))
         dynamics = dynamics.at[:, 2].set(model.muscle.tausmooth)
-    joints = np.array(independent(model.host.skeleton), int)
+    joints = np.array(model.host.joint_ids, int)
     dofs = np.array(model.host.skeleton.jnt_dofadr[joints], int)
     time_constants = jnp.stack(
         [jnp.asarray(muscles.activation_time_constant), jnp.asarray(muscles.deactivation_time_constant)], -1

@@ -95,6 +95,7 @@ def synthetic_trials(
     """
     of_kind("model", model, Model, "load_model makes one")
     of_kind("truth", truth, Parameters, "synthetic_subject makes one")
+    model.host.only_tree("synthetic_trials")
     if not isinstance(emg_noise, list | tuple) or len(emg_noise) != 2:
         raise InputError(f"emg_noise must be two numbers, relative and absolute, got {emg_noise!r}")
     for what, value in (("angle_noise", angle_noise), ("emg_noise", emg_noise[0]), ("emg_noise", emg_noise[1])):

@@ -235,8 +235,17 @@ def test_render_refuses_a_broken_folder(result, tmp_path, refused):
 def test_info(capsys):
     assert cli.run(["info", "arm"]) == 0
     out = capsys.readouterr().out
-    for word in ("shoulder_elev", "-70 … 150", "BIClong", "624.3", "l_opt (mm)", "forearm", "Holzbaur"):
+    for word in ("shoulder_elev", "-70 … 150", "BIClong", "624.3", "l_opt (mm)", "forearm", "Holzbaur", "engine: tree"):
         assert word in out
+
+
+def test_info_of_a_part_draws_its_moment_arms(capsys, tmp_path):
+    picture = tmp_path / "arms.png"
+    assert cli.run(["info", "arm", "--joint", "elbow_flex", "--picture", str(picture)]) == 0
+    out = capsys.readouterr().out
+    assert "1 coordinates" in out
+    assert "note: reduced to the joints elbow_flex" in out
+    assert picture.read_bytes()[:4] == b"\x89PNG"
 
 
 def test_truth_of_another_make_is_refused(synthetic, tmp_path, refused):

@@ -12,6 +12,7 @@ from scipy.interpolate import CubicSpline
 from mjx_msm.person.couplings import spread, whole_motion
 from mjx_msm.person.inspection import path_slope
 from mjx_msm.person.model import Model
+from mjx_msm.person.obstacles import TREE
 from mjx_msm.recordings.emg import finite_runs, zero_phase
 from mjx_msm.recordings.trial import Trial
 
@@ -57,6 +58,8 @@ class States:
 def states(model: Model, trial: Trial) -> States | None:
     """The states of a trial; None if too little of it is complete."""
     names = [c for c in model.coordinates if c not in model.host.locked]
+    if model.host.engine != TREE:  # what the ground does to it is not known
+        return None
     if any(c not in trial.coordinates for c in names):
         return None
     own = trial.position[:, [trial.coordinates.index(c) for c in names]]
