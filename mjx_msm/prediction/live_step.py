@@ -165,7 +165,7 @@ def blank(setup: Setup, first: Input) -> Memory:
     """Before the first sample."""
     channels, n = len(setup.reference), len(setup.model.coordinates)
     people, muscles = setup.waiting.shape[0], len(setup.model.muscles)
-    position = np.where(np.isfinite(first.encoder), first.encoder, setup.model.host.mj_model.qpos0)
+    position = np.where(np.isfinite(first.encoder), first.encoder, setup.model.host.reference)
     noise, free = setup.noise, setup.model.host.free_index
     outer = np.full(n, noise.acceleration)
     outer[free] = noise.outer_moment

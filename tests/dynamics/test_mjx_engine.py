@@ -157,6 +157,7 @@ def test_free_and_ball_joints_and_a_failure(tmp_path):
     assert model.nominal.names.joint == ("wrist",)
     start = initial_state(model)
     velocity = np.random.default_rng(0).normal(size=model.host.dofs)
+    velocity[2] = -0.5  # down to the ground
     start = State(start.position, jnp.asarray(velocity), start.activation + 0.2)
     u = jnp.full((150, 1), 0.4)
     someone = model.nominal.updated({"body/arm/mass": 1.0, "joint/wrist/damping": 0.05})
