@@ -46,6 +46,8 @@ class Seen:
     """Share of the samples that are no numbers."""
     faults: tuple[str, ...] = ()
     """Of EMG: what is wrong with it."""
+    told: bool = False
+    """Whether the file itself says the unit."""
 
 
 def seen(table: Table, index: int) -> Seen:
@@ -67,7 +69,7 @@ def seen(table: Table, index: int) -> Seen:
     faults: tuple[str, ...] = ()
     if kind in ("raw EMG", "EMG envelope"):
         faults = channel_quality(name, x, table.rate, raw=kind == "raw EMG").faults
-    return Seen(name, kind, unit, why, names, doubts, faults=faults, **about)
+    return Seen(name, kind, unit, why, names, doubts, faults=faults, told=unit_of(said) is not None, **about)
 
 
 def _judged(table: Table, name: str, x: np.ndarray, said: str, names: Called) -> tuple[str, str, str, tuple[str, ...]]:
@@ -75,7 +77,7 @@ def _judged(table: Table, name: str, x: np.ndarray, said: str, names: Called) ->
     unit = unit_of(said) if said else None
     words = words_of(name.replace("/", " ").replace(":", " "))
     # a C3D file's points come as x, y and z in mm; Plug-in Gait's angles and moments are points, too
-    point = name.rsplit("/", 1)[-1] in ("x", "y", "z") and "/" in name
+    point = name.rsplit("/", 1)[-1].casefold() in ("x", "y", "z") and "/" in name
     if np.ptp(x) == 0:
         return "constant", said, f"it is {x[0]:g} throughout", ()
     emg_named = bool(names.muscles) or any(w in ("emg", "electromyography") for w in words)

@@ -152,7 +152,7 @@ def _angles(d: Draft, groups: Sequence[Group], lead: Group | None) -> dict[str, 
             continue
         keys: dict[str, object] = {}
         declared = lead.motion.clocks[0].table.in_degrees
-        if (column.unit == "deg" and declared is not True) or (column.unit == "rad" and declared is True):
+        if not column.told and (column.unit == "deg") is not (declared is True):
             keys["units"] = column.unit
         factor = math.pi / 180 if column.unit.startswith(("deg", "°")) else 1.0
         values = np.concatenate([_values(f, column.name) for f in files]) * factor
@@ -214,9 +214,7 @@ def _moments(
             continue
         keys: dict[str, object] = {}
         unit = column.unit.replace("·", "").replace(" ", "")
-        if unit.casefold() in ("nm/kg", "nmm/kg"):
-            keys["units"] = "Nm/kg"
-        if unit.casefold() in ("nmm", "nmm/kg"):
+        if not column.told and unit == "Nmm":
             keys["scale"] = 1e-3
         doubt = "; ".join(column.doubts)
         if name in angles and "scale" in angles[name][1]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 MUSCLES: Mapping[str, tuple[str, ...]] = {
     "rectus_femoris": ("rectus femoris", "rect fem", "rec fem", "recfem", "rectfem", "rectus fem", "rf"),
     "vastus_medialis": ("vastus medialis", "vastus medius", "vas med", "vasmed", "vast med", "vmo", "vm"),
-    "vastus_lateralis": ("vastus lateralis", "vas lat", "vaslat", "vast lat", "vl"),
+    "vastus_lateralis": ("vastus lateralis", "vas lat", "vaslat", "vast lat", "vlo", "vl"),
     "vastus_intermedius": ("vastus intermedius", "vas int", "vasint", "vi"),
     "quadriceps": ("quadriceps", "quads", "quad", "vasti", "vastus", "vas"),
     "biceps_femoris": ("biceps femoris", "biceps fem", "bic fem", "bifemlh", "bifemsh", "bflh", "bfsh", "bflong", "bfl",
@@ -42,7 +42,7 @@ MUSCLES: Mapping[str, tuple[str, ...]] = {
     "deltoid_anterior": ("deltoid anterior", "anterior deltoid", "delt ant", "ant delt", "ad", "da"),
     "deltoid_medius": ("deltoid medius", "middle deltoid", "deltoid medial", "delt med", "med delt", "md"),
     "deltoid_posterior": ("deltoid posterior", "posterior deltoid", "delt post", "post delt", "pd"),
-    "trapezius": ("trapezius", "trap", "trap sup", "trap inf", "upper trapezius", "lower trapezius", "ut", "lt"),
+    "trapezius": ("trapezius", "trap", "trap sup", "trap inf", "upper trapezius", "lower trapezius", "ut"),
     "pectoralis_major": ("pectoralis", "pectoralis major", "pec", "pec maj", "pm"),
     "latissimus_dorsi": ("latissimus dorsi", "lat dorsi", "gd dors"),
     "infraspinatus": ("infraspinatus", "infra"),
@@ -88,11 +88,12 @@ COORDINATES: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Coordinate of a bundled model → what an angle is called."""
 
-_SIDES = {"r": "right", "right": "right", "l": "left", "left": "left", "re": "right", "li": "left"}
+_SIDES = {"r": "right", "right": "right", "l": "left", "left": "left", "re": "right", "li": "left",
+          "rt": "right", "lt": "left"}  # fmt: skip
 _NOISE = {
     "emg", "im", "raw", "envelope", "env", "value", "x", "trigno", "sensor", "avanti", "mv", "uv", "v", "ch", "channel",
     "analog", "voltage", "filtered", "norm", "rms", "activation", "muscle", "acc", "gyro", "deg", "rad", "column",
-    "electromyography", "nexus",
+    "electromyography", "nexus", "ultium", "devices", "outputs",
 }  # fmt: skip
 _QUANTITIES = {
     "moment": ("moment", "moments", "torque", "torques", "nm", "mom", "trq", "tau"),
@@ -134,7 +135,7 @@ def words_of(name: str) -> list[str]:
 def called(name: str) -> Called:
     """What a column's name says: of a muscle, of a joint's angle, moment or velocity, of a side."""
     path = [part for part in re.split(r"[/:]", name) if part] or [name]
-    if path[-1] in ("y", "z"):  # of a point's three components the first is flexion
+    if len(path) > 1 and path[-1].casefold() in ("y", "z"):  # of a point's three components the first is flexion
         return Called()
     parts = [*reversed(path), name] if len(path) > 1 else [name]
     every = words_of(name.replace("/", " ").replace(":", " "))

@@ -132,6 +132,35 @@ def test_a_dynamometer_is_held_still(tmp_path, knee):
     assert "kgf, by its size" in (tmp_path / "s.toml").read_text()
 
 
+def test_one_export_of_nexus_is_a_trial(tmp_path, knee):
+    """Angles and moments of Plug-in Gait and raw EMG in one file, the file's own units, left and right."""
+    rng = np.random.default_rng(0)
+    angles = np.stack([20 * np.cos(6 * TIME), 30 + 25 * np.sin(6 * TIME), 8 * np.sin(6 * TIME)], axis=1)
+    moment = -300 * np.sin(6 * TIME)
+    sos = signal.butter(2, [30, 180], "bandpass", fs=1000, output="sos")
+    emg = signal.sosfilt(sos, rng.normal(size=(len(FAST), 2)), axis=0) * (1.1 + np.sin(6 * FAST[:, None] * [1, 1]))
+    text = "Devices\n1000\n,,Trigno EMG - Voltage,\nFrame,Sub Frame,L VL,L BF\n,,mV,mV\n"
+    text += "".join(f"{1 + i // 10},{i % 10},{a:.6f},{b:.6f}\n" for i, (a, b) in enumerate(emg))
+    joints = ("LHipAngles", "LKneeAngles", "LAnkleAngles", "LKneeMoment", "RKneeAngles")
+    text += "\nModel Outputs\n100\n,," + "".join(f"Anna:{j},,," for j in joints) + "\nFrame,Sub Frame" + ",X,Y,Z" * 5
+    text += "\n,," + "deg,deg,deg," * 3 + "N.mm/kg,N.mm/kg,N.mm/kg,deg,deg,deg\n"
+    for i, (row, m) in enumerate(zip(angles, moment, strict=True)):
+        text += f"{1 + i},0," + "".join(f"{x:.6f},0,0," for x in row) + f"{m:.6f},0,0,{row[1]:.6f},0,0\n"
+    (tmp_path / "walk.csv").write_text(text)
+    made, document = draft(knee, "knee", [tmp_path / "walk.csv"], tmp_path / "s.toml", mass=60.0)
+    (entry,) = document["trials"]
+    assert entry["motion"] == entry["emg"] == entry["moments"] == "walk.csv"
+    assert document["columns"]["knee_angle"].endswith("LKneeAngles/X")
+    assert document["emg"]["muscles"]["vaslat"] in document["emg"]["channels"]
+    study, _ = loaded(tmp_path / "s.toml")
+    (trial,) = study.trials
+    known = np.isfinite(trial.position[:, 0])
+    at = trial.time[known]
+    np.testing.assert_allclose(np.rad2deg(trial.position[known, 0]), 30 + 25 * np.sin(6 * at), atol=0.05)
+    np.testing.assert_allclose(trial.moment[known, 0], -300e-3 * 60 * np.sin(6 * at), atol=0.2)
+    assert made.side == "left"
+
+
 def test_recordings(data_dir, tmp_path, arm, knee):
     """Every set of recordings: the draft loads as it is, and nothing contradicts it."""
     sets = {

@@ -13,7 +13,11 @@ from mjx_msm.recordings.survey.spellings import COORDINATES, MODEL_MUSCLES, MUSC
         ("L_TibAnt", "tibialis_anterior", "left"),
         ("RTA", "", ""),  # one word that may be anything
         ("Trigno EMG/R_Soleus", "soleus", "right"),  # Vicon
-        ("LT BICEPS FEM.,uV", "biceps_femoris", ""),  # Noraxon
+        ("LT BICEPS FEM.,uV", "biceps_femoris", "left"),  # Noraxon
+        ("Ultium EMG.LT VLO", "vastus_lateralis", "left"),
+        ("L RECTUS FEMORIS: EMG 1 [V]", "rectus_femoris", "left"),  # EMGworks
+        ("VL (81234)/EMG 1 (mV)", "vastus_lateralis", ""),  # Trigno Discover
+        ("Devices/Trigno EMG - Voltage/VL", "vastus_lateralis", ""),
         ("vas_lat_r", "vastus_lateralis", "right"),  # OpenSim
         ("bifemlh_r", "biceps_femoris", "right"),
         ("med_gas_r", "gastrocnemius_medialis", "right"),
@@ -40,6 +44,8 @@ def test_muscles(name, muscle, side):
         ("knee_angle_r_moment", "knee_angle", "right", "moment"),
         ("Anna:LKneeAngles/x", "knee_angle", "left", ""),  # Plug-in Gait
         ("Anna:LKneeAngles/y", "", "", ""),
+        ("Model Outputs/A:LKneeAngles/X", "knee_angle", "left", ""),
+        ("Model Outputs/A:LKneeMoment/X", "knee_angle", "left", "moment"),
         ("LKneeMoment/x", "knee_angle", "left", "moment"),
         ("RAnkleAngles/x", "ankle_angle", "right", ""),
         ("hip_flexion_l", "hip_flexion", "left", ""),
