@@ -122,6 +122,8 @@ class Output(NamedTuple):
     """For how long a channel is without a sample, or dead [s]."""
     blind: Float[Array, "coordinate"]
     """For how long an encoder is without a sample that was believed [s]."""
+    features: Float[Array, "feature"]
+    """That a learned rule read; none without one."""
 
 
 @dataclass(frozen=True)
@@ -298,7 +300,7 @@ def live_step(setup: Setup) -> Callable[[Memory, Input], tuple[Memory, Output]]:
         beyond = jnp.maximum(due, 0.0)
         if setup.rule == "decay":
             known = mean + (known - mean) * jnp.exp(-beyond / FADE)
-        outer_ahead = None
+        outer_ahead, seen = None, jnp.zeros(0)
         # joints: predict with the last equations, then correct
         forward, grows = transition(memory.slope, dt)
         x = moved(memory.state, memory.acceleration, dt)
@@ -379,6 +381,7 @@ def live_step(setup: Setup) -> Callable[[Memory, Input], tuple[Memory, Output]]:
             angle_ahead_sd=jnp.sqrt(jnp.maximum(jnp.diag(c)[free], 0.0)),
             missing=missing,
             blind=blind,
+            features=seen,
         )
         later_memory = Memory(
             clock, history, before, after, raw, age, same, mean, square, drives[0], a, x, covariance, acceleration,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -22,20 +22,18 @@ import numpy as np
 from jaxtyping import Float
 
 from mjx_msm.common.arguments import number, of_kind, whole
-from mjx_msm.common.compiled import COMPILER_OPTIONS, float64, jit
+from mjx_msm.common.compiled import COMPILER_OPTIONS, float64
 from mjx_msm.common.errors import InputError, one_of
-from mjx_msm.dynamics.geometry import geometry
-from mjx_msm.dynamics.paths import paths
-from mjx_msm.dynamics.simulation import generalised_force, mechanics, muscle_tension, spatial_inertia
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import Model
 from mjx_msm.person.parameters import Parameters
 from mjx_msm.prediction import causal_filter, extrapolation
 from mjx_msm.prediction.live_step import STEP, Input, Memory, Noise, Output, Setup, blank, live_step
-from mjx_msm.prediction.muscle_course import activations, estimate_first
+from mjx_msm.prediction.muscle_course import estimate_first
+from mjx_msm.prediction.teaching import Correction, correction, taught
 from mjx_msm.recordings.emg import EmgProcessing
-from mjx_msm.recordings.model_clock import mixing_matrix, record
-from mjx_msm.recordings.trial import Trial, reordered, trials_of
+from mjx_msm.recordings.model_clock import mixing_matrix
+from mjx_msm.recordings.trial import Trial, trials_of
 
 DRAWS = 8
 LONGEST_GAP = 0.5
@@ -44,8 +42,6 @@ FORGET = 3.0
 """Time over which its own errors ahead are remembered [s]."""
 CHECKED = 0.01
 """Between two looks at them [s]."""
-LEARNT_STEP = 0.005
-"""Of the clock that a learned rule is fitted on [s]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +113,10 @@ class Predictor:
         more seldom than EMG."""
         self._names = (*(f"EMG channel {c}" for c in self.channels), *(f"encoder {c}" for c in self.coordinates))
         self._setup = _setup(identification, model, horizon, extrapolation, processing, reference, rate, draws, noise)
+        known = trials_of(trials)
         if extrapolation == "learned":
-            self._setup = _taught(self._setup, identification, trials_of(trials))
-        self._usual = 1.0 / rate
+            self._setup = taught(self._setup, identification, known)
+        self.rate, self._usual = float(rate), 1.0 / rate
         delay = np.asarray(self._setup.everyone.emg.delay)[0]
         self._lag = np.maximum(self._setup.filters.lag - delay, 0.0)
         self._columns = [model.coordinates.index(c) for c in self.coordinates]
@@ -129,7 +126,11 @@ class Predictor:
         self._encoders = 1 + len(self.channels) + np.array(self._columns, dtype=int)
         self._call, self._slices = _compiled(self._setup)
         self._troubles = slice(self._slices["missing"].start, self._slices["blind"].stop)
+        self._correction: Correction | None = None
         self.reset()
+        if extrapolation == "learned":
+            self._correction = correction(self, model, known)
+            self.reset()
 
     @property
     def lag(self) -> Float[np.ndarray, "channel"]:
@@ -179,13 +180,21 @@ class Predictor:
         self._input[0] = time
         self._input[1 : 1 + channels] = emg
         self._input[self._encoders] = encoder
-        out = self._advance()
+        self._out = out = self._advance()
         self._time = time
         if (out[self._troubles] > self.patience).any():
             troubled = np.concatenate([out[self._slices["missing"]], out[self._slices["blind"]][self._columns]])
             faults = (*faults, *(f"{self._names[k]} is missing" for k in np.flatnonzero(troubled > self.patience)))
         self._last = self._forecast(out, faults)
         return self._last
+
+    def explained(
+        self, emg: Sequence[float] | np.ndarray, encoder: Sequence[float] | np.ndarray, time: float
+    ) -> tuple[Forecast, Float[np.ndarray, "feature"]]:
+        """`push`, and what a correction reads of the sample: features of the learned rule, torques, angles."""
+        forecast, at = self.push(emg, encoder, time), self._slices
+        fields = ("features", "torque", "torque_ahead", "angle", "angle_ahead")
+        return forecast, np.concatenate([self._out[at[f]] for f in fields])
 
     def _again(self, fault: str) -> Forecast:
         if self._last is None:
@@ -218,6 +227,9 @@ class Predictor:
         angle, torque = out[at["angle"]], out[at["torque"]]
         angle_ahead, torque_ahead = out[at["angle_ahead"]], out[at["torque_ahead"]]
         claimed = out[at["angle_ahead_sd"]]
+        if self._correction is not None:
+            more = self._correction(np.concatenate([out[at["features"]], torque, torque_ahead, angle, angle_ahead]))
+            torque, torque_ahead, angle_ahead = torque + more[0], torque_ahead + more[1], angle_ahead + more[2]
         if time >= self._checked + CHECKED:
             self._learn_from_errors(time, angle, torque)
             self._due.append((time + self.horizon, angle_ahead, claimed, torque_ahead))
@@ -326,41 +338,3 @@ def _input_of(sample: Any, channels: int) -> Input:
 
 def _parts(sample: Any, channels: int) -> tuple[Any, Any, Any]:
     return sample[0], sample[1 : 1 + channels], sample[1 + channels :]
-
-
-# What a learned rule learns from ---------------------------------------------------------------------------------
-
-
-def _taught(setup: Setup, identification: Identification, trials: Sequence[Trial]) -> Setup:
-    """The setup with a rule learned from trials."""
-    if not trials:
-        raise InputError("extrapolation 'learned' needs trials to learn from; give trials, or choose 'hold' or 'decay'")
-    me = jax.tree.map(lambda x: x[:1], setup.everyone)
-    one = jax.tree.map(lambda x: x[0], setup.everyone)
-    model, courses = setup.model, []
-    for trial in trials:
-        r = record(model, reordered(trial, identification.channels), identification.emg_map)
-        stride = max(1, round(LEARNT_STEP / model.timestep))
-        at = np.arange(r.first, r.last + 1, stride)
-        q, v, acceleration = (x[at] for x in (r.smooth_position, r.smooth_velocity, r.smooth_acceleration))
-        with float64():
-            _, a = activations(model, me, r.envelope, r.mixing, at)
-            outer = np.asarray(_outer(model, one, q, v, acceleration, np.asarray(a)[0]))
-        courses.append(extrapolation.Course(stride * model.timestep, r.envelope[at], q, v, outer))
-    return replace(setup, learned=extrapolation.learned(courses, setup.lead, setup.ahead))
-
-
-@jit
-def _outer(
-    model: Model, parameters: Parameters, position: Any, velocity: Any, acceleration: Any, activation: Any
-) -> Any:
-    """What acts on the free coordinates besides muscles and passive joint [N·m]; accelerations of the others."""
-    inertia, free = spatial_inertia(parameters.body), model.host.free_index
-
-    def one(q: Any, v: Any, along: Any, a: Any, activation: Any) -> Any:
-        terms = mechanics(model, parameters, inertia, geometry(model, q, v, along), q, v)
-        force = generalised_force(terms, muscle_tension(model, parameters, terms, v, activation))
-        return a.at[free].set((terms.mass_matrix @ a - force)[free])
-
-    q, v, a, activation = (jnp.asarray(x) for x in (position, velocity, acceleration, activation))
-    return jax.vmap(one)(q, v, paths(model, q), a, activation)

@@ -37,6 +37,7 @@ tibia = "shank"              # upper_arm, forearm, hand, thigh, shank or foot; o
 
 [emg]
 kind = "raw"                 # or "envelope" (default), used as it is
+# synergies = 4              # of the measured EMG, for muscles that are "unmeasured": mjx_msm.recordings.synergies
 [emg.processing]             # also high_pass, order, notch, rectify, clip; of an envelope: normalise, clip
 low_pass = 6.0
 normalise = "max"            # over all trials to identify; or a number; or { channel = number }
@@ -46,7 +47,7 @@ normalise = "max"            # over all trials to identify; or a number; or { ch
 # band = 6.0                 # [Hz]; use the envelope's low-pass
 [emg.channels]               # optional short names: channel -> column
 biceps = "Biceps.EMG4"
-[emg.muscles]                # every muscle of the model -> channel, weighted channels, or 0.0 if it is silent
+[emg.muscles]                # every muscle of the model -> channel, weighted channels, "unmeasured", or 0.0 if silent
 BIClong = "biceps"
 BRA = { biceps = 0.5, triceps = 0.5 }
 

@@ -8,6 +8,10 @@ from typing import Any
 from mjx_msm.common.errors import InputError, suggest
 from mjx_msm.common.toml_tables import Section, is_number
 from mjx_msm.recordings.emg import EmgNoise, EmgProcessing
+from mjx_msm.recordings.synergies import UNMEASURED
+
+SYNERGIES = 4
+"""Unless the file says otherwise; three to five account for most of a leg's EMG in walking."""
 
 
 def channels_of(emg_map: Mapping[str, Mapping[str, float]]) -> tuple[str, ...]:
@@ -16,7 +20,7 @@ def channels_of(emg_map: Mapping[str, Mapping[str, float]]) -> tuple[str, ...]:
 
 
 def parse_emg(top: Section) -> tuple[str, EmgProcessing, dict[str, str], dict[str, dict[str, float]]]:
-    section = top.section("emg", ("kind", "processing", "noise", "channels", "muscles"))
+    section = top.section("emg", ("kind", "processing", "noise", "channels", "muscles", "synergies"))
     kind = section.text("kind", "envelope", options=("envelope", "raw")) or ""
     keys = ("high_pass", "low_pass", "order", "notch", "rectify", "normalise", "clip")
     steps = section.section("processing", keys)
@@ -61,7 +65,9 @@ def parse_emg(top: Section) -> tuple[str, EmgProcessing, dict[str, str], dict[st
     muscles = section.section("muscles", None)
     emg_map: dict[str, dict[str, float]] = {}
     for muscle, value in muscles.data.items():
-        if isinstance(value, str) and value and value != "none":
+        if value == UNMEASURED:
+            emg_map[muscle] = {}  # for reading: what drives it comes from the others' EMG, see `parse_unmeasured`
+        elif isinstance(value, str) and value and value != "none":
             emg_map[muscle] = {value: 1.0}
         elif value == "none" or (is_number(value) and value == 0):
             emg_map[muscle] = {}
@@ -70,7 +76,7 @@ def parse_emg(top: Section) -> tuple[str, EmgProcessing, dict[str, str], dict[st
         else:
             raise muscles.fail(
                 muscle,
-                "a channel in quotes, positive weights like { a = 0.5, b = 0.5 }, or 0.0 for a silent muscle",
+                'a channel in quotes, weights like { a = 0.5, b = 0.5 }, "unmeasured", or 0.0 for a silent muscle',
             )
     if not emg_map:
         raise InputError(
@@ -93,6 +99,18 @@ def parse_emg(top: Section) -> tuple[str, EmgProcessing, dict[str, str], dict[st
             if name not in processing.normalise:
                 raise InputError(f"{steps.where}: normalise has no reference for channel '{name}'; add it")
     return kind, processing, aliases, emg_map
+
+
+def parse_unmeasured(top: Section) -> tuple[tuple[str, ...], int]:
+    """Muscles without EMG, and of how many synergies they may be made."""
+    section = top.section("emg", None)
+    muscles = tuple(m for m, value in section.section("muscles", None).data.items() if value == UNMEASURED)
+    count = section.number("synergies", SYNERGIES, low=1, high=20) or SYNERGIES
+    if count != int(count):
+        raise section.fail("synergies", "a whole number")
+    if "synergies" in section.data and not muscles:
+        raise InputError(f'{section.where}: synergies are for muscles that are "unmeasured", and none is; remove it')
+    return muscles, int(count)
 
 
 def parse_emg_noise(top: Section) -> EmgNoise | None:

@@ -5,21 +5,23 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from mjx_msm.common.arguments import path_of
 from mjx_msm.common.errors import InputError, InputWarning
 from mjx_msm.common.files import write_text
-from mjx_msm.common.toml_tables import plain, read_toml, to_toml
-from mjx_msm.recordings.subject_file.emg import channels_of
+from mjx_msm.common.toml_tables import Section, plain, read_toml, to_toml
+from mjx_msm.recordings.subject_file.emg import channels_of, parse_unmeasured
 from mjx_msm.recordings.subject_file.grammar import parse_subject
 from mjx_msm.recordings.subject_file.identify import IdentifySpec
 from mjx_msm.recordings.subject_file.model import BUNDLED, ModelSpec
 from mjx_msm.recordings.subject_file.person import Person
 from mjx_msm.recordings.subject_file.recordings import read_recordings
+from mjx_msm.recordings.synergies import UNMEASURED, extended
 from mjx_msm.recordings.trial import Trial
 
 
@@ -71,7 +73,7 @@ def study_of(document: Mapping[str, Any], path: Path) -> Study:
     recordings = read_recordings(checked)
     for note in recordings.notes:
         warnings.warn(note, InputWarning, stacklevel=3)
-    return Study(
+    study = Study(
         subject=checked.subject,
         model=checked.model,
         trials=tuple(t for role, t in recordings.trials if role == "identify"),
@@ -81,6 +83,33 @@ def study_of(document: Mapping[str, Any], path: Path) -> Study:
         hashes=_hashes(path, checked.model.source, (*recordings.files, *_static_files(checked.subject))),
         notes=recordings.notes,
         to_predict=tuple(t for role, t in recordings.trials if role == "predict"),
+    )
+    muscles, count = parse_unmeasured(Section(document, str(path), None))
+    return _with_synergies(study, muscles, count) if muscles else study
+
+
+def _with_synergies(study: Study, muscles: Sequence[str], count: int) -> Study:
+    """The study with channels for muscles that no electrode reached (`mjx_msm.recordings.synergies`)."""
+    asked, mixes = study.identify, {**study.emg_map, **dict.fromkeys(muscles, UNMEASURED)}
+    groups = study.trials, study.held_out, study.to_predict
+    try:
+        longer = extended(study.trials, groups, mixes, count)
+    except InputError as error:
+        raise InputError(f"{study.path} [emg]: {error}") from None
+    free = tuple(f for f in longer.free if not any(fnmatchcase(f, pattern) for pattern in asked.free))
+    note = (
+        f"{', '.join(muscles)}: without EMG; driven by {count} synergies, which account for "
+        f"{100 * longer.synergies.explained:.1f} % of the measured EMG"
+    )
+    return replace(
+        study,
+        trials=longer.trials[0],
+        held_out=longer.trials[1],
+        to_predict=longer.trials[2],
+        identify=replace(
+            asked, emg_map=longer.emg_map, free=(*asked.free, *free), priors={**asked.priors, **longer.priors}
+        ),
+        notes=(*study.notes, note),
     )
 
 

@@ -1,0 +1,145 @@
+"""EMG of muscles that no electrode reached: synergies of the measured envelopes, extended to the unmeasured muscles.
+
+Measured envelopes are a product of few non-negative courses over time and weights (Lee & Seung 1999, doi
+10.1038/44565). An unmeasured muscle is taken to be driven by the same courses, with weights of its own that are
+identified with everything else (Ao et al. 2020, doi 10.3389/fncom.2020.588943). So its excitation is a mix of further
+"channels", one a synergy, whose gains are those weights: nothing else of an identification changes.
+
+A new recording's courses are the non-negative least-squares solution, instant by instant, for the weights that were
+found in the trials to identify from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from scipy.optimize import nnls
+
+from mjx_msm.common.errors import InputError
+from mjx_msm.recordings.trial import Trial
+
+UNMEASURED = "unmeasured"
+"""In a muscle's place in ``[emg.muscles]``."""
+ITERATIONS, STARTS = 500, 4
+PRIOR = {"mean": 0.3, "relative_sd": 1.0}
+"""Of a weight: courses have a greatest value of 1."""
+
+
+@dataclass(frozen=True)
+class Synergies:
+    """Weights of the measured channels on every synergy."""
+
+    channels: tuple[str, ...]
+    weights: Float[np.ndarray, "synergy channel"]
+    explained: float
+    """Part of the envelopes' squares that the synergies account for."""
+
+    def courses(self, envelope: Float[np.ndarray, "time channel"]) -> Float[np.ndarray, "time synergy"]:
+        """How active the synergies are; channels without a sample (NaN) have no say."""
+        out = np.zeros((len(envelope), len(self.weights)))
+        for k, row in enumerate(envelope):
+            known = np.isfinite(row)
+            if known.any():
+                out[k] = nnls(self.weights[:, known].T, row[known])[0]
+        return out
+
+
+def synergies(
+    channels: Sequence[str], envelopes: Sequence[Float[np.ndarray, "time channel"]], count: int, seed: int = 0
+) -> Synergies:
+    """Factors of recorded envelopes, the best of some starts of hierarchical alternating least squares.
+
+    Weights are scaled so that every synergy's course has a greatest value of 1.
+
+    **Raises:** `InputError` if there are not more channels than synergies, or nothing was recorded.
+    """
+    if not 1 <= count < len(channels):
+        raise InputError(f"{count} synergies of {len(channels)} EMG channels; give 1 to {len(channels) - 1}")
+    x = np.concatenate([e[np.isfinite(e).all(axis=1)] for e in envelopes])
+    if not len(x) or not x.any():
+        raise InputError("no EMG to find synergies in: the measured channels are silent")
+    found = min((_factored(x, count, seed + k) for k in range(STARTS)), key=lambda f: f[2])
+    course, weights, left = found
+    peak = np.maximum(course.max(axis=0), 1e-12)
+    order = np.argsort(-(peak * np.linalg.norm(weights, axis=1)))
+    return Synergies(tuple(channels), (weights * peak[:, None])[order], 1.0 - left / float((x**2).sum()))
+
+
+def _factored(x: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """Courses, weights, and the squares that are left (Cichocki & Phan 2009, doi 10.1587/transfun.E92.A.708)."""
+    rng, scale = np.random.default_rng(seed), np.sqrt(x.mean() / count)
+    a, w = scale * rng.uniform(0.1, 1, (len(x), count)), scale * rng.uniform(0.1, 1, (count, x.shape[1]))
+    before = np.inf
+    for k in range(ITERATIONS):
+        for one, other, data in ((a, w.T, x), (w.T, a, x.T)):
+            gram, cross = other.T @ other, data @ other
+            for j in range(count):
+                one[:, j] = np.maximum(one[:, j] + (cross[:, j] - one @ gram[:, j]) / max(gram[j, j], 1e-12), 1e-12)
+        if k % 10 == 9:
+            left = float(((x - a @ w) ** 2).sum())
+            if before - left < 1e-7 * before:
+                break
+            before = left
+    return a, w, float(((x - a @ w) ** 2).sum())
+
+
+@dataclass(frozen=True)
+class Extended:
+    """Recordings with the unmeasured muscles' channels."""
+
+    trials: tuple[tuple[Trial, ...], ...]
+    """As they were given, in groups."""
+    emg_map: Mapping[str, Mapping[str, float]]
+    free: tuple[str, ...]
+    """Patterns of what is to be identified besides: the weights."""
+    priors: Mapping[str, Mapping[str, float]]
+    synergies: Synergies
+
+
+def channel_of(muscle: str, synergy: int) -> str:
+    """The name of an unmeasured muscle's channel for one synergy, counted from 1."""
+    return f"{muscle}~{synergy}"
+
+
+def extended(
+    learnt_from: Sequence[Trial],
+    groups: Sequence[Sequence[Trial]],
+    emg_map: Mapping[str, Any],
+    count: int,
+) -> Extended:
+    """Give muscles that `emg_map` calls "unmeasured" the synergies of the measured channels.
+
+    **Arguments:** `learnt_from`: trials whose envelopes the synergies are those of; `groups`: trials to extend;
+    `count`: how many synergies.
+
+    **Raises:** `InputError` if no muscle is measured, or there are too many synergies.
+    """
+    missing = [m for m, mix in emg_map.items() if mix == UNMEASURED]
+    measured = {m: dict(mix) for m, mix in emg_map.items() if mix != UNMEASURED}
+    channels = tuple(dict.fromkeys(c for mix in measured.values() for c in mix))
+    if not channels:
+        raise InputError(f"no muscle has EMG: nothing to learn of {', '.join(missing)} from; measure some")
+
+    def of(trial: Trial) -> np.ndarray:
+        return trial.emg[:, [trial.channels.index(c) for c in channels]]
+
+    found = synergies(channels, [of(t) for t in learnt_from], count)
+    names = {m: tuple(channel_of(m, k + 1) for k in range(count)) for m in missing}
+
+    def longer(trial: Trial) -> Trial:
+        courses = found.courses(of(trial))
+        emg = np.concatenate([trial.emg, *(courses for _ in missing)], axis=1)
+        return replace(trial, channels=(*trial.channels, *(n for m in missing for n in names[m])), emg=emg)
+
+    free = tuple(f"emg/{n}/gain" for m in missing for n in names[m])
+    return Extended(
+        tuple(tuple(longer(t) for t in group) for group in groups),
+        {m: measured[m] if m in measured else dict.fromkeys(names[m], 1.0) for m in emg_map},
+        free,
+        {pattern: dict(PRIOR) for pattern in free},
+        found,
+    )
