@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from mjx_msm.knowledge.records import WITH_DISCREPANCY, Fit, Outcome
 from mjx_msm.knowledge.result import Identification
-from mjx_msm.knowledge.result_table import CLEARLY
+from mjx_msm.knowledge.result_table import CLEARLY, STILL
 from mjx_msm.knowledge.uncertainty import Knowledge
 
 MOST_NAMED = 3
@@ -104,7 +104,7 @@ def _known(result: Identification) -> str:
     at = f"; {bound} of all lie at a bound" if bound else ""
     if known == count:
         return f"The recordings determine all {count} parameters{at}."
-    return f"The recordings determine {known} of {count} parameters; the others stay where their priors are{at}."
+    return f"The recordings determine {known} of {count} parameters; of the others they say little{at}."
 
 
 def next_step(result: Identification) -> str:
@@ -117,8 +117,9 @@ def next_step(result: Identification) -> str:
         return "Next: go on with `mjx-msm identify … --resume`."
     if result.outcome is Outcome.NOT_FINITE:
         return "Next: check units and signs of angles and EMG; then try fewer free parameters."
-    if any(f.identified > f.spread for f in unseen_rows):
-        worst = max(unseen_rows, key=lambda f: f.identified / max(f.spread, 1e-12))
+    moving = [f for f in unseen_rows if f.spread > STILL.get(f.kind, 0.0)]
+    if any(f.identified > f.spread for f in moving):
+        worst = max(moving, key=lambda f: f.identified / f.spread)
         return (
             f"Next: look at {worst.trial}, which it predicts worse than a constant would: a sign, a unit, or a task "
             "that the others say nothing of."
@@ -142,8 +143,8 @@ def next_step(result: Identification) -> str:
     ]
     if len(open_ones) > len(result.estimates) / 4:
         return (
-            f"Next: if {_named(open_ones)} matter to you, record a task that moves them (`msm.design` finds one); if "
-            "not, use the person as they are."
+            f"Next: if {_named(open_ones)} matter to you, record a task that moves them (`msm.design_experiment` finds "
+            "one); if not, use the person as they are."
         )
     return "Next: use the person: `gymnasium.make` and `mjx-msm verify` take this folder."
 

@@ -1,8 +1,11 @@
 """A result in words: each sentence says what the numbers say, and the last one names what is most in the way."""
 
+import re
+
 import pytest
 from results import fit, result
 
+import mjx_msm as msm
 from mjx_msm.knowledge.records import Outcome
 from mjx_msm.knowledge.verdict import measure, pooled, verdict
 
@@ -62,6 +65,17 @@ def test_angles_are_said_in_degrees():
 
 def test_a_poor_fit_is_called_one():
     assert "poor fit" in verdict(result(fit("identify", 6.0), fit()))[1]
+
+
+def test_a_joint_that_is_held_still_is_no_failure():
+    held = fit(identified=0.007, spread=0.0035, kind="motion")
+    assert "use the person" in verdict(result(held))[-1]
+
+
+def test_what_it_names_exists():
+    made = [result(fit(), shares=(0.1, 0.1, 0.9)), result(fit())]
+    for name in re.findall(r"`msm\.(\w+)`", " ".join(verdict(made[0]) + verdict(made[1]))):
+        assert hasattr(msm, name)
 
 
 def test_a_notebook_shows_the_table():

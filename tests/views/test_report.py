@@ -91,5 +91,13 @@ def test_gaps_are_gaps():
     assert "NaN" not in re.sub(r"<script>.*?</script>", "", page, count=1, flags=re.S)
 
 
+def test_what_was_noticed_and_doubted_is_in_it():
+    doubtful = replace(fit(), doubted=0.012)
+    text = Page(report(result(doubtful, notes=("knee: 2 % of <EMG> masked",)))).text
+    assert "knee: 2 % of <EMG> masked" in text
+    assert "1.2 %" in text
+    assert "doubted" not in Page(report(result(fit()))).text
+
+
 def test_a_result_without_trials_has_a_report(tmp_path):
     assert "In short" in save_report(tmp_path / "report.html", result()).read_text(encoding="utf-8")

@@ -77,6 +77,7 @@ def report(result: Identification, trials: Sequence[Replay] = ()) -> str:
         others=tuple(dict.fromkeys(name for f in result.fits for name in f.beside)),
         size={kind: partial(size, kind=kind) for kind in kinds},
         best=_best,
+        doubted=any(f.doubted for f in result.fits),
         charts=charts,
         opened=OPEN,
         parameters=_html(parameter_chart(result)),
