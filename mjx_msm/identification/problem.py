@@ -138,6 +138,7 @@ class Problem:
             "muscle_constants": muscle_constants(model),
             "timestep": model.timestep,
             "integrator": model.integrator,
+            "part": model.host.part,
             "scaling": {body: tuple(factors) for body, factors in model.host.scaling.items()},
             "free": model.host.free,
             "prescribed": model.host.prescribed,

@@ -32,6 +32,7 @@ from mjx_msm.knowledge.uncertainty import Knowledge
 from mjx_msm.person.model import MUSCLES, Model, load_model, with_muscle_constants
 from mjx_msm.person.parameters import Parameters
 from mjx_msm.person.personalisation import export
+from mjx_msm.person.reduction import Part
 from mjx_msm.person.scaling import with_factors
 from mjx_msm.person.space import ParameterSpace, restored_space
 from mjx_msm.recordings.emg import EmgNoise
@@ -88,6 +89,8 @@ class Identification:
     """Error of the envelopes that the estimate allows for; None: they count as exact."""
     loss: str = "normal"
     """Of moments, see `mjx_msm.recordings.settings.Settings`."""
+    part: Part = field(default_factory=Part)
+    """What of `source` it was identified on."""
     scaling: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """What the bodies of `source` were multiplied by, see `mjx_msm.scale`; empty: they are as the file has them."""
     integrator: str = "Euler"
@@ -167,6 +170,7 @@ class Identification:
             )
         model = load_model(
             self.source,
+            **self.part.arguments,
             timestep=self.timestep,
             integrator=self.integrator,
             muscle=self.muscle_model,

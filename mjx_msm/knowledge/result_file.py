@@ -25,6 +25,7 @@ from mjx_msm.person.kinds import KINDS
 from mjx_msm.person.mjcf import INTEGRATORS
 from mjx_msm.person.model import MUSCLES
 from mjx_msm.person.parameters import INERTIA_COMPONENTS
+from mjx_msm.person.reduction import Part
 from mjx_msm.recordings.emg import EmgNoise
 
 NAME = "identification.json"
@@ -58,11 +59,12 @@ def read_result(path: Path, cls: type[Any], schema: int) -> Any:
         "unknowns": list_of(record_of(Unknown)),
         "directions": list_of(record_of(Direction, {"knowledge": _member_of(Knowledge)})),
         "muscle_constants": table_of(_constant),
+        "part": record_of(Part),
         "scaling": table_of(_factors),
         "emg_noise": _noise,
     }
     try:
-        newer = ("completed", "muscle_constants", "emg_noise", "loss", "scaling", "integrator", "notes")
+        newer = ("completed", "muscle_constants", "emg_noise", "loss", "part", "scaling", "integrator", "notes")
         result = record_of(cls, readers, optional=newer)(data)
         _check(result)
     except ValueError as error:
@@ -107,7 +109,7 @@ def _check(result: Any) -> None:
     """
     _check_sizes(result)
     _check_posterior(result)
-    _check_body(result.parameters)
+    _check_body(result.parameters, {m for u in result.unknowns for m in u.members})
     for path, value in (("timestep", result.timestep), *result.locked.items(), ("rate", result.rate)):
         if not math.isfinite(value):
             raise ValueError(f"{path} is {value:g}")
@@ -163,8 +165,9 @@ def _check_posterior(result: Any) -> None:
         raise ValueError("z or samples lie outside the bounds")
 
 
-def _check_body(parameters: Mapping[str, float]) -> None:
-    """Whether parameters can be those of a person."""
+def _check_body(parameters: Mapping[str, float], estimated: set[str]) -> None:
+    """Whether parameters can be those of a person; a slack length that was not estimated is as the model's file has
+    it, which may be below zero."""
     inertias: dict[str, dict[str, float]] = {}
     for path, value in parameters.items():
         group, _, rest = path.partition("/")
@@ -176,6 +179,8 @@ def _check_body(parameters: Mapping[str, float]) -> None:
         if not math.isfinite(value):
             raise ValueError(f"parameter {path} is {value:g}, not finite")
         low = 0.0 if kind.transform == "log" else -math.inf
+        if ends[-1] == "tendon_slack_length" and path not in estimated:
+            low = -math.inf
         if value < low or (value == low and ends[-1] not in POSSIBLY_ZERO):
             raise ValueError(f"parameter {path} is {value:g}; it must be positive")
         if kind.transform == "inertia":

@@ -37,7 +37,7 @@ from mjx_msm.person.mjx import import_mjx
 from mjx_msm.person.muscle import AbstractMuscle, DeGrooteFregly2016, MujocoMuscle
 from mjx_msm.person.obstacles import MJX, TREE, engine_for
 from mjx_msm.person.parameters import Names, Parameters
-from mjx_msm.person.reduction import reduced
+from mjx_msm.person.reduction import Part, reduced
 from mjx_msm.person.sources import spec_of
 from mjx_msm.person.stability import warn_if_too_fast
 
@@ -69,6 +69,8 @@ class Host:
     """Joints behind `Parameters.joint`: those that are coordinates; for MJX all hinges and slides."""
     inputs: tuple[KnownInput, ...] = ()
     """Motors and servos: in `spec`, but neither in `mj_model` nor in `skeleton`."""
+    part: Part = field(default_factory=Part)
+    """What of the source it is."""
     scaling: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """What `mjx_msm.scale` multiplied the bodies of `source` by, three along their axes; empty where it did not."""
     notes: tuple[str, ...] = ()
@@ -229,7 +231,10 @@ def load_model(
         spec.option.integrator = INTEGRATORS[one_of("integrator", integrator, INTEGRATORS)]
     roles: Any = {"free": free, "prescribed": prescribed, "locked": locked}
     model = model_of(spec, name, muscle=muscle, **roles, engine=engine)
-    model = replace(model, host=replace(model.host, notes=(*done, *model.host.notes))) if done else model
+    asked = {k: tuple(v) for k, v in (("joints", joints), ("muscles", muscles)) if v is not None}
+    part = Part(**asked, posture=dict(posture or {}), engine=engine or "")
+    if part != Part():
+        model = replace(model, host=replace(model.host, part=part, notes=(*done, *model.host.notes)))
     if model.integrator == "RK4":
         warn_if_too_fast(model.host.mj_model, model.free, name)
     negative = negative_slack(model.nominal)

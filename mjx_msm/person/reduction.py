@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import mujoco
@@ -22,6 +23,24 @@ from mjx_msm.person.plain_mjcf import plain
 
 _JOINT = mujoco.mjtJoint
 _WRAP = mujoco.mjtWrap
+
+
+@dataclass(frozen=True)
+class Part:
+    """What of a file a model is, as `load_model` was asked for it."""
+
+    joints: tuple[str, ...] = ("*",)
+    muscles: tuple[str, ...] = ("*",)
+    posture: Mapping[str, float] = field(default_factory=dict)
+    """[rad or m]."""
+    engine: str = ""
+    """Asked for by name; "": by what the file holds."""
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Of `load_model`; none where the model is the whole file."""
+        own = {"joints": self.joints, "muscles": self.muscles, "posture": self.posture, "engine": self.engine}
+        return {k: v for k, v in own.items() if v and v != ("*",)}
 
 
 def reduced(

@@ -24,12 +24,13 @@ def study_model(study: Study) -> Model:
     **Raises:** `InputError` naming the muscle, coordinate or pattern that does not fit.
     """
     spec = study.model
-    everything = load_model(spec.source, muscle=spec.muscle)
+    everything = load_model(spec.source, **spec.part, muscle=spec.muscle)
     check_against_model(
         study, everything.muscles, everything.coordinates, bodies=everything.nominal.names.body
     )  # names the line of the file, which load_model cannot
     model = load_model(
         spec.source,
+        **spec.part,
         muscle=spec.muscle,
         free=spec.free,
         prescribed=spec.prescribed,

@@ -150,6 +150,7 @@ def test_what_is_missing_or_more_is_named(content, tmp_path):
             "muscle_constants",
             "emg_noise",
             "loss",
+            "part",
             "scaling",
             "integrator",
             "notes",
@@ -158,6 +159,13 @@ def test_what_is_missing_or_more_is_named(content, tmp_path):
         data = {k: v for k, v in content.items() if k != key}
         refused(tmp_path, data, "schema None" if key == "schema" else f"'{key}' is missing")
     refused(tmp_path, {**content, "smaples": []}, "'smaples' is unknown")
+
+
+def test_a_slack_length_below_zero_that_was_not_estimated_is_the_file_s(content, tmp_path):
+    path = tmp_path / "identification.json"
+    parameters = content["parameters"] | {"muscle/TRIlong/tendon_slack_length": -0.2}
+    path.write_text(json.dumps({**content, "parameters": parameters}))
+    assert Identification.load(path).parameters["muscle/TRIlong/tendon_slack_length"] == -0.2
 
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e999"])

@@ -1,14 +1,18 @@
 """A part of a model against the whole one in C with its other joints held: paths, moment arms, accelerations."""
 
+import json
+from dataclasses import asdict
+
 import mujoco
 import numpy as np
 import pytest
 from held_model import compared
 
 from mjx_msm.common.errors import InputError
+from mjx_msm.common.json_files import plain_json, record_of
 from mjx_msm.person.model import load_model
 from mjx_msm.person.personalisation import export
-from mjx_msm.person.reduction import reduced
+from mjx_msm.person.reduction import Part, reduced
 
 pytestmark = [pytest.mark.usefixtures("x64"), pytest.mark.filterwarnings("ignore:.*slack length below zero")]
 
@@ -110,6 +114,18 @@ def test_a_part_is_an_ordinary_file(whole, tmp_path):
     assert again.coordinates == model.coordinates
     assert again.muscles == model.muscles
     assert again.nominal.to_dict()["body/trunk/mass"] == 2.0
+
+
+def test_a_result_knows_its_part(whole):
+    """What `load_model` was asked for goes through a result's file, and loads the same part again."""
+    model = load_model(whole, joints=["swing", "bend"], posture={"twist": 0.3}, engine="tree")
+    assert model.host.part.arguments == {"joints": ("swing", "bend"), "posture": {"twist": 0.3}, "engine": "tree"}
+    read = record_of(Part)(json.loads(json.dumps(plain_json(asdict(model.host.part)))))
+    assert read == model.host.part
+    again = load_model(whole, **read.arguments)
+    assert again.coordinates == model.coordinates
+    np.testing.assert_array_equal(again.host.mj_model.body_pos, model.host.mj_model.body_pos)
+    assert load_model(whole, joints=["curl", "bend"]).host.part != model.host.part
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The subject file: what it gives, what it refuses, and one common clock."""
 
 import copy
+import math
 import tomllib
 import warnings
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from mjx_msm.common.errors import InputError, InputWarning
-from mjx_msm.common.toml_tables import to_toml
+from mjx_msm.common.toml_tables import Section, to_toml
 from mjx_msm.recordings.emg import EmgNoise
 from mjx_msm.recordings.readers.delimited import write_csv
 from mjx_msm.recordings.readers.reading import read_table
@@ -17,7 +18,7 @@ from mjx_msm.recordings.readers.table import Table
 from mjx_msm.recordings.subject_file.grammar import parse_subject
 from mjx_msm.recordings.subject_file.identify import FIELDS
 from mjx_msm.recordings.subject_file.loading import load_subject, write_subject
-from mjx_msm.recordings.subject_file.model import SEGMENTS
+from mjx_msm.recordings.subject_file.model import SEGMENTS, parse_model
 from mjx_msm.recordings.subject_file.model_check import check_against_model
 from mjx_msm.recordings.trial import Trial, build_trial
 
@@ -780,3 +781,21 @@ def test_arm_lift_reads_as_a_study(data_dir, tmp_path):
     doc["columns"]["elbow_flex"] = {"column": "elbow_flexion", "units": "rad"}
     assert "column 'elbow_flexion' reaches" in refusal(tmp_path, doc)
     assert "looks like degrees" in refusal(tmp_path, doc)
+
+
+@pytest.mark.parametrize("units", ["rad", "deg"])
+def test_a_part_of_a_model(units, tmp_path):
+    """Joints, muscles and posture of [model] are those of load_model; its source may be a name of myo-sim."""
+    factor = math.pi / 180 if units == "deg" else 1.0
+    text = {
+        "units": units,
+        "model": {"source": "myo_sim:myolegs", "joints": ["knee_angle_r"], "posture": {"hip_flexion_r": 0.3},
+                  "free": ["knee_angle_r"]},
+    }  # fmt: skip
+    spec = parse_model(Section(text, "subject.toml", None), tmp_path, units)
+    assert spec.source == "myo_sim:myolegs"
+    assert spec.part == {"joints": ("knee_angle_r",), "muscles": None, "posture": {"hip_flexion_r": 0.3 * factor}}
+    if units == "rad":
+        text["model"]["posture"] = {"hip_flexion_r": 30}
+        with pytest.raises(InputError, match=r"posture\]: hip_flexion_r = 30 looks like degrees"):
+            parse_model(Section(text, "subject.toml", None), tmp_path, units)

@@ -27,7 +27,9 @@ file = "static.c3d"          # markers that the model has, too (its sites), need
 shank = ["RKJC", ["RLM", "RMM"]]  # the joint centres at both ends: a marker, or the middle of several
 
 [model]
-source = "knee"              # "arm", "knee", or an MJCF file
+source = "knee"              # "arm", "knee", an MJCF or OpenSim file, or "myo_sim:NAME" of the package myo-sim
+# joints = ["knee_angle_r"]  # a part of it: joints to keep, `muscles` (default: those that the joints move), and where
+# posture = { hip_flexion_r = 0.3 }  # the other joints are held, in `units`
 muscle = "mujoco"            # or "degroote"
 free = ["knee_angle"]        # simulated
 prescribed = ["hip_flexion"] # follow the recording

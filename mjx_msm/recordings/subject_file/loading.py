@@ -18,7 +18,7 @@ from mjx_msm.common.toml_tables import Section, plain, read_toml, to_toml
 from mjx_msm.recordings.subject_file.emg import channels_of, parse_unmeasured
 from mjx_msm.recordings.subject_file.grammar import parse_subject
 from mjx_msm.recordings.subject_file.identify import IdentifySpec
-from mjx_msm.recordings.subject_file.model import BUNDLED, ModelSpec
+from mjx_msm.recordings.subject_file.model import BUNDLED, PREFIX, ModelSpec
 from mjx_msm.recordings.subject_file.person import Person
 from mjx_msm.recordings.subject_file.recordings import read_recordings
 from mjx_msm.recordings.synergies import UNMEASURED, extended
@@ -124,7 +124,7 @@ def _static_files(person: Person) -> tuple[Path, ...]:
 def _hashes(path: Path, source: str, recordings: Iterable[Path]) -> dict[str, str]:
     """SHA-256 of the subject file and all it uses, by path relative to its folder."""
     files, folder = [path, *recordings], path.resolve().parent
-    if source not in BUNDLED:
+    if source not in BUNDLED and not source.startswith(PREFIX):
         model = Path(source)
         if not model.is_file():
             raise InputError(f"{path} [model]: source: no file {model}; correct the path")
