@@ -158,3 +158,21 @@ def disk(_audited_disk):
     """`disk.fail(folder, errno.ENOSPC)`: a full disk, or another fault, until the test ends."""
     yield _audited_disk
     _audited_disk.broken.clear()
+
+
+COUPLED = """<mujoco><compiler angle="radian"/><worldbody><site name="s" pos="0 0 0.1"/>
+<body><joint name="bend" axis="0 1 0" ref="0.1" range="-1 2"/><geom type="capsule" fromto="0 0 0 0 0 -0.4" size="0.04"/>
+  <body pos="0 0 -0.4"><joint name="slide" type="slide" axis="1 0 0"/><joint name="turn" axis="0 1 0"/>
+  <geom type="capsule" fromto="0 0 0 0.1 0 -0.3" size="0.03"/><site name="e" pos="0 0 -0.1"/></body></body></worldbody>
+<tendon><spatial name="t"><site site="s"/><site site="e"/></spatial></tendon>
+<actuator><muscle name="m" tendon="t" force="400" lengthrange="0.2 0.9" range="0.4 1.3"/></actuator>
+<equality><joint joint1="slide" joint2="bend" polycoef="0.01 0.03 0.02 0 0"/>
+<joint joint1="turn" joint2="bend" polycoef="0 0.8 -0.2 0 0"/></equality></mujoco>"""
+
+
+@pytest.fixture(scope="session")
+def coupled_file(tmp_path_factory) -> Path:
+    """The MJCF of a limb with one coordinate, "bend", which two more joints follow; and one muscle, "m"."""
+    path = tmp_path_factory.mktemp("coupled") / "model.xml"
+    path.write_text(COUPLED)
+    return path

@@ -13,6 +13,7 @@ from scipy.linalg import solveh_banded
 from scipy.optimize import minimize_scalar
 
 from mjx_msm.common.errors import InputError
+from mjx_msm.person.couplings import spread, whole_position
 from mjx_msm.person.model import Model
 from mjx_msm.recordings.trial import Trial
 
@@ -137,13 +138,14 @@ def weight_moment(
     m = model.host.mj_model
     d = mujoco.MjData(m)
     out, force = np.zeros((len(position), len(model.free))), np.zeros(m.nv)
+    whole = whole_position(m, position)
     for i in np.flatnonzero(rows):
-        d.qpos[:] = position[i]
+        d.qpos[:] = whole[i]
         mujoco.mj_kinematics(m, d)
         mujoco.mj_comPos(m, d)
         mujoco.mj_comVel(m, d)
         mujoco.mj_rne(m, d, 0, force)
-        out[i] = force[model.host.free_index]
+        out[i] = (spread(m, position[i]).T @ force)[model.host.free_index]  # joints that follow weigh on their driver
     return out
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mjx_msm.common.errors import InputError
+from mjx_msm.person.couplings import independent
 from mjx_msm.views.captions import captioned
 from mjx_msm.views.frames import frame_times, render_frames
 from mjx_msm.views.replay import Replay
@@ -30,7 +31,7 @@ def film_trial(
         scene = mujoco.MjModel.from_xml_path(str(path))
     except ValueError as error:
         raise InputError(f"{path}: cannot be loaded ({str(error).splitlines()[0]}); identify again") from None
-    if scene.nq != len(trial.coordinates):
+    if len(independent(scene)) != len(trial.coordinates):
         raise InputError(f"{path}: does not fit trials/{trial.name}.csv; identify again")
     measured = trial.pose()
     if trial.simulated:

@@ -14,8 +14,10 @@ from scipy.signal import sosfilt
 
 import mjx_msm as msm
 from mjx_msm.common.compiled import float64
+from mjx_msm.person.model import load_model
 from mjx_msm.person.space import parameter_space
 from mjx_msm.prediction.causal_filter import causal_filter
+from mjx_msm.prediction.live_step import Input, blank
 from mjx_msm.prediction.predictor import Predictor
 from mjx_msm.recordings.emg import EmgProcessing, envelope
 
@@ -191,6 +193,15 @@ def test_a_gap_is_crossed_and_a_long_one_begins_anew(predictor, samples):
     later = predictor.push(emg[900], angle[900], time[699] + 5.0)
     assert any("begun anew" in fault for fault in later.faults)
     np.testing.assert_allclose(later.angle, angle[900], atol=0.02)
+
+
+@pytest.mark.filterwarnings("ignore:.*slack length below zero")
+def test_a_blind_start_is_at_the_reference_of_the_coordinates(predictor, coupled_file):
+    """Of joints that follow others the state has none."""
+    coupled = load_model(coupled_file)
+    setup = replace(predictor._setup, model=coupled)
+    first = Input(np.zeros(()), np.zeros(len(predictor.channels)), np.array([np.nan]))
+    np.testing.assert_allclose(blank(setup, first).state, [0.1, 0, 0])
 
 
 def test_no_time_is_no_sample(predictor, samples):

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import mujoco
 import numpy as np
 import pytest
 from scipy.interpolate import make_smoothing_spline
@@ -12,6 +13,7 @@ from mjx_msm.common.errors import InputError
 from mjx_msm.dynamics.simulation import State, rollout
 from mjx_msm.estimation.residuals.moment import moment_term
 from mjx_msm.estimation.residuals.motion import motion_term
+from mjx_msm.person.couplings import whole_position
 from mjx_msm.person.model import load_model
 from mjx_msm.person.space import parameter_space
 from mjx_msm.recordings.model_clock import _Smoother, mixing_matrix, record, smoothing, weight_moment
@@ -336,8 +338,6 @@ def test_splines_are_those_of_scipy():
 
 def test_the_weight_of_a_limb_is_the_slope_of_its_energy(arm, own):
     """Against C MuJoCo's potential energy, by central differences."""
-    import mujoco
-
     m = arm.host.mj_model
     d = mujoco.MjData(m)
     q = np.array([[0.2, 0.4], [0.9, 1.7], [-0.3, 0.1]])
@@ -359,3 +359,29 @@ def test_the_weight_of_a_limb_is_the_slope_of_its_energy(arm, own):
         weighed.moment, weight_moment(arm, weighed.smooth_position, weighed.moment_weight.any(axis=1))
     )
     assert np.abs(weighed.moment).max() > 5
+
+
+@pytest.mark.filterwarnings("ignore:.*slack length below zero")
+def test_the_weight_of_a_limb_with_joints_that_follow(coupled_file):
+    """Against C's potential energy along the motion that the coupling leaves; and `record` adds it."""
+    coupled = load_model(coupled_file)
+    m = coupled.host.mj_model
+    d = mujoco.MjData(m)
+    q = np.array([[0.2], [1.1], [-0.4]])
+
+    def energy(position):
+        d.qpos[:] = whole_position(m, position)
+        mujoco.mj_fwdPosition(m, d)
+        mujoco.mj_energyPos(m, d)
+        return d.energy[0]
+
+    slopes = [[(energy(x + 1e-5) - energy(x - 1e-5)) / 2e-5] for x in q]
+    np.testing.assert_allclose(weight_moment(coupled, q, np.ones(3, bool)), slopes, atol=1e-6)
+    time = np.arange(0, 1, 0.01)
+    trial = Trial(
+        "t", time, ("bend",), 0.3 + 0.2 * np.sin(4 * time)[:, None], ("m",), np.zeros((100, 1)),
+        moment_coordinates=("bend",), moment=np.zeros((100, 1)), metadata={"gravity": "included"},
+    )  # fmt: skip
+    r = record(coupled, trial, {"m": {"m": 1.0}})
+    at = r.smooth_position[200]
+    assert r.moment[200, 0] == pytest.approx((energy(at + 1e-5) - energy(at - 1e-5)) / 2e-5, abs=1e-6)

@@ -199,6 +199,36 @@ def test_units_signs_offsets_and_normalised_moments(tmp_path):
     np.testing.assert_allclose(other.moment, plain.moment, atol=1e-9)
 
 
+@pytest.mark.parametrize("unit", ["%BW*Ht", "Nm/cm"])
+def test_a_unit_that_is_not_known_is_said(tmp_path, unit):
+    """Taken as N·m it would be silently wrong; a scale, or units, says what it is and ends the note."""
+    files = recordings(tmp_path)
+
+    def notes(**keys) -> list[str]:
+        rows = zip(files["id"]["time"], files["id"]["knee_moment"], strict=True)
+        lines = [f"time,M [{unit}]", *(f"{t:.4f},{x:.6g}" for t, x in rows)]
+        (tmp_path / "id.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        doc = document() | {"moment_columns": {"knee": {"column": f"M [{unit}]", **keys}}}
+        return [n for n in load(tmp_path, doc).notes if "not known" in n]
+
+    (note,) = notes()
+    assert f"id.csv: the unit of column 'M [{unit}]', '{unit}', is not known; taken as N·m" in note
+    assert 'set units ("Nm", "Nm/kg"), or scale' in note
+    assert len(notes(scale=-1.0)) == 1  # a sign is no unit
+    assert notes(scale=11.7) == notes(units="Nm") == []
+
+
+def test_an_unknown_unit_of_an_angle_is_said(tmp_path):
+    files = recordings(tmp_path)
+    rows = zip(*(files["motion"][k] for k in ("time", "knee", "hip")), strict=True)
+    lines = ["time,knee [gon],hip [rad]", *(",".join(f"{x:.6f}" for x in row) for row in rows)]
+    (tmp_path / "motion.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    doc = document() | {"columns": {"knee": "knee [gon]", "hip": "hip [rad]"}}
+    said = [n for n in load(tmp_path, doc).notes if "not known" in n]
+    assert len(said) == 1
+    assert "the unit of column 'knee [gon]', 'gon', is not known; taken as rad" in said[0]
+
+
 def test_emg_noise(tmp_path):
     doc = document()
     assert parse_subject(doc, tmp_path / "subject.toml").identify.emg_noise is None

@@ -17,6 +17,7 @@ from scipy.optimize import nnls
 from mjx_msm.person.model import Model
 from mjx_msm.recordings.evidence.states import States
 from mjx_msm.recordings.evidence.wording import line_of
+from mjx_msm.recordings.model_clock import weight_moment
 from mjx_msm.recordings.trial import Trial
 
 IN_THE_AIR = 0.9
@@ -77,6 +78,8 @@ def contradicted_moments(
                 continue
             moment = at.of(trial, trial.moment[:, trial.moment_coordinates.index(name)])
             known = np.isfinite(moment)
+            if trial.metadata.get("gravity") == "included":  # muscles make what the device shows and the limb's weight
+                moment = moment + weight_moment(model, at.position, known)[:, k]
             if known.sum() * at.step < 0.5 or np.ptp(moment[known]) == 0:
                 continue
             here = f"trial '{trial.name}': the moment of '{name}'"

@@ -31,7 +31,7 @@ _SPELT: dict[str, dict[str, float]] = {
                "ftlbf": POUND * FOOT, "lbft": POUND * FOOT, "lbfft": POUND * FOOT, "footpounds": POUND * FOOT,
                "inlb": POUND * FOOT / 12, "inlbs": POUND * FOOT / 12, "kgfm": GRAVITY, "kgm": GRAVITY,
                "kgfcm": GRAVITY / 100, "kgcm": GRAVITY / 100},
-    "moment per mass": {"nm/kg": 1.0, "nmm/kg": 1e-3},
+    "moment per mass": {"nm/kg": 1.0, "nmkg1": 1.0, "nmkg⁻¹": 1.0, "nmkg⁻1": 1.0, "nmm/kg": 1e-3, "nmmkg1": 1e-3},
     "force": {"n": 1.0, "newton": 1.0, "newtons": 1.0, "kn": 1e3, "mn": 1e-3, "kgf": GRAVITY, "kp": GRAVITY,
               "kg": GRAVITY, "gf": GRAVITY * 1e-3, "lbf": POUND, "lb": POUND, "lbs": POUND, "pounds": POUND},
     "length": {"m": 1.0, "dm": 0.1, "cm": 0.01, "mm": 1e-3},
@@ -48,7 +48,7 @@ _UNITS = {spelt: Unit(kind, factor) for kind, spellings in _SPELT.items() for sp
 def unit_of(text: str) -> Unit | None:
     """What a unit means, None if that is not known; brackets, points and case do not matter."""
     plain = text.strip().strip("[]()").casefold().replace("μ", "µ")
-    return _UNITS.get(plain) or _UNITS.get(re.sub(r"[\s·•*.^⋅-]", "", plain))
+    return _UNITS.get(plain) or _UNITS.get(re.sub(r"[\s·•*.^⋅()\[\]-]", "", plain))
 
 
 def spelt(kind: str) -> tuple[str, ...]:

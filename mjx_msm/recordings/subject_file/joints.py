@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from mjx_msm.recordings.quality.motion_faults import motion_faults
 from mjx_msm.recordings.readers.contents import Contents
 from mjx_msm.recordings.readers.table import Table
 from mjx_msm.recordings.readers.units import Unit, unit_of
-from mjx_msm.recordings.subject_file.columns import Column
+from mjx_msm.recordings.subject_file.columns import ANGLES, MOMENTS, Column
 from mjx_msm.recordings.subject_file.grammar import Document
 from mjx_msm.recordings.subject_file.sources import Files, found
 from mjx_msm.recordings.subject_file.trials import TrialEntry
@@ -48,6 +48,8 @@ def motion(document: Document, trial: TrialEntry, files: Files, notes: list[str]
             measured = _measured(table, column, own, trial, ("angle", "length"), 'the angle in "deg" per V')
             said = column.units or (trial.units if trial.units != "auto" else measured or declared)
             unit = unit_of(said)
+            if trial.units == "auto":
+                notes += _unknown(table, column, own, trial, "rad, or m", ANGLES)
             x = values[:, i] * _scale(column) + column.offset
             size = float(np.nanmax(np.abs(x))) if np.any(np.isfinite(x)) else 0.0
             turns = unit is None or unit.kind == "angle"
@@ -73,7 +75,7 @@ def motion(document: Document, trial: TrialEntry, files: Files, notes: list[str]
     return replace(table, values=values, units=())
 
 
-def moments(document: Document, trial: TrialEntry, files: Files) -> Table:
+def moments(document: Document, trial: TrialEntry, files: Files, notes: list[str]) -> Table:
     """Joint moments [N·m], those measured as a force at a lever included.
 
     **Raises:** `InputError` if a column is missing, or no moment; all such in one message.
@@ -107,6 +109,8 @@ def moments(document: Document, trial: TrialEntry, files: Files) -> Table:
             kinds = ("force",) if column.lever is not None else ("moment", "moment per mass")
             said = column.units or _measured(table, column, own, trial, kinds, "N·m per V")
             unit = unit_of(said) or Unit(kinds[0], 1.0)
+            usual, others = ("N", ("N", "kgf")) if column.lever is not None else ("N·m", MOMENTS)
+            notes += _unknown(table, column, own, trial, usual, others)
             factor = unit.factor * (column.lever if column.lever is not None else 1.0)
             per_kilogram = unit.kind == "moment per mass"
             factor *= document.subject.mass if per_kilogram else 1.0
@@ -144,6 +148,19 @@ def _measured(table: Table, column: Column, own: str, trial: TrialEntry, kinds: 
     if unit.kind == "force":
         raise InputError(f"{where}, a force; give its lever [m] in moment_columns of {trial.where}")
     raise InputError(f"{where}, which is no {' or '.join(kinds)}; map another column, or give units in {trial.where}")
+
+
+def _unknown(
+    table: Table, column: Column, own: str, trial: TrialEntry, usual: str, units: Sequence[str]
+) -> Iterator[str]:
+    """A note where a file gives a column's unit in a word that is not known, and nobody says what it means."""
+    if not own or unit_of(own) is not None or column.units is not None or abs(_scale(column)) != 1.0:
+        return
+    known = ", ".join(f'"{u}"' for u in units)
+    yield (
+        f"{table.path}: the unit of column '{column.column}', '{own}', is not known; taken as {usual}: set units "
+        f"({known}), or scale ({usual} per {own}), in {trial.where}"
+    )
 
 
 def _source(document: Document, trial: TrialEntry, column: Column) -> str:

@@ -95,7 +95,7 @@ def _tables(
         tables["motion"] = (joints.motion(document, trial, files, notes),)
     if trial.moments is not None:
         with faults.gathered():
-            tables["moments"] = (joints.moments(document, trial, files),)
+            tables["moments"] = (joints.moments(document, trial, files, notes),)
     if trial.emg is not None and channels:
         with faults.gathered():
             tables["emg"] = _emg_tables(document, trial, files, channels)

@@ -19,6 +19,7 @@ from mjx_msm.person.inspection import coordinate_range, moment_arm_ranges
 from mjx_msm.person.model import Model
 from mjx_msm.recordings.evidence.angles import MARGIN
 from mjx_msm.recordings.readers.delimited import write_csv
+from mjx_msm.recordings.readers.units import Unit, unit_of
 from mjx_msm.recordings.survey.columns import Seen
 from mjx_msm.recordings.survey.files import Survey
 from mjx_msm.recordings.survey.spellings import MODEL_MUSCLES
@@ -154,7 +155,8 @@ def _angles(d: Draft, groups: Sequence[Group], lead: Group | None) -> dict[str, 
         declared = lead.motion.clocks[0].table.in_degrees
         if not column.told and (column.unit == "deg") is not (declared is True):
             keys["units"] = column.unit
-        factor = math.pi / 180 if column.unit.startswith(("deg", "°")) else 1.0
+        unit = unit_of(column.unit)
+        factor = unit.factor if unit is not None else 1.0
         values = np.concatenate([_values(f, column.name) for f in files]) * factor
         low, high = coordinate_range(d.model, name)
         turned = _outside(-values, low, high)
@@ -212,13 +214,9 @@ def _moments(
         column = min(own, key=lambda c: (c.called.side != d.side, len(c.name)), default=None)
         if column is None:
             continue
-        keys: dict[str, object] = {}
-        unit = column.unit.replace("·", "").replace(" ", "")
-        if not column.told and unit == "Nmm":
-            keys["scale"] = 1e-3
-        doubt = "; ".join(column.doubts)
+        keys, doubt = _moment_unit(column)
         if name in angles and "scale" in angles[name][1]:
-            keys["scale"] = -1.0 * float(keys.get("scale", 1.0))  # type: ignore[arg-type]
+            keys["scale"] = -1.0
             doubt = f"turned like its angle{'; ' + doubt if doubt else ''}"
         out[name] = column
         lines.append((f"{name} = {_column(column.name, keys)}", doubt, column.why))
@@ -232,6 +230,17 @@ def _moments(
         for line, doubt, why in lines:
             d.say(line, doubt=doubt, why=why)
     return out
+
+
+def _moment_unit(column: Seen) -> tuple[dict[str, object], str]:
+    """The unit of a moment as a key, where the file does not tell it, and what is doubtful; reading converts both."""
+    unit, doubts = unit_of(column.unit), list(column.doubts)
+    if column.told and unit is None:
+        doubts.append(f"its unit '{column.unit}' is not known, so that it counts as N·m: give units, or scale")
+    keys: dict[str, object] = {}
+    if not column.told and unit is not None and unit != Unit("moment", 1.0):
+        keys["units"] = column.unit
+    return keys, "; ".join(doubts)
 
 
 def _model(d: Draft, angles: Mapping[str, object], moments: Mapping[str, Seen]) -> tuple[str, ...]:
@@ -400,11 +409,17 @@ def _dynamometer(d: Draft, g: Group, column: Seen) -> None:
         else "which way?"
     )
     if column.kind == "moment":
-        keys = f"column = {_text(column.name)}, scale = {sign:g}"
-        d.say(f"moment_columns = {{ {name} = {{ {keys} }} }}", doubt=f"{why}; is the limb's weight in it?")
+        keys, doubt = _moment_unit(column)
+        d.say(
+            f"moment_columns = {{ {name} = {_column(column.name, {**keys, 'scale': sign})} }}",
+            doubt=f"{why}; is the limb's weight in it?{f' {doubt}' if doubt else ''}",
+        )
         return
-    said, guess = column.unit or "N", ""
-    if not column.unit and column.high * LEVER < 30:  # newtons at a strap would be a child's
+    known = unit_of(column.unit)
+    said, guess = column.unit if known is not None and known.kind == "force" else "N", ""
+    if column.unit and said != column.unit:
+        guess = f", as its unit '{column.unit}' is no force that is known"
+    elif not column.unit and column.high * LEVER < 30:  # newtons at a strap would be a child's
         said, guess = "kgf", ", by its size"
     keys = f"column = {_text(column.name)}, units = {_text(said)}, lever = {LEVER}"
     keys += ", scale = -1.0" if sign < 0 else ""

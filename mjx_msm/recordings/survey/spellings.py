@@ -102,6 +102,8 @@ _QUANTITIES = {
     "power": ("power", "powers"),
 }
 
+_BRACKETS = re.compile(r"[\[(][^\])]*[\])]")
+
 
 @dataclass(frozen=True)
 class Called:
@@ -119,7 +121,7 @@ class Called:
 
 def words_of(name: str) -> list[str]:
     """A name in lower-case words: paths, underscores, brackets, camel case and sensor numbers taken apart."""
-    name = re.sub(r"[\[(][^\])]*[\])]", " ", name)
+    name = _BRACKETS.sub(" ", name)
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
     name = re.sub(r"\b([LR])(?=(Hip|Knee|Ankle|Elbow|Shoulder)\b)", r"\1 ", name)
     words = re.split(r"[^A-Za-z0-9µ]+", name)
@@ -134,6 +136,7 @@ def words_of(name: str) -> list[str]:
 
 def called(name: str) -> Called:
     """What a column's name says: of a muscle, of a joint's angle, moment or velocity, of a side."""
+    name = _BRACKETS.sub(" ", name).strip() or name  # a unit, whose "/" parts no path
     path = [part for part in re.split(r"[/:]", name) if part] or [name]
     if len(path) > 1 and path[-1].casefold() in ("y", "z"):  # of a point's three components the first is flexion
         return Called()

@@ -11,6 +11,7 @@ import pytest
 from mjx_msm.common.errors import InputWarning
 from mjx_msm.person.model import load_model
 from mjx_msm.recordings.evidence.contradictions import contradictions
+from mjx_msm.recordings.model_clock import weight_moment
 from mjx_msm.recordings.subject_file.loading import load_subject
 from mjx_msm.recordings.trial import Trial
 
@@ -89,6 +90,26 @@ def test_angles_outside_the_joint(arm, swing, change, line):
     assert "'elbow_flex' runs from" in said[0]
     assert "outside the joint's range in the model (0 to 135°)" in said[0]
     assert line in said[0]
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_a_held_limb_is_judged_with_its_weight(arm, wrong):
+    """A gentle elbow flexion of a held arm: the device shows it less the weight, and so with the other sign."""
+    position = np.tile([0.0, 1.2], (len(TIME), 1))
+    drive = 0.5 + 0.5 * np.sin(2.0 * TIME)
+    muscles = [m for m in arm.muscles if "BIC" in m or "BRA" in m]
+    emg = np.stack([drive if m in muscles else 0 * drive for m in arm.muscles], axis=1)
+    made = np.stack([0 * drive, 0.8 + 0.8 * drive], axis=1)  # 0.8 to 1.6 N·m
+    weight = weight_moment(arm, position, np.ones(len(TIME), bool))
+    shown = made - weight
+    assert shown[:, 1].max() < 0
+    trial = Trial(
+        "held", TIME, arm.coordinates, position, arm.muscles, emg, moment_coordinates=("elbow_flex",),
+        moment=(-made - weight if wrong else shown)[:, 1:], metadata={"gravity": "included"},
+    )  # fmt: skip
+    said = contradictions(arm, [trial])
+    assert len(said) == wrong
+    assert all("opposite sign of what the EMG makes" in line for line in said)
 
 
 def test_a_trial_too_short_or_with_gaps_is_left_alone(arm, swing):

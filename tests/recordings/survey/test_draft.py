@@ -11,6 +11,7 @@ from scipy import signal
 from mjx_msm.common.errors import InputError, InputWarning
 from mjx_msm.recordings.evidence.contradictions import contradictions
 from mjx_msm.recordings.readers.delimited import write_csv
+from mjx_msm.recordings.readers.units import Unit, spelt, unit_of
 from mjx_msm.recordings.subject_file.loading import load_subject
 from mjx_msm.recordings.survey.draft import drafted
 from mjx_msm.recordings.survey.files import survey
@@ -87,6 +88,60 @@ def test_a_draft_loads_and_is_right(tmp_path, knee, sign, unit):
     assert ("turned, it fits" in text) is (sign < 0)
     assert "the mass of the person" in text
     assert contradictions(model, study.trials, study.emg_map) == ()
+
+
+def trial_of(path: Path):
+    """The only trial of a subject file, without compiling its model."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InputWarning)
+        (trial,) = load_subject(path).trials
+    assert trial.moment is not None
+    return trial
+
+
+def test_moments_of_every_unit_are_read_right(tmp_path, knee):
+    """25 N·m in the file's unit are 25 N·m in the trial, whatever the draft adds; one spelling of every unit."""
+    ik, emg, moments = walk(tmp_path / "data")
+    others = [survey(ik), survey(emg)]
+    units = {unit_of(u): u for kind in ("moment", "moment per mass") for u in spelt(kind)}
+    assert len(units) == 10
+    for known, unit in units.items():
+        factor = known.factor * (75.0 if known.kind == "moment per mass" else 1.0)
+        rows = [f"{t:.3f},{25 / factor * np.sin(6 * t):.9g}" for t in TIME]
+        moments.write_text("\n".join([f"time,knee_angle_r_moment [{unit}]", *rows]) + "\n", encoding="utf-8")
+        made = drafted(knee, "knee", [*others, survey(moments)], tmp_path / "subject.toml", mass=75.0)
+        (tmp_path / "subject.toml").write_text("\n".join(made.lines) + "\n", encoding="utf-8")
+        trial = trial_of(tmp_path / "subject.toml")
+        np.testing.assert_allclose(trial.moment[:, 0], 25 * np.sin(6 * trial.time), atol=0.05, err_msg=unit)
+
+
+@pytest.mark.parametrize("unit", ["N·m/kg", "[Nm/kg]", "Nm/(kg)", "N·m·kg⁻¹", "Nm kg^-1"])
+def test_spellings_of_moments_per_mass(unit):
+    assert unit_of(unit) == Unit("moment per mass", 1.0)
+
+
+def test_a_moment_of_newton_millimetres_by_its_size_alone(tmp_path, knee):
+    ik, emg, moments = walk(tmp_path / "data")
+    write_csv(moments, TIME, {"knee_angle_r_moment": 25e3 * np.sin(6 * TIME)})
+    draft(knee, "knee", [ik, emg, moments], tmp_path / "subject.toml")
+    trial = trial_of(tmp_path / "subject.toml")
+    np.testing.assert_allclose(trial.moment[:, 0], 25 * np.sin(6 * trial.time), atol=0.05)
+    assert "its size suggests Nmm" in (tmp_path / "subject.toml").read_text()
+
+
+@pytest.mark.parametrize("unit", ["", "Nmm", "ftlb"])
+def test_a_dynamometers_moment_of_another_unit(tmp_path, knee, unit):
+    rng = np.random.default_rng(0)
+    band = signal.butter(2, [30, 180], "bandpass", fs=1000, output="sos")
+    factor = {"": 1e-3, "Nmm": 1e-3, "ftlb": 1.3558179}[unit]
+    columns = [FAST, *signal.sosfilt(band, rng.normal(size=(2, 4000))), 25 / factor * np.sin(0.5 * FAST)]
+    name = f"torque [{unit}]" if unit else "torque"
+    rows = [",".join(f"{x:.9g}" for x in row) for row in np.transpose(columns)]
+    path = tmp_path / "knee_flexion.csv"
+    path.write_text("\n".join([f"time,vastus_lateralis,biceps_femoris,{name}", *rows]) + "\n", encoding="utf-8")
+    draft(knee, "knee", [path], tmp_path / "s.toml")
+    trial = trial_of(tmp_path / "s.toml")
+    np.testing.assert_allclose(np.nanmax(trial.moment), 25 * np.sin(0.5 * FAST).max(), rtol=0.01)
 
 
 def test_files_make_trials_by_folder_or_by_name(tmp_path, knee):
