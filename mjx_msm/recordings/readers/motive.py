@@ -8,7 +8,7 @@ from mjx_msm.common.errors import InputError
 from mjx_msm.recordings.readers.contents import Block, Contents
 from mjx_msm.recordings.readers.formats import Format
 from mjx_msm.recordings.readers.sections import carried, padded_numbers
-from mjx_msm.recordings.readers.text import cells_of, decoded, lines_of
+from mjx_msm.recordings.readers.text import against_announced, cells_of, decoded, lines_of
 
 _LENGTH = {"meters": "m", "centimeters": "cm", "millimeters": "mm"}
 
@@ -43,7 +43,8 @@ def contents_of_motive(path: Path) -> Contents:
     )
     units = ["s"] + [length if what[i] == "Position" else rotation if what[i] == "Rotation" else "" for i in keep[1:]]
     block = Block(tuple(columns[i] for i in keep), values[:, keep], tuple(units), lines=numbers)
-    return Contents(path, (block,), header=header)
+    notes = against_announced(path, header.get("Total Exported Frames"), len(values))
+    return Contents(path, (block,), header=header, notes=notes)
 
 
 def _recognised(head: bytes) -> str | None:

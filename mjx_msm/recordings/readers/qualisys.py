@@ -11,7 +11,7 @@ from mjx_msm.common.errors import InputError
 from mjx_msm.recordings.readers.contents import Block, Contents
 from mjx_msm.recordings.readers.formats import Format
 from mjx_msm.recordings.readers.sections import padded_numbers
-from mjx_msm.recordings.readers.text import decoded, is_number, lines_of
+from mjx_msm.recordings.readers.text import against_announced, decoded, is_number, lines_of
 from mjx_msm.recordings.readers.timing import is_time
 
 _KEY = re.compile(r"[A-Z][A-Z_]+(\t|$)")
@@ -45,7 +45,8 @@ def contents_of_qualisys(path: Path) -> Contents:
         first = at + 1
     if len(names) < len(row):
         raise InputError(f"{path}: has {len(row)} columns and names of {len(names)}; export it again")
-    values, numbers = padded_numbers(path, lines, first, names, "\t")
+    timed = _timed(names) or "Frame" in names
+    values, numbers = padded_numbers(path, lines, first, names, "\t", empty="skipped" if timed else "rows")
     keep = [i for i, n in enumerate(names) if n not in ("Frame", "Sample", "") or (n != "" and not _timed(names))]
     said = next(iter(keys.get("FREQUENCY", []) or keys.get("SAMPLE_RATE", [])), "")
     rate = float(said) if is_number(said) and 0 < float(said) < 1e6 else None
@@ -58,7 +59,9 @@ def contents_of_qualisys(path: Path) -> Contents:
                 values[np.all(values[:, i : i + 3] == 0, axis=1), i : i + 3] = np.nan
     units = tuple("s" if is_time(n) else "mm" if markers and n[-2:] in ("/X", "/Y", "/Z") else "" for n in names)
     block = Block(tuple(names), values, units, rate=rate, lines=numbers)
-    return Contents(path, (block,), header={k: " ".join(v) for k, v in keys.items()})
+    announced = next(iter(keys.get("NO_OF_FRAMES", []) or keys.get("NO_OF_SAMPLES", [])), None)
+    notes = against_announced(path, announced, len(values))
+    return Contents(path, (block,), header={k: " ".join(v) for k, v in keys.items()}, notes=notes)
 
 
 def _timed(names: list[str]) -> bool:

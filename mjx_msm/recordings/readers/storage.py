@@ -13,7 +13,7 @@ from mjx_msm.common.files import write_text
 from mjx_msm.recordings.readers.contents import Block, Contents
 from mjx_msm.recordings.readers.formats import Format
 from mjx_msm.recordings.readers.table import Table
-from mjx_msm.recordings.readers.text import bare, decoded, lines_of, numbers_of, split
+from mjx_msm.recordings.readers.text import against_announced, bare, decoded, lines_of, numbers_of, split
 from mjx_msm.recordings.readers.timing import tables_of
 
 
@@ -52,12 +52,9 @@ def contents_of_storage(path: Path) -> Contents:
     if names[0].casefold() != "time":
         raise InputError(f"{path}: first column is '{names[0]}', expected 'time' on line {start + 1}")
     values = numbers_of(path, names, rows, numbers)
-    notes = []
-    announced = folded.get("nrows") or folded.get("datarows")
-    if announced and announced.isdecimal() and int(announced) != len(values):
-        notes.append(f"{path}: header announces {announced} rows, the file has {len(values)}; using those it has")
+    notes = against_announced(path, folded.get("nrows") or folded.get("datarows"), len(values))
     block = Block(tuple(names), values, lines=numbers)
-    return Contents(path, (block,), in_degrees, header, tuple(notes))
+    return Contents(path, (block,), in_degrees, header, notes)
 
 
 def _recognised(head: bytes) -> str | None:

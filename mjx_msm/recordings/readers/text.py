@@ -85,6 +85,14 @@ def split(
     return cells, *rows_of(path, lines, start + 1 if first is None else first, separator, len(cells))
 
 
+def against_announced(path: Path | str, announced: str | None, count: int) -> tuple[str, ...]:
+    """A note where a header announces another number of rows than there are."""
+    said = (announced or "").strip()
+    if not said.isdecimal() or int(said) == count:
+        return ()
+    return (f"{path}: header announces {said} rows, the file has {count}; using those it has",)
+
+
 def rows_of(
     path: Path | str, lines: list[str], first: int, separator: str | None, width: int
 ) -> tuple[list[list[str]], list[int]]:

@@ -8,7 +8,7 @@ from mjx_msm.common.errors import InputError
 from mjx_msm.recordings.readers.contents import Block, Contents
 from mjx_msm.recordings.readers.formats import Format
 from mjx_msm.recordings.readers.sections import carried, padded_numbers
-from mjx_msm.recordings.readers.text import decoded, lines_of
+from mjx_msm.recordings.readers.text import against_announced, decoded, lines_of
 
 
 def contents_of_trc(path: Path) -> Contents:
@@ -34,7 +34,8 @@ def contents_of_trc(path: Path) -> Contents:
     values, numbers = padded_numbers(path, lines, first, columns, "\t")
     unit = header.get("Units", "mm")
     block = Block(tuple(columns[1:]), values[:, 1:], ("s", *[unit] * (width - 2)), lines=numbers)
-    return Contents(path, (block,), header=header)
+    notes = against_announced(path, header.get("NumFrames"), len(values))
+    return Contents(path, (block,), header=header, notes=notes)
 
 
 def _recognised(head: bytes) -> str | None:

@@ -8,6 +8,7 @@ that was cut.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -44,8 +45,21 @@ def contents_of_vicon(path: Path) -> Contents:
     if not blocks:
         raise InputError(faults[0])
     begin = min(float(b.time[0]) for b in blocks if b.time is not None)
-    notes = tuple(f"{fault}; the section is left out" for fault in faults)
+    notes = (*(f"{fault}; the section is left out" for fault in faults), *_stray(path, lines, blocks, heads))
     return Contents(path, tuple(blocks), header={"first frame": str(min(frames))}, notes=notes, trimmed=begin)
+
+
+def _stray(path: Path, lines: list[str], blocks: list[Block], heads: list[int]) -> Iterator[str]:
+    """Rows of numbers below a section's end that belong to none."""
+    for block in blocks:
+        end = block.lines[-1]
+        stop = next((i - 3 for i in heads if i >= end), len(lines))  # a section's title, rate and names are above
+        stray = [i for i in range(end, stop) if re.match(r'"?\d+"?[,;\t]"?\d+"?[,;\t]', lines[i].strip())]
+        if stray:
+            yield (
+                f"{path}: section '{block.name}' ends at the empty line {end + 1}, but rows go on from line "
+                f"{stray[0] + 1}; {len(stray)} are left out: remove the empty line"
+            )
 
 
 def _section(path: Path, lines: list[str], at: int, separator: str) -> tuple[Block, int]:
@@ -59,7 +73,7 @@ def _section(path: Path, lines: list[str], at: int, separator: str) -> tuple[Blo
     names = carried(above[2], width, 2)
     columns = [f"{n}/{p}" if n and p else n or p for n, p in zip(names, parts, strict=True)]
     units = cells_of(path, lines[at + 1], separator, at + 1) if at + 1 < len(lines) else []
-    values, numbers = padded_numbers(path, lines, at + 2, columns, separator)
+    values, numbers = padded_numbers(path, lines, at + 2, columns, separator, empty="end")
     where = f"{path}: section '{title}' (line {max(at - 2, 1)})"
     try:
         rate = float(said.replace(",", "."))

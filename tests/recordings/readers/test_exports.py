@@ -68,6 +68,15 @@ def test_what_is_wrong_with_a_section_leaves_the_others(tmp_path, old, new, matc
     assert re.search(match, note)
 
 
+def test_rows_below_the_empty_line_that_ends_a_section_are_said(tmp_path):
+    split = VICON.replace("355,3,23", "\n355,3,23", 1)
+    assert split != VICON
+    contents = read_contents(write(tmp_path, "walk.csv", split))
+    assert [len(b.values) for b in contents.blocks] == [23, 4, 4]
+    (note,) = contents.notes
+    assert "section 'Devices' ends at the empty line 29, but rows go on from line 30; 17 are left out" in note
+
+
 def test_emgworks_has_a_time_before_every_channel(tmp_path):
     rows = []
     for i in range(100):
@@ -155,6 +164,52 @@ def test_trc_equals_opensim(tmp_path):
             expected = [column.getElt(i, 0)[k] for i in range(column.nrow())]
             np.testing.assert_array_equal(ours[f"{name}/{axis}"], expected)
     assert ours.unit("R.Knee/x") == "mm"
+
+
+def _rows(count: int, blank: int, line) -> str:
+    """Rows with an empty line after `blank` of them, and two at the end."""
+    rows = [line(i) for i in range(count)]
+    return "\n".join([*rows[:blank], "", *rows[blank:], "", ""])
+
+
+def _trc(said: int, count: int) -> str:
+    return (
+        "PathFileType\t4\t(X/Y/Z)\tm.trc\nDataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\n"
+        f"100\t100\t{said}\t1\tmm\nFrame#\tTime\tKnee\t\t\n\t\tX1\tY1\tZ1\n\n"
+    ) + _rows(count, 50, lambda i: f"{i + 1}\t{i / 100}\t{i}\t2\t3")
+
+
+def _qualisys(said: int, count: int) -> str:
+    head = f"NO_OF_FRAMES\t{said}\nNO_OF_MARKERS\t1\nFREQUENCY\t100\nMARKER_NAMES\tKnee\n"
+    return head + "Frame\tTime\tKnee X\tKnee Y\tKnee Z\n" + _rows(count, 50, lambda i: f"{i + 1}\t{i / 100}\t{i}\t2\t3")
+
+
+def _motive(said: int, count: int) -> str:
+    head = f"Format Version,1.23,Capture Frame Rate,100.0,Total Exported Frames,{said},Length Units,Millimeters\n\n"
+    head += ",Type,Marker,Marker,Marker\n,Name,Knee,Knee,Knee\n,ID,1,1,1\n,,Position,Position,Position\n"
+    return head + "Frame,Time (Seconds),X,Y,Z\n" + _rows(count, 50, lambda i: f"{i},{i / 100},{i},2,3")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "column"),
+    [("m.trc", _trc, "Knee/x"), ("q.tsv", _qualisys, "Knee/X"), ("t.csv", _motive, "Knee/Position/X")],
+)
+def test_rows_go_on_below_an_empty_line_and_are_counted(tmp_path, name, text, column):
+    table = read_table(write(tmp_path, name, text(200, 200)))
+    np.testing.assert_array_equal(table[column][1:], np.arange(1, 200))
+    np.testing.assert_allclose(table.time, np.arange(200) / 100)
+    assert table.notes == ()
+    (note,) = read_table(write(tmp_path, name, text(200, 120))).notes
+    assert "header announces 200 rows, the file has 120" in note
+
+
+def test_frames_of_qualisys_without_a_marker_keep_their_time(tmp_path):
+    """Without a column of frames or times, an empty row is a frame in which nothing was seen."""
+    head = "NO_OF_FRAMES\t5\nNO_OF_MARKERS\t1\nFREQUENCY\t100\nMARKER_NAMES\tKnee\n"
+    table = read_table(write(tmp_path, "q.tsv", head + "1\t2\t3\n1\t2\t3\n\t\t\n\n5\t2\t3\n\n"))
+    np.testing.assert_array_equal(table["Knee/X"], [1, 1, np.nan, np.nan, 5])
+    assert table.time[-1] == pytest.approx(0.04)
+    assert table.notes == ()
 
 
 def test_noraxon_has_a_preamble_and_a_line_of_units(tmp_path):
