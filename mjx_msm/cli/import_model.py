@@ -29,6 +29,9 @@ def import_model(
         list[str] | None,
         typer.Option(help="To keep, likewise. Default: all that a kept coordinate moves.", show_default=False),
     ] = None,
+    rolling: Annotated[
+        str, typer.Option(help="A knee that rolls: hinge, the nearest one; or coupled, joints that follow its angle.")
+    ] = "hinge",
 ) -> None:
     """An OpenSim model as MJCF: bodies, joints, muscles, with the error of every path against OpenSim.
 
@@ -45,6 +48,7 @@ def import_model(
             source,
             coordinates=_listed(coordinates),
             muscles=_listed(muscles),
+            rolling=rolling,
             progress=lambda name, done, of: status.update(f"fitting paths, {done} of {of}: {name}"),
         )
         model = model_of(made.spec.copy(), str(source))

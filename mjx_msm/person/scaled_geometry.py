@@ -41,6 +41,17 @@ def scale_geometry(spec: mujoco.MjSpec, m: mujoco.MjModel, factors: Mapping[str,
         for geom in body.geoms:
             _scale_geom(spec, m, geom, own)
 
+    for equality in spec.equalities:  # a slide that follows an angle goes as far as its parent is large
+        if equality.type == mujoco.mjtEq.mjEQ_JOINT:
+            joint = spec.joint(equality.name1)
+            driver = spec.joint(equality.name2) if equality.name2 else None
+            if joint.type == mujoco.mjtJoint.mjJNT_SLIDE and (driver is None or driver.type != joint.type):
+                above = factors.get(joint.parent.parent.name, np.ones(3))
+                rotation = np.zeros(9)
+                mujoco.mju_quat2Mat(rotation, m.body_quat[joint.parent.id])
+                along = rotation.reshape(3, 3) @ (joint.axis / np.linalg.norm(joint.axis))
+                equality.data = np.asarray(equality.data) * np.linalg.norm(above * along)
+
 
 def _stretched(ends: np.ndarray, own: np.ndarray) -> np.ndarray:
     return np.asarray(ends) * np.tile(own, 2)

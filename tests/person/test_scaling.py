@@ -64,6 +64,19 @@ def test_uniform_scaling_stretches_every_path_at_every_posture(arm, factor):
     np.testing.assert_allclose(s.body.inertia, factor**5 * p.body.inertia)
 
 
+def test_slides_that_follow_an_angle_are_scaled_too():
+    xml = """<mujoco><compiler angle="radian"/><worldbody><site name="a" pos="0.1 0 0"/><body name="thigh">
+    <joint name="hip" axis="0 1 0"/><geom size="0.05" mass="1"/><body name="shank" pos="0 0 -0.4">
+    <joint name="glide" type="slide" axis="1 0 0"/><joint name="knee" axis="0 1 0"/><geom size="0.05" mass="1"/>
+    <site name="b" pos="0.02 0 -0.1"/></body></body></worldbody>
+    <tendon><spatial name="t"><site site="a"/><site site="b"/></spatial></tendon>
+    <equality><joint joint1="glide" joint2="knee" polycoef="0.01 0.02 0.03 0 0"/></equality>
+    <actuator><muscle name="m" tendon="t" force="100" lengthrange="0.2 0.6" range="0.5 1.2"/></actuator></mujoco>"""
+    model = model_of(mujoco.MjSpec.from_string(xml), "legs")
+    scaled = scale(model, factors={"thigh": 1.2, "shank": 1.2})
+    np.testing.assert_allclose(scaled.host.mj_model.eq_data[0, :3], 1.2 * np.array([0.01, 0.02, 0.03]))
+
+
 def test_scaling_twice_is_scaling_by_the_product(knee):
     once = scale(knee, factors={"femur": (1.1, 0.9, 1.2), "tibia": 1.05})
     twice = scale(

@@ -48,7 +48,7 @@ class Fit:
 
 def fit_path(candidates: Sequence[Candidate], targets: Targets) -> Fit:
     """The candidate that comes nearest to the targets, fitted: all of them a little, the better ones more."""
-    found = [_fitted(c, targets, evaluations=8) for c in candidates]
+    found = [_fitted(c, targets, evaluations=6) for c in candidates]
     for most, evaluations in ((10, 20), (3, 50)):
         found.sort(key=lambda fit: fit.error)
         if found[0].error < _GOOD:
@@ -243,7 +243,8 @@ def _around(
     safe_a, safe_b = np.maximum(da, r), np.maximum(db, r)
     between = np.arccos(np.clip((u * v).sum(-1) / np.maximum(da * db, 1e-18), -1.0, 1.0))
     arc = np.maximum(between - np.arccos(r / safe_a) - np.arccos(r / safe_b), 0.0)
-    flat = np.sqrt(safe_a**2 - r**2) + np.sqrt(safe_b**2 - r**2) + r * arc
+    tangents = (np.sqrt(np.maximum(x * x - r * r, 0.0)) for x in (safe_a, safe_b))
+    flat = sum(tangents) + r * arc
     rise = 0.0 if geom.shape == "sphere" else a[..., 2] - b[..., 2]
     length = np.where(touches, np.sqrt(flat**2 + rise**2), straight)
     clear = np.stack([da - r, db - r])

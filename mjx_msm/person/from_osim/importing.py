@@ -13,7 +13,7 @@ from jaxtyping import Float
 from scipy.stats import qmc
 
 from mjx_msm.common.arguments import words
-from mjx_msm.common.errors import InputError, suggest
+from mjx_msm.common.errors import InputError, one_of, suggest
 from mjx_msm.person.from_osim.fitting import STEP, Targets, fit_path
 from mjx_msm.person.from_osim.opened import OpenedModel, working_range
 from mjx_msm.person.from_osim.paths import candidates, read_paths
@@ -26,11 +26,13 @@ from mjx_msm.person.from_osim.writing import (
     add_stops,
     add_words,
     compiled,
+    set_coordinates,
     tree_spec,
 )
 
 OFFSETS = "path_offsets"
 """Of every muscle in order, in the MJCF: our path's mean length less OpenSim's [m], which its slack length holds."""
+ROLLING = ("hinge", "coupled")
 BAR = 2e-3
 """[m]: a path with a larger RMS error of length or moment arm is listed by name."""
 _SCAN, _RANDOM, _CHECKED = 9, 48, 128
@@ -81,6 +83,7 @@ def import_osim(
     *,
     coordinates: Iterable[str] | None = None,
     muscles: Iterable[str] | None = None,
+    rolling: str = "hinge",
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Imported:
     """An OpenSim model as MJCF: a tree of hinges and slides with native muscles.
@@ -94,13 +97,15 @@ def import_osim(
 
     - `coordinates`: names or patterns of those to keep; None: all that are neither locked nor coupled to another.
     - `muscles`: likewise; None: all whose length a kept coordinate changes.
+    - `rolling`: what a joint becomes that rolls and glides (a knee): ``"hinge"``, the nearest one; or ``"coupled"``,
+      slides and turns that follow the coordinate by polynomials, patella included. Nearer to OpenSim, and slower.
     - `progress`: called with a muscle's name, how many are done and how many there are.
 
     **Raises:** `InputError` if the file is no OpenSim model, a name is not in it, or a joint cannot be kept.
     """
     opened = OpenedModel(path)
     kept = _coordinates(opened, coordinates)
-    skeleton = skeleton_of(opened, kept)
+    skeleton = skeleton_of(opened, kept, coupled=one_of("rolling", rolling, ROLLING) == "coupled")
     kept = skeleton.coordinates
     chosen, crossed = _muscles(opened, kept, muscles)
     spec = tree_spec(opened, skeleton)
@@ -224,16 +229,13 @@ def _bodies(
 ) -> dict[str, np.ndarray]:
     """Poses (n, 1 + 2 coordinates, 4, 4) of the skeleton's bodies in the ground, for `Targets`."""
     d, kept = mujoco.MjData(tree), _default(opened, skeleton.coordinates)
-    where = {c: int(tree.joint(c).qposadr[0]) for c in kept}
     out = {b: np.tile(np.eye(4), (len(poses), 1 + 2 * len(names), 1, 1)) for b in (GROUND, *skeleton.bodies)}
     for i, row in enumerate(poses):
         for k in range(1 + 2 * len(names)):
-            for c, value in kept.items():
-                d.qpos[where[c]] = value
-            for c, value in zip(names, row, strict=True):
-                d.qpos[where[c]] = value
+            at = {**kept, **dict(zip(names, row, strict=True))}
             if k:
-                d.qpos[where[names[(k - 1) // 2]]] += STEP if k % 2 else -STEP
+                at[names[(k - 1) // 2]] += STEP if k % 2 else -STEP
+            set_coordinates(tree, d, at)
             mujoco.mj_kinematics(tree, d)
             for b, held in out.items():
                 index = tree.body(b).id
@@ -251,12 +253,10 @@ def lengths_in_c(
 ) -> tuple[Float[np.ndarray, "n muscle"], Float[np.ndarray, "n muscle coordinate"]]:
     """Tendon lengths [m] and ``-dL/dq`` [m] of plain MuJoCo, other coordinates at their default."""
     d = mujoco.MjData(m)
-    where = {c: int(m.joint(c).qposadr[0]) for c in {*default, *coordinates}}
     tendons = [m.tendon(name).id for name in muscles]
 
     def measure(row: np.ndarray) -> np.ndarray:
-        for c, value in {**default, **dict(zip(coordinates, row, strict=True))}.items():
-            d.qpos[where[c]] = value
+        set_coordinates(m, d, {**default, **dict(zip(coordinates, row, strict=True))})
         mujoco.mj_kinematics(m, d)
         mujoco.mj_comPos(m, d)
         mujoco.mj_tendon(m, d)
@@ -296,7 +296,6 @@ def _left_out(opened: OpenedModel, kept: Sequence[str], muscles: Sequence[str]) 
 def _posture(spec: mujoco.MjSpec, opened: OpenedModel, kept: Sequence[str]) -> None:
     """The file's default posture as the keyframe "default"."""
     m = spec.compile()
-    qpos = np.zeros(m.nq)
-    for c in kept:
-        qpos[int(m.joint(c).qposadr[0])] = opened.coordinates[c].default
-    spec.add_key(name="default", qpos=qpos)
+    d = mujoco.MjData(m)
+    set_coordinates(m, d, _default(opened, kept))
+    spec.add_key(name="default", qpos=d.qpos)

@@ -26,7 +26,7 @@ from mjx_msm.person.from_osim.skeleton import GROUND, Skeleton
 
 _STANDS = 2e-4  # [m]: a point that moves less than this in its body stands
 _ENGAGED = 0.02  # a wrap that touches in fewer poses is left out
-_MOST = 48  # candidates
+_MOST = 80  # candidates
 _TENDON_REACH = 0.08  # [m]: that of a tendon whose end the .osim does not have
 _END_REACH = 0.012  # [m]: how far a point of OpenSim may be moved at most
 
@@ -188,6 +188,9 @@ def candidates(path: Path, skeleton: Skeleton) -> list[Candidate]:
     points = _without_repeats(path.points)
     exact = not path.wraps and all(not p.moves and p.condition is None for p in points)
     rolls = [_rolling(skeleton, a.body, b.body) for a, b in itertools.pairwise(points)]
+    for k, (a, b) in enumerate(itertools.pairwise(points)):
+        if a.moves or b.moves:  # a joint beside such a point may need a cylinder, too
+            rolls[k] = next(iter(_joints_between(skeleton, a.body, b.body)), None)
     if exact and not any(rolls):
         return [tuple(Site(p.body, p.place) for p in points)]
     at_points = [list(_options(path, skeleton, zero, points, k)) for k in range(len(points))]
@@ -238,7 +241,7 @@ def _options(
     if point.moves and end:  # a patella of one moving point: where it is, and a tendon from there on
         inner = points[k - 1] if k else points[1]
         turning = Site(inner.body, _into(path.bodies[inner.body], point.ground).mean(axis=0), 0.025)
-        rolling = _rolling(skeleton, inner.body, point.body)
+        rolling = next(iter(_joints_between(skeleton, inner.body, point.body)), None)
         geom = None if rolling is None else _cylinder_at(skeleton, zero, rolling, inner.body, None)
         if geom is not None:
             way = (turning, geom, replace(here, reach=_TENDON_REACH))
@@ -248,7 +251,8 @@ def _options(
         geom = _cylinder_at(skeleton, zero, point.condition, point.body, point.place)
         if geom is not None:
             yield (geom,)
-            yield (replace(geom, shape="sphere"),)
+            if len(_joints_between(skeleton, points[k - 1].body, points[k + 1].body)) > 1:
+                yield (replace(geom, shape="sphere"),)
     if point.moves and not end:
         neighbours = [points[j].body for j in (k - 1, k + 1) if points[j].body != point.body]
         for body in dict.fromkeys(neighbours):
@@ -312,6 +316,11 @@ def _moved(zero: dict[str, Pose], source: str, target: str, place: np.ndarray) -
 
 def _rolling(skeleton: Skeleton, one: str, other: str) -> str | None:
     """The first rolling coordinate between two bodies."""
+    return next((n for n in _joints_between(skeleton, one, other) if n in skeleton.rolling), None)
+
+
+def _joints_between(skeleton: Skeleton, one: str, other: str) -> list[str]:
+    """Coordinates between two bodies, from the ground."""
 
     def up(body: str) -> list[str]:
         chain = []
@@ -321,8 +330,7 @@ def _rolling(skeleton: Skeleton, one: str, other: str) -> str | None:
         return chain
 
     between = set(up(one)) ^ set(up(other))
-    names = [j.coordinate.name for b in skeleton.bodies.values() if b.name in between for j in b.joints]
-    return next((n for n in names if n in skeleton.rolling), None)
+    return [j.coordinate.name for b in skeleton.bodies.values() if b.name in between for j in b.joints]
 
 
 def _cylinder_at(
@@ -331,10 +339,11 @@ def _cylinder_at(
     """A cylinder along a coordinate's axis: through its joint, or under a point of the path."""
     for moved in skeleton.bodies.values():
         for joint in moved.joints:
-            if joint.coordinate.name != coordinate or not joint.coordinate.rotational:
+            if joint.coordinate.name != coordinate or joint.follower or not joint.coordinate.rotational:
                 continue
             turn = np.linalg.inv(zero[body])[:3, :3] @ zero[moved.name][:3, :3]
-            axis, centre, radius = turn @ joint.axis, _moved(zero, moved.name, body, joint.anchor), 0.02
+            at = skeleton.centres.get(coordinate, (moved.name, joint.anchor))
+            axis, centre, radius = turn @ joint.axis, _moved(zero, at[0], body, at[1]), 0.02
             if touching is not None:
                 inward = centre - touching
                 inward -= (inward @ axis) * axis

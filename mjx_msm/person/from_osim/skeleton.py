@@ -2,8 +2,9 @@
 
 *Held* coordinates are fused at their default posture. A joint whose axes are linear in its coordinates is kept exactly,
 a custom joint of up to six axes in OpenSim's own order (translations, then body-fixed rotations). One that rolls and
-glides along splines becomes the fixed hinge whose body comes nearest to OpenSim's over the range; what is left is
-stated in mm. A body whose coordinate follows another one (a patella) is fused to its parent at its mean place.
+glides along splines becomes either the fixed *hinge* whose body comes nearest to OpenSim's over the range, and a body
+whose coordinate follows another one (a patella) is fused to its parent at its mean place; or, *coupled*, its other axes
+are joints that follow the coordinate by polynomials of fourth order, and so is the patella's. What is left is stated.
 
 Body frames, and so centres of mass, inertias and points, are OpenSim's.
 """
@@ -16,26 +17,25 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import least_squares
+from numpy.polynomial import Polynomial
 from scipy.spatial.transform import Rotation
 
 from mjx_msm.common.errors import InputError
-from mjx_msm.person.from_osim.opened import Coordinate, OpenedModel, Pose, pose_of, working_range
+from mjx_msm.person.from_osim.joints import (
+    LINEAR,
+    SAMPLES,
+    Joint,
+    axes_of,
+    base_of,
+    exact_joints,
+    mean_pose,
+    nearest_hinge,
+    poses_along,
+)
+from mjx_msm.person.from_osim.opened import OpenedModel, Pose, pose_of, working_range
 
 GROUND = "ground"
-_LINEAR = 1e-9  # [rad or m]: a function this near its chord is linear
-_SAMPLES = 41
-
-
-@dataclass(frozen=True, eq=False)
-class Joint:
-    """A hinge or slide, named as OpenSim's coordinate, with its zero and sign."""
-
-    coordinate: Coordinate
-    axis: Float[np.ndarray, "3"]
-    """In the body's frame at zero."""
-    anchor: Float[np.ndarray, "3"]
-    """[m]."""
+_LEVER = 0.2  # [m], at which an angle's error is a distance
 
 
 @dataclass
@@ -84,22 +84,25 @@ class Skeleton:
     rolling: dict[str, float]
     """Coordinate whose joint is the nearest hinge → RMS distance [m] of what it carries from where OpenSim has it."""
     notes: list[str]
+    coupled: bool = False
+    centres: dict[str, tuple[str, Float[np.ndarray, "3"]]] = field(default_factory=dict)
+    """Coordinate of a coupled joint → body and place in it [m] where the nearest hinge would be."""
 
     @property
     def coordinates(self) -> tuple[str, ...]:
-        return tuple(j.coordinate.name for b in self.bodies.values() for j in b.joints)
+        return tuple(j.coordinate.name for b in self.bodies.values() for j in b.joints if not j.follower)
 
 
-def skeleton_of(opened: OpenedModel, coordinates: Sequence[str]) -> Skeleton:
-    """The tree with these coordinates, all others held.
+def skeleton_of(opened: OpenedModel, coordinates: Sequence[str], *, coupled: bool = False) -> Skeleton:
+    """The tree with these coordinates, all others held; a joint that rolls is the nearest hinge, or `coupled`.
 
     **Raises:** `InputError` for a kind of joint that is not known, or a coordinate that cannot be kept.
     """
-    out = Skeleton({}, {GROUND: Carried(GROUND, np.eye(4))}, {}, [])
+    out = Skeleton({}, {GROUND: Carried(GROUND, np.eye(4))}, {}, [], coupled)
     joints = opened.model.getJointSet()
     waiting = [joints.get(i) for i in range(joints.getSize())]
     while waiting:
-        ready = [j for j in waiting if _base(j.getParentFrame()) in out.carried]
+        ready = [j for j in waiting if base_of(j.getParentFrame()) in out.carried]
         if not ready:
             raise InputError(f"{opened.path}: joint '{waiting[0].getName()}' is part of a loop; open it first")
         for joint in ready:
@@ -113,25 +116,28 @@ def skeleton_of(opened: OpenedModel, coordinates: Sequence[str]) -> Skeleton:
 
 
 def _add(opened: OpenedModel, out: Skeleton, joint: Any, wanted: set[str]) -> None:
-    parent, child = _base(joint.getParentFrame()), _base(joint.getChildFrame())
+    parent, child = base_of(joint.getParentFrame()), base_of(joint.getChildFrame())
     names = [joint.get_coordinates(i).getName() for i in range(joint.numCoordinates())]
     kept = [n for n in names if n in wanted]
     above = out.carried[parent]
     if not kept:
         masters = [m for n in names if n in opened.couplings for m in opened.couplings[n][0] if m in wanted]
-        poses = _poses(opened, parent, child, opened.coordinates[masters[0]]) if masters else None
+        if masters and out.coupled and _following(opened, out, joint, masters[0]):
+            return
+        poses = poses_along(opened, parent, child, opened.coordinates[masters[0]]) if masters else None
         if poses is None:
             opened.pose({})
             place = np.linalg.inv(opened.body_pose(parent)) @ opened.body_pose(child)
         else:
-            place = _mean(poses[1])
+            place = mean_pose(poses[1])
             out.notes.append(f"body '{child}', which follows {masters[0]}, is fused to '{parent}' at its mean place")
         out.carried[child] = Carried(above.body, above.pose @ place, masters[0] if masters else above.follows)
         _load(opened, out, child)
         return
     body = Body(child, above.body, np.eye(4), [])
     out.bodies[child], out.carried[child] = body, Carried(child, np.eye(4))
-    place, body.joints = _exactly(opened, joint, kept) or _nearly(opened, out, joint, kept)
+    known = exact_joints(opened, joint, kept) or (_coupled(opened, out, joint, kept[0]) if out.coupled else None)
+    place, body.joints = known or _nearly(opened, out, joint, kept)
     body.pose = above.pose @ place
     _load(opened, out, child)
 
@@ -151,100 +157,68 @@ def _load(opened: OpenedModel, out: Skeleton, name: str) -> None:
     out.bodies[carried.body].inertias.append((body.getMass(), com, about))
 
 
-# Joints that are kept --------------------------------------------------------------------------------------
+def _following(opened: OpenedModel, out: Skeleton, joint: Any, master: str) -> bool:
+    """Add a body whose joint follows a coordinate by a coupler; whether it can."""
+    parent, child = base_of(joint.getParentFrame()), base_of(joint.getChildFrame())
+    made = _coupled(opened, out, joint, master)
+    if made is None:
+        return False
+    place, joints = made
+    out.bodies[child] = Body(child, out.carried[parent].body, out.carried[parent].pose @ place, joints)
+    out.carried[child] = Carried(child, np.eye(4))
+    _load(opened, out, child)
+    return True
 
 
-@dataclass(frozen=True, eq=False)
-class _Axis:
-    turns: bool
-    direction: Float[np.ndarray, "3"]
-    coordinates: tuple[str, ...]
-    function: Any
-    """None: the coordinate itself."""
-
-    def __call__(self, opensim: Any, values: Sequence[float]) -> float:
-        if self.function is None:
-            return values[0]
-        vector = opensim.Vector(max(len(values), 1), 0.0)
-        for i, value in enumerate(values):
-            vector.set(i, value)
-        return self.function.calcValue(vector)
-
-
-_X, _Y, _Z = np.eye(3)
-_KINDS = {  # (turns, axis) of each coordinate, in order
-    "WeldJoint": (),
-    "PinJoint": ((True, _Z),),
-    "SliderJoint": ((False, _X),),
-    "UniversalJoint": ((True, _X), (True, _Y)),
-    "GimbalJoint": ((True, _X), (True, _Y), (True, _Z)),
-    "BallJoint": ((True, _X), (True, _Y), (True, _Z)),
-    "PlanarJoint": ((True, _Z), (False, _X), (False, _Y)),
-    "FreeJoint": ((True, _X), (True, _Y), (True, _Z), (False, _X), (False, _Y), (False, _Z)),
-}
-
-
-def _axes(opened: OpenedModel, joint: Any) -> list[_Axis]:
-    """Translations, then rotations, each about the frame that those before it have turned."""
-    kind, opensim = joint.getConcreteClassName(), opened.opensim
-    if kind == "CustomJoint":
-        transform = opensim.CustomJoint.safeDownCast(joint).getSpatialTransform()
-        axes = []
-        for k in (3, 4, 5, 0, 1, 2):
-            axis = transform.getTransformAxis(k)
-            names = axis.getCoordinateNamesInArray()
-            used = tuple(names.get(i) for i in range(names.getSize()))
-            axes.append(_Axis(k < 3, axis.getAxis().to_numpy().copy(), used, axis.getFunction()))
-        return axes
-    if kind not in _KINDS:
-        known = ", ".join(["CustomJoint", *_KINDS])
-        raise InputError(
-            f"{opened.path}: joint '{joint.getName()}' is a {kind}; known are {known}: lock it, or convert it"
-        )
-    names = [joint.get_coordinates(i).getName() for i in range(joint.numCoordinates())]
-    axes = [_Axis(turns, axis, (n,), None) for n, (turns, axis) in zip(names, _KINDS[kind], strict=True)]
-    return sorted(axes, key=lambda a: a.turns)
-
-
-def _exactly(opened: OpenedModel, joint: Any, kept: Sequence[str]) -> tuple[Pose, list[Joint]] | None:
-    """Pose of the child at zero and its joints; None where an axis does not simply go with one coordinate."""
-    into, outof = (
-        pose_of(joint.getParentFrame().findTransformInBaseFrame()),
-        np.linalg.inv(pose_of(joint.getChildFrame().findTransformInBaseFrame())),
-    )
-    opened.pose({})
-    default = {n: opened.value(n) for n in opened.coordinates}
-    turn, shift, found = np.eye(3), np.zeros(3), []
-    for axis in _axes(opened, joint):
-        mine = [c for c in axis.coordinates if c in kept]
-        free = np.array([0.0 if c in kept else default[c] for c in axis.coordinates])
-        constant, slope = axis(opened.opensim, free), 0.0
-        if mine:
-            box = opened.coordinates[mine[0]]
-            k = axis.coordinates.index(mine[0])
-            at = np.linspace(box.low, box.high, 7)
-            rows = np.tile(free, (7, 1))
-            rows[:, k] = at
-            values = np.array([axis(opened.opensim, row) for row in rows])
-            slope = (values[-1] - values[0]) / (at[-1] - at[0])
-            straight = np.abs(values - constant - slope * at).max() < _LINEAR
-            if not straight or len(mine) > 1 or (abs(slope) > _LINEAR and abs(abs(slope) - 1) > 1e-9):
-                return None
-        if abs(slope) > 0.5:
-            if any(c == mine[0] for c, *_ in found):
-                return None  # one coordinate along two axes
-            found.append((mine[0], axis.turns, np.sign(slope) * turn @ axis.direction))
+def _coupled(opened: OpenedModel, out: Skeleton, joint: Any, master: str) -> tuple[Pose, list[Joint]] | None:
+    """Every axis of a joint that one coordinate drives: the coordinate itself, or a joint that follows it."""
+    into = pose_of(joint.getParentFrame().findTransformInBaseFrame())
+    outof = np.linalg.inv(pose_of(joint.getChildFrame().findTransformInBaseFrame()))
+    coordinate, child = opened.coordinates[master], base_of(joint.getChildFrame())
+    at = np.append(np.linspace(*working_range(coordinate), SAMPLES), 0.0)
+    own = [joint.get_coordinates(i).getName() for i in range(joint.numCoordinates())]
+    samples = {c: np.empty(len(at)) for c in own}
+    for k, value in enumerate(at):
+        opened.pose({master: value})
+        for c in own:
+            samples[c][k] = opened.value(c)
+    turn, shift, found, missed, driven = np.eye(3), np.zeros(3), [], 0.0, master not in own
+    for axis in axes_of(opened, joint):
+        values = np.array([axis(opened.opensim, [samples[c][k] for c in axis.coordinates]) for k in range(len(at))])
+        zero, values = values[-1], values[:-1]
+        direction = turn @ axis.direction
+        if np.ptp(values) > LINEAR:
+            straight = np.abs(values - zero - at[:-1]).max() < LINEAR and axis.turns == coordinate.rotational
+            law = Polynomial.fit(at[:-1], values - zero, 4).convert()
+            if straight and not driven:
+                found.append((direction, axis.turns, ()))
+                driven = True
+            else:
+                found.append((direction, axis.turns, tuple(law.coef)))
+                error = np.sqrt(np.mean((law(at[:-1]) - values + zero) ** 2))
+                missed += float((error * (_LEVER if axis.turns else 1.0)) ** 2)
         if axis.turns:
-            turn = turn @ Rotation.from_rotvec(constant * axis.direction).as_matrix()
+            turn = turn @ Rotation.from_rotvec(zero * axis.direction).as_matrix()
         else:
-            shift = shift + constant * axis.direction
-    if sorted(c for c, *_ in found) != sorted(kept):
+            shift = shift + zero * axis.direction
+    if not driven or not found:
         return None
     here = np.eye(4)
     here[:3, :3], here[:3, 3] = turn, shift
-    back = np.linalg.inv(here @ outof)[:3, :3]  # from the parent's joint frame to the body's
-    anchor = np.linalg.inv(outof)[:3, 3]
-    return into @ here @ outof, [Joint(opened.coordinates[c], back @ direction, anchor) for c, _, direction in found]
+    back, anchor = np.linalg.inv(here @ outof)[:3, :3], np.linalg.inv(outof)[:3, 3]
+    if master in own:
+        _, _, centre, _ = nearest_hinge(opened, joint, coordinate)
+        above = out.carried[base_of(joint.getParentFrame())]
+        out.centres[master] = above.body, above.pose[:3, :3] @ centre + above.pose[:3, 3]
+    joints = []
+    for k, (direction, turns, powers) in enumerate(found):
+        name = "" if not powers else f"{child}_{'turn' if turns else 'slide'}{k + 1}"
+        joints.append(Joint(coordinate, back @ direction, anchor, name, turns, powers))
+    out.notes.append(
+        f"joint '{joint.getName()}' follows {master} along {sum(bool(j.powers) for j in joints)} axes by polynomials "
+        f"to {1e3 * np.sqrt(missed):.2f} mm RMS"
+    )
+    return into @ here @ outof, joints
 
 
 def _nearly(opened: OpenedModel, out: Skeleton, joint: Any, kept: Sequence[str]) -> tuple[Pose, list[Joint]]:
@@ -255,34 +229,8 @@ def _nearly(opened: OpenedModel, out: Skeleton, joint: Any, kept: Sequence[str])
             f"{opened.path}: joint '{name}' moves along curves of {', '.join(kept)}, which no hinge follows; leave "
             f"{'all but one of them' if len(kept) > 1 else 'it'} out of coordinates"
         )
-    parent, child = _base(joint.getParentFrame()), _base(joint.getChildFrame())
     coordinate = opened.coordinates[kept[0]]
-    angles, poses = _poses(opened, parent, child, coordinate)
-    marks = _landmarks(opened, child)
-    there = np.einsum("nij,mj->nmi", poses[:, :3, :3], marks) + poses[:, None, :3, 3]
-    middle = len(angles) // 2
-    step = Rotation.from_matrix(poses[middle + 1, :3, :3] @ poses[middle - 1, :3, :3].T).as_rotvec()
-    axis = step / np.linalg.norm(step)  # in the parent; its sense is the coordinate's
-    start = poses[middle].copy()
-    start[:3, :3] = Rotation.from_rotvec(-angles[middle] * axis).as_matrix() @ start[:3, :3]
-
-    def placed(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, Pose]:
-        direction = Rotation.from_rotvec(x[:3]).apply(axis)
-        zero = np.eye(4)
-        zero[:3, :3] = Rotation.from_rotvec(x[3:6]).as_matrix() @ start[:3, :3]
-        zero[:3, 3] = start[:3, 3] + x[6:9]
-        return direction, start[:3, 3] + x[9:12], zero
-
-    def missed(x: np.ndarray) -> np.ndarray:
-        direction, centre, zero = placed(x)
-        turned = Rotation.from_rotvec(angles[:, None] * direction).as_matrix()
-        at_zero = marks @ zero[:3, :3].T + zero[:3, 3] - centre
-        here = np.einsum("nij,mj->nmi", turned, at_zero) + centre
-        return np.concatenate([(here - there).ravel(), 1e-4 * x])  # the last: three numbers change nothing
-
-    fit = least_squares(missed, np.zeros(12))
-    direction, centre, zero = placed(fit.x)
-    error = missed(fit.x)[: there.size].reshape(there.shape)
+    zero, direction, centre, error = nearest_hinge(opened, joint, coordinate)
     rms = float(np.sqrt((error**2).sum(-1).mean()))
     out.rolling[coordinate.name] = rms
     out.notes.append(
@@ -291,33 +239,3 @@ def _nearly(opened: OpenedModel, out: Skeleton, joint: Any, kept: Sequence[str])
     )
     back = zero[:3, :3].T
     return zero, [Joint(coordinate, back @ direction, back @ (centre - zero[:3, 3]))]
-
-
-def _poses(opened: OpenedModel, parent: str, child: str, along: Coordinate) -> tuple[np.ndarray, np.ndarray]:
-    """Values (n,) of a coordinate over its working range, and poses (n, 4, 4) of a body in another at them."""
-    values, poses = np.linspace(*working_range(along), _SAMPLES), []
-    for value in values:
-        opened.pose({along.name: value})
-        poses.append(np.linalg.inv(opened.body_pose(parent)) @ opened.body_pose(child))
-    return values, np.array(poses)
-
-
-def _mean(poses: np.ndarray) -> Pose:
-    out = np.eye(4)
-    out[:3, :3] = Rotation.from_matrix(poses[:, :3, :3]).mean().as_matrix()
-    out[:3, 3] = poses[:, :3, 3].mean(axis=0)
-    return out
-
-
-def _landmarks(opened: OpenedModel, body: str) -> Float[np.ndarray, "n 3"]:
-    """What a body carries: its centre of mass, the next joints, and a point to each side of its own origin [m]."""
-    marks = [opened.bodies[body].getMassCenter().to_numpy().copy(), *(0.03 * np.array([_X, -_X, _Z, -_Z]))]
-    joints = opened.model.getJointSet()
-    for i in range(joints.getSize()):
-        if _base(joints.get(i).getParentFrame()) == body:
-            marks.append(pose_of(joints.get(i).getParentFrame().findTransformInBaseFrame())[:3, 3])
-    return np.array(marks)
-
-
-def _base(frame: Any) -> str:
-    return frame.findBaseFrame().getName()

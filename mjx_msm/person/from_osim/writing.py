@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import mujoco
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from mjx_msm.common.errors import InputError, in_one_line
-from mjx_msm.person.from_osim.opened import Coordinate, OpenedModel, Pose
+from mjx_msm.person.couplings import couplings
+from mjx_msm.person.from_osim.opened import Coordinate, OpenedModel, pose_of
 from mjx_msm.person.from_osim.paths import Candidate, Geom
 from mjx_msm.person.from_osim.skeleton import GROUND, Skeleton
 from mjx_msm.person.mjcf import LIMIT_STIFFNESS, SLIDE_LIMIT_STIFFNESS
@@ -50,15 +50,34 @@ def tree_spec(opened: OpenedModel, skeleton: Skeleton) -> mujoco.MjSpec:
             explicitinertial=True,
         )
         for joint in body.joints:
-            hinge = joint.coordinate.rotational
+            hinge = joint.turns if joint.follower else joint.coordinate.rotational
             made[name].add_joint(
-                name=joint.coordinate.name,
+                name=joint.follower or joint.coordinate.name,
                 type=mujoco.mjtJoint.mjJNT_HINGE if hinge else mujoco.mjtJoint.mjJNT_SLIDE,
                 axis=joint.axis,
                 pos=joint.anchor,
-                damping=[DAMPING if hinge else 0.0, 0, 0],
+                damping=[DAMPING if hinge and not joint.follower else 0.0, 0, 0],
             )
+            if joint.follower:
+                spec.add_equality(
+                    name=joint.follower,
+                    type=mujoco.mjtEq.mjEQ_JOINT,
+                    objtype=mujoco.mjtObj.mjOBJ_JOINT,
+                    name1=joint.follower,
+                    name2=joint.coordinate.name,
+                    data=[*joint.powers, *([0.0] * (12 - len(joint.powers)))],
+                    solref=[2 * spec.option.timestep, 1.0],  # as hard as C holds it
+                )
     return spec
+
+
+def set_coordinates(m: mujoco.MjModel, d: mujoco.MjData, values: Mapping[str, float]) -> None:
+    """Put coordinates into `qpos`, and what follows them."""
+    for name, value in values.items():
+        d.qpos[m.joint(name).qposadr[0]] = value
+    for joint, law in couplings(m).items():
+        travel = d.qpos[m.jnt_qposadr[law.driver]] if law.driver >= 0 else 0.0
+        d.qpos[m.jnt_qposadr[joint]] = sum(c * travel**n for n, c in enumerate(law.powers))
 
 
 def add_looks(spec: mujoco.MjSpec, skeleton: Skeleton) -> None:
@@ -143,7 +162,7 @@ def add_muscle(spec: mujoco.MjSpec, opened: OpenedModel, name: str, offset: floa
     gain = [low, high, m.get_max_isometric_force() * along, 200.0, CURVES["lmin"], CURVES["lmax"]]
     gain += [m.get_max_contraction_velocity(), CURVES["fpmax"], CURVES["fvmax"], 0.0]
     rise, fall = time_constants(opened, name)
-    actuator = spec.add_actuator(
+    spec.add_actuator(
         name=name,
         trntype=mujoco.mjtTrn.mjTRN_TENDON,
         target=name,
@@ -157,7 +176,6 @@ def add_muscle(spec: mujoco.MjSpec, opened: OpenedModel, name: str, offset: floa
         ctrlrange=[0, 1],
         lengthrange=list(span),
     )
-    del actuator
 
 
 def time_constants(opened: OpenedModel, name: str) -> tuple[float, float]:
@@ -175,7 +193,7 @@ def add_markers(spec: mujoco.MjSpec, opened: OpenedModel, skeleton: Skeleton) ->
     for i in range(markers.getSize()):
         marker = markers.get(i)
         frame = marker.getParentFrame()
-        inside = _matrix(frame.findTransformInBaseFrame())
+        inside = pose_of(frame.findTransformInBaseFrame())
         carried = skeleton.carried[frame.findBaseFrame().getName()]
         place = (carried.pose @ inside @ np.append(marker.get_location().to_numpy(), 1.0))[:3]
         spec.body(carried.body).add_site(
@@ -219,9 +237,3 @@ def compiled(spec: mujoco.MjSpec, opened: OpenedModel) -> mujoco.MjModel:
 
 def _quaternion(rotation: np.ndarray) -> np.ndarray:
     return Rotation.from_matrix(rotation).as_quat(scalar_first=True)
-
-
-def _matrix(transform: Any) -> Pose:
-    from mjx_msm.person.from_osim.opened import pose_of
-
-    return pose_of(transform)

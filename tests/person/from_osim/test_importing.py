@@ -11,10 +11,11 @@ import pytest
 import mjx_msm as msm
 from mjx_msm.cli.app import run
 from mjx_msm.common.errors import InputError
+from mjx_msm.person.couplings import couplings
 from mjx_msm.person.from_osim.importing import BAR, import_osim, lengths_in_c
 from mjx_msm.person.from_osim.opened import OpenedModel, working_range
 from mjx_msm.person.from_osim.skeleton import skeleton_of
-from mjx_msm.person.from_osim.writing import DAMPING, tree_spec
+from mjx_msm.person.from_osim.writing import DAMPING, set_coordinates, tree_spec
 from mjx_msm.person.model import model_of
 
 DATA = Path(os.environ.get("MJX_MSM_DATA") or Path(__file__).resolve().parents[3] / ".." / "shared" / "data").resolve()
@@ -27,7 +28,9 @@ def reference(name: str) -> Path:
     return path
 
 
-def differences(osim: Path, coordinates=None, draws: int = 20) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
+def differences(
+    osim: Path, coordinates=None, draws: int = 20, coupled: bool = False
+) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
     """Generalised forces (draw, coordinate) of OpenSim's and MuJoCo's inverse dynamics without muscles, at random
     states, and the largest distance [m] of every body's origin."""
     opened = OpenedModel(osim)
@@ -36,7 +39,7 @@ def differences(osim: Path, coordinates=None, draws: int = 20) -> tuple[np.ndarr
         model.getForceSet().get(i).set_appliesForce(False)
     opened.state = s = model.initSystem()
     wanted = coordinates or [c.name for c in opened.coordinates.values() if not (c.locked or c.dependent)]
-    skeleton = skeleton_of(opened, wanted)
+    skeleton = skeleton_of(opened, wanted, coupled=coupled)
     spec = tree_spec(opened, skeleton)
     for joint in spec.joints:
         assert joint.damping[0] in (0.0, DAMPING)
@@ -70,8 +73,15 @@ def differences(osim: Path, coordinates=None, draws: int = 20) -> tuple[np.ndarr
         model.realizeVelocity(s)
         tau = opensim.InverseDynamicsSolver(model).solve(s, accelerations).to_numpy()
         theirs.append([tau[place[c]] for c in q])
+        set_coordinates(m, d, q)
+        onto = np.eye(m.nv)[:, [int(m.joint(c).dofadr[0]) for c in q]]
+        for joint, law in couplings(m).items():  # what follows moves as its polynomial says
+            name, dof, x = m.joint(law.driver).name, m.jnt_dofadr[joint], d.qpos[m.jnt_qposadr[law.driver]]
+            slope, bend = (float(np.polynomial.Polynomial(law.powers).deriv(n)(x)) for n in (1, 2))
+            d.qvel[dof], d.qacc[dof] = slope * v[name], slope * a[name] + bend * v[name] ** 2
+            onto[dof, list(q).index(name)] = slope
         mujoco.mj_inverse(m, d)
-        ours.append([d.qfrc_inverse[m.joint(c).dofadr[0]] for c in q])
+        ours.append(onto.T @ (d.qfrc_inverse + d.qfrc_constraint))
         ground = d.xmat[m.body("ground").id].reshape(3, 3)
         for b in skeleton.bodies:
             distance = np.linalg.norm(ground.T @ d.xpos[m.body(b).id] - opened.body_pose(b)[:3, 3])
@@ -96,6 +106,34 @@ def test_a_rolling_joint_is_the_nearest_hinge_and_says_how_near(limb_osim, impor
     assert 1e-4 < stated < 1e-3
     assert 0.5 * stated < apart["shank"] < 4 * stated
     assert relative(theirs, ours).max() < 0.01
+
+
+def test_coupled_joints_follow_opensims_splines(limb_osim):
+    """The knee's slides follow its angle: inverse dynamics along the coordinate, paths, scaling, and our own steps."""
+    made = import_osim(limb_osim, coordinates=["flex", "bend"], muscles=["hamstring", "vastus"], rolling="coupled")
+    worst = {p.muscle: p.worst for p in made.report.paths}
+    assert worst["hamstring"] < 0.4e-3
+    assert worst["vastus"] < BAR
+    assert not made.report.hinges
+    model = model_of(made.spec.copy(), str(limb_osim))
+    assert model.coordinates == ("flex", "bend")
+    m, opened = made.spec.compile(), OpenedModel(limb_osim)
+    d, rng = mujoco.MjData(m), np.random.default_rng(3)
+    for _ in range(5):
+        at = {"flex": rng.uniform(-0.5, 1.5), "bend": rng.uniform(-2.0, 0.2)}
+        opened.pose(at)
+        set_coordinates(m, d, at)
+        mujoco.mj_kinematics(m, d)
+        ground = d.xmat[m.body("ground").id].reshape(3, 3)
+        there = ground.T @ d.xpos[m.body("shank").id]
+        np.testing.assert_allclose(there, opened.body_pose("shank")[:3, 3], atol=2e-4)
+
+
+@pytest.mark.slow
+def test_inverse_dynamics_of_a_coupled_knee_is_opensims_within_a_percent(limb_osim):
+    theirs, ours, apart = differences(limb_osim, coupled=True)
+    assert relative(theirs, ours).max() < 0.01
+    assert max(apart.values()) < 3e-4
 
 
 def test_what_the_report_says_is_what_c_and_opensim_say(limb_osim, imported_limb):
