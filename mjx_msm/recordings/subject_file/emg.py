@@ -76,7 +76,7 @@ def parse_emg(top: Section) -> tuple[str, EmgProcessing, dict[str, str], dict[st
         else:
             raise muscles.fail(
                 muscle,
-                'a channel in quotes, weights like { a = 0.5, b = 0.5 }, "unmeasured", or 0.0 for a silent muscle',
+                'a channel in quotes, positive weights like { a = 0.5 }, "unmeasured", or 0.0 for a silent muscle',
             )
     if not emg_map:
         raise InputError(
