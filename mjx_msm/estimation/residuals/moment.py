@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from mjx_msm.common.compiled import compile_job, float64
 from mjx_msm.common.errors import InputError
@@ -20,6 +22,7 @@ from mjx_msm.estimation.residuals.instants import INSTANTS, InstantTerm, PlainEx
 from mjx_msm.estimation.residuals.pieces import filled, parts, windows
 from mjx_msm.estimation.residuals.term import AbstractExpansion, Quadratic
 from mjx_msm.person.model import Model
+from mjx_msm.person.muscle import AnyArray
 from mjx_msm.person.space import ParameterSpace
 from mjx_msm.recordings.model_clock import Recording
 
@@ -27,6 +30,21 @@ FORGOTTEN = 1e-11
 """Part of what an activation was that may be left in it where windows are cut."""
 SLOWER = 2.0
 """How much longer than its time constant an activation near 0 or 1 takes."""
+
+
+ABREAST = 50_000
+"""Samples of all windows from which a core more is worth its while."""
+
+
+class Share(NamedTuple):
+    """Some of the windows, for a core of their own; shares have one shape, which is compiled for once."""
+
+    rows: Int[np.ndarray, "instant"]
+    """Their instants, the last one repeated where others have more."""
+    real: Float[np.ndarray, "instant 1"]
+    """0 for what is repeated."""
+    envelope: Float[AnyArray, "time window channel"]
+    at: Instants
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +56,9 @@ class MomentTerm(InstantTerm):
     """
 
     at: Instants
+    """All of them; their samples and recordings are those of windows."""
+    shares: tuple[Share, ...]
     lanes: Lanes
-    recorded: tuple[Any, Any]
-    """Envelopes of windows, time first, and mixing, on the device."""
     trust: Float[np.ndarray, "instant free"] | None = None
     """Weight of every squared residual; None: all count alike."""
     kind: ClassVar[str] = "moment"
@@ -50,26 +68,46 @@ class MomentTerm(InstantTerm):
         """The same with every squared residual weighed; errors, and what was measured, stay as they are."""
         return replace(self, trust=trust)
 
-    def _arguments(self, z: Float[np.ndarray, "free"]) -> tuple[Any, ...]:
-        lead = self.model, self.space, np.asarray(z, dtype=float), *self.recorded
+    def _arguments(self, z: Float[np.ndarray, "free"], share: Share) -> tuple[Any, ...]:
         counts = self.mask if self.trust is None else self.mask * np.sqrt(self.trust)
-        return *lead, self.lanes, self.at, self.target, counts
+        lead = self.model, self.space, np.asarray(z, dtype=float), share.envelope, np.asarray(self.mixing)
+        return *lead, self.lanes, share.at, self.target[share.rows], counts[share.rows] * share.real
 
     def compile_jobs(self, z: Float[np.ndarray, "free"]) -> Iterator[Callable[[], None]]:
         with float64():
-            yield compile_job(moment_sums, *self._arguments(z))
+            yield compile_job(moment_sums, *self._arguments(z, self.shares[0]))
 
     def expand(self, z: Float[np.ndarray, "free"], nuisance: Any = None) -> AbstractExpansion:
-        with float64():
-            squares, gradient, hessian, curvature = map(np.asarray, moment_sums(*self._arguments(z)))
+        found = self._abreast(moment_sums, lambda share: self._arguments(z, share))
+        squares, gradient, hessian, curvature = (np.sum([x[k] for x in found], axis=0) for k in range(4))
         return PlainExpansion(Quadratic(squares, gradient, hessian, curvature=curvature))
 
     def evaluate(
         self, z: Float[np.ndarray, "free"], scale: Float[np.ndarray, "coordinate"]
     ) -> Float[np.ndarray, "sample coordinate"]:
-        with float64():
-            value = moments(*self._arguments(z)[:7])
-        return (np.asarray(value) - self.target) * self.mask
+        out = np.zeros_like(self.target)
+        found = self._abreast(moments, lambda share: self._arguments(z, share)[:7])
+        for share, value in zip(self.shares, found, strict=True):
+            out[share.rows] = value
+        return (out - self.target) * self.mask
+
+    @cached_property
+    def _called(self) -> set[Any]:
+        """What has been compiled for the shares."""
+        return set()
+
+    def _abreast(self, function: Callable[..., Any], arguments: Callable[[Share], tuple[Any, ...]]) -> list[Any]:
+        """A compiled function of every share, a thread each: it leaves Python's lock alone."""
+
+        def call(share: Share) -> Any:
+            with float64():  # which is of a thread
+                return jax.tree.map(np.asarray, function(*arguments(share)))
+
+        if len(self.shares) == 1 or function not in self._called:  # threads would all compile
+            self._called.add(function)
+            return [call(share) for share in self.shares]
+        with ThreadPoolExecutor(len(self.shares)) as pool:
+            return list(pool.map(call, self.shares))
 
 
 def _instants(model: Model, window: np.ndarray, sample: np.ndarray, picked: dict[str, Any]) -> Instants:
@@ -81,8 +119,7 @@ def _instants(model: Model, window: np.ndarray, sample: np.ndarray, picked: dict
             piece = instants(model, *(filled(x, INSTANTS) for x in own))
             count = len(sample[part])
             found.append(jax.tree.map(lambda x, n=count: np.asarray(x)[:n], piece))
-        together = jax.tree.map(lambda *x: np.concatenate(x), *found)
-        return jax.tree.map(jax.device_put, together)
+    return jax.tree.map(lambda *x: np.concatenate(x), *found)
 
 
 def _forgotten(space: ParameterSpace, timestep: float) -> int:
@@ -110,8 +147,20 @@ def moment_term(model: Model, space: ParameterSpace, recordings: Sequence[Record
     lead = _forgotten(space, model.timestep)
     envelope, window, sample = windows(about["envelope"], about["recording"], about["sample"], lead)
     at, mixing = _instants(model, window, sample, about), np.asarray(about["mixing"])
-    lanes = lanes_of(model, space, mixing, np.abs(np.asarray(at.moment_arm)).max((0, 1)) > 0)
-    with float64():
-        recorded = jax.device_put(np.swapaxes(envelope, 0, 1).copy()), jax.device_put(mixing)
-    mask = np.concatenate(seen)
-    return MomentTerm(model, space, **about, target=target, mask=mask, at=at, lanes=lanes, recorded=recorded)
+    lanes = lanes_of(model, space, mixing, np.abs(at.moment_arm).max((0, 1)) > 0)
+    mask, shares = np.concatenate(seen), tuple(_shares(envelope, at))
+    return MomentTerm(model, space, **about, target=target, mask=mask, at=at, shares=shares, lanes=lanes)
+
+
+def _shares(envelope: Float[np.ndarray, "window time channel"], at: Instants) -> Iterator[Share]:
+    count, samples = envelope.shape[:2]
+    some = np.array_split(np.arange(count), 2 if count > 1 and count * samples >= ABREAST else 1)
+    own = [np.flatnonzero(np.isin(at.recording, mine)) for mine in some]
+    most = max(map(len, own))
+    for mine, rows in zip(some, own, strict=True):
+        real, rows = (np.arange(most) < len(rows)).astype(float)[:, None], filled(rows, most)
+        cut = np.swapaxes(envelope[filled(mine, len(some[0]))], 0, 1).copy()
+        there = jax.tree.map(lambda x, rows=rows: x[rows], at)
+        there = replace(there, recording=there.recording - mine[0])
+        with float64():
+            yield Share(rows, real, jax.device_put(cut), jax.tree.map(jax.device_put, there))
