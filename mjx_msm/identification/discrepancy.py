@@ -24,7 +24,7 @@ LENGTHS = (0.5, 1.0, 2.0, 4.0)
 NOISE = (0.03, 0.3, 3.0, 30.0)
 """Variance of the noise over that of δ, to choose from; the last is nearly no correction."""
 PARTS = 5
-"""Contiguous parts of every trial that the choice predicts from the others."""
+"""Contiguous parts of every trial, each of which is predicted from the others."""
 CHOSEN_BY = 500
 LEARNT_FROM = 1500
 """Most instants: their matrix is dense."""
@@ -36,35 +36,56 @@ def correction(
     learnt: Bool[np.ndarray, "instant"],
     asked: Inputs,
 ) -> Float[np.ndarray, "asked"]:
-    """Mean of δ at the instants of `asked` [N·m].
+    """Mean of δ at the instants of `asked` [N·m]; 0 where no correction is the best choice.
 
-    Length and noise are those that best predict parts of what it learns from out of the rest.
+    Length and noise are those that best predict what is held out of what it learns from, and what is held out is like
+    what is asked: parts of every trial for a trial or task that is known, whole trials for one that is not. What does
+    not help in every trial is not used.
 
     **Arguments:** `left`: recorded less modelled moment [N·m]; `learnt`: the instants it may learn from.
     """
-    rows = np.flatnonzero(learnt)
+    out, rows = np.zeros(len(asked.trial)), np.flatnonzero(learnt)
     if len(rows) < 2:
-        return np.zeros(len(asked.trial))
+        return out
     state, scale = inputs.state(), inputs.state()[rows].std(axis=0)
     scale = np.where(scale > 1e-12, scale, np.inf)  # what never changed cannot tell states apart
-    few = _thinned(rows, CHOSEN_BY)
-    part = _parts(inputs.trial[few])
-    error = {
-        choice: sum(
-            float(
-                np.square(
-                    _mean(state[few] / scale, left[few], part != p, part == p, *choice) - left[few][part == p]
-                ).sum()
-            )
-            for p in np.unique(part)
-        )
-        for choice in itertools.product(LENGTHS, NOISE)
-    }
-    best = min(error, key=lambda choice: error[choice])
-    many = _thinned(rows, LEARNT_FROM)
-    both = np.concatenate([state[many], asked.state()]) / scale
-    first = np.arange(len(both)) < len(many)
-    return _mean(both, np.concatenate([left[many], np.zeros(len(both) - len(many))]), first, ~first, *best)
+    few, many = _thinned(rows, CHOSEN_BY), _thinned(rows, LEARNT_FROM)
+    trial = inputs.trial[few]
+    known = _known(inputs, asked) | (len(np.unique(trial)) < 2)
+    for which, part in ((known, _parts(trial)), (~known, trial)):
+        best = _choice(state[few] / scale, left[few], trial, part) if which.any() else None
+        if best is not None:
+            both = np.concatenate([state[many], asked.state()[which]]) / scale
+            first = np.arange(len(both)) < len(many)
+            padded = np.concatenate([left[many], np.zeros(len(both) - len(many))])
+            out[which] = _mean(both, padded, first, ~first, *best)
+    return out
+
+
+def _known(inputs: Inputs, asked: Inputs) -> Bool[np.ndarray, "asked"]:
+    """Whether it learns from other parts of the same trial, or from other trials of the same task."""
+    if asked is inputs:
+        return np.ones(len(asked.trial), bool)
+    return np.array([bool(task) and task in inputs.tasks for task in asked.tasks], bool)[asked.trial]
+
+
+def _choice(
+    state: Float[np.ndarray, "instant state"],
+    left: Float[np.ndarray, "instant"],
+    trial: Int[np.ndarray, "instant"],
+    part: Int[np.ndarray, "instant"],
+) -> tuple[float, float] | None:
+    """Length and noise; None: no correction."""
+    names, best, least = np.unique(trial), None, float(np.square(left).sum())
+    for choice in itertools.product(LENGTHS, NOISE):
+        error = np.zeros(len(left))
+        for p in np.unique(part):
+            error[part == p] = _mean(state, left, part != p, part == p, *choice) - left[part == p]
+        helps = all(np.square(error[trial == n]).sum() < np.square(left[trial == n]).sum() for n in names)
+        total = float(np.square(error).sum())
+        if helps and total < least:
+            best, least = choice, total
+    return best
 
 
 def _thinned(rows: Int[np.ndarray, "row"], most: int) -> Int[np.ndarray, "few"]:

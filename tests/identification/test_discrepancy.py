@@ -59,3 +59,19 @@ def test_what_is_held_out_has_no_say(inputs, later):
 def test_a_coordinate_that_never_moves_does_no_harm(inputs, later):
     still = replace(inputs, position=inputs.position * [1, 0], velocity=inputs.velocity * [1, 0])
     assert np.isfinite(correction(still, inputs.position[:, 0], ~later, still)).all()
+
+
+def test_what_holds_within_trials_alone_is_not_used_for_a_new_one(inputs, later):
+    """Opposite in the two trials: each part tells of the next of its own trial, no trial of the other."""
+    sign = np.where(inputs.trial == 0, 1.0, -1.0)
+    apart = replace(inputs, position=inputs.position + 0.5 * sign[:, None])  # states tell the trials apart
+    left = 5.0 * sign + np.sin(inputs.position[:, 0])
+    known, new = (correction(apart, left, ~later, replace(apart, tasks=t)) for t in (("walk", "run"), ("jump", "hop")))
+    assert np.sqrt(np.mean((known - left)[later] ** 2)) < 2.0
+    assert not new.any()
+
+
+def test_what_holds_in_every_trial_is_used_for_a_new_one(inputs, later):
+    left = 4 * np.exp(inputs.position[:, 0]) + 0.5 * inputs.velocity[:, 1]
+    found = correction(inputs, left, ~later, replace(inputs, tasks=("jump", "hop")))
+    assert np.sqrt(np.mean((found - left)[later] ** 2)) < 0.15 * np.sqrt(np.mean(left[later] ** 2))
