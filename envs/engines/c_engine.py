@@ -15,13 +15,23 @@ from mjx_msm.common.errors import InputError
 from mjx_msm.dynamics.metabolics import Muscles, muscle_mass, slow_twitch
 from mjx_msm.envs.engines.kinetics import Drive, Dynamics, Kinetics
 from mjx_msm.envs.engines.world import MOTOR_STEPS, World
+from mjx_msm.person.passive_curves import fields_of, passive_curves
 
 _gain, _bias = mujoco.mju_muscleGain, mujoco.mju_muscleBias
 # Peak of the native muscle's passive curve where `passive_force_scale` is 1, as `mjx_msm.person.muscle.FPMAX`.
 _FPMAX = 1.3
 _PERSONAL = (
     *("actuator_gainprm", "actuator_biasprm", "actuator_dynprm"),
-    *("body_mass", "body_ipos", "body_inertia", "body_iquat", "body_sameframe", "dof_damping", "jnt_stiffness"),
+    *(
+        "body_mass",
+        "body_ipos",
+        "body_inertia",
+        "body_iquat",
+        "body_sameframe",
+        "dof_damping",
+        "jnt_stiffness",
+        "tendon_stiffness",
+    ),
 )
 """What of a model a person's parameters change."""
 
@@ -122,6 +132,10 @@ class CEngine:
             j = m.joint(name)
             m.dof_damping[j.dofadr[0]] = float(person.joint.damping[i])
             m.jnt_stiffness[j.id] = float(person.joint.stiffness[i])
+        for curve in passive_curves(m):
+            i = names.joint.index(curve.name)
+            moment, steepness = (float(getattr(person.joint, f)[i]) for f in fields_of(curve.side))
+            m.tendon_stiffness[list(curve.tendons)] = curve.stiffness(moment, steepness)
 
     def get_state(self) -> CState:
         """The present state and person, by value."""

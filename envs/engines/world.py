@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 
 from mjx_msm.common.arrays import indices, namespace
 from mjx_msm.common.errors import InputError
+from mjx_msm.person.passive_curves import passive_curves
 
 TIMESTEP = 0.001
 """Of every simulation [s]; the stiffest strap or handle swings in about 40 of them."""
@@ -164,10 +165,12 @@ class World:
     def stops(self) -> tuple[Int[np.ndarray, "stop"], Float[np.ndarray, "stop"], Float[np.ndarray, "stop"]]:
         """Tendons that stand for the limits of one joint, and where these are [rad or m]."""
         m, one = self.model, mujoco.mjtWrap.mjWRAP_JOINT
+        curves = {t for curve in passive_curves(m) for t in curve.tendons}  # pull well inside the range
         found = [
             t
             for t in range(m.ntendon)
             if m.tendon_num[t] == 1
+            and t not in curves
             and m.wrap_type[m.tendon_adr[t]] == int(one)
             and m.tendon_lengthspring[t, 0] < m.tendon_lengthspring[t, 1]
         ]

@@ -140,7 +140,10 @@ def tendon_forces(
         j, (_, by_length, by_speed) = model.coordinates.index(own.coordinate), own.bias
         spring = add(multiply(by_length * own.gear**2, position[j]), multiply(by_speed * own.gear**2, velocity[j]))
         stops[j] = add(stops[j], add(own.at_rest, spring))
+    personal = {t for curve in model.host.passive for t in curve.tendons}  # parameters, not geometry
     for t in range(m.ntendon):
+        if t in personal:
+            continue
         stiffness, damping, armature = (
             float(np.ravel(x[t])[0]) for x in (m.tendon_stiffness, m.tendon_damping, m.tendon_armature)
         )

@@ -2,7 +2,9 @@
 
 At a recorded motion the paths are constants, and what is left is arithmetic:
 
-    m = Σ R F(a, L, L̇; θ) − k (q − q₀) − d q̇ + stops,      R: moment arms, F: tension of a muscle, a: its activation.
+    m = Σ R F(a, L, L̇; θ) − k (q − q₀) − d q̇ + p + stops,  R: moment arms, F: tension of a muscle, a: its activation,
+
+p: passive curves (`mjx_msm.person.passive_curves`).
 
 Each muscle's tension depends on its own parameters and activation only: all derivatives of F are elementwise, and
 ∂²m is made of blocks, one a muscle. Together they give the sums that a solver asks for: of squared residuals, of their
@@ -11,6 +13,7 @@ gradient, Σ JᵀJ and Σ r ∂²m.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -28,7 +31,8 @@ from mjx_msm.dynamics.paths import paths
 from mjx_msm.dynamics.taylor import curvatures, slopes
 from mjx_msm.person.model import Model
 from mjx_msm.person.muscle import AnyArray
-from mjx_msm.person.parameters import Parameters
+from mjx_msm.person.parameters import JointParameters, Parameters
+from mjx_msm.person.passive_curves import PassiveCurve, fields_of
 from mjx_msm.person.space import ParameterSpace
 
 
@@ -49,6 +53,8 @@ class Instants(eqx.Module):
     """Of joint springs [rad]."""
     velocity: Float[AnyArray, "instant free"]
     """[rad/s]."""
+    passive: Float[AnyArray, "instant spring"]
+    """Stretches of the springs of all passive curves [rad]."""
 
 
 @jit
@@ -71,13 +77,31 @@ def instants(
         stops=shape.stops[:, free],
         stretch=(q - jnp.asarray(model.host.spring_position))[:, free],
         velocity=v[:, free],
+        passive=jnp.concatenate([jnp.zeros((len(q), 0)), *(c.stretches(q, jnp) for c in model.host.passive)], -1),
     )
 
 
 def _moment(model: Model, parameters: Parameters, at: Instants, tension: Array) -> Float[Array, "instant free"]:
     free, joint = model.host.free_index, parameters.joint
     passive = jnp.asarray(joint.stiffness)[free] * at.stretch + jnp.asarray(joint.damping)[free] * at.velocity
-    return jnp.sum(at.moment_arm * tension[:, None], -1) + at.stops - passive
+    curves = jnp.zeros_like(passive)
+    for curve, stretch in _curves(model, at):
+        curves = curves - (stretch @ curve.of(joint, jnp))[:, None] * curve.along[free]
+    return jnp.sum(at.moment_arm * tension[:, None], -1) + at.stops - passive + curves
+
+
+def _curves(model: Model, at: Instants) -> Iterator[tuple[PassiveCurve, Array]]:
+    """Passive curves and the stretches of their springs."""
+    first = 0
+    for curve in model.host.passive:
+        yield curve, jnp.asarray(at.passive)[:, first : first + len(curve.tendons)]
+        first += len(curve.tendons)
+
+
+def springs_of(curve: PassiveCurve, joint: JointParameters) -> Callable[[Array], Array]:
+    """Stiffness of a curve's springs by changes of the logarithms of its moment and steepness."""
+    at = [jnp.asarray(getattr(joint, f))[curve.joint] for f in fields_of(curve.side)]
+    return lambda change: curve.stiffness(at[0] * jnp.exp(change[0]), at[1] * jnp.exp(change[1]), jnp)
 
 
 def _tension(model: Model, parameters: Parameters, at: Instants, activation: Array) -> Float[Array, "instant muscle"]:
@@ -154,6 +178,14 @@ def moment_sums(
             if entry is not None:
                 columns.append(-effect[:, c : c + 1])
                 entries.append(entry)
+        for curve, stretch in _curves(model, at):
+            entry = [owners(space, "joint", f).get(curve.joint) for f in fields_of(curve.side)]
+            if curve.along[j] and any(e is not None for e in entry):
+                by_logarithms = jax.jacfwd(springs_of(curve, parameters.joint))(jnp.zeros(2))
+                for e, by in zip(entry, by_logarithms.T, strict=True):
+                    if e is not None:
+                        columns.append(-curve.along[j] * (stretch @ by)[:, None])
+                        entries.append(e)
         rows = jnp.concatenate([*columns, residual[:, c : c + 1]], 1) * mask[:, c : c + 1]
         to = np.pad(entry_matrix(space, entries), ((0, 1), (0, 1)))
         to[-1, -1] = 1.0
@@ -171,6 +203,15 @@ def moment_sums(
             total = total.at[its, theirs].add(cross).at[theirs, its].add(cross)
             for other in fields[i:]:
                 total = total + meeting(space, "muscle", field, other, jnp.sum(weight * bend[field, other], 0))
+        for curve, stretch in _curves(model, at):
+            entry = [owners(space, "joint", f).get(curve.joint) for f in fields_of(curve.side)]
+            if curve.along[j] and any(e is not None for e in entry):
+                twice = jax.jacfwd(jax.jacfwd(springs_of(curve, parameters.joint)))(jnp.zeros(2))
+                bent = jnp.einsum("ip,pab->ab", -curve.along[j] * (residual * mask**2)[:, c : c + 1] * stretch, twice)
+                for a, first in enumerate(entry):
+                    for b, other in enumerate(entry):
+                        if first is not None and other is not None:
+                            total = total.at[first, other].add(bent[a, b])
         second.append(total)
     stacked = jnp.stack(sums)
     return stacked[:, -1, -1], stacked[:, :-1, -1], stacked[:, :-1, :-1], jnp.stack(second)

@@ -43,6 +43,7 @@ from mjx_msm.dynamics.simulation import (
     inertial_force,
     mechanics,
     muscle_tension,
+    passive_moments,
     solve_acceleration,
     spatial_inertia,
     wrench,
@@ -51,7 +52,8 @@ from mjx_msm.dynamics.vectors import Component, array_of
 from mjx_msm.person.kinds import KINDS
 from mjx_msm.person.model import Model
 from mjx_msm.person.muscle import AnyArray, MuscleParameters
-from mjx_msm.person.parameters import Parameters
+from mjx_msm.person.parameters import JointParameters, Parameters
+from mjx_msm.person.passive_curves import fields_of
 from mjx_msm.person.space import ParameterSpace
 
 
@@ -160,13 +162,27 @@ def inertial_columns(model: Model, space: ParameterSpace, at: Factors, shape: Ge
 
 
 def joint_columns(
-    model: Model, space: ParameterSpace, position: Float[Array, "coordinate"], velocity: Float[Array, "coordinate"]
+    model: Model,
+    space: ParameterSpace,
+    joint: JointParameters,
+    position: Float[Array, "coordinate"],
+    velocity: Float[Array, "coordinate"],
 ) -> Columns:
-    """∂(joint springs and dampers)/∂z [N·m]."""
+    """∂(joint springs and dampers, passive curves)/∂z [N·m]."""
     out, free = Columns([], []), model.host.free_index
     effect = {"damping": -velocity, "stiffness": jnp.asarray(model.host.spring_position) - position}
+    passive: dict[tuple[int, str], Array] = {}
+    for curve in model.host.passive:
+        moment, steepness = (jnp.asarray(getattr(joint, f))[curve.joint] for f in fields_of(curve.side))
+        stretch, still = curve.stretches(position, jnp), jnp.zeros_like(moment)
+        for field, by_logarithm in zip(fields_of(curve.side), ((moment, still), (still, steepness)), strict=True):
+            slope = jax.jvp(lambda *x, c=curve: c.stiffness(*x, jnp), (moment, steepness), by_logarithm)[1]
+            passive[curve.joint, field] = -(stretch @ slope) * curve.along
     for s, entry in zip(space.scalars, space.owner, strict=True):
-        if s.group == "joint" and s.index[0] in free:
+        if s.group == "joint" and s.field not in effect:
+            out.entry.append(entry)
+            out.value.append(passive[s.index[0], s.field][free][:, None])
+        elif s.group == "joint" and s.index[0] in free:
             out.entry.append(entry)
             out.value.append((effect[s.field] * np.eye(len(position))[s.index[0]])[free][:, None])
     return out
@@ -218,7 +234,7 @@ def acceleration_columns(
     speed = -shape.moment_arm @ velocity
     damped_at = velocity + integrator_of(model).damped_ahead(model.timestep) * acceleration
     muscles = muscle_columns(model, space, at.parameters, pairs, shape, activation, activation_by_pair, speed)
-    joints = joint_columns(model, space, position, damped_at)
+    joints = joint_columns(model, space, at.parameters.joint, position, damped_at)
     return by_entry(model, space, (muscles, joints), inertial_columns(model, space, at, shape, acceleration))
 
 
@@ -308,6 +324,7 @@ def acceleration_derivatives(
 
         # at fixed accelerations, as for inverse dynamics; M⁻¹ comes last
         of_q, of_v, unit = list(q), list(v), np.eye(len(q))
+        passive_slope = jax.jacfwd(lambda x: passive_moments(model, at.parameters, x))(q)
         columns = []
         for k, j in enumerate(free):
 
@@ -319,7 +336,7 @@ def acceleration_derivatives(
             bend = jax.jvp(lambda s: moment_arms(model, s), (along.slope,), (by_position.slope[k],))[1]
             tighter = -by_length * arm[:, j] - by_speed * jnp.sum(bend * v, 1)
             change = change + jnp.sum(bend * pull[:, None] + arm * tighter[:, None], 0)[free]
-            columns.append(change - (jnp.asarray(joint.stiffness) * unit[j])[free])
+            columns.append(change + (passive_slope[:, j] - jnp.asarray(joint.stiffness) * unit[j])[free])
         for j in free:
 
             def faster(x: Array, j: int = j) -> Array:

@@ -166,10 +166,21 @@ def passive_force(
     position: Float[Array, "coordinate"],
     velocity: Float[Array, "coordinate"],
 ) -> Float[Array, "coordinate"]:
-    """Generalised force of stops, joint springs and joint dampers [N·m]."""
+    """Generalised force of stops, joint springs and dampers, and passive curves [N·m]."""
     stretch = position - jnp.asarray(model.host.spring_position, dtype=position.dtype)
     joint = jnp.asarray(parameters.joint.stiffness) * stretch + jnp.asarray(parameters.joint.damping) * velocity
-    return shape.stops - joint
+    return shape.stops - joint + passive_moments(model, parameters, position)
+
+
+def passive_moments(
+    model: Model, parameters: Parameters, position: Float[Array, "coordinate"]
+) -> Float[Array, "coordinate"]:
+    """What passive curves do to the coordinates [N·m]."""
+    out = jnp.zeros_like(position)
+    for curve in model.host.passive:
+        tension = curve.stretches(position, jnp) @ curve.of(parameters.joint, jnp)
+        out = out - tension * curve.along
+    return out
 
 
 def muscle_tension(

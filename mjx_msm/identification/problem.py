@@ -143,6 +143,7 @@ class Problem:
             "free": model.host.free,
             "prescribed": model.host.prescribed,
             "locked": dict(model.host.locked),
+            "passive": tuple(dict.fromkeys(c.name for c in model.host.passive)),
             "channels": self.channels,
             "emg_map": {m: dict(self.emg_map[m]) for m in model.muscles},
             "rate": self.settings.rate,

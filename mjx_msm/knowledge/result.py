@@ -31,6 +31,7 @@ from mjx_msm.knowledge.result_table import (
 from mjx_msm.knowledge.uncertainty import Knowledge
 from mjx_msm.person.model import MUSCLES, Model, load_model, with_muscle_constants
 from mjx_msm.person.parameters import Parameters
+from mjx_msm.person.passive_curves import KNOWN
 from mjx_msm.person.personalisation import export
 from mjx_msm.person.reduction import Part
 from mjx_msm.person.scaling import with_factors
@@ -87,6 +88,8 @@ class Identification:
     """Constants of the muscle model that are not its usual ones, for all muscles or one a muscle."""
     emg_noise: EmgNoise | None = None
     """Error of the envelopes that the estimate allows for; None: they count as exact."""
+    passive: tuple[str, ...] = ()
+    """Joints with passive curves, see `mjx_msm.person.passive_curves`."""
     loss: str = "normal"
     """Of moments, see `mjx_msm.recordings.settings.Settings`."""
     part: Part = field(default_factory=Part)
@@ -177,6 +180,7 @@ class Identification:
             free=self.free,
             prescribed=self.prescribed,
             locked=self.locked,
+            passive=[joint for joint in self.passive if joint in KNOWN],  # others are in its file
         )
         if self.scaling:
             model = with_factors(model, self.scaling)

@@ -33,6 +33,12 @@ FIELDS = {
     "inertia": "inertia",
     "damping": "damping",
     "stiffness": "stiffness",
+    "lower_passive_moment": "passive moment at the lower end",
+    "lower_passive_steepness": "passive steepness at the lower end",
+    "upper_passive_moment": "passive moment at the upper end",
+    "upper_passive_steepness": "passive steepness at the upper end",
+    "biarticular_passive_moment": "biarticular passive moment",
+    "biarticular_passive_steepness": "biarticular passive steepness",
     "gain": "EMG gain",
     "delay": "EMG delay",
     "shape": "EMG shape",
@@ -43,6 +49,9 @@ SCALED = {
     "inertia": "inertias",
     "damping": "dampings",
     "stiffness": "stiffnesses",
+    "lower_passive_moment": "passive moments",
+    "upper_passive_moment": "passive moments",
+    "biarticular_passive_moment": "passive moments",
 }
 """What a common factor of all forces leaves the motion unchanged with, in the words for all of a kind."""
 

@@ -25,7 +25,8 @@ def coordinate_range(model: Model, name: str) -> tuple[float, float]:
     if m.jnt_limited[names.index(name)]:  # MJX keeps limits
         low, high = m.jnt_range[names.index(name)]
         return float(low), float(high)
-    for t in range(m.ntendon):
+    curves = {t for curve in model.host.passive for t in curve.tendons}
+    for t in sorted({*range(m.ntendon)} - curves):
         first = m.tendon_adr[t]
         on_joint = m.tendon_num[t] == 1 and m.wrap_type[first] == mujoco.mjtWrap.mjWRAP_JOINT
         if on_joint and m.tendon_stiffness[t] > 0 and m.joint(int(m.wrap_objid[first])).name == name:

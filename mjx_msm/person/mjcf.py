@@ -14,6 +14,7 @@ from mjx_msm.person.inputs import is_muscle
 from mjx_msm.person.muscle import FPMAX, MuscleParameters
 from mjx_msm.person.obstacles import muscle_force, passive_difference, passive_share
 from mjx_msm.person.parameters import BodyParameters, EmgParameters, JointParameters, Names, Parameters
+from mjx_msm.person.passive_curves import SIDES, fields_of, nominal_curve, passive_curves
 
 # Ligament-like stop that replaces a joint limit: firm enough to hold a limb, soft enough for a 2 ms step.
 LIMIT_STIFFNESS = 200.0  # N·m/rad, of a hinge
@@ -290,6 +291,11 @@ def nominal_parameters(
         mass=mj_model.body_mass[body_ids].copy(), com=mj_model.body_ipos[body_ids].copy(), inertia=inertia
     )
     dofs = mj_model.jnt_dofadr[joints]
-    joint = JointParameters(damping=mj_model.dof_damping[dofs].copy(), stiffness=mj_model.jnt_stiffness[joints].copy())
+    ends = {field: np.zeros(len(joints)) for side in SIDES for field in fields_of(side)}
+    for curve in passive_curves(mj_model):
+        for field, value in zip(fields_of(curve.side), nominal_curve(mj_model, curve), strict=True):
+            ends[field][curve.joint] = value
+    damping, stiffness = mj_model.dof_damping[dofs].copy(), mj_model.jnt_stiffness[joints].copy()
+    joint = JointParameters(damping=damping, stiffness=stiffness, **ends)
     emg = EmgParameters(gain=np.zeros(0), delay=np.zeros(0), shape=np.zeros(0))
     return Parameters(muscle, body, joint, emg, names)

@@ -37,6 +37,7 @@ from mjx_msm.person.mjx import import_mjx
 from mjx_msm.person.muscle import AbstractMuscle, DeGrooteFregly2016, MujocoMuscle
 from mjx_msm.person.obstacles import MJX, TREE, engine_for
 from mjx_msm.person.parameters import Names, Parameters
+from mjx_msm.person.passive_curves import PassiveCurve, add_passive_curves, passive_curves
 from mjx_msm.person.reduction import Part, reduced
 from mjx_msm.person.sources import spec_of
 from mjx_msm.person.stability import warn_if_too_fast
@@ -87,6 +88,11 @@ class Host:
                 return jax.tree.map(np.asarray, import_mjx().put_model(self.skeleton))
         except NotImplementedError as e:
             raise InputError(f"model '{self.source}' uses something that MJX cannot represent: {e}; remove it") from e
+
+    @cached_property
+    def passive(self) -> tuple[PassiveCurve, ...]:
+        """Passive curves of the joints."""
+        return passive_curves(self.mj_model)
 
     @cached_property
     def by_rk4(self) -> Host:
@@ -197,6 +203,7 @@ def load_model(
     timestep: float | None = None,
     integrator: str | None = None,
     engine: str | None = None,
+    passive: Iterable[str] = (),
 ) -> Model:
     """Load a musculoskeletal model.
 
@@ -213,6 +220,8 @@ def load_model(
     - `integrator`: "Euler" or "RK4"; the file's own by default.
     - `engine`: "tree" or "mjx" (`mjx_msm.dynamics.engine`); by default "tree" for what needs no constraint solver,
       limits as springs and contacts left out, and "mjx" for what does; "mjx" keeps limits and contacts of any file.
+    - `passive`: joints to give the passive moments at the ends of their range that the literature has
+      (`mjx_msm.person.passive_curves`), where the file has none; then they are parameters.
 
     **Raises:** `InputError` naming what the simulation cannot represent, with the fix. An `InputWarning` names a joint
     that RK4 does not follow at the timestep (`mjx_msm.person.stability`).
@@ -229,6 +238,7 @@ def load_model(
         spec.option.timestep = number("timestep", timestep)
     if integrator is not None:
         spec.option.integrator = INTEGRATORS[one_of("integrator", integrator, INTEGRATORS)]
+    add_passive_curves(spec, words("passive", passive))
     roles: Any = {"free": free, "prescribed": prescribed, "locked": locked}
     model = model_of(spec, name, muscle=muscle, **roles, engine=engine)
     asked = {k: tuple(v) for k, v in (("joints", joints), ("muscles", muscles)) if v is not None}
@@ -329,6 +339,8 @@ def model_of(
         muscle=tuple(mj_model.actuator(i).name for i in range(mj_model.nu)),
         body=tuple(mj_model.body(b).name for b in moving),
         joint=tuple(mj_model.joint(j).name for j in joints),
+        joint=coordinates,
+        passive=tuple(f"{c.name}/{c.side}" for c in passive_curves(mj_model)),
     )
     host = Host(
         source=source,

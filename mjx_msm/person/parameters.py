@@ -39,6 +39,18 @@ class JointParameters(eqx.Module):
     """[N·m·s/rad]."""
     stiffness: Float[AnyArray, "*batch joint"]
     """About the joint's spring reference [N·m/rad]."""
+    lower_passive_moment: Float[AnyArray, "*batch joint"]
+    """At the lower end of the range [N·m], see `mjx_msm.person.passive_curves`; 0 where a joint has no such curve."""
+    lower_passive_steepness: Float[AnyArray, "*batch joint"]
+    """[1/rad]."""
+    upper_passive_moment: Float[AnyArray, "*batch joint"]
+    """At the upper end [N·m]."""
+    upper_passive_steepness: Float[AnyArray, "*batch joint"]
+    """[1/rad]."""
+    biarticular_passive_moment: Float[AnyArray, "*batch joint"]
+    """Of what crosses other joints, too, at its greatest stretch [N·m]."""
+    biarticular_passive_steepness: Float[AnyArray, "*batch joint"]
+    """[1/rad]."""
 
 
 class EmgParameters(eqx.Module):
@@ -60,6 +72,8 @@ class Names:
     body: tuple[str, ...]
     joint: tuple[str, ...]
     emg: tuple[str, ...] = ()
+    passive: tuple[str, ...] = ()
+    """Passive curves, as ``joint/side``: only they have parameters."""
 
 
 class Parameters(eqx.Module):
@@ -126,6 +140,8 @@ def scalars_of(parameters: Parameters) -> list[Scalar]:
         for f in getattr(parameters, group).__dataclass_fields__:
             for i, name in enumerate(names):
                 path = f"{group}/{name}/{f}"
+                if "_passive_" in f and f"{name}/{f.split('_')[0]}" not in parameters.names.passive:
+                    continue
                 if f == "com":
                     out += [Scalar(f"{path}/{c}", group, f, (i, k)) for k, c in enumerate("xyz")]
                 elif f == "inertia":

@@ -129,7 +129,15 @@ def with_parameters(model: Model, parameters: Parameters) -> Any:
         body_ipos=m.body_ipos.at[bodies].set(parameters.body.com),
         dof_damping=m.dof_damping.at[dofs].set(parameters.joint.damping),
         jnt_stiffness=m.jnt_stiffness.at[joints].set(parameters.joint.stiffness),
+        tendon_stiffness=_springs(model, parameters, m.tendon_stiffness),
     )
+
+
+def _springs(model: Model, parameters: Parameters, stiffness: Any) -> Any:
+    """Stiffness of the tendons with the subject's passive curves [N·m/rad]."""
+    for curve in model.host.passive:
+        stiffness = stiffness.at[np.array(curve.tendons)].set(curve.of(parameters.joint, jnp))
+    return stiffness
 
 
 def _quaternion(rotation: Float[Array, "3 3"]) -> Float[Array, "4"]:
@@ -235,6 +243,9 @@ def _edit(model: Model, parameters: Parameters) -> mujoco.MjSpec:
     for j, name in enumerate(parameters.names.joint):
         spec.joint(name).damping[0] = p.joint.damping[j]
         spec.joint(name).stiffness[0] = p.joint.stiffness[j]
+    for curve in model.host.passive:
+        for t, stiffness in zip(curve.tendons, curve.of(p.joint), strict=True):
+            spec.tendon(compiled.tendon(t).name).stiffness[0] = stiffness
     return spec
 
 

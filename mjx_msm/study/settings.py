@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import fields
 from fnmatch import fnmatchcase
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from mjx_msm.common.errors import InputError
 from mjx_msm.person.anthropometry import segment_priors
 from mjx_msm.person.model import Model, load_model
+from mjx_msm.person.passive_curves import KNOWN, SIDES, fields_of
 from mjx_msm.person.scaling import scale
 from mjx_msm.person.space import ParameterSpace, parameter_space
 from mjx_msm.recordings.settings import Settings
@@ -23,8 +25,8 @@ def study_model(study: Study) -> Model:
 
     **Raises:** `InputError` naming the muscle, coordinate or pattern that does not fit.
     """
-    spec = study.model
-    everything = load_model(spec.source, **spec.part, muscle=spec.muscle)
+    spec, passive = study.model, passive_joints(study.identify.free, study.model.free)
+    everything = load_model(spec.source, **spec.part, muscle=spec.muscle, passive=passive)
     check_against_model(
         study, everything.muscles, everything.coordinates, bodies=everything.nominal.names.body
     )  # names the line of the file, which load_model cannot
@@ -36,6 +38,7 @@ def study_model(study: Study) -> Model:
         prescribed=spec.prescribed,
         locked=spec.locked,
         integrator="RK4",
+        passive=passive,
     )
     return _at_size(study, model) if study.subject.scales(spec.source in BUNDLED) else model
 
@@ -60,6 +63,14 @@ def _at_size(study: Study, model: Model) -> Model:
         )
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
+
+
+def passive_joints(free: Iterable[str], joints: Iterable[str]) -> tuple[str, ...]:
+    """Joints whose passive curves a free set names: they get those of the literature to begin with."""
+    named = [p for p in free if "_passive_" in p]
+    fields = [f for side in SIDES for f in fields_of(side)]
+    found = (j for j in joints if j in KNOWN and any(fnmatchcase(f"joint/{j}/{f}", p) for f in fields for p in named))
+    return tuple(found)
 
 
 def settings(study: Study, model: Model | None = None) -> Settings:

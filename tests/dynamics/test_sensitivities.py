@@ -127,8 +127,9 @@ def arm_case(arm):
 
 @pytest.fixture(scope="module")
 def knee_case():
-    model = load_model("knee", free=["knee_angle"], prescribed=["hip_flexion", "ankle_angle"])
-    free = ("muscle/*/max_isometric_force", "muscle/*/tendon_slack_length", "body/tibia/mass", "emg/*/gain")
+    model = load_model("knee", free=["knee_angle"], prescribed=["hip_flexion", "ankle_angle"], passive=["knee_angle"])
+    free = ("muscle/*/max_isometric_force", "muscle/*/tendon_slack_length", "body/tibia/mass", "emg/*/gain",
+            "joint/*_passive_*")  # fmt: skip
     space = parameter_space(model.nominal.with_channels(("all",)), free)
     return Case(model, space, np.ones((len(model.muscles), 1)), inside(space, 1), [(-0.3, 0.9)] * 3)
 

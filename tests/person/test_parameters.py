@@ -11,6 +11,7 @@ from mjx_msm.person.inertia import inertia_matrix, inertia_to_log_cholesky, iner
 from mjx_msm.person.kinds import KINDS
 from mjx_msm.person.muscle import MuscleParameters
 from mjx_msm.person.parameters import BodyParameters, EmgParameters, JointParameters, Names, Parameters
+from mjx_msm.person.passive_curves import SIDES
 from mjx_msm.person.space import parameter_space
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -38,9 +39,9 @@ def subject(seed: int = 0) -> Parameters:
     return Parameters(
         MuscleParameters(*(rng.uniform(0.1, 1, 3) for _ in range(8))),
         BodyParameters(rng.uniform(1, 2, 2), rng.normal(size=(2, 3)) * 0.05, random_inertias(2, seed)[0]),
-        JointParameters(rng.uniform(0, 1, 2), rng.uniform(0, 1, 2)),
+        JointParameters(*(rng.uniform(0, 1, 2) for _ in range(8))),
         EmgParameters(np.zeros(0), np.zeros(0), np.zeros(0)),
-        Names(muscles, bodies, joints),
+        Names(muscles, bodies, joints, passive=tuple(f"{j}/{s}" for j in joints for s in SIDES)),
     ).with_channels(("biceps", "triceps"))
 
 

@@ -27,7 +27,16 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
         "deactivation_time_constant",
     ),
     "body": ("mass", "com", "inertia"),
-    "joint": ("damping", "stiffness"),
+    "joint": (
+        "damping",
+        "stiffness",
+        "lower_passive_moment",
+        "lower_passive_steepness",
+        "upper_passive_moment",
+        "upper_passive_steepness",
+        "biarticular_passive_moment",
+        "biarticular_passive_steepness",
+    ),
     "emg": ("gain", "delay", "shape"),
 }
 
