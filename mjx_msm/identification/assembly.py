@@ -20,6 +20,7 @@ from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.identification import baselines
 from mjx_msm.identification.discrepancy import WITH_DISCREPANCY, correction
 from mjx_msm.identification.inputs import Inputs
+from mjx_msm.identification.misfit import against_the_model
 from mjx_msm.identification.problem import Problem
 from mjx_msm.identification.robust import DOUBTED
 from mjx_msm.knowledge.posterior import posterior_record
@@ -59,6 +60,10 @@ def assembled(
     estimates = _estimates(problem, z, known)
     terms = [t.with_exact_emg() if isinstance(t, MotionTerm) else t for t in terms]
     fits = list(fits_of(terms, problem.recordings, z, problem.start, solution.scales, "identify"))
+    for term, scale in zip(terms, scales, strict=True):
+        if isinstance(term, MomentTerm):
+            said = against_the_model(problem, term, scale, z, known.covariance)
+            fits = [replace(f, against=said[f.trial, f.coordinate]) if f.kind == term.kind else f for f in fits]
     if held_out:
         recordings = tuple(record(model, reordered(t, problem.channels), problem.emg_map) for t in held_out)
         kinds = [t.kind for t in terms]

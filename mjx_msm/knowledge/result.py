@@ -21,6 +21,7 @@ from mjx_msm.knowledge.posterior import draws_of
 from mjx_msm.knowledge.records import Direction, Estimate, Fit, Outcome, Stage, Unknown
 from mjx_msm.knowledge.result_file import read_result, write_result
 from mjx_msm.knowledge.result_table import (
+    against_the_model,
     better_predictions,
     doubted_samples,
     estimates_table,
@@ -273,6 +274,7 @@ class Identification:
                 span = f"{self.horizon * self.timestep:.3g} s"
                 yield f"motion: simulated over {span} at a time, from a fitted initial state"
             yield from doubted_samples(self.fits)
+            yield from against_the_model(self.fits)
             yield from better_predictions(self.fits)
 
     def with_fits(self, fits: tuple[Fit, ...]) -> Identification:

@@ -102,6 +102,19 @@ def doubted_samples(fits: Sequence[Fit]) -> Iterator[str]:
         )
 
 
+def against_the_model(fits: Sequence[Fit]) -> Iterator[str]:
+    """Tests of fit, in words."""
+    tested = [f for f in fits if f.role == "identify" and f.kind == "moment"]
+    for f in tested:
+        if f.against:
+            whose = escape(f"{f.trial}, {f.coordinate}")
+            yield f"[yellow]residuals of {whose}[/yellow]: {escape('; '.join(f.against))}"
+    if any(f.against for f in tested):
+        yield "[dim]intervals allow for residuals that repeat themselves, not for a wrong model's bias[/dim]"
+    elif tested:
+        yield "[dim]no test of fit finds anything against the model; what errs alike in all trials none can see[/dim]"
+
+
 def better_predictions(fits: Sequence[Fit]) -> Iterator[str]:
     """Where something else predicts better than the identified model."""
     for name in _others(fits):

@@ -140,7 +140,7 @@ def test_what_is_not_free_stays():
         ("body/forearm/com/y", 1),
         ("body/*/inertia", 12),
         ("body/forearm/inertia/xy", 6),  # a factor is freed whole
-        ("joint/elbow/*", 2),
+        ("joint/elbow/*", 8),
         ("emg/*/delay", 2),
         ("muscle/[BT]R[AI]/pennation_angle", 2),
     ],

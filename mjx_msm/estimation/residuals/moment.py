@@ -64,6 +64,10 @@ class MomentTerm(InstantTerm):
     kind: ClassVar[str] = "moment"
     unit: ClassVar[str] = "N·m"
 
+    def only(self, recording: int) -> MomentTerm:
+        """The same with the moments of one recording alone."""
+        return replace(self, mask=self.mask * (self.recording == recording)[:, None])
+
     def trusting(self, trust: Float[np.ndarray, "instant free"]) -> MomentTerm:
         """The same with every squared residual weighed; errors, and what was measured, stay as they are."""
         return replace(self, trust=trust)

@@ -1,0 +1,52 @@
+"""Influence of a trial: exact where the moments are linear in what is unknown."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from mjx_msm.estimation.residuals.term import Quadratic
+from mjx_msm.identification.misfit import INFLUENTIAL, _influence
+
+
+class Linear:
+    """Moments A z of some trials, and the interface that influence needs."""
+
+    def __init__(self, a, y, trial):
+        self.a, self.y, self.trial = a, y, trial
+
+    def only(self, i):
+        rows = self.trial == i
+        return Linear(self.a[rows], self.y[rows], self.trial[rows])
+
+    def expand(self, z):
+        r = self.a @ z - self.y
+        sums = (r @ r)[None], (self.a.T @ r)[None], (self.a.T @ self.a)[None]
+        return SimpleNamespace(reduce=lambda scale: Quadratic(*sums))
+
+
+def test_influence_is_what_leaving_a_trial_out_does():
+    rng, scale, prior = np.random.default_rng(1), np.array([0.5]), np.array([2.0, 2.0, 2.0])
+    a, trial = rng.normal(size=(90, 3)), np.repeat([0, 1, 2], 30)
+    y = a @ [1.0, -0.5, 0.3] + rng.normal(0, 0.5, 90)
+    y[trial == 2] += a[trial == 2] @ [0.0, 1.5, 0.0]  # one trial has another opinion of one unknown
+
+    def best(rows):
+        h = a[rows].T @ a[rows] / scale**2 + np.diag(prior**-2.0)
+        return np.linalg.solve(h, a[rows].T @ y[rows] / scale**2), np.linalg.inv(h)
+
+    z, covariance = best(trial >= 0)
+    space = SimpleNamespace(
+        size=3, prior_scale=prior, lower=np.full(3, -9.0), upper=np.full(3, 9.0), paths=("first", "second", "third")
+    )
+    problem: Any = SimpleNamespace(space=space, recordings=(None, None, None))
+    term: Any = Linear(a, y, trial)
+    found = _influence(problem, term, scale, z, covariance)
+    for i in range(3):
+        moved = np.abs(best(trial != i)[0] - z) / np.sqrt(np.diag(covariance))
+        assert (i in found) == (moved.max() > INFLUENTIAL)
+        if i in found:
+            (said,) = found[i]
+            assert space.paths[int(np.argmax(moved))] in said
+            assert f"{moved.max():.1f} standard deviations" in said
+    assert 2 in found
