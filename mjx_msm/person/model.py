@@ -339,7 +339,6 @@ def model_of(
         muscle=tuple(mj_model.actuator(i).name for i in range(mj_model.nu)),
         body=tuple(mj_model.body(b).name for b in moving),
         joint=tuple(mj_model.joint(j).name for j in joints),
-        joint=coordinates,
         passive=tuple(f"{c.name}/{c.side}" for c in passive_curves(mj_model)),
     )
     host = Host(

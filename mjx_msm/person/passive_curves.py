@@ -27,7 +27,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mjx_msm.common.errors import InputError, one_of
-from mjx_msm.person.couplings import independent
+from mjx_msm.person.couplings import couplings
 
 PIECES = 12
 SIDES = ("lower", "upper", "biarticular")
@@ -151,8 +151,8 @@ def add_passive_curves(spec: mujoco.MjSpec, joints: Iterable[str]) -> None:
 def passive_curves(m: mujoco.MjModel) -> tuple[PassiveCurve, ...]:
     """The curves of a compiled model, by the names of their springs."""
     found: dict[tuple[str, str], dict[int, int]] = {}
-    if m.nq != m.njnt:
-        return ()  # of hinges and slides alone
+    if m.nq != m.njnt or couplings(m):
+        return ()  # in models of hinges and slides alone, where every joint is a coordinate
     for t in range(m.ntendon):
         match = re.fullmatch(rf"(.+)_({'|'.join(SIDES)})_passive_(\d+)", m.tendon(t).name)
         if match:
@@ -174,17 +174,17 @@ def _curve(m: mujoco.MjModel, joint: str, side: str, springs: dict[int, int]) ->
     begins = m.tendon_lengthspring[tendons, 1]
     steps, stiffness = np.diff(begins), np.array([np.ravel(m.tendon_stiffness[t])[0] for t in tendons])
     directions = [_direction(m, t) for t in tendons]
-    order = independent(m)
-    names = [m.joint(j).name for j in order]
+    names = [m.joint(j).name for j in range(m.njnt)]
     if len(tendons) < 2 or joint not in names or any(d is None for d in directions) or (stiffness <= 0).any():
         return None
-    even = steps.min() > 0 and np.ptp(steps) < 1e-6 * steps.mean()
-    each, j = np.array(directions), names.index(joint)
-    along = each[0, order]
-    whole = np.count_nonzero(along) == np.count_nonzero(each[0])  # no coupled joint
-    if not even or np.ptp(each, axis=0).any() or abs(along[j]) != 1.0 or not whole:
+    even = steps.min() > 0 and np.ptp(steps) < 1e-4 * steps.mean()
+    along, j = np.array(directions), names.index(joint)
+    if not even or np.ptp(along, axis=0).any() or abs(along[0, j]) != 1.0:
         return None
-    return PassiveCurve(j, joint, side, tuple(tendons), along, float(begins[0]), float(steps.mean() * len(tendons)))
+    curve = PassiveCurve(j, joint, side, tuple(tendons), along[0], float(begins[0]), float(steps.mean() * len(tendons)))
+    moment, steepness = nominal_curve(m, curve)
+    exact = steepness > 0 and np.allclose(curve.stiffness(moment, steepness), stiffness, rtol=1e-4)
+    return curve if exact and (m.tendon_lengthspring[tendons, 0] == SLACK).all() else None
 
 
 def _direction(m: mujoco.MjModel, t: int) -> Float[np.ndarray, "joint"] | None:

@@ -115,6 +115,14 @@ def test_springs_of_another_form_are_ordinary_ones(written, tmp_path):
         assert f"knee_angle/{side}" not in model.nominal.names.passive
 
 
+def test_springs_that_follow_no_exponential_are_ordinary_ones(knee, tmp_path):
+    spec = knee.host.spec.copy()
+    spec.tendon("knee_angle_lower_passive_5").stiffness[0] *= 2.0
+    spec.compile()
+    (tmp_path / "other.xml").write_text(spec.to_xml())
+    assert load_model(tmp_path / "other.xml").nominal.names.passive == ("knee_angle/upper", "knee_angle/biarticular")
+
+
 def test_other_models_have_no_such_parameters(arm):
     assert arm.nominal.names.passive == ()
     assert not any("_passive_" in path for path in load_model("knee").nominal.to_dict())
