@@ -64,7 +64,17 @@ def read_result(path: Path, cls: type[Any], schema: int) -> Any:
         "emg_noise": _noise,
     }
     try:
-        newer = ("completed", "muscle_constants", "emg_noise", "passive", "loss", "part", "scaling", "integrator", "notes")
+        newer = (
+            "completed",
+            "muscle_constants",
+            "emg_noise",
+            "passive",
+            "loss",
+            "part",
+            "scaling",
+            "integrator",
+            "notes",
+        )
         result = record_of(cls, readers, optional=newer)(data)
         _check(result)
     except ValueError as error:
