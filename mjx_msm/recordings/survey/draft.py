@@ -5,24 +5,23 @@ Nothing in the draft is left to a default that nobody sees, and what was guessed
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from mjx_msm.common.errors import InputError
-from mjx_msm.person.inspection import coordinate_range, moment_arm_ranges
+from mjx_msm.person.inspection import coordinate_range
 from mjx_msm.person.model import Model
 from mjx_msm.recordings.evidence.angles import MARGIN
 from mjx_msm.recordings.readers.delimited import write_csv
 from mjx_msm.recordings.readers.units import Unit, unit_of
 from mjx_msm.recordings.survey.columns import Seen
+from mjx_msm.recordings.survey.draft_emg import write_emg
+from mjx_msm.recordings.survey.draft_text import Draft, quoted
 from mjx_msm.recordings.survey.files import Survey
-from mjx_msm.recordings.survey.spellings import MODEL_MUSCLES
 from mjx_msm.recordings.survey.trials import Group, grouped
 
 STUDIED = {"knee": ("knee_angle",), "arm": ("elbow_flex",)}
@@ -33,29 +32,6 @@ LEVER = 0.30
 """From the joint to a dynamometer's strap [m], where nothing says another."""
 MASS = 75.0
 """[kg], likewise."""
-
-
-@dataclass
-class Draft:
-    """A draft as it grows."""
-
-    model: Model
-    source: str
-    out: Path
-    side: str
-    lines: list[str] = field(default_factory=list)
-    doubts: int = 0
-    written: list[Path] = field(default_factory=list)
-    """Files beside the draft."""
-
-    def say(self, line: str = "", doubt: str = "", why: str = "") -> None:
-        """A line, with a comment: a doubt, which is counted, or a reason."""
-        if doubt:
-            self.doubts += 1
-            line = f"{line}  # DOUBT {self.doubts}: {doubt}"
-        elif why:
-            line = f"{line}  # {why}"
-        self.lines.append(line)
 
 
 def drafted(
@@ -87,7 +63,7 @@ def drafted(
     folder = Path(os.path.commonpath([str(s.path.resolve().parent) for s in found]))
     here = out.resolve().parent
     data = Path(os.path.relpath(folder, here)) if folder.is_relative_to(here) else folder
-    d.say(f"data = {_text(data.as_posix())}")
+    d.say(f"data = {quoted(data.as_posix())}")
     if rate is not None:
         d.say(f"sampling_rate = {rate:g}", why="of files without a time [Hz]")
     lead = next((g for g in groups if g.motion), None)
@@ -95,22 +71,18 @@ def drafted(
     moments = _moments(d, groups, angles)
     d.say()
     d.say("[subject]")
-    d.say(f"name = {_text(name or folder.name or 'subject')}")
+    d.say(f"name = {quoted(name or folder.name or 'subject')}")
     if mass is None:
         d.say(f"mass = {MASS}", doubt="no file says the mass of the person [kg]")
     else:
         d.say(f"mass = {mass:g}")
     d.say('# height = 1.75  # [m]; with sex = "male" or "female", segments start from de Leva\'s tables')
     free = _model(d, angles, moments)
-    driven = _emg(d, groups, free)
+    driven = write_emg(d, groups, free)
     for g in groups:
         _trial(d, g, folder, posture or {}, bool(moments))
     _identify(d, free, bool(moments), driven)
     return d
-
-
-def _text(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _side(found: Sequence[Survey], asked: str | None) -> tuple[str, str]:
@@ -194,9 +166,9 @@ def _values(found: Survey, column: str) -> np.ndarray:
 
 def _column(name: str, keys: Mapping[str, object]) -> str:
     if not keys:
-        return _text(name)
-    inside = ", ".join(f"{k} = {_text(v) if isinstance(v, str) else v}" for k, v in keys.items())
-    return f"{{ column = {_text(name)}, {inside} }}"
+        return quoted(name)
+    inside = ", ".join(f"{k} = {quoted(v) if isinstance(v, str) else v}" for k, v in keys.items())
+    return f"{{ column = {quoted(name)}, {inside} }}"
 
 
 def _moments(
@@ -246,7 +218,7 @@ def _moment_unit(column: Seen) -> tuple[dict[str, object], str]:
 def _model(d: Draft, angles: Mapping[str, object], moments: Mapping[str, Seen]) -> tuple[str, ...]:
     d.say()
     d.say("[model]")
-    d.say(f"source = {_text(d.source)}")
+    d.say(f"source = {quoted(d.source)}")
     wanted = STUDIED.get(d.source) or tuple(moments) or tuple(angles)
     names = d.model.coordinates
     free = tuple(c for c in names if c in wanted and (c in angles or not angles))
@@ -257,116 +229,22 @@ def _model(d: Draft, angles: Mapping[str, object], moments: Mapping[str, Seen]) 
         )
     held = tuple(c for c in names if c not in free and (c in angles or not angles))
     locked = [c for c in names if c not in free and c not in held]
-    d.say(f"free = [{', '.join(map(_text, free))}]")
+    d.say(f"free = [{', '.join(map(quoted, free))}]")
     if held:
-        d.say(f"prescribed = [{', '.join(map(_text, held))}]", why="follow the recording")
+        d.say(f"prescribed = [{', '.join(map(quoted, held))}]", why="follow the recording")
     if locked:
         values = ", ".join(f"{c} = 0.0" for c in locked)
         d.say(f"locked = {{ {values} }}", doubt="no file tells of these; held at 0")
     return free
 
 
-def _emg(d: Draft, groups: Sequence[Group], free: Sequence[str]) -> tuple[str, ...]:
-    """EMG of every muscle; returns those that cross a free coordinate and have a channel."""
-    lead = next((g.emg for g in groups if g.emg is not None), None)
-    columns = [c for c in lead.of("raw EMG", "EMG envelope") if c.called.muscles] if lead else []
-    columns = [c for c in columns if c.called.side in (d.side, "") or not d.side]
-    raw = sum(c.kind == "raw EMG" for c in columns) * 2 > len(columns)
-    columns = [c for c in columns if (c.kind == "raw EMG") is raw]
-    d.say()
-    d.say("[emg]")
-    if not columns:
-        raise InputError("no file has EMG that is called like a muscle; give the file with the EMG, see mjx-msm look")
-    d.say(f'kind = "{"raw" if raw else "envelope"}"', why=columns[0].why)
-    peak = max(c.high for c in columns)
-    if raw or peak > 3 or peak < 0.01:
-        d.say()
-        d.say("[emg.processing]")
-        d.say(
-            'normalise = "max"',
-            doubt="the greatest value of these trials counts as 1; a trial of greatest effort would be better",
-        )
-    noise = [c for c in columns if any("amplifier's noise" in f for f in c.faults)]
-    for c in columns:
-        for fault in c.faults:
-            d.say(f"# {c.name} {fault}")
-    usable = [c for c in columns if c not in noise]
-    if not usable:
-        raise InputError(f"{columns[0].name} and every other channel of EMG {noise[0].faults[-1]}")
-    by_muscle: dict[str, Seen] = {}
-    for c in usable:
-        for m in c.called.muscles:
-            by_muscle.setdefault(m, c)
-    short = _aliases(columns)
-    chosen: dict[str, tuple[list[Seen], str]] = {}
-    for muscle in d.model.muscles:
-        chosen[muscle] = _channels(muscle, by_muscle)
-    used = {id(c) for own, _ in chosen.values() for c in own}
-    if any(short[c.name] != c.name for c in columns if id(c) in used):
-        d.say()
-        d.say("[emg.channels]")
-        for c in columns:
-            if id(c) in used and short[c.name] != c.name:
-                d.say(f"{_key(short[c.name])} = {_text(c.name)}")
-    d.say()
-    d.say("[emg.muscles]")
-    for muscle, (own, doubt) in chosen.items():
-        if not own:
-            d.say(f"{_key(muscle)} = 0.0", doubt=doubt)
-        elif len(own) == 1:
-            d.say(f"{_key(muscle)} = {_text(short[own[0].name])}", doubt=doubt)
-        else:
-            mix = ", ".join(f"{_key(short[c.name])} = {1 / len(own):.3g}" for c in own)
-            d.say(f"{_key(muscle)} = {{ {mix} }}", doubt=doubt)
-    left = [c.name for c in usable if id(c) not in used]
-    if left:
-        d.say(f"# not used: {', '.join(left)}")
-    arms = moment_arm_ranges(d.model, samples=5)
-    return tuple(m for m, (own, _) in chosen.items() if own and any(max(map(abs, arms[m][c])) > 1e-3 for c in free))
-
-
-def _channels(muscle: str, by_muscle: Mapping[str, Seen]) -> tuple[list[Seen], str]:
-    """Channels that drive a muscle, and what is doubtful about that."""
-    asked = MODEL_MUSCLES.get(muscle)
-    if asked is None:
-        own = by_muscle.get(muscle)
-        return ([own], "") if own else ([], "no channel is called like it; it counts as silent")
-    for place, option in enumerate(asked):
-        own = [by_muscle[m] for m in option.split("+") if m in by_muscle]
-        if len(own) < len(option.split("+")):
-            continue
-        vague = [c for c in own if len(c.called.muscles) > 1]
-        doubt = ""
-        if place or "+" in option:
-            named = " and ".join(o.replace("_", " ") for o in option.split("+"))
-            doubt = f"no channel of its own; in its stead {named}"
-        elif vague:
-            doubt = f"'{vague[0].name}' may be {' or '.join(m.replace('_', ' ') for m in vague[0].called.muscles)}"
-        return own, doubt
-    return [], "no channel for it; it counts as silent"
-
-
-def _aliases(columns: Sequence[Seen]) -> dict[str, str]:
-    """Short names for channels whose own would be hard to write in patterns."""
-    plain = {}
-    for c in columns:
-        simple = all(ch.isalnum() or ch in "_-" for ch in c.name)
-        alias = c.name if simple else c.called.muscles[0]
-        plain[c.name] = alias if alias not in plain.values() else f"{alias}_{len(plain)}"
-    return plain
-
-
-def _key(name: str) -> str:
-    return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else _text(name)
-
-
 def _trial(d: Draft, g: Group, folder: Path, posture: Mapping[str, float], moments: bool) -> None:
     d.say()
     d.say("[[trials]]")
-    d.say(f"name = {_text(g.name)}")
+    d.say(f"name = {quoted(g.name)}")
 
     def relative(found: Survey) -> str:
-        return _text(Path(os.path.relpath(found.path.resolve(), folder)).as_posix())
+        return quoted(Path(os.path.relpath(found.path.resolve(), folder)).as_posix())
 
     if g.motion is not None:
         d.say(f"motion = {relative(g.motion)}")
@@ -394,7 +272,7 @@ def _still(d: Draft, g: Group, posture: Mapping[str, float]) -> None:
     d.written.append(path)
     said = ", ".join(f"{c} {math.degrees(v[0]):.0f}°" for c, v in values.items())
     d.say(
-        f"motion = {_text(path.resolve().as_posix())}", doubt=f"no motion: held still at {said} (--posture changes it)"
+        f"motion = {quoted(path.resolve().as_posix())}", doubt=f"no motion: held still at {said} (--posture changes it)"
     )
 
 
@@ -421,7 +299,7 @@ def _dynamometer(d: Draft, g: Group, column: Seen) -> None:
         guess = f", as its unit '{column.unit}' is no force that is known"
     elif not column.unit and column.high * LEVER < 30:  # newtons at a strap would be a child's
         said, guess = "kgf", ", by its size"
-    keys = f"column = {_text(column.name)}, units = {_text(said)}, lever = {LEVER}"
+    keys = f"column = {quoted(column.name)}, units = {quoted(said)}, lever = {LEVER}"
     keys += ", scale = -1.0" if sign < 0 else ""
     d.say(
         f"moment_columns = {{ {name} = {{ {keys} }} }}",
@@ -445,7 +323,7 @@ def _identify(d: Draft, free: Sequence[str], moments: bool, driven: Sequence[str
     for m in driven:
         d.say(f'  "muscle/{m}/optimal_fiber_length", "muscle/{m}/tendon_slack_length",')
     d.say('  "emg/*/gain", "emg/*/shape", "emg/*/delay",')
-    d.say(f"  {', '.join(_text(f'joint/{c}/damping') for c in free)},")
+    d.say(f"  {', '.join(quoted(f'joint/{c}/damping') for c in free)},")
     d.say("]")
     d.say('tied = ["emg/*/delay"]')
     d.say()
