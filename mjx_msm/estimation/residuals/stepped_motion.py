@@ -151,13 +151,14 @@ def _linearised(
             model, parameters, states[:, :n], states[:, n:], a, drive, held, None
         ).position  # fmt: skip
 
-    value = moved(z, states)
-    of_z = jax.vmap(lambda t: jax.jvp(lambda x: moved(x, states), (z,), (t,))[1], out_axes=-1)(jnp.eye(z.shape[0]))
-    each = jnp.eye(2 * n)
-    of_state = jax.vmap(
-        lambda t: jax.jvp(lambda s: moved(z, s), (states,), (jnp.broadcast_to(t, states.shape),))[1], out_axes=-1
-    )(each)
-    return value, of_state, of_z
+    # one tangent through the same steps for every entry of z and, of all windows at once, of their first states
+    by_z, by_state = np.eye(z.shape[0], z.shape[0] + 2 * n).T, np.eye(z.shape[0] + 2 * n)[:, z.shape[0] :]
+
+    def along(of_z: Array, of_state: Array) -> tuple[Array, Array]:
+        return jax.jvp(moved, (z, states), (of_z, jnp.broadcast_to(of_state, states.shape)))
+
+    value, slope = jax.vmap(along, out_axes=(None, -1))(jnp.asarray(by_z), jnp.asarray(by_state))
+    return value, slope[..., z.shape[0] :], slope[..., : z.shape[0]]
 
 
 def stepped_motion_term(
