@@ -10,7 +10,8 @@ import numpy as np
 from mjx_msm.person.inspection import coordinate_range
 from mjx_msm.person.model import Model
 from mjx_msm.recordings.evidence.states import States
-from mjx_msm.recordings.evidence.wording import line_of
+from mjx_msm.recordings.evidence.wording import Change, line_of, reading_of
+from mjx_msm.recordings.readers.units import Unit, unit_of
 from mjx_msm.recordings.trial import Trial
 
 MARGIN = math.radians(12.0)
@@ -42,18 +43,23 @@ def out_of_range(model: Model, trial: Trial) -> Iterator[str]:
             f"{math.degrees(high):.0f}°)"
         )
         changes = {
-            "with the opposite sign it would fit": (-x, {"scale": -1.0}),
-            "in degrees it would fit": (np.deg2rad(x), {"units": "deg"}),
-            "in degrees, with the opposite sign, it would fit": (-np.deg2rad(x), {"units": "deg", "scale": -1.0}),
-            "less a full turn it would fit": (x - math.tau, {"offset": -360.0, "units": "deg"}),
-            "plus a full turn it would fit": (x + math.tau, {"offset": 360.0, "units": "deg"}),
-            "as 180° less it would fit": (math.pi - x, {"scale": -1.0, "offset": 180.0, "units": "deg"}),
-            "less 90° it would fit": (x - math.pi / 2, {"offset": -90.0, "units": "deg"}),
+            "with the opposite sign it would fit": Change(turned=True),
+            "in degrees it would fit": Change(units="deg"),
+            "in degrees, with the opposite sign, it would fit": Change(turned=True, units="deg"),
+            "less a full turn it would fit": Change(plus=-math.tau),
+            "plus a full turn it would fit": Change(plus=math.tau),
+            "as 180° less it would fit": Change(turned=True, plus=math.pi),
+            "less 90° it would fit": Change(plus=-math.pi / 2),
         }
-        for words, (y, keys) in changes.items():
+        read = unit_of(reading_of(trial, "columns", name).unit)
+        radians = read is None or read == Unit("angle", 1.0)
+        for words, change in changes.items():
+            if change.units and not radians:
+                continue
+            y = (-x if change.turned else x) * (math.radians(1.0) if change.units else 1.0) + change.plus
             # what is degrees in truth moves by some of them
-            if _outside(y, low, high) <= FIT and not ("in degrees" in words and np.ptp(y) < math.radians(3.0)):
-                yield f"{said}; {words}: if that is so, write {line_of(trial, 'columns', name, keys)}"
+            if _outside(y, low, high) <= FIT and not (change.units and np.ptp(y) < math.radians(3.0)):
+                yield f"{said}; {words}: if that is so, write {line_of(trial, 'columns', name, change)}"
                 break
         else:
             yield f"{said}; check its units, its sign and its zero"

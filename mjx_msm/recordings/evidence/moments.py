@@ -16,8 +16,9 @@ from scipy.optimize import nnls
 
 from mjx_msm.person.model import Model
 from mjx_msm.recordings.evidence.states import States
-from mjx_msm.recordings.evidence.wording import line_of
+from mjx_msm.recordings.evidence.wording import Change, line_of, reading_of
 from mjx_msm.recordings.model_clock import weight_moment
+from mjx_msm.recordings.readers.units import unit_of
 from mjx_msm.recordings.trial import Trial
 
 IN_THE_AIR = 0.9
@@ -96,18 +97,19 @@ def contradicted_moments(
 def _against_dynamics(trial: Trial, name: str, here: str, moment: np.ndarray, needed: np.ndarray) -> Iterator[str]:
     size, own = float(np.sqrt(np.mean(needed**2))), float(np.sqrt(np.mean(moment**2)))
     if own < TOO_SMALL * size and size > 1.0:
-        line = line_of(trial, "moment_columns", name, {"units": "Nm/kg"})
-        yield (
-            f"{here} is {own:.2g} N·m (root mean square), and the motion takes {size:.2g} in the model; is it per "
-            f"kilogram of body mass? Then write {line}"
-        )
+        read = unit_of(reading_of(trial, "moment_columns", name).unit)
+        fix = "check its unit"
+        if read is None or read.kind == "moment":
+            line = line_of(trial, "moment_columns", name, Change(units="Nm/kg"))
+            fix = f"is it per kilogram of body mass? Then write {line}"
+        yield f"{here} is {own:.2g} N·m (root mean square), and the motion takes {size:.2g} in the model; {fix}"
         return
     if np.ptp(needed) == 0:
         return
     r = float(np.corrcoef(moment, needed)[0, 1])
     slope = float(np.polyfit(needed, moment, 1)[0])
     if r < -IN_THE_AIR:
-        line = line_of(trial, "moment_columns", name, {"scale": -1.0})
+        line = line_of(trial, "moment_columns", name, Change(turned=True))
         yield (
             f"{here} has the opposite sign of what the motion takes in the model (r = {r:.2f}, {slope:.2g} times); is "
             f"it an external moment, or counted the other way? Then write {line}"
@@ -165,7 +167,7 @@ def _explained(trials: Sequence[Judged], sign: float, delay: float) -> float:
 
 def _turned_line(name: str, trials: Sequence[Judged], parts: tuple[float, float]) -> str:
     who = f"trial '{trials[0].trial.name}'" if len(trials) == 1 else f"{len(trials)} trials"
-    line = line_of(trials[0].trial, "moment_columns", name, {"scale": -1.0})
+    line = line_of(trials[0].trial, "moment_columns", name, Change(turned=True))
     return (
         f"{who}: the moment of '{name}' has the opposite sign of what the EMG makes: muscles that pull explain "
         f"{100 * max(parts[0], 0):.0f} % of it, and {100 * parts[1]:.0f} % with the other sign. Is it an external "

@@ -33,6 +33,15 @@ class Column:
     """Distance from the joint at which a force was measured [m]; None: the column is a moment, or an angle."""
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How a column was read: as the subject file says, or as its own file does."""
+
+    column: Column
+    unit: str
+    """That its numbers, scale and offset applied, are in."""
+
+
 def parse_timing(top: Section, trial: Section) -> dict[str, Timing]:
     """What is said of the time of each kind of file; a trial's own before that for all."""
     out = {}

@@ -13,7 +13,7 @@ from mjx_msm.recordings.quality.motion_faults import motion_faults
 from mjx_msm.recordings.readers.contents import Contents
 from mjx_msm.recordings.readers.table import Table
 from mjx_msm.recordings.readers.units import Unit, unit_of
-from mjx_msm.recordings.subject_file.columns import ANGLES, MOMENTS, Column
+from mjx_msm.recordings.subject_file.columns import ANGLES, MOMENTS, Column, Reading
 from mjx_msm.recordings.subject_file.grammar import Document
 from mjx_msm.recordings.subject_file.sources import Files, found
 from mjx_msm.recordings.subject_file.trials import TrialEntry
@@ -24,8 +24,8 @@ DYNAMOMETER = "dynamometer"
 """Key of a file's header, for what its text says it comes from."""
 
 
-def motion(document: Document, trial: TrialEntry, files: Files, notes: list[str]) -> Table:
-    """The recorded coordinates [rad, m].
+def motion(document: Document, trial: TrialEntry, files: Files, notes: list[str]) -> tuple[Table, dict[str, Reading]]:
+    """The recorded coordinates [rad, m], and how each was read.
 
     **Raises:** `InputError` if a column is missing, or not an angle or a length; all such in one message.
     """
@@ -41,13 +41,15 @@ def motion(document: Document, trial: TrialEntry, files: Files, notes: list[str]
         )
     values = table.values.copy()
     small: list[str] = []
+    read: dict[str, Reading] = {}
     largest, faults = 0.0, Faults()
-    for i, column in enumerate(columns.values()):
+    for i, (name, column) in enumerate(columns.items()):
         with faults.gathered():
             own = table.units[i] if table.units else ""
             measured = _measured(table, column, own, trial, ("angle", "length"), 'the angle in "deg" per V')
             said = column.units or (trial.units if trial.units != "auto" else measured or declared)
             unit = unit_of(said)
+            read[name] = Reading(column, said)
             if trial.units == "auto":
                 notes += _unknown(table, column, own, trial, "rad, or m", ANGLES)
             x = values[:, i] * _scale(column) + column.offset
@@ -72,11 +74,11 @@ def motion(document: Document, trial: TrialEntry, files: Files, notes: list[str]
             f"{table.path}: angles declared in degrees stay within {largest:.3g}° ({', '.join(small)}), "
             'which looks like radians; set units = "rad" if they are'
         )
-    return replace(table, values=values, units=())
+    return replace(table, values=values, units=()), read
 
 
-def moments(document: Document, trial: TrialEntry, files: Files, notes: list[str]) -> Table:
-    """Joint moments [N·m], those measured as a force at a lever included.
+def moments(document: Document, trial: TrialEntry, files: Files, notes: list[str]) -> tuple[Table, dict[str, Reading]]:
+    """Joint moments [N·m], those measured as a force at a lever included; and how each was read.
 
     **Raises:** `InputError` if a column is missing, or no moment; all such in one message.
     """
@@ -103,12 +105,14 @@ def moments(document: Document, trial: TrialEntry, files: Files, notes: list[str
         )
     table = files.table(trial.moments, trial.timing["moments"], {c: x.column for c, x in given.items()})
     values, faults = table.values.copy(), Faults()
-    for i, column in enumerate(given.values()):
+    read: dict[str, Reading] = {}
+    for i, (name, column) in enumerate(given.items()):
         with faults.gathered():
             own = table.units[i] if table.units else ""
             kinds = ("force",) if column.lever is not None else ("moment", "moment per mass")
             said = column.units or _measured(table, column, own, trial, kinds, "N·m per V")
             unit = unit_of(said) or Unit(kinds[0], 1.0)
+            read[name] = Reading(column, said or ("N" if column.lever is not None else "Nm"))
             usual, others = ("N", ("N", "kgf")) if column.lever is not None else ("N·m", MOMENTS)
             notes += _unknown(table, column, own, trial, usual, others)
             factor = unit.factor * (column.lever if column.lever is not None else 1.0)
@@ -123,7 +127,7 @@ def moments(document: Document, trial: TrialEntry, files: Files, notes: list[str
                     f"joint can bear; {fix}"
                 )
     faults.raise_any()
-    return replace(table, values=values, units=())
+    return replace(table, values=values, units=()), read
 
 
 def _scale(column: Column) -> float:

@@ -15,6 +15,7 @@ from mjx_msm.recordings.quality.emg_cleaning import cleaned
 from mjx_msm.recordings.readers.joining import joined
 from mjx_msm.recordings.readers.table import Table
 from mjx_msm.recordings.subject_file import joints
+from mjx_msm.recordings.subject_file.columns import Reading
 from mjx_msm.recordings.subject_file.emg import channels_of
 from mjx_msm.recordings.subject_file.grammar import Document
 from mjx_msm.recordings.subject_file.normalising import normalised
@@ -47,10 +48,11 @@ def read_recordings(document: Document) -> Recordings:
     channels = channels_of(document.emg_map)
     read: dict[str, tuple[Table, Table | None]] = {}
     signals: dict[str, Table] = {}
+    how: dict[str, dict[str, dict[str, Reading]]] = {}
     own = [trial for trial in document.trials if trial.role != NORMALISE]
     for trial in own:
         with faults.gathered():
-            motion, moments, raw = _tables(document, trial, files, channels, notes)
+            motion, moments, raw, how[trial.name] = _tables(document, trial, files, channels, notes)
             read[trial.name] = motion, moments
             if raw:
                 signals[trial.name] = _emg(document, trial, raw, channels, notes)
@@ -75,7 +77,7 @@ def read_recordings(document: Document) -> Recordings:
                 prescribed=document.model.prescribed,
                 start=trial.start,
                 stop=trial.stop,
-                metadata={**metadata, "role": trial.role, "gravity": trial.gravity, **_sources(trial)},
+                metadata={**metadata, "role": trial.role, "gravity": trial.gravity, **how[trial.name]},
                 task=trial.task,
                 **document.sampling,  # type: ignore[arg-type]
             )
@@ -87,22 +89,26 @@ def read_recordings(document: Document) -> Recordings:
 
 def _tables(
     document: Document, trial: TrialEntry, files: Files, channels: Sequence[str], notes: list[str]
-) -> tuple[Table, Table | None, tuple[Table, ...]]:
-    """What was recorded of a trial on the trial's time: coordinates, moments, and EMG as in its file."""
+) -> tuple[Table, Table | None, tuple[Table, ...], dict[str, dict[str, Reading]]]:
+    """What was recorded of a trial on the trial's time: coordinates, moments, EMG as in its file; and how columns were
+    read, by the section of the subject file that says so."""
     tables: dict[str, tuple[Table, ...]] = {}
+    how: dict[str, dict[str, Reading]] = {}
     faults = Faults()
     with faults.gathered():
-        tables["motion"] = (joints.motion(document, trial, files, notes),)
+        motion, how["columns"] = joints.motion(document, trial, files, notes)
+        tables["motion"] = (motion,)
     if trial.moments is not None:
         with faults.gathered():
-            tables["moments"] = (joints.moments(document, trial, files, notes),)
+            moments, how["moment_columns"] = joints.moments(document, trial, files, notes)
+            tables["moments"] = (moments,)
     if trial.emg is not None and channels:
         with faults.gathered():
             tables["emg"] = _emg_tables(document, trial, files, channels)
     faults.raise_any()
     late = trimmed_in_time(trial, tables, notes)
     at = {k: tuple(x.shifted(trial.offsets.get(k, late[k])) for x in t) for k, t in tables.items()}
-    return at["motion"][0], at["moments"][0] if "moments" in at else None, at.get("emg", ())
+    return at["motion"][0], at["moments"][0] if "moments" in at else None, at.get("emg", ()), how
 
 
 def _emg_tables(document: Document, trial: TrialEntry, files: Files, channels: Sequence[str]) -> tuple[Table, ...]:
@@ -140,12 +146,6 @@ def _effort(document: Document, trial: TrialEntry, files: Files, channels: Seque
         )
     notes += [note for note in table.notes if note not in notes]
     return replace(table, time=table.time[kept], values=table.values[kept])
-
-
-def _sources(trial: TrialEntry) -> dict[str, dict[str, str]]:
-    """Which columns a trial's coordinates and moments come from, as far as the subject file says."""
-    said = {"columns": trial.columns, "moment_columns": trial.moment_columns}
-    return {key: {name: column.column for name, column in columns.items()} for key, columns in said.items()}
 
 
 def _emg(

@@ -1,5 +1,7 @@
 """Signs, units and clocks: what contradicts a trial is said with the line that ends it, and nothing else is."""
 
+import math
+import tomllib
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +12,14 @@ import pytest
 
 from mjx_msm.common.errors import InputWarning
 from mjx_msm.person.model import load_model
+from mjx_msm.recordings.evidence.angles import out_of_range
 from mjx_msm.recordings.evidence.contradictions import contradictions
+from mjx_msm.recordings.evidence.states import states
 from mjx_msm.recordings.model_clock import weight_moment
-from mjx_msm.recordings.subject_file.loading import load_subject
+from mjx_msm.recordings.readers.delimited import write_csv
+from mjx_msm.recordings.readers.units import unit_of
+from mjx_msm.recordings.subject_file.columns import Column, Reading
+from mjx_msm.recordings.subject_file.loading import load_subject, study_of
 from mjx_msm.recordings.trial import Trial
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
@@ -36,7 +43,7 @@ def swing(arm) -> Trial:
         name="swing", time=TIME, coordinates=arm.coordinates, position=position, velocity=velocity,
         channels=arm.muscles, emg=np.zeros((len(TIME), len(arm.muscles))),
         moment_coordinates=arm.coordinates, moment=moment,
-        metadata={"moment_columns": {"elbow_flex": "M_elbow"}},
+        metadata={"moment_columns": {"elbow_flex": Reading(Column("M_elbow"), "Nm")}},
     )  # fmt: skip
 
 
@@ -77,9 +84,9 @@ def test_velocities_that_contradict_positions(arm, swing):
     ("change", "line"),
     [
         (lambda q: -q - 0.25, "scale = -1.0 }"),
-        (lambda q: q + 2 * np.pi, "offset = -360.0"),
+        (lambda q: q + 2 * np.pi, "offset = -6.283185307"),
         (lambda q: np.rad2deg(q), 'units = "deg"'),
-        (lambda q: np.pi + 0.4 - q, 'scale = -1.0, offset = 180.0, units = "deg"'),
+        (lambda q: np.pi + 0.4 - q, "scale = -1.0, offset = 3.141592654"),
     ],
 )
 def test_angles_outside_the_joint(arm, swing, change, line):
@@ -110,6 +117,93 @@ def test_a_held_limb_is_judged_with_its_weight(arm, wrong):
     said = contradictions(arm, [trial])
     assert len(said) == wrong
     assert all("opposite sign of what the EMG makes" in line for line in said)
+
+
+TRUE = 1.0 + 0.7 * np.sin(3.3 * TIME + 1)  # [rad]
+
+
+def _told(folder: Path, column: dict, moment: dict, angle: np.ndarray, made: np.ndarray):
+    """The arm's trial with these numbers in its file, and what the subject file says of the columns."""
+    write_csv(folder / "ik.csv", TIME, {"S": 0.5 + 0.5 * np.sin(2.1 * TIME), "K": angle})
+    write_csv(folder / "id.csv", TIME, {"M": made})
+    document = {
+        "subject": {"name": "s", "mass": 75.0},
+        "model": {"source": "arm", "free": ["elbow_flex"], "prescribed": ["shoulder_elev"]},
+        "columns": {"shoulder_elev": {"column": "S", "units": "rad"}, "elbow_flex": {"column": "K", **column}},
+        "moment_columns": {"elbow_flex": {"column": "M", **moment}},
+        "emg": {"muscles": {m: 0.0 for m in MUSCLES}},
+        "identify": {"free": ["muscle/*/max_isometric_force"], "residuals": ["moment"], "rate": 100},
+        "trials": [{"name": "one", "motion": "ik.csv", "moments": "id.csv"}],
+    }
+    (folder / "subject.toml").touch()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InputWarning)
+        (trial,) = study_of(document, folder / "subject.toml").trials
+    return trial
+
+
+MUSCLES = ("BIClong", "BICshort", "BRA", "TRIlong", "TRIlat", "TRImed")
+
+
+def _suggested(line: str, section: str) -> dict:
+    text = line.split("write ")[1].split(f" in [{section}]")[0]
+    return tomllib.loads(text)["elbow_flex"]
+
+
+@pytest.mark.parametrize("column", [
+    {"units": "deg"}, {"units": "rad"}, {"units": "deg", "scale": -1.0}, {"units": "rad", "scale": 0.5, "offset": 0.2},
+    {"units": "deg", "scale": -2.0, "offset": 10.0},
+])  # fmt: skip
+@pytest.mark.parametrize("seen", [-TRUE - 0.25, TRUE - math.tau, math.pi + 0.4 - TRUE])
+def test_the_line_that_is_suggested_for_an_angle_ends_it(arm, tmp_path, column, seen):
+    """Whatever the column says already, and whatever its unit."""
+    unit = math.radians(1.0) if column["units"] == "deg" else 1.0
+    raw = (seen / unit - column.get("offset", 0.0)) / column.get("scale", 1.0)
+    trial = _told(tmp_path, column, {}, raw, np.zeros(len(TIME)))
+    (line,) = out_of_range(arm, trial)
+    new = _suggested(line, "columns")
+    assert new["units"] == column["units"]
+    after = _told(tmp_path, {k: v for k, v in new.items() if k != "column"}, {}, raw, np.zeros(len(TIME)))
+    assert not list(out_of_range(arm, after))
+    # turned, moved by whole or half a turn: never scaled
+    k = after.coordinates.index("elbow_flex")
+    assert np.nanstd(after.position[:, k]) == pytest.approx(np.std(TRUE), rel=0.01)
+
+
+@pytest.mark.parametrize("column", [{}, {"units": "rad"}, {"scale": -1.0, "offset": 0.1}])
+def test_the_line_that_is_suggested_for_degrees_ends_it(arm, tmp_path, column):
+    seen = np.linspace(2.8, 6.2, len(TIME))  # degrees, read as radians
+    raw = (seen - column.get("offset", 0.0)) / column.get("scale", 1.0)
+    (line,) = out_of_range(arm, _told(tmp_path, column, {}, raw, np.zeros(len(TIME))))
+    new = _suggested(line, "columns")
+    assert new["units"] == "deg"
+    after = _told(tmp_path, {k: v for k, v in new.items() if k != "column"}, {}, raw, np.zeros(len(TIME)))
+    assert not list(out_of_range(arm, after))
+    np.testing.assert_allclose(after.position[:, after.coordinates.index("elbow_flex")], np.deg2rad(seen), atol=1e-3)
+
+
+@pytest.mark.parametrize(("wrong", "moment"), [
+    ("turned", {}), ("turned", {"scale": -1.0, "units": "Nmm"}),
+    ("turned", {"lever": 0.3, "units": "kgf", "offset": 2}),
+    ("per kilogram", {"units": "Nm"}), ("per kilogram", {"units": "Nmm", "scale": -1.0}),
+    ("per kilogram", {"units": "ftlb", "offset": 1.0}),
+])  # fmt: skip
+def test_the_line_that_is_suggested_for_a_moment_ends_it(tmp_path, wrong, moment):
+    model = load_model("arm", free=("elbow_flex",), prescribed=("shoulder_elev",))
+    plain = _told(tmp_path, {"units": "rad"}, {}, TRUE, np.zeros(len(TIME)))
+    at = states(model, plain)
+    assert at is not None
+    needed = np.interp(TIME, at.time, at.needed[:, model.host.free_index[0]])
+    unit = unit_of(moment.get("units", "Nm"))
+    assert unit is not None
+    file = (needed / 75 if wrong == "per kilogram" else -needed) / unit.factor / moment.get("lever", 1.0)
+    raw = (file - moment.get("offset", 0.0)) / moment.get("scale", 1.0)
+    (line,) = contradictions(model, [_told(tmp_path, {"units": "rad"}, moment, TRUE, raw)])
+    new = _suggested(line, "moment_columns")
+    assert new.get("lever") == moment.get("lever")
+    after = _told(tmp_path, {"units": "rad"}, {k: v for k, v in new.items() if k != "column"}, TRUE, raw)
+    assert contradictions(model, [after]) == ()
+    np.testing.assert_allclose(after.moment[:, 0], needed, atol=0.02 * np.abs(needed).max())
 
 
 def test_a_trial_too_short_or_with_gaps_is_left_alone(arm, swing):
@@ -151,7 +245,8 @@ def test_recorded_moments_of_the_other_sign(recorded):
         said = contradictions(model, [replace(trials[t], moment=-trials[t].moment) for t in one], emg_map)
         assert len(said) == 1, said
         assert "opposite sign of what the EMG makes" in said[0]
-        assert 'knee_angle = { column = "knee_angle_r_moment", scale = -1.0 } in [moment_columns]' in said[0]
+        keys = "" if name == "treadmill" else ", scale = -1.0"  # its subject file turns them already
+        assert f'knee_angle = {{ column = "knee_angle_r_moment"{keys} }} in [moment_columns]' in said[0]
 
 
 def test_recorded_knee_flexion_counted_negative(recorded):
@@ -159,7 +254,7 @@ def test_recorded_knee_flexion_counted_negative(recorded):
     for trial in trials.values():
         turned = trial.position * np.where(np.array(trial.coordinates) == "knee_angle", -1, 1)
         (said,) = contradictions(model, [replace(trial, position=turned)], emg_map)
-        assert 'knee_angle = { column = "knee_angle_r", scale = -1.0 } in [columns]' in said
+        assert 'knee_angle = { column = "knee_angle_r" } in [columns]' in said  # its scale was -1
 
 
 def test_moments_of_another_recorded_trial(recorded):
