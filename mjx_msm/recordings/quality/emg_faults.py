@@ -23,8 +23,12 @@ CHANCE = 1e-4
 """That a recording without a fault has one run of equal samples as long as a dropout."""
 FEWEST_COUNTS = 50
 """Of a converter, from rest to the end of its range: what uses fewer is a quiet channel, and piles up by rounding."""
-NARROW = 0.04
-"""A spike in an envelope is narrower than any contraction [s]; a twitch takes longer."""
+SHORT = 0.004
+"""For so long in all a spike is above a quarter of its height [s]. What muscles make at once, a reflex or an M-wave, is
+10 to 20 ms long, and above it for more than half of that."""
+NARROW = 0.01
+"""To either side of a spike in an envelope, less than a quarter is left of it [s]. The shortest that a muscle makes
+leaves 0.56 behind a low-pass of 20 Hz, and more behind a slower one."""
 
 
 def spikes(x: Float[np.ndarray, "time"], rate: float) -> Bool[np.ndarray, "time"]:
@@ -58,6 +62,7 @@ def spikes(x: Float[np.ndarray, "time"], rate: float) -> Bool[np.ndarray, "time"
         rest = size[good & ~found]
         usual = float(np.quantile(rest, 0.999)) if len(rest) else usual
         peak = good & (size > LOCAL * local) & (size > tower * usual) & (size > 0)
+        peak = _short(peak, size, inner, max(3, round(SHORT * rate)))
         new = binary_dilation(peak, iterations=inner) & ~found
         if not new.any():
             break
@@ -65,21 +70,36 @@ def spikes(x: Float[np.ndarray, "time"], rate: float) -> Bool[np.ndarray, "time"
     return found & good
 
 
+def _short(peak: np.ndarray, size: np.ndarray, near: int, most: int) -> np.ndarray:
+    """Of the peaks those whose event, `near` samples to either side, is above a quarter of its height for few."""
+    out = np.zeros_like(peak)
+    for start, stop in zip(*runs(binary_dilation(peak, iterations=near)), strict=True):
+        top = start + int(np.argmax(size[start:stop]))
+        around = size[max(0, top - near) : top + near + 1]
+        if np.count_nonzero(around > 0.25 * size[top]) <= most:
+            out[start:stop] = peak[start:stop]
+    return out
+
+
 def envelope_spikes(x: Float[np.ndarray, "time"], rate: float) -> Bool[np.ndarray, "time"]:
     """Samples of an envelope in events that are too narrow for a contraction, and tower over all the rest."""
     good = np.isfinite(x)
-    width = 2 * round(NARROW * rate) + 1
-    if width < 3 or good.sum() < 10 * width:
-        if good.sum() < 30:
-            return np.zeros(len(x), dtype=bool)
-        width = 3
+    none = np.zeros(len(x), dtype=bool)
+    half = round(NARROW * rate)
+    if half < 1 or good.sum() < max(30, 40 * half):  # at a lower rate one sample may be a reflex
+        return none
     filled = np.interp(np.arange(len(x)), np.flatnonzero(good), x[good])
-    smooth = median_filter(filled, 2 * width + 1, mode="nearest")
+    smooth = median_filter(filled, 4 * half + 1, mode="nearest")
     off = np.abs(filled - smooth)
     scale = float(np.quantile(np.abs(smooth), 0.99))
     usual = float(np.quantile(off, 0.99))
-    peak = (off > 5 * usual) & (off > 0.5 * scale) & (off > 0)
-    return binary_dilation(peak, iterations=max(1, width // 2)) & good & (off > 2 * usual) if peak.any() else peak
+    middle = float(np.median(filled))
+    level = filled - middle
+    towers = level > max(float(smooth.max()) - middle, 0.0)
+    padded = np.pad(level, half, mode="edge")
+    beside = np.maximum(padded[: -2 * half], padded[2 * half :])
+    peak = (off > 5 * usual) & (off > 0.5 * scale) & towers & (beside < 0.25 * level)
+    return binary_dilation(peak, iterations=half) & good & (off > 2 * usual) if peak.any() else none
 
 
 def dropouts(x: Float[np.ndarray, "time"], rate: float) -> Bool[np.ndarray, "time"]:

@@ -103,6 +103,53 @@ def test_one_spike_in_an_envelope_is_found():
         assert q.masked.sum() <= 9
 
 
+def _lone(seed: int, seconds: float, length: float) -> np.ndarray:
+    """One contraction of full strength in a recording of rest."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(int(seconds * RATE)) / RATE
+    sos = signal.butter(2, [30, 180], "bandpass", fs=RATE, output="sos")
+    carrier = signal.sosfilt(sos, rng.normal(size=len(t)))
+    begin = 0.4 * seconds + 0.1 * seed
+    burst = (t >= begin) & (t < begin + length)
+    return burst * carrier / carrier.std() + 0.02 * rng.normal(size=len(t))
+
+
+@pytest.mark.parametrize("low_pass", [3.0, 6.0, 20.0])
+@pytest.mark.parametrize("length", [0.02, 0.04, 0.1, 0.15, 0.2])
+def test_a_lone_short_contraction_is_no_spike_of_an_envelope(low_pass, length):
+    for s in range(5):
+        smooth = envelope(_lone(s, 30.0, length)[:, None], RATE, EmgProcessing(low_pass=low_pass))[:, 0]
+        for step in (2, 20, 40):  # 1000, 100 and 50 Hz
+            assert not emg_faults.envelope_spikes(smooth[::step], RATE / step).any(), (s, step)
+
+
+@pytest.mark.parametrize("length", [0.02, 0.03, 0.05, 0.2])
+def test_a_lone_burst_is_no_spike(length):
+    assert not any(emg_faults.spikes(_lone(s, 8.0, length), RATE).any() for s in range(20))
+
+
+@pytest.mark.parametrize("length", [0.01, 0.015, 0.02])
+def test_an_m_wave_is_no_spike(length):
+    t = np.arange(int(8 * RATE)) / RATE
+    wave = 5 * np.sin(2 * np.pi * (t - 4) / length) * ((t >= 4) & (t < 4 + length))  # its two phases
+    assert not any(emg_faults.spikes(wave + emg(s, 8.0), RATE).any() for s in range(10))
+
+
+def test_a_single_sample_beside_a_lone_contraction_is_a_spike():
+    """In raw EMG, and in envelopes of every rate; the contraction keeps its height."""
+    for s in range(5):
+        x = _lone(s, 8.0, 0.15)
+        x[2000] = 3 * np.abs(x).max()
+        assert np.flatnonzero(emg_faults.spikes(x, RATE)).tolist() == list(range(1976, 2025))
+        smooth = envelope(_lone(s, 30.0, 0.15)[:, None], RATE)[:, 0]
+        for step in (2, 20):
+            y = smooth[::step].copy()
+            y[200] = 3 * y.max()
+            found = np.flatnonzero(emg_faults.envelope_spikes(y, RATE / step))
+            assert 200 in found
+            assert np.abs(found - 200).max() * step / RATE <= 0.01
+
+
 @pytest.mark.parametrize("held", [False, True])
 def test_lost_packets_are_found(held):
     found = total = 0
