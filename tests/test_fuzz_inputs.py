@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from fuzz_inputs import KINDS, SUFFIX, damaged, good_inputs, input_of, outcome
 
-COUNT = {"c3d": 8, "mjcf": 30}
+COUNT = {"c3d": 8, "binary": 10, "mjcf": 30}
 
 
 @pytest.mark.parametrize("kind", KINDS)

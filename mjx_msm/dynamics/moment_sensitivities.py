@@ -6,6 +6,7 @@ At a recorded motion the paths are constants, and what is left is arithmetic:
 
 p: passive curves (`mjx_msm.person.passive_curves`).
 
+Where a force was measured at a strap, m λ₀/λ is compared: the recorded moment is force times λ₀, and λ the lever.
 Each muscle's tension depends on its own parameters and activation only: all derivatives of F are elementwise, and
 ∂²m is made of blocks, one a muscle. Together they give the sums that a solver asks for: of squared residuals, of their
 gradient, Σ JᵀJ and Σ r ∂²m.
@@ -104,6 +105,12 @@ def springs_of(curve: PassiveCurve, joint: JointParameters) -> Callable[[Array],
     return lambda change: curve.stiffness(at[0] * jnp.exp(change[0]), at[1] * jnp.exp(change[1]), jnp)
 
 
+def _shares(model: Model, space: ParameterSpace, parameters: Parameters) -> dict[int, Array]:
+    """λ₀/λ by free coordinate, of those with a strap."""
+    said = jnp.asarray(space.nominal.strap.lever) / jnp.asarray(parameters.strap.lever)
+    return {model.free.index(name): said[k] for k, name in enumerate(parameters.names.strap) if name in model.free}
+
+
 def _tension(model: Model, parameters: Parameters, at: Instants, activation: Array) -> Float[Array, "instant muscle"]:
     path = jnp.asarray(at.path_length), jnp.asarray(at.path_velocity)
     return model.muscle.tension(parameters.muscle, activation, *path)
@@ -123,7 +130,10 @@ def moments(
     parameters = space.unpack(jnp.asarray(z))
     value = lane_activations(model, parameters, jnp.asarray(envelope), mixing, lanes)
     a = value[at.sample, at.recording][:, np.array(lanes.of, int)]
-    return _moment(model, parameters, at, _tension(model, parameters, at, a))
+    found = _moment(model, parameters, at, _tension(model, parameters, at, a))
+    for c, share in _shares(model, space, parameters).items():
+        found = found.at[:, c].multiply(share)
+    return found
 
 
 @partial(jit, barriers=True)
@@ -157,12 +167,18 @@ def moment_sums(
     point = {f: jnp.zeros(len(model.muscles)) for f in fields}
     point["activation"] = value[at.sample, at.recording][:, of]
     slope, bend = slopes(tension, point, list(point)), curvatures(tension, point, list(point))
-    residual = _moment(model, parameters, at, tension(point)) - jnp.asarray(target)
+    predicted, shares, levers = _moment(model, parameters, at, tension(point)), _shares(model, space, parameters), {}
+    for c, share in shares.items():
+        predicted = predicted.at[:, c].multiply(share)
+        entry = owners(space, "strap", "lever").get(parameters.names.strap.index(model.free[c]))
+        levers |= {} if entry is None else {c: entry}
+    residual = predicted - jnp.asarray(target)
     by_lane = (of == np.arange(len(lanes.each))[:, None]).astype(float).T  # sums over the muscles of a lane
 
     sums, second = [], []
     for c, j in enumerate(model.host.free_index):
-        arm = at.moment_arm[:, c]
+        share = shares.get(c, 1.0)
+        arm = share * at.moment_arm[:, c]
         weight = (residual * mask**2)[:, c : c + 1] * arm
         onto = jnp.zeros_like(value).at[at.sample, at.recording].add((weight * slope["activation"]) @ by_lane)
         moving = expansion(model, space, parameters, *recorded, value, onto)
@@ -176,7 +192,7 @@ def moment_sums(
         for field, effect in (("damping", at.velocity), ("stiffness", at.stretch)):
             entry = owners(space, "joint", field).get(j)
             if entry is not None:
-                columns.append(-effect[:, c : c + 1])
+                columns.append(-share * effect[:, c : c + 1])
                 entries.append(entry)
         for curve, stretch in _curves(model, at):
             entry = [owners(space, "joint", f).get(curve.joint) for f in fields_of(curve.side)]
@@ -184,8 +200,11 @@ def moment_sums(
                 by_logarithms = jax.jacfwd(springs_of(curve, parameters.joint))(jnp.zeros(2))
                 for e, by in zip(entry, by_logarithms.T, strict=True):
                     if e is not None:
-                        columns.append(-curve.along[j] * (stretch @ by)[:, None])
+                        columns.append(-share * curve.along[j] * (stretch @ by)[:, None])
                         entries.append(e)
+        if c in levers:  # λ₀/λ of all there is
+            columns.append(-predicted[:, c : c + 1])
+            entries.append(levers[c])
         rows = jnp.concatenate([*columns, residual[:, c : c + 1]], 1) * mask[:, c : c + 1]
         to = np.pad(entry_matrix(space, entries), ((0, 1), (0, 1)))
         to[-1, -1] = 1.0
@@ -207,11 +226,16 @@ def moment_sums(
             entry = [owners(space, "joint", f).get(curve.joint) for f in fields_of(curve.side)]
             if curve.along[j] and any(e is not None for e in entry):
                 twice = jax.jacfwd(jax.jacfwd(springs_of(curve, parameters.joint)))(jnp.zeros(2))
-                bent = jnp.einsum("ip,pab->ab", -curve.along[j] * (residual * mask**2)[:, c : c + 1] * stretch, twice)
+                pull = -share * curve.along[j] * (residual * mask**2)[:, c : c + 1] * stretch
+                bent = jnp.einsum("ip,pab->ab", pull, twice)
                 for a, first in enumerate(entry):
                     for b, other in enumerate(entry):
                         if first is not None and other is not None:
                             total = total.at[first, other].add(bent[a, b])
+        if c in levers:
+            slope_of_all = sums[-1][:-1, -1]  # Σ r J, whose own derivative by the lever is its negative
+            total = total.at[levers[c], :].add(-slope_of_all).at[:, levers[c]].add(-slope_of_all)
+            total = total.at[levers[c], levers[c]].add(slope_of_all[levers[c]])
         second.append(total)
     stacked = jnp.stack(sums)
     return stacked[:, -1, -1], stacked[:, :-1, -1], stacked[:, :-1, :-1], jnp.stack(second)

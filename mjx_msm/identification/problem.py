@@ -69,7 +69,8 @@ class Problem:
         recordings = tuple(record(model, reordered(t, channels), emg_map) for t in trials)
         if "moment" in residuals and not any(r.moment_weight.any() for r in recordings):
             raise InputError(f"residual 'moment' needs recorded moments of {', '.join(model.free)}; no trial has them")
-        nominal = model.nominal.with_channels(channels)
+        levers = _levers(trials)
+        nominal = model.nominal.with_channels(channels).with_levers(levers)
         space = parameter_space(
             nominal, settings.free, tied=settings.tied, bounds=settings.bounds, priors=settings.priors
         )
@@ -145,12 +146,38 @@ class Problem:
             "locked": dict(model.host.locked),
             "passive": tuple(dict.fromkeys(c.name for c in model.host.passive)),
             "channels": self.channels,
+            "levers": dict(zip(self.space.nominal.names.strap, self.space.nominal.strap.lever.tolist(), strict=True)),
             "emg_map": {m: dict(self.emg_map[m]) for m in model.muscles},
             "rate": self.settings.rate,
             "horizon": self.steps,
             "emg_noise": self.settings.emg_noise,
             "loss": self.settings.loss,
         }
+
+
+def _levers(trials: Sequence[Trial]) -> dict[str, float]:
+    """Distances at which forces were measured instead of moments, where they are not well known [m], by coordinate.
+
+    **Raises:** `InputError` if trials do not agree: one strap has one place.
+    """
+    levers: dict[str, float] = {}
+    for trial in trials:
+        said: Any = trial.metadata.get("levers") or {}
+        for name, lever in said.items():
+            if levers.setdefault(name, float(lever)) != float(lever):
+                raise InputError(
+                    f"trial '{trial.name}': the lever at '{name}' is {lever:g} m, that of another trial "
+                    f"{levers[name]:g} m; give the same mean, or identify them apart"
+                )
+    for trial in trials:
+        said = trial.metadata.get("levers") or {}
+        for name in levers:
+            if trial.moment is not None and name in trial.moment_coordinates and name not in said:
+                raise InputError(
+                    f"trial '{trial.name}': the moment of '{name}' has no lever, that of another trial has one which "
+                    "is to be estimated; identify them apart, or give the lever without"
+                )
+    return levers
 
 
 @jit

@@ -91,6 +91,8 @@ class Identification:
     """Error of the envelopes that the estimate allows for; None: they count as exact."""
     passive: tuple[str, ...] = ()
     """Joints with passive curves, see `mjx_msm.person.passive_curves`."""
+    levers: Mapping[str, float] = field(default_factory=dict)
+    """Distance from the joint at which a force was said to be measured [m], by coordinate, where it is a parameter."""
     loss: str = "normal"
     """Of moments, see `mjx_msm.recordings.settings.Settings`."""
     part: Part = field(default_factory=Part)
@@ -190,7 +192,7 @@ class Identification:
     def personalised(self, model: Model | None = None) -> Parameters:
         """The subject's parameters."""
         model = self.model() if model is None else model
-        return model.nominal.with_channels(self.channels).updated(self.parameters)
+        return model.nominal.with_channels(self.channels).with_levers(self.levers).updated(self.parameters)
 
     def export(self, path: str | Path, model: Model | None = None) -> Path:
         """Write the subject as an ordinary MJCF file.

@@ -61,6 +61,7 @@ def read_result(path: Path, cls: type[Any], schema: int) -> Any:
         "muscle_constants": table_of(_constant),
         "part": record_of(Part),
         "scaling": table_of(_factors),
+        "levers": table_of(_lever),
         "emg_noise": _noise,
     }
     try:
@@ -69,6 +70,7 @@ def read_result(path: Path, cls: type[Any], schema: int) -> Any:
             "muscle_constants",
             "emg_noise",
             "passive",
+            "levers",
             "loss",
             "part",
             "scaling",
@@ -106,6 +108,12 @@ def _factors(value: Any) -> tuple[float, ...]:
     if len(three) != 3 or min(three) <= 0:
         raise ValueError(f"{value!r:.60} is no three positive factors")
     return three
+
+
+def _lever(value: Any) -> float:
+    if not finite(value) > 0:
+        raise ValueError(f"a lever is {value:g}")
+    return float(value)
 
 
 def _noise(value: Any) -> EmgNoise | None:

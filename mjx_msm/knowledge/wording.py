@@ -42,6 +42,7 @@ FIELDS = {
     "gain": "EMG gain",
     "delay": "EMG delay",
     "shape": "EMG shape",
+    "lever": "lever of the strap",
 }
 SCALED = {
     "max_isometric_force": "strengths",
@@ -140,7 +141,7 @@ def _member(space: ParameterSpace, k: int, sign: float) -> _Member:
 
 
 def _plural(group: str) -> str:
-    return {"muscle": "muscles", "body": "segments", "joint": "joints", "emg": "channels"}[group]
+    return {"muscle": "muscles", "body": "segments", "joint": "joints", "emg": "channels", "strap": "straps"}[group]
 
 
 def _grouped(members: Sequence[_Member], space: ParameterSpace) -> str:

@@ -49,4 +49,5 @@ KINDS: Mapping[tuple[str, str], Kind] = {
     ("emg", "gain"): Kind("-", "log", 0.05, 10.0, 1.0),
     ("emg", "delay"): Kind("s", "linear", 0.0, 0.07, 0.02),
     ("emg", "shape"): Kind("-", "linear", -3.0, 0.0, 1.0),
+    ("strap", "lever"): Kind("m", "log", 0.5, 2.0, 0.1),
 }

@@ -64,6 +64,17 @@ class EmgParameters(eqx.Module):
     """Exponent of the EMG-to-excitation curve, -3 (strongly curved) to 0 (linear) [-]."""
 
 
+class StrapParameters(eqx.Module):
+    """Where a force was measured instead of a moment: a load cell at a strap, a hand-held dynamometer."""
+
+    lever: Float[AnyArray, "*batch strap"]
+    """Distance from the joint, at a right angle to the force [m]."""
+
+
+def _no_straps() -> StrapParameters:
+    return StrapParameters(np.zeros(0))
+
+
 @dataclass(frozen=True)
 class Names:
     """Who the entries of a `Parameters` array belong to, in order."""
@@ -74,6 +85,8 @@ class Names:
     emg: tuple[str, ...] = ()
     passive: tuple[str, ...] = ()
     """Passive curves, as ``joint/side``: only they have parameters."""
+    strap: tuple[str, ...] = ()
+    """The coordinates about which a force was measured at a distance that is not well known."""
 
 
 class Parameters(eqx.Module):
@@ -87,6 +100,7 @@ class Parameters(eqx.Module):
     joint: JointParameters
     emg: EmgParameters
     names: Names = eqx.field(static=True)
+    strap: StrapParameters = eqx.field(default_factory=_no_straps)
 
     def with_channels(self, channels: Iterable[str]) -> Parameters:
         """The same subject with neutral EMG parameters (gain 1, no delay, linear) for `channels`."""
@@ -94,7 +108,12 @@ class Parameters(eqx.Module):
         neutral = EmgParameters(
             gain=np.ones(len(channels)), delay=np.zeros(len(channels)), shape=np.zeros(len(channels))
         )
-        return Parameters(self.muscle, self.body, self.joint, neutral, replace(self.names, emg=channels))
+        return Parameters(self.muscle, self.body, self.joint, neutral, replace(self.names, emg=channels), self.strap)
+
+    def with_levers(self, levers: Mapping[str, float]) -> Parameters:
+        """The same subject with straps at a distance [m] from the joint of some coordinates."""
+        strap = StrapParameters(np.array([float(x) for x in levers.values()]))
+        return Parameters(self.muscle, self.body, self.joint, self.emg, replace(self.names, strap=tuple(levers)), strap)
 
     def to_dict(self) -> dict[str, float]:
         """Every scalar parameter under its path."""
@@ -135,7 +154,7 @@ class Scalar:
 def scalars_of(parameters: Parameters) -> list[Scalar]:
     """Every scalar parameter, in the order of the model."""
     out = []
-    for group in ("muscle", "body", "joint", "emg"):
+    for group in ("muscle", "body", "joint", "emg", "strap"):
         names = getattr(parameters.names, group)
         for f in getattr(parameters, group).__dataclass_fields__:
             for i, name in enumerate(names):

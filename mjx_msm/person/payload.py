@@ -126,7 +126,12 @@ def _with_ball(parameters: Parameters, order: tuple[str, ...], mass: float) -> P
     return eqx.tree_at(
         lambda p: p.body,
         Parameters(
-            parameters.muscle, parameters.body, parameters.joint, parameters.emg, replace(parameters.names, body=order)
+            parameters.muscle,
+            parameters.body,
+            parameters.joint,
+            parameters.emg,
+            replace(parameters.names, body=order),
+            parameters.strap,
         ),
         body,
     )

@@ -43,6 +43,8 @@ class Trial:
     velocity: Float[np.ndarray, "time coordinate"] | None = None
     """Only where it was measured [rad/s]; None: consumers differentiate the position."""
     metadata: Mapping[str, object] = field(default_factory=dict)
+    """What else is known. ``gravity``: "included" where the moment is a dynamometer's, with the limb's weight in it.
+    ``levers``: {coordinate: m} where the moment is a force times a distance that is to be estimated."""
     task: str = ""
     """What was done, the same word for every trial of it; empty: nothing that any other trial did."""
 

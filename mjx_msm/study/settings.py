@@ -103,5 +103,5 @@ def _priors(study: Study, model: Model | None) -> dict[str, Any]:
 def study_space(model: Model, study: Study) -> ParameterSpace:
     """The unknowns of a study, with their bounds and priors."""
     spec = study.identify
-    nominal = model.nominal.with_channels(study.channels)
+    nominal = model.nominal.with_channels(study.channels).with_levers(study.levers)
     return parameter_space(nominal, spec.free, tied=spec.tied, bounds=spec.bounds, priors=_priors(study, model))

@@ -149,6 +149,7 @@ def test_what_is_missing_or_more_is_named(content, tmp_path):
             "completed",
             "muscle_constants",
             "emg_noise",
+            "levers",
             "loss",
             "part",
             "scaling",

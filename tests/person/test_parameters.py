@@ -104,7 +104,7 @@ def test_scale_of_an_inertia_is_a_shift_of_three_coordinates():
 
 
 def test_pack_and_unpack_are_inverse_over_everything():
-    nominal, other = subject(), subject(1)
+    nominal, other = (subject(seed).with_levers({"elbow": 0.2 + 0.1 * seed}) for seed in (0, 1))
     space = parameter_space(nominal, ["*"])
     assert space.size == len(nominal.to_dict()) == len(set(space.paths))
     assert set(space.kinds) == set(KINDS.values())

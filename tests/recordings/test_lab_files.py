@@ -81,6 +81,8 @@ def test_everything_from_one_export_of_nexus(tmp_path):
     doc["emg"]["channels"] = {"RF": "VL"}
     del doc["units"]  # the file says them
     check(load(tmp_path, doc)[0])
+    _, notes = load(tmp_path, doc | {"units": "rad", "columns": {"knee": {"column": "LKneeAngles/X", "scale": 0.01}}})
+    assert any('says that angles are in deg, units = "rad" overrides it' in note for note in notes)
     doc["columns"] = {"knee": "LKneeAngles"}
     assert "'LKneeAngles' may be 'Model Outputs/A:LKneeAngles/X', " in refused(tmp_path, doc)
 
@@ -247,6 +249,22 @@ def test_a_force_at_a_strap_is_a_moment_at_its_lever(tmp_path):
     check(load(tmp_path, doc)[0])
     doc["moment_columns"]["knee"] = {"column": "cell [kgf]", "units": "kgf"}
     assert "units = 'kgf' is unknown; choose from: Nm, Nm/kg; is it a force? Give its lever" in refused(tmp_path, doc)
+
+
+def test_a_lever_that_is_not_well_known_is_an_unknown_with_a_prior(tmp_path):
+    force = MOMENT / (0.35 * GRAVITY)
+    write_csv(tmp_path / "all.csv", TIME, {"knee": KNEE, "RF": envelope(TIME), "cell": force})
+    column = {"column": "cell", "units": "kgf", "lever": {"mean": 0.35, "sd": 0.03}}
+    doc = document(moment_columns={"knee": column})
+    (tmp_path / "s.toml").write_text(to_toml(doc))
+    study = load_subject(tmp_path / "s.toml")
+    check(study.trials[0])
+    assert study.levers == {"knee": 0.35}
+    assert study.identify.free == ("muscle/*/max_isometric_force", "strap/knee/lever")
+    assert study.identify.priors["strap/knee/lever"] == {"mean": 0.35, "sd": 0.03}
+    check_against_model(study, ["vas"], ["knee"])
+    column["lever"] = {"mean": 0.35}
+    assert "lever: 'sd' is missing; give a number [m]" in refused(tmp_path, document(moment_columns={"knee": column}))
 
 
 def test_a_sheet_a_signal(tmp_path):

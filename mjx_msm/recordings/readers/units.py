@@ -27,7 +27,7 @@ _SPELT: dict[str, dict[str, float]] = {
               "°": _DEGREE},
     "angular velocity": {"rad/s": 1.0, "deg/s": _DEGREE, "°/s": _DEGREE, "deg/sec": _DEGREE, "degrees/s": _DEGREE},
     "moment": {"nm": 1.0, "newtonmeter": 1.0, "newtonmetre": 1.0, "newtonmeters": 1.0, "newtonmetres": 1.0,
-               "nmm": 1e-3, "ncm": 1e-2, "knm": 1e3, "ftlb": POUND * FOOT, "ftlbs": POUND * FOOT,
+               "nmm": 1e-3, "mmn": 1e-3, "ncm": 1e-2, "knm": 1e3, "ftlb": POUND * FOOT, "ftlbs": POUND * FOOT,
                "ftlbf": POUND * FOOT, "lbft": POUND * FOOT, "lbfft": POUND * FOOT, "footpounds": POUND * FOOT,
                "inlb": POUND * FOOT / 12, "inlbs": POUND * FOOT / 12, "kgfm": GRAVITY, "kgm": GRAVITY,
                "kgfcm": GRAVITY / 100, "kgcm": GRAVITY / 100},

@@ -7,13 +7,19 @@ errors.
 ```toml
 data = "recordings"          # folder of the files below; default: the folder of this file
 units = "deg"                # of angles: "deg", "rad", or "auto" (default: as each file says, else rad)
+time_column = "stamp"        # optional: for all files, or by kind, { motion = "stamp", emg = "t", moments = "Time" };
+time_unit = { emg = "ms" }   # likewise: "s" (default), "ms", "us", "min", or "frames" with
+sampling_rate = { emg = 2000.0 }  # [Hz], likewise: where there is no time, or it counts frames
+gravity = "corrected"        # of a dynamometer: limb weighed out; "included": the model's limb is taken out
 
 [columns]                    # model coordinate -> column; needed only where the names differ
 knee_angle = "knee_angle_r"
 hip_flexion = { column = "hip_r", scale = -1.0, units = "rad", offset = 0.0 }
 
 [moment_columns]             # default: "<coordinate>_moment", else "<coordinate>", for every free coordinate
-knee_angle = { column = "knee_moment", units = "Nm/kg" }
+knee_angle = { column = "knee_moment", units = "Nm/kg" }     # also "Nmm/kg", "ft-lb", …; default: as the file says
+# knee_angle = { column = "cell", units = "kgf", lever = 0.35 }  # a force so far from the joint [m], at a right angle;
+#                                        lever = { mean = 0.35, sd = 0.03 }: estimated, as "strap/knee_angle/lever"
 
 [subject]
 name = "walker"
@@ -60,15 +66,15 @@ motion_cutoff = 6.0          # zero-phase low-pass of the angles [Hz]; default: 
 
 [[trials]]
 name = "walk"
-motion = "coordinates.sto"   # .mot, .sto or .csv
-emg = "emg.c3d"              # also .c3d
+motion = "coordinates.sto"   # or any other file that `mjx_msm.recordings.readers` knows; the same one may be all three
+emg = "emg.c3d"
 moments = "id.sto"           # needed by the "moment" residual
 role = "identify"            # or "held-out", to judge by; "predict", which needs no moments; or "normalise": EMG of
                              # greatest effort, whose envelope counts as 1 (a channel's maximum over all such trials)
 task = "walk"                # optional, for cross-validation by task: trials of one task; default: none
 start = 0.5                  # [s], optional, like stop
 time_offset = { emg = 0.02 } # added to a file's time [s], optional
-# columns, moment_columns, units, time_column: as above, for this trial
+# columns, moment_columns, units, time_column, time_unit, sampling_rate, gravity: as above, for this trial
 
 [identify]
 free = ["muscle/*/max_isometric_force", "emg/*/gain", "emg/*/delay"]

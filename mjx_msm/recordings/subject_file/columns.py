@@ -31,6 +31,8 @@ class Column:
     offset: float = 0.0
     lever: float | None = None
     """Distance from the joint at which a force was measured [m]; None: the column is a moment, or an angle."""
+    lever_sd: float | None = None
+    """How well that is known [m]; None: exactly."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def _column(detail: Section, kinds: Sequence[str]) -> Column:
     assert offset is not None
     if scale == 0:
         raise InputError(f"{detail.where}: scale is 0; give 1, -1 or another factor")
-    lever = detail.number("lever", low=0.01, high=2.0, unit="m")
+    lever, lever_sd = _lever(detail)
     units = detail.text("units")
     wanted = ("force",) if lever is not None else kinds
     if units is not None:
@@ -106,7 +108,16 @@ def _column(detail: Section, kinds: Sequence[str]) -> Column:
             close = suggest(units, _usual(kinds)) if lever is None else ""
             more = "; is it a force? Give its lever [m]" if found is not None and found.kind == "force" else ""
             raise InputError(f"{detail.where}: units = '{units}' is unknown{close or f'; give {known}'}{more}")
-    return Column(detail.text("column", required=True) or "", units, scale, offset, lever)
+    return Column(detail.text("column", required=True) or "", units, scale, offset, lever, lever_sd)
+
+
+def _lever(detail: Section) -> tuple[float | None, float | None]:
+    """Of a force, and its standard deviation [m]."""
+    if not isinstance(detail.data.get("lever"), Mapping):
+        return detail.number("lever", low=0.01, high=2.0, unit="m"), None
+    inside = Section(detail.data["lever"], f"{detail.where} lever", ("mean", "sd"))
+    mean = inside.number("mean", low=0.01, high=2.0, unit="m", required=True)
+    return mean, inside.number("sd", low=1e-4, high=0.5, unit="m", required=True)
 
 
 def _usual(kinds: Sequence[str]) -> tuple[str, ...]:

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -119,9 +119,20 @@ def parse_subject(document: Mapping[str, Any], path: str | Path) -> Document:
     assert given.emg is not None
     assert given.identify is not None
     kind, processing, aliases, _ = given.emg
-    return Document(
-        path, given.subject, given.model, kind, processing, aliases, sampling, tuple(trials), given.identify
-    )
+    identify = _with_levers(given.identify, trials)
+    return Document(path, given.subject, given.model, kind, processing, aliases, sampling, tuple(trials), identify)
+
+
+def _with_levers(identify: IdentifySpec, trials: Sequence[TrialEntry]) -> IdentifySpec:
+    """Levers that are not well known are estimated, with what is known of them as prior."""
+    free, priors = list(identify.free), {}
+    for trial in trials:
+        for name, column in trial.moment_columns.items():
+            if column.lever_sd is not None:
+                path = f"strap/{name}/lever"
+                priors[path] = {"mean": column.lever, "sd": column.lever_sd}
+                free += [] if path in free else [path]
+    return replace(identify, free=tuple(free), priors={**priors, **identify.priors}) if priors else identify
 
 
 @dataclass

@@ -38,6 +38,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
         "biarticular_passive_steepness",
     ),
     "emg": ("gain", "delay", "shape"),
+    "strap": ("lever",),
 }
 
 

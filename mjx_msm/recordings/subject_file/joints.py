@@ -52,6 +52,9 @@ def motion(document: Document, trial: TrialEntry, files: Files, notes: list[str]
             read[name] = Reading(column, said)
             if trial.units == "auto":
                 notes += _unknown(table, column, own, trial, "rad, or m", ANGLES)
+            if measured and column.units is None and unit_of(measured) != unit:
+                note = f'{table.path}: says that angles are in {measured}, units = "{trial.units}" overrides it'
+                notes += [] if note in notes else [note]
             x = values[:, i] * _scale(column) + column.offset
             size = float(np.nanmax(np.abs(x))) if np.any(np.isfinite(x)) else 0.0
             turns = unit is None or unit.kind == "angle"

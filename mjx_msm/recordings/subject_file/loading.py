@@ -50,6 +50,12 @@ class Study:
         return self.identify.emg_map or {}
 
     @property
+    def levers(self) -> Mapping[str, float]:
+        """Distances at which forces were measured, as said, where they are to be estimated [m], by coordinate."""
+        said: list[Any] = [t.metadata.get("levers") or {} for t in self.trials]
+        return {name: lever for levers in said for name, lever in levers.items()}
+
+    @property
     def channels(self) -> tuple[str, ...]:
         """The EMG channels in use, in the order of every trial's `emg`."""
         return channels_of(self.emg_map)

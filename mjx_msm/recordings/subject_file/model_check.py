@@ -49,7 +49,7 @@ def check_against_model(
             f"{where} [emg.muscles]: muscle '{unmapped[0]}' is not mapped{more}; give it a channel, a mix "
             "of channels, or 0.0 if it is silent"
         )
-    owners = {"muscle": muscles, "joint": coordinates, "emg": list(study.channels)}
+    owners = {"muscle": muscles, "joint": coordinates, "emg": list(study.channels), "strap": list(study.levers)}
     if bodies is not None:
         owners["body"] = list(bodies)
     spec = study.identify

@@ -77,7 +77,13 @@ def read_recordings(document: Document) -> Recordings:
                 prescribed=document.model.prescribed,
                 start=trial.start,
                 stop=trial.stop,
-                metadata={**metadata, "role": trial.role, "gravity": trial.gravity, **how[trial.name]},
+                metadata={
+                    **metadata,
+                    "role": trial.role,
+                    "gravity": trial.gravity,
+                    "levers": _levers(trial),
+                    **how[trial.name],
+                },
                 task=trial.task,
                 **document.sampling,  # type: ignore[arg-type]
             )
@@ -146,6 +152,12 @@ def _effort(document: Document, trial: TrialEntry, files: Files, channels: Seque
         )
     notes += [note for note in table.notes if note not in notes]
     return replace(table, time=table.time[kept], values=table.values[kept])
+
+
+def _levers(trial: TrialEntry) -> dict[str, float]:
+    """Distances at which forces were measured that are not well known [m], by coordinate."""
+    columns = trial.moment_columns.items() if trial.moments is not None else ()
+    return {name: c.lever for name, c in columns if c.lever is not None and c.lever_sd is not None}
 
 
 def _emg(
