@@ -244,20 +244,27 @@ def _hold_in_tendons(spec: mujoco.MjSpec, m: mujoco.MjModel, values: Mapping[str
         old = spec.tendon(m.tendon(t).name)
         kept = [(j, c) for j, c in terms if j not in values]
         pulled = [a for a in spec.actuators if a.trntype == mujoco.mjtTrn.mjTRN_TENDON and a.target == old.name]
-        name, own = old.name, {f: _copy(getattr(old, f)) for f in _TENDON_FIELDS}
-        ends = np.array(old.springlength) - constant, np.array(old.range) - constant
-        spec.delete(old)
         if kept:
-            new = spec.add_tendon(name=name, **own)
+            ends = np.array(old.springlength) - constant, np.array(old.range) - constant
+            new = with_terms(spec, old, kept)
             new.springlength, new.range = ends
-            for joint, coefficient in kept:
-                new.wrap_joint(joint, coefficient)
             for actuator in pulled:
                 gear = actuator.gear[0]
                 actuator.lengthrange = np.array(actuator.lengthrange) - gear * constant
         else:
+            spec.delete(old)
             for actuator in pulled:
                 spec.delete(actuator)
+
+
+def with_terms(spec: mujoco.MjSpec, old: Any, terms: Iterable[tuple[str, float]]) -> Any:
+    """A tendon over joints anew, as the last one, with other coefficients [m/rad or 1]; they cannot be set."""
+    name, own = old.name, {f: _copy(getattr(old, f)) for f in (*_TENDON_FIELDS, "springlength", "range")}
+    spec.delete(old)
+    new = spec.add_tendon(name=name, **own)
+    for joint, coefficient in terms:
+        new.wrap_joint(joint, coefficient)
+    return new
 
 
 _TENDON_FIELDS = (

@@ -9,21 +9,27 @@ import numpy as np
 from jaxtyping import Float
 
 from mjx_msm.common.errors import InputError
+from mjx_msm.person.scaled_joints import tendon_lengths
 
 _G = mujoco.mjtGeom
+WORLD = "world"
+"""The name of MuJoCo's first body."""
 
 
 def scale_geometry(spec: mujoco.MjSpec, m: mujoco.MjModel, factors: Mapping[str, Float[np.ndarray, "3"]]) -> None:
     """Stretch what lies in each body along the body's axes: joints, sites, geoms, cameras, children; not inertias.
 
-    **Arguments:** `spec`: changed; compiled before, into `m`.
+    **Arguments:** `spec`: changed; compiled before, into `m`; `factors`: of every body, and of the world where it
+    `holds_paths`.
     """
+    if WORLD in factors:
+        _scale_world(spec, m, factors[WORLD])
     for body in spec.bodies[1:]:
         own = factors[body.name]
-        above = factors.get(body.parent.name, np.ones(3)) if body.parent.name != "world" else np.ones(3)
+        above = factors.get(body.parent.name, np.ones(3))
         # the joint's centre is the parent's; where the body's frame is from there, its own
         rotation = np.zeros(9)
-        mujoco.mju_quat2Mat(rotation, m.body_quat[body.id])
+        mujoco.mju_quat2Mat(rotation, m.body_quat[body.id] if body.frame is None else body.quat)
         turn = rotation.reshape(3, 3)
         hinges = [j.pos for j in body.joints if j.type == mujoco.mjtJoint.mjJNT_HINGE]
         centre = np.array(hinges[0]) if hinges else np.zeros(3)
@@ -32,25 +38,18 @@ def scale_geometry(spec: mujoco.MjSpec, m: mujoco.MjModel, factors: Mapping[str,
             joint.pos = joint.pos * own
         for item in (*body.sites, *body.cameras, *body.lights):
             item.pos = item.pos * own
-        for frame in body.frames:
-            if np.ptp(own) > 1e-9:
-                raise InputError(f"body '{body.name}' has frames, which only one factor can scale; give it one number")
-            frame.pos = frame.pos * own
+        _scale_frames(body, own)
         for site in body.sites:
             site.fromto = _stretched(site.fromto, own)
         for geom in body.geoms:
             _scale_geom(spec, m, geom, own)
 
-    for equality in spec.equalities:  # a slide that follows an angle goes as far as its parent is large
-        if equality.type == mujoco.mjtEq.mjEQ_JOINT:
-            joint = spec.joint(equality.name1)
-            driver = spec.joint(equality.name2) if equality.name2 else None
-            if joint.type == mujoco.mjtJoint.mjJNT_SLIDE and (driver is None or driver.type != joint.type):
-                above = factors.get(joint.parent.parent.name, np.ones(3))
-                rotation = np.zeros(9)
-                mujoco.mju_quat2Mat(rotation, m.body_quat[joint.parent.id])
-                along = rotation.reshape(3, 3) @ (joint.axis / np.linalg.norm(joint.axis))
-                equality.data = np.asarray(equality.data) * np.linalg.norm(above * along)
+
+def _scale_frames(body: mujoco.MjsBody, own: np.ndarray) -> None:
+    for frame in body.frames:
+        if np.ptp(own) > 1e-9:
+            raise InputError(f"body '{body.name}' has frames, which only one factor can scale; give it one number")
+        frame.pos = frame.pos * own
 
 
 def _stretched(ends: np.ndarray, own: np.ndarray) -> np.ndarray:
@@ -92,9 +91,24 @@ def _scaled_mesh(spec: mujoco.MjSpec, name: str, own: np.ndarray) -> str:
 def path_lengths(m: mujoco.MjModel) -> Float[np.ndarray, "muscle"]:
     """Length of every muscle's tendon [m] in an imported model's keyframe "default", else in the reference posture; NaN
     for one that acts on a joint."""
-    d = mujoco.MjData(m)
-    if any(m.key(k).name == "default" for k in range(m.nkey)):
-        d.qpos[:] = m.key("default").qpos
-    mujoco.mj_forward(m, d)
     tendons = m.actuator_trntype == mujoco.mjtTrn.mjTRN_TENDON
-    return np.where(tendons, d.ten_length[np.where(tendons, m.actuator_trnid[:, 0], 0)], np.nan)
+    lengths = np.append(tendon_lengths(m), np.nan)
+    return lengths[np.where(tendons, m.actuator_trnid[:, 0], -1)]
+
+
+def holds_paths(m: mujoco.MjModel) -> bool:
+    """Whether the world is part of a person: paths pass it, since what is held is made one with it."""
+    kinds = mujoco.mjtWrap
+    round_ones = (m.wrap_type == kinds.mjWRAP_SPHERE) | (m.wrap_type == kinds.mjWRAP_CYLINDER)
+    sites, geoms = m.wrap_objid[m.wrap_type == kinds.mjWRAP_SITE], m.wrap_objid[round_ones]
+    return bool((m.site_bodyid[sites] == 0).any() or (m.geom_bodyid[geoms] == 0).any())
+
+
+def _scale_world(spec: mujoco.MjSpec, m: mujoco.MjModel, own: np.ndarray) -> None:
+    """All but floors, about the origin."""
+    _scale_frames(spec.worldbody, own)
+    for site in spec.worldbody.sites:
+        site.pos, site.fromto = site.pos * own, _stretched(site.fromto, own)
+    for geom in spec.worldbody.geoms:
+        if geom.type not in (_G.mjGEOM_PLANE, _G.mjGEOM_HFIELD):
+            _scale_geom(spec, m, geom, own)

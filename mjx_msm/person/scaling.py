@@ -3,7 +3,9 @@
 Every body has a factor. Where it comes from, the first that applies: `factors`, `segments`, `markers`, `height`; a body
 that none of them reaches takes the mean of the others. Then
 
-- *geometry* (joints, path points, wraps, bones, markers) goes with the body's factor, in the body's axes;
+- *geometry* (joints, path points, wraps, bones, markers) goes with the body's factor, in the body's axes; so does the
+  world, ``"world"``, where bodies that are held are one with it;
+- *slides* (a knee's rolling, a patella) go as far as their parent is large, in what they follow, too;
 - *inertias* are de Leva's where the body stands for a segment and mass, sex and height are known
   (`mjx_msm.person.anthropometry`); of other bodies mass goes with the person's mass, or with volume where it is not
   given, and the inertia with both;
@@ -31,7 +33,8 @@ from mjx_msm.person.model import Model, model_of
 from mjx_msm.person.muscle import MujocoMuscle
 from mjx_msm.person.parameters import BodyParameters
 from mjx_msm.person.personalisation import personalised_spec
-from mjx_msm.person.scaled_geometry import path_lengths, scale_geometry
+from mjx_msm.person.scaled_geometry import WORLD, holds_paths, scale_geometry
+from mjx_msm.person.scaled_joints import scale_joints, scale_lengths, tendon_lengths
 
 SMALLEST, LARGEST = 0.3, 3.0
 """A body's factor beyond these is a mistake of units or names."""
@@ -147,15 +150,13 @@ def scale(
 def with_factors(model: Model, factors: Mapping[str, Sequence[float]]) -> Model:
     """Geometry, masses by volume, fibers and tendons scaled by bodies' factors (three each); ``""``: all others."""
     base = _native(model)
-    spec = base.host.spec.copy()
+    spec, m = base.host.spec.copy(), base.host.mj_model
     spec.compile()
-    every = {b.name: np.asarray(factors.get(b.name, factors.get("", (1.0,) * 3)), float) for b in spec.bodies[1:]}
-    before = path_lengths(base.host.mj_model)
-    scale_geometry(spec, base.host.mj_model, every)
-    after = path_lengths(spec.compile())
-    for i, actuator in enumerate(spec.actuators):
-        if np.isfinite(before[i]) and before[i] > 0:
-            actuator.lengthrange = base.host.mj_model.actuator_lengthrange[i] * after[i] / before[i]
+    every = {name: np.asarray(factors.get(name, factors.get("", (1.0,) * 3)), float) for name in _names(model)}
+    before = tendon_lengths(m)
+    scale_joints(spec, m, every, model.host.locked)
+    scale_geometry(spec, m, every)
+    scale_lengths(spec, m, before, every)
     scaled = _like(model, model_of(spec, model.host.source, **_roles(model)), factors)
     body = [_scaled_inertia(model.nominal.body, k, every[name]) for k, name in enumerate(scaled.nominal.names.body)]
     mass, com, inertia = (np.array([b[i] for b in body]) for i in range(3))
@@ -173,7 +174,7 @@ def _factors(
     factors: Factors,
 ) -> dict[str, tuple[float, ...]]:
     """Three a body; under ``""`` that of all others."""
-    names = [b.name for b in model.host.spec.bodies[1:]]
+    names = _names(model)
     out: dict[str, tuple[float, ...]] = {}
     lengths = {b: segment_length(model, b, bodies) for b in known}
     if height is not None:
@@ -208,6 +209,12 @@ def _factors(
     mean = np.exp(np.mean([np.log(t) for t in out.values()], axis=0)) if out else np.ones(3)
     out[""] = (float(np.exp(np.log(mean).mean())),) * 3
     return out
+
+
+def _names(model: Model) -> list[str]:
+    """Of what has a size: the bodies, and the world where held ones are part of it."""
+    bodies = [b.name for b in model.host.spec.bodies[1:]]
+    return [*bodies, WORLD] if holds_paths(model.host.mj_model) else bodies
 
 
 def _marker_ratios(model: Model, markers: Mapping[str, Any]) -> dict[str, float]:
@@ -286,7 +293,7 @@ def _roles(model: Model) -> dict[str, Any]:
 
 def _like(model: Model, native: Model, factors: Mapping[str, Sequence[float]]) -> Model:
     """A native model with what `model` has beside its file: its muscle, its notes, and how it was scaled."""
-    before, bodies = dict(model.host.scaling), [b.name for b in model.host.spec.bodies[1:]]
+    before, bodies = dict(model.host.scaling), _names(model)
     one = (1.0, 1.0, 1.0)
     scaling = {}
     for b in bodies:

@@ -11,6 +11,7 @@ import mjx_msm as msm
 from mjx_msm.common.errors import InputError
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.anthropometry import limb, segment_length
+from mjx_msm.person.couplings import whole_position
 from mjx_msm.person.model import model_of
 from mjx_msm.person.scaled_geometry import path_lengths
 from mjx_msm.person.scaling import described, muscle_volume, scale, with_factors
@@ -64,17 +65,118 @@ def test_uniform_scaling_stretches_every_path_at_every_posture(arm, factor):
     np.testing.assert_allclose(s.body.inertia, factor**5 * p.body.inertia)
 
 
-def test_slides_that_follow_an_angle_are_scaled_too():
-    xml = """<mujoco><compiler angle="radian"/><worldbody><site name="a" pos="0.1 0 0"/><body name="thigh">
-    <joint name="hip" axis="0 1 0"/><geom size="0.05" mass="1"/><body name="shank" pos="0 0 -0.4">
-    <joint name="glide" type="slide" axis="1 0 0"/><joint name="knee" axis="0 1 0"/><geom size="0.05" mass="1"/>
-    <site name="b" pos="0.02 0 -0.1"/></body></body></worldbody>
-    <tendon><spatial name="t"><site site="a"/><site site="b"/></spatial></tendon>
-    <equality><joint joint1="glide" joint2="knee" polycoef="0.01 0.02 0.03 0 0"/></equality>
-    <actuator><muscle name="m" tendon="t" force="100" lengthrange="0.2 0.6" range="0.5 1.2"/></actuator></mujoco>"""
-    model = model_of(mujoco.MjSpec.from_string(xml), "legs")
-    scaled = scale(model, factors={"thigh": 1.2, "shank": 1.2})
-    np.testing.assert_allclose(scaled.host.mj_model.eq_data[0, :3], 1.2 * np.array([0.01, 0.02, 0.03]))
+# Muscles from the world, slides that follow a hinge and one another, that are followed, with references and stops; a
+# muscle by a sum of joints, one on a joint, a ligament.
+GLIDING = """<mujoco><compiler angle="radian"/><worldbody><site name="a" pos="0.1 0 0.3"/>
+<site name="c" pos="0 0.1 0.2"/><body name="thigh" pos="0 0 0.1"><joint name="hip" axis="0 1 0" ref="0.2"/>
+<geom size="0.05" mass="1"/><geom name="round" type="cylinder" size="0.03 0.1" pos="0 0 -0.38" euler="1.5708 0 0"/>
+<body name="shank" pos="0 0 -0.4" euler="0.2 0 0"><joint name="glide" type="slide" axis="1 0 0" ref="0.02"/>
+<joint name="deep" type="slide" axis="0 0.3 1"/><joint name="knee" axis="0 1 0"/><geom size="0.05" mass="1"/>
+<site name="b" pos="0.06 0 -0.1"/><body name="cap" pos="0.05 0 0.02"><joint name="up" type="slide" axis="0 0 1"
+ref="0.01" range="-0.03 0.05" limited="true" stiffness="40" springref="0.02"/><joint name="nod" axis="0 1 0"/>
+<geom size="0.02" mass="0.1"/><site name="d" pos="0.02 0 0.01"/></body></body></body></worldbody>
+<tendon><spatial name="t"><site site="a"/><site site="d"/><site site="b"/></spatial>
+<spatial name="w"><site site="c"/><geom geom="round"/><site site="b"/></spatial>
+<spatial name="ligament" stiffness="10" springlength="0.2 0.3"><site site="c"/><site site="d"/></spatial>
+<fixed name="sum"><joint joint="hip" coef="0.04"/><joint joint="up" coef="-0.5"/></fixed>
+<fixed name="stop" stiffness="100" springlength="-0.01 0.03"><joint joint="up" coef="1"/></fixed></tendon>
+<equality><joint joint1="glide" joint2="knee" polycoef="0.01 0.02 0.03 0 0.001"/>
+<joint joint1="deep" joint2="glide" polycoef="0 0.4 3 20 0"/><joint joint1="nod" joint2="up" polycoef="0.1 9 40 0 0"/>
+</equality><actuator><muscle name="m" tendon="t" force="100" lengthrange="0.2 0.6" range="0.5 1.2"/>
+<muscle name="w" tendon="w" force="100" lengthrange="0.2 0.6" range="0.5 1.2"/>
+<muscle name="s" tendon="sum" force="100" lengthrange="-0.1 0.2" range="0.5 1.2"/>
+<muscle name="k" joint="knee" gear="0.03" force="100" lengthrange="-0.1 0.2" range="0.5 1.2"/></actuator>
+<keyframe><key name="default" qpos="0.3 0.03 0.01 0.5 0.02 0.1"/></keyframe></mujoco>"""
+
+
+def assert_stretched(model, scaled, factor):
+    """Lengths of all muscles at random postures, coordinates in radians as they are and in metres larger."""
+    m, rng = model.host.mj_model, np.random.default_rng(2)
+    slides = np.array([m.jnt_type[m.joint(c).id] == mujoco.mjtJoint.mjJNT_SLIDE for c in model.coordinates])
+    for _ in range(8):
+        q, lengths = rng.uniform(-1.2, 1.2, len(slides)) * np.where(slides, 0.03, 1), []
+        for one, at in ((m, q), (scaled.host.mj_model, np.where(slides, factor, 1) * q)):
+            d = mujoco.MjData(one)
+            d.qpos[:] = whole_position(one, at)
+            mujoco.mj_forward(one, d)
+            lengths.append(d.actuator_length.copy())
+        np.testing.assert_allclose(lengths[1], factor * lengths[0], rtol=1e-9, atol=1e-12)
+    for field in ("optimal_fiber_length", "tendon_slack_length"):
+        old, new = (getattr(p.nominal.muscle, field) for p in (model, scaled))
+        np.testing.assert_allclose(new, factor * old, rtol=1e-9, err_msg=field)
+
+
+@pytest.mark.filterwarnings("ignore:.*slack length below zero")
+@pytest.mark.parametrize("factor", [0.7, 1.5])
+def test_what_slides_and_what_follows_is_scaled_too(factor):
+    model = model_of(mujoco.MjSpec.from_string(GLIDING), "legs")
+    scaled = scale(model, factors=dict.fromkeys(("thigh", "shank", "cap"), factor))
+    assert_stretched(model, scaled, factor)
+    old, new = model.host.mj_model, scaled.host.mj_model
+    np.testing.assert_allclose(new.eq_data[0, :5], factor * np.array([0.01, 0.02, 0.03, 0, 0.001]))
+    np.testing.assert_allclose(new.eq_data[2, :3], [0.1, 9 / factor, 40 / factor**2])
+    slides = old.jnt_type == mujoco.mjtJoint.mjJNT_SLIDE
+    for field in ("qpos0", "qpos_spring"):
+        np.testing.assert_allclose(getattr(new, field), np.where(slides, factor, 1) * getattr(old, field))
+    np.testing.assert_allclose(new.key("default").qpos, np.where(slides, factor, 1) * old.key("default").qpos)
+    for name, by in {"ligament": factor, "stop": factor, "up_stop": factor}.items():
+        np.testing.assert_allclose(
+            new.tendon_lengthspring[new.tendon(name).id], by * old.tendon_lengthspring[old.tendon(name).id]
+        )
+
+
+@pytest.mark.filterwarnings("ignore:.*slack length below zero")
+def test_a_part_grows_with_what_it_hangs_from(tmp_path):
+    """The thigh is held and so one with the world; what a result remembers makes the same of it."""
+    (tmp_path / "legs.xml").write_text(GLIDING)
+    model = msm.load_model(tmp_path / "legs.xml", joints=["knee", "up"], posture={"hip": 0.3})
+    assert [b.name for b in model.host.spec.bodies[1:]] == ["shank", "cap"]
+    scaled = scale(model, factors={"shank": 1.5, "cap": 1.5})
+    assert scaled.host.scaling["world"] == pytest.approx((1.5,) * 3)
+    assert_stretched(model, scaled, 1.5)
+    again = with_factors(model, scaled.host.scaling)
+    np.testing.assert_allclose(path_lengths(again.host.mj_model), path_lengths(scaled.host.mj_model), rtol=1e-12)
+
+
+def test_a_bare_world_stays(knee):
+    assert "world" not in scale(knee, factors=every_body(knee, 1.2)).host.scaling
+
+
+@pytest.mark.filterwarnings("ignore:.*slack length below zero")
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ("</equality>", '<tendon tendon1="t" polycoef="0 1 0 0 0"/></equality>', "equality .* of lengths"),
+        ('"stop" stiffness="100" springlength="-0.01 0.03">', '"stop" stiffness="100" springlength="-0.01 0.03"><joint '
+         'joint="hip" coef="0.2"/>', "'stop' has a spring or limit over joints that scale differently"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_scaled_is_one_line(before, after, words):
+    model = model_of(mujoco.MjSpec.from_string(GLIDING.replace(before, after)), "legs")
+    with pytest.raises(InputError, match=words):
+        scale(model, factors={"thigh": 1.2})
+
+
+def test_a_slide_that_is_locked_elsewhere_is_one_line():
+    spec = mujoco.MjSpec.from_string(GLIDING.replace('<joint joint1="nod" joint2="up" polycoef="0.1 9 40 0 0"/>', ""))
+    model = model_of(spec, "legs", locked={"up": 0.02, "nod": 0.1})
+    with pytest.raises(InputError, match=r"'up' is locked at 0.02 m in a model of the old size; scale the model"):
+        scale(model, factors={"thigh": 1.2})
+
+
+@pytest.mark.slow
+def test_an_imported_knee_that_rolls_by_polynomials_is_stretched(tmp_path):
+    pytest.importorskip("opensim", reason="needs the extra [opensim]")
+    from limb_osim import limb as limb_xml
+
+    from mjx_msm.person.from_osim.importing import import_osim
+
+    path = tmp_path / "limb.osim"
+    path.write_text(limb_xml())
+    kept, muscles = ["ty", "flex", "bend"], ["hamstring", "vastus", "straight"]
+    made = import_osim(path, coordinates=kept, muscles=muscles, rolling="coupled")
+    model = model_of(made.spec, str(path))
+    assert_stretched(model, scale(model, factors=every_body(model, 1.5)), 1.5)
 
 
 def test_scaling_twice_is_scaling_by_the_product(knee):

@@ -22,7 +22,8 @@ DAMPING = 0.1
 """Of every hinge [N·m·s/rad]; .osim files have none."""
 UPRIGHT = Rotation.from_euler("x", 90, degrees=True).as_matrix()
 """OpenSim's axes (x forward, y up, z right) in MuJoCo's world (z up)."""
-_LIMITLESS = math.pi + 1e-6
+_ENDLESS = {True: 2 * math.pi + 2e-6, False: 1e3}
+"""A range that is wider has no stops: of what turns [rad], and of what slides [m]."""
 
 
 def tree_spec(opened: OpenedModel, skeleton: Skeleton) -> mujoco.MjSpec:
@@ -107,7 +108,7 @@ def add_looks(spec: mujoco.MjSpec, skeleton: Skeleton) -> None:
 def add_stops(spec: mujoco.MjSpec, coordinates: Sequence[Coordinate]) -> None:
     """Limits as springs with a dead band: passive forces, the same in C and MJX. Wide ones are none."""
     for c in coordinates:
-        if not c.low < c.high or (c.rotational and c.high - c.low > 2 * _LIMITLESS) or not c.rotational:
+        if not 0 < c.high - c.low <= _ENDLESS[c.rotational]:
             continue
         stop = spec.add_tendon(
             name=f"{c.name}_stop",

@@ -182,6 +182,19 @@ def test_words_groups_markers_and_posture_are_carried(imported_limb):
     assert d.xpos[m.body("base").id][2] == pytest.approx(0.9)  # up is z
 
 
+def test_turns_and_slides_have_stops_at_the_ends_of_the_files_range(imported_limb):
+    m = imported_limb.spec.compile()
+    d = mujoco.MjData(m)
+    m.opt.gravity[:] = 0
+    for coordinate, end, stiffness in (("ty", 5.0, 20e3), ("tx", -5.0, 20e3), ("bend", 0.2, 200.0)):
+        for beyond in (0.0, 0.01):
+            d.qpos[:] = 0
+            d.qpos[m.joint(coordinate).qposadr[0]] = end + np.sign(end) * beyond
+            mujoco.mj_forward(m, d)
+            pushed = d.qfrc_passive[m.joint(coordinate).dofadr[0]]
+            assert pushed == pytest.approx(-np.sign(end) * stiffness * beyond, abs=1e-9), coordinate
+
+
 @pytest.mark.slow
 def test_an_osim_file_loads_as_a_model(limb_osim, x64):
     held = dict.fromkeys(["tilt", "tx", "ty", "flex", "add", "rot", "ankle"], 0.0)
