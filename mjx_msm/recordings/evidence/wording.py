@@ -35,7 +35,10 @@ def reading_of(trial: Trial, section: str, coordinate: str) -> Reading:
 
 
 def line_of(trial: Trial, section: str, coordinate: str, change: Change) -> str:
-    """`coordinate = { column = "…", … } in [section]`: what the subject file says of the column, with a change."""
+    """`coordinate = { column = "…", … } in [section]`: what the subject file says of the column, with a change.
+
+    In the trial's own table, where that says it: there it comes before what is said for all.
+    """
     reading = reading_of(trial, section, coordinate)
     column, unit = reading.column, unit_of(reading.unit) or Unit("", 1.0)
     sign = -1.0 if change.turned else 1.0
@@ -50,5 +53,8 @@ def line_of(trial: Trial, section: str, coordinate: str, change: Change) -> str:
         units = change.units
     values = {"column": column.column, "units": units, "scale": scale, "offset": offset, "lever": column.lever}
     said = {k: v for k, v in values.items() if v is not None and (k, v) not in (("scale", 1.0), ("offset", 0.0))}
-    inside = ", ".join(f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in said.items())
-    return f"{coordinate} = {{ {inside} }} in [{section}]"
+    told = {k: json.dumps(v, ensure_ascii=False) for k, v in said.items()}
+    if column.lever_sd is not None:
+        told["lever"] = f"{{ mean = {column.lever}, sd = {column.lever_sd} }}"
+    inside = ", ".join(f"{k} = {v}" for k, v in told.items())
+    return f"{coordinate} = {{ {inside} }} in {f'{section} of the trial' if column.of_trial else f'[{section}]'}"

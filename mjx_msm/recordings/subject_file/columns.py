@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mjx_msm.common.errors import InputError, suggest
 from mjx_msm.common.toml_tables import Section
@@ -33,6 +33,8 @@ class Column:
     """Distance from the joint at which a force was measured [m]; None: the column is a moment, or an angle."""
     lever_sd: float | None = None
     """How well that is known [m]; None: exactly."""
+    of_trial: bool = False
+    """Whether a trial says so of its own, before what is said for all."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,9 @@ def parse_columns(
     """
     out: dict[str, Column] = {}
     moments = "moment" in kinds
-    for data, where in (
-        (top.data.get(key, {}), f"{top.where} [{key}]"),
-        (trial.data.get(key, {}), f"{trial.where} {key}"),
+    for data, where, own in (
+        (top.data.get(key, {}), f"{top.where} [{key}]", False),
+        (trial.data.get(key, {}), f"{trial.where} {key}", True),
     ):
         section = Section(data, where, None)
         for coordinate, value in section.data.items():
@@ -86,10 +88,10 @@ def parse_columns(
                 role = "not free" if moments else "neither free, prescribed nor locked"
                 raise InputError(f"{where}: '{coordinate}' is {role} in [model]{suggest(coordinate, coordinates)}")
             if isinstance(value, str):
-                out[coordinate] = Column(value)
+                out[coordinate] = Column(value, of_trial=own)
                 continue
             keys = ("column", "units", "scale", "offset", *(("lever",) if moments else ()))
-            out[coordinate] = _column(Section(value, f"{where} {coordinate}", keys), kinds)
+            out[coordinate] = replace(_column(Section(value, f"{where} {coordinate}", keys), kinds), of_trial=own)
     return out
 
 

@@ -170,6 +170,15 @@ def test_the_line_that_is_suggested_for_an_angle_ends_it(arm, tmp_path, column, 
     assert np.nanstd(after.position[:, k]) == pytest.approx(np.std(TRUE), rel=0.01)
 
 
+def test_the_line_goes_where_the_column_is_said(arm, swing):
+    position = -swing.position - 0.25
+    for own, place in ((False, "in [columns]"), (True, "in columns of the trial")):
+        read = {c: Reading(Column("K", of_trial=own), "rad") for c in arm.coordinates}
+        said = list(out_of_range(arm, replace(swing, position=position, metadata={"columns": read})))
+        assert said
+        assert all(line.endswith(f'column = "K", scale = -1.0 }} {place}') for line in said)
+
+
 @pytest.mark.parametrize("column", [{}, {"units": "rad"}, {"scale": -1.0, "offset": 0.1}])
 def test_the_line_that_is_suggested_for_degrees_ends_it(arm, tmp_path, column):
     seen = np.linspace(2.8, 6.2, len(TIME))  # degrees, read as radians
@@ -185,6 +194,7 @@ def test_the_line_that_is_suggested_for_degrees_ends_it(arm, tmp_path, column):
 @pytest.mark.parametrize(("wrong", "moment"), [
     ("turned", {}), ("turned", {"scale": -1.0, "units": "Nmm"}),
     ("turned", {"lever": 0.3, "units": "kgf", "offset": 2}),
+    ("turned", {"lever": {"mean": 0.3, "sd": 0.02}, "units": "N"}),
     ("per kilogram", {"units": "Nm"}), ("per kilogram", {"units": "Nmm", "scale": -1.0}),
     ("per kilogram", {"units": "ftlb", "offset": 1.0}),
 ])  # fmt: skip
@@ -196,7 +206,9 @@ def test_the_line_that_is_suggested_for_a_moment_ends_it(tmp_path, wrong, moment
     needed = np.interp(TIME, at.time, at.needed[:, model.host.free_index[0]])
     unit = unit_of(moment.get("units", "Nm"))
     assert unit is not None
-    file = (needed / 75 if wrong == "per kilogram" else -needed) / unit.factor / moment.get("lever", 1.0)
+    lever = moment.get("lever", 1.0)
+    lever = lever["mean"] if isinstance(lever, dict) else lever
+    file = (needed / 75 if wrong == "per kilogram" else -needed) / unit.factor / lever
     raw = (file - moment.get("offset", 0.0)) / moment.get("scale", 1.0)
     (line,) = contradictions(model, [_told(tmp_path, {"units": "rad"}, moment, TRUE, raw)])
     new = _suggested(line, "moment_columns")
