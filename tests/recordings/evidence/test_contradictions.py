@@ -103,10 +103,10 @@ def test_angles_outside_the_joint(arm, swing, change, line):
 def test_a_held_limb_is_judged_with_its_weight(arm, wrong):
     """A gentle elbow flexion of a held arm: the device shows it less the weight, and so with the other sign."""
     position = np.tile([0.0, 1.2], (len(TIME), 1))
-    drive = 0.5 + 0.5 * np.sin(2.0 * TIME)
+    drive = 0.75 + 0.25 * np.sin(2.0 * TIME)
     muscles = [m for m in arm.muscles if "BIC" in m or "BRA" in m]
     emg = np.stack([drive if m in muscles else 0 * drive for m in arm.muscles], axis=1)
-    made = np.stack([0 * drive, 0.8 + 0.8 * drive], axis=1)  # 0.8 to 1.6 N·m
+    made = np.stack([0 * drive, 1.6 * drive], axis=1)  # 0.8 to 1.6 N·m
     weight = weight_moment(arm, position, np.ones(len(TIME), bool))
     shown = made - weight
     assert shown[:, 1].max() < 0
