@@ -38,6 +38,7 @@ from mjx_msm.person.scaled_joints import scale_joints, scale_lengths, tendon_len
 
 SMALLEST, LARGEST = 0.3, 3.0
 """A body's factor beyond these is a mistake of units or names."""
+_FLAT = 1e-9
 Factors = Mapping[str, float | Sequence[float]]
 
 
@@ -272,6 +273,9 @@ def _scaled_inertia(body: BodyParameters, k: int, factors: np.ndarray) -> tuple[
     second = 0.5 * np.trace(full) * np.eye(3) - full
     volume = float(np.prod(factors))
     second = volume * factors[:, None] * second * factors[None, :]
+    spread, axes = np.linalg.eigh(second)
+    if spread[0] < _FLAT * spread[-1]:  # a body without thickness, which rounding would make impossible
+        second = (axes * np.maximum(spread, _FLAT * spread[-1])) @ axes.T
     full = np.trace(second) * np.eye(3) - second
     six = full[[0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]]
     return float(np.asarray(body.mass)[k]) * volume, factors * np.asarray(body.com)[k], six

@@ -138,6 +138,21 @@ def test_a_part_grows_with_what_it_hangs_from(tmp_path):
     np.testing.assert_allclose(path_lengths(again.host.mj_model), path_lengths(scaled.host.mj_model), rtol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:.*slack length below zero")
+def test_a_flat_body_stays_one_that_can_be():
+    """Moments of which one is the sum of the others, as files write them; rounded, they may be of no body."""
+    flat = (
+        '<inertial pos="0 0 0" mass="1.689" fullinertia="0.01091 0.01682 0.00591 0 0 0"/><geom size="0.02" mass="0"/>'
+    )
+    xml = GLIDING.replace('<geom size="0.02" mass="0.1"/>', flat)
+    model = model_of(mujoco.MjSpec.from_string(xml), "legs")
+    for factor in np.linspace(0.8, 1.3, 7):
+        scaled = scale(model, factors=dict.fromkeys(("thigh", "shank", "cap"), factor))
+        k = model.nominal.names.body.index("cap")
+        old, new = (np.asarray(x.nominal.body.inertia)[k] for x in (model, scaled))
+        np.testing.assert_allclose(new, factor**5 * old, rtol=1e-8, atol=1e-12)
+
+
 def test_a_bare_world_stays(knee):
     assert "world" not in scale(knee, factors=every_body(knee, 1.2)).host.scaling
 
