@@ -40,6 +40,21 @@ def write_result(path: Path, fields: Mapping[str, Any]) -> Path:
     return path
 
 
+NEWER = (
+    "completed",
+    "muscle_constants",
+    "emg_noise",
+    "passive",
+    "levers",
+    "loss",
+    "part",
+    "scaling",
+    "integrator",
+    "notes",
+)
+"""Fields that files of schema 2 may lack: they came later."""
+
+
 def read_result(path: Path, cls: type[Any], schema: int) -> Any:
     """Read an `Identification`, which is `cls`, from its file or the folder that holds it.
 
@@ -65,19 +80,7 @@ def read_result(path: Path, cls: type[Any], schema: int) -> Any:
         "emg_noise": _noise,
     }
     try:
-        newer = (
-            "completed",
-            "muscle_constants",
-            "emg_noise",
-            "passive",
-            "levers",
-            "loss",
-            "part",
-            "scaling",
-            "integrator",
-            "notes",
-        )
-        result = record_of(cls, readers, optional=newer)(data)
+        result = record_of(cls, readers, optional=NEWER)(data)
         _check(result)
     except ValueError as error:
         raise InputError(f"{path}: is damaged ({error}); identify again") from None
