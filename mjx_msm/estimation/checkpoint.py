@@ -14,7 +14,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import fields
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +118,7 @@ def kept_descents(path: str | Path | None, configuration: Callable[[], Mapping[s
         return
     path = Path(path)
     computed = {**configuration(), "versions": versions(), "code": code_digest()}
-    wanted = json.loads(json.dumps(computed, default=lambda x: x.item()))
+    wanted = json.loads(json.dumps(computed, default=_plain))
     there = path.exists()
     with ExitStack() as opened:
         try:
@@ -209,7 +209,9 @@ def _digest(z: Float[np.ndarray, "free"]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Arrays as their bytes, so that they come back to the bit."""
+    """What JSON holds: arrays as their bytes, so that they come back to the bit."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
     if isinstance(value, np.ndarray):
         array = np.ascontiguousarray(value, dtype=float)
         return {"shape": array.shape, "float64": base64.b64encode(array.tobytes()).decode()}
