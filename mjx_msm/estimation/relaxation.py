@@ -112,7 +112,7 @@ def _needed(
         force = shape.armature @ a - passive_force(model, at.parameters, shape, q, v)
         force = force + array_of(inertial_force(at.inertia, shape.bodies, a, len(q)))
         inertial = inertial_columns(model, space, at, shape, a)
-        return force[free], -by_entry(model, space, (joint_columns(model, space, q, v),), inertial)
+        return force[free], -by_entry(model, space, (joint_columns(model, space, at.parameters.joint, q, v),), inertial)
 
     return jax.vmap(one)(shape, position, velocity, acceleration)
 
