@@ -26,7 +26,12 @@ BLOCKS = " ▁▂▃▄▅▆▇█"
 
 def live(
     result: Annotated[Path, typer.Argument(help="Folder written by `mjx-msm identify`.", show_default=False)],
-    emg: Annotated[str | None, typer.Option(help="Name of the EMG's stream (envelopes).", show_default=False)] = None,
+    emg: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of the stream of EMG envelopes, 0 to 1 as in identify; raw EMG is not taken.", show_default=False
+        ),
+    ] = None,
     encoder: Annotated[
         str | None, typer.Option(help="Name of the stream of joint angles [rad].", show_default=False)
     ] = None,
@@ -42,6 +47,9 @@ def live(
     quiet: Annotated[bool, typer.Option("--quiet", help="No display.")] = False,
 ) -> int:
     """Publish joint torque now, torque and angle ahead, from streams of the Lab Streaming Layer.
+
+    EMG must come as envelopes, rectified, smoothed and normalised as the subject file has them: a result does not hold
+    what raw EMG counts as 1. From Python, Predictor(..., processing=..., reference=...) takes raw EMG.
 
     Example: mjx-msm live runs/walk --replay walk --subject subject.toml --seconds 10
     """
@@ -61,8 +69,10 @@ def live(
     found, known, played = Identification.load(result), (), None
     if subject is not None:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+            warnings.simplefilter("ignore")  # they are also in the study's notes, printed below
             asked = asked_trials(subject, [] if replay is None else [replay])
+        for note in asked.study.notes:
+            console.print(f"note: {note}", style="dim", markup=False)
         played = asked.trials[0] if replay is not None else None
         known = asked.study.trials
     console.print("compiling", style="dim")

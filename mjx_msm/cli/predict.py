@@ -47,8 +47,10 @@ def predict(
 
     found = Identification.load(result)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # they were printed by identify
+        warnings.simplefilter("ignore")  # they are also in the study's notes, printed below
         asked = asked_trials(subject, trials or ())
+    for note in asked.study.notes:
+        console.print(f"note: {note}", style="dim", markup=False)
     model, fits = found.model(), []
     with notes_on(console), result_folder(out) as folder, tempfile.TemporaryDirectory() as scratch:
         scene = mujoco.MjModel.from_xml_path(str(found.export(Path(scratch) / "model.xml", model)))

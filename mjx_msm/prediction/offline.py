@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from jaxtyping import Float
 
 from mjx_msm.common.arguments import of_kind, whole
 from mjx_msm.common.compiled import float64, jit
-from mjx_msm.common.errors import InputError
+from mjx_msm.common.errors import InputError, InputWarning
 from mjx_msm.dynamics.metabolics import slow_twitch
 from mjx_msm.dynamics.moment_sensitivities import Instants
 from mjx_msm.dynamics.simulation import rollout_segments
@@ -28,6 +29,7 @@ from mjx_msm.person.parameters import Parameters
 from mjx_msm.prediction.contact_force import AXES, crossing
 from mjx_msm.prediction.muscle_course import Course, activations, courses, estimate_first
 from mjx_msm.prediction.prediction import Curves, Prediction
+from mjx_msm.recordings.evidence.contradictions import contradictions
 from mjx_msm.recordings.model_clock import Recording, record
 from mjx_msm.recordings.trial import Trial, reordered, trials_of
 
@@ -74,6 +76,9 @@ def predict(
     identified from: where the new one has moments, baselines learn from them and their errors stand beside.
 
     **Raises:** `InputError` if a channel or coordinate is missing, or no draws are left.
+
+    **Warns:** `InputWarning` of what in the trial contradicts the model, and of people whose motion cannot be
+    simulated.
     """
     of_kind("identification", identification, Identification, "identify makes one, Identification.load reads one")
     of_kind("trial", trial, Trial, "load_subject reads them from files")
@@ -81,6 +86,8 @@ def predict(
     model = identification.model() if model is None else model
     rate = (identification.rate or 200.0) if rate is None else rate
     space = identification.space(model)
+    for line in contradictions(model, (trial,), identification.emg_map):
+        warnings.warn(line, InputWarning, stacklevel=2)
     recording, term = _put(identification, model, space, trial, rate)
     with float64():
         everyone = estimate_first(identification.personalised(model), _drawn(identification, model, draws))
@@ -205,6 +212,13 @@ def _motion(
     good = np.asarray(np.isfinite(out[:, every]).all(axis=(1, 2)))
     if not good[0] or good.sum() < 3:
         raise InputError(f"trial '{recording.name}': its motion cannot be simulated, states are not finite")
+    if not good.all():
+        warnings.warn(
+            f"trial '{recording.name}': the motion of {np.sum(~good)} of {len(good) - 1} people drawn cannot be "
+            "simulated; its band is that of the others, and too narrow",
+            InputWarning,
+            stacklevel=3,
+        )
     return _band("rad", model.free, out[good][:, np.clip(sample, first, last)], scale)
 
 

@@ -2,17 +2,16 @@
 
 Streams have names and their channels labels (`desc/channels/channel/label`, the layer's convention). Where a stream has
 labels, its channels are found by them, in whatever order they come; without, they are taken in the person's order.
-Every EMG sample is a sample of the predictor; encoder samples go with the first EMG sample that is not
-earlier, but for a quarter of their interval.
+Every EMG sample is a sample of the predictor, with the angle of its time where there is one; what is late or silent is
+told among the forecast's faults (`mjx_msm.prediction.pairing`).
 """
 
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic, sleep
 from typing import Any
 
@@ -21,11 +20,14 @@ from jaxtyping import Float
 from scipy.interpolate import CubicSpline
 
 from mjx_msm.common.errors import InputError, suggest
+from mjx_msm.prediction.pairing import Pairing
 from mjx_msm.prediction.predictor import Forecast, Predictor
 from mjx_msm.recordings.trial import Trial
 
 WAIT = 10.0
 """For a stream to appear [s]."""
+SAID = 0.2
+"""Between two words on silent streams [s]."""
 FIELDS = (
     "torque",
     "torque_sd",
@@ -126,27 +128,35 @@ def run_live(
 ) -> int:
     """Predict until `seconds` are over, or an interrupt; every forecast goes out with the time of its sample.
 
+    EMG comes as the envelopes that the person was identified with, 0 to 1; see `Predictor` for raw EMG.
+
     **Returns:** how many samples came.
     """
-    layer, waiting, count = _layer(), deque[tuple[float, np.ndarray]](), 0
-    none = np.full(len(predictor.coordinates), np.nan)
+    layer, count, last, said = _layer(), 0, None, -np.inf
     predictor.patience = max(predictor.patience, 2.5 / encoder.rate if encoder.rate else 0.0)
-    slack = 0.25 / encoder.rate if encoder.rate else 0.0  # clocks of two streams agree to less than that
+    pairing = Pairing(len(predictor.channels), len(predictor.coordinates), emg.rate, encoder.rate)
     _await((emg, encoder))
     began = monotonic()
     while seconds is None or monotonic() - began < seconds:
         came = emg.read()
-        waiting.extend(encoder.read())  # after the EMG, so that what is of the same instant has come
-        if not came:
-            sleep(0.0005)
-        for time, sample in came:
-            angle = none
-            while waiting and waiting[0][0] <= time + slack:
-                angle = waiting.popleft()[1]
-            forecast = predictor.push(sample, angle, time)
+        now, angles = layer.local_clock(), encoder.read()  # after the EMG, so that what is of the same instant has come
+        ready = pairing.came(now, came, angles)
+        for sample in ready:
+            forecast = predictor.push(sample.emg, sample.angle, sample.time)
+            last = replace(forecast, faults=(*forecast.faults, *sample.faults)) if sample.faults else forecast
             count += 1
-            out.push_sample(np.concatenate([getattr(forecast, f) for f in FIELDS]).tolist(), time)
-            listener(Report(forecast, sample, count, layer.local_clock() - time))
+            out.push_sample(np.concatenate([getattr(last, f) for f in FIELDS]).tolist(), sample.time)
+            listener(Report(last, sample.emg, count, layer.local_clock() - sample.time))
+        silent = () if ready or last is None else pairing.silence(now)
+        if (
+            silent and now - said > SAID
+        ):  # both streams: there is nothing to publish, but a display must not stand still
+            said = now
+            listener(
+                Report(replace(last, faults=silent), np.full(len(predictor.channels), np.nan), count, now - last.time)
+            )
+        if not ready:
+            sleep(0.0005)
     return count
 
 

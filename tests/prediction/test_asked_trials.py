@@ -7,9 +7,11 @@ import mjx_msm as msm
 from mjx_msm.cli.app import run
 from mjx_msm.common.compiled import float64
 from mjx_msm.common.errors import InputError
+from mjx_msm.common.toml_tables import read_toml
 from mjx_msm.person.space import parameter_space
 from mjx_msm.prediction.asked_trials import asked_trials
-from mjx_msm.recordings.readers.storage import read_storage
+from mjx_msm.recordings.readers.delimited import read_csv
+from mjx_msm.recordings.readers.storage import read_storage, write_storage
 from mjx_msm.recordings.subject_file.loading import write_subject
 
 
@@ -43,6 +45,44 @@ def test_names_files_or_all(folder):
     assert [t.name for t in asked.study.trials] == names[:1]
     assert asked.trials[1].emg.shape[1] == len(asked.study.channels)
     assert asked.trials[1].moment is None
+
+
+def test_a_trial_of_greatest_effort_is_not_predicted_nor_a_template(folder):
+    """It has no motion, and here it stands first."""
+    place, names, third = folder
+    document = dict(read_toml(place / "subject.toml", "subject file"))
+    emg = document["emg"] | {"processing": {"normalise": "max"}}
+    effort = {"name": "mvc", "role": "normalise", "emg": third["emg"], "time_offset": {"emg": 5.0}}
+    write_subject(place / "mvc.toml", document | {"emg": emg, "trials": [effort, *document["trials"]]})
+    assert [t.name for t in asked_trials(place / "mvc.toml").trials] == names[:2]
+    new = asked_trials(place / "mvc.toml", [files_of(place, third)]).trials[0]
+    assert np.isfinite(new.emg).all()
+    with pytest.raises(InputError, match='role "normalise"'):
+        asked_trials(place / "mvc.toml", ["mvc"])
+
+
+def test_new_files_are_read_as_the_first_trial_is(folder):
+    """Their time is in ms, and their EMG's clock is late; what is of the first trial alone stays there."""
+    place, names, _ = folder
+    document = dict(read_toml(place / "subject.toml", "subject file"))
+    like = {"time_unit": {"motion": "ms", "emg": "ms"}, "time_offset": {"emg": 0.01}, "gravity": "corrected"}
+    entries = []
+    for name, entry in zip(names, document["trials"], strict=False):
+        own = {}
+        for kind in ("motion", "emg"):
+            table = read_csv(place / entry[kind])
+            own[kind] = f"{name}_{kind}_ms.sto"
+            columns = dict(zip(table.columns, table.values.T, strict=True))
+            write_storage(place / own[kind], 1000 * table.time, columns, "in ms")
+        entries.append({k: v for k, v in entry.items() if k != "moments"} | own | like | {"name": name})
+    entries[0] |= {"start": 0.1, "stop": 0.3, "task": "first"}
+    write_subject(place / "ms.toml", document | {"trials": entries})
+    old = asked_trials(place / "ms.toml", [names[1]]).trials[0]
+    new = asked_trials(place / "ms.toml", [f"{place / entries[1]['motion']},{place / entries[1]['emg']}"]).trials[0]
+    np.testing.assert_array_equal(new.time, old.time)
+    np.testing.assert_array_equal(new.emg, old.emg)
+    assert new.metadata["gravity"] == "corrected"
+    assert new.task == ""
 
 
 @pytest.mark.parametrize(
