@@ -203,9 +203,11 @@ def expansion(
     (_, ends), found = jax.lax.scan(block, (first, begin), ahead)
     by_pair = []
     for (_, _), start, later in zip(lanes.groups, begin, found, strict=True):
-        d = jnp.concatenate([start[0][None], later.reshape(-1, *later.shape[2:])[:steps]])
-        by_pair.append(jnp.moveaxis(d.reshape(*d.shape[:1], -1, windows), 1, 2))
+        d = jnp.concatenate([start[0][None], later.reshape(later.shape[0] * later.shape[1], *later.shape[2:])[:steps]])
+        by_pair.append(jnp.moveaxis(d.reshape(d.shape[0], d.shape[1] * d.shape[2], windows), 1, 2))
     for (_, some), (_, _, own) in zip(lanes.groups, ends, strict=True):
+        if not some[0].columns:
+            continue
         entry = np.array([[c.entry for c in lane.columns] for lane in some], int).T
         total = total.at[entry[:, None], entry[None]].add(own.sum(-1))
     return Expansion(jnp.concatenate(by_pair, -1), total)
@@ -246,6 +248,10 @@ class _Block:
         firsts, seconds = [], []
         for where, some in self.lanes.groups:
             count, own = range(len(some[0].columns)), clip[:, where]
+            if not count:  # nothing unknown moves them
+                firsts.append(jnp.zeros((own.shape[0], 0, *own.shape[1:])))
+                seconds.append(jnp.zeros((own.shape[0], 0, 0, *own.shape[1:])))
+                continue
             rows = [jnp.stack([first(lane, lane.columns[k]) for lane in some], 1) for k in count]
             firsts.append(kept(own[:, None] * jnp.stack(rows, 1)))
             pairs = [

@@ -44,7 +44,12 @@ class Course(NamedTuple):
 
 
 def features(course: Course) -> Float[np.ndarray, "time feature"]:
-    """As the live predictor makes them: envelopes now and before, angles, rates, 1."""
+    """Envelopes now and before, angles, rates, 1: what the live predictor reads, in its order.
+
+    Where that takes envelopes, both are the same. Where it filters raw EMG, its envelopes are late by the filter's lag
+    (some 70 ms), while those of a recorded trial are zero-phase: a rule is then fitted on envelopes earlier than it
+    will read, and its forecasts are the worse for it.
+    """
     count = len(course.envelope)
     at = np.arange(count)
     parts = [course.envelope[np.maximum(at - round(ago / course.timestep), 0)] for ago in EARLIER]

@@ -76,7 +76,9 @@ class Predictor:
       ``"learned"`` from `trials`, recorded trials of the person.
     - `processing`, `reference`: of raw EMG: how it becomes an envelope (the filters run forwards only,
       `mjx_msm.prediction.causal_filter`), and the envelope that counts as 1, one a channel. Without them, envelopes
-      come, nominally 0 to 1.
+      come, nominally 0 to 1. An identification does not hold `reference`: it is what the subject file's
+      `normalise` found, with the same processing. ``"learned"`` is fitted on zero-phase envelopes, which are earlier
+      than those of the causal filters (`mjx_msm.prediction.extrapolation.features`).
     - `rate`: samples a second, nominal; each sample says its own time.
     - `draws`: people of the posterior beside the estimate, for the band. `noise`: what the filter expects.
     - `model`: what it was identified on, by default loaded.

@@ -132,7 +132,8 @@ def run_live(
 
     **Returns:** how many samples came.
     """
-    layer, count, last, said = _layer(), 0, None, -np.inf
+    layer, count, said = _layer(), 0, -np.inf
+    last: Forecast | None = None
     predictor.patience = max(predictor.patience, 2.5 / encoder.rate if encoder.rate else 0.0)
     pairing = Pairing(len(predictor.channels), len(predictor.coordinates), emg.rate, encoder.rate)
     _await((emg, encoder))
@@ -147,14 +148,11 @@ def run_live(
             count += 1
             out.push_sample(np.concatenate([getattr(last, f) for f in FIELDS]).tolist(), sample.time)
             listener(Report(last, sample.emg, count, layer.local_clock() - sample.time))
-        silent = () if ready or last is None else pairing.silence(now)
-        if (
-            silent and now - said > SAID
-        ):  # both streams: there is nothing to publish, but a display must not stand still
+        silent = () if ready else pairing.silence(now)
+        if silent and last is not None and now - said > SAID:  # of both streams: a display must not stand still
             said = now
-            listener(
-                Report(replace(last, faults=silent), np.full(len(predictor.channels), np.nan), count, now - last.time)
-            )
+            nothing = np.full(len(predictor.channels), np.nan)
+            listener(Report(replace(last, faults=silent), nothing, count, now - last.time))
         if not ready:
             sleep(0.0005)
     return count

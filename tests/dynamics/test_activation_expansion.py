@@ -44,7 +44,12 @@ class Case:
 
 EMG = ("emg/*/gain", "emg/*/delay", "emg/*/shape")
 EVERYTHING = (*EMG, "muscle/*/activation_time_constant", "muscle/*/deactivation_time_constant")
-CASES = {"driven alike": ("mujoco", EMG, ("emg/*/delay",)), "everything": ("degroote", EVERYTHING, ())}
+ONE = ("emg/flexors/gain", "emg/flexors/delay")  # nothing moves the muscles that extensors drive
+CASES = {
+    "one channel": ("mujoco", ONE, ()),
+    "driven alike": ("mujoco", EMG, ("emg/*/delay",)),
+    "everything": ("degroote", EVERYTHING, ()),
+}
 
 
 @pytest.mark.slow
@@ -53,7 +58,7 @@ def test_lanes_are_the_plain_equations_to_second_order(name, monkeypatch):
     """In blocks of 16 steps, the last of which is cut short."""
     case = Case(*CASES[name])
     monkeypatch.setattr(activation_expansion, "BLOCK", 1)
-    assert len(case.lanes.each) == {"driven alike": 3, "everything": 6}[name]
+    assert len(case.lanes.each) == {"one channel": 3, "driven alike": 3, "everything": 6}[name]
     of, weight = np.array(case.lanes.of), np.random.default_rng(5).normal(size=(SAMPLES, 2, len(case.lanes.each)))
 
     def expanded(z):
