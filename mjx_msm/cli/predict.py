@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from mjx_msm.knowledge.records import Fit
 
 
+HELD = 0.8
+"""Share of a recorded moment in its 95 % band below which it is said."""
+
+
 def predict(
     result: Annotated[Path, typer.Argument(help="Folder written by `mjx-msm identify`.", show_default=False)],
     subject: Annotated[
@@ -63,6 +67,14 @@ def predict(
             if film:
                 film_prediction(scene, made, own / "prediction.mp4")
             fits += made.fits
+            for fit in made.fits:
+                held = made.held(fit.coordinate)
+                if held < HELD:
+                    console.print(
+                        f"{trial.name}: the band holds only {100 * held:.0f} % of the recorded moment of "
+                        f"{fit.coordinate}: it is of parameters and noise, and this is beyond what they were learnt from",
+                        markup=False,
+                    )
             console.print(f"{trial.name}: {len(made.time)} instants", style="dim", markup=False)
     if fits:
         _print_errors(console, fits)

@@ -59,11 +59,16 @@ _UNITS = {"moment": "N·m", "acceleration": "rad/s²"}
 
 def _ended(result: Identification) -> str:
     return {
-        Outcome.CONVERGED: "The estimate converged: no nearby person fits these recordings better.",
+        Outcome.CONVERGED: f"The estimate converged: no nearby person fits these recordings better{_from(result)}.",
         Outcome.MAX_EVALUATIONS: "The estimate did not converge: it ran out of evaluations, and may still move.",
         Outcome.NOT_FINITE: "The estimate is not to be used: simulated with it, some segments are not finite.",
         Outcome.INTERRUPTED: "The estimate was interrupted: what is here is its last iteration.",
     }[result.outcome]
+
+
+def _from(result: Identification) -> str:
+    starts = max((stage.starts for stage in result.stages), default=0)
+    return f", nor one found from {starts} starts" if starts > 1 else " (one start: a distant one might; `--starts 25`)"
 
 
 def _fits(fits: Sequence[Fit]) -> str:
@@ -100,8 +105,8 @@ def _predicts(fits: Sequence[Fit]) -> str:
 
 def _known(result: Identification) -> str:
     count, known = len(result.estimates), sum(k is Knowledge.DETERMINED for k in result.knowledge)
-    bound = sum(bool(e.bound) for e in result.estimates)
-    at = f"; {bound} of all lie at a bound" if bound else ""
+    bound = [e.path for e in result.estimates if e.bound]
+    at = f"; at a bound: {_named(bound)}" if bound else ""
     if known == count:
         return f"The recordings determine all {count} parameters{at}."
     return f"The recordings determine {known} of {count} parameters; of the others they say little{at}."

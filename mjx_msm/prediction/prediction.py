@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,20 @@ class Prediction:
     """[N·m]; NaN where none was recorded."""
     fits: tuple[Fit, ...] = ()
     """Errors against recorded moments, with those of baselines beside."""
+
+    def held(self, coordinate: str) -> float:
+        """Share of the recorded moments of a free coordinate that lie in the band, 0 to 1; NaN where none was.
+
+        The band is of the parameters and of the noise that the person was identified with: a task unlike those it was
+        identified from is missed by more.
+        """
+        if self.recorded_moment is None:
+            return math.nan
+        made, k = self["moment"], self.free.index(coordinate)
+        recorded = self.recorded_moment[:, k]
+        seen = np.isfinite(recorded)
+        inside = (recorded >= made.low[:, k]) & (recorded <= made.high[:, k])
+        return float(inside[seen].mean()) if seen.any() else math.nan
 
     def __getitem__(self, quantity: str) -> Curves:
         return self.curves[quantity]

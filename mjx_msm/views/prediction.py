@@ -34,12 +34,12 @@ def prediction_figure(made: Prediction) -> Figure:
     grid = figure.add_gridspec(rows + 2, 2, height_ratios=[1.0] * rows + [1.1, 0.9])
     for k, coordinate in enumerate(made.free):
         ax: Any = figure.add_subplot(grid[k, :])
-        _banded(ax, t, made["moment"], k, shown, IDENTIFIED, "predicted, 95 % band")
+        _banded(ax, t, made["moment"], k, shown, IDENTIFIED, "predicted; band: parameters and noise")
         if made.recorded_moment is not None:
             ax.plot(t, made.recorded_moment[shown, k], color=RECORDED, linewidth=2.4, alpha=0.45, label="recorded")
         fit = next((f for f in made.fits if f.coordinate == coordinate), None)
         beside = "".join(f"; {name} {error:.3g}" for name, error in (fit.beside if fit else {}).items())
-        said = f", RMSE {fit.identified:.3g} N·m{beside}" if fit else ""
+        said = f", RMSE {fit.identified:.3g} N·m{beside}; band holds {100 * made.held(coordinate):.0f} %" if fit else ""
         _titled(ax, f"moment of {coordinate} [N·m]{said}")
         ax.legend(fontsize=8, frameon=False, loc="upper right", ncols=2)
     force = made["tendon_force"]
@@ -63,7 +63,10 @@ def prediction_figure(made: Prediction) -> Figure:
     _titled(right, "metabolic power [W]")
     for ax in (left, right):
         ax.set_xlabel("time [s]", fontsize=9)
-    figure.suptitle(f"{made.subject or 'subject'}: {made.trial}, predicted", fontsize=10, x=0.01, ha="left", **AS_IT_IS)
+    first = f", first {SHOWN:g} s" if not shown.all() else ""
+    figure.suptitle(
+        f"{made.subject or 'subject'}: {made.trial}, predicted{first}", fontsize=10, x=0.01, ha="left", **AS_IT_IS
+    )
     return figure
 
 

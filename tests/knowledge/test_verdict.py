@@ -6,7 +6,7 @@ import pytest
 from results import fit, result
 
 import mjx_msm as msm
-from mjx_msm.knowledge.records import Outcome
+from mjx_msm.knowledge.records import Outcome, Stage
 from mjx_msm.knowledge.verdict import measure, pooled, verdict
 
 
@@ -65,6 +65,12 @@ def test_angles_are_said_in_degrees():
 
 def test_a_poor_fit_is_called_one():
     assert "poor fit" in verdict(result(fit("identify", 6.0), fit()))[1]
+
+
+def test_one_start_is_said_to_be_one():
+    assert "one start" in verdict(result(fit()))[0]
+    stages = (Stage("moment", 1.0, 12, 3.4, {}, starts=25),)
+    assert "from 25 starts" in verdict(result(fit(), stages=stages))[0]
 
 
 def test_a_joint_that_is_held_still_is_no_failure():

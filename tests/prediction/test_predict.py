@@ -184,3 +184,14 @@ def test_what_is_missing_is_named(person, arm):
         msm.predict(result, replace(trial, channels=trial.channels[1:], emg=trial.emg[:, 1:]), model=arm)
     with pytest.raises(msm.InputError, match="draws"):
         msm.predict(result, trial, model=arm, draws=1)
+
+
+def test_how_much_of_a_recorded_moment_the_band_holds(made):
+    k, curves = 0, made["moment"]
+    recorded = curves.value.copy()
+    recorded[::2, k] = curves.high[::2, k] + 1.0
+    recorded[1::4] = np.nan
+    seen = np.isfinite(recorded[:, k])
+    share = (~(np.arange(len(recorded)) % 2 == 0))[seen].mean()
+    assert replace(made, recorded_moment=recorded).held(made.free[k]) == pytest.approx(share)
+    assert np.isnan(replace(made, recorded_moment=None).held(made.free[k]))

@@ -57,8 +57,14 @@ def test_it_refers_to_nothing_outside(page):
 def test_it_shows_what_the_result_holds(page):
     text = re.sub(r"\s+", " ", Page(page).text)
     made = result(fit("identify"), fit(ridge=3.0))
-    for part in (*verdict(made), *PATHS, made.directions[0].text, "3 N·m", "--seed 7", "ab" * 32):
+    for part in (*verdict(made), *PATHS, made.directions[0].text, "3 N·m", "ab" * 32):
         assert part in text
+    assert "mjx-msm identify subject.toml --out FOLDER --starts 1 --seed 7 --no-cv" in text
+
+
+def test_what_speaks_against_the_model_is_in_it():
+    text = Page(report(result(replace(fit(), against=("not white: they repeat themselves",))))).text
+    assert "reach, elbow_flex: not white: they repeat themselves" in text
 
 
 def test_curves_are_those_of_the_trial(page):

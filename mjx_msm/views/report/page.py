@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -77,6 +78,8 @@ def report(result: Identification, trials: Sequence[Replay] = ()) -> str:
         others=tuple(dict.fromkeys(name for f in result.fits for name in f.beside)),
         size={kind: partial(size, kind=kind) for kind in kinds},
         best=_best,
+        against=[f for f in result.fits if f.against],
+        command=_command(result),
         doubted=any(f.doubted for f in result.fits),
         charts=charts,
         opened=OPEN,
@@ -125,6 +128,14 @@ def _row(result: Identification, i: int) -> _Row:
     determined = known is Knowledge.DETERMINED
     remark = f"at {e.bound} bound" if e.bound else "" if determined else "off its prior" if off else known.value
     return _Row(e.path, e.unit, start, value, f"{low} … {high}", f"{100 * e.data_share:.0f} %", remark, determined)
+
+
+def _command(result: Identification) -> str:
+    """What makes the result again, as far as it knows: whether it was cross-validated, but not what else was asked."""
+    file = next((shlex.quote(name) for name in result.hashes if name.endswith(".toml")), "subject.toml")
+    starts = max((stage.starts for stage in result.stages), default=0) or 1
+    cv = "" if any(f.role == "cross-validated" for f in result.fits) else " --no-cv"
+    return f"mjx-msm identify {file} --out FOLDER --starts {starts} --seed {result.seed}{cv}"
 
 
 def _best(fit: Fit) -> float:
