@@ -72,7 +72,7 @@ def predict(
                 if held < HELD:
                     console.print(
                         f"{trial.name}: the band holds only {100 * held:.0f} % of the recorded moment of "
-                        f"{fit.coordinate}: it is of parameters and noise, and this is beyond what they were learnt from",
+                        f"{fit.coordinate}: it is of parameters and noise, this is beyond what those are from",
                         markup=False,
                     )
             console.print(f"{trial.name}: {len(made.time)} instants", style="dim", markup=False)
