@@ -89,7 +89,13 @@ def test_wheel_holds_the_package_and_nothing_else(wheels: dict[str, Path], origi
         assert [n for n in names if n.endswith(f"/{asset}.xml")] == [f"mjx_msm/assets/{asset}/{asset}.xml"]
     for model in MODELS:
         assert f"mjx_msm/assets/{model}/README.md" in names, "the model's credit and licence note travels with it"
-    assert {"mjx_msm/__init__.py", "mjx_msm/py.typed", "mjx_msm/envs/__init__.py"} <= set(names)
+    needed = {
+        "mjx_msm/__init__.py",
+        "mjx_msm/py.typed",
+        "mjx_msm/envs/__init__.py",
+        "mjx_msm/views/report/page.html.j2",
+    }
+    assert needed <= set(names)
     assert any(n.endswith(".dist-info/licenses/LICENSE") for n in names)
     assert {n.split("/")[0].split("-")[0] for n in names} == {"mjx_msm"}
     assert not [n for n in names if "__pycache__" in n or "test" in n or n.endswith((".log", ".mp4"))]

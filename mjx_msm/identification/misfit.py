@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from mjx_msm.estimation.residuals.moment import MomentTerm
 from mjx_msm.identification.problem import Problem
-from mjx_msm.knowledge.fit_tests import fit_tests
+from mjx_msm.knowledge.goodness_of_fit import fit_tests
 
 INFLUENTIAL = 2.0
 """Standard deviations by which an estimate would move without a trial that are worth words."""

@@ -96,7 +96,7 @@ class Fit:
     doubted: float = 0.0
     """Part of the samples that a robust loss counts for less than half."""
     against: tuple[str, ...] = ()
-    """What tests of fit (`mjx_msm.knowledge.fit_tests`) and the influence of the trial say against the model, of
+    """What tests of fit (`mjx_msm.knowledge.goodness_of_fit`) and the influence of the trial say against the model, of
     moments that it was identified from."""
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from mjx_msm.knowledge.fit_tests import fit_tests
+from mjx_msm.knowledge.goodness_of_fit import fit_tests
 
 COUNT = 800
 
