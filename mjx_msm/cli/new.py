@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mjx_msm.cli.console import make_console
+from mjx_msm.cli.console import make_console, notes_on
 from mjx_msm.cli.libraries import prepare_jax
 from mjx_msm.common.errors import InputError
+
+if TYPE_CHECKING:
+    from mjx_msm.recordings.subject_file.loading import Study
 
 
 def new(
@@ -40,33 +43,39 @@ def new(
     console = make_console()
     if side not in (None, "left", "right"):
         raise InputError(f"--side {side} is unknown; give left or right")
+    for path in files:
+        if not path.exists():
+            raise InputError(f"{path}: no such file; correct the path")
     if out.exists() and not overwrite:
         raise InputError(f"{out}: is there already; --overwrite replaces it, or choose another --out")
     prepare_jax()
     from mjx_msm.common.errors import InputWarning
-    from mjx_msm.common.files import write_text
     from mjx_msm.person.model import load_model
     from mjx_msm.recordings.evidence.contradictions import contradictions
     from mjx_msm.recordings.readers.timing import Timing
-    from mjx_msm.recordings.subject_file.loading import load_subject
     from mjx_msm.recordings.survey.draft import drafted
+    from mjx_msm.recordings.survey.draft_writing import written
     from mjx_msm.recordings.survey.files import survey
     from mjx_msm.study.settings import study_model
 
-    loaded = load_model(model)
-    found = [survey(path, Timing(rate=sampling_rate)) for path in files]
+    with notes_on(console):
+        loaded = load_model(model)
+    found = [survey(path, Timing(rate=sampling_rate), loaded.coordinates, loaded.muscles) for path in files]
     draft = drafted(
         loaded, model, found, out, side=side, name=name, mass=mass, rate=sampling_rate,
         posture=_posture(posture or [], loaded.coordinates),
     )  # fmt: skip
-    write_text(out, "\n".join(draft.lines) + "\n")
-    beside = f"; beside it {', '.join(p.name for p in draft.written)}" if draft.written else ""
-    console.print(f"{out}: {draft.doubts} doubts, each a comment in it{beside}", markup=False)
+    against: list[str] = []
+
+    def check(study: Study) -> None:
+        against[:] = contradictions(study_model(study), (*study.trials, *study.held_out), study.emg_map)
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InputWarning)  # they are in study.notes
-        study = load_subject(out)
-    said = (*study.notes, *contradictions(study_model(study), (*study.trials, *study.held_out), study.emg_map))
-    for note in said:
+        study = written(draft, check)
+    beside = f"; beside it {', '.join(p.name for p in draft.beside)}" if draft.beside else ""
+    console.print(f"{out}: {draft.doubts} doubts, each a comment in it{beside}", markup=False)
+    for note in (*study.notes, *against):
         console.print(f"note: {note}", style="dim", markup=False)
     console.print(f"next: mjx-msm identify {out} --out {out.with_suffix('')}-result", markup=False)
 

@@ -105,6 +105,7 @@ def test_look_and_new_on_what_simulate_wrote(synthetic, tmp_path, capsys, refuse
     assert study.subject.mass == 70
     assert "is there already" in refused(["new", *files, "--out", str(tmp_path / "s.toml")])
     assert "no such file" in refused(["look", str(tmp_path / "none.csv")])
+    assert "none.csv: no such file" in refused(["new", str(tmp_path / "none.csv"), "--out", str(tmp_path / "s.toml")])
     assert "pictures are .png" in refused_after_output(["look", *files, "--picture", str(tmp_path / "p.txt")], capsys)
     assert "wrist" in refused(
         ["new", *files, "--model", "arm", "--out", str(tmp_path / "t.toml"), "--posture", "wrist=3"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -12,7 +13,7 @@ from mjx_msm.recordings.emg import finite_runs, zero_phase
 from mjx_msm.recordings.quality.emg_quality import channel_quality
 from mjx_msm.recordings.readers.table import Table
 from mjx_msm.recordings.readers.units import unit_of
-from mjx_msm.recordings.survey.spellings import Called, called, words_of
+from mjx_msm.recordings.survey.spellings import Called, called, exactly, words_of
 
 RAW_RATE = 400.0
 """Least samples a second of raw EMG [Hz]."""
@@ -50,12 +51,16 @@ class Seen:
     """Whether the file itself says the unit."""
 
 
-def seen(table: Table, index: int) -> Seen:
-    """What one column of a table seems to be."""
+def seen(table: Table, index: int, coordinates: Sequence[str] = (), muscles: Sequence[str] = ()) -> Seen:
+    """What one column of a table seems to be; names of a model's coordinates and muscles are known as they are."""
     name, x = table.columns[index], table.values[:, index]
     said = table.units[index] if table.units else ""
     good = x[np.isfinite(x)]
     names = called(name)
+    if not names.coordinate and not names.muscles:
+        joint = next((c for c in coordinates if exactly(name, c)), "")
+        own = next((m for m in muscles if not joint and exactly(name, m)), "")
+        names = replace(names, coordinate=joint, muscles=(own,) if own else ())
     runs = finite_runs(x)
     about = {
         "gaps": max(len(runs) - 1, 0),
@@ -129,7 +134,8 @@ def _emg(table: Table, x: np.ndarray, said: str) -> tuple[str, str, str, tuple[s
         doubts = (f"it reaches {x.max():.3g}: per cent, or µV?",)
     elif x.max() < 0.01:
         doubts = (f"it reaches only {x.max():.2g}: volts?",)
-    return "EMG envelope", said, "a muscle's name, and it is never negative", doubts
+    below = "never negative" if x.min() >= 0 else f"hardly ever negative (down to {x.min():.2g})"
+    return "EMG envelope", said, f"a muscle's name, and it is {below}", doubts
 
 
 def _fast(x: np.ndarray, rate: float) -> bool:

@@ -3,56 +3,96 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.person.inspection import moment_arm_ranges
 from mjx_msm.recordings.survey.columns import Seen
 from mjx_msm.recordings.survey.draft_text import Draft, key, quoted
-from mjx_msm.recordings.survey.spellings import MODEL_MUSCLES
+from mjx_msm.recordings.survey.matching import beside, muscle_column, sides_of
+from mjx_msm.recordings.survey.spellings import MODEL_MUSCLES, STAND_INS, called
 from mjx_msm.recordings.survey.trials import Group
 
+ARM = 1e-3
+"""Least moment arm of a muscle that crosses a coordinate [m]."""
 
-def write_emg(d: Draft, groups: Sequence[Group], free: Sequence[str]) -> tuple[str, ...]:
-    """EMG of every muscle; returns those that cross a free coordinate and have a channel."""
+
+@dataclass(frozen=True)
+class Drive:
+    """Which channels drive which muscles."""
+
+    columns: tuple[Seen, ...]
+    """Channels of EMG of the kind that is read, in the file's order."""
+    raw: bool
+    noise: tuple[Seen, ...]
+    """Those that hold nothing of a muscle."""
+    chosen: Mapping[str, tuple[tuple[Seen, ...], str]]
+    """Muscle → its channels, and what is doubtful about them."""
+    arms: Mapping[str, Mapping[str, tuple[float, float]]]
+    """Muscle → coordinate → smallest and largest moment arm [m]."""
+
+    def crosses(self, muscle: str, free: Sequence[str]) -> bool:
+        return any(max(map(abs, self.arms[muscle].get(c, (0.0, 0.0)))) > ARM for c in free)
+
+    def across(self, free: Sequence[str]) -> tuple[str, ...]:
+        """Muscles that cross one of these coordinates and have a channel."""
+        return tuple(m for m, (own, _) in self.chosen.items() if own and self.crosses(m, free))
+
+    def silent(self, free: Sequence[str]) -> tuple[str, ...]:
+        """Muscles that cross one of these coordinates and have none."""
+        return tuple(m for m, (own, _) in self.chosen.items() if not own and self.crosses(m, free))
+
+    def used(self, muscles: Sequence[str]) -> tuple[str, ...]:
+        """What the channels of these muscles are called in the draft."""
+        own = {c.name for m in muscles for c in self.chosen[m][0]}
+        return tuple(alias for name, alias in _aliases(self.columns).items() if name in own)
+
+
+def drive_of(d: Draft, groups: Sequence[Group]) -> Drive:
+    """Which channels drive which muscles.
+
+    **Raises:** `InputError` if no file has EMG that is called like a muscle, or none of it is of any use.
+    """
     lead = next((g.emg for g in groups if g.emg is not None), None)
     columns = [c for c in lead.of("raw EMG", "EMG envelope") if c.called.muscles] if lead else []
     columns = [c for c in columns if c.called.side in (d.side, "") or not d.side]
     raw = sum(c.kind == "raw EMG" for c in columns) * 2 > len(columns)
     columns = [c for c in columns if (c.kind == "raw EMG") is raw]
-    d.say()
-    d.say("[emg]")
     if not columns:
         raise InputError("no file has EMG that is called like a muscle; give the file with the EMG, see mjx-msm look")
-    d.say(f'kind = "{"raw" if raw else "envelope"}"', why=columns[0].why)
+    noise = [c for c in columns if any("amplifier's noise" in f for f in c.faults)]
+    usable = [c for c in columns if c not in noise]
+    if not usable:
+        raise InputError(f"{columns[0].name} and every other channel of EMG {noise[0].faults[-1]}")
+    chosen = {muscle: _channels(d, muscle, usable, noise) for muscle in d.model.muscles}
+    return Drive(tuple(columns), raw, tuple(noise), chosen, moment_arm_ranges(d.model, samples=5))
+
+
+def write_emg(d: Draft, drive: Drive) -> None:
+    """EMG of every muscle."""
+    columns, chosen = drive.columns, drive.chosen
+    d.say()
+    d.say("[emg]")
+    why = min(columns, key=lambda c: c.low).why  # of the one that dips lowest
+    d.say(f'kind = "{"raw" if drive.raw else "envelope"}"', why=why)
     peak = max(c.high for c in columns)
-    if raw or peak > 3 or peak < 0.01:
+    if drive.raw or peak > 3 or peak < 0.01:
         d.say()
         d.say("[emg.processing]")
         d.say(
             'normalise = "max"',
             doubt="the greatest value of these trials counts as 1; a trial of greatest effort would be better",
         )
-    noise = [c for c in columns if any("amplifier's noise" in f for f in c.faults)]
     for c in columns:
         for fault in c.faults:
             d.say(f"# {c.name} {fault}")
-    usable = [c for c in columns if c not in noise]
-    if not usable:
-        raise InputError(f"{columns[0].name} and every other channel of EMG {noise[0].faults[-1]}")
-    by_muscle: dict[str, Seen] = {}
-    for c in usable:
-        for m in c.called.muscles:
-            by_muscle.setdefault(m, c)
     short = _aliases(columns)
-    chosen: dict[str, tuple[list[Seen], str]] = {}
-    for muscle in d.model.muscles:
-        chosen[muscle] = _channels(muscle, by_muscle)
-    used = {id(c) for own, _ in chosen.values() for c in own}
-    if any(short[c.name] != c.name for c in columns if id(c) in used):
+    used = {c.name for own, _ in chosen.values() for c in own}
+    if any(short[c.name] != c.name for c in columns if c.name in used):
         d.say()
         d.say("[emg.channels]")
         for c in columns:
-            if id(c) in used and short[c.name] != c.name:
+            if c.name in used and short[c.name] != c.name:
                 d.say(f"{key(short[c.name])} = {quoted(c.name)}")
     d.say()
     d.say("[emg.muscles]")
@@ -64,32 +104,50 @@ def write_emg(d: Draft, groups: Sequence[Group], free: Sequence[str]) -> tuple[s
         else:
             mix = ", ".join(f"{key(short[c.name])} = {1 / len(own):.3g}" for c in own)
             d.say(f"{key(muscle)} = {{ {mix} }}", doubt=doubt)
-    left = [c.name for c in usable if id(c) not in used]
+    left = [c.name for c in columns if c not in drive.noise and c.name not in used]
     if left:
         d.say(f"# not used: {', '.join(left)}")
-    arms = moment_arm_ranges(d.model, samples=5)
-    return tuple(m for m, (own, _) in chosen.items() if own and any(max(map(abs, arms[m][c])) > 1e-3 for c in free))
 
 
-def _channels(muscle: str, by_muscle: Mapping[str, Seen]) -> tuple[list[Seen], str]:
+def _channels(d: Draft, muscle: str, usable: Sequence[Seen], noise: Sequence[Seen]) -> tuple[tuple[Seen, ...], str]:
     """Channels that drive a muscle, and what is doubtful about that."""
-    asked = MODEL_MUSCLES.get(muscle)
-    if asked is None:
-        own = by_muscle.get(muscle)
-        return ([own], "") if own else ([], "no channel is called like it; it counts as silent")
-    for place, option in enumerate(asked):
-        own = [by_muscle[m] for m in option.split("+") if m in by_muscle]
-        if len(own) < len(option.split("+")):
+    names = d.model.muscles
+    if muscle not in MODEL_MUSCLES and (own := muscle_column(usable, muscle, names, d.side)) is not None:
+        return (own,), ""
+    by_muscle, deaf = (_by_muscle(columns, muscle, names, d.side) for columns in (usable, noise))
+    options = MODEL_MUSCLES.get(muscle) or _stand_ins(muscle)
+    lost = next((deaf[m] for m in options[:1] if m in deaf), None) or muscle_column(noise, muscle, names, d.side)
+    none = f"its channel '{lost.name}' is set aside as noise" if lost else "no channel of its own"
+    for place, option in enumerate(options):
+        found = [by_muscle[m] for m in option.split("+") if m in by_muscle]
+        if len(found) < len(option.split("+")):
             continue
-        vague = [c for c in own if len(c.called.muscles) > 1]
+        vague = [c for c in found if len(c.called.muscles) > 1]
         doubt = ""
         if place or "+" in option:
-            named = " and ".join(o.replace("_", " ") for o in option.split("+"))
-            doubt = f"no channel of its own; in its stead {named}"
+            doubt = f"{none}; in its stead {' and '.join(o.replace('_', ' ') for o in option.split('+'))}"
         elif vague:
             doubt = f"'{vague[0].name}' may be {' or '.join(m.replace('_', ' ') for m in vague[0].called.muscles)}"
-        return own, doubt
-    return [], "no channel for it; it counts as silent"
+        return tuple(found), doubt
+    if len(sides_of(names)) > 1 and called(muscle).side not in (d.side, ""):
+        return (), f"of the {called(muscle).side} side, which is not studied; it counts as silent"
+    return (), f"{none if lost else 'no channel for it'}; it counts as silent"
+
+
+def _by_muscle(columns: Sequence[Seen], muscle: str, names: Sequence[str], side: str) -> dict[str, Seen]:
+    """Recorded muscle → its channel, of the side of one in the model."""
+    out: dict[str, Seen] = {}
+    for c in columns:
+        if beside(c.called.side, muscle, names, side):
+            for m in c.called.muscles:
+                out.setdefault(m, c)
+    return out
+
+
+def _stand_ins(muscle: str) -> tuple[str, ...]:
+    """What may drive a muscle that is not of a bundled model, by what its name means."""
+    meant = called(muscle).muscles[:1]
+    return next((STAND_INS.get(m, (m,)) for m in meant), ())
 
 
 def _aliases(columns: Sequence[Seen]) -> dict[str, str]:

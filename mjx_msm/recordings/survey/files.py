@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -53,10 +54,13 @@ class Survey:
         return tuple(c for c in self.columns if c.kind in kinds)
 
 
-def survey(path: str | Path, timing: Timing | None = None) -> Survey:
+def survey(
+    path: str | Path, timing: Timing | None = None, coordinates: Sequence[str] = (), muscles: Sequence[str] = ()
+) -> Survey:
     """Look at a file.
 
     **Arguments:** `timing`: which column is time, or the rate, where the file does not say.
+    `coordinates`, `muscles`: names in the model that it is for, known in addition to the usual ones.
 
     **Raises:** `InputError` if it cannot be read.
     """
@@ -69,9 +73,28 @@ def survey(path: str | Path, timing: Timing | None = None) -> Survey:
             raise
         untimed = str(error)
         tables = _rows(contents)
-    clocks = tuple(Clock(t, tuple(seen(t, i) for i in range(len(t.columns)))) for t in tables)
+    clocks = _of_one_voltage(
+        [Clock(t, tuple(seen(t, i, coordinates, muscles) for i in range(len(t.columns)))) for t in tables]
+    )
     notes = tuple(dict.fromkeys(n for t in tables for n in t.notes)) or contents.notes
     return Survey(Path(path), contents.taken_for, contents.reason, clocks, notes, untimed)
+
+
+def _of_one_voltage(clocks: Sequence[Clock]) -> tuple[Clock, ...]:
+    """Channels of EMG whose unit was guessed have one unit: the one that most of them, or of those told, have."""
+    raw = [c for clock in clocks for c in clock.columns if c.kind == "raw EMG"]
+    units = [c.unit for c in raw if c.told] or [c.unit for c in raw]
+    if not units:
+        return tuple(clocks)
+    most = max(dict.fromkeys(units), key=units.count)
+    doubts = (f"no unit is given; {most} like most channels of the file",)
+
+    def voted(c: Seen) -> Seen:
+        guessed = c.kind == "raw EMG" and not c.told and c.unit != most
+        kept = tuple(d for d in c.doubts if not d.startswith("no unit is given"))
+        return replace(c, unit=most, doubts=(*kept, *doubts)) if guessed else c
+
+    return tuple(replace(clock, columns=tuple(map(voted, clock.columns))) for clock in clocks)
 
 
 def _rows(contents: Contents) -> tuple[Table, ...]:

@@ -54,7 +54,7 @@ MUSCLES: Mapping[str, tuple[str, ...]] = {
 """Muscle (or group) → what it is called, in lower case, words apart."""
 
 MODEL_MUSCLES: Mapping[str, tuple[str, ...]] = {
-    "recfem": ("rectus_femoris", "quadriceps"),
+    "recfem": ("rectus_femoris", "quadriceps", "vastus_lateralis", "vastus_medialis"),
     "vasmed": ("vastus_medialis", "vastus_lateralis", "quadriceps"),
     "vasint": ("vastus_intermedius", "vastus_medialis+vastus_lateralis", "vastus_lateralis", "vastus_medialis",
                "quadriceps"),
@@ -76,6 +76,18 @@ MODEL_MUSCLES: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Muscle of a bundled model → the recorded ones that may drive it, the best first; what follows the first is a doubt,
 unless it is the same muscle's group."""
+
+STAND_INS: Mapping[str, tuple[str, ...]] = {
+    **{options[0]: options for options in MODEL_MUSCLES.values()},
+    "quadriceps": ("quadriceps", "vastus_lateralis+vastus_medialis", "vastus_lateralis", "vastus_medialis"),
+    "hamstrings": ("hamstrings", "biceps_femoris+semimembranosus", "biceps_femoris+semitendinosus",
+                   "biceps_femoris+medial_hamstrings", "biceps_femoris", "semitendinosus", "semimembranosus",
+                   "medial_hamstrings"),
+    "medial_hamstrings": ("medial_hamstrings", "semitendinosus", "semimembranosus", "hamstrings", "biceps_femoris"),
+    "gastrocnemius": ("gastrocnemius", "gastrocnemius_medialis+gastrocnemius_lateralis", "gastrocnemius_medialis",
+                      "gastrocnemius_lateralis"),
+}  # fmt: skip
+"""Muscle or group, as in `MUSCLES` → the recorded ones that may drive it, likewise; for models that are not bundled."""
 
 COORDINATES: Mapping[str, tuple[str, ...]] = {
     "hip_flexion": ("hip flexion", "hip flex", "hip angle", "hip angles", "hip", "hip flexion angle"),
@@ -103,6 +115,7 @@ _QUANTITIES = {
 }
 
 _BRACKETS = re.compile(r"[\[(][^\])]*[\])]")
+_QUANTITY = re.compile(r"_(moment|force|torque|value|activation|emg)$")
 
 
 @dataclass(frozen=True)
@@ -110,13 +123,15 @@ class Called:
     """What a column's name says."""
 
     muscles: tuple[str, ...] = ()
-    """Keys of `MUSCLES`, the likelier first; more than one is a doubt."""
+    """Keys of `MUSCLES`, the likelier first; more than one is a doubt. Or one muscle of the model in question."""
     coordinate: str = ""
-    """Key of `COORDINATES`."""
+    """Key of `COORDINATES`, or a coordinate of the model in question."""
     side: str = ""
     """"left", "right", or "" where nothing says."""
     quantity: str = ""
     """"moment", "force", "velocity", "power", or "" where nothing says."""
+    plain: str = ""
+    """Its words in lower case, without side, quantity and what only surrounds a name."""
 
 
 def words_of(name: str) -> list[str]:
@@ -144,6 +159,7 @@ def called(name: str) -> Called:
     every = words_of(name.replace("/", " ").replace(":", " "))
     side = next((_SIDES[w] for w in every if w in _SIDES), "")
     quantity = next((q for q, words in _QUANTITIES.items() if any(w in words for w in every)), "")
+    first = ""
     for part in parts:
         words = [w for w in words_of(part) if w not in _NOISE]
         sideless = [w for w in words if w not in _SIDES]
@@ -151,15 +167,23 @@ def called(name: str) -> Called:
         plain = " ".join(w for w in sideless if w not in quantities)
         if not plain:
             continue
+        first = first or plain
         joint = next((c for c, spelt in COORDINATES.items() if plain in (*spelt, c.replace("_", " "))), "")
         if joint:
-            return Called((), joint, side, quantity)
+            return Called((), joint, side, quantity, plain)
         found = _muscles(plain, sideless)
         if found:
-            return Called(found, "", side, quantity)
+            return Called(found, "", side, quantity, plain)
         if part != name:
             break  # what a path ends in says what it is; what comes before only where that is "value" or "x"
-    return Called((), "", side, quantity)
+    return Called((), "", side, quantity, first)
+
+
+def exactly(column: str, name: str) -> bool:
+    """Whether a column is called like something in the model: its last word of a quantity, folders and units aside."""
+    bare = _BRACKETS.sub(" ", column).strip().casefold()
+    parts = {bare, *re.split(r"[/:]", bare)}
+    return name.casefold() in {p for part in parts for p in (part.strip(), _QUANTITY.sub("", part.strip()))}
 
 
 def _muscles(plain: str, words: list[str]) -> tuple[str, ...]:

@@ -8,7 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mjx_msm.common.errors import InputError
+from mjx_msm.recordings.survey.columns import Seen
 from mjx_msm.recordings.survey.files import Survey
+from mjx_msm.recordings.survey.matching import coordinate_column
+from mjx_msm.recordings.survey.spellings import exactly
 
 ROLES = ("motion", "emg", "moments")
 _WORDS = re.compile(
@@ -31,11 +34,17 @@ class Group:
 def roles_of(found: Survey, coordinates: Sequence[str]) -> tuple[str, ...]:
     """What a file is to a model of these coordinates."""
     roles = []
-    if any(c.called.coordinate in coordinates for c in found.of("angle")):
+
+    def tells(column: Seen) -> bool:  # of either side: which one is chosen is of no matter here
+        sides = ("right", "left", "")
+        return any(coordinate_column(column, n, coordinates, side) is not None for n in coordinates for side in sides)
+
+    slides = (c for c in found.of("position") if any(exactly(c.name, n) for n in coordinates))
+    if any(map(tells, (*found.of("angle"), *slides))):
         roles.append("motion")
     if any(c.called.muscles for c in found.of("raw EMG", "EMG envelope")):
         roles.append("emg")
-    if any(c.called.coordinate in coordinates for c in found.of("moment")):
+    if any(map(tells, found.of("moment"))):
         roles.append("moments")
     elif "motion" not in roles and "emg" in roles and found.of("force", "moment"):
         roles.append("moments")  # a dynamometer's

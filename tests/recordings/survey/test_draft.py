@@ -9,13 +9,15 @@ import pytest
 from scipy import signal
 
 from mjx_msm.common.errors import InputError, InputWarning
+from mjx_msm.person.model import load_model
 from mjx_msm.recordings.evidence.contradictions import contradictions
 from mjx_msm.recordings.readers.delimited import write_csv
 from mjx_msm.recordings.readers.units import Unit, spelt, unit_of
 from mjx_msm.recordings.subject_file.loading import load_subject
 from mjx_msm.recordings.survey.draft import drafted
+from mjx_msm.recordings.survey.draft_writing import written
 from mjx_msm.recordings.survey.files import survey
-from mjx_msm.study.settings import study_model
+from mjx_msm.study.settings import study_model, study_space
 
 TIME = np.arange(0, 4, 0.01)
 FAST = np.arange(0, 4, 0.001)
@@ -38,8 +40,10 @@ def walk(folder: Path, *, sign: float = 1.0, unit: float = 180 / np.pi, names: s
 
 
 def draft(model, source, files, out, **options):
-    made = drafted(model, source, [survey(f) for f in files], out, **options)
-    out.write_text("\n".join(made.lines) + "\n", encoding="utf-8")
+    made = drafted(model, source, [survey(f, None, model.coordinates, model.muscles) for f in files], out, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InputWarning)
+        written(made)
     return made, tomllib.loads(out.read_text(encoding="utf-8"))
 
 
@@ -177,7 +181,7 @@ def test_a_dynamometer_is_held_still(tmp_path, knee):
     columns = {"vastus_lateralis": noise[0], "biceps_femoris": noise[1], "force": force}
     write_csv(tmp_path / "knee_extension.csv", FAST, columns)
     made, _ = draft(knee, "knee", [tmp_path / "knee_extension.csv"], tmp_path / "s.toml", posture={"hip_flexion": 80})
-    assert [p.name for p in made.written] == ["s_knee_extension_posture.csv"]
+    assert [p.name for p in made.beside] == ["s_knee_extension_posture.csv"]
     study, _ = loaded(tmp_path / "s.toml")
     (trial,) = study.trials
     np.testing.assert_allclose(np.rad2deg(trial.position[-5]), [90, 80, 0], atol=1e-9)
@@ -185,6 +189,133 @@ def test_a_dynamometer_is_held_still(tmp_path, knee):
     # extension is against the coordinate, kgf by its size, 0.3 m
     np.testing.assert_allclose(np.nanmin(trial.moment), -force.max() * 9.80665 * 0.3, rtol=0.02)
     assert "kgf, by its size" in (tmp_path / "s.toml").read_text()
+
+
+def limb(tmp_path: Path, joint: str, muscles=("rect_fem_r", "bifemlh_r", "soleus_r"), low: float = -120.0):
+    """A leg with one knee, whose last muscle does not cross it, as MJCF; degrees."""
+    text = "".join(
+        f'<muscle name="{m}" tendon="{m}" ctrlrange="0 1" lengthrange="0.3 0.4" force="1000"/>' for m in muscles
+    )
+    sites = "".join(
+        f'<tendon><spatial name="{m}"><site site="hip"/><site site="{end}"/></spatial></tendon>'
+        for m, end in zip(muscles, ("front", "back", "thigh"), strict=True)
+    )
+    path = tmp_path / "models" / "limb.xml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(
+        f"""<mujoco><worldbody><body><geom type="capsule" fromto="0 0 0 0 0 -.4" size=".05"/><site name="hip"/>
+        <site name="thigh" pos="0 0 -.3"/><body pos="0 0 -.4"><joint name="{joint}" axis="0 1 0"
+        range="{low} {low + 130}"/><geom type="capsule" fromto="0 0 0 0 0 -.4" size=".04"/>
+        <site name="front" pos=".05 0 -.05"/><site name="back" pos="-.05 0 -.05"/></body></body></worldbody>
+        {sites}<actuator>{text}</actuator></mujoco>"""
+    )
+    return path
+
+
+@pytest.mark.parametrize("joint", ["knee_angle_r", "knee_angle"])
+def test_models_that_are_not_bundled_match_by_name_or_but_for_the_side(tmp_path, joint, monkeypatch):
+    """Columns are called as in OpenSim; the draft lies elsewhere than model, recording and working directory."""
+    path = limb(tmp_path, joint)
+    ik, emg, moments = walk(tmp_path / "data", sign=-1.0)
+    rng = np.random.default_rng(0)
+    noise = 1e-4 * (1 + np.sin(6 * FAST)) * rng.normal(size=(3, len(FAST)))
+    write_csv(emg, FAST, dict(zip(("rect_fem_r", "bifemlh_r", "soleus_r"), noise, strict=True)))
+    monkeypatch.chdir(tmp_path)
+    _, document = draft(load_model(path), "models/limb.xml", [ik, emg, moments], Path("drafts/s.toml"))
+    assert document["columns"][joint] == {"column": "knee_angle_r", "units": "deg"}
+    assert document["moment_columns"][joint] == "knee_angle_r_moment"
+    assert document["emg"]["muscles"] == {m: m for m in ("rect_fem_r", "bifemlh_r", "soleus_r")}
+    assert document["model"]["source"] == "../models/limb.xml"
+    assert document["data"] == "../data"
+    freed = document["identify"]["free"]
+    assert "muscle/rect_fem_r/tendon_slack_length" in freed
+    assert "emg/bifemlh_r/gain" in freed
+    assert not [f for f in freed if "soleus" in f or "*" in f], "the soleus does not cross the knee"
+    monkeypatch.chdir(tmp_path / "data")
+    study, model = loaded(tmp_path / "drafts" / "s.toml")
+    unknowns = study_space(model, study)
+    assert "emg/bifemlh_r/gain" in [path for tied in unknowns.members for path in tied]
+
+
+def test_a_left_leg_drives_a_model_of_the_right_if_asked(tmp_path):
+    model = load_model(limb(tmp_path, "knee_angle_r"))
+    write_csv(tmp_path / "ik.csv", TIME, {"knee_angle_r": 0 * TIME - 50 + TIME, "knee_angle_l": -20 - TIME})
+    drive = {"rect_fem_l": np.abs(np.sin(FAST)), "soleus_r": np.abs(np.cos(FAST))}
+    write_csv(tmp_path / "emg.csv", FAST, drive)
+    write_csv(tmp_path / "id.csv", TIME, {"knee_angle_l_moment": np.sin(TIME)})
+    files = [tmp_path / f"{k}.csv" for k in ("ik", "emg", "id")]
+    _, document = draft(model, str(tmp_path / "models/limb.xml"), files, tmp_path / "s.toml", side="left")
+    assert document["columns"]["knee_angle_r"]["column"] == "knee_angle_l"
+    assert document["emg"]["muscles"]["rect_fem_r"] == "rect_fem_l"
+    assert document["emg"]["muscles"]["soleus_r"] == 0.0
+
+
+def test_a_draft_without_a_muscle_it_knows_is_refused_with_the_names(tmp_path):
+    path = limb(tmp_path, "knee_angle_r", muscles=("one", "two", "three"))
+    ik, emg, moments = walk(tmp_path / "data")
+    with pytest.raises(InputError, match=r"no channel of EMG \(R RF, .*is called like a muscle \(one, two, three\)"):
+        draft(load_model(path), str(path), [ik, emg, moments], tmp_path / "s.toml")
+    assert not (tmp_path / "s.toml").exists()
+
+
+def test_a_posture_goes_the_models_way_and_paths_are_relative(tmp_path):
+    """A knee that flexes downwards sits at −90°, and extension drives it up; rectus femoris borrows from its vastus."""
+    path = limb(tmp_path, "knee_angle_r")
+    rng = np.random.default_rng(0)
+    noise = signal.sosfilt(signal.butter(2, [30, 180], "bandpass", fs=1000, output="sos"), rng.normal(size=(2, 4000)))
+    columns = {"vastus_lateralis": noise[0] * FAST, "biceps_femoris": noise[1] * FAST, "force": 10 + FAST}
+    (tmp_path / "data").mkdir()
+    write_csv(tmp_path / "data" / "knee_extension.csv", FAST, columns)
+    _, document = draft(load_model(path), str(path), [tmp_path / "data" / "knee_extension.csv"], tmp_path / "s.toml")
+    assert document["emg"]["muscles"]["rect_fem_r"] == "vastus_lateralis"
+    (entry,) = document["trials"]
+    assert entry["motion"] == "../s_knee_extension_posture.csv"
+    study, _ = loaded(tmp_path / "s.toml")
+    np.testing.assert_allclose(np.rad2deg(study.trials[0].position[-5]), [-90], atol=1e-9)
+    assert np.nanmin(study.trials[0].moment) > 0
+    text = (tmp_path / "s.toml").read_text()
+    assert "offset = …" in text
+    assert 'gravity = "included"' in text
+
+
+def test_what_a_draft_says_of_emg(tmp_path, knee):
+    """A noisy channel is named where its muscle goes without; envelopes that dip; one unit a file; EMG alone."""
+    ik, emg, moments = walk(tmp_path / "data")
+    rng = np.random.default_rng(0)
+    sos = signal.butter(2, [30, 180], "bandpass", fs=1000, output="sos")
+    drive = {"VL": 1 + np.sin(6 * FAST), "BF": 1 - np.sin(6 * FAST), "RF": 1 + np.sin(6 * FAST)}
+    bursts = {m: 60 * d * signal.sosfilt(sos, rng.normal(size=len(FAST))) for m, d in drive.items()}
+    write_csv(emg, FAST, {**bursts, "RF": 0.05 * bursts["RF"], "gaslat": 1e1 * rng.normal(size=len(FAST))})
+    assert {c.unit for c in survey(emg).columns} == {"µV"}
+    assert "like most channels" in " ".join(survey(emg).columns[2].doubts)
+    draft(knee, "knee", [ik, emg, moments], tmp_path / "s.toml")
+    assert "gaslat = 0.0  # DOUBT" in (tmp_path / "s.toml").read_text()
+    assert "its channel 'gaslat' is set aside as noise; it counts as silent" in (tmp_path / "s.toml").read_text()
+    write_csv(emg, FAST, {"RF": np.abs(np.sin(FAST)) - 0.003, "VL": np.abs(np.cos(FAST))})
+    draft(knee, "knee", [ik, emg, moments], tmp_path / "s.toml")
+    assert "hardly ever negative (down to -0.003)" in (tmp_path / "s.toml").read_text()
+    with pytest.raises(InputError, match=r"emg.csv: EMG alone; give the file with the angles"):
+        draft(knee, "knee", [emg], tmp_path / "t.toml")
+
+
+def test_a_draft_that_does_not_read_back_leaves_no_file(tmp_path, knee):
+    files = walk(tmp_path / "data")
+    out = tmp_path / "s.toml"
+    out.write_text("mine")
+    made = drafted(knee, "knee", [survey(f) for f in files], out)
+    made.lines.append("[nonsense]")
+    made.beside[tmp_path / "posture.csv"] = (TIME, {"knee_angle": TIME})
+    with pytest.raises(InputError, match=r"no draft is written, .*s.toml"):
+        written(made)
+
+    def refuse(study):
+        raise InputError(f"{study.path}: recordings of two people")
+
+    made.lines.pop()
+    with pytest.raises(InputError, match=r"no draft is written, .*s.toml: recordings of two people"):
+        written(made, refuse)
+    assert out.read_text() == "mine"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "s.toml"]
 
 
 def test_one_export_of_nexus_is_a_trial(tmp_path, knee):
