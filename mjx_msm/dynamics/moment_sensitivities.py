@@ -82,7 +82,10 @@ def instants(
     )
 
 
-def _moment(model: Model, parameters: Parameters, at: Instants, tension: Array) -> Float[Array, "instant free"]:
+def net_moment(
+    model: Model, parameters: Parameters, at: Instants, tension: Float[Array, "instant muscle"]
+) -> Float[Array, "instant free"]:
+    """Of muscles that pull by `tension` [N] and of the passive joint [N·m]."""
     free, joint = model.host.free_index, parameters.joint
     passive = jnp.asarray(joint.stiffness)[free] * at.stretch + jnp.asarray(joint.damping)[free] * at.velocity
     curves = jnp.zeros_like(passive)
@@ -130,7 +133,7 @@ def moments(
     parameters = space.unpack(jnp.asarray(z))
     value = lane_activations(model, parameters, jnp.asarray(envelope), mixing, lanes)
     a = value[at.sample, at.recording][:, np.array(lanes.of, int)]
-    found = _moment(model, parameters, at, _tension(model, parameters, at, a))
+    found = net_moment(model, parameters, at, _tension(model, parameters, at, a))
     for c, share in _shares(model, space, parameters).items():
         found = found.at[:, c].multiply(share)
     return found
@@ -167,7 +170,7 @@ def moment_sums(
     point = {f: jnp.zeros(len(model.muscles)) for f in fields}
     point["activation"] = value[at.sample, at.recording][:, of]
     slope, bend = slopes(tension, point, list(point)), curvatures(tension, point, list(point))
-    predicted, shares, levers = _moment(model, parameters, at, tension(point)), _shares(model, space, parameters), {}
+    predicted, shares, levers = net_moment(model, parameters, at, tension(point)), _shares(model, space, parameters), {}
     for c, share in shares.items():
         predicted = predicted.at[:, c].multiply(share)
         entry = owners(space, "strap", "lever").get(parameters.names.strap.index(model.free[c]))

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 from mjx_msm.common.compiled import jit
 from mjx_msm.dynamics.excitation import excitation
 from mjx_msm.dynamics.metabolics import Bhargava2004, Contraction, Muscles, muscle_mass
-from mjx_msm.dynamics.moment_sensitivities import Instants
+from mjx_msm.dynamics.moment_sensitivities import Instants, net_moment
 from mjx_msm.dynamics.simulation import activate, spatial_inertia
 from mjx_msm.person.model import Model
 from mjx_msm.person.muscle import AnyArray, DeGrooteFregly2016
@@ -77,7 +77,6 @@ def courses(
     activation: Float[AnyArray, "person instant muscle"],
 ) -> Course:
     """What all people's muscles and joints do at the instants of a recording."""
-    free = model.host.free_index
 
     def one(drive: tuple[Parameters, Array, Array]) -> Course:
         parameters, u, a = drive
@@ -107,9 +106,6 @@ def courses(
         )
         what = Contraction(u, a, normal, slope * speed, isometric, pull / cosine - passive, passive)
         by_muscle = jnp.asarray(at.moment_arm) * pull[:, None]
-        joint = parameters.joint
-        stretched = jnp.asarray(joint.stiffness)[free] * jnp.asarray(at.stretch)
-        moving = jnp.asarray(joint.damping)[free] * jnp.asarray(at.velocity)
         inertial = jnp.einsum("nckb,kb->nc", jnp.asarray(crossing.regressor), spatial_inertia(parameters.body))
         contact = inertial - jnp.einsum("ncm,nm->nc", jnp.asarray(crossing.muscle_arm), pull)
         return Course(
@@ -118,7 +114,7 @@ def courses(
             pull / cosine,
             pull,
             by_muscle,
-            by_muscle.sum(-1) + jnp.asarray(at.stops) - stretched - moving,
+            net_moment(model, parameters, at, pull),
             Bhargava2004().power(who, what),
             contact.reshape(len(contact), -1, 3),
         )
