@@ -178,6 +178,12 @@ def moment_sums(
     residual = predicted - jnp.asarray(target)
     by_lane = (of == np.arange(len(lanes.each))[:, None]).astype(float).T  # sums over the muscles of a lane
 
+    curved = []  # curves with an unknown, and the entries of their moment and steepness
+    for curve, stretch in _curves(model, at):
+        entry = [owners(space, "joint", f).get(curve.joint) for f in fields_of(curve.side)]
+        if any(e is not None for e in entry):
+            curved.append((curve, stretch, entry))
+
     sums, second = [], []
     for c, j in enumerate(model.host.free_index):
         share = shares.get(c, 1.0)
@@ -197,9 +203,8 @@ def moment_sums(
             if entry is not None:
                 columns.append(-share * effect[:, c : c + 1])
                 entries.append(entry)
-        for curve, stretch in _curves(model, at):
-            entry = [owners(space, "joint", f).get(curve.joint) for f in fields_of(curve.side)]
-            if curve.along[j] and any(e is not None for e in entry):
+        for curve, stretch, entry in curved:
+            if curve.along[j]:
                 by_logarithms = jax.jacfwd(springs_of(curve, parameters.joint))(jnp.zeros(2))
                 for e, by in zip(entry, by_logarithms.T, strict=True):
                     if e is not None:
@@ -225,9 +230,8 @@ def moment_sums(
             total = total.at[its, theirs].add(cross).at[theirs, its].add(cross)
             for other in fields[i:]:
                 total = total + meeting(space, "muscle", field, other, jnp.sum(weight * bend[field, other], 0))
-        for curve, stretch in _curves(model, at):
-            entry = [owners(space, "joint", f).get(curve.joint) for f in fields_of(curve.side)]
-            if curve.along[j] and any(e is not None for e in entry):
+        for curve, stretch, entry in curved:
+            if curve.along[j]:
                 twice = jax.jacfwd(jax.jacfwd(springs_of(curve, parameters.joint)))(jnp.zeros(2))
                 pull = -share * curve.along[j] * (residual * mask**2)[:, c : c + 1] * stretch
                 bent = jnp.einsum("ip,pab->ab", pull, twice)
