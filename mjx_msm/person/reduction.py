@@ -8,7 +8,6 @@ whole (length ranges, automatic forces) is written out first, so that parameters
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +16,8 @@ import mujoco
 import numpy as np
 
 from mjx_msm.common.errors import InputError, suggest
+from mjx_msm.common.patterns import named
+from mjx_msm.person.couplings import is_coupling
 from mjx_msm.person.inputs import is_muscle
 from mjx_msm.person.obstacles import muscle_force
 from mjx_msm.person.plain_mjcf import plain
@@ -98,23 +99,17 @@ def reduced(
     return spec, notes
 
 
-def _chosen(patterns: Iterable[str], names: list[str], kind: str, source: str) -> list[str]:
+def _chosen(patterns: Iterable[str], names: list[str], kind: str, source: str) -> tuple[str, ...]:
     if isinstance(patterns, str):
         raise InputError(f"{kind}s is a list of names, e.g. {kind}s=['{patterns}']")
-    out: list[str] = []
-    for pattern in patterns:
-        hits = [n for n in names if n == pattern] or fnmatch.filter(names, str(pattern))
-        if not hits:
-            raise InputError(f"model '{source}' has no {kind} '{pattern}'{suggest(str(pattern), names)}")
-        out += hits
-    return out
+    return named(map(str, patterns), names, f"model '{source}' has no {kind}")
 
 
 def _couplings(m: mujoco.MjModel) -> dict[str, tuple[str | None, np.ndarray]]:
     """Joint to the one it follows and the coefficients."""
     out = {}
     for e in range(m.neq):
-        if m.eq_active0[e] and mujoco.mjtEq(m.eq_type[e]) == mujoco.mjtEq.mjEQ_JOINT:
+        if is_coupling(m, e):
             driver = m.joint(int(m.eq_obj2id[e])).name if m.eq_obj2id[e] >= 0 else None
             out[m.joint(int(m.eq_obj1id[e])).name] = (driver, m.eq_data[e, :5].copy())
     return out
@@ -299,7 +294,7 @@ def _keep_muscles(spec: mujoco.MjSpec, m: mujoco.MjModel, muscles: Iterable[str]
     if muscles is None:
         wanted = moved
     else:
-        wanted = list(dict.fromkeys(_chosen(muscles, every, "muscle", source)))
+        wanted = list(_chosen(muscles, every, "muscle", source))
         if not set(wanted) & set(moved):
             raise InputError(
                 f"model '{source}': none of the muscles crosses a kept joint; keep other joints or muscles"

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from mjx_msm.common.errors import InputError
+from mjx_msm.common.patterns import matches
 from mjx_msm.person.anthropometry import segment_priors
 from mjx_msm.person.model import Model, load_model
 from mjx_msm.person.passive_curves import KNOWN, SIDES, fields_of
@@ -67,9 +68,9 @@ def _at_size(study: Study, model: Model) -> Model:
 
 def passive_joints(free: Iterable[str], joints: Iterable[str]) -> tuple[str, ...]:
     """Joints whose passive curves a free set names: they get those of the literature to begin with."""
-    named = [p for p in free if "_passive_" in p]
+    passive = [p for p in free if "_passive_" in p]
     fields = [f for side in SIDES for f in fields_of(side)]
-    found = (j for j in joints if j in KNOWN and any(fnmatchcase(f"joint/{j}/{f}", p) for f in fields for p in named))
+    found = (j for j in joints if j in KNOWN and any(matches(f"joint/{j}/{f}", p) for f in fields for p in passive))
     return tuple(found)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import mujoco
@@ -13,7 +12,8 @@ from jaxtyping import Float
 from scipy.stats import qmc
 
 from mjx_msm.common.arguments import words
-from mjx_msm.common.errors import InputError, one_of, suggest
+from mjx_msm.common.errors import InputError, one_of
+from mjx_msm.common.patterns import named
 from mjx_msm.person.from_osim.fitting import STEP, Targets, fit_path
 from mjx_msm.person.from_osim.opened import OpenedModel, working_range
 from mjx_msm.person.from_osim.paths import candidates, read_paths
@@ -165,7 +165,7 @@ def import_osim(
 def _coordinates(opened: OpenedModel, wanted: Iterable[str] | None) -> tuple[str, ...]:
     if wanted is None:
         return tuple(c.name for c in opened.coordinates.values() if not c.locked and not c.dependent)
-    kept = _chosen(opened, "coordinate", words("coordinates", wanted), opened.coordinates)
+    kept = named(words("coordinates", wanted), opened.coordinates, f"{opened.path} has no coordinate", limit=40)
     for name in kept:
         if opened.coordinates[name].dependent:
             raise InputError(f"{opened.path}: coordinate '{name}' follows another one; leave it out of coordinates")
@@ -174,23 +174,12 @@ def _coordinates(opened: OpenedModel, wanted: Iterable[str] | None) -> tuple[str
     return kept
 
 
-def _chosen(opened: OpenedModel, what: str, wanted: Iterable[str], known: Iterable[str]) -> tuple[str, ...]:
-    """Names, and those that patterns match, in the order they are asked for."""
-    out: dict[str, None] = {}
-    for pattern in wanted:
-        hits = [n for n in known if n == pattern] or [n for n in known if fnmatchcase(n, pattern)]
-        if not hits:
-            raise InputError(f"{opened.path} has no {what} '{pattern}'{suggest(pattern, known, limit=40)}")
-        out |= dict.fromkeys(hits)
-    return tuple(out)
-
-
 def _muscles(
     opened: OpenedModel, kept: Sequence[str], wanted: Iterable[str] | None
 ) -> tuple[list[str], dict[str, tuple[str, ...]]]:
     names = list(opened.muscles)
     if wanted is not None:
-        names = list(_chosen(opened, "muscle", words("muscles", wanted), opened.muscles))
+        names = list(named(words("muscles", wanted), opened.muscles, f"{opened.path} has no muscle", limit=40))
     crossed = opened.crossed_by(names, kept)
     still = [n for n in names if not crossed[n]]
     if wanted is not None and still:

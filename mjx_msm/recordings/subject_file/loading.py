@@ -7,13 +7,13 @@ import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from mjx_msm.common.arguments import path_of
 from mjx_msm.common.errors import InputError, InputWarning
 from mjx_msm.common.files import write_text
+from mjx_msm.common.patterns import matches
 from mjx_msm.common.toml_tables import Section, plain, read_toml, to_toml
 from mjx_msm.recordings.subject_file.emg import channels_of, parse_unmeasured
 from mjx_msm.recordings.subject_file.grammar import parse_subject
@@ -102,7 +102,7 @@ def _with_synergies(study: Study, muscles: Sequence[str], count: int) -> Study:
         longer = extended(study.trials, groups, mixes, count)
     except InputError as error:
         raise InputError(f"{study.path} [emg]: {error}") from None
-    free = tuple(f for f in longer.free if not any(fnmatchcase(f, pattern) for pattern in asked.free))
+    free = tuple(f for f in longer.free if not any(matches(f, pattern) for pattern in asked.free))
     note = (
         f"{', '.join(muscles)}: without EMG; driven by {count} synergies, which account for "
         f"{100 * longer.synergies.explained:.1f} % of the measured EMG"
