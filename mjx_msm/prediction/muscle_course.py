@@ -15,10 +15,12 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from mjx_msm.common.compiled import jit
+from mjx_msm.common.errors import InputError
 from mjx_msm.dynamics.excitation import excitation
 from mjx_msm.dynamics.metabolics import Bhargava2004, Contraction, Muscles, muscle_mass
 from mjx_msm.dynamics.moment_sensitivities import Instants, net_moment
 from mjx_msm.dynamics.simulation import activate, spatial_inertia
+from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import Model
 from mjx_msm.person.muscle import AnyArray, DeGrooteFregly2016
 from mjx_msm.person.parameters import Parameters
@@ -122,6 +124,14 @@ def courses(
     return jax.lax.map(one, (everyone, excitations, activation), batch_size=LANES)
 
 
-def estimate_first(one: Parameters, others: Parameters) -> Parameters:
-    """The estimate and the people drawn about it, along one leading axis."""
-    return jax.tree.map(lambda x, y: np.concatenate([np.asarray(x)[None], np.asarray(y)]), one, others)
+def estimate_first(identification: Identification, model: Model, draws: int) -> Parameters:
+    """The estimate and people drawn about it, along one leading axis.
+
+    **Raises:** `InputError` if the identification holds no draws.
+    """
+    have = len(identification.samples)
+    if not have:
+        raise InputError("the identification holds no draws of its posterior; identify again")
+    chosen = np.linspace(0, have - 1, min(draws, have)).astype(int)
+    one, others = identification.personalised(model), identification.population(model=model)
+    return jax.tree.map(lambda x, y: np.concatenate([np.asarray(x)[None], np.asarray(y)[chosen]]), one, others)

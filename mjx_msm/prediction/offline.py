@@ -90,7 +90,7 @@ def predict(
         warnings.warn(line, InputWarning, stacklevel=2)
     recording, term = _put(identification, model, space, trial, rate)
     with float64():
-        everyone = estimate_first(identification.personalised(model), _drawn(identification, model, draws))
+        everyone = estimate_first(identification, model, draws)
         sample = np.asarray(term.sample)
         u, a = activations(model, everyone, recording.envelope, recording.mixing, sample)
         found = _courses(model, everyone, term, np.asarray(u), np.asarray(a))
@@ -121,15 +121,6 @@ def _put(
 ) -> tuple[Recording, MomentTerm]:
     recording = record(model, reordered(trial, identification.channels), identification.emg_map)
     return recording, moment_term(model, space, (recording,), rate)
-
-
-def _drawn(identification: Identification, model: Model, draws: int) -> Parameters:
-    have = len(identification.samples)
-    if not have:
-        raise InputError("the identification holds no draws of its posterior; identify again")
-    people = identification.population(model=model)
-    chosen = np.linspace(0, have - 1, min(draws, have)).astype(int)
-    return jax.tree.map(lambda x: np.asarray(x)[chosen], people)
 
 
 def _courses(model: Model, everyone: Parameters, term: MomentTerm, u: np.ndarray, a: np.ndarray) -> Course:

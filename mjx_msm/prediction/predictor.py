@@ -26,7 +26,6 @@ from mjx_msm.common.compiled import COMPILER_OPTIONS, float64
 from mjx_msm.common.errors import InputError, one_of
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import Model
-from mjx_msm.person.parameters import Parameters
 from mjx_msm.prediction import causal_filter, extrapolation
 from mjx_msm.prediction.live_step import STEP, Input, Memory, Noise, Output, Setup, blank, live_step
 from mjx_msm.prediction.muscle_course import estimate_first
@@ -280,12 +279,7 @@ def _setup(
     if one.shape != (len(channels),) or not (one > 0).all():
         raise InputError(f"reference must be {len(channels)} positive numbers, of {', '.join(channels)}")
     filters = causal_filter.NONE if processing is None else causal_filter.causal_filter(processing, rate)
-    have = len(identification.samples)
-    if not have:
-        raise InputError("the identification holds no draws of its posterior; identify again")
-    chosen = np.linspace(0, have - 1, min(draws, have)).astype(int)
-    people = jax.tree.map(lambda x: np.asarray(x)[chosen], identification.population(model=model))
-    everyone: Parameters = estimate_first(identification.personalised(model), people)
+    everyone = estimate_first(identification, model, draws)
     delay = np.asarray(everyone.emg.delay)
     waiting = np.maximum(delay - filters.lag, 0.0)
     past = int(np.ceil(rate * (max(waiting[0].max(initial=0.0), max(extrapolation.EARLIER)) + 0.02))) + 4

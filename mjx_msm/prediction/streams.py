@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy.interpolate import CubicSpline
 
 from mjx_msm.common.errors import InputError, suggest
 from mjx_msm.prediction.pairing import Pairing
+from mjx_msm.prediction.played import played
 from mjx_msm.prediction.predictor import Forecast, Predictor
 from mjx_msm.recordings.trial import Trial
 
@@ -182,15 +182,8 @@ def replayed(
     **Arguments:** `names`: of the EMG's and the encoders' stream; `rate` [Hz].
     """
     layer = _layer()
-    known = np.isfinite(trial.position).all(axis=1) & np.isfinite(trial.emg).all(axis=1)
-    time = trial.time[known]
-    if len(time) < 4:
-        raise InputError(f"trial '{trial.name}' has {len(time)} complete samples; there is nothing to play")
-    grid = np.arange(time[0], time[-1], 1.0 / rate)
-    columns = [trial.channels.index(c) for c in channels]
-    signals = np.stack([np.interp(grid, time, trial.emg[known][:, k]) for k in columns], axis=1).tolist()
-    place = [trial.coordinates.index(c) for c in coordinates]
-    angles = CubicSpline(time, trial.position[known][:, place])(grid).tolist()
+    _, emg, angle = played(trial, channels, coordinates, 1.0 / rate)
+    signals, angles = emg.tolist(), angle.tolist()
     outlets = published(names[0], "EMG", channels, rate), published(names[1], "MoCap", coordinates, rate)
     stop = threading.Event()
 
@@ -202,8 +195,8 @@ def replayed(
             if ahead > 0:
                 stop.wait(min(ahead, 0.002))
                 continue
-            outlets[1].push_sample(angles[k % len(grid)], due)
-            outlets[0].push_sample(signals[k % len(grid)], due)
+            outlets[1].push_sample(angles[k % len(angles)], due)
+            outlets[0].push_sample(signals[k % len(signals)], due)
             k += 1
 
     player = threading.Thread(target=play, name="replayed trial", daemon=True)

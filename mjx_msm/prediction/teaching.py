@@ -15,7 +15,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
-from scipy.interpolate import CubicSpline
 
 from mjx_msm.common.compiled import float64, jit
 from mjx_msm.common.errors import InputError
@@ -28,6 +27,7 @@ from mjx_msm.person.parameters import Parameters
 from mjx_msm.prediction import extrapolation
 from mjx_msm.prediction.live_step import Setup
 from mjx_msm.prediction.muscle_course import activations
+from mjx_msm.prediction.played import played
 from mjx_msm.recordings.model_clock import record
 from mjx_msm.recordings.trial import Trial, reordered
 
@@ -59,11 +59,8 @@ def correction(predictor: Any, model: Model, trials: Sequence[Trial]) -> Correct
     rows, targets = [], []
     for trial in trials:
         own = reordered(trial, predictor.channels)
-        known = np.isfinite(own.position).all(axis=1) & np.isfinite(own.emg).all(axis=1)
-        recorded, place = own.time[known], [own.coordinates.index(c) for c in predictor.coordinates]
-        time = np.arange(recorded[0], recorded[-1], max(LEARNT_STEP, 1.0 / predictor.rate))
-        angle = CubicSpline(recorded, own.position[known][:, place])(time)
-        emg = np.stack([np.interp(time, recorded, e) for e in own.emg[known].T], axis=1)
+        step = max(LEARNT_STEP, 1.0 / predictor.rate)
+        time, emg, angle = played(own, own.channels, predictor.coordinates, step)
         predictor.reset()
         said = [predictor.explained(e, q, t) for e, q, t in zip(emg, angle, time, strict=True)]
         free = [predictor.coordinates.index(c) for c in model.free]
