@@ -13,14 +13,12 @@ has used up of it is taken off, and only what is left over is waited for; `lag` 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy import signal
 
 from mjx_msm.common.errors import InputError
-from mjx_msm.recordings.emg import EmgProcessing
+from mjx_msm.recordings.emg import EmgProcessing, butterworth, notch
 
 
 @dataclass(frozen=True)
@@ -50,17 +48,13 @@ def causal_filter(processing: EmgProcessing, rate: float) -> CausalFilter:
             raise InputError(f"EMG processing: {name} = {value:g} Hz needs more than {2 * value:g} samples a second")
     before, after, lag = [np.zeros((0, 6))], np.zeros((0, 6)), 0.0
     if processing.high_pass is not None:
-        before.append(_butterworth(processing.order, processing.high_pass, "highpass", rate))
+        before.append(butterworth(processing.order, processing.high_pass, "highpass", rate))
     for frequency in processing.notch:
-        before.append(np.asarray(signal.tf2sos(*signal.iirnotch(frequency, 30.0, fs=rate))))
+        before.append(notch(frequency, rate))
     if processing.low_pass is not None:
-        after = _butterworth(processing.order, processing.low_pass, "lowpass", rate)
+        after = butterworth(processing.order, processing.low_pass, "lowpass", rate)
         lag = float(_group_delay_at_rest(after)) / rate
     return CausalFilter(np.concatenate([*before, *before]), after, processing.rectify, lag)
-
-
-def _butterworth(order: int, cutoff: float, kind: Any, rate: float) -> Float[np.ndarray, "section 6"]:
-    return np.asarray(signal.butter(order, cutoff, kind, fs=rate, output="sos"), dtype=float)
 
 
 def _group_delay_at_rest(sections: Float[np.ndarray, "section 6"]) -> float:

@@ -68,22 +68,16 @@ def learned(
     """
     every = [features(c) for c in courses]
     x = np.concatenate(every)
-    mean, spread = x[:, :-1].mean(axis=0), x[:, :-1].std(axis=0)
-    spread = np.where(spread > 1e-9, spread, np.inf)
+    spread = x[:, :-1].std(axis=0)
 
     def weights(targets: list[np.ndarray], leads: float) -> np.ndarray:
         rows = []
         for c, own, target in zip(courses, every, targets, strict=True):
             later = round(leads / c.timestep)
-            rows.append((own[: len(own) - later], target[later:]))
-        a = np.concatenate([r[0] for r in rows])
-        a = np.concatenate([(a[:, :-1] - mean) / spread, a[:, -1:]], axis=1)
-        y = np.concatenate([r[1] for r in rows])
-        penalty = PENALTY * len(a) * np.eye(a.shape[1])
-        penalty[-1, -1] = 0.0
-        w = np.linalg.solve(a.T @ a + penalty, a.T @ y)
-        slope = w[:-1] / spread[:, None]
-        return np.concatenate([slope, w[-1:] - mean @ slope]).T
+            rows.append((own[: len(own) - later, :-1], target[later:]))
+        known, wanted = (np.concatenate(part) for part in zip(*rows, strict=True))
+        slope, offset = ridge(known, wanted, PENALTY, spread)
+        return np.concatenate([slope, offset[None]]).T
 
     channels = lead.shape[1]
     envelope = np.empty((len(ahead), channels, x.shape[1]))
@@ -92,3 +86,21 @@ def learned(
             envelope[j, c] = weights([k.envelope[:, c : c + 1] for k in courses], s)[0]
     outer = np.stack([weights([k.outer for k in courses], s) for s in ahead])
     return Learned(envelope, outer)
+
+
+def ridge(
+    x: Float[np.ndarray, "sample feature"],
+    y: Float[np.ndarray, "sample target"],
+    penalty: float,
+    spread: Float[np.ndarray, "feature"],
+) -> tuple[Float[np.ndarray, "feature target"], Float[np.ndarray, "target"]]:
+    """Weights and offsets of ridge regressions that share their features; offsets are not penalised.
+
+    **Arguments:** `penalty`: per sample, of features in units of `spread`; one that does not vary has no weight.
+    """
+    spread = np.where(spread > 1e-9, spread, np.inf)
+    mean = x.mean(axis=0)
+    z = (x - mean) / spread
+    inside = z.T @ z + penalty * len(z) * np.eye(z.shape[1])
+    weights = np.linalg.solve(inside, z.T @ (y - y.mean(axis=0))) / spread[:, None]
+    return weights, y.mean(axis=0) - mean @ weights

@@ -86,16 +86,9 @@ def correction(predictor: Any, model: Model, trials: Sequence[Trial]) -> Correct
     for k in range(y.shape[1]):
         good = np.isfinite(y[:, k])
         if good.sum() > 10 * x.shape[1]:
-            weights[:, k], offset[k] = _ridge(x[good], y[good, k])
+            found = extrapolation.ridge(x[good], y[good, k : k + 1], PENALTY, x[good].std(axis=0))
+            weights[:, k], offset[k] = found[0][:, 0], found[1][0]
     return Correction(weights, offset, len(model.free))
-
-
-def _ridge(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float]:
-    mean, spread = x.mean(axis=0), x.std(axis=0)
-    spread = np.where(spread > 1e-9, spread, np.inf)
-    z = (x - mean) / spread
-    w = np.linalg.solve(z.T @ z + PENALTY * len(z) * np.eye(z.shape[1]), z.T @ (y - y.mean())) / spread
-    return w, float(y.mean() - mean @ w)
 
 
 def taught(setup: Setup, identification: Identification, trials: Sequence[Trial]) -> Setup:

@@ -154,8 +154,7 @@ def _envelope(x: np.ndarray, rate: float, p: EmgProcessing) -> np.ndarray:
             return np.zeros_like(x)
         x = zero_phase(x, rate, p.high_pass, p.order, "highpass")
     for frequency in p.notch:
-        b, a = signal.iirnotch(frequency, 30.0, fs=rate)
-        x = signal.sosfiltfilt(signal.tf2sos(b, a), x, padlen=min(len(x) - 1, int(rate)))
+        x = signal.sosfiltfilt(notch(frequency, rate), x, padlen=min(len(x) - 1, int(rate)))
     if p.rectify:
         x = np.abs(x)
     if p.low_pass is not None:
@@ -177,9 +176,21 @@ def zero_phase(
     **Arguments:** `ends`: beyond its ends the signal goes on as its point reflection (``"odd"``, keeps a
     trend) or its mirror image (``"even"``, keeps an envelope positive).
     """
-    sos = signal.butter(order, cutoff, kind, fs=rate, output="sos")
+    sos = butterworth(order, cutoff, kind, rate)
     padding = min(len(x) - 1, max(6 * order, int(2 * rate / cutoff)))
     return signal.sosfiltfilt(sos, x, padtype=ends, padlen=padding)
+
+
+def butterworth(
+    order: int, cutoff: float, kind: Literal["lowpass", "highpass"], rate: float
+) -> Float[np.ndarray, "section 6"]:
+    """Second-order sections of a filter that is run once; `cutoff`, `rate` [Hz]."""
+    return np.asarray(signal.butter(order, cutoff, kind, fs=rate, output="sos"), dtype=float)
+
+
+def notch(frequency: float, rate: float) -> Float[np.ndarray, "1 6"]:
+    """Of mains hum, `frequency`/30 wide; `frequency`, `rate` [Hz]."""
+    return np.asarray(signal.tf2sos(*signal.iirnotch(frequency, 30.0, fs=rate)), dtype=float)
 
 
 def finite_runs(x: Float[np.ndarray, "time"]) -> list[tuple[int, int]]:
