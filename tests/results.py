@@ -11,13 +11,16 @@ from mjx_msm.knowledge.uncertainty import Knowledge
 PATHS = ("muscle/BRA/max_isometric_force", "muscle/BRA/optimal_fiber_length", "joint/elbow_flex/damping")
 
 
+UNITS = {"moment": "N·m", "motion": "rad"}
+
+
 def estimate(path, value=1.1, *, share=0.99, bound=""):
     return Estimate(path, "N", 1.0, value, 0.05, value - 0.1, value + 0.1, share, bound)
 
 
 def fit(role="held-out", identified=2.0, trial="reach", kind="moment", generic=8.0, spread=10.0, **beside):
     names = {name.replace("_", " "): x for name, x in beside.items()}
-    return Fit(trial, role, kind, "elbow_flex", "N·m", generic, identified, 0.97, spread, names)
+    return Fit(trial, role, kind, "elbow_flex", UNITS[kind], generic, identified, 0.97, spread, names)
 
 
 def result(*fits, shares=(0.99, 0.99, 0.99), bounds=("", "", ""), outcome=Outcome.CONVERGED, **changed):

@@ -1,9 +1,9 @@
 """What steps a model: the interface of an engine.
 
-There are two. `mjx_msm.dynamics.tree_engine` is made for trees of hinges and slides: no solver, closed-form
-derivatives, every estimator. `mjx_msm.dynamics.mjx_engine` is MJX itself on the personalised model, for what needs its
-constraint solver: free and ball joints, contacts, limits, equalities, dry friction. Loading chooses by what the file
-holds (`Host.engine`), or as it is told.
+There are two. `mjx_msm.dynamics.simulation.TreeEngine` is made for trees of hinges and slides: no solver, closed-form
+derivatives, every estimator. `mjx_msm.dynamics.mjx_engine.MjxEngine` is MJX itself on the personalised model, for what
+needs its constraint solver: free and ball joints, contacts, limits, equalities, dry friction. Loading chooses by what
+the file holds (`Host.engine`), or as it is told.
 """
 
 from __future__ import annotations

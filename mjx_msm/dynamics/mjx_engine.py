@@ -65,8 +65,7 @@ def _steps(
     mjx = import_mjx()
     blank = mjx.make_data(model.host.skeleton)
     blank = jax.tree.map(lambda x: jnp.asarray(x, position.dtype) if _real(x) else x, blank)
-    names = [model.host.skeleton.joint(j).name for j in range(model.host.skeleton.njnt)]
-    addresses = {i.name: _addresses(model, names.index(i.coordinate)) for i in model.host.inputs}
+    addresses = {i.name: _addresses(model, i.coordinate) for i in model.host.inputs}
 
     def servos(q: Array, v: Array) -> Array:
         """Of known inputs at zero control."""
@@ -105,6 +104,8 @@ def _real(x: Any) -> bool:
     return isinstance(x, jax.Array | np.ndarray) and jnp.issubdtype(x.dtype, jnp.floating)
 
 
-def _addresses(model: Model, joint: int) -> tuple[int, int]:
+def _addresses(model: Model, joint: str) -> tuple[int, int]:
+    """Of a hinge or slide among positions and among velocities."""
     m = model.host.skeleton
-    return int(m.jnt_qposadr[joint]), int(m.jnt_dofadr[joint])
+    j = m.joint(joint).id
+    return int(m.jnt_qposadr[j]), int(m.jnt_dofadr[j])

@@ -112,6 +112,11 @@ class Identification:
         ended = self.outcome in (Outcome.CONVERGED, Outcome.MAX_EVALUATIONS)
         return ended and not self.completed and bool(self.residuals) and "motion" not in self.residuals
 
+    @property
+    def starts(self) -> int:
+        """Starting points tried."""
+        return max((stage.starts for stage in self.stages), default=0) or 1
+
     def __getitem__(self, path: str) -> Estimate:
         """The estimate of one parameter."""
         for e in self.estimates:

@@ -49,12 +49,13 @@ def rival(fits: Sequence[Fit], kind: str) -> tuple[str, float] | None:
     return min(((name, pooled(rows, name, kind=kind)) for name in common), key=lambda x: x[1], default=None)
 
 
-def size(value: float, kind: str) -> str:
-    """An error with its unit, angles in degrees."""
-    return f"{math.degrees(value):.2g}°" if kind == "motion" else f"{value:.3g} {_UNITS.get(kind, '')}".strip()
+def size(value: float, unit: str) -> str:
+    """An error with the unit of its row, angles in degrees."""
+    return f"{math.degrees(value):.2g}°" if unit == "rad" else f"{value:.3g} {unit}"
 
 
-_UNITS = {"moment": "N·m", "acceleration": "rad/s²"}
+def _unit(fits: Sequence[Fit], kind: str) -> str:
+    return next(f.unit for f in fits if f.kind == kind)
 
 
 def _ended(result: Identification) -> str:
@@ -67,7 +68,7 @@ def _ended(result: Identification) -> str:
 
 
 def _from(result: Identification) -> str:
-    starts = max((stage.starts for stage in result.stages), default=0)
+    starts = result.starts
     return f", nor one found from {starts} starts" if starts > 1 else " (one start: a distant one might; `--starts 25`)"
 
 
@@ -76,12 +77,12 @@ def _fits(fits: Sequence[Fit]) -> str:
     kind = measure(rows)
     if not rows:
         return ""
-    error, spread = pooled(rows, kind=kind), pooled(rows, "spread", kind=kind)
+    error, spread, unit = pooled(rows, kind=kind), pooled(rows, "spread", kind=kind), _unit(rows, kind)
     poor = " That is a poor fit." if error > POOR * spread else ""
     return (
-        f"On the trials it was made from, it misses the recorded {kind} by {size(error, kind)} (root mean square), "
-        f"where the recording itself varies by {size(spread, kind)} and the generic model misses it by "
-        f"{size(pooled(rows, 'generic', kind=kind), kind)}.{poor}"
+        f"On the trials it was made from, it misses the recorded {kind} by {size(error, unit)} (root mean square), "
+        f"where the recording itself varies by {size(spread, unit)} and the generic model misses it by "
+        f"{size(pooled(rows, 'generic', kind=kind), unit)}.{poor}"
     )
 
 
@@ -90,17 +91,17 @@ def _predicts(fits: Sequence[Fit]) -> str:
     if not rows:
         return "How well it predicts is not known: no trial was held out, and there was no cross-validation."
     kind = measure(rows)
-    error, spread = pooled(rows, kind=kind), pooled(rows, "spread", kind=kind)
+    error, spread, unit = pooled(rows, kind=kind), pooled(rows, "spread", kind=kind), _unit(rows, kind)
     where = "On held-out trials" if rows[0].role == "held-out" else "Cross-validated, on parts it had not seen"
-    said = f"{where}, it misses the {kind} by {size(error, kind)} (spread {size(spread, kind)})"
+    said = f"{where}, it misses the {kind} by {size(error, unit)} (spread {size(spread, unit)})"
     other = rival(rows, kind)
     if other is None:
         return f"{said}."
     name, theirs = other
     if theirs < CLEARLY * error:
-        return f"{said}; {name} misses it by only {size(theirs, kind)}: for prediction alone it is the better."
+        return f"{said}; {name} misses it by only {size(theirs, unit)}: for prediction alone it is the better."
     better = "is the better prediction" if error < CLEARLY * theirs else "predicts no worse"
-    return f"{said}; the best of those without a person, {name}, misses it by {size(theirs, kind)}: the model {better}."
+    return f"{said}; the best of those without a person, {name}, misses it by {size(theirs, unit)}: the model {better}."
 
 
 def _known(result: Identification) -> str:

@@ -22,6 +22,7 @@ from scipy import signal
 
 from mjx_msm.common.arguments import number, whole
 from mjx_msm.common.errors import InputError
+from mjx_msm.common.runs import runs
 from mjx_msm.common.toml_tables import is_number, show
 
 
@@ -195,8 +196,7 @@ def notch(frequency: float, rate: float) -> Float[np.ndarray, "1 6"]:
 
 def finite_runs(x: Float[np.ndarray, "time"]) -> list[tuple[int, int]]:
     """(start, stop) of every run of samples which are numbers."""
-    edge = np.diff(np.concatenate([[0], np.isfinite(x).astype(np.int8), [0]]))
-    return list(zip(np.flatnonzero(edge == 1).tolist(), np.flatnonzero(edge == -1).tolist(), strict=True))
+    return list(zip(*(ends.tolist() for ends in runs(np.isfinite(x))), strict=True))
 
 
 def references(

@@ -34,7 +34,7 @@ from mjx_msm.dynamics.simulation import simulate_motion
 from mjx_msm.estimation.envelope_error import EnvelopeError, envelope_error, knot_spacing
 from mjx_msm.estimation.residuals.motion_expansion import MotionExpansion, place_in_window
 from mjx_msm.estimation.residuals.pieces import blank, filled, padded, parts
-from mjx_msm.estimation.residuals.term import AbstractTerm
+from mjx_msm.estimation.residuals.windows import WindowTerm
 from mjx_msm.person.model import Model
 from mjx_msm.person.space import ParameterSpace
 from mjx_msm.recordings.emg import EmgNoise
@@ -55,7 +55,7 @@ INTERVAL = 32
 
 
 @dataclass(frozen=True, eq=False)
-class MotionTerm(AbstractTerm):
+class MotionTerm(WindowTerm):
     """Simulated against recorded motion over windows of one horizon [rad], by direct multiple shooting.
 
     A window's initial state is a nuisance unknown. Within a window the motion is simulated in short intervals side by
@@ -68,35 +68,16 @@ class MotionTerm(AbstractTerm):
 
     window: Int[np.ndarray, "interval"]
     """Which window an interval belongs to; a window's intervals follow each other."""
-    recording: Int[np.ndarray, "interval"]
-    start: Int[np.ndarray, "interval"]
     first_position: Float[np.ndarray, "interval coordinate"]
     first_velocity: Float[np.ndarray, "interval coordinate"]
     held: Float[np.ndarray, "interval step stage held"]
     """Accelerations of held coordinates [rad/s²]."""
-    target: Float[np.ndarray, "interval step_plus_1 free"]
-    mask: Float[np.ndarray, "interval step_plus_1 free"]
     error: EnvelopeError | None = None
     """Of the EMG, with two nuisance unknowns more per channel and interval: its knots at both ends; None: exact."""
     latest: dict[bytes, tuple[np.ndarray, bool]] = field(default_factory=dict, repr=False)
     """The last two simulations: reports compare the start with the estimate, and ask for them more than once."""
-    kind: ClassVar[str] = "motion"
-    unit: ClassVar[str] = "rad"
     closing: ClassVar[int] = 16
     """Most Gauss–Newton steps that `evaluate` takes for the states."""
-
-    @property
-    def weight(self) -> Float[np.ndarray, "sample coordinate"]:
-        return self.mask.reshape(-1, self.mask.shape[-1])
-
-    @property
-    def trial(self) -> Int[np.ndarray, "sample"]:
-        return np.repeat(self.recording, self.mask.shape[1])
-
-    @property
-    def sample(self) -> Int[np.ndarray, "sample"]:
-        """Which sample of its recording a row is compared with."""
-        return (self.start[:, None] + np.arange(self.mask.shape[1])).ravel()
 
     @property
     def eliminated(self) -> int:
@@ -133,9 +114,6 @@ class MotionTerm(AbstractTerm):
     def place(self) -> Int[np.ndarray, "interval"]:
         """Place of an interval in its window."""
         return place_in_window(self.window)
-
-    def signal(self) -> Float[np.ndarray, "sample coordinate"]:
-        return self.target.reshape(-1, self.target.shape[-1])
 
     def recorded_states(self) -> Float[np.ndarray, "interval two_free"]:
         """State at the start of every interval, from the recording."""

@@ -21,7 +21,8 @@ from mjx_msm.common.errors import InputError
 from mjx_msm.dynamics.excitation import excitation
 from mjx_msm.dynamics.simulation import activate, engine_of
 from mjx_msm.estimation.residuals.pieces import padded
-from mjx_msm.estimation.residuals.term import AbstractExpansion, AbstractTerm, Quadratic
+from mjx_msm.estimation.residuals.term import AbstractExpansion, Quadratic
+from mjx_msm.estimation.residuals.windows import WindowTerm
 from mjx_msm.person.model import Model
 from mjx_msm.person.space import ParameterSpace
 from mjx_msm.recordings.model_clock import Recording
@@ -71,34 +72,17 @@ class SteppedExpansion(AbstractExpansion):
 
 
 @dataclass(frozen=True, eq=False)
-class SteppedMotionTerm(AbstractTerm):
+class SteppedMotionTerm(WindowTerm):
     """Simulated against recorded motion over short windows [rad]."""
 
-    recording: Int[np.ndarray, "window"]
-    start: Int[np.ndarray, "window"]
     first: Float[np.ndarray, "window two_n"]
     """Recorded state at the start."""
-    target: Float[np.ndarray, "window sample n"]
-    mask: Float[np.ndarray, "window sample n"]
-    kind: ClassVar[str] = "motion"
-    unit: ClassVar[str] = "rad"
     closing: ClassVar[int] = 12
     """Most Gauss–Newton steps that `evaluate` takes for the states."""
 
     @property
-    def weight(self) -> Float[np.ndarray, "sample coordinate"]:
-        return self.mask.reshape(-1, self.mask.shape[-1])
-
-    @property
-    def trial(self) -> Int[np.ndarray, "sample"]:
-        return np.repeat(self.recording, self.mask.shape[1])
-
-    @property
     def eliminated(self) -> int:
         return 2 * len(self.recording)
-
-    def signal(self) -> Float[np.ndarray, "sample coordinate"]:
-        return self.target.reshape(-1, self.target.shape[-1])
 
     def expand(self, z: Float[np.ndarray, "free"], nuisance: Any = None) -> SteppedExpansion:
         states = self.first if nuisance is None else nuisance

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from mjx_msm.common.errors import InputError
-from mjx_msm.recordings.quality.emg_faults import filled, runs
+from mjx_msm.common.runs import runs
+from mjx_msm.recordings.quality.emg_faults import filled
 from mjx_msm.recordings.quality.emg_quality import qualities
 from mjx_msm.recordings.readers.table import Table
 

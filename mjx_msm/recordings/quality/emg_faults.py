@@ -12,6 +12,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.ndimage import binary_dilation, median_filter, uniform_filter1d
 
+from mjx_msm.common.runs import runs
+
 NEAR, GUARD = 0.1, 0.012
 """Around a sample [s]: what it is compared with, and what next to it may belong to the same event."""
 LOCAL, GLOBAL, GLOBAL_IF_NARROW = 7.0, 3.5, 2.4
@@ -173,9 +175,3 @@ def filled(x: Float[np.ndarray, "time"], masked: Bool[np.ndarray, "time"]) -> Fl
             ends = [k for k in (near, far) if 0 <= k < len(x) and not masked[k]]
             out[i] = x[ends[0]] if ends else np.nan
     return out
-
-
-def runs(true: Bool[np.ndarray, "time"]) -> tuple[np.ndarray, np.ndarray]:
-    """First and one past the last of every run of True."""
-    edge = np.diff(np.concatenate([[0], true.astype(np.int8), [0]]))
-    return np.flatnonzero(edge == 1), np.flatnonzero(edge == -1)

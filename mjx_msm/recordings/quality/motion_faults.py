@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.ndimage import median_filter
 
-from mjx_msm.recordings.quality.emg_faults import runs
+from mjx_msm.common.runs import runs
 
 TURN = 0.25
 """How far a jump between two samples may be from a full turn, of it."""

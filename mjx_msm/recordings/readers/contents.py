@@ -105,13 +105,18 @@ def full_name(block: Block, column: str) -> str:
     return f"{block.name}/{column}" if block.name and column != block.name else column
 
 
+def ends_in(name: str, column: str) -> bool:
+    """Whether a column is called so, or its path ends so."""
+    return name == column or name.endswith((f"/{column}", f":{column}"))
+
+
 def place_of(path: Path, column: str, names: Sequence[str]) -> int:
     """Position of the one column that is called so, or whose path ends so.
 
     **Raises:** `InputError` if there is none, or more than one.
     """
     hits = [i for i, name in enumerate(names) if name == column]
-    hits = hits or [i for i, name in enumerate(names) if name.endswith((f"/{column}", f":{column}"))]
+    hits = hits or [i for i, name in enumerate(names) if ends_in(name, column)]
     if len(hits) == 1:
         return hits[0]
     if hits and all(names[i] == column for i in hits):

@@ -12,6 +12,7 @@ import numpy as np
 from mjx_msm.common.errors import Faults, InputError
 from mjx_msm.recordings import emg as emg_signals
 from mjx_msm.recordings.quality.emg_cleaning import cleaned
+from mjx_msm.recordings.readers.contents import ends_in
 from mjx_msm.recordings.readers.joining import joined
 from mjx_msm.recordings.readers.table import Table
 from mjx_msm.recordings.subject_file import joints
@@ -139,7 +140,7 @@ def _effort(document: Document, trial: TrialEntry, files: Files, channels: Seque
     assert trial.emg is not None
     columns = files.contents(trial.emg).columns
     names = {c: document.aliases.get(c, c) for c in channels}
-    there = [c for c, own in names.items() if any(x == own or x.endswith((f"/{own}", f":{own}")) for x in columns)]
+    there = [c for c, own in names.items() if any(ends_in(x, own) for x in columns)]
     tables = _emg_tables(document, trial, files, there or channels)
     table = _emg(document, trial, tables, there, notes)
     kept = (table.time >= (-np.inf if trial.start is None else trial.start)) & (

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mjx_msm.common.errors import InputError
-from mjx_msm.recordings.readers.contents import Contents, place_of
+from mjx_msm.recordings.readers.contents import Contents, ends_in, place_of
 from mjx_msm.recordings.readers.joining import joined
 from mjx_msm.recordings.readers.reading import read_contents
 from mjx_msm.recordings.readers.table import Table
@@ -110,7 +110,7 @@ def found(contents: Contents, coordinate: str, names: Sequence[str], hint: Calla
     """
     columns = contents.columns
     for name in names:
-        hits = [c for c in columns if c == name or c.endswith((f"/{name}", f":{name}", f"/{name}/value"))]
+        hits = [c for c in columns if ends_in(c, name) or c.endswith(f"/{name}/value")]
         if len(hits) == 1 or name in hits:
             return name if name in hits else hits[0]
     raise InputError(f"{contents.path}: no column for coordinate '{coordinate}'{hint()}")

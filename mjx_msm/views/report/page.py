@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,7 +64,6 @@ def report(result: Identification, trials: Sequence[Replay] = ()) -> str:
         )
         for trial in trials
     }
-    kinds = dict.fromkeys(f.kind for f in result.fits)
     return environment.get_template("page.html.j2").render(
         result=result,
         subject=result.subject or "subject",
@@ -76,7 +74,7 @@ def report(result: Identification, trials: Sequence[Replay] = ()) -> str:
         open_directions=[d for d in result.directions if d.knowledge is not Knowledge.DETERMINED],
         fits=result.fits,
         others=tuple(dict.fromkeys(name for f in result.fits for name in f.beside)),
-        size={kind: partial(size, kind=kind) for kind in kinds},
+        size=size,
         best=_best,
         against=[f for f in result.fits if f.against],
         command=_command(result),
@@ -133,9 +131,8 @@ def _row(result: Identification, i: int) -> _Row:
 def _command(result: Identification) -> str:
     """What makes the result again, as far as it knows: whether it was cross-validated, but not what else was asked."""
     file = next((shlex.quote(name) for name in result.hashes if name.endswith(".toml")), "subject.toml")
-    starts = max((stage.starts for stage in result.stages), default=0) or 1
     cv = "" if any(f.role == "cross-validated" for f in result.fits) else " --no-cv"
-    return f"mjx-msm identify {file} --out FOLDER --starts {starts} --seed {result.seed}{cv}"
+    return f"mjx-msm identify {file} --out FOLDER --starts {result.starts} --seed {result.seed}{cv}"
 
 
 def _best(fit: Fit) -> float:
