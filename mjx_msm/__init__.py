@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mjx_msm.identification.identify import identify
     from mjx_msm.knowledge.design.experiment import design_experiment
     from mjx_msm.knowledge.posterior_draws import completed_draws
+    from mjx_msm.knowledge.predictive import posterior_predictive
     from mjx_msm.knowledge.profile_likelihood import profile
     from mjx_msm.knowledge.records import Outcome
     from mjx_msm.knowledge.result import Identification
@@ -79,6 +80,7 @@ __all__ = [
     "load_subject",
     "parameter_space",
     "personalise",
+    "posterior_predictive",
     "predict",
     "profile",
     "render_rollout",
@@ -105,6 +107,7 @@ _HOME = {
     "identify": "identification.identify",
     "design_experiment": "knowledge.design.experiment",
     "completed_draws": "knowledge.posterior_draws",
+    "posterior_predictive": "knowledge.predictive",
     "profile": "knowledge.profile_likelihood",
     "Identification": "knowledge.result",
     "Outcome": "knowledge.records",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -17,6 +17,8 @@ from mjx_msm.common.arguments import path_of
 from mjx_msm.common.compiled import float64
 from mjx_msm.common.errors import InputError
 from mjx_msm.common.printable import printable
+from mjx_msm.knowledge.arviz_tree import arviz_tree
+from mjx_msm.knowledge.dataframe import estimates_dataframe, fits_dataframe
 from mjx_msm.knowledge.posterior import draws_of
 from mjx_msm.knowledge.records import Direction, Estimate, Fit, Outcome, Stage, Unknown
 from mjx_msm.knowledge.result_file import read_result, write_result
@@ -38,6 +40,12 @@ from mjx_msm.person.reduction import Part
 from mjx_msm.person.scaling import with_factors
 from mjx_msm.person.space import ParameterSpace, restored_space
 from mjx_msm.recordings.emg import EmgNoise
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from xarray import DataTree
+
+    from mjx_msm.knowledge.predicted_signal import PredictedSignal
 
 SCHEMA = 2
 
@@ -246,6 +254,50 @@ class Identification:
         space = self.space(model)
         with float64():
             return jax.tree.map(np.asarray, jax.vmap(space.unpack)(draws))
+
+    def to_dataframe(self) -> DataFrame:
+        """The table of estimates, for pandas: a row a parameter, indexed by its path.
+
+        Columns: ``unit``; ``generic``, the value before; ``estimate``, ``sd``, ``low`` and ``high``, the ends of the
+        95 % interval, in that unit; ``data_share``, 0 to 1; ``knowledge``, where that comes from, in words;
+        ``off_prior``; ``bound``, "lower" or "upper" where the estimate sits on one.
+
+        **Raises:** `InputError` if pandas is not installed (the extra ``[notebook]`` brings it).
+        """
+        return estimates_dataframe(self.estimates, self.knowledge, self.off_prior)
+
+    def fits_to_dataframe(self) -> DataFrame:
+        """Errors by trial and coordinate, for pandas: the fields of `Fit`, with other predictions of the same samples
+        in a column each.
+
+        **Raises:** `InputError` if pandas is not installed (the extra ``[notebook]`` brings it).
+        """
+        return fits_dataframe(self.fits)
+
+    def to_arviz(self, signals: Sequence[PredictedSignal] = (), *, seed: int = 0) -> DataTree:
+        """Posterior and prior as ArviZ's `DataTree`, for its plots and diagnostics: ``arviz_plots.plot_forest(tree)``.
+
+        Every kind of parameter is a variable, in physical units, and what it belongs to a dimension:
+        ``tree["posterior"]["muscle_max_isometric_force"].sel(muscle="BRA")``, or ``<variable>_of`` where another kind
+        is of other muscles. Draws are independent of each other: one chain, that of `samples`.
+
+        **Arguments:** `signals`: what `mjx_msm.posterior_predictive` gave, for the groups ``posterior_predictive`` and
+        ``observed_data``. `seed`: of draws from the prior, and of noise on the signals.
+
+        **Raises:** `InputError` if arviz-base is not installed (the extra ``[notebook]`` brings it), or the result
+        holds no draws.
+        """
+        if not self.samples:
+            raise InputError("the result holds no draws of its posterior; identify again")
+        each = ("prior_mean", "prior_scale", "lower", "upper")
+        mean, scale, lower, upper = (np.array([getattr(u, name) for u in self.unknowns]) for name in each)
+        middle = np.where(np.isfinite(scale), mean, 0.5 * (lower + upper))
+        prior = draws_of(middle, np.diag(np.square(scale)), lower, upper, len(self.samples), seed)
+        space = self.space()
+        about = {"subject": self.subject, "model": self.source, "units": str({e.path: e.unit for e in self.estimates})}
+        return arviz_tree(
+            space.paths, space.physical(np.array(self.samples)), space.physical(prior), signals, about, seed
+        )
 
     def __str__(self) -> str:
         """The table, as plain text."""
