@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from mjx_msm.person.personalisation import export, personalise
     from mjx_msm.person.scaling import scale
     from mjx_msm.person.space import parameter_space
+    from mjx_msm.prediction.fatigue import estimate_fatigue
+    from mjx_msm.prediction.fatigue_estimate import FatigueEstimate
     from mjx_msm.prediction.offline import predict
     from mjx_msm.prediction.prediction import Prediction
     from mjx_msm.prediction.predictor import Predictor
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DeGrooteFregly2016",
     "EmgNoise",
+    "FatigueEstimate",
     "Identification",
     "InputError",
     "Model",
@@ -71,6 +74,7 @@ __all__ = [
     "cross_validate",
     "design_experiment",
     "envs",
+    "estimate_fatigue",
     "export",
     "identify",
     "identify_many",
@@ -125,6 +129,8 @@ _HOME = {
     "parameter_space": "person.space",
     "export": "person.personalisation",
     "personalise": "person.personalisation",
+    "estimate_fatigue": "prediction.fatigue",
+    "FatigueEstimate": "prediction.fatigue_estimate",
     "predict": "prediction.offline",
     "Prediction": "prediction.prediction",
     "Predictor": "prediction.predictor",

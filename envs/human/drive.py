@@ -20,7 +20,7 @@ from jaxtyping import Float
 from mjx_msm.common.arrays import namespace
 from mjx_msm.common.delay_line import DelayLine
 from mjx_msm.common.errors import InputError
-from mjx_msm.envs.human.fatigue import Compartments, Fatigue
+from mjx_msm.dynamics.fatigue import Compartments, Fatigue
 from mjx_msm.envs.human.intent import DELAY, Intent, Sight
 from mjx_msm.envs.human.reflex import StretchReflex
 

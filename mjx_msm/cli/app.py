@@ -12,6 +12,7 @@ import typer
 
 from mjx_msm.cli.console import BAD_INPUT, INTERRUPTED, fail, silence, speak_any_encoding
 from mjx_msm.cli.demo import demo
+from mjx_msm.cli.fatigue import fatigue
 from mjx_msm.cli.identify import identify
 from mjx_msm.cli.import_model import import_model
 from mjx_msm.cli.info import info
@@ -47,7 +48,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (look, new, identify, predict, live, profile, simulate, render, verify, info, demo):
+for command in (look, new, identify, predict, fatigue, live, profile, simulate, render, verify, info, demo):
     app.command()(_heard(command))
 app.command("import")(_heard(import_model))  # the word is Python's, too
 

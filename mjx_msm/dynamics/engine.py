@@ -46,9 +46,11 @@ class AbstractEngine(ABC):
         excitation: Float[Array, "*lane step_plus_1 muscle"],
         held: Float[Array, "*lane step_plus_1 held"],
         applied: Float[Array, "*lane step dof"] | None,
+        capacity: Float[Array, "*lane step muscle"] | None = None,
     ) -> Trajectory:
         """Simulate from a state, under excitation at every sample.
 
         **Arguments:** `held`: positions of prescribed and locked coordinates; `applied`: additional generalised forces
-        during every step, those of known inputs at their controls among them.
+        during every step, those of known inputs at their controls among them; `capacity`: what is left of each
+        muscle's active force during every step (`mjx_msm.dynamics.fatigue`), None: all.
         """

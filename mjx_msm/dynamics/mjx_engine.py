@@ -36,7 +36,10 @@ class MjxEngine(AbstractEngine):
         excitation: Array,
         held: Array,
         applied: Array | None,
+        capacity: Array | None = None,
     ) -> Trajectory:
+        if capacity is not None:
+            model.host.only_tree("fatigue")
         person = personalise(model, parameters, apart=True)
         known = jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(parameters)]))
         steps, lanes = excitation.shape[-2] - 1, position.shape[:-1]

@@ -25,6 +25,7 @@ from jaxtyping import Array, Float, Int
 from mjx_msm.common.compiled import jit
 from mjx_msm.common.errors import InputError
 from mjx_msm.dynamics.engine import AbstractEngine, Trajectory
+from mjx_msm.dynamics.fatigue import Compartments, Fatigue, tiring
 from mjx_msm.dynamics.geometry import Geometry, geometry, input_force
 from mjx_msm.dynamics.integrator import integrator_of
 from mjx_msm.dynamics.kinematics import Motion, Screw
@@ -76,6 +77,8 @@ class Rollout(eqx.Module):
     failed_coordinate: Int[Array, "*batch"]
     """Index of the coordinate that was not finite there, -1 if none."""
     coordinates: tuple[str, ...] = eqx.field(static=True)
+    compartments: Compartments | None = None
+    """Of the muscles in the end, where they tire."""
 
     @property
     def ok(self) -> bool:
@@ -431,11 +434,13 @@ class TreeEngine(AbstractEngine):
         excitation: Array,
         held: Array,
         applied: Array | None,
+        capacity: Array | None = None,
     ) -> Trajectory:
         index, alone = model.host.held_index, position.ndim == 1
         held_velocity, held_acceleration = integrator_of(model).held(held, model.timestep)
         follow = activate if alone else jax.vmap(activate, in_axes=(None, None, 0, 0))
         every, stages = follow(model, parameters, activation, excitation)
+        stages = stages if capacity is None else stages * capacity[..., None, :]
         q, v, failed_step, failed_coordinate = simulate_motion(
             model,
             parameters,
@@ -466,6 +471,8 @@ def rollout(
     prescribed: Float[Array, "step_plus_1 prescribed"] | None = None,
     applied: Float[Array, "step coordinate"] | None = None,
     inputs: Float[Array, "step input"] | None = None,
+    fatigue: Fatigue | None = None,
+    compartments: Compartments | None = None,
 ) -> Rollout:
     """Simulate one motion from excitations, at the model's timestep. Pure: jit, vmap, jvp and grad all apply.
 
@@ -481,8 +488,10 @@ def rollout(
       spline through these.
     - `applied`: additional generalised forces during every step [N·m].
     - `inputs`: controls of the file's motors and servos (`model.host.inputs`) during every step; None: zero.
+    - `fatigue`: muscles tire, as `mjx_msm.dynamics.fatigue` says: their active force is their capacity, of the start of
+      every step, times what activation says. `compartments`: how tired they are to begin with; None: rested.
 
-    **Raises:** `InputError` if a shape does not fit the model.
+    **Raises:** `InputError` if a shape does not fit the model, or it is stepped by MJX and muscles are to tire.
     """
     excitation = jnp.asarray(excitation)
     steps = excitation.shape[0]
@@ -505,8 +514,13 @@ def rollout(
         applied = added if applied is None else jnp.asarray(applied) + added
     samples = jnp.concatenate([excitation, excitation[-1:]])
     q, v, a = (jnp.asarray(x) for x in (initial_state.position, initial_state.velocity, initial_state.activation))
-    moved = engine_of(model).motion(model, parameters, q, v, a, samples, held, applied)
-    return _as_rollout(model, moved)
+    if fatigue is None:
+        return _as_rollout(model, engine_of(model).motion(model, parameters, q, v, a, samples, held, applied))
+    model.host.only_tree("fatigue")
+    start = Compartments.fresh(len(model.muscles)) if compartments is None else compartments
+    capacity, tired = tiring(fatigue, start, activate(model, parameters, a, samples)[0][:-1], model.timestep)
+    moved = engine_of(model).motion(model, parameters, q, v, a, samples, held, applied, capacity[:-1])
+    return eqx.tree_at(lambda r: r.compartments, _as_rollout(model, moved), tired, is_leaf=lambda x: x is None)
 
 
 @jit

@@ -12,15 +12,18 @@ import pytest
 from mjx_msm.cli import app as cli
 from mjx_msm.cli.progress import Progress
 from mjx_msm.common.errors import InputError
+from mjx_msm.dynamics.fatigue import Fatigue
 from mjx_msm.knowledge.posterior import SAMPLES
 from mjx_msm.knowledge.records import Outcome
 from mjx_msm.knowledge.result import Identification
+from mjx_msm.person.model import load_model
 from mjx_msm.recordings.readers.delimited import read_csv
 from mjx_msm.recordings.subject_file.loading import load_subject
+from mjx_msm.recordings.synthetic_effort import synthetic_effort
 from mjx_msm.study.result_folder import load_result
 from mjx_msm.study.synthetic_study import load_truth
 
-COMMANDS = ("identify", "look", "new", "simulate", "render", "info", "demo")
+COMMANDS = ("identify", "look", "new", "simulate", "render", "info", "demo", "fatigue")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -42,6 +45,9 @@ def test_help_has_an_example(command, capsys):
         (["simulate", "--out", "x", "--rate", "900"], "900"),
         (["simulate", "--out", "x", "--rate", "fast"], "--rate"),
         (["simulate", "--out", "x", "--truth-spread", "2"], "spread"),
+        (["fatigue", "nowhere", "nowhere.toml"], "nowhere"),
+        (["fatigue", "nowhere", "nowhere.toml", "--group", "calf"], "NAME=MUSCLE"),
+        (["fatigue", "nowhere", "nowhere.toml", "--group", "a=b", "--group", "a=c"], "a is given twice"),
         (["render", "nowhere", "--out", "x.mp4"], "nowhere"),
         (["render", ".", "--out", "x.mp4", "--size", "big"], "--size"),
     ],
@@ -110,6 +116,27 @@ def test_look_and_new_on_what_simulate_wrote(synthetic, tmp_path, capsys, refuse
     assert "wrist" in refused(
         ["new", *files, "--model", "arm", "--out", str(tmp_path / "t.toml"), "--posture", "wrist=3"]
     )
+
+
+@pytest.mark.slow
+def test_fatigue_of_a_new_recording(result, synthetic, tmp_path, capsys):
+    model = load_model("arm")
+    made = synthetic_effort(
+        model,
+        model.nominal,
+        Fatigue.of(model.muscles),
+        duration=6.0,
+        posture={"shoulder_elev": -0.4, "elbow_flex": 1.0},
+    )
+    files = made.trial.save(tmp_path)
+    new = ",".join(str(tmp_path / str(files[kind])) for kind in ("motion", "emg"))
+    given = ["fatigue", str(result), str(synthetic / "quick.toml"), new, "--out", str(tmp_path / "out"), "--draws", "5"]
+    assert cli.run([*given, "--group", "flexors=B*"]) == 0
+    out = capsys.readouterr().out
+    assert "motion alone" in out
+    assert "flexors: " in out
+    (folder,) = (tmp_path / "out").iterdir()
+    assert {p.name for p in folder.iterdir()} == {"fatigue.json", "fatigue.csv", "fatigue.png"}
 
 
 def refused_after_output(arguments, capsys):

@@ -6,9 +6,9 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from mjx_msm.common.errors import InputError
+from mjx_msm.dynamics.fatigue import JOINTS as FATIGUE
 from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO, make_task
 from mjx_msm.envs.human.drive import LIMB_REFLEX, RESETTING, Human
-from mjx_msm.envs.human.fatigue import JOINTS as FATIGUE
 from mjx_msm.envs.human.intent import Tracking
 
 SHOULDER_ELBOW = ("shoulder_elev", "elbow_flex")

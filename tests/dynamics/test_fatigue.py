@@ -2,11 +2,14 @@
 
 import jax
 import jax.numpy as jnp
+import mujoco
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from mjx_msm.envs.human.fatigue import CONTROLLER_RATE, JOINTS, MUSCLES, REST, Compartments, Fatigue
+import mjx_msm as msm
+from mjx_msm.common.errors import InputError
+from mjx_msm.dynamics.fatigue import CONTROLLER_RATE, JOINTS, MUSCLES, REST, Compartments, Fatigue, tiring
 
 # Frey-Law and Avin 2010, doi 10.1080/00140130903389068, table 2: endurance b0 · load^b1 [s], of 194 studies.
 ENDURANCE = {
@@ -146,3 +149,64 @@ def test_every_muscle_of_the_bundled_models_has_its_joint(arm, knee):
     for model in (arm, knee):
         assert set(model.muscles) <= set(MUSCLES)
     assert set(MUSCLES.values()) <= set(JOINTS)
+
+
+def test_a_held_effort_tires_in_closed_form(x64):
+    """A load of effort times capacity: dMF/dt = F e (1 − MF) − R MF, towards F e / (F e + R)."""
+    effort, dt, samples = np.array([0.1, 0.5, 1.0]), 0.1, 6000
+    f, r, _ = JOINTS["knee"]
+    start = Compartments(np.zeros(3), np.array([0.0, 0.2, 0.6]))
+    capacity, last = tiring(Fatigue(f, r, 15.0), start, np.repeat(effort[None], samples, axis=0), dt)
+    end, pace = f * effort / (f * effort + r), f * effort + r
+    expected = 1 - end - (start.fatigued - end) * np.exp(-pace * dt * np.arange(samples + 1)[:, None])
+    # active units are what the controller has brought, a little less than the load
+    np.testing.assert_allclose(capacity, expected, atol=2e-3)
+    np.testing.assert_allclose(sum(last) + last.resting, 1.0, atol=1e-12)
+    np.testing.assert_allclose(last.active, effort * last.capacity, rtol=3e-3)
+
+
+def test_tired_muscles_pull_less_and_are_those_of_c(x64):
+    """A rollout against C MuJoCo whose active force is scaled before every step, by the equations above in NumPy."""
+    model, steps = msm.load_model("arm", integrator="Euler"), 400
+    rng = np.random.default_rng(0)
+    excitation = rng.uniform(0.1, 0.9, 6) + 0.1 * np.sin(0.05 * np.arange(steps)[:, None] + rng.uniform(0, 6, 6))
+    fatigue = Fatigue(np.full(6, 2.0), np.full(6, 0.3), np.full(6, 15.0))  # a hundred times as fast as people
+    tired = Compartments(np.full(6, 0.1), np.linspace(0.0, 0.5, 6))
+    state = msm.initial_state(model, {"elbow_flex": 0.8})
+    ours = msm.rollout(model, model.nominal, state, excitation, fatigue=fatigue, compartments=tired)
+    m, now = model.host.mj_model, tired
+    d, strongest = mujoco.MjData(m), m.actuator_gainprm[:, 2].copy()
+    d.qpos[:] = state.position
+    try:
+        for k in range(steps):
+            m.actuator_gainprm[:, 2] = strongest * now.capacity
+            effort, d.ctrl[:] = d.act.copy(), excitation[k]
+            mujoco.mj_step(m, d)
+            now = fatigue.advance(now, effort * now.capacity, m.opt.timestep)
+    finally:
+        m.actuator_gainprm[:, 2] = strongest
+    np.testing.assert_allclose(ours.position[-1], d.qpos, atol=1e-9)
+    np.testing.assert_allclose(ours.compartments.fatigued, now.fatigued, atol=1e-12)
+    rested = msm.rollout(model, model.nominal, state, excitation)
+    assert np.abs(ours.position[-1] - rested.position[-1]).max() > 0.02
+
+
+def test_a_rollout_is_differentiable_in_the_rates(arm, x64):
+    excitation = np.full((200, 6), 0.4)
+    state = msm.initial_state(arm, {"elbow_flex": 0.8})
+
+    def end(rate):
+        tires = Fatigue(jnp.full(6, rate), jnp.full(6, 0.3), jnp.full(6, 15.0))
+        return msm.rollout(arm, arm.nominal, state, excitation, fatigue=tires).position[-1, 1]
+
+    slope = jax.jvp(end, (2.0,), (1.0,))[1]
+    assert float(slope) == pytest.approx(float(end(2.001) - end(1.999)) / 0.002, rel=1e-4)
+    assert abs(slope) > 1e-5
+
+
+def test_what_mjx_steps_does_not_tire(arm):
+    model = msm.load_model("arm", engine="mjx")
+    with pytest.raises(InputError, match="fatigue is not there"):
+        msm.rollout(
+            model, model.nominal, msm.initial_state(model), np.zeros((5, 6)), fatigue=Fatigue(0.01, 0.001, 15.0)
+        )

@@ -1,20 +1,27 @@
 """Muscle fatigue: the three-compartment controller with faster recovery at rest, 3CC-r.
 
 A muscle's motor units are active, fatigued or resting; the three parts add up to 1. A controller activates resting
-units until the active ones carry the target load, active ones tire, fatigued ones recover.
+units until the active ones carry the target load, active ones tire, fatigued ones recover. What is not fatigued is the
+residual capacity: the part of its rested strength that the muscle has now.
+
+Load and effort are two sides of one contraction. A load is a part of the rested strength; the effort that it takes,
+which is what EMG shows, is the load over the capacity, and cannot be more than all. So a tired muscle needs more EMG
+for the same force, and force is capacity times what its activation says (`tiring`); a muscle that is told a load
+carries it up to its capacity (`Compartments.limit`).
 
 Sources:
     Xia, Frey Law 2008, doi 10.1016/j.jbiomech.2008.07.013 (the model)
     Frey-Law, Looft, Heitsman 2012, doi 10.1016/j.jbiomech.2012.04.018, table 1 (F and R of each joint)
     Looft, Herkert, Frey-Law 2018, doi 10.1016/j.jbiomech.2018.06.005 (r)
     Looft, Frey-Law 2020, doi 10.1016/j.jbiomech.2020.109762 (r of the shoulder)
+    Rakshit, Xiang, Yang 2021, doi 10.1016/j.jbiomech.2021.110695 (F and R of muscle groups apart)
+    Sih, Ng, Stuhmiller 2012, doi 10.1055/s-0031-1297958 (spread of F and R between people)
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -38,6 +45,10 @@ JOINTS: Mapping[str, tuple[float, float, float]] = {
 }
 """Fatigue F [1/s], recovery R [1/s] and its multiple at rest r [-], by joint. r of the trunk was not fitted."""
 
+SPREAD = (0.6, 0.8)
+"""Standard deviation of log F and log R about a joint's [-]. Muscle groups of one joint are that far from its values
+(elbow flexors F 0.017, R 0.005: Rakshit 2021), and people differ by 0.15 to 0.45 in F, by up to 1 in R (Sih 2012)."""
+
 MUSCLES: Mapping[str, str] = {
     **dict.fromkeys(("TRIlong", "TRIlat", "TRImed", "BIClong", "BICshort", "BRA"), "elbow"),
     **dict.fromkeys(("recfem", "vasmed", "vasint", "vaslat", "bflh", "bfsh", "semimem", "semiten"), "knee"),
@@ -57,9 +68,14 @@ class Compartments(NamedTuple):
         """What is neither active nor fatigued."""
         return 1.0 - self.active - self.fatigued
 
+    @property
+    def capacity(self) -> Float[AnyArray, "*batch muscle"]:
+        """The part of the rested strength that is there now."""
+        return 1.0 - self.fatigued
+
     def limit(self, excitation: Float[AnyArray, "*batch muscle"]) -> Float[AnyArray, "*batch muscle"]:
         """The excitation that arrives: no more units can follow it than are not fatigued."""
-        return namespace(excitation).minimum(excitation, 1.0 - self.fatigued)
+        return namespace(excitation).minimum(excitation, self.capacity)
 
     @staticmethod
     def fresh(muscles: int) -> Compartments:
@@ -67,8 +83,7 @@ class Compartments(NamedTuple):
         return Compartments(np.zeros(muscles), np.zeros(muscles))
 
 
-@dataclass(frozen=True)
-class Fatigue:
+class Fatigue(NamedTuple):
     """3CC-r; numbers, or arrays with one entry per muscle.
 
     With MA, MR, MF the active, resting and fatigued parts and TL the target load::
@@ -105,3 +120,23 @@ class Fatigue:
         recovery = self.recovery * xp.where(target_load > REST, 1.0, self.rest_multiplier)
         recovered = fatigued * -xp.expm1(-dt * recovery)
         return Compartments(active - tired, fatigued + tired - recovered)
+
+
+def tiring(
+    fatigue: Fatigue, start: Compartments, effort: Float[AnyArray, "sample muscle"], dt: float
+) -> tuple[Float[AnyArray, "sample_plus_1 muscle"], Compartments]:
+    """Capacity before and after every sample of an effort that each lasts dt [s], and the compartments in the end.
+
+    The load is what the effort gives at the capacity of the moment. Differentiable by all but dt.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    def step(now: Compartments, given: AnyArray) -> tuple[Compartments, AnyArray]:
+        then = fatigue.advance(now, given * now.capacity, dt)
+        return then, then.capacity
+
+    effort = jnp.asarray(effort)
+    first = Compartments(*(jnp.asarray(x) + jnp.zeros_like(effort[0]) for x in start))
+    last, later = jax.lax.scan(step, first, effort)
+    return jnp.concatenate([first.capacity[None], later]), last
