@@ -90,7 +90,8 @@ class GroupFatigue:
             return f"{self.name}: fatigued, {left}"
         if self.verdict == "not fatigued":
             return f"{self.name}: not fatigued, {left}"
-        return f"{self.name}: perhaps fatigued ({100 * self.probability:.0f} % probable), {left}"
+        perhaps = "perhaps" if self.probability >= 0.5 else "probably not"
+        return f"{self.name}: {perhaps} fatigued ({100 * self.probability:.0f} % probable), {left}"
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ def test_inertia_and_weight_are_those_of_c(name, request):
         mujoco.mj_fwdPosition(m, d)
         mujoco.mj_fwdVelocity(m, d)
         mass, force = np.zeros((m.nv, m.nv)), np.zeros(m.nv)
-        mujoco.mj_fullM(m, mass, d.qM)
+        mujoco.mj_fullM(m, d, mass)
         mujoco.mj_rne(m, d, 0, force)
         np.testing.assert_allclose(ours[k], (mass @ a[k] + force)[free], atol=1e-8)
         for j, column in enumerate(columns):

@@ -102,6 +102,7 @@ def test_muscles_are_grouped_by_what_they_move(arm, knee):
         (0.99, 0.9, 0.3, "fatigued", "fatigued, 70 % of its strength is left (60 to 80 %)"),
         (0.01, 0.9, 0.3, "not fatigued", "not fatigued"),
         (0.60, 0.9, 0.3, "open", "perhaps fatigued (60 % probable)"),
+        (0.30, 0.9, 0.3, "open", "probably not fatigued (30 % probable)"),
         (0.99, 0.2, 0.3, "open", "the recording cannot tell, what it does is lost among"),
         (0.99, 0.2, 0.01, "open", "the recording cannot tell, it hardly works"),
     ],
