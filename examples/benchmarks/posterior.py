@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 import mjx_msm as msm
-from mjx_msm.knowledge.profile_likelihood import Posterior, posterior_of
+from mjx_msm.knowledge.log_posterior import Posterior, posterior_of
 from mjx_msm.knowledge.uncertainty import truncated_normal
 
 FREE = ["muscle/*/max_isometric_force", "muscle/BRA/*_length", "body/forearm/mass"]

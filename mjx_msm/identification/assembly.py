@@ -17,12 +17,12 @@ from mjx_msm.estimation.residuals.moment import MomentTerm, moment_term
 from mjx_msm.estimation.residuals.motion import MotionTerm, motion_term, window_steps
 from mjx_msm.estimation.residuals.stepped_motion import stepped_motion_term
 from mjx_msm.estimation.residuals.term import AbstractTerm
+from mjx_msm.estimation.robust import DOUBTED, told
 from mjx_msm.identification import baselines
 from mjx_msm.identification.discrepancy import WITH_DISCREPANCY, correction
 from mjx_msm.identification.inputs import Inputs
 from mjx_msm.identification.misfit import against_the_model
 from mjx_msm.identification.problem import Problem
-from mjx_msm.identification.robust import DOUBTED
 from mjx_msm.knowledge.posterior import posterior_record
 from mjx_msm.knowledge.records import Estimate, Fit, Outcome, Stage
 from mjx_msm.knowledge.result import Identification
@@ -50,9 +50,10 @@ def assembled(
         about = term.expand(z, nuisance).reduce(scale)
         parts.append(about)
         information = about.hessian / scale[:, None, None] ** 2
-        repetition = autocorrelation_times(term, term.evaluate(z, scale))  # what repeats itself counts as fewer
-        fisher += information.sum(axis=0)
-        score += np.einsum("cij,c->ij", information, repetition)
+        samples, slope, square = told(term, term.evaluate(z, scale))
+        repetition = autocorrelation_times(term, samples)  # what repeats itself counts as fewer
+        fisher += np.einsum("cij,c->ij", information, slope)
+        score += np.einsum("cij,c->ij", information, square * repetition)
         if about.nuisance is not None:
             fisher, score = fisher + about.nuisance.hessian[0], score + about.nuisance.hessian[0]
     bend, width = bending(parts, scales), space.upper - space.lower

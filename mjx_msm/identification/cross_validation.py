@@ -16,13 +16,13 @@ from mjx_msm.estimation.checkpoint import computed_from, digest, kept_descents
 from mjx_msm.estimation.least_squares import BOLD, TOLERANCE, Solution
 from mjx_msm.estimation.residuals.moment import MomentTerm, moment_term
 from mjx_msm.estimation.residuals.term import AbstractTerm
+from mjx_msm.estimation.robust import robust
 from mjx_msm.identification import baselines
 from mjx_msm.identification.assembly import fit_row
 from mjx_msm.identification.discrepancy import WITH_DISCREPANCY, correction
 from mjx_msm.identification.identify import Iteration, Listener, identify, noise_of
 from mjx_msm.identification.inputs import Inputs
 from mjx_msm.identification.problem import EVALUATIONS, Problem
-from mjx_msm.identification.robust import robust
 from mjx_msm.identification.search import search
 from mjx_msm.knowledge.records import Fit, Outcome
 from mjx_msm.knowledge.result import Identification

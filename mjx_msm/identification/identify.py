@@ -25,11 +25,11 @@ from mjx_msm.estimation.checkpoint import Descents, computed_from, digest, kept_
 from mjx_msm.estimation.least_squares import BOLD, CAREFUL, TOLERANCE, Solution
 from mjx_msm.estimation.residuals.motion import MotionTerm
 from mjx_msm.estimation.residuals.term import AbstractTerm
+from mjx_msm.estimation.robust import robust
 from mjx_msm.identification.ahead import compiled_ahead
 from mjx_msm.identification.assembly import assembled
 from mjx_msm.identification.problem import EVALUATIONS, Problem
 from mjx_msm.identification.resume import resumed
-from mjx_msm.identification.robust import robust
 from mjx_msm.identification.search import SEARCH_TOLERANCE, search
 from mjx_msm.knowledge.records import Outcome, Stage
 from mjx_msm.knowledge.result import Identification

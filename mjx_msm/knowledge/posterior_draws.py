@@ -13,8 +13,8 @@ from jaxtyping import Float
 
 from mjx_msm.estimation.checkpoint import Descents, computed_from, digest, kept_descents
 from mjx_msm.estimation.residuals.instants import InstantTerm
+from mjx_msm.knowledge.log_posterior import Posterior, posterior_of
 from mjx_msm.knowledge.posterior import rounded_draws
-from mjx_msm.knowledge.profile_likelihood import Posterior, posterior_of
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import Model
 from mjx_msm.recordings.trial import Trial, trials_of
@@ -83,8 +83,9 @@ def _completed(
     posterior: Posterior, result: Identification, descents: Descents, listener: Callable[[int], None]
 ) -> list[Float[np.ndarray, "free"]]:
     """Every draw, taken through the recording."""
-    z, terms = np.array(result.z), [t for t in posterior.terms if isinstance(t, InstantTerm)]
-    scales, space = posterior.scales(z), posterior.space
+    z, space = np.array(result.z), posterior.space
+    weighed, scales = posterior.weighed(z)
+    terms = [t for t in weighed if isinstance(t, InstantTerm)]
     at_estimate = [t.evaluate(z, s) for t, s in zip(terms, scales, strict=True)]
     anchored, done = np.isfinite(space.prior_scale), []
     for draw in np.array(result.samples):

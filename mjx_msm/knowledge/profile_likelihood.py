@@ -23,28 +23,11 @@ from scipy.interpolate import PchipInterpolator
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.common.files import write_text
-from mjx_msm.estimation.least_squares import (
-    BOLD,
-    bending,
-    freedom,
-    minimise,
-    reweighed,
-    rough_scales,
-    unknowns_used,
-    weighted,
-)
-from mjx_msm.estimation.residuals.acceleration import acceleration_term
-from mjx_msm.estimation.residuals.moment import moment_term
-from mjx_msm.estimation.residuals.motion import motion_term
-from mjx_msm.estimation.residuals.term import AbstractExpansion, AbstractTerm, Quadratic
-from mjx_msm.knowledge.records import Outcome
+from mjx_msm.knowledge.log_posterior import Posterior, posterior_of
 from mjx_msm.knowledge.result import Identification
-from mjx_msm.knowledge.uncertainty import Uncertainty, uncertainty
 from mjx_msm.knowledge.wording import number
-from mjx_msm.person.model import Model, check_model
-from mjx_msm.person.space import ParameterSpace
-from mjx_msm.recordings.model_clock import record
-from mjx_msm.recordings.trial import Trial, reordered, trials_of
+from mjx_msm.person.model import Model
+from mjx_msm.recordings.trial import Trial
 
 DROP = 1.9207294103470620
 """Of log posterior at the ends of a 95 % interval: half of 1.96²."""
@@ -52,121 +35,8 @@ ROOT_STEP, LAST_ROOT = 0.5, 2.3
 """Spacing of the values, and how far to go: in signed roots √(2 · drop), of which 1.96 is the end of the interval."""
 MOST_VALUES = 14
 """To either side."""
-EVALUATIONS = 100
-"""Of one value, at most."""
-SETTLED = 1e-6
-"""Change of an initial state [rad, rad/s] that matters no more: the posterior changes with its square."""
 BETTER = 0.1
 """A gain in log posterior over the estimate from which it was not the best one."""
-
-
-class Posterior:
-    """Negative log posterior of a set of residuals as a function of z, up to a constant.
-
-    Every coordinate's noise scale is at its own best value, as in `mjx_msm.estimation.least_squares`; degrees of
-    freedom are those at the point it is made at, so that values at different z compare. For ν degrees of freedom that
-    is the posterior with the scales integrated out under Jeffreys' prior.
-    """
-
-    def __init__(
-        self,
-        terms: Sequence[AbstractTerm],
-        space: ParameterSpace,
-        z: Float[np.ndarray, "free"],
-        nuisance: list[Any] | None = None,
-    ):
-        self.terms, self.space = tuple(terms), space
-        self.freedom = [freedom(t, np.zeros(t.weight.shape[1])) for t in terms]
-        for _ in range(3):  # scales and the unknowns that the data use up depend on each other, weakly
-            expansions, parts, scales, _ = self._reduced(z, nuisance, 1)
-            used = zip(terms, unknowns_used(space, parts, scales), expansions, scales, strict=True)
-            self.freedom = [freedom(t, u + e.absorbed(s)) for t, u, e, s in used]
-
-    def __call__(
-        self, z: Float[np.ndarray, "free"], nuisance: list[Any] | None = None, *, settle: int = 1
-    ) -> tuple[float, Float[np.ndarray, "free"], list[Any]]:
-        """Value, gradient and nuisance unknowns at z.
-
-        **Arguments:** `nuisance`: to begin with, e.g. those of a point nearby. `settle`: Gauss–Newton steps of the
-        nuisance unknowns; one is enough where they have converged.
-        """
-        _, parts, scales, nuisance = self._reduced(z, nuisance, settle)
-        away = (z - self.space.prior_mean) / self.space.prior_scale
-        gradient = weighted(parts, scales)[0] + away / self.space.prior_scale
-        return self._data(parts, scales) + 0.5 * float(away @ away), gradient, nuisance
-
-    def information(
-        self, z: Float[np.ndarray, "free"], nuisance: list[Any] | None = None
-    ) -> Float[np.ndarray, "free free"]:
-        """Gauss–Newton matrix of the data at z."""
-        _, parts, scales, _ = self._reduced(z, nuisance, 1)
-        return weighted(parts, scales)[1]
-
-    def known(self, z: Float[np.ndarray, "free"], nuisance: list[Any] | None = None) -> Uncertainty:
-        """Laplace approximation about z, as of independent residuals."""
-        _, parts, scales, _ = self._reduced(z, nuisance, 1)
-        width, bend = self.space.upper - self.space.lower, bending(parts, scales)
-        return uncertainty(weighted(parts, scales)[1], self.space.prior_scale, bend=bend, width=width)
-
-    def scales(self, z: Float[np.ndarray, "free"]) -> list[Float[np.ndarray, "coordinate"]]:
-        """Noise of every term's coordinates at z, in their units."""
-        return self._reduced(z, None, 1)[2]
-
-    def _data(self, parts: Sequence[Quadratic], scales: Sequence[np.ndarray]) -> float:
-        rows = zip(self.freedom, parts, scales, strict=True)
-        known = sum(0.5 * float(p.nuisance.squares[0]) for p in parts if p.nuisance is not None)
-        return known + float(sum(np.sum(v * np.log(s) + 0.5 * (p.squares / s**2 - v)) for v, p, s in rows))
-
-    def _reduced(
-        self, z: Float[np.ndarray, "free"], nuisance: list[Any] | None, settle: int
-    ) -> tuple[list[AbstractExpansion], list[Quadratic], list[np.ndarray], list[Any]]:
-        """The terms about z, their sums of squares, noise scales, and the nuisance unknowns after `settle` steps, or
-        once they settle."""
-        z, none = np.asarray(z, dtype=float), np.zeros(self.space.size)
-        steps = 0
-        scales: list[np.ndarray] = []
-        while True:
-            guesses = [None] * len(self.terms) if nuisance is None else nuisance
-            expansions = [t.expand(z, guess) for t, guess in zip(self.terms, guesses, strict=True)]
-            scales = scales or rough_scales(self.terms, expansions)
-            parts = [e.reduce(s) for e, s in zip(expansions, scales, strict=True)]
-            for _ in range(2):  # what weighs the elimination of the nuisance are the scales themselves
-                parts, scales = reweighed(self.terms, expansions, parts, self.freedom)
-            before, nuisance = nuisance, [e.follow(none) for e in expansions]
-            steps += 1
-            if steps >= settle or _settled(before, nuisance):
-                return expansions, parts, scales, nuisance
-
-
-def _settled(before: list[Any] | None, after: list[Any]) -> bool:
-    pairs = zip(before or [None] * len(after), after, strict=True)
-    return all(b is None if a is None else b is not None and np.abs(a - b).max() < SETTLED for b, a in pairs)
-
-
-def posterior_of(model: Model, trials: Trial | Sequence[Trial], result: Identification) -> Posterior:
-    """The posterior whose mode a result is, on the recordings it was made from.
-
-    **Raises:** `InputError` if the result does not say how it was made or was made with another integrator, or the
-    recordings do not fit it.
-    """
-    check_model(model)
-    if not result.residuals:
-        raise InputError("the result does not say which residuals it was made with; identify again")
-    if result.outcome is Outcome.NOT_FINITE:
-        raise InputError("the result cannot be simulated (see its outcome), so there is nothing to profile")
-    model = model.by_rk4  # as every identification
-    if result.integrator != model.integrator:
-        raise InputError(
-            f"the result was made with another integrator ({result.integrator}, now {model.integrator}); identify again"
-        )
-    space = result.space(model)
-    recordings = tuple(record(model, reordered(t, result.channels), result.emg_map) for t in trials_of(trials))
-    make: dict[str, Callable[[], AbstractTerm]] = {
-        "moment": lambda: moment_term(model, space, recordings, result.rate),
-        "acceleration": lambda: acceleration_term(model, space, recordings, result.rate),
-        "motion": lambda: motion_term(model, space, recordings, result.horizon, result.emg_noise),
-    }
-    return Posterior([make[kind]() for kind in result.residuals], space, np.array(result.z))
 
 
 @dataclass(frozen=True)
@@ -270,7 +140,7 @@ def profile(
         return float(space.physical(np.full(space.size, z))[entry]) / one
 
     given = posterior(np.array(result.z), settle=20)[0]
-    top = minimise(posterior.terms, space, np.array(result.z), limit=EVALUATIONS, damping=BOLD)
+    top = posterior.minimise(np.array(result.z))
     if top.nuisance is None:
         raise InputError("the result cannot be simulated on these recordings; are they those it was identified from?")
     centre, nuisance = top.z, top.nuisance
@@ -344,7 +214,7 @@ def _walk(
                 break
             held = space.held(entry, to)
             start = np.clip(solution + slope * (to - at), held.lower, held.upper)
-            found = minimise(posterior.terms, held, start, limit=EVALUATIONS, damping=BOLD, nuisance=out.nuisance)
+            found = posterior.minimise(start, out.nuisance, held)
             if found.interrupted:
                 out.interrupted = True
                 break

@@ -70,7 +70,7 @@ class Settings:
     the estimate; with it they are unknowns beside the initial states. For the motion residual alone."""
     loss: str = "normal"
     """"student": a moment that nothing explains, such as one beside a missed foot strike, is told from the others and
-    hardly counts (`mjx_msm.identification.robust`). For moments; other residuals stay "normal"."""
+    hardly counts (`mjx_msm.estimation.robust`). For moments; other residuals stay "normal"."""
     starts: int = 1
     """Most starting points. The first is the model itself (or its priors' mean); the best by the first stage goes on.
     The search ends early once nothing is left to explain."""

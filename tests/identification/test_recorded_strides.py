@@ -9,7 +9,7 @@ import pytest
 from mjx_msm.estimation.residuals.moment import moment_term
 from mjx_msm.identification.assembly import autocorrelation_times
 from mjx_msm.identification.problem import Problem
-from mjx_msm.knowledge.profile_likelihood import Posterior
+from mjx_msm.knowledge.log_posterior import Posterior
 from mjx_msm.knowledge.records import Outcome
 from mjx_msm.study.identification import identify_study
 from mjx_msm.study.settings import settings, study_model
@@ -70,7 +70,7 @@ def test_what_is_known_has_the_curvature_of_the_posterior(identified):
     """By finite differences of the gradient of its negative logarithm."""
     result, term, posterior = identified
     z, step, precision = np.array(result.z), 1e-5, np.diag(posterior.space.prior_scale**-2.0)
-    (scale,) = posterior.scales(z)
+    (scale,) = posterior.weighed(z)[1]
     ends = [[term.expand(z + s * e).reduce(scale).gradient for s in (-step, step)] for e in np.eye(len(z))]
     curvature = np.array([((b - a) / scale[:, None] ** 2).sum(axis=0) / (2 * step) for a, b in ends]) + precision
     bread = np.linalg.inv(curvature)

@@ -15,8 +15,9 @@ from mjx_msm.estimation.residuals.instants import PlainExpansion
 from mjx_msm.estimation.residuals.term import AbstractTerm, Quadratic
 from mjx_msm.identification.identify import identify
 from mjx_msm.knowledge import profile_likelihood as module
+from mjx_msm.knowledge.log_posterior import Posterior, posterior_of
 from mjx_msm.knowledge.posterior_draws import completed_draws
-from mjx_msm.knowledge.profile_likelihood import DROP, Posterior, posterior_of, profile
+from mjx_msm.knowledge.profile_likelihood import DROP, profile
 from mjx_msm.knowledge.uncertainty import uncertainty
 from mjx_msm.person.model import load_model
 from mjx_msm.person.space import parameter_space

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from mjx_msm import InputError, Settings, identify
-from mjx_msm.identification.robust import FREEDOM, student_weights
+from mjx_msm.estimation.robust import FREEDOM, student_weights
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.recordings.subject_file.loading import load_subject
 from mjx_msm.study.settings import settings, study_model
@@ -18,7 +18,9 @@ def test_weights_are_those_of_students_maximum_likelihood():
     residual = stats.t.rvs(FREEDOM, scale=3.0, size=4000, random_state=1)
     _, _, scale = stats.t.fit(residual, fix_df=FREEDOM, floc=0.0)
     expected = (FREEDOM + 1) / (FREEDOM + (residual / scale) ** 2)
-    np.testing.assert_allclose(student_weights(residual), expected, rtol=1e-3)
+    weight, own = student_weights(residual)
+    np.testing.assert_allclose(weight, expected, rtol=1e-3)
+    assert own == pytest.approx(scale, rel=1e-3)
     assert scale == pytest.approx(np.sqrt(np.mean(expected * residual**2)), rel=1e-3)
 
 
