@@ -6,17 +6,16 @@ first-order Markov processes (Singer 1970, doi 10.1109/TAES.1970.310128). Betwee
 
     q⁺ = q + v h + ½ a h²,   v⁺ = v + a h,   e⁺ = e exp(−h/τ),      M a = moments of muscles and joint + e,
 
-with the derivative of a by q, v and e from the equations of motion; encoders then correct it one by one. Activations
-are driven by the EMG alone, of the estimate and of people drawn from the posterior side by side. The same equations run
-on to the horizon, under excitations that are known as far as the electromechanical delay reaches, and extrapolated
-beyond.
+with the derivative of a by q, v and e from the equations of motion; encoders then correct it one by one. What that
+leaves open of the state leaves the moments open, too, by their derivative. Activations are driven by the EMG alone, of
+the estimate and of people drawn from the posterior side by side. The same equations run on to the horizon, under
+excitations that are known as far as the electromechanical delay reaches, and extrapolated beyond.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -33,13 +32,9 @@ from mjx_msm.dynamics.simulation import (
     solve_acceleration,
     spatial_inertia,
 )
-from mjx_msm.person.model import Model
-from mjx_msm.person.parameters import Parameters
-from mjx_msm.prediction.causal_filter import CausalFilter
-from mjx_msm.prediction.extrapolation import EARLIER, FADE, Learned
+from mjx_msm.prediction.extrapolation import EARLIER, FADE
+from mjx_msm.prediction.live_state import Input, Memory, Output, Setup
 
-STEP = 0.02
-"""Of the simulation ahead, at most [s]."""
 MEAN_TIME = 5.0
 """Over which a channel's mean and variance are taken [s]."""
 FLAT = 0.3
@@ -48,150 +43,6 @@ RENEWED = 0.005
 """How old derivatives of the equations of motion may be [s]."""
 GATE = 8.0
 """Encoder samples further off are not believed [standard deviations]."""
-
-
-@dataclass(frozen=True)
-class Noise:
-    """What the filter expects; standard deviations."""
-
-    encoder: float = np.deg2rad(0.5)
-    """Of an encoder's sample [rad]."""
-    outer_moment: float = 20.0
-    """Of the moment from outside the model [N·m]."""
-    outer_time: float = 0.1
-    """Its correlation time [s]."""
-    acceleration: float = 40.0
-    """Of coordinates that are not free [rad/s²]."""
-    acceleration_time: float = 0.05
-    """Its correlation time [s]."""
-
-
-class Memory(NamedTuple):
-    """What is remembered from sample to sample."""
-
-    clock: Float[Any, "past"]
-    """Times of the last envelopes [s]."""
-    history: Float[Any, "past channel"]
-    before: Float[Any, "section 2 channel"]
-    after: Float[Any, "section 2 channel"]
-    """States of the EMG's filters."""
-    seen: Float[Any, "channel"]
-    """Last valid sample."""
-    age: Float[Any, "channel"]
-    """Since it came [s]."""
-    same: Float[Any, "channel"]
-    """For how long it has been the same [s]."""
-    mean: Float[Any, "channel"]
-    square: Float[Any, "channel"]
-    """Running means of the envelope and of its square."""
-    drive: Float[Any, "person muscle"]
-    """Excitation at the last sample."""
-    activation: Float[Any, "person muscle"]
-    state: Float[Any, "state"]
-    """q, v, e."""
-    covariance: Float[Any, "state state"]
-    acceleration: Float[Any, "coordinate"]
-    slope: Float[Any, "coordinate state"]
-    """Derivative of the acceleration by the state."""
-    since: Float[Any, ""]
-    """Since the derivative was taken [s]."""
-    blind: Float[Any, "coordinate"]
-    """Since an encoder was last believed [s]."""
-
-
-class Input(NamedTuple):
-    """One sample. NaN where there is none."""
-
-    time: Float[Any, ""]
-    emg: Float[Any, "channel"]
-    encoder: Float[Any, "coordinate"]
-
-
-class Output(NamedTuple):
-    """Of one sample; `sd`: standard deviations that the filter claims."""
-
-    torque: Float[Array, "free"]
-    torque_sd: Float[Array, "free"]
-    torque_ahead: Float[Array, "free"]
-    torque_ahead_sd: Float[Array, "free"]
-    angle: Float[Array, "free"]
-    angle_sd: Float[Array, "free"]
-    angle_ahead: Float[Array, "free"]
-    angle_ahead_sd: Float[Array, "free"]
-    missing: Float[Array, "channel"]
-    """For how long a channel is without a sample, or dead [s]."""
-    blind: Float[Array, "coordinate"]
-    """For how long an encoder is without a sample that was believed [s]."""
-    features: Float[Array, "feature"]
-    """That a learned rule read; none without one."""
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What is constant of a live prediction."""
-
-    model: Model
-    everyone: Parameters
-    """The estimate, then draws."""
-    mixing: Float[np.ndarray, "muscle channel"]
-    horizon: float
-    past: int
-    """Envelopes to keep."""
-    filters: CausalFilter
-    waiting: Float[np.ndarray, "person channel"]
-    """Electromechanical delay that the filter's lag leaves [s]."""
-    reference: Float[np.ndarray, "channel"]
-    """Envelope that counts as 1."""
-    rule: str
-    learned: Learned | None
-    noise: Noise
-    torque_noise: Float[np.ndarray, "free"]
-    """Spread between model and recorded moment [N·m]."""
-
-    @property
-    def steps(self) -> int:
-        """Of the simulation ahead."""
-        return max(1, int(np.ceil(self.horizon / STEP - 1e-9)))
-
-    @property
-    def ahead(self) -> Float[np.ndarray, "step"]:
-        return self.horizon * np.arange(1, self.steps + 1) / self.steps
-
-    @property
-    def lead(self) -> Float[np.ndarray, "step channel"]:
-        """How far beyond now envelopes are needed [s]."""
-        return np.maximum(self.ahead[:, None] - self.waiting[0], 0.0)
-
-
-def blank(setup: Setup, first: Input) -> Memory:
-    """Before the first sample."""
-    channels, n = len(setup.reference), len(setup.model.coordinates)
-    people, muscles = setup.waiting.shape[0], len(setup.model.muscles)
-    position = np.where(np.isfinite(first.encoder), first.encoder, setup.model.host.reference)
-    noise, free = setup.noise, setup.model.host.free_index
-    outer = np.full(n, noise.acceleration)
-    outer[free] = noise.outer_moment
-    spread = np.concatenate([np.full(n, noise.encoder), np.full(n, 3.0), outer])
-    level = np.nan_to_num(np.asarray(first.emg)) if not len(setup.filters.after) else np.zeros(channels)
-    return Memory(
-        clock=np.asarray(first.time) - 1e-3 * np.arange(setup.past, 0, -1),
-        history=np.tile(level / setup.reference, (setup.past, 1)),
-        before=np.zeros((len(setup.filters.before), 2, channels)),
-        after=np.zeros((len(setup.filters.after), 2, channels)),
-        seen=level.copy(),
-        age=np.zeros(channels),
-        same=np.zeros(channels),
-        mean=level / setup.reference,
-        square=(level / setup.reference) ** 2 + 0.01,
-        drive=np.full((people, muscles), np.nan),
-        activation=np.full((people, muscles), np.nan),
-        state=np.concatenate([position, np.zeros(2 * n)]),
-        covariance=np.diag(spread**2),
-        acceleration=np.zeros(n),
-        slope=np.zeros((n, 3 * n)),
-        since=np.asarray(np.inf),
-        blind=np.zeros(n),
-    )
 
 
 def _filtered(sections: np.ndarray, state: Array, x: Array) -> tuple[Array, Array]:
@@ -212,8 +63,8 @@ def live_step(setup: Setup) -> Callable[[Memory, Input], tuple[Memory, Output]]:
     n, free, held = len(model.coordinates), model.host.free_index, model.host.held_index
     inertia = spatial_inertia(me.body)
     noise, h = setup.noise, setup.horizon / setup.steps
-    outer_sd, outer_time = np.full(n, noise.acceleration), np.full(n, noise.acceleration_time)
-    outer_sd[free], outer_time[free] = noise.outer_moment, noise.outer_time
+    outer_sd, outer_time = setup.outer_spread, np.full(n, noise.acceleration_time)
+    outer_time[free] = noise.outer_time
     gain, shape = jnp.asarray(emg.gain), jnp.asarray(emg.shape)
     later = setup.waiting - setup.waiting[0]
 
@@ -241,13 +92,19 @@ def live_step(setup: Setup) -> Callable[[Memory, Input], tuple[Memory, Output]]:
         passive = jax.vmap(lambda p: passive_force(model, p, shape_, q, v))(setup.everyone)
         return pull @ arm + passive[:, free]
 
-    def accelerated(x: Array, a: Array) -> tuple[Array, tuple[Any, Any]]:
+    def accelerated(x: Array, a: Array) -> tuple[Array, tuple[Any, Any, Array]]:
         q, v, e = x[:n], x[n : 2 * n], x[2 * n :]
         terms, shape_ = equations(q, v)
         pull = law.tension(me.muscle, a, terms.path_length, -terms.moment_arm @ v)
         force = generalised_force(terms, pull).at[free].add(e[free])
         moved = solve_acceleration(model, me, terms, force, e[held])
-        return jnp.zeros(n).at[free].set(moved).at[held].set(e[held]), (terms, shape_)
+        return jnp.zeros(n).at[free].set(moved).at[held].set(e[held]), (terms, shape_, pull)
+
+    def both(x: Array, a: Array) -> Array:
+        """Accelerations, then the estimate's moments."""
+        acceleration, (terms, shape_, pull) = accelerated(x, a)
+        moment = pull @ terms.moment_arm + passive_force(model, me, shape_, x[:n], x[n : 2 * n])
+        return jnp.concatenate([acceleration, moment[free]])
 
     def transition(slope: Array, dt: Any) -> tuple[Array, Array]:
         eye = jnp.eye(n)
@@ -329,13 +186,14 @@ def live_step(setup: Setup) -> Callable[[Memory, Input], tuple[Memory, Output]]:
         a = jnp.where(jnp.isnan(memory.activation), drives[0], memory.activation)
         a = activated(a, 0.5 * (drive + drives[0]), dt)
 
-        acceleration, (terms, shape_) = accelerated(x, a[0])
+        acceleration, (terms, shape_, _) = accelerated(x, a[0])
         old = memory.since + dt >= RENEWED
 
         def renewed() -> Array:
-            return _by_motion(lambda y: accelerated(y, a[0])[0], x, free, n)
+            return _by_motion(lambda y: both(y, a[0]), x, free, n)
 
-        slope = jax.lax.cond(old, renewed, lambda: memory.slope)
+        slopes = jax.lax.cond(old, renewed, lambda: jnp.concatenate([memory.slope, memory.moment_slope]))
+        slope, moment_slope = slopes[:n], slopes[n:]
         slope = slope.at[free[:, None], 2 * n + free].set(free_response(model, me, terms, jnp.eye(len(free))))
         if len(held):
             coupled = terms.mass_matrix[np.ix_(free, held)]
@@ -360,14 +218,20 @@ def live_step(setup: Setup) -> Callable[[Memory, Input], tuple[Memory, Output]]:
                 y = y.at[2 * n :].set(outer)
             act = activated(act, 0.5 * (begin + end), h)
             c = f_ahead @ c @ f_ahead.T + q_ahead
-            new, (terms, shape_) = accelerated(y, act[0])
+            new, (terms, shape_, _) = accelerated(y, act[0])
             y = y.at[n : 2 * n].add(0.5 * h * (new - acc))  # the mean of both ends moves it
             return (y, c, act, new, moments(terms, shape_, y[:n], y[n : 2 * n], act)), None
 
         (y, c, _, _, torques_later), _ = jax.lax.scan(onward, (x, covariance, a, acceleration, torques), inputs)
-        base = jnp.asarray(setup.torque_noise) ** 2 + open_variance
+
+        def of_state(covariance: Array) -> Array:
+            """Variance of the moments, by the joints' state."""
+            return jnp.maximum(jnp.einsum("fi,ij,fj->f", moment_slope, covariance, moment_slope), 0.0)
+
+        base = jnp.asarray(setup.torque_noise) ** 2 + open_variance + of_state(covariance)
 
         def spread(every: Array) -> Array:
+            """Of the people, of what the sensors leave open, and of the joints' state now."""
             return jnp.sqrt(jnp.mean((every[1:] - every[0]) ** 2, 0) + base)
 
         out = Output(
@@ -375,6 +239,7 @@ def live_step(setup: Setup) -> Callable[[Memory, Input], tuple[Memory, Output]]:
             torque_sd=spread(torques),
             torque_ahead=torques_later[0],
             torque_ahead_sd=spread(torques_later),
+            torque_open_sd=jnp.sqrt(of_state(c)),
             angle=q[free],
             angle_sd=jnp.sqrt(jnp.diag(covariance)[free]),
             angle_ahead=y[free],
@@ -385,7 +250,7 @@ def live_step(setup: Setup) -> Callable[[Memory, Input], tuple[Memory, Output]]:
         )
         later_memory = Memory(
             clock, history, before, after, raw, age, same, mean, square, drives[0], a, x, covariance, acceleration,
-            slope, jnp.where(old, 0.0, memory.since + dt), blind,
+            slope, moment_slope, jnp.where(old, 0.0, memory.since + dt), blind,
         )  # fmt: skip
         return later_memory, out
 
@@ -395,8 +260,8 @@ def live_step(setup: Setup) -> Callable[[Memory, Input], tuple[Memory, Output]]:
 def _by_motion(
     function: Callable[[Array], Array], x: Array, free: np.ndarray, n: int
 ) -> Float[Array, "coordinate state"]:
-    """Derivative of an acceleration by position and velocity of the free coordinates; 0 elsewhere."""
+    """Derivative by position and velocity of the free coordinates; 0 elsewhere."""
     columns = np.concatenate([free, n + free])
     _, push = jax.linearize(function, x)
     slopes = jax.vmap(push)(jnp.asarray(np.eye(3 * n)[columns]))
-    return jnp.zeros((n, 3 * n)).at[:, columns].set(slopes.T)
+    return jnp.zeros((slopes.shape[1], 3 * n)).at[:, columns].set(slopes.T)

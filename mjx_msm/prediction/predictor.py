@@ -27,7 +27,8 @@ from mjx_msm.common.errors import InputError, one_of
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import Model
 from mjx_msm.prediction import causal_filter, extrapolation
-from mjx_msm.prediction.live_step import STEP, Input, Memory, Noise, Output, Setup, blank, live_step
+from mjx_msm.prediction.live_state import STEP, Input, Memory, Noise, Output, Setup, blank, outer_spread
+from mjx_msm.prediction.live_step import live_step
 from mjx_msm.prediction.muscle_course import estimate_first
 from mjx_msm.prediction.teaching import Correction, correction, taught
 from mjx_msm.recordings.emg import EmgProcessing
@@ -39,6 +40,9 @@ LONGEST_GAP = 0.5
 """Beyond it a stream begins anew [s]."""
 FORGET = 3.0
 """Time over which its own errors ahead are remembered [s]."""
+EAGER, FIRST = 4.0, 20.0
+"""At first it remembers a quarter of what it has seen: what it expects without having seen anything is soon forgotten,
+and the first of many looks is not believed for all."""
 CHECKED = 0.01
 """Between two looks at them [s]."""
 
@@ -52,6 +56,8 @@ class Forecast:
     torque: Float[np.ndarray, "free"]
     """Of muscles and passive joint, now [N·m]."""
     torque_sd: Float[np.ndarray, "free"]
+    """Of the person, of what sensors leave open, of the joints' state, and of what moments were missed by when the
+    person was identified."""
     torque_ahead: Float[np.ndarray, "free"]
     """`horizon` later [N·m]."""
     torque_ahead_sd: Float[np.ndarray, "free"]
@@ -145,8 +151,9 @@ class Predictor:
         self._time = -np.inf
         self._checked = -np.inf
         self._due: deque[tuple[float, np.ndarray, np.ndarray, np.ndarray]] = deque()
+        self._learnt = 0
         self._angle_scale = np.ones(len(self.free))
-        self._torque_error = self._setup.torque_noise**2
+        self._torque_error = np.zeros(len(self.free))
 
     def push(self, emg: Sequence[float] | np.ndarray, encoder: Sequence[float] | np.ndarray, time: float) -> Forecast:
         """One sample.
@@ -231,6 +238,8 @@ class Predictor:
         if self._correction is not None:
             more = self._correction(np.concatenate([out[at["features"]], torque, torque_ahead, angle, angle_ahead]))
             torque, torque_ahead, angle_ahead = torque + more[0], torque_ahead + more[1], angle_ahead + more[2]
+        if np.isneginf(self._checked):
+            self._torque_error = out[at["torque_open_sd"]] ** 2
         if time >= self._checked + CHECKED:
             self._learn_from_errors(time, angle, torque)
             self._due.append((time + self.horizon, angle_ahead, claimed, torque_ahead))
@@ -243,11 +252,12 @@ class Predictor:
 
     def _learn_from_errors(self, time: float, angle: np.ndarray, torque: np.ndarray) -> None:
         """What it said of now, a horizon ago, against what it says now: its band ahead follows its own errors."""
-        share = CHECKED / FORGET
         while self._due and self._due[0][0] <= time:
             due, said, claimed, moment = self._due.popleft()
             if time - due > 2 * CHECKED:
                 continue
+            self._learnt += 1
+            share = max(CHECKED / FORGET, EAGER / (self._learnt + FIRST))
             self._angle_scale = self._angle_scale + share * (((angle - said) / claimed) ** 2 - self._angle_scale)
             self._torque_error = self._torque_error + share * ((torque - moment) ** 2 - self._torque_error)
 
@@ -278,6 +288,7 @@ def _setup(
     one = np.ones(len(channels)) if reference is None else np.asarray(reference, dtype=float)
     if one.shape != (len(channels),) or not (one > 0).all():
         raise InputError(f"reference must be {len(channels)} positive numbers, of {', '.join(channels)}")
+    noise = Noise() if noise is None else noise
     filters = causal_filter.NONE if processing is None else causal_filter.causal_filter(processing, rate)
     everyone = estimate_first(identification, model, draws)
     delay = np.asarray(everyone.emg.delay)
@@ -295,7 +306,8 @@ def _setup(
         reference=one,
         rule=rule,
         learned=None,
-        noise=Noise() if noise is None else noise,
+        noise=noise,
+        outer_spread=outer_spread(model, noise),
         torque_noise=np.array([spread.get(f"moment/{c}", 0.0) for c in model.free]),
     )
 
@@ -307,18 +319,18 @@ def _compiled(setup: Setup) -> tuple[Any, dict[str, slice]]:
     """
     step, channels = live_step(setup), len(setup.reference)
     first = blank(setup, Input(*_parts(np.zeros(1 + channels + len(setup.model.coordinates)), channels)))
-    shapes = [np.shape(x) for x in first]
+    shapes, sizes = [np.shape(x) for x in first], []
 
     def packed(memory: jax.Array, sample: jax.Array) -> tuple[jax.Array, jax.Array]:
         ends = np.cumsum([int(np.prod(s)) for s in shapes])
         pieces = jnp.split(memory, ends[:-1])
         before = Memory(*(x.reshape(s) for x, s in zip(pieces, shapes, strict=True)))
         kept, out = step(before, _input_of(sample, channels))
+        sizes[:] = [x.shape[0] for x in out]  # told by the only trace: it takes seconds
         return _in_one(kept), jnp.concatenate(out)
 
     with float64():
         memory, sample = _in_one(first), jnp.zeros(1 + channels + len(setup.model.coordinates))
-        sizes = [x.shape[0] for x in jax.eval_shape(step, first, _input_of(sample, channels))[1]]
         call = jax.jit(packed, donate_argnums=0, compiler_options=COMPILER_OPTIONS).lower(memory, sample).compile()
     edges = np.cumsum([0, *sizes])
     return call, {f: slice(a, b) for f, a, b in zip(Output._fields, edges[:-1], edges[1:], strict=True)}

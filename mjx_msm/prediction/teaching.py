@@ -25,7 +25,7 @@ from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import Model
 from mjx_msm.person.parameters import Parameters
 from mjx_msm.prediction import extrapolation
-from mjx_msm.prediction.live_step import Setup
+from mjx_msm.prediction.live_state import Setup
 from mjx_msm.prediction.muscle_course import activations
 from mjx_msm.prediction.played import played
 from mjx_msm.recordings.model_clock import record

@@ -17,7 +17,7 @@ from mjx_msm.common.compiled import float64
 from mjx_msm.person.model import load_model
 from mjx_msm.person.space import parameter_space
 from mjx_msm.prediction.causal_filter import causal_filter
-from mjx_msm.prediction.live_step import Input, blank
+from mjx_msm.prediction.live_state import Input, blank
 from mjx_msm.prediction.predictor import Predictor
 from mjx_msm.recordings.emg import EmgProcessing, envelope
 
