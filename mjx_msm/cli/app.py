@@ -24,7 +24,7 @@ from mjx_msm.cli.profile import profile
 from mjx_msm.cli.render import render
 from mjx_msm.cli.simulate import simulate
 from mjx_msm.cli.verify import verify
-from mjx_msm.common.errors import InputError
+from mjx_msm.common.errors import InputError, InputErrors
 from mjx_msm.common.interrupts import repeated_interrupts
 
 
@@ -88,6 +88,8 @@ def run(arguments: Sequence[str]) -> int:
         if code == INTERRUPTED:  # also where typer met it before the command began, which it does without a word
             print("mjx-msm: interrupted", file=sys.stderr)
         return code
+    except InputErrors as errors:
+        return fail(f"{len(errors.messages)} problems", *errors.messages)
     except InputError as error:
         return fail(str(error))
     except usage_error as error:

@@ -29,9 +29,11 @@ def speak_any_encoding() -> None:
             stream.reconfigure(errors=PLAIN)
 
 
-def fail(message: str) -> int:
-    """One line on the error stream, and the exit code that belongs to it."""
+def fail(message: str, *several: str) -> int:
+    """One line on the error stream, and one more for each of several; the exit code that belongs to it."""
     print("mjx-msm: " + printable(" ".join(message.split())), file=sys.stderr)
+    for number, line in enumerate(several, 1):
+        print(f"  ({number}) {printable(' '.join(line.split()))}", file=sys.stderr)
     return BAD_INPUT
 
 

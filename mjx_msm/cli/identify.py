@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from mjx_msm.person.model import Model
     from mjx_msm.recordings.settings import Options
     from mjx_msm.recordings.subject_file.loading import Study
+    from mjx_msm.recordings.subject_file.model import ModelSpec
+    from mjx_msm.recordings.subject_file.model_names import ModelNames
     from mjx_msm.study.unfinished import Unfinished
 
 
@@ -63,7 +65,7 @@ def identify(
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they are also in study.notes, printed below
-        study = load_subject(subject)
+        study = load_subject(subject, _names)
     prepare_jax()
     from mjx_msm.common.interrupts import held_interrupts
     from mjx_msm.knowledge.verdict import next_step
@@ -98,6 +100,14 @@ def identify(
     if kept.reason:
         return fail(f"{out}: cannot be written ({kept.reason}); the result is kept in {kept.folder}")
     return INTERRUPTED if interrupted else 0
+
+
+def _names(spec: ModelSpec) -> ModelNames:
+    """Of the model of a subject file with something wrong in it."""
+    prepare_jax()
+    from mjx_msm.study.settings import model_names
+
+    return model_names(spec)
 
 
 def identify_shown(

@@ -11,6 +11,7 @@ import typer
 
 from mjx_msm.cli.console import contents, make_console, notes_on
 from mjx_msm.cli.libraries import prepare_jax
+from mjx_msm.common.file_kinds import RESULT, SUBJECT, refuse_swapped
 
 if TYPE_CHECKING:
     from mjx_msm.knowledge.records import Fit
@@ -39,6 +40,7 @@ def predict(
     Example: mjx-msm predict runs/walk subject.toml new_ik.sto,new_emg.sto --out runs/new
     """
     console = make_console(quiet)
+    refuse_swapped("predict", (result, RESULT), (subject, SUBJECT))
     prepare_jax()
     import mujoco
 

@@ -10,6 +10,7 @@ import typer
 
 from mjx_msm.cli.console import INTERRUPTED, make_console, notes_on
 from mjx_msm.cli.libraries import prepare_jax
+from mjx_msm.common.file_kinds import RESULT, SUBJECT, refuse_swapped
 
 
 def profile(
@@ -26,6 +27,7 @@ def profile(
     Example: mjx-msm profile subject.toml runs/anna --parameter muscle/BRA/max_isometric_force
     """
     console = make_console(quiet)
+    refuse_swapped("profile", (subject, SUBJECT), (result, RESULT))
     prepare_jax()
     from mjx_msm.knowledge.result import Identification
     from mjx_msm.recordings.subject_file.loading import load_subject

@@ -1,7 +1,7 @@
 """The one exception a user's input can raise, the one warning, and their words."""
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from mjx_msm.common.printable import printable
@@ -25,29 +25,62 @@ class InputError(ValueError):
         super().__init__(text)
 
 
+class InputErrors(InputError):
+    """Several at once: as text one line with all of them, numbered; one by one in `messages`, none cut short."""
+
+    def __init__(self, messages: Iterable[str]) -> None:
+        self.messages = tuple(messages)
+        listed = "; ".join(f"({i + 1}) {m}" for i, m in enumerate(self.messages))
+        super().__init__(f"{len(self.messages)} problems: {listed}")
+
+
 class Faults:
-    """What is wrong in several places, to be said in one message."""
+    """What is wrong in several places, to be said at once."""
 
     def __init__(self) -> None:
-        self.messages: list[str] = []
+        self.found: list[tuple[tuple[str | int, ...], str]] = []
+        """Where in the document each is, and what is said of it."""
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    def add(self, error: InputError, at: tuple[str | int, ...] = ()) -> None:
+        """Keep an error for later; `at`: the keys that lead to where it is in a document."""
+        messages = error.messages if isinstance(error, InputErrors) else (str(error),)
+        self.found += [(at, message) for message in messages]
 
     @contextmanager
-    def gathered(self) -> Iterator[None]:
+    def gathered(self, at: tuple[str | int, ...] = ()) -> Iterator[None]:
         """Inside, an `InputError` ends what is done, and is kept for later."""
         try:
             yield
         except InputError as error:
-            self.messages.append(str(error))
+            self.add(error, at)
 
-    def raise_any(self) -> None:
-        """**Raises:** `InputError` with all messages there were, numbered where there are several."""
-        messages = list(dict.fromkeys(self.messages))
+    def raise_any(self, document: object = None) -> None:
+        """**Raises:** `InputError` if there were any; `InputErrors` for several, in the order of `document`, if given,
+        else as they were found."""
+        ordered = sorted(self.found, key=lambda f: _position(document, f[0])) if document is not None else self.found
+        messages = list(dict.fromkeys(message for _, message in ordered))
         if len(messages) > 1:
-            raise InputError(
-                f"{len(messages)} problems: " + "; ".join(f"({i + 1}) {m}" for i, m in enumerate(messages))
-            )
+            raise InputErrors(messages)
         if messages:
             raise InputError(messages[0])
+
+
+def _position(document: object, keys: tuple[str | int, ...]) -> tuple[int, ...]:
+    """Where keys lead to in nested tables and lists, in the order of their file; what is not there comes last."""
+    out: list[int] = []
+    for key in keys:
+        if isinstance(document, Mapping):
+            out.append(list(document).index(key) if key in document else len(document))
+            document = document.get(key)
+        elif isinstance(key, int):
+            out.append(key)
+            document = document[key] if isinstance(document, list | tuple) and key < len(document) else None
+        else:
+            out.append(0)
+    return tuple(out)
 
 
 def one_of(what: str, value: str, choices: Iterable[str]) -> str:

@@ -6,7 +6,8 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,18 +47,50 @@ def _backslash(text: str, error: str) -> str:
 
 
 class Section:
-    """A TOML table that knows its place in the file and which keys it may have."""
+    """A TOML table that knows its place in the file and which keys it may have.
 
-    def __init__(self, data: Any, where: str, allowed: Sequence[str] | None) -> None:
-        if not isinstance(data, Mapping):
-            raise InputError(f"{where}: must be a table of key = value, got {show(data)}")
-        self.data, self.where = data, where
-        faults = Faults()
-        for key in data:
-            with faults.gathered():
+    With `faults`, what is wrong is kept there, and a value that is wrong reads as if it were not given; without, it is
+    raised.
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        where: str,
+        allowed: Sequence[str] | None,
+        *,
+        faults: Faults | None = None,
+        at: tuple[str | int, ...] = (),
+    ) -> None:
+        self.where, self.faults, self.at = where, faults, at
+        self.is_table = isinstance(data, Mapping)
+        self.data: Mapping[str, Any] = data if self.is_table else {}
+        own = Faults() if faults is None else faults
+        with own.gathered(at):
+            if not isinstance(data, Mapping):
+                raise InputError(f"{where}: must be a table of key = value, got {show(data)}")
+        for key in self.data:
+            with own.gathered((*at, key)):
                 if allowed is not None and key not in allowed:
                     raise InputError(f"{where}: unknown key '{key}'{suggest(key, allowed, limit=20)}")
-        faults.raise_any()
+        if faults is None:
+            own.raise_any()
+
+    def refuse(self, error: InputError, *keys: str) -> None:
+        """Keep or raise an error; `keys` lead to where it is, from here."""
+        if self.faults is None:
+            raise error
+        self.faults.add(error, (*self.at, *keys))
+
+    @contextmanager
+    def gathered(self, *keys: str) -> Iterator[None]:
+        """Inside, an `InputError` ends what is done; it is kept or raised, as by `refuse`."""
+        try:
+            yield
+        except InputError as error:
+            if self.faults is None:
+                raise
+            self.refuse(error, *keys)
 
     def fail(self, key: str, wanted: str) -> InputError:
         value = self.data.get(key)
@@ -69,8 +102,8 @@ class Section:
         return InputError(f"{self.where}: {key} must be {wanted}, got {show(value)}{hint}")
 
     def require(self, key: str, wanted: str) -> None:
-        if key not in self.data:
-            raise InputError(f"{self.where}: '{key}' is missing; give {wanted}")
+        if key not in self.data and self.is_table:
+            self.refuse(InputError(f"{self.where}: '{key}' is missing; give {wanted}"), key)
 
     def text(
         self,
@@ -87,9 +120,11 @@ class Section:
         if value is None:
             return None
         if not isinstance(value, str) or not value.strip():
-            raise self.fail(key, wanted)
+            self.refuse(self.fail(key, wanted), key)
+            return default
         if options and value not in options:
-            raise InputError(f"{self.where}: {key} = '{value}' is unknown{suggest(value, options)}")
+            self.refuse(InputError(f"{self.where}: {key} = '{value}' is unknown{suggest(value, options)}"), key)
+            return default
         return value
 
     def number(
@@ -109,12 +144,15 @@ class Section:
             return default
         value = self.data[key]
         if not is_number(value):
-            raise self.fail(key, wanted)
+            self.refuse(self.fail(key, wanted), key)
+            return default
         if not low <= value <= high:
-            raise InputError(
+            implausible = InputError(
                 f"{self.where}: {key} = {value:g}{' ' + unit if unit else ''} is implausible, expected "
                 f"{low:g} to {high:g}{' ' + unit if unit else ''}; correct it"
             )
+            self.refuse(implausible, key)
+            return default
         return float(value)
 
     def names(self, key: str, *, required: bool = False) -> tuple[str, ...]:
@@ -123,15 +161,20 @@ class Section:
             self.require(key, wanted)
         value = self.data.get(key, [])
         if not isinstance(value, list | tuple) or not all(isinstance(v, str) and v for v in value):
-            raise self.fail(key, wanted)
-        for name in value:
+            self.refuse(self.fail(key, wanted), key)
+            return ()
+        for name in dict.fromkeys(value):
             if value.count(name) > 1:
-                raise InputError(f"{self.where}: {key} lists '{name}' twice; remove one")
+                self.refuse(InputError(f"{self.where}: {key} lists '{name}' twice; remove one"), key)
         return tuple(value)
 
     def section(self, key: str, allowed: Sequence[str] | None) -> Section:
         inside = f"{self.where.removesuffix(']')}.{key}]" if self.where.endswith("]") else f"{self.where} [{key}]"
-        return Section(self.data.get(key, {}), inside, allowed)
+        return self.inside(self.data.get(key, {}), inside, allowed, key)
+
+    def inside(self, data: Any, where: str, allowed: Sequence[str] | None, *keys: str | int) -> Section:
+        """A table in this one; `keys` lead to it."""
+        return Section(data, where, allowed, faults=self.faults, at=(*self.at, *keys))
 
 
 def is_number(value: Any) -> bool:

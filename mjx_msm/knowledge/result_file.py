@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from mjx_msm.common.errors import InputError
+from mjx_msm.common.file_kinds import RESULT, refuse_other
 from mjx_msm.common.files import write_text
 from mjx_msm.common.json_files import finite, list_of, plain_json, read_json, record_of, table_of
 from mjx_msm.knowledge.records import Direction, Estimate, Fit, Outcome, Stage, Unknown
@@ -60,6 +61,7 @@ def read_result(path: Path, cls: type[Any], schema: int) -> Any:
 
     **Raises:** `InputError` if it is not one, or one of another `schema`.
     """
+    refuse_other(path, RESULT)
     if os.path.isdir(path):
         path = path / NAME
     data = read_json(path, "result of `mjx-msm identify`", "it was not written by `mjx-msm identify`, or it was edited")

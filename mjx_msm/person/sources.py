@@ -13,16 +13,8 @@ import mujoco
 from mjx_msm import assets
 from mjx_msm.common.arguments import path_of
 from mjx_msm.common.errors import InputError, in_one_line, suggest
+from mjx_msm.common.file_kinds import HEAD, MJCF, OSIM, kind_of, refuse_other, xml_root
 from mjx_msm.person.myosim import PREFIX, myosim_spec
-
-OTHER_MODELS = {
-    ".mjb": "a compiled MuJoCo model, which parameters cannot be written back to; take the MJCF it was compiled from",
-    ".urdf": "a URDF, which holds no muscles; let MuJoCo convert it (mujoco.MjSpec.from_file, to_xml) and add tendons "
-    "and muscles to that MJCF",
-}
-"""Files people have for models, and what to do."""
-ROOTS = {"OpenSimDocument": ".osim", "robot": ".urdf"}
-"""First elements of XML files whose name does not say what they are."""
 
 
 def spec_of(
@@ -38,20 +30,20 @@ def spec_of(
         return myosim_spec(str(source)), str(source)
     bundled = isinstance(source, str) and source in assets.names()
     path = assets.path(str(source)) if bundled else path_of("model", source)
+    if os.path.isdir(path):
+        refuse_other(path, MJCF, OSIM)
     if not os.path.isfile(path):
         known = ", ".join(f"'{n}'" for n in assets.names())
         similar = suggest(path.name, assets.names()) if get_close_matches(path.name, assets.names()) else ""
         raise InputError(f"model '{source}' is neither a bundled model ({known}) nor an existing MJCF file{similar}")
-    root, suffix = _root(path), path.suffix.lower()
-    kind = suffix if suffix in (*OTHER_MODELS, ".osim") else ROOTS.get(root)
-    if kind == ".osim":
+    kind = kind_of(path)
+    if kind is not None and kind.role == OSIM:
         from mjx_msm.person.from_osim.importing import import_osim
 
         return import_osim(path, coordinates=joints, muscles=muscles).spec, str(path.resolve())
-    if kind in OTHER_MODELS:
-        raise InputError(f"model '{source}' is {OTHER_MODELS[kind]}")
-    if root == "mujocoinclude":
+    if _root(path) == "mujocoinclude":
         raise InputError(f"model '{source}' is a part of a model (<mujocoinclude>); {_whole(path)}")
+    refuse_other(path, MJCF, OSIM)
     try:
         spec = mujoco.MjSpec.from_file(str(path))
         spec.compile()
@@ -64,11 +56,9 @@ def _root(path: Path) -> str:
     """Name of a file's first XML element; "" where there is none."""
     try:
         with open(path, "rb") as file:
-            head = file.read(1 << 16).decode("utf-8", "replace")
+            return xml_root(file.read(HEAD))
     except OSError as e:
         raise InputError(f"model '{path}' cannot be read ({e.strerror}); check its permissions") from e
-    found = re.search(r"<([A-Za-z_][\w.-]*)", re.sub(r"<!--.*?(-->|\Z)", "", head, flags=re.DOTALL))
-    return found.group(1) if found else ""
 
 
 def _whole(part: Path) -> str:

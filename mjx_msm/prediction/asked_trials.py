@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mjx_msm.common.errors import InputError, suggest
+from mjx_msm.common.file_kinds import SUBJECT, refuse_other
 from mjx_msm.common.toml_tables import read_toml
 from mjx_msm.recordings.subject_file.loading import Study, study_of
 from mjx_msm.recordings.subject_file.trials import NORMALISE
@@ -36,6 +37,7 @@ def asked_trials(subject: str | Path, names: Sequence[str] = ()) -> Asked:
     **Raises:** `InputError` if there is no such trial or file.
     """
     path = Path(subject)
+    refuse_other(path, SUBJECT)
     document = dict(read_toml(path, "subject file"))
     entries = document.get("trials")
     entries = list(entries) if isinstance(entries, list | tuple) else []

@@ -21,6 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from mjx_msm.common.errors import InputError, InputWarning, in_one_line
+from mjx_msm.common.file_kinds import RESULT as RESULT_FOLDER
+from mjx_msm.common.file_kinds import refuse_other
 from mjx_msm.common.files import beside, file_name, file_names
 from mjx_msm.common.interrupts import held_interrupts
 from mjx_msm.knowledge.result import Identification
@@ -223,6 +225,7 @@ def save_excitation(path: Path, study: Study, model: Model, result: Identificati
 def load_result(path: str | Path) -> tuple[Identification, tuple[Replay, ...]]:
     """A result folder's identification and trials, the ones to identify from first."""
     path = Path(path)
+    refuse_other(path, RESULT_FOLDER)
     if not path.is_dir():
         raise InputError(f"{path}: is not a folder; give one written by `mjx-msm identify`")
     result = Identification.load(path)

@@ -17,8 +17,9 @@ from mjx_msm.person.space import ParameterSpace, parameter_space
 from mjx_msm.recordings.settings import Settings
 from mjx_msm.recordings.static_trial import segment_lengths, static_trial
 from mjx_msm.recordings.subject_file.loading import Study
-from mjx_msm.recordings.subject_file.model import BUNDLED
+from mjx_msm.recordings.subject_file.model import BUNDLED, ModelSpec
 from mjx_msm.recordings.subject_file.model_check import check_against_model
+from mjx_msm.recordings.subject_file.model_names import ModelNames
 
 
 def study_model(study: Study) -> Model:
@@ -42,6 +43,15 @@ def study_model(study: Study) -> Model:
         passive=passive,
     )
     return _at_size(study, model) if study.subject.scales(spec.source in BUNDLED) else model
+
+
+def model_names(spec: ModelSpec) -> ModelNames:
+    """What the parts of the model of a subject file are called.
+
+    **Raises:** `InputError` if there is no such model.
+    """
+    model = load_model(spec.source, **spec.part)
+    return ModelNames(model.muscles, model.coordinates, model.nominal.names.body)
 
 
 def _at_size(study: Study, model: Model) -> Model:

@@ -46,13 +46,13 @@ def result(identified: tuple[Path, str]) -> Path:
 
 @pytest.fixture
 def refused(capsys: pytest.CaptureFixture[str]):
-    def refused(arguments: list[str]) -> str:
-        """The one line on stderr of a call that must exit with 2."""
+    def refused(arguments: list[str], problems: int = 1) -> str:
+        """The one line on stderr of a call that must exit with 2; for several problems, one more for each."""
         capsys.readouterr()
         assert cli.run(arguments) == 2
         out, error = capsys.readouterr()
         assert out == ""
-        assert error.count("\n") == 1
+        assert error.count("\n") == (1 if problems == 1 else problems + 1)
         assert error.startswith("mjx-msm: ")
         return error
 

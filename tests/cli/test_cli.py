@@ -60,22 +60,22 @@ def test_bad_input_is_one_line(arguments, word, tmp_path, monkeypatch, refused):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("old", "new", "word"),
+    ("old", "new", "word", "problems"),
     [
-        ("[subject]", "[subject", "TOML"),
-        ('BRA = "BRA"', 'BRACHIALIS = "BRA"', "BRACHIALIS"),
-        ('BRA = "BRA"', 'BRA = "trapezius"', "trapezius"),
-        ("muscle/B*/max", "muscle/X*/max", "muscle/X*"),
-        ('"elbow_flex"', '"elbow"', "elbow"),
-        ("trial1_motion.csv", "gone.csv", "gone.csv"),
+        ("[subject]", "[subject", "TOML", 1),
+        ('BRA = "BRA"', 'BRACHIALIS = "BRA"', "BRACHIALIS", 1),
+        ('BRA = "BRA"', 'BRA = "trapezius"', "trapezius", 2),  # in either trial's file
+        ("muscle/B*/max", "muscle/X*/max", "muscle/X*", 1),
+        ('"elbow_flex"', '"elbow"', "elbow", 1),
+        ("trial1_motion.csv", "gone.csv", "gone.csv", 1),
     ],
 )
-def test_a_bad_subject_file_is_one_line(old, new, word, synthetic, tmp_path, refused):
+def test_a_bad_subject_file_is_one_line_a_problem(old, new, word, problems, synthetic, tmp_path, refused):
     text = (synthetic / "quick.toml").read_text()
     assert old in text
     bad = synthetic / "bad.toml"
     bad.write_text(text.replace(old, new))
-    error = refused(["identify", str(bad), "--out", str(tmp_path / "out")])
+    error = refused(["identify", str(bad), "--out", str(tmp_path / "out")], problems)
     assert word in error
     assert "bad.toml" in error or new in error
     assert not (tmp_path / "out").exists()

@@ -229,7 +229,7 @@ def test_not_a_model(tmp_path):
         load_model("leg")
     with pytest.raises(InputError, match="did you mean 'knee'"):
         load_model("kne")
-    with pytest.raises(InputError, match="neither a bundled model"):
+    with pytest.raises(InputError, match=r"is an empty folder, and a model \(MJCF\)"):
         load_model(tmp_path)
     broken = tmp_path / "broken.xml"
     broken.write_text("<mujoco><worldbody></mujoco>")

@@ -325,30 +325,3 @@ def test_paths_of_windows(tmp_path):
         assert "\n" not in str(error.value)
     path.write_text(text.replace('"NAME"', r"'data\all.csv'"))
     check(load_subject(path).trials[0])
-
-
-def test_all_problems_of_a_subject_file_at_once(tmp_path):
-    doc = document(colums={}, unit="deg")
-    message = refused(tmp_path, doc)
-    assert "2 problems: (1) " in message
-    assert "unknown key 'colums'; did you mean 'columns'" in message
-    assert "unknown key 'unit'; did you mean 'units'" in message
-    doc = document(columns={"knie": "knee"})
-    doc["subject"]["mass"] = "70"
-    doc["identify"]["residuals"] = ["moments"]
-    doc["sampling"] = {"lead_in": 50}
-    message = refused(tmp_path, doc)
-    for part in ("mass must be a number", "residuals = 'moments' is unknown", "lead_in = 50 s is implausible"):
-        assert part in message
-
-
-def test_all_problems_of_the_recordings_at_once(tmp_path):
-    write_csv(tmp_path / "all.csv", TIME, {"knee": KNEE, "RF": envelope(TIME)})
-    doc = document(moment_columns={"knee": "torque"})
-    doc["emg"]["muscles"] = {"vas": "VL", "ham": "BF"}
-    doc["trials"].append({"name": "two", "motion": "gone.csv", "emg": "all.csv", "moments": "all.csv"})
-    message = refused(tmp_path, doc)
-    assert "no column 'VL'" in message
-    assert "no column 'BF'" in message
-    assert "no column 'torque'" in message
-    assert "gone.csv: no such file" in message

@@ -573,7 +573,7 @@ def test_refuses_what_is_not_toml(tmp_path):
         load_subject(tmp_path / "s.toml")
     with pytest.raises(InputError, match="no such subject file"):
         load_subject(tmp_path / "t.toml")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is a folder, and a subject file"):
         load_subject(tmp_path)
 
 

@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from mjx_msm.common.arguments import path_of
 from mjx_msm.common.errors import InputError, in_one_line
+from mjx_msm.common.file_kinds import OSIM, refuse_other
 
 Pose = Float[np.ndarray, "4 4"]
 """Of a frame in another: rotation and origin [m]."""
@@ -55,6 +56,7 @@ class OpenedModel:
 
     def __init__(self, path: str | Path) -> None:
         self.path = path_of("the OpenSim model", path)
+        refuse_other(self.path, OSIM)
         if not self.path.is_file():
             raise InputError(f"{self.path}: no such file; give the path of an .osim file")
         self.opensim = import_opensim()

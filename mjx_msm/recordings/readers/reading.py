@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mjx_msm.common.errors import InputError
+from mjx_msm.common.file_kinds import RECORDING, refuse_other
 from mjx_msm.recordings.readers import (
     c3d,
     delimited,
@@ -54,6 +55,7 @@ def recognise(path: str | Path) -> Recognised:
     **Raises:** `InputError` if it cannot be read, or neither is known.
     """
     path = Path(path)
+    refuse_other(path, RECORDING)
     suffix = suffix_of(path)
     head = content_of(path, HEAD)
     for format in FORMATS:

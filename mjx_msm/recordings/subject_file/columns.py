@@ -56,7 +56,7 @@ def parse_timing(top: Section, trial: Section) -> dict[str, Timing]:
                 value = section.data.get(key)
                 holder, name = section, key
                 if isinstance(value, Mapping):
-                    holder, name = Section(value, f"{section.where} {key}", KINDS), kind
+                    holder, name = section.inside(value, f"{section.where} {key}", KINDS, key), kind
                 if name not in holder.data:
                     continue
                 if key == "sampling_rate":
@@ -68,30 +68,31 @@ def parse_timing(top: Section, trial: Section) -> dict[str, Timing]:
 
 
 def parse_columns(
-    top: Section, trial: Section, key: str, coordinates: Sequence[str], kinds: Sequence[str]
+    top: Section, trial: Section, key: str, coordinates: Sequence[str] | None, kinds: Sequence[str]
 ) -> dict[str, Column]:
     """The columns that are mapped to coordinates.
 
-    **Arguments:** `kinds`: of the units that are allowed.
+    **Arguments:** `coordinates`: those that have a role, None where that is not known; `kinds`: of the units that are
+    allowed.
 
     **Raises:** `InputError` for a coordinate without a role, or a unit of another kind.
     """
     out: dict[str, Column] = {}
     moments = "moment" in kinds
-    for data, where, own in (
-        (top.data.get(key, {}), f"{top.where} [{key}]", False),
-        (trial.data.get(key, {}), f"{trial.where} {key}", True),
-    ):
-        section = Section(data, where, None)
+    for holder, where, own in ((top, f"{top.where} [{key}]", False), (trial, f"{trial.where} {key}", True)):
+        section = holder.inside(holder.data.get(key, {}), where, None, key)
         for coordinate, value in section.data.items():
-            if coordinate not in coordinates:
+            if coordinates is not None and coordinate not in coordinates:
                 role = "not free" if moments else "neither free, prescribed nor locked"
-                raise InputError(f"{where}: '{coordinate}' is {role} in [model]{suggest(coordinate, coordinates)}")
+                what = f"{where}: '{coordinate}' is {role} in [model]{suggest(coordinate, coordinates)}"
+                section.refuse(InputError(what), coordinate)
+                continue
             if isinstance(value, str):
                 out[coordinate] = Column(value, of_trial=own)
                 continue
             keys = ("column", "units", "scale", "offset", *(("lever",) if moments else ()))
-            out[coordinate] = replace(_column(Section(value, f"{where} {coordinate}", keys), kinds), of_trial=own)
+            detail = section.inside(value, f"{where} {coordinate}", keys, coordinate)
+            out[coordinate] = replace(_column(detail, kinds), of_trial=own)
     return out
 
 
@@ -99,7 +100,7 @@ def _column(detail: Section, kinds: Sequence[str]) -> Column:
     scale, offset = detail.number("scale"), detail.number("offset", 0.0)
     assert offset is not None
     if scale == 0:
-        raise InputError(f"{detail.where}: scale is 0; give 1, -1 or another factor")
+        detail.refuse(InputError(f"{detail.where}: scale is 0; give 1, -1 or another factor"), "scale")
     lever, lever_sd = _lever(detail)
     units = detail.text("units")
     wanted = ("force",) if lever is not None else kinds
@@ -109,7 +110,8 @@ def _column(detail: Section, kinds: Sequence[str]) -> Column:
             known = {"force": "'N' or 'kgf'"}.get(wanted[0], ", ".join(f"'{u}'" for u in _usual(kinds)))
             close = suggest(units, _usual(kinds)) if lever is None else ""
             more = "; is it a force? Give its lever [m]" if found is not None and found.kind == "force" else ""
-            raise InputError(f"{detail.where}: units = '{units}' is unknown{close or f'; give {known}'}{more}")
+            what = f"{detail.where}: units = '{units}' is unknown{close or f'; give {known}'}{more}"
+            detail.refuse(InputError(what), "units")
     return Column(detail.text("column", required=True) or "", units, scale, offset, lever, lever_sd)
 
 
@@ -117,7 +119,7 @@ def _lever(detail: Section) -> tuple[float | None, float | None]:
     """Of a force, and its standard deviation [m]."""
     if not isinstance(detail.data.get("lever"), Mapping):
         return detail.number("lever", low=0.01, high=2.0, unit="m"), None
-    inside = Section(detail.data["lever"], f"{detail.where} lever", ("mean", "sd"))
+    inside = detail.inside(detail.data["lever"], f"{detail.where} lever", ("mean", "sd"), "lever")
     mean = inside.number("mean", low=0.01, high=2.0, unit="m", required=True)
     return mean, inside.number("sd", low=1e-4, high=0.5, unit="m", required=True)
 

@@ -14,6 +14,10 @@ SYNERGIES = 4
 """Unless the file says otherwise; three to five account for most of a leg's EMG in walking."""
 
 
+RAW_ONLY = ("high_pass", "low_pass", "order", "notch", "rectify")
+"""Steps of processing that an envelope has behind it."""
+
+
 def channels_of(emg_map: Mapping[str, Mapping[str, float]]) -> tuple[str, ...]:
     """The EMG channels that muscles use, in order."""
     return tuple(dict.fromkeys(channel for mix in emg_map.values() for channel in mix))
@@ -24,81 +28,91 @@ def parse_emg(top: Section) -> tuple[str, EmgProcessing, dict[str, str], dict[st
     kind = section.text("kind", "envelope", options=("envelope", "raw")) or ""
     keys = ("high_pass", "low_pass", "order", "notch", "rectify", "normalise", "clip")
     steps = section.section("processing", keys)
+    processing = _processing(steps, kind)
+    channels = section.section("channels", None)
+    aliases = {name: channels.text(name) or "" for name in channels.data}
+    muscles = section.section("muscles", None)
+    emg_map = {muscle: mix for muscle in muscles.data if (mix := _mix(muscles, muscle)) is not None}
+    if not muscles.data:
+        what = f"{top.where} [emg.muscles]: is missing or empty; give every muscle of the model a channel, or "
+        section.refuse(InputError(f"{what}0.0 if it is silent"), "muscles")
+        return kind, processing, aliases, emg_map
+    for alias in aliases:
+        if alias not in channels_of(emg_map):
+            what = f"channel '{alias}' is used by no muscle{suggest(alias, channels_of(emg_map))}"
+            channels.refuse(InputError(f"{channels.where}: {what}"), alias)
+    if isinstance(processing.normalise, Mapping):
+        for name in processing.normalise:
+            if name not in channels_of(emg_map):
+                what = f"normalise names channel '{name}', which no muscle uses{suggest(name, channels_of(emg_map))}"
+                steps.refuse(InputError(f"{steps.where}: {what}"), "normalise", name)
+        for name in channels_of(emg_map):
+            if name not in processing.normalise:
+                what = f"{steps.where}: normalise has no reference for channel '{name}'; add it"
+                steps.refuse(InputError(what), "normalise")
+    return kind, processing, aliases, emg_map
+
+
+def _processing(steps: Section, kind: str) -> EmgProcessing:
+    """``[emg.processing]``; the usual, where that is wrong."""
     if kind == "envelope":
         for key in steps.data:
-            if key not in ("normalise", "clip"):
-                raise InputError(f'{steps.where}: {key} is for raw EMG; set kind = "raw" in [emg], or remove it')
-    settings: dict[str, Any] = {} if kind == "raw" else {"normalise": None, "clip": False}
+            if key in RAW_ONLY:
+                what = f'{steps.where}: {key} is for raw EMG; set kind = "raw" in [emg], or remove it'
+                steps.refuse(InputError(what), key)
+    usual: dict[str, Any] = {} if kind == "raw" else {"normalise": None, "clip": False}
+    settings = dict(usual)
     for key in ("high_pass", "low_pass"):
         if steps.data.get(key) is False:
             settings[key] = None
-        elif key in steps.data:
-            settings[key] = steps.number(key, unit="Hz")
+        elif key in steps.data and (value := steps.number(key, unit="Hz")) is not None:
+            settings[key] = value
     for key in ("rectify", "clip"):
-        if key in steps.data:
-            if not isinstance(steps.data[key], bool):
-                raise steps.fail(key, "true or false")
+        if isinstance(steps.data.get(key), bool):
             settings[key] = steps.data[key]
+        elif key in steps.data:
+            steps.refuse(steps.fail(key, "true or false"), key)
     if "order" in steps.data:
         if not isinstance(steps.data["order"], int) or isinstance(steps.data["order"], bool):
-            raise steps.fail("order", "a whole number")
-        settings["order"] = steps.data["order"]
+            steps.refuse(steps.fail("order", "a whole number"), "order")
+        else:
+            settings["order"] = steps.data["order"]
     if "notch" in steps.data:
         notch = steps.data["notch"]
         notch = notch if isinstance(notch, list | tuple) else [notch]
         if not all(is_number(f) for f in notch):
-            raise steps.fail("notch", "a frequency or a list of frequencies [Hz]")
-        settings["notch"] = tuple(map(float, notch))
+            steps.refuse(steps.fail("notch", "a frequency or a list of frequencies [Hz]"), "notch")
+        else:
+            settings["notch"] = tuple(map(float, notch))
     if "normalise" in steps.data:
         rule = steps.data["normalise"]
         numbers = rule.values() if isinstance(rule, Mapping) else [rule]
         if rule is not False and rule != "max" and not all(map(is_number, numbers)):
-            raise steps.fail("normalise", 'a number, "max", false, or a number per channel')
-        settings["normalise"] = None if rule is False else rule
-    try:
-        processing = EmgProcessing(**settings)
-    except InputError as error:
-        raise InputError(f"{steps.where}: {error}") from None
-
-    channels = section.section("channels", None)
-    aliases = {name: channels.text(name) or "" for name in channels.data}
-    muscles = section.section("muscles", None)
-    emg_map: dict[str, dict[str, float]] = {}
-    for muscle, value in muscles.data.items():
-        if value == UNMEASURED:
-            emg_map[muscle] = {}  # for reading: what drives it comes from the others' EMG, see `parse_unmeasured`
-        elif isinstance(value, str) and value and value != "none":
-            emg_map[muscle] = {value: 1.0}
-        elif value == "none" or (is_number(value) and value == 0):
-            emg_map[muscle] = {}
-        elif isinstance(value, Mapping) and value and all(is_number(w) and w > 0 for w in value.values()):
-            emg_map[muscle] = {channel: float(w) for channel, w in value.items()}
+            wrong = steps.fail("normalise", 'a number, "max", false, or a number per channel')
+            steps.refuse(wrong, "normalise")
         else:
-            raise muscles.fail(
-                muscle,
-                'a channel in quotes, positive weights like { a = 0.5 }, "unmeasured", or 0.0 for a silent muscle',
-            )
-    if not emg_map:
-        raise InputError(
-            f"{top.where} [emg.muscles]: is missing or empty; give every muscle of the model a channel, or "
-            "0.0 if it is silent"
-        )
-    for alias in aliases:
-        if alias not in channels_of(emg_map):
-            raise InputError(
-                f"{channels.where}: channel '{alias}' is used by no muscle{suggest(alias, channels_of(emg_map))}"
-            )
-    if isinstance(processing.normalise, Mapping):
-        for name in processing.normalise:
-            if name not in channels_of(emg_map):
-                raise InputError(
-                    f"{steps.where}: normalise names channel '{name}', which no muscle "
-                    f"uses{suggest(name, channels_of(emg_map))}"
-                )
-        for name in channels_of(emg_map):
-            if name not in processing.normalise:
-                raise InputError(f"{steps.where}: normalise has no reference for channel '{name}'; add it")
-    return kind, processing, aliases, emg_map
+            settings["normalise"] = None if rule is False else rule
+    try:
+        return EmgProcessing(**settings)
+    except InputError as error:
+        steps.refuse(InputError(f"{steps.where}: {error}"))
+    return EmgProcessing(**usual)
+
+
+def _mix(muscles: Section, muscle: str) -> dict[str, float] | None:
+    """Channels that drive a muscle, each with its weight; None where that is wrong."""
+    value = muscles.data[muscle]
+    if value == UNMEASURED:
+        return {}  # for reading: what drives it comes from the others' EMG, see `parse_unmeasured`
+    if isinstance(value, str) and value and value != "none":
+        return {value: 1.0}
+    if value == "none" or (is_number(value) and value == 0):
+        return {}
+    if isinstance(value, Mapping) and value and all(is_number(w) and w > 0 for w in value.values()):
+        return {channel: float(w) for channel, w in value.items()}
+    wanted = 'a channel in quotes, positive weights like { a = 0.5 }, "unmeasured", or 0.0 for a silent muscle'
+    muscles.refuse(muscles.fail(muscle, wanted), muscle)
+    return None
 
 
 def parse_unmeasured(top: Section) -> tuple[tuple[str, ...], int]:
@@ -121,4 +135,5 @@ def parse_emg_noise(top: Section) -> EmgNoise | None:
     try:
         return EmgNoise(**{key: float(value) for key, value in given.items() if value is not None})
     except InputError as error:
-        raise InputError(f"{section.where}: {error}") from None
+        section.refuse(InputError(f"{section.where}: {error}"))
+    return None

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,21 @@ from typing import Any
 from mjx_msm.common.errors import Faults, InputError
 from mjx_msm.common.toml_tables import Section
 from mjx_msm.recordings.emg import EmgProcessing
-from mjx_msm.recordings.subject_file.columns import TIMING
+from mjx_msm.recordings.subject_file.columns import KINDS, TIMING
 from mjx_msm.recordings.subject_file.emg import parse_emg
 from mjx_msm.recordings.subject_file.identify import IdentifySpec, parse_identify
 from mjx_msm.recordings.subject_file.model import UNITS, ModelSpec, parse_model
 from mjx_msm.recordings.subject_file.person import Person, parse_person
 from mjx_msm.recordings.subject_file.places import data_folder, folder_of
 from mjx_msm.recordings.subject_file.trials import NORMALISE, TrialEntry, parse_trial
+
+KEYS = (
+    "data", "units", *TIMING, "gravity", "columns", "moment_columns", "subject", "model", "emg", "sampling", "trials",
+    "identify",
+)  # fmt: skip
+"""Of the file's top level."""
+OF_NO_FILE = ("name", "role", "task", "start", "stop", "time_offset")
+"""Keys of a trial that do not say how its files are read."""
 
 
 @dataclass(frozen=True)
@@ -43,84 +51,109 @@ class Document:
 
 
 def parse_subject(document: Mapping[str, Any], path: str | Path) -> Document:
-    """Check keys, types and ranges of a subject file, without opening any file it names."""
-    path = Path(path)
-    top = Section(
-        document,
-        str(path),
-        (
-            "data",
-            "units",
-            *TIMING,
-            "gravity",
-            "columns",
-            "moment_columns",
-            "subject",
-            "model",
-            "emg",
-            "sampling",
-            "trials",
-            "identify",
-        ),
-    )
+    """Check keys, types and ranges of a subject file, without opening any file it names.
+
+    **Raises:** `InputError`; `InputErrors` with all that is wrong, in the file's order.
+    """
     faults = Faults()
+    parsed = parse_parts(document, path, faults)
+    faults.raise_any(document)
+    return parsed.document()
+
+
+@dataclass
+class Parts:
+    """Sections of a subject file; None where one is missing or wrong."""
+
+    path: Path
+    data: Path | None
+    """Folder of the recordings."""
+    subject: Person | None = None
+    model: ModelSpec | None = None
+    emg: tuple[str, EmgProcessing, dict[str, str], dict[str, dict[str, float]]] | None = None
+    sampling: dict[str, float] | None = None
+    identify: IdentifySpec | None = None
+    trials: tuple[TrialEntry, ...] = ()
+    """All that could be read."""
+    unclear: tuple[frozenset[str], ...] = ()
+    """Of each of them, the kinds of file of which something is said that is wrong."""
+
+    def document(self) -> Document:
+        """All of it, once nothing is wrong."""
+        assert self.subject is not None
+        assert self.model is not None
+        assert self.emg is not None
+        assert self.identify is not None
+        assert self.sampling is not None
+        kind, processing, aliases, _ = self.emg
+        identify = _with_levers(self.identify, self.trials)
+        return Document(
+            self.path, self.subject, self.model, kind, processing, aliases, self.sampling, self.trials, identify
+        )
+
+
+def parse_parts(document: Mapping[str, Any], path: str | Path, faults: Faults) -> Parts:
+    """The sections of a subject file, as far as they are right; what is wrong is added to `faults`."""
+    path = Path(path)
+    top = Section(document, str(path), KEYS, faults=faults)
     for key in ("subject", "model", "trials", "identify"):
-        with faults.gathered():
-            if key not in document:
-                raise InputError(
-                    f"{path}: section [{key}] is missing; add it"
-                    if key != "trials"
-                    else f"{path}: no [[trials]]; add at least one"
-                )
-    faults.raise_any()
+        if key not in document:
+            missing = f"section [{key}] is missing; add it" if key != "trials" else "no [[trials]]; add at least one"
+            top.refuse(InputError(f"{path}: {missing}"), key)
     folder = folder_of(path)
-    units, data, given = "auto", folder, Parts()
-    with faults.gathered():
-        units = top.text("units", "auto", options=UNITS) or "auto"
-    with faults.gathered():
+    units = top.text("units", "auto", options=UNITS) or "auto"
+    data: Path | None = None
+    with faults.gathered(("data",)):
         data = data_folder(folder, top.text("data", ".") or ".", f"{path}: data")
-    with faults.gathered():
-        given.subject = parse_person(top, data)
-    with faults.gathered():
-        given.model = parse_model(top, folder, units)
-    with faults.gathered():
-        given.emg = parse_emg(top)
-    sampling: dict[str, float] = {}
-    with faults.gathered():
-        sampling = _sampling(top)
-    with faults.gathered():
-        # where others are missing, what does not depend on them is checked all the same
-        emg_map = given.emg[3] if given.emg else {}
-        given.identify = parse_identify(top, given.subject or Person("", 70.0, 1.7, "female"), emg_map)
-    entries = document["trials"]
+
+    def part(key: str, parse: Callable[[], Any]) -> Any:
+        before, found = len(faults), None
+        if key in document or key in ("emg", "sampling"):
+            with faults.gathered((key,)):
+                found = parse()
+        return found if len(faults) == before else None
+
+    given = Parts(path, data)
+    data = data or folder
+    given.subject = part("subject", lambda: parse_person(top, data))
+    given.model = part("model", lambda: parse_model(top, folder, units))
+    given.emg = part("emg", lambda: parse_emg(top))
+    given.sampling = part("sampling", lambda: _sampling(top))
+    emg_map = given.emg[3] if given.emg else {}
+    someone = Person("", 70.0, 1.7, "female")
+    given.identify = part("identify", lambda: parse_identify(top, given.subject or someone, emg_map))
+    entries = document.get("trials")
+    if "trials" in document and (not isinstance(entries, list | tuple) or not entries):
+        what = f"{path}: trials must be a list of tables; write [[trials]] in double brackets"
+        top.refuse(InputError(what), "trials")
+        entries = None
     trials: list[TrialEntry] = []
-    with faults.gathered():
-        if not isinstance(entries, list | tuple) or not entries:
-            raise InputError(f"{path}: trials must be a list of tables; write [[trials]] in double brackets")
-        if given.model and given.emg and given.identify:
-            for i, entry in enumerate(entries):
-                with faults.gathered():
-                    trials.append(parse_trial(top, entry, i, data, units, given.model, given.emg[3], given.identify))
-    for name in dict.fromkeys(t.name for t in trials):
-        with faults.gathered():
-            if sum(t.name == name for t in trials) > 1:
-                raise InputError(f"{path} [[trials]]: the name '{name}' appears twice; rename one")
-    faults.raise_any()
+    unclear: list[frozenset[str]] = []
+    for i, entry in enumerate(entries or ()):
+        before = len(faults)
+        with faults.gathered(("trials", i)):
+            trials.append(parse_trial(top, entry, i, data, units, given.model, emg_map, given.identify))
+            unclear.append(frozenset(k for at, _ in faults.found[before:] for k in _concerned(at)))
+    given.trials, given.unclear = tuple(trials), tuple(unclear)
+    for i, trial in enumerate(trials):
+        if trial.name and trial.name in [t.name for t in trials[:i]]:
+            what = f"{path} [[trials]]: the name '{trial.name}' appears twice; rename one"
+            top.refuse(InputError(what), "trials")
     rule = given.emg[1].normalise if given.emg else None
     if any(t.role == NORMALISE for t in trials) and rule not in (None, "max"):
-        raise InputError(
-            f'{path} [emg.processing]: normalise gives numbers, and a trial has the role "{NORMALISE}"; keep one of '
-            "them"
-        )
-    if all(t.role != "identify" for t in trials):
-        raise InputError(f'{path} [[trials]]: every trial is held out; give at least one the role "identify"')
-    assert given.subject is not None
-    assert given.model is not None
-    assert given.emg is not None
-    assert given.identify is not None
-    kind, processing, aliases, _ = given.emg
-    identify = _with_levers(given.identify, trials)
-    return Document(path, given.subject, given.model, kind, processing, aliases, sampling, tuple(trials), identify)
+        what = f'normalise gives numbers, and a trial has the role "{NORMALISE}"; keep one of them'
+        top.refuse(InputError(f"{path} [emg.processing]: {what}"), "emg", "processing")
+    if trials and len(trials) == len(entries or ()) and all(t.role != "identify" for t in trials):
+        what = f'{path} [[trials]]: every trial is held out; give at least one the role "identify"'
+        top.refuse(InputError(what), "trials")
+    return given
+
+
+def _concerned(at: tuple[str | int, ...]) -> Sequence[str]:
+    """Kinds of file whose reading a key decides, at the top or in a trial."""
+    key = at[2] if len(at) > 2 and at[0] == "trials" else "".join(map(str, at[:1]))
+    own = {"columns": ("motion",), "moment_columns": ("moments",), **{kind: (kind,) for kind in KINDS}}
+    return own.get(str(key), () if key in OF_NO_FILE else KINDS)
 
 
 def _with_levers(identify: IdentifySpec, trials: Sequence[TrialEntry]) -> IdentifySpec:
@@ -133,16 +166,6 @@ def _with_levers(identify: IdentifySpec, trials: Sequence[TrialEntry]) -> Identi
                 priors[path] = {"mean": column.lever, "sd": column.lever_sd}
                 free += [] if path in free else [path]
     return replace(identify, free=tuple(free), priors={**priors, **identify.priors}) if priors else identify
-
-
-@dataclass
-class Parts:
-    """Sections that have been read; None where one is wrong."""
-
-    subject: Person | None = None
-    model: ModelSpec | None = None
-    emg: tuple[str, EmgProcessing, dict[str, str], dict[str, dict[str, float]]] | None = None
-    identify: IdentifySpec | None = None
 
 
 def _sampling(top: Section) -> dict[str, float]:

@@ -42,6 +42,10 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+ANY = ("muscle/*/max_isometric_force",)
+"""Stands for a free set that cannot be read, while the rest is checked."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class IdentifySpec(Settings):
     """What a file asks `identify` for, and whether anthropometry has a say in its priors.
@@ -64,20 +68,22 @@ def parse_identify(top: Section, subject: Person, emg_map: Mapping[str, Mapping[
     rate = section.number("rate", Settings.rate, low=20, high=5000, unit="Hz") or Settings.rate
     starts = section.number("starts", Settings.starts, low=1, high=1000) or Settings.starts
     if starts != int(starts):
-        raise section.fail("starts", "a whole number")
+        section.refuse(section.fail("starts", "a whole number"), "starts")
     loss = section.text("loss", Settings.loss, options=LOSSES) or ""
     noise = parse_emg_noise(top)
-    try:
+    for key, patterns in (("free", free), ("tied", tied), ("bounds", bounds), ("priors", priors)):
+        for pattern in patterns:
+            with section.gathered(key):
+                _check_pattern(pattern, f"{section.where} {key}")
+    segments = parse_segments(top)
+    try:  # what is missing, or no list, has been said already
         asked = Settings(
-            free=free, emg_map=emg_map, residuals=residuals, tied=tied, bounds=bounds, priors=priors, rate=rate,
-            emg_noise=noise, loss=loss, starts=int(starts),
+            free=free or (() if section.data.get("free") == [] else ANY), emg_map=emg_map, tied=tied, bounds=bounds,
+            residuals=residuals or (() if section.data.get("residuals") == [] else ("moment",)), priors=priors,
+            rate=rate, emg_noise=noise, loss=loss, starts=int(starts),
         )  # fmt: skip
     except InputError as error:
         raise InputError(f"{section.where}: {error}") from None
-    for key in ("free", "tied", "bounds", "priors"):
-        for pattern in getattr(asked, key):
-            _check_pattern(pattern, f"{section.where} {key}")
-    segments = parse_segments(top)
     wanted = _segment_priors(top, section, subject, segments)
     return IdentifySpec(**vars(asked), segment_priors=wanted, segments=segments)
 
@@ -87,13 +93,11 @@ def _segment_priors(top: Section, identify: Section, subject: Person, segments: 
     missing = [key for key in ("height", "sex") if getattr(subject, key) is None]
     asked = identify.data.get("segment_priors", not missing or bool(segments))
     if not isinstance(asked, bool):
-        raise identify.fail("segment_priors", "true or false")
-    if asked and missing:
-        raise InputError(
-            f"{top.where} [subject]: '{missing[0]}' is missing, which segment priors need; give it, or set "
-            "segment_priors = false in [identify]"
-        )
-    return asked
+        identify.refuse(identify.fail("segment_priors", "true or false"), "segment_priors")
+    elif asked and missing:
+        what = f"'{missing[0]}' is missing, which segment priors need; give it, or set segment_priors = false in "
+        top.refuse(InputError(f"{top.where} [subject]: {what}[identify]"), "subject")
+    return bool(asked)
 
 
 def _check_pattern(pattern: str, where: str) -> None:

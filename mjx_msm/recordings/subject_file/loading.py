@@ -5,22 +5,24 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mjx_msm.common.arguments import path_of
-from mjx_msm.common.errors import InputError, InputWarning
+from mjx_msm.common.errors import Faults, InputError, InputWarning
+from mjx_msm.common.file_kinds import SUBJECT, refuse_other
 from mjx_msm.common.files import write_text
 from mjx_msm.common.patterns import matches
 from mjx_msm.common.toml_tables import Section, plain, read_toml, to_toml
 from mjx_msm.recordings.subject_file.emg import channels_of, parse_unmeasured
-from mjx_msm.recordings.subject_file.grammar import parse_subject
+from mjx_msm.recordings.subject_file.grammar import Document, parse_parts, parse_subject
 from mjx_msm.recordings.subject_file.identify import IdentifySpec
 from mjx_msm.recordings.subject_file.model import BUNDLED, PREFIX, ModelSpec
+from mjx_msm.recordings.subject_file.model_names import ModelNames, check_names
 from mjx_msm.recordings.subject_file.person import Person
-from mjx_msm.recordings.subject_file.recordings import read_recordings
+from mjx_msm.recordings.subject_file.recordings import Recordings, check_recordings, read_recordings
 from mjx_msm.recordings.synergies import UNMEASURED, extended
 from mjx_msm.recordings.trial import Trial
 
@@ -61,22 +63,25 @@ class Study:
         return channels_of(self.emg_map)
 
 
-def load_subject(path: str | Path) -> Study:
+def load_subject(path: str | Path, names: Callable[[ModelSpec], ModelNames] | None = None) -> Study:
     """Read a subject file and the recordings it names.
 
-    **Raises:** `InputError`, one line with file, key or column, and the fix.
+    **Arguments:** `names`: of the model; asked where something is wrong with the file, so that these are checked, too.
+
+    **Raises:** `InputError`, one line with file, key or column, and the fix; `InputErrors` with all that is wrong, in
+    the file's order.
     """
     path = path_of("the subject file", path)
-    return study_of(read_toml(path, "subject file"), path)
+    refuse_other(path, SUBJECT)
+    return study_of(read_toml(path, "subject file"), path, names)
 
 
-def study_of(document: Mapping[str, Any], path: Path) -> Study:
+def study_of(document: Mapping[str, Any], path: Path, names: Callable[[ModelSpec], ModelNames] | None = None) -> Study:
     """The study of a subject file's text as nested mappings; `path`: where it lies, or would.
 
     **Raises:** `InputError`, as `load_subject`.
     """
-    checked = parse_subject(document, path)
-    recordings = read_recordings(checked)
+    checked, recordings = _read(document, path, names)
     for note in recordings.notes:
         warnings.warn(note, InputWarning, stacklevel=3)
     study = Study(
@@ -92,6 +97,36 @@ def study_of(document: Mapping[str, Any], path: Path) -> Study:
     )
     muscles, count = parse_unmeasured(Section(document, str(path), None))
     return _with_synergies(study, muscles, count) if muscles else study
+
+
+def _read(
+    document: Mapping[str, Any], path: Path, names: Callable[[ModelSpec], ModelNames] | None
+) -> tuple[Document, Recordings]:
+    """A subject file that nothing is wrong with, and its recordings.
+
+    **Raises:** `InputError`, as `load_subject`.
+    """
+    faults, deeper = Faults(), None
+    given = parse_parts(document, path, faults)
+    if not faults:
+        checked = given.document()
+        try:
+            return checked, read_recordings(checked)
+        except InputError as error:
+            deeper = error
+    if names is not None and given.model is not None:
+        levers = [n for t in given.trials for n, c in t.moment_columns.items() if c.lever_sd is not None]
+        emg_map = given.emg[3] if given.emg else None
+        with faults.gathered(("model", "source")):
+            own = names(given.model)
+            check_names(path, given.model, emg_map, given.identify, levers, own, faults)
+            given.model = given.model.only(own.coordinates)  # others have no columns, which is no news
+    if faults:
+        check_recordings(given, faults)
+    elif deeper is not None:
+        raise deeper
+    faults.raise_any(document)
+    raise AssertionError("a fault has been found")
 
 
 def _with_synergies(study: Study, muscles: Sequence[str], count: int) -> Study:

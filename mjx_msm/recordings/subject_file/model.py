@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,11 @@ class ModelSpec:
         """What of the model is asked for, as arguments of `load_model`."""
         return {"joints": self.joints, "muscles": self.muscles, "posture": self.posture}
 
+    def only(self, coordinates: Sequence[str]) -> ModelSpec:
+        """Without coordinates that are none of these."""
+        roles = {key: tuple(c for c in getattr(self, key) if c in coordinates) for key in ("free", "prescribed")}
+        return replace(self, **roles, locked={c: x for c, x in self.locked.items() if c in coordinates})
+
 
 def parse_model(top: Section, folder: Path, units: str) -> ModelSpec:
     section = top.section("model", KEYS)
@@ -50,23 +55,21 @@ def parse_model(top: Section, folder: Path, units: str) -> ModelSpec:
     if source not in BUNDLED and not source.startswith(PREFIX):
         source = expanded(source, f"{section.where}: source")
         if "/" not in source and not source.endswith((".xml", ".mjcf")):
-            raise InputError(
-                f"{section.where}: source = '{source}' is neither a bundled model nor an MJCF "
-                f"file{suggest(source, BUNDLED)}"
-            )
+            what = f"source = '{source}' is neither a bundled model nor an MJCF file{suggest(source, BUNDLED)}"
+            section.refuse(InputError(f"{section.where}: {what}"), "source")
         source = os.path.normpath(folder / source)
     roles = {key: section.names(key, required=key == "free") for key in ("free", "prescribed")}
-    if not roles["free"]:
-        raise InputError(f"{section.where}: free is empty; name at least one coordinate to simulate")
+    if section.data.get("free") == []:
+        what = f"{section.where}: free is empty; name at least one coordinate to simulate"
+        section.refuse(InputError(what), "free")
     own = section.text("units", units, options=UNITS)
     factor = math.pi / 180 if own == "deg" else 1.0
     locked, posture = (_places(section.section(key, None), own, factor) for key in ("locked", "posture"))
     everything = [*roles["free"], *roles["prescribed"], *locked]
-    for name in everything:
-        if everything.count(name) > 1:
-            raise InputError(
-                f"{section.where}: coordinate '{name}' has two roles; keep it in one of free, prescribed, locked"
-            )
+    for name in dict.fromkeys(everything):
+        if sum(name in names for names in (*roles.values(), locked)) > 1:
+            what = f"coordinate '{name}' has two roles; keep it in one of free, prescribed, locked"
+            section.refuse(InputError(f"{section.where}: {what}"), "free")
     muscle = section.text("muscle", "mujoco", options=("mujoco", "degroote")) or ""
     joints, muscles = (section.names(key) or None for key in ("joints", "muscles"))
     return ModelSpec(
@@ -85,12 +88,11 @@ def _places(section: Section, units: str | None, factor: float) -> dict[str, flo
     """Values of coordinates [rad or m]."""
     out = {}
     for name in section.data:
-        value = section.number(name)
+        value = section.number(name, 0.0)
         assert value is not None
         if units != "deg" and abs(value) > 2 * math.pi:
-            raise InputError(
-                f'{section.where}: {name} = {value:g} looks like degrees; set units = "deg" in [model], or give radians'
-            )
+            what = f'{name} = {value:g} looks like degrees; set units = "deg" in [model], or give radians'
+            section.refuse(InputError(f"{section.where}: {what}"), name)
         out[name] = value * factor
     return out
 
@@ -102,9 +104,12 @@ def parse_segments(top: Section) -> dict[str, tuple[str, ...]]:
     for body, value in section.data.items():
         names = [value] if isinstance(value, str) else value
         if not isinstance(names, list | tuple) or not all(isinstance(n, str) for n in names):
-            raise section.fail(body, 'a segment in quotes, a list like ["forearm", "hand"], or [] for none')
+            wrong = section.fail(body, 'a segment in quotes, a list like ["forearm", "hand"], or [] for none')
+            section.refuse(wrong, body)
+            continue
         for name in names:
             if name not in SEGMENTS:
-                raise InputError(f"{section.where}: {body} = '{name}' is unknown{suggest(name, SEGMENTS, limit=10)}")
+                what = f"{section.where}: {body} = '{name}' is unknown{suggest(name, SEGMENTS, limit=10)}"
+                section.refuse(InputError(what), body)
         segments[body] = tuple(names)
     return segments

@@ -47,15 +47,18 @@ def parse_person(top: Section, data: Path = Path()) -> Person:
     """**Arguments:** `data`: the folder of the recordings."""
     who = top.section("subject", ("name", "mass", "height", "sex", "scale", "static"))
     height = who.data.get("height")
+    in_centimetres = False
     if isinstance(height, int | float) and 40 <= height <= 250:
-        raise InputError(f"{who.where}: height = {height:g} looks like centimetres; write {height / 100:g} [m]")
+        in_centimetres = True
+        what = f"{who.where}: height = {height:g} looks like centimetres; write {height / 100:g} [m]"
+        who.refuse(InputError(what), "height")
     wanted = who.data.get("scale")
     if wanted is not None and not isinstance(wanted, bool):
-        raise who.fail("scale", "true or false")
+        who.refuse(who.fail("scale", "true or false"), "scale")
     return Person(
         name=who.text("name", required=True) or "",
         mass=who.number("mass", low=2, high=400, unit="kg", required=True) or 0.0,
-        height=who.number("height", low=0.4, high=2.6, unit="m"),
+        height=None if in_centimetres else who.number("height", low=0.4, high=2.6, unit="m"),
         sex=who.text("sex", options=("male", "female")),  # type: ignore[arg-type]
         scale=wanted,
         static=_static(who, data) if "static" in who.data else None,

@@ -11,6 +11,7 @@ import numpy as np
 
 from mjx_msm.common.errors import Faults, InputError
 from mjx_msm.recordings import emg as emg_signals
+from mjx_msm.recordings.emg import EmgProcessing
 from mjx_msm.recordings.quality.emg_cleaning import cleaned
 from mjx_msm.recordings.readers.contents import ends_in
 from mjx_msm.recordings.readers.joining import joined
@@ -18,8 +19,11 @@ from mjx_msm.recordings.readers.table import Table
 from mjx_msm.recordings.subject_file import joints
 from mjx_msm.recordings.subject_file.columns import Reading
 from mjx_msm.recordings.subject_file.emg import channels_of
-from mjx_msm.recordings.subject_file.grammar import Document
+from mjx_msm.recordings.subject_file.grammar import Document, Parts
+from mjx_msm.recordings.subject_file.identify import ANY, IdentifySpec
+from mjx_msm.recordings.subject_file.model import ModelSpec
 from mjx_msm.recordings.subject_file.normalising import normalised
+from mjx_msm.recordings.subject_file.person import Person
 from mjx_msm.recordings.subject_file.sources import Files, trimmed_in_time
 from mjx_msm.recordings.subject_file.trials import NORMALISE, TrialEntry
 from mjx_msm.recordings.trial import Trial, build_trial, check_pace
@@ -42,7 +46,7 @@ class Recordings:
 def read_recordings(document: Document) -> Recordings:
     """Read the files of all trials, every one once.
 
-    **Raises:** `InputError` naming the file and column that does not fit; all that do not, in one message.
+    **Raises:** `InputError` naming the file and column that does not fit; `InputErrors` with all that do not.
     """
     files, faults = Files(), Faults()
     notes: list[str] = []
@@ -92,6 +96,44 @@ def read_recordings(document: Document) -> Recordings:
             trials.append((trial.role, built))
     faults.raise_any()
     return Recordings(tuple(trials), files.paths, tuple(notes))
+
+
+def check_recordings(given: Parts, faults: Faults) -> None:
+    """Of a subject file with something wrong in it, also what is wrong with the recordings, as far as that can be told.
+
+    Files that are not there; and columns of those trials, and by those sections, that nothing else is wrong with.
+    """
+    if given.data is None:
+        return
+    files = Files()
+    filled = replace(
+        given,
+        subject=given.subject or Person("", 70.0),
+        model=given.model or ModelSpec("", "", (), (), {}),
+        emg=given.emg or ("envelope", EmgProcessing(), {}, {}),
+        identify=given.identify or IdentifySpec(free=ANY, residuals=("motion",)),
+        sampling=given.sampling or {"max_gap": 0.05},
+    ).document()
+    channels = channels_of(given.emg[3]) if given.emg else ()
+    ready = {
+        "motion": given.model is not None,
+        "emg": given.emg is not None,
+        "moments": None not in (given.model, given.subject, given.identify),
+    }
+    for i, (trial, unclear) in enumerate(zip(filled.trials, given.unclear, strict=True)):
+        for kind, path in (("motion", trial.motion), ("emg", trial.emg), ("moments", trial.moments)):
+            with faults.gathered(("trials", i, kind)):
+                if path is None:
+                    continue
+                files.contents(path)
+                if kind in unclear or not ready[kind]:
+                    continue
+                if kind == "motion":
+                    joints.motion(filled, trial, files, [])
+                elif kind == "moments":
+                    joints.moments(filled, trial, files, [])
+                elif trial.role != NORMALISE:
+                    _emg_tables(filled, trial, files, channels)
 
 
 def _tables(

@@ -53,10 +53,11 @@ def parse_trial(
     index: int,
     data: Path,
     units: str,
-    model: ModelSpec,
+    model: ModelSpec | None,
     emg_map: Mapping[str, Mapping[str, float]],
-    identify: IdentifySpec,
+    identify: IdentifySpec | None,
 ) -> TrialEntry:
+    """**Arguments:** `model`, `identify`: None where that section is wrong; what needs it is not checked then."""
     name = entry.get("name") if isinstance(entry, Mapping) else None
     label = f"'{name}'" if isinstance(name, str) else f"number {index + 1}"
     keys = (
@@ -75,7 +76,7 @@ def parse_trial(
         "columns",
         "moment_columns",
     )
-    section = Section(entry, f"{top.where} [[trials]] {label}", keys)
+    section = top.inside(entry, f"{top.where} [[trials]] {label}", keys, "trials", index)
 
     def file(key: str, required: bool) -> Path | None:
         if required:
@@ -87,19 +88,24 @@ def parse_trial(
     emg = file("emg", bool(channels_of(emg_map)) or role == NORMALISE)
     moments = file("moments", False)
     motion = file("motion", role != NORMALISE)
-    if moments is None and "moment" in identify.residuals and role not in ("predict", NORMALISE):
-        raise InputError(
-            f"{section.where}: 'moments' is missing, which residuals = [\"moment\"] needs; give the file, "
-            "or choose other residuals"
+    needed = identify is not None and "moment" in identify.residuals and role not in ("predict", NORMALISE)
+    if needed and "moments" not in section.data and section.is_table:
+        what = (
+            f"{section.where}: 'moments' is missing, which residuals = [\"moment\"] needs; give the file, or choose "
+            "other residuals"
         )
+        section.refuse(InputError(what), "moments")
     start, stop = section.number("start", unit="s"), section.number("stop", unit="s")
     if start is not None and stop is not None and start >= stop:
-        raise InputError(f"{section.where}: start = {start:g} is not before stop = {stop:g}; correct them")
-    offsets = Section(section.data.get("time_offset", {}), f"{section.where} time_offset", ("motion", "emg", "moments"))
+        what = f"{section.where}: start = {start:g} is not before stop = {stop:g}; correct them"
+        section.refuse(InputError(what), "start")
+    where = f"{section.where} time_offset"
+    offsets = section.inside(section.data.get("time_offset", {}), where, ("motion", "emg", "moments"), "time_offset")
 
-    everything = (*model.free, *model.prescribed, *model.locked)
+    everything = None if model is None else (*model.free, *model.prescribed, *model.locked)
     columns = parse_columns(top, section, "columns", everything, ("angle", "length"))
-    moment_columns = parse_columns(top, section, "moment_columns", model.free, ("moment", "moment per mass"))
+    free = None if model is None else model.free
+    moment_columns = parse_columns(top, section, "moment_columns", free, ("moment", "moment per mass"))
     return TrialEntry(
         name=section.text("name", required=True) or "",
         where=section.where,

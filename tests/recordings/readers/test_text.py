@@ -155,7 +155,7 @@ def test_csv_round_trip_is_exact(tmp_path):
         ("x.csv", "time,a\n0,0,5\n1,0,6\n", "decimal comma"),
         ("x.csv", "0,1\n1,2\n2,3\n", "no time column 'time'; choose from: column 1, column 2"),
         ("x.csv", "time,Time,a\n0,0,1\n1,1,2\n", "several time columns"),
-        ("x.csv", "", "is empty"),
+        ("x.csv", "", "is an empty file"),
         ("x.csv", b"time,a\n0,1\x00\x00\n", "binary file"),
         ("x.xlsx", b"PK", "cannot be read as a workbook"),
         ("x.bin", b"\0\1\2", "unknown kind of file '.bin'; supported are"),
