@@ -110,6 +110,10 @@ class Posterior:
         width, bend = self.space.upper - self.space.lower, bending(at.parts, at.scales)
         return uncertainty(self.information(z, nuisance), self.space.prior_scale, bend=bend, width=width)
 
+    def scales(self, z: Float[np.ndarray, "free"]) -> list[Float[np.ndarray, "coordinate"]]:
+        """Of the noise of every term's coordinates at z, in their units."""
+        return self._reduced(z, None, 1).scales
+
     def weighed(self, z: Float[np.ndarray, "free"]) -> tuple[list[AbstractTerm], list[Float[np.ndarray, "coordinate"]]]:
         """The terms with every sample weighed as at z, and the noise of their coordinates, in their units, that a
         normal distribution would have which tells as much."""

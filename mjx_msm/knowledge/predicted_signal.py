@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,9 +26,13 @@ class PredictedSignal:
     simulated: Float[np.ndarray, "draw sample coordinate"]
     """By the model, without noise."""
     noise: Float[np.ndarray, "coordinate"]
-    """Standard deviation of what is left, as the estimate has it."""
+    """Scale of what is left, as the estimate has it: the standard deviation, if it is normal."""
+    freedom: float = math.inf
+    """Of Student's t distribution, which what is left follows under a robust loss; infinite: normal."""
 
     def replicated(self, seed: int) -> Float[np.ndarray, "draw sample coordinate"]:
-        """What another recording of the same movement would hold: simulated, with independent normal noise."""
-        noise = np.random.default_rng(seed).standard_normal(self.simulated.shape)
+        """What another recording of the same movement would hold: simulated, with independent noise."""
+        rng, shape = np.random.default_rng(seed), self.simulated.shape
+        normal = math.isinf(self.freedom)
+        noise = rng.standard_normal(shape) if normal else rng.standard_t(self.freedom, shape)
         return self.simulated + self.noise * noise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,8 +12,9 @@ from mjx_msm.common.errors import InputError
 from mjx_msm.estimation.residuals.instants import InstantTerm
 from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.estimation.residuals.windows import WindowTerm
+from mjx_msm.estimation.robust import FREEDOM
+from mjx_msm.knowledge.log_posterior import posterior_of
 from mjx_msm.knowledge.predicted_signal import PredictedSignal
-from mjx_msm.knowledge.profile_likelihood import posterior_of
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import Model
 from mjx_msm.recordings.trial import Trial, trials_of
@@ -42,7 +44,10 @@ def posterior_predictive(
     people = np.array(result.samples)[chosen]
     scales = posterior.scales(np.array(result.z))
     return tuple(
-        _signal(term, scale, people, trials, model) for term, scale in zip(posterior.terms, scales, strict=True)
+        _signal(
+            term, scale, people, trials, model, FREEDOM if posterior.student and term.kind == "moment" else math.inf
+        )
+        for term, scale in zip(posterior.terms, scales, strict=True)
     )
 
 
@@ -52,6 +57,7 @@ def _signal(
     people: Float[np.ndarray, "draw free"],
     trials: Sequence[Trial],
     model: Model,
+    freedom: float,
 ) -> PredictedSignal:
     assert isinstance(term, InstantTerm | WindowTerm)
     measured = term.weight > 0
@@ -69,4 +75,5 @@ def _signal(
         recorded[used],
         errors + recorded[used],
         np.asarray(scale),
+        freedom,
     )

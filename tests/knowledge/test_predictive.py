@@ -49,6 +49,13 @@ def test_replicates_are_as_far_off_as_the_recording_is(arm, trials, result):
     assert off == pytest.approx(signal.noise, rel=0.1)
 
 
+def test_noise_of_a_robust_loss_has_its_tails(arm, trials, result):
+    """The mean of t² is ν/(ν − 2)."""
+    (signal,) = posterior_predictive(arm, trials, result, draws=7)
+    drawn = replace(signal, freedom=8.0).replicated(seed=2)
+    assert np.nanstd(drawn - signal.simulated, axis=(0, 1)) == pytest.approx(signal.noise * np.sqrt(8 / 6), rel=0.15)
+
+
 def test_the_tree_holds_them(arm, trials, result):
     signals = posterior_predictive(arm, trials, result, draws=7)
     tree = result.to_arviz(signals, seed=5)
