@@ -114,6 +114,10 @@ class Posterior:
         """Of the noise of every term's coordinates at z, in their units."""
         return self._reduced(z, None, 1).scales
 
+    def scales(self, z: Float[np.ndarray, "free"]) -> list[Float[np.ndarray, "coordinate"]]:
+        """Noise of every term's coordinates at z, in their units; of Student's distribution its scale."""
+        return self._reduced(z, None, 1).scales
+
     def weighed(self, z: Float[np.ndarray, "free"]) -> tuple[list[AbstractTerm], list[Float[np.ndarray, "coordinate"]]]:
         """The terms with every sample weighed as at z, and the noise of their coordinates, in their units, that a
         normal distribution would have which tells as much."""
