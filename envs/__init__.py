@@ -17,12 +17,14 @@ from __future__ import annotations
 from typing import Any
 
 ARM_REACH = "mjx_msm/ArmReach-v0"
+ARM_STRIKE = "mjx_msm/ArmStrike-v0"
 ARM_CO_TRANSPORT = "mjx_msm/ArmCoTransport-v0"
 KNEE_EXO = "mjx_msm/KneeExo-v0"
 
 # File in `tasks` and class of an environment's task; `environments` has what Gymnasium makes of it.
 _ENVIRONMENTS = {
     ARM_REACH: ("arm_reach", "ArmReach"),
+    ARM_STRIKE: ("arm_strike", "ArmStrike"),
     ARM_CO_TRANSPORT: ("co_transport", "ArmCoTransport"),
     KNEE_EXO: ("knee_exo", "KneeExo"),
 }

@@ -6,10 +6,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mjx_msm.common.errors import InputError
-from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO, make_task, task_of
+from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, ARM_STRIKE, KNEE_EXO, make_task, task_of
 from mjx_msm.envs.adapters.single import TaskEnv
 from mjx_msm.envs.tasks.arguments import arguments_of, check_arguments
 from mjx_msm.envs.tasks.arm_reach import ArmReach
+from mjx_msm.envs.tasks.arm_strike import ArmStrike
 from mjx_msm.envs.tasks.co_transport import ArmCoTransport
 from mjx_msm.envs.tasks.knee_exo import KneeExo
 
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 class ArmReachEnv(TaskEnv):
     __doc__ = ArmReach.__doc__
     kind = ArmReach
+
+
+class ArmStrikeEnv(TaskEnv):
+    __doc__ = ArmStrike.__doc__
+    kind = ArmStrike
 
 
 class ArmCoTransportEnv(TaskEnv):
@@ -47,5 +53,6 @@ def _many(id: str, num_envs: int = 1, **arguments: Any) -> TaskVectorEnv:
 
 
 arm_reach = partial(_many, ARM_REACH)
+arm_strike = partial(_many, ARM_STRIKE)
 co_transport = partial(_many, ARM_CO_TRANSPORT)
 knee_exo = partial(_many, KNEE_EXO)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -14,6 +14,7 @@ from mjx_msm.envs.human.arm import JOINTS
 from mjx_msm.envs.human.intent import Sight, Tracking
 from mjx_msm.envs.motions.goal import Goal
 from mjx_msm.envs.tasks.arm_reach import REACH, ArmReach
+from mjx_msm.envs.tasks.arm_strike import ArmStrike
 
 
 class Reaching(Baseline):
@@ -23,14 +24,17 @@ class Reaching(Baseline):
     observed. Flash and Hogan 1985, doi 10.1523/JNEUROSCI.05-07-01688.1985.
     """
 
-    def __init__(self, task: ArmReach, seconds: float = 0.6):
+    target: ClassVar[tuple[str, ...]] = ("target_x", "target_z")
+    """What is asked for, of the observation."""
+
+    def __init__(self, task: ArmReach | ArmStrike, seconds: float = 0.6):
         super().__init__(task)
         self.seconds, self._period, self._arm = seconds, task.period, task.arm
         self._body = CEngine(task.world)
         self._intent = Tracking.of(task.world, JOINTS, task.period, delay=0.0)
         self._angles = self._channels(*(f"{name}_angle" for name in JOINTS))
         self._speeds = self._channels(*(f"{name}_velocity" for name in JOINTS))
-        self._target = self._channels("target_x", "target_z")
+        self._target = self._channels(*self.target)
         self._activation = self._channels(*(f"activation_{name}" for name in task.world.muscles))
         self._idle = np.zeros(len(task.world.muscles))
         self._middle = REACH.mean(axis=1)  # Newton's method finds every target from there
@@ -52,14 +56,22 @@ class Reaching(Baseline):
         angles, target = seen[self._angles], seen[self._target]
         if self._memory is None or np.abs(target - self._wanted).max() > 0.02:
             self._begin = angles if self._memory is None else self._goal(self._step).position
-            self._end, self._wanted, self._step = self._arm.angles(target, self._middle, iterations=8), target, 0
-        self._body.start(angles, seen[self._speeds], seen[self._activation], np.zeros(0))
+            self._end, self._wanted, self._step = self._way_to(target), target, 0
+        self._body.start(*self._moving(seen), seen[self._activation], np.zeros(0))
         self._step += 1
         sight = Sight(0, self._goal(self._step), self._body.kinetics(), self._body.dynamics, self._idle)
         if self._memory is None:
             self._memory = self._intent.begin(sight._replace(goal=self._goal(0)), self._period)
         excitation, self._memory = self._intent.excitation(self._memory, sight, self._period)
         return self._action(2.0 * excitation - 1.0)
+
+    def _way_to(self, target: Float[np.ndarray, "target"]) -> Float[np.ndarray, "2"]:
+        """Angles to bring the joints to, from where they begin."""
+        return self._arm.angles(target, self._middle, iterations=8)
+
+    def _moving(self, seen: Float[np.ndarray, "observation"]) -> tuple[np.ndarray, np.ndarray]:
+        """Position and velocity of the world's coordinates."""
+        return seen[self._angles], seen[self._speeds]
 
     def _goal(self, step: int) -> Goal:
         """Of the joints, at the end of a control period since the target appeared."""

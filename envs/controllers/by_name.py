@@ -3,6 +3,7 @@
 KneeExo           `zero`, `emg_proportional`, `gravity_compensation`, `tracking`
 ArmCoTransport    `zero`; `admittance` where the robot is one, else `impedance`
 ArmReach          `zero`, `reaching`
+ArmStrike         `zero`, `striking`
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ import gymnasium
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.envs.controllers.arm_reach import Reaching
+from mjx_msm.envs.controllers.arm_strike import Striking
 from mjx_msm.envs.controllers.baseline import Controller, Zero
 from mjx_msm.envs.controllers.co_transport import ImpedanceTorque
 from mjx_msm.envs.controllers.knee_exo import EmgProportional, GravityCompensation, TrackingTorque
 from mjx_msm.envs.controllers.trained import Trained
 from mjx_msm.envs.tasks.arm_reach import ArmReach
+from mjx_msm.envs.tasks.arm_strike import ArmStrike
 from mjx_msm.envs.tasks.co_transport import ArmCoTransport
 from mjx_msm.envs.tasks.task import Task
 
@@ -72,4 +75,6 @@ def _known(task: Any) -> Mapping[str, Callable[[Any], Controller]]:
         return {"zero": Zero, "impedance": ImpedanceTorque}
     if isinstance(task, ArmReach):
         return {"zero": Zero, "reaching": Reaching}
+    if isinstance(task, ArmStrike):
+        return {"zero": Zero, "striking": Striking}
     return {"zero": Zero}

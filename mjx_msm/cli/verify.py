@@ -15,7 +15,7 @@ from mjx_msm.common.errors import InputError
 
 
 def verify(
-    environment: Annotated[str, typer.Argument(help="KneeExo-v0, ArmCoTransport-v0 or ArmReach-v0.")],
+    environment: Annotated[str, typer.Argument(help="KneeExo-v0, ArmCoTransport-v0, ArmReach-v0 or ArmStrike-v0.")],
     subject: Annotated[Path, typer.Option(help="Folder written by `mjx-msm identify`.", show_default=False)],
     controller: Annotated[
         str, typer.Option(help="Name of a controller, or a policy saved by stable-baselines3 (.zip).")

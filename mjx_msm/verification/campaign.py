@@ -17,7 +17,7 @@ import numpy as np
 
 from mjx_msm.common.computed_by import code_digest, versions
 from mjx_msm.common.errors import InputError, suggest
-from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO
+from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, ARM_STRIKE, KNEE_EXO
 from mjx_msm.envs.motions.leg_motions import MOTIONS
 from mjx_msm.envs.tasks.options import as_disturbance
 from mjx_msm.verification.crowd import Crowd, gather
@@ -64,7 +64,7 @@ def environment_id(name: str) -> str:
 
     **Raises:** `InputError` if there is none.
     """
-    everything = (ARM_REACH, ARM_CO_TRANSPORT, KNEE_EXO)
+    everything = (ARM_REACH, ARM_STRIKE, ARM_CO_TRANSPORT, KNEE_EXO)
     for known in everything:
         short = known.removeprefix("mjx_msm/")
         if name in (known, short, short.removesuffix("-v0")):

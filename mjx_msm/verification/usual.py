@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO
+from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, ARM_STRIKE, KNEE_EXO
 from mjx_msm.envs.tasks.co_transport import HAND_FORCE_LIMIT
 from mjx_msm.envs.tasks.knee_exo import FORCE_LIMITS
 from mjx_msm.verification.scenarios import Quantity, Scenario, Violation
@@ -60,7 +60,7 @@ def usual_scenarios(environment: str, arguments: Mapping[str, Any]) -> tuple[Sce
     load = {"onset": onset, "payload": between(0.5, 3.0)}
     made: dict[str, dict[str, Quantity]] = {"undisturbed": {}, "tremor": tremor, "payload": load}
     idle = environment == KNEE_EXO and arguments.get("action_mode") == "human"  # nobody tells the exoskeleton anything
-    if environment != ARM_REACH and not idle:
+    if environment not in (ARM_REACH, ARM_STRIKE) and not idle:
         made["delay"] = {"onset": onset, "delay": between(0.02, 0.1)}
         made["robot stalls"] = {"onset": onset, "duration": briefly, "stall": fixed(1.0)}
     if environment == KNEE_EXO:

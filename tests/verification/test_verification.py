@@ -315,7 +315,7 @@ def test_a_bad_scenario_file_is_one_line(text, words, tmp_path):
     assert all(word in message for word in ["s.toml", *words]), message
 
 
-@pytest.mark.parametrize("id", [envs.KNEE_EXO, envs.ARM_CO_TRANSPORT, envs.ARM_REACH])
+@pytest.mark.parametrize("id", [envs.KNEE_EXO, envs.ARM_CO_TRANSPORT, envs.ARM_REACH, envs.ARM_STRIKE])
 def test_every_environment_has_its_own(id):
     plan = load_plan(None, id)
     env = gymnasium.make(id).unwrapped

@@ -15,11 +15,11 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 from gymnasium.wrappers import RecordEpisodeStatistics, RecordVideo
 
 from mjx_msm.common.errors import InputError
-from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO, functional, make_task
+from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, ARM_STRIKE, KNEE_EXO, functional, make_task
 from mjx_msm.envs.tasks.disturbance import Disturbance
 from mjx_msm.views.video import video
 
-EVERY = (KNEE_EXO, ARM_REACH, ARM_CO_TRANSPORT)
+EVERY = (KNEE_EXO, ARM_REACH, ARM_STRIKE, ARM_CO_TRANSPORT)
 VARIANTS = (
     (KNEE_EXO, {}),
     (KNEE_EXO, {"task": "swing", "action_mode": "human", "metabolics": "umberger2010"}),
@@ -27,6 +27,7 @@ VARIANTS = (
     (KNEE_EXO, {"exoskeleton": {"torque_limit": 15.0, "friction": 0.1}}),
     (ARM_REACH, {}),
     (ARM_REACH, {"payload": 1.0, "targets": 2, "sensing": {"noise": 1.0}}),
+    (ARM_STRIKE, {"sensing": {"noise": 1.0}}),
     (ARM_CO_TRANSPORT, {}),
     (ARM_CO_TRANSPORT, {"robot": "torque", "emg": True, "sensing": {"noise": 1.0, "delay": 0.02}}),
     (ARM_CO_TRANSPORT, {"action_mode": "human"}),
@@ -123,7 +124,12 @@ def test_spaces_say_what_the_names_say(id: str, arguments: dict) -> None:
 
 @pytest.mark.parametrize("id", EVERY)
 def test_a_spec_makes_it_again(id: str) -> None:
-    arguments = {KNEE_EXO: {"strength": 0.3}, ARM_REACH: {"targets": 2}, ARM_CO_TRANSPORT: {"robot": "torque"}}[id]
+    arguments = {
+        KNEE_EXO: {"strength": 0.3},
+        ARM_REACH: {"targets": 2},
+        ARM_STRIKE: {"rate": 100},
+        ARM_CO_TRANSPORT: {"robot": "torque"},
+    }[id]
     env = gymnasium.make(id, **arguments)
     assert env.spec is not None
     assert env.spec.kwargs == arguments
@@ -248,7 +254,8 @@ def test_a_state_that_is_not_finite_terminates(id: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("id", "arguments", "periods"), [(KNEE_EXO, {}, 500), (ARM_REACH, {"targets": 2}, 150), (ARM_CO_TRANSPORT, {}, 212)]
+    ("id", "arguments", "periods"),
+    [(KNEE_EXO, {}, 500), (ARM_REACH, {"targets": 2}, 150), (ARM_STRIKE, {}, 100), (ARM_CO_TRANSPORT, {}, 212)],
 )
 def test_an_episode_ends_once_with_its_summary(id: str, arguments: dict, periods: int) -> None:
     task = make_task(id, **arguments)

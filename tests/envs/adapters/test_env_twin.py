@@ -14,7 +14,7 @@ import pytest
 
 from mjx_msm.common.compiled import COMPILER_OPTIONS
 from mjx_msm.common.errors import InputError
-from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO
+from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, ARM_STRIKE, KNEE_EXO
 from mjx_msm.envs.functional import Twin, TwinState, make
 from mjx_msm.envs.tasks.options import as_disturbance
 from mjx_msm.person.model import load_model
@@ -40,6 +40,7 @@ CASES = {
         ({**WRONG, "slip": 0.8, "tremor": 0.2, "delay": 0.04}, {**WRONG, "payload": 1.5, "emg_dropout": 1.0}),
     ),
     "reach": Case(ARM_REACH, {"targets": 1}, 1.0, ({**WRONG, "tremor": 0.3}, {**WRONG, "payload": 1.0})),
+    "strike": Case(ARM_STRIKE, {}, 0.5, ({**WRONG, "tremor": 0.3}, {**WRONG, "payload": 1.0, "delay": 0.04})),
     # The bar stands in the beam's way.
     "carry": Case(
         ARM_CO_TRANSPORT,
@@ -175,6 +176,8 @@ def test_an_episode_is_the_single_environments(played, name: str) -> None:
     assert np.ptp(states.engine.position[:, 60], axis=0).max() > 0.01
     if name == "carry":
         assert touched[:2].all()  # the third's robot stalls before the bar
+    if name == "strike":
+        assert touched.all()
     if name == "knee":
         assert states.measures["slip"][1].max() > 1e-3
 
@@ -185,6 +188,7 @@ def test_an_episode_is_the_single_environments(played, name: str) -> None:
         (KNEE_EXO, {"task": "swing"}, True),
         (ARM_REACH, {}, True),
         (ARM_REACH, {}, False),
+        (ARM_STRIKE, {}, False),
         (ARM_CO_TRANSPORT, {"robot": "torque", "emg": True}, False),
     ],
 )

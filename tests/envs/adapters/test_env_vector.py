@@ -9,7 +9,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
 from mjx_msm.common.errors import InputError
-from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO
+from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, ARM_STRIKE, KNEE_EXO
 from mjx_msm.envs.adapters.vector import TaskVectorEnv
 from mjx_msm.envs.tasks.arm_reach import REACH
 from mjx_msm.person.space import parameter_space
@@ -42,7 +42,7 @@ def draws_of(vector: TaskVectorEnv, lane: int) -> np.ndarray:
     return np.clip(((angles - REACH[:, 0]) / (REACH[:, 1] - REACH[:, 0])).ravel(), 0.0, 1.0)
 
 
-@pytest.mark.parametrize("id", [KNEE_EXO, ARM_REACH, ARM_CO_TRANSPORT])
+@pytest.mark.parametrize("id", [KNEE_EXO, ARM_REACH, ARM_STRIKE, ARM_CO_TRANSPORT])
 def test_make_vec_makes_ours_by_default(id: str) -> None:
     vector = gymnasium.make_vec(id, num_envs=4)
     assert isinstance(vector.unwrapped, TaskVectorEnv)

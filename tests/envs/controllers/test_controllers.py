@@ -9,7 +9,7 @@ import pytest
 
 from mjx_msm import assets
 from mjx_msm.common.errors import InputError
-from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO
+from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, ARM_STRIKE, KNEE_EXO
 from mjx_msm.envs.controllers import controller, names
 from mjx_msm.envs.controllers.co_transport import ImpedanceTorque
 from mjx_msm.envs.controllers.knee_exo import EmgProportional, GravityCompensation
@@ -25,6 +25,7 @@ MADE = (
     (ARM_CO_TRANSPORT, {"robot": "torque", "action_mode": "both"}, ("zero", "impedance")),
     (ARM_CO_TRANSPORT, {"action_mode": "human"}, ("zero",)),
     (ARM_REACH, {}, ("zero", "reaching")),
+    (ARM_STRIKE, {}, ("zero", "striking")),
 )
 
 
@@ -72,6 +73,7 @@ def test_every_baseline_acts_within_the_space(id: str, arguments: dict, expected
         (KNEE_EXO, {"task": "swing"}, "tracking", 0.7),
         (ARM_CO_TRANSPORT, {"robot": "torque"}, "impedance", 0.1),
         (ARM_REACH, {}, "reaching", 0.6),
+        (ARM_STRIKE, {}, "striking", 0.6),
     ],
 )
 def test_a_baseline_beats_doing_nothing(id: str, arguments: dict, name: str, part: float) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mjx_msm.common.errors import InputError
-from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO, make_task
+from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, ARM_STRIKE, KNEE_EXO, make_task
 from mjx_msm.envs.robots.sensing import MAX_EXTRA_DELAY, Commands, Sensing
 from mjx_msm.envs.tasks.disturbance import Disturbance
 from mjx_msm.envs.tasks.options import as_disturbance
@@ -216,6 +216,7 @@ HONOURED = {
     "knee": (KNEE_EXO, {}, {"tremor", "emg_dropout", "stall", "delay", "slip", "payload"}),
     "knee, acted for": (KNEE_EXO, {"action_mode": "human"}, {"tremor", "emg_dropout", "slip", "payload"}),
     "reach": (ARM_REACH, {}, {"tremor", "delay", "payload"}),
+    "strike": (ARM_STRIKE, {}, {"tremor", "delay", "payload"}),
     "carry": (ARM_CO_TRANSPORT, {}, {"tremor", "stall", "delay", "payload"}),
     "carry, EMG": (ARM_CO_TRANSPORT, {"emg": True}, {"tremor", "emg_dropout", "stall", "delay", "payload"}),
     "carry, acted for": (
