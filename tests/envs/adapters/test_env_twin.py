@@ -16,6 +16,8 @@ from mjx_msm.common.compiled import COMPILER_OPTIONS
 from mjx_msm.common.errors import InputError
 from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, ARM_STRIKE, KNEE_EXO
 from mjx_msm.envs.functional import Twin, TwinState, make
+from mjx_msm.envs.human.drive import Human
+from mjx_msm.envs.human.intent import Policy
 from mjx_msm.envs.tasks.options import as_disturbance
 from mjx_msm.person.model import load_model
 
@@ -40,7 +42,13 @@ CASES = {
         ({**WRONG, "slip": 0.8, "tremor": 0.2, "delay": 0.04}, {**WRONG, "payload": 1.5, "emg_dropout": 1.0}),
     ),
     "reach": Case(ARM_REACH, {"targets": 1}, 1.0, ({**WRONG, "tremor": 0.3}, {**WRONG, "payload": 1.0})),
-    "strike": Case(ARM_STRIKE, {}, 0.5, ({**WRONG, "tremor": 0.3}, {**WRONG, "payload": 1.0, "delay": 0.04})),
+    # A weak person's arm falls against the ball.
+    "strike": Case(
+        ARM_STRIKE,
+        {"human": Human(Policy(), strength=0.05)},
+        1.0,
+        ({"onset": 0.6, "tremor": 0.3}, {"onset": 0.6, "payload": 1.0, "delay": 0.04}),
+    ),
     # The bar stands in the beam's way.
     "carry": Case(
         ARM_CO_TRANSPORT,
