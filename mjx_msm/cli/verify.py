@@ -29,6 +29,10 @@ def verify(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; default: one for every core.", show_default=False)
     ] = None,
+    executor: Annotated[
+        str | None,
+        typer.Option(help="here, processes, ray, or a cluster's address (ray://…).", show_default=False),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run into --out ended.")] = False,
     episode: Annotated[
         int | None, typer.Option(min=0, help="Only film this episode, e.g. the report's worst.", show_default=False)
@@ -69,7 +73,7 @@ def verify(
             return 0
         with Count(console, "episodes", quiet) as count:
             try:
-                result = run_campaign(campaign, out, workers=workers, resume=resume, listener=count)
+                result = run_campaign(campaign, out, workers=workers, executor=executor, resume=resume, listener=count)
             except KeyboardInterrupt:
                 console.print(
                     f"interrupted: {count.done} of {count.total} episodes are kept; --resume goes on from there"

@@ -41,6 +41,7 @@ from mjx_msm.person.passive_curves import PassiveCurve, add_passive_curves, pass
 from mjx_msm.person.reduction import Part, reduced
 from mjx_msm.person.sources import spec_of
 from mjx_msm.person.stability import warn_if_too_fast
+from mjx_msm.person.xml_precision import full_precision
 
 _REDUCE = 'load a part that needs no constraint solver (joints=[…], posture={…}), or engine="tree"'
 
@@ -76,6 +77,18 @@ class Host:
     """What `mjx_msm.scale` multiplied the bodies of `source` by, three along their axes; empty where it did not."""
     notes: tuple[str, ...] = ()
     """What was changed on load, in words."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process: an `MjSpec` goes as its XML, what is cached is made again there."""
+        own = {f.name: getattr(self, f.name) for f in fields(self)}
+        with full_precision():
+            return own | {"spec": (self.spec.to_xml(), dict(self.spec.assets), self.spec.modelfiledir)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        text, files, folder = state["spec"]
+        spec = mujoco.MjSpec.from_string(text, assets=files)
+        spec.modelfiledir = folder
+        self.__dict__.update(state | {"spec": spec})
 
     @cached_property
     def mjx_model(self) -> Any:

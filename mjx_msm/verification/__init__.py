@@ -6,7 +6,6 @@ scenario_file   the file in which a user says otherwise
 crowd           who it happens to: the point estimate and draws from the posterior, with the excitation of each
 episode         one of them through one scenario
 campaign        all of them through all scenarios
-processes       on every core
 journal         so that an interruption loses nothing
 findings        what it comes to: probabilities with intervals, what the point estimate misses, who violates
 result          findings that show themselves

@@ -137,7 +137,7 @@ def prepare(
         "controller": _named(controller),
         "people": people,
         "seed": seed,
-        "subject": {file: _digest(found.folder, file) for file in SUBJECT_FILES},
+        "subject": {file: _digest(found.folder, file) for file in dict.fromkeys((*SUBJECT_FILES, found.result.name))},
         "plan": plan.plain(),
         "code": code_digest(),
         "versions": versions(),

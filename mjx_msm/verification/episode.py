@@ -119,6 +119,11 @@ class Rehearsal:
         return measures
 
 
+def rehearsed(stage: Stage) -> Callable[[Episode], Course]:
+    """What runs the episodes of a stage: a worker of an executor makes it once."""
+    return Rehearsal(stage).run
+
+
 def _series(seen: list[float]) -> Float[np.ndarray, "period"]:
     """A measure that was never seen, because the first period failed, is not a number."""
     return np.array(seen or [np.nan])

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from mjx_msm.common.errors import InputError
+from mjx_msm.common.executors.by_name import executor_of
+from mjx_msm.common.executors.executor import Executor, Lost
 from mjx_msm.verification.campaign import Campaign, prepare
+from mjx_msm.verification.episode import rehearsed
 from mjx_msm.verification.journal import journal
-from mjx_msm.verification.processes import cores, courses
 from mjx_msm.verification.result import Verification
 
 Listener = Callable[[int, int], None]
@@ -26,6 +28,7 @@ def verify(
     scenarios: str | Path | None = None,
     seed: int = 0,
     workers: int | None = None,
+    executor: str | Executor | None = None,
     resume: bool = False,
     trust: bool = False,
     listener: Listener | None = None,
@@ -46,6 +49,7 @@ def verify(
     - `seed`: of everything random.
     - `workers`: processes; by default one for every core. With 1 it is this one. Others are spawned, so they import
       the script that calls this: keep the call under ``if __name__ == "__main__":``, or give 1.
+    - `executor`: who runs them instead: "ray", the address of a cluster, or see `mjx_msm.common.executors.by_name`.
     - `trust`: a policy of stable-baselines3 (``.zip``) is unpickled, which runs whatever code its file holds: say that
       you trust whoever made it.
     - `listener`: told of every finished episode.
@@ -62,7 +66,7 @@ def verify(
         seed=seed,
         trust=trust,
     )
-    return run(campaign, out, workers=workers, resume=resume, listener=listener)
+    return run(campaign, out, workers=workers, executor=executor, resume=resume, listener=listener)
 
 
 def run(
@@ -70,19 +74,20 @@ def run(
     out: str | Path,
     *,
     workers: int | None = None,
+    executor: str | Executor | None = None,
     resume: bool = False,
     listener: Listener | None = None,
 ) -> Verification:
     """Run what is left of a campaign, and say what came of all of it."""
-    count = workers if workers is not None else cores()
-    if count < 1:
-        raise InputError(f"workers = {count}; give one at least")
+    who = executor_of(executor, workers)
     with journal(Path(out), campaign.configuration, resume) as (done, add):
         left = [e for e in campaign.episodes if e.number not in done]
         total = len(campaign.episodes)
         if listener is not None:
             listener(len(done), total)
-        for course in courses(campaign.stage, left, min(count, max(1, len(left)))):
+        for _, course in who.run(rehearsed, campaign.stage, left):
+            if isinstance(course, Lost):
+                raise InputError(f"an episode: {course.reason}; make room, then --resume")
             add(course)
             if listener is not None:
                 listener(len(done), total)

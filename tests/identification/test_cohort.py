@@ -42,3 +42,14 @@ def test_a_bad_recording_costs_only_itself(arm, people):
 def test_an_empty_cohort_is_refused(arm):
     with pytest.raises(InputError, match="no subjects"):
         identify_many(arm, {}, free=FREE)
+
+
+@pytest.mark.slow
+def test_other_processes_find_the_same(arm, people):
+    results = identify_many(arm, people, free=FREE, executor="processes", workers=2)
+    assert list(results) == list(people)
+    here = identify_many(arm, people, free=FREE)
+    for name in people:
+        np.testing.assert_array_equal(results[name].z, here[name].z)
+    with pytest.raises(InputError, match="a listener hears this process alone"):
+        identify_many(arm, people, free=FREE, executor="here", listener=print)

@@ -439,7 +439,7 @@ def test_fewer_people_are_the_first_of_more(campaign, subject, scenarios):
 def test_other_processes_do_without_jax(subject):
     code = (
         "import sys; from mjx_msm.verification.episode import make_environment\n"
-        "import mjx_msm.verification.processes, mjx_msm.envs.controllers\n"
+        "import mjx_msm.common.executors.by_name, mjx_msm.envs.controllers\n"
         f"make_environment('{envs.KNEE_EXO}', {str(subject)!r}, {{'task': 'seated'}}).reset(seed=1)\n"
         "assert 'jax' not in sys.modules"
     )

@@ -1,0 +1,32 @@
+"""Executors by name, as the command line and Python users give them."""
+
+from __future__ import annotations
+
+from mjx_msm.common.errors import InputError, suggest
+from mjx_msm.common.executors.executor import Executor, InProcess
+from mjx_msm.common.executors.processes import Processes
+from mjx_msm.common.executors.ray_cluster import Ray
+
+NAMES = ("here", "processes", "ray")
+
+
+def executor_of(asked: str | Executor | None, workers: int | None = None) -> Executor:
+    """The executor that is meant.
+
+    **Arguments:** `asked`: "here", "processes", "ray" (a cluster of this machine), the address of a running one
+    ("ray://host:10001", or "ray:auto"), or one itself; None: processes, or this one where `workers` is 1.
+
+    **Raises:** `InputError` if there is no such executor.
+    """
+    if asked is None:
+        return InProcess() if workers == 1 else Processes(workers)
+    if not isinstance(asked, str):
+        return asked
+    if asked == "here":
+        return InProcess()
+    if asked == "processes":
+        return Processes(workers)
+    if asked == "ray" or asked.startswith("ray:"):
+        address = asked if asked.startswith("ray://") else asked.removeprefix("ray").removeprefix(":")
+        return Ray(address or None, workers)
+    raise InputError(f"executor '{asked}' is unknown{suggest(asked, NAMES)}")
