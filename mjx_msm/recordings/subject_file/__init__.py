@@ -26,6 +26,7 @@ name = "walker"
 mass = 85.3                  # [kg]
 height = 1.80                # [m], optional
 sex = "male"                 # or "female", optional
+age = 34                     # [years], optional: what a population's prior may depend on
 scale = true                 # start from the model at this size (mjx_msm.scale); default: where a static trial is
                              # given, or height and sex, and the model is bundled; false: as the model's file has it
 [subject.static]             # optional: a trial of standing still, whose distances give the lengths
@@ -71,6 +72,7 @@ emg = "emg.c3d"
 moments = "id.sto"           # needed by the "moment" residual
 role = "identify"            # or "held-out", to judge by; "predict", which needs no moments; or "normalise": EMG of
                              # greatest effort, whose envelope counts as 1 (a channel's maximum over all such trials)
+# posture = { knee_angle = 90.0 }  # in the place of a motion: where all coordinates were held (isometric), in `units`
 task = "walk"                # optional, for cross-validation by task: trials of one task; default: none
 start = 0.5                  # [s], optional, like stop
 time_offset = { emg = 0.02 } # added to a file's time [s], optional
@@ -85,6 +87,8 @@ rate = 200.0                 # of the common clock [Hz]
 loss = "normal"              # or "student": moments that nothing explains hardly count
 bounds = { "muscle/*/tendon_slack_length" = { factor = [0.9, 1.1] } }  # or { range = [lo, hi] }
 priors = { "emg/*/gain" = { mean = 0.5, sd = 0.2 } }                   # or { relative_sd = 0.1 }, or "none"
+# prior = "population.json"  # optional: what a population expects of a person of this height, mass, age and sex, in
+#                              the place of the usual priors and of `priors` (mjx_msm.knowledge.population)
 segment_priors = true        # the default where height and sex are given; false: bodies are like the model's
 ```
 

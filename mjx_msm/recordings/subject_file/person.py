@@ -12,6 +12,9 @@ from mjx_msm.common.errors import InputError
 from mjx_msm.common.toml_tables import Section
 from mjx_msm.recordings.subject_file.places import expanded
 
+TRAITS = ("height", "mass", "age", "sex")
+"""What may be known of a person before they are recorded [m, kg, years]."""
+
 
 @dataclass(frozen=True)
 class StaticTrial:
@@ -35,6 +38,13 @@ class Person:
     scale: bool | None = None
     """Whether the model is scaled to the person; None: a bundled one is, where the file says what is needed."""
     static: StaticTrial | None = None
+    age: float | None = None
+    """[years]."""
+
+    @property
+    def traits(self) -> dict[str, float | str]:
+        """What is known of them besides recordings, by the names of `TRAITS`."""
+        return traits_of(vars(self))
 
     def scales(self, bundled: bool) -> bool:
         """Whether identification starts from the scaled model."""
@@ -43,9 +53,15 @@ class Person:
         return self.static is not None or (bundled and self.height is not None and self.sex is not None)
 
 
+def traits_of(who: Mapping[str, Any]) -> dict[str, float | str]:
+    """What of `TRAITS` a section [subject] has."""
+    kinds = {name: str if name == "sex" else (int, float) for name in TRAITS}
+    return {name: who[name] for name, kind in kinds.items() if isinstance(who.get(name), kind)}
+
+
 def parse_person(top: Section, data: Path = Path()) -> Person:
     """**Arguments:** `data`: the folder of the recordings."""
-    who = top.section("subject", ("name", "mass", "height", "sex", "scale", "static"))
+    who = top.section("subject", ("name", "mass", "height", "sex", "age", "scale", "static"))
     height = who.data.get("height")
     in_centimetres = False
     if isinstance(height, int | float) and 40 <= height <= 250:
@@ -60,6 +76,7 @@ def parse_person(top: Section, data: Path = Path()) -> Person:
         mass=who.number("mass", low=2, high=400, unit="kg", required=True) or 0.0,
         height=None if in_centimetres else who.number("height", low=0.4, high=2.6, unit="m"),
         sex=who.text("sex", options=("male", "female")),  # type: ignore[arg-type]
+        age=who.number("age", low=0, high=120, unit="years"),
         scale=wanted,
         static=_static(who, data) if "static" in who.data else None,
     )

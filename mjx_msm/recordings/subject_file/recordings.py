@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,6 +28,8 @@ from mjx_msm.recordings.subject_file.sources import Files, trimmed_in_time
 from mjx_msm.recordings.subject_file.trials import NORMALISE, TrialEntry
 from mjx_msm.recordings.trial import Trial, build_trial, check_pace
 
+HELD_RATE = 100.0
+"""Of a posture that was held, as a motion [Hz]."""
 SLOWEST_EMG = 40.0
 """Fewer samples a second are no raw EMG: their time is not in seconds [Hz]."""
 
@@ -144,13 +146,16 @@ def _tables(
     tables: dict[str, tuple[Table, ...]] = {}
     how: dict[str, dict[str, Reading]] = {}
     faults = Faults()
-    with faults.gathered():
-        motion, how["columns"] = joints.motion(document, trial, files, notes)
-        tables["motion"] = (motion,)
+    if trial.posture is None:
+        with faults.gathered():
+            motion, how["columns"] = joints.motion(document, trial, files, notes)
+            tables["motion"] = (motion,)
     if trial.moments is not None:
         with faults.gathered():
             moments, how["moment_columns"] = joints.moments(document, trial, files, notes)
             tables["moments"] = (moments,)
+            if trial.posture is not None:
+                tables["motion"] = (_held(trial.posture, moments),)
     if trial.emg is not None and channels:
         with faults.gathered():
             tables["emg"] = _emg_tables(document, trial, files, channels)
@@ -158,6 +163,14 @@ def _tables(
     late = trimmed_in_time(trial, tables, notes)
     at = {k: tuple(x.shifted(trial.offsets.get(k, late[k])) for x in t) for k, t in tables.items()}
     return at["motion"][0], at["moments"][0] if "moments" in at else None, at.get("emg", ()), how
+
+
+def _held(posture: Mapping[str, float], moments: Table) -> Table:
+    """A posture as if it had been recorded as long as the moments were."""
+    first, last = moments.time[0], moments.time[-1]
+    time = np.linspace(first, last, max(2, round((last - first) * HELD_RATE) + 1))
+    values = np.tile(list(posture.values()), (len(time), 1))
+    return replace(moments, time=time, columns=tuple(posture), values=values, in_degrees=False, units=(), notes=())
 
 
 def _emg_tables(document: Document, trial: TrialEntry, files: Files, channels: Sequence[str]) -> tuple[Table, ...]:

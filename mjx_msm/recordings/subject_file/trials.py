@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ class TrialEntry:
     where: str
     """In the file, for messages."""
     motion: Path | None
-    """None for a trial that only says what EMG counts as 1."""
+    """None for a trial that only says what EMG counts as 1, and for one in a posture that was held."""
     emg: Path | None
     moments: Path | None
     role: str
@@ -45,6 +46,8 @@ class TrialEntry:
     moment_columns: Mapping[str, Column]
     gravity: Literal["included", "corrected"] | None
     """Whether the weight of limb and device is in the recorded moment; None: nothing is said."""
+    posture: Mapping[str, float] | None = None
+    """Of every free and prescribed coordinate, where it was held and not recorded [rad, m]."""
 
 
 def parse_trial(
@@ -63,6 +66,7 @@ def parse_trial(
     keys = (
         "name",
         "motion",
+        "posture",
         "emg",
         "moments",
         "role",
@@ -87,7 +91,17 @@ def parse_trial(
     role = section.text("role", "identify", options=ROLES) or ""
     emg = file("emg", bool(channels_of(emg_map)) or role == NORMALISE)
     moments = file("moments", False)
-    motion = file("motion", role != NORMALISE)
+    posture = None
+    if "posture" in section.data:
+        with section.gathered("posture"):
+            posture = _posture(section, model, units)
+        if "motion" in section.data:
+            what = f"{section.where}: both 'motion' and 'posture' are given; keep the one that is right"
+            section.refuse(InputError(what), "posture")
+        if moments is None:
+            what = f"{section.where}: a posture says nothing of when; give 'moments', or a motion"
+            section.refuse(InputError(what), "posture")
+    motion = file("motion", role != NORMALISE and "posture" not in section.data)
     needed = identify is not None and "moment" in identify.residuals and role not in ("predict", NORMALISE)
     if needed and "moments" not in section.data and section.is_table:
         what = (
@@ -122,4 +136,19 @@ def parse_trial(
         columns=columns,
         moment_columns=moment_columns,
         gravity=section.text("gravity", top.text("gravity", options=GRAVITY), options=GRAVITY),  # type: ignore[arg-type]
+        posture=posture,
     )
+
+
+def _posture(section: Section, model: ModelSpec | None, units: str) -> dict[str, float]:
+    """Where every coordinate was held; angles in the trial's `units`, radians where those are "auto"."""
+    every = None if model is None else (*model.free, *model.prescribed)
+    held = section.section("posture", every)
+    degrees = section.text("units", units, options=UNITS) == "deg"
+    out = {}
+    for name in held.data if every is None else every:
+        value = held.number(name, required=True) or 0.0
+        if not degrees and abs(value) > 2 * math.pi:
+            raise InputError(f'{held.where}: {name} = {value:g} looks like degrees; set units = "deg"')
+        out[name] = math.radians(value) if degrees else value
+    return out
