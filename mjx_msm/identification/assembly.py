@@ -98,7 +98,7 @@ def assembled(
         hashes=dict(hashes),
         residuals=tuple(t.kind for t in terms),
         **problem.record(),
-        **posterior_record(space, z, known, problem.settings.seed),
+        **posterior_record(space, z, known, problem.settings.seed, problem.usual),
     )
 
 

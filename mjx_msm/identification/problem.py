@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -17,10 +17,11 @@ from mjx_msm.estimation.residuals.moment import moment_term
 from mjx_msm.estimation.residuals.motion import MotionTerm, motion_term
 from mjx_msm.estimation.residuals.stepped_motion import WINDOW, SteppedMotionTerm, stepped_motion_term
 from mjx_msm.estimation.residuals.term import AbstractTerm
+from mjx_msm.knowledge.population import expectation_of
 from mjx_msm.person.model import Model, muscle_constants, muscle_name
 from mjx_msm.person.obstacles import TREE
 from mjx_msm.person.parameters import Parameters
-from mjx_msm.person.space import ParameterSpace, parameter_space
+from mjx_msm.person.space import ParameterSpace, parameter_space, with_expectation
 from mjx_msm.person.stability import warn_if_too_fast
 from mjx_msm.recordings.model_clock import Recording, record
 from mjx_msm.recordings.settings import Settings
@@ -37,6 +38,8 @@ class Problem:
     model: Model
     settings: Settings
     space: ParameterSpace
+    usual: tuple[Float[np.ndarray, "free"], Float[np.ndarray, "free"]] | None
+    """Means and standard deviations of the priors without the population that the settings name; None without one."""
     nominal: Float[np.ndarray, "free"]
     """z of the model as it was loaded."""
     start: Float[np.ndarray, "free"]
@@ -74,6 +77,11 @@ class Problem:
         space = parameter_space(
             nominal, settings.free, tied=settings.tied, bounds=settings.bounds, priors=settings.priors
         )
+        usual = None
+        if settings.prior is not None:
+            expectation = expectation_of(settings.prior)
+            usual, space = (space.prior_mean, space.prior_scale), with_expectation(space, expectation)
+            settings = replace(settings, prior=expectation)  # what a file holds may change
         with float64():
             centre = np.asarray(_packed(space, nominal))
         start = space.clip(space.prior_mean)  # the nominal value, unless a prior says better
@@ -88,7 +96,7 @@ class Problem:
             return out
 
         if model.host.engine != TREE:
-            return Problem._stepped(model, settings, space, centre, start, recordings, emg_map, channels)
+            return Problem._stepped(model, settings, space, usual, centre, start, recordings, emg_map, channels)
         longest = max(r.last - r.first for r in recordings)
         steps = min(settings.horizon or longest, longest)
         with_moment = [k for k in residuals if k == "moment"]
@@ -104,7 +112,7 @@ class Problem:
                 lambda: [*direct(with_moment), motion()],
             ))  # fmt: skip
         return Problem(
-            model, settings, space, centre, start, recordings, emg_map, channels, steps, tuple(stages), motion
+            model, settings, space, usual, centre, start, recordings, emg_map, channels, steps, tuple(stages), motion
         )
 
     @staticmethod
@@ -112,6 +120,7 @@ class Problem:
         model: Model,
         settings: Settings,
         space: ParameterSpace,
+        usual: tuple[np.ndarray, np.ndarray] | None,
         centre: np.ndarray,
         start: np.ndarray,
         recordings: tuple[Recording, ...],
@@ -128,7 +137,7 @@ class Problem:
             return [term()]
 
         stages = ((f"motion over {steps * model.timestep:g} s, by MJX", alone),)
-        return Problem(model, settings, space, centre, start, recordings, emg_map, channels, steps, stages, term)
+        return Problem(model, settings, space, usual, centre, start, recordings, emg_map, channels, steps, stages, term)
 
     def record(self) -> dict[str, Any]:
         """What a result keeps of the problem it solved, by the names of its fields; problems that differ in it are

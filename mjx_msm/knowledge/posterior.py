@@ -7,19 +7,28 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from mjx_msm.knowledge.records import Direction, Unknown
+from mjx_msm.knowledge.records import Direction, Likelihood, Unknown
 from mjx_msm.knowledge.uncertainty import FLAT, Uncertainty, truncated_normal
 from mjx_msm.knowledge.wording import direction_words
 from mjx_msm.person.space import ParameterSpace
 
+LEAST_INFORMATION = 1e-12
+"""Of the data along a direction, in units of the prior: less is round-off."""
 SAMPLES = 200
 """Draws saved with a result."""
 
 
 def posterior_record(
-    space: ParameterSpace, z: Float[np.ndarray, "free"], known: Uncertainty, seed: int
+    space: ParameterSpace,
+    z: Float[np.ndarray, "free"],
+    known: Uncertainty,
+    seed: int,
+    usual: tuple[Float[np.ndarray, "free"], Float[np.ndarray, "free"]] | None = None,
 ) -> dict[str, Any]:
-    """The fields of an `Identification` that say what is known, from the estimator's numbers."""
+    """The fields of an `Identification` that say what is known, from the estimator's numbers.
+
+    **Arguments:** `usual`: mean and standard deviation of the prior without a population, where there was one.
+    """
     directions = []
     for mode in known.modes:
         order = np.argsort(-np.abs(mode.weights))
@@ -28,7 +37,11 @@ def posterior_record(
         text = direction_words(mode.weights, known.unit, space, z)
         directions.append(Direction(text, mode.knowledge, mode.share, weights))
     each = (space.lower, space.upper, space.prior_mean, space.prior_scale)
-    unknowns = tuple(Unknown(m, *map(float, x)) for m, *x in zip(space.members, *each, strict=True))
+    before: Any = [()] * space.size if usual is None else zip(*(x.tolist() for x in usual), strict=True)
+    unknowns = tuple(
+        Unknown(members, *map(float, x), usual_prior=tuple(b))
+        for members, *x, b in zip(space.members, *each, before, strict=True)
+    )
     draws = draws_of(z, known.spread, space.lower, space.upper, SAMPLES, seed)
     return {
         "z": tuple(map(float, z)),
@@ -36,7 +49,35 @@ def posterior_record(
         "unknowns": unknowns,
         "directions": tuple(directions),
         "samples": rounded_draws(draws, space.lower, space.upper),
+        "likelihood": likelihood_of(space.prior_mean, space.prior_scale, z, known),
     }
+
+
+def likelihood_of(
+    prior_mean: Float[np.ndarray, "free"],
+    prior_scale: Float[np.ndarray, "free"],
+    z: Float[np.ndarray, "free"],
+    known: Uncertainty,
+) -> Likelihood:
+    """What the recordings alone say, from an estimate and what is known about it.
+
+    At the estimate ẑ the data's pull balances the prior's: D (m − ẑ) = P (ẑ − μ), which gives D m for the best z of the
+    data alone, m. That varies as the score does, by D + E, E the excess of residuals that repeat each other; so its
+    precision is Λ = D (D + E)⁻¹ D, along the directions that the data have any information on.
+    """
+    unit = known.unit
+    data, excess = (np.outer(unit, unit) * x for x in (known.curvature, known.excess))
+    value, basis = np.linalg.eigh(data)
+    kept = value > LEAST_INFORMATION * max(1.0, value[-1])
+    basis, value = basis[:, kept], value[kept]
+    anchored = np.isfinite(prior_scale)
+    offset = np.where(anchored, (z - prior_mean) * unit / np.where(anchored, prior_scale, 1.0) ** 2, 0.0)
+    about = value * (basis.T @ (z / unit)) + basis.T @ offset  # D m
+    varies = np.diag(value) + basis.T @ excess @ basis
+    weight = np.linalg.solve(0.5 * (varies + varies.T), np.diag(value)).T  # D (D + E)⁻¹
+    precision = basis @ (weight * value) @ basis.T / np.outer(unit, unit)
+    pull = basis @ (weight @ about) / unit
+    return Likelihood(tuple(map(tuple, (0.5 * (precision + precision.T)).tolist())), tuple(pull.tolist()))
 
 
 def rounded_draws(

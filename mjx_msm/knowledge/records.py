@@ -58,6 +58,28 @@ class Unknown:
     prior_mean: float
     prior_scale: float
     """Standard deviation of the prior; infinite where there is none."""
+    usual_prior: tuple[float, ...] = ()
+    """Mean and standard deviation of the prior that a population's (`mjx_msm.knowledge.population`) stands in for;
+    empty where none does."""
+
+    @property
+    def reference(self) -> tuple[float, float]:
+        """Mean and standard deviation of what was expected of anybody, before a population was asked."""
+        mean, scale = self.usual_prior or (self.prior_mean, self.prior_scale)
+        return mean, scale
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """What the recordings alone say of z, the prior divided out: a normal distribution that may be endlessly wide.
+
+    Its logarithm is h·z − ½ z·Λ·z, up to a constant; Λ is singular along what they say nothing of.
+    """
+
+    precision: tuple[tuple[float, ...], ...]
+    """Λ."""
+    pull: tuple[float, ...]
+    """h = Λ m, m the best z of the recordings alone where there is one."""
 
 
 @dataclass(frozen=True)

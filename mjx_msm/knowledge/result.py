@@ -20,7 +20,7 @@ from mjx_msm.common.printable import printable
 from mjx_msm.knowledge.arviz_tree import arviz_tree
 from mjx_msm.knowledge.dataframe import estimates_dataframe, fits_dataframe
 from mjx_msm.knowledge.posterior import draws_of
-from mjx_msm.knowledge.records import Direction, Estimate, Fit, Outcome, Stage, Unknown
+from mjx_msm.knowledge.records import Direction, Estimate, Fit, Likelihood, Outcome, Stage, Unknown
 from mjx_msm.knowledge.result_file import read_result, write_result
 from mjx_msm.knowledge.result_table import (
     against_the_model,
@@ -112,6 +112,8 @@ class Identification:
     then it was Euler's."""
     notes: tuple[str, ...] = ()
     """What deserved a look in the recordings: samples masked, channels at fault, signs and units that do not fit."""
+    likelihood: Likelihood | None = None
+    """What the recordings alone say of z; None in a file of a version that did not keep it."""
     schema: int = SCHEMA
 
     @property

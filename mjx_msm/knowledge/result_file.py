@@ -20,7 +20,7 @@ from mjx_msm.common.errors import InputError
 from mjx_msm.common.file_kinds import RESULT, refuse_other
 from mjx_msm.common.files import write_text
 from mjx_msm.common.json_files import finite, list_of, plain_json, read_json, record_of, table_of
-from mjx_msm.knowledge.records import Direction, Estimate, Fit, Outcome, Stage, Unknown
+from mjx_msm.knowledge.records import Direction, Estimate, Fit, Likelihood, Outcome, Stage, Unknown
 from mjx_msm.knowledge.uncertainty import Knowledge
 from mjx_msm.person.kinds import KINDS
 from mjx_msm.person.mjcf import INTEGRATORS
@@ -52,6 +52,7 @@ NEWER = (
     "scaling",
     "integrator",
     "notes",
+    "likelihood",
 )
 """Fields that files of schema 2 may lack: they came later."""
 
@@ -65,6 +66,8 @@ def read_result(path: Path, cls: type[Any], schema: int) -> Any:
     if os.path.isdir(path):
         path = path / NAME
     data = read_json(path, "result of `mjx-msm identify`", "it was not written by `mjx-msm identify`, or it was edited")
+    if isinstance(data, dict) and data.get("kind") == "population":
+        data = data.get("person")  # somebody of it, whom nobody recorded
     if not isinstance(data, dict) or data.get("schema") != schema:
         found = data.get("schema") if isinstance(data, dict) else None
         raise InputError(f"{path}: schema {found} is not {schema}; identify again with this version")
@@ -73,13 +76,14 @@ def read_result(path: Path, cls: type[Any], schema: int) -> Any:
         "estimates": list_of(record_of(Estimate)),
         "fits": list_of(record_of(Fit, optional=("beside", "doubted", "against"))),
         "stages": list_of(record_of(Stage)),
-        "unknowns": list_of(record_of(Unknown)),
+        "unknowns": list_of(record_of(Unknown, optional=("usual_prior",))),
         "directions": list_of(record_of(Direction, {"knowledge": _member_of(Knowledge)})),
         "muscle_constants": table_of(_constant),
         "part": record_of(Part),
         "scaling": table_of(_factors),
         "levers": table_of(_lever),
         "emg_noise": _noise,
+        "likelihood": _likelihood,
     }
     try:
         result = record_of(cls, readers, optional=NEWER)(data)
@@ -125,6 +129,10 @@ def _noise(value: Any) -> EmgNoise | None:
     return None if value is None else record_of(EmgNoise)(value)
 
 
+def _likelihood(value: Any) -> Likelihood | None:
+    return None if value is None else record_of(Likelihood)(value)
+
+
 def _check(result: Any) -> None:
     """Whether the parts of a result agree with each other and are possible.
 
@@ -158,6 +166,8 @@ def _check_sizes(result: Any) -> None:
     size = len(result.estimates)
     sizes = [(name, len(getattr(result, name))) for name in ("z", "covariance", "unknowns", "directions")]
     sizes += [(name, len(row)) for name in ("covariance", "samples") for row in getattr(result, name)]
+    if result.likelihood is not None:
+        sizes += [("likelihood", len(row)) for row in (result.likelihood.pull, *result.likelihood.precision)]
     for name, count in sizes:
         if count != size:
             raise ValueError(f"{name} holds {count} numbers for {size} estimates")
@@ -182,6 +192,8 @@ def _check_posterior(result: Any) -> None:
     lower, upper, mean = (np.array([getattr(u, n) for u in result.unknowns]) for n in ("lower", "upper", "prior_mean"))
     if not np.isfinite([lower, upper, mean]).all():
         raise ValueError("a bound or the mean of a prior is not finite")
+    if any(len(u.usual_prior) not in (0, 2) for u in result.unknowns):
+        raise ValueError("a usual prior is not a mean and a deviation")
     if not np.all(lower < upper) or not all(u.prior_scale > 0 for u in result.unknowns):
         raise ValueError("bounds or priors are empty")
     if np.any(np.array([result.z, *result.samples]) < lower) or np.any(np.array([result.z, *result.samples]) > upper):

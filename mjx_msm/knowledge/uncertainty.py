@@ -65,6 +65,10 @@ class Uncertainty:
     """A complete set of directions, the least determined first."""
     unit: Float[np.ndarray, "free"]
     """Unit of the modes' weights in z: standard deviation of the prior, or of a uniform between the bounds."""
+    curvature: Float[np.ndarray, "free free"]
+    """D of the data, without what is negative in it."""
+    excess: Float[np.ndarray, "free free"]
+    """V − F: by how much the score varies more than it would if no residual repeated another."""
 
     @property
     def directions(self) -> tuple[tuple[tuple[int, float], ...], ...]:
@@ -145,7 +149,9 @@ def uncertainty(
     if width is not None:
         wide = np.where(anchored, prior_scale, FLAT * width)
         spread = _spread(*_information(curvature, wide, definite=bend is None), wide, excess)
-    return Uncertainty(covariance, spread, share, knowledge, modes, reference)
+    data = (basis * np.maximum(information, 0.0)) @ basis.T / np.outer(unit, unit)
+    more = np.zeros_like(fisher) if score is None else score - fisher
+    return Uncertainty(covariance, spread, share, knowledge, modes, reference, data, more)
 
 
 def _opened(fisher: np.ndarray, bend: np.ndarray, unit: np.ndarray, anchored: np.ndarray) -> np.ndarray:

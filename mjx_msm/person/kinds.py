@@ -51,3 +51,10 @@ KINDS: Mapping[tuple[str, str], Kind] = {
     ("emg", "shape"): Kind("-", "linear", -3.0, 0.0, 1.0),
     ("strap", "lever"): Kind("m", "log", 0.5, 2.0, 0.1),
 }
+
+
+def kind_of(path: str) -> Kind:
+    """Of a parameter by its path, of one component of it, too ("body/forearm/inertia/xx")."""
+    group, _, rest = path.partition("/")
+    *_, before, last = ("", *rest.split("/"))
+    return KINDS.get((group, last)) or KINDS[group, before]

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from mjx_msm.common.arguments import of_kind, table, words
 from mjx_msm.common.errors import InputError
 from mjx_msm.person.bounds_and_priors import bounds_in_z, check_whole_inertia, prior_in_z
+from mjx_msm.person.expectation import Expectation
 from mjx_msm.person.inertia import inertia_to_log_cholesky, log_cholesky_to_inertia
 from mjx_msm.person.kinds import KINDS, Kind
 from mjx_msm.person.parameters import Parameters, Scalar, match, scalars_of, with_arrays
@@ -221,6 +222,24 @@ def parameter_space(
                 what, other = "prior mean", "move the prior"
             raise InputError(f"{what} of {path} lies outside its bounds; widen the bounds or {other}")
     return ParameterSpace(nominal, lower, upper, mean, scale, offset, scalars, owner, paths)
+
+
+def with_expectation(space: ParameterSpace, expectation: Expectation) -> ParameterSpace:
+    """The same unknowns, of a person of whom something more is expected; a mean beyond a bound is put inside it.
+
+    **Raises:** `InputError` if it is of none of them.
+    """
+    mean, scale = space.prior_mean.copy(), space.prior_scale.copy()
+    sd = np.sqrt(np.diag(np.array(expectation.covariance)))
+    known = [(k, expectation.paths.index(p)) for k, p in enumerate(space.paths) if p in expectation.paths]
+    if not known:
+        raise InputError(
+            f"prior: the population '{expectation.name}' knows none of the free parameters, but "
+            f"{', '.join(expectation.paths[:4])}, …; free those, or leave it out"
+        )
+    for k, j in known:
+        mean[k], scale[k] = mean[k] + expectation.shift[j], sd[j]
+    return replace(space, prior_mean=space.clip(mean), prior_scale=scale)
 
 
 def _started_from_priors(

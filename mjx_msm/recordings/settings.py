@@ -7,10 +7,12 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, TypedDict, TypeVar
 
 from mjx_msm.common.errors import InputError, suggest
 from mjx_msm.common.toml_tables import show
+from mjx_msm.person.expectation import Expectation
 from mjx_msm.recordings.emg import EmgNoise
 
 RESIDUALS = ("acceleration", "moment", "motion")
@@ -38,6 +40,7 @@ class Options(TypedDict, total=False):
     loss: str
     starts: int
     seed: int
+    prior: Expectation | str | Path | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +79,10 @@ class Settings:
     The search ends early once nothing is left to explain."""
     seed: int = 0
     """Of the random starting points and of the draws from the posterior."""
+    prior: Expectation | str | Path | None = None
+    """What people of a population lead to expect, in the place of the usual priors and of `priors`, where it knows the
+    parameter: `mjx_msm.knowledge.population.Population.expected`, or the file of one, for a person whose traits are not
+    known."""
 
     def __post_init__(self) -> None:
         lists = {"free": "muscle/*/max_isometric_force", "residuals": "motion", "tied": "emg/*/delay"}
@@ -104,6 +111,8 @@ class Settings:
             self._set("horizon", _whole("horizon", self.horizon, 1, " of steps, or None for the whole trial"))
         self._set("starts", _whole("starts", self.starts, 1, " of starting points"))
         self._set("seed", _whole("seed", self.seed, 0))
+        if not isinstance(self.prior, Expectation | str | Path | None):
+            raise InputError(f"prior must be the file of a population or what it expects, got {show(self.prior)}")
         if self.emg_map is not None:
             for muscle, mix in _table("emg_map", self.emg_map):
                 if not isinstance(mix, Mapping) or not all(map(_is_number, mix.values())):

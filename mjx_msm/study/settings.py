@@ -9,11 +9,12 @@ from typing import Any
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.common.patterns import matches
+from mjx_msm.knowledge.population import expectation_of
 from mjx_msm.person.anthropometry import segment_priors
 from mjx_msm.person.model import Model, load_model
 from mjx_msm.person.passive_curves import KNOWN, SIDES, fields_of
 from mjx_msm.person.scaling import scale
-from mjx_msm.person.space import ParameterSpace, parameter_space
+from mjx_msm.person.space import ParameterSpace, parameter_space, with_expectation
 from mjx_msm.recordings.settings import Settings
 from mjx_msm.recordings.static_trial import segment_lengths, static_trial
 from mjx_msm.recordings.subject_file.loading import Study
@@ -91,6 +92,8 @@ def settings(study: Study, model: Model | None = None) -> Settings:
     """
     asked: dict[str, Any] = {f.name: getattr(study.identify, f.name) for f in fields(Settings)}
     asked["priors"] = _priors(study, model)
+    if study.identify.prior is not None:
+        asked["prior"] = expectation_of(study.identify.prior, study.subject.traits)
     return Settings(**asked)
 
 
@@ -115,4 +118,7 @@ def study_space(model: Model, study: Study) -> ParameterSpace:
     """The unknowns of a study, with their bounds and priors."""
     spec = study.identify
     nominal = model.nominal.with_channels(study.channels).with_levers(study.levers)
-    return parameter_space(nominal, spec.free, tied=spec.tied, bounds=spec.bounds, priors=_priors(study, model))
+    space = parameter_space(nominal, spec.free, tied=spec.tied, bounds=spec.bounds, priors=_priors(study, model))
+    if spec.prior is None:
+        return space
+    return with_expectation(space, expectation_of(spec.prior, study.subject.traits))

@@ -121,7 +121,7 @@ def parse_parts(document: Mapping[str, Any], path: str | Path, faults: Faults) -
     given.sampling = part("sampling", lambda: _sampling(top))
     emg_map = given.emg[3] if given.emg else {}
     someone = Person("", 70.0, 1.7, "female")
-    given.identify = part("identify", lambda: parse_identify(top, given.subject or someone, emg_map))
+    given.identify = part("identify", lambda: parse_identify(top, given.subject or someone, emg_map, folder))
     entries = document.get("trials")
     if "trials" in document and (not isinstance(entries, list | tuple) or not entries):
         what = f"{path}: trials must be a list of tables; write [[trials]] in double brackets"

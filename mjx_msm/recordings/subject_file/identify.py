@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from mjx_msm.common.errors import InputError, suggest
 from mjx_msm.common.toml_tables import Section
@@ -13,6 +15,7 @@ from mjx_msm.recordings.settings import LOSSES, Settings
 from mjx_msm.recordings.subject_file.emg import parse_emg_noise
 from mjx_msm.recordings.subject_file.model import parse_segments
 from mjx_msm.recordings.subject_file.person import Person
+from mjx_msm.recordings.subject_file.places import expanded
 
 # Names that a file may use; a test holds them to those of the physics, which this does not import.
 FIELDS: Mapping[str, tuple[str, ...]] = {
@@ -59,8 +62,11 @@ class IdentifySpec(Settings):
     """Body → segments it stands for, beyond what is known of the bundled models; empty for none."""
 
 
-def parse_identify(top: Section, subject: Person, emg_map: Mapping[str, Mapping[str, float]]) -> IdentifySpec:
-    keys = ("free", "residuals", "tied", "starts", "rate", "loss", "bounds", "priors", "segment_priors")
+def parse_identify(
+    top: Section, subject: Person, emg_map: Mapping[str, Mapping[str, float]], folder: Path = Path()
+) -> IdentifySpec:
+    """**Arguments:** `folder`: of the subject file, which a path is relative to."""
+    keys = ("free", "residuals", "tied", "starts", "rate", "loss", "bounds", "priors", "prior", "segment_priors")
     section = top.section("identify", keys)
     free, residuals = (section.names(key, required=True) for key in ("free", "residuals"))
     tied = section.names("tied")
@@ -70,6 +76,9 @@ def parse_identify(top: Section, subject: Person, emg_map: Mapping[str, Mapping[
     if starts != int(starts):
         section.refuse(section.fail("starts", "a whole number"), "starts")
     loss = section.text("loss", Settings.loss, options=LOSSES) or ""
+    prior = section.text("prior")
+    if prior is not None:
+        prior = os.path.normpath(folder / expanded(prior, f"{section.where}: prior"))
     noise = parse_emg_noise(top)
     for key, patterns in (("free", free), ("tied", tied), ("bounds", bounds), ("priors", priors)):
         for pattern in patterns:
@@ -80,7 +89,7 @@ def parse_identify(top: Section, subject: Person, emg_map: Mapping[str, Mapping[
         asked = Settings(
             free=free or (() if section.data.get("free") == [] else ANY), emg_map=emg_map, tied=tied, bounds=bounds,
             residuals=residuals or (() if section.data.get("residuals") == [] else ("moment",)), priors=priors,
-            rate=rate, emg_noise=noise, loss=loss, starts=int(starts),
+            rate=rate, emg_noise=noise, loss=loss, starts=int(starts), prior=prior,
         )  # fmt: skip
     except InputError as error:
         raise InputError(f"{section.where}: {error}") from None

@@ -91,7 +91,7 @@ def study_of(document: Mapping[str, Any], path: Path, names: Callable[[ModelSpec
         held_out=tuple(t for role, t in recordings.trials if role == "held-out"),
         identify=checked.identify,
         path=path,
-        hashes=_hashes(path, checked.model.source, (*recordings.files, *_static_files(checked.subject))),
+        hashes=_hashes(path, checked.model.source, (*recordings.files, *_other_files(checked))),
         notes=recordings.notes,
         to_predict=tuple(t for role, t in recordings.trials if role == "predict"),
     )
@@ -154,12 +154,15 @@ def _with_synergies(study: Study, muscles: Sequence[str], count: int) -> Study:
     )
 
 
-def _static_files(person: Person) -> tuple[Path, ...]:
-    if person.static is None:
-        return ()
-    if not person.static.file.is_file():
-        raise InputError(f"[subject] static: no file {person.static.file}; correct the path")
-    return (person.static.file,)
+def _other_files(checked: Document) -> tuple[Path, ...]:
+    """Files that hold no trial: of standing still, and a population."""
+    static, prior = checked.subject.static, checked.identify.prior
+    named = [("[subject] static", static.file)] if static is not None else []
+    named += [("[identify] prior", Path(prior))] if isinstance(prior, str) else []
+    for where, file in named:
+        if not file.is_file():
+            raise InputError(f"{checked.path} {where}: no file {file}; correct the path")
+    return tuple(file for _, file in named)
 
 
 def _hashes(path: Path, source: str, recordings: Iterable[Path]) -> dict[str, str]:

@@ -1,0 +1,300 @@
+"""A population: what is expected of somebody whom nobody recorded, learned from people who were.
+
+    population = learned(results, traits)              # of `mjx_msm.identify_many`, or of a study's folder
+    population.save("population.json")
+    identify(model, trials, prior="population.json")   # or [identify] prior in subject.toml
+    gymnasium.make("mjx_msm/KneeExo-v0", subject="population.json", sample_posterior=True)
+    mjx_msm.verify("KneeExo", subject="population.json", …)   # people that were never recorded
+
+Every person's recordings enter with what they alone say (`Identification.likelihood`), so that nobody's prior counts
+as something that was seen. Parameters are relative to what the usual priors expected of each person: those of a body
+that was scaled to its height are relative to that body.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from mjx_msm.common.arguments import path_of
+from mjx_msm.common.errors import InputError, suggest
+from mjx_msm.common.files import write_text
+from mjx_msm.common.json_files import list_of, plain_json, read_json, record_of
+from mjx_msm.knowledge.hierarchy import Hierarchy, hierarchy, standardised
+from mjx_msm.knowledge.moved import moved
+from mjx_msm.knowledge.records import Outcome
+from mjx_msm.knowledge.result import Identification
+from mjx_msm.person.expectation import Expectation
+from mjx_msm.person.kinds import kind_of
+
+FEWEST = 4
+"""People that make a population."""
+TRAITS = ("height", "mass", "age", "sex")
+SEXES = {"male": 0.5, "female": -0.5}
+KIND = "population"
+
+
+@dataclass(frozen=True)
+class Trait:
+    """Something known of people besides recordings, as the linear model takes it: (value − centre)/spread."""
+
+    name: str
+    centre: float
+    spread: float
+
+
+@dataclass(frozen=True)
+class Population:
+    """What is expected of people, by their traits. One value, one JSON file."""
+
+    name: str
+    people: int
+    paths: tuple[str, ...]
+    """Of unknowns."""
+    scale: tuple[float, ...]
+    """Standard deviations of the usual priors in z, the unit of all that follows."""
+    traits: tuple[Trait, ...]
+    weights: tuple[tuple[float, ...], ...]
+    """The average person, then a row a trait."""
+    weights_covariance: tuple[tuple[float, ...], ...]
+    """Of `weights`, row after row."""
+    spread: tuple[tuple[float, ...], ...]
+    """Covariance of people of the same traits."""
+    told: tuple[float, ...]
+    """Of every parameter, how many people's worth of information the recordings hold."""
+    person: Identification
+    """Somebody of the population of whom nothing is known: what environments take in the place of an identified one."""
+
+    def expected(self, **traits: float | str) -> Expectation:
+        """The prior of a person: `height` [m], `mass` [kg], `age` [years] and `sex`, as far as they are known.
+
+        **Raises:** `InputError` for a trait that there is not, or that is not a number.
+        """
+        for name in traits:
+            if name not in TRAITS:
+                raise InputError(f"trait '{name}' is unknown{suggest(name, TRAITS)}")
+        x = np.array([(_coded(t.name, traits.get(t.name)) - t.centre) / t.spread for t in self.traits])
+        mean, covariance = self._hierarchy.expected(x)
+        scale = np.array(self.scale)
+        rows = (np.outer(scale, scale) * covariance).tolist()
+        return Expectation(self.name, self.paths, tuple((scale * mean).tolist()), tuple(map(tuple, rows)))
+
+    def somebody(self, **traits: float | str) -> Identification:
+        """A person of these traits whom nobody recorded, as a result: its draws are virtual people."""
+        return _somebody(self.person, self.expected(**traits), self.name, self.people)
+
+    def shrunk(self, result: Identification, **traits: float | str) -> Identification:
+        """A person as their own recordings and everybody else's see them.
+
+        Their recordings' likelihood times the population's prior in the place of the usual one: the estimate,
+        its covariance, intervals and draws are those of the product. Errors of the fit are not computed anew, and left
+        out.
+
+        **Raises:** `InputError` if the result does not say what its recordings alone tell.
+        """
+        expectation = self.expected(**traits)
+        mean, covariance = in_z(result, expectation)
+        precision, pull = _likelihood(result)
+        inverse = np.linalg.inv(covariance)
+        both = np.linalg.inv(precision + inverse)
+        z = both @ (pull + inverse @ mean)
+        share = np.clip(1.0 - np.diag(both) / np.diag(covariance), 0.0, 1.0)
+        note = f"shrunk towards the population '{self.name}' of {self.people} people"
+        new = moved(result, z, both, share, prior=(mean, np.sqrt(np.diag(covariance))))
+        return replace(new, fits=(), completed=False, notes=(*result.notes, note))
+
+    @property
+    def _hierarchy(self) -> Hierarchy:
+        weights = np.array(self.weights)
+        shape = (*weights.shape, *weights.shape)
+        return Hierarchy(weights, np.array(self.weights_covariance).reshape(shape), np.array(self.spread), 0.0, 0.0)
+
+    def save(self, path: str | Path) -> Path:
+        """Write as JSON, whole or not at all."""
+        path = Path(path)
+        content = plain_json({"kind": KIND, "version": 1, **asdict(self)})
+        write_text(path, json.dumps(content, ensure_ascii=False) + "\n")
+        return path
+
+    @staticmethod
+    def load(path: str | Path) -> Population:
+        """Read a saved population.
+
+        **Raises:** `InputError` if it is not one.
+        """
+        path = path_of("the population", path)
+        fix = "it was not written by Population.save or `mjx-msm study`"
+        data = read_json(path, "population", fix)
+        if not isinstance(data, dict) or data.get("kind") != KIND or data.get("version") != 1:
+            raise InputError(f"{path}: is not a population; {fix}")
+        rest = {key: value for key, value in data.items() if key not in ("kind", "version", "person")}
+        readers = {"traits": list_of(record_of(Trait)), "person": lambda x: x}
+        try:
+            found = record_of(Population, readers)({**rest, "person": Identification.load(path)})
+            sizes = {len(found.scale), len(found.told), *map(len, found.weights), *map(len, found.spread)}
+            if sizes != {len(found.paths)} or len(found.weights) != 1 + len(found.traits):
+                raise ValueError("its parts do not agree")
+        except ValueError as error:
+            raise InputError(f"{path}: is damaged ({error}); learn it again") from None
+        return found
+
+
+def learned(
+    results: Mapping[str, Identification],
+    traits: Mapping[str, Mapping[str, float | str]] | None = None,
+    *,
+    name: str = "population",
+) -> Population:
+    """The population of identified people.
+
+    **Arguments:** `results`: by person, of the same kind of model and unknowns. `traits`: by person, any of height [m],
+    mass [kg], age [years] and sex ("male", "female"), as far as they are known.
+
+    **Raises:** `InputError` if they are too few, or somebody's result does not say what its recordings alone tell.
+    """
+    used = {who: r for who, r in results.items() if r.outcome in (Outcome.CONVERGED, Outcome.MAX_EVALUATIONS)}
+    if len(used) < FEWEST:
+        raise InputError(f"{len(used)} people make no population; identify {FEWEST} at least")
+    paths = tuple(dict.fromkeys(e.path for r in used.values() for e in r.estimates))
+    scale = _scales(used.values(), paths)
+    given = [(traits or {}).get(who, {}) for who in used]
+    chosen = _traits(given)
+    x = np.array([[(_coded(t.name, g.get(t.name)) - t.centre) / t.spread for t in chosen] for g in given])
+    x = np.where(np.isfinite(x), x, 0.0).reshape(len(used), len(chosen))
+    size = len(paths)
+    precision, pull = np.zeros((len(used), size, size)), np.zeros((len(used), size))
+    for i, r in enumerate(used.values()):
+        at = np.array([paths.index(e.path) for e in r.estimates])
+        own, reference = _likelihood(r)[0], np.array([u.reference[0] for u in r.unknowns])
+        about = _likelihood(r)[1] - own @ reference
+        precision[i][np.ix_(at, at)] = np.outer(scale[at], scale[at]) * own
+        pull[i][at] = scale[at] * about
+    found = hierarchy(precision, pull, x)
+    inverse = np.linalg.inv(found.spread)
+    share = [1.0 - np.diag(np.linalg.inv(p + inverse)) / np.diag(found.spread) for p in precision]
+    # of those with every unknown, the one next to the average
+    complete = [r for r in used.values() if len(r.estimates) == size] or list(used.values())
+    draft = Population(
+        name, len(used), paths, tuple(scale.tolist()), chosen, _rows(found.weights),
+        _rows(found.weights_covariance.reshape(found.weights.size, found.weights.size)), _rows(found.spread),
+        tuple(np.sum(share, axis=0).tolist()), complete[0],
+    )  # fmt: skip
+    return replace(draft, person=_somebody(complete[0], draft.expected(), name, len(used)))
+
+
+def left_out(
+    results: Mapping[str, Identification],
+    traits: Mapping[str, Mapping[str, float | str]] | None = None,
+    *,
+    most: int = 24,
+) -> dict[str, Expectation]:
+    """What others expect of every person, by their traits: the population without them, or, of more than `most` people,
+    without them and those who share their turn."""
+    names = list(results)
+    out: dict[str, Expectation] = {}
+    for turn in range(min(most, len(names))):
+        absent = names[turn::most]
+        rest = learned({n: r for n, r in results.items() if n not in absent}, traits)
+        out |= {who: rest.expected(**(traits or {}).get(who, {})) for who in absent}
+    return {who: out[who] for who in names}
+
+
+def errors_of(result: Identification, expectation: Expectation) -> tuple[list[float], list[float]]:
+    """By how much an expectation, and the usual priors, miss what a person's recordings determine: the logarithms of
+    positive parameters."""
+    mean, _ = in_z(result, expectation)
+    known = [
+        k
+        for k, (e, u) in enumerate(zip(result.estimates, result.unknowns, strict=True))
+        if e.determined and kind_of(u.members[0]).transform == "log"
+    ]
+    pairs = [(result.z[k] - mean[k], result.z[k] - result.unknowns[k].reference[0]) for k in known]
+    return [float(a) for a, _ in pairs], [b for _, b in pairs]
+
+
+def expectation_of(prior: Expectation | str | Path, traits: Mapping[str, float | str] | None = None) -> Expectation:
+    """What an option `prior` means: it, or what the population of that file expects of a person of some traits."""
+    return prior if isinstance(prior, Expectation) else Population.load(prior).expected(**(traits or {}))
+
+
+def in_z(
+    result: Identification, expectation: Expectation
+) -> tuple[Float[np.ndarray, "free"], Float[np.ndarray, "free free"]]:
+    """Mean and covariance of an expectation in a result's z; its usual prior where nothing else is expected."""
+    mean, sd = (np.array(x) for x in zip(*(u.reference for u in result.unknowns), strict=True))
+    sd = np.where(np.isfinite(sd), sd, [u.upper - u.lower for u in result.unknowns])
+    covariance = np.diag(np.square(sd))
+    paths = [e.path for e in result.estimates]
+    pairs = [(k, expectation.paths.index(p)) for k, p in enumerate(paths) if p in expectation.paths]
+    if not pairs:
+        raise InputError(
+            f"the population '{expectation.name}' knows none of the result's parameters; give one of the same model"
+        )
+    own, theirs = (np.array(x) for x in zip(*pairs, strict=True))
+    mean[own] += np.array(expectation.shift)[theirs]
+    covariance[np.ix_(own, own)] = np.array(expectation.covariance)[np.ix_(theirs, theirs)]
+    return mean, covariance
+
+
+def _likelihood(result: Identification) -> tuple[np.ndarray, np.ndarray]:
+    if result.likelihood is None:
+        raise InputError(
+            f"the result of '{result.subject}' does not say what its recordings alone tell; identify again with this "
+            "version"
+        )
+    return np.array(result.likelihood.precision), np.array(result.likelihood.pull)
+
+
+def _somebody(of: Identification, expectation: Expectation, name: str, people: int) -> Identification:
+    mean, covariance = in_z(of, expectation)
+    new = moved(of, mean, covariance, np.zeros(len(mean)), prior=(mean, np.sqrt(np.diag(covariance))))
+    note = f"nobody's recording: what {people} people of the population '{name}' lead to expect"
+    return replace(
+        new, subject=f"somebody of {name}", outcome=Outcome.CONVERGED, fits=(), stages=(), hashes={}, residuals=(),
+        completed=False, likelihood=None, notes=(note,),
+    )  # fmt: skip
+
+
+def _scales(results: Any, paths: Sequence[str]) -> Float[np.ndarray, "free"]:
+    """The usual priors' standard deviations, of the bounds where there is none; in the middle of those that have it."""
+    every: dict[str, list[float]] = {path: [] for path in paths}
+    for r in results:
+        for e, u in zip(r.estimates, r.unknowns, strict=True):
+            sd = u.reference[1]
+            every[e.path].append(sd if math.isfinite(sd) else (u.upper - u.lower) / math.sqrt(12.0))
+    return np.array([float(np.median(every[path])) for path in paths])
+
+
+def _traits(given: Sequence[Mapping[str, float | str]]) -> tuple[Trait, ...]:
+    out = []
+    for name in TRAITS:
+        values = [_coded(name, g.get(name)) for g in given]
+        if np.isfinite(values).sum() >= max(FEWEST, len(given) / 2):
+            centre, spread = standardised(values)
+            if spread > 1e-6:
+                out.append(Trait(name, centre, spread))
+    return tuple(out)
+
+
+def _coded(name: str, value: Any) -> float:
+    """A trait as a number, sizes in logarithms; NaN where it is not known."""
+    if value is None:
+        return math.nan
+    if name == "sex":
+        if value not in SEXES:
+            raise InputError(f"sex = {value!r} is unknown; give 'male' or 'female', or leave it out")
+        return SEXES[str(value)]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and value > 0):
+        raise InputError(f"{name} = {value!r} must be a positive number")
+    return float(value) if name == "age" else math.log(value)
+
+
+def _rows(x: np.ndarray) -> tuple[tuple[float, ...], ...]:
+    return tuple(map(tuple, x.tolist()))

@@ -1,0 +1,227 @@
+"""A population learned from what each person's recordings alone say: a known one is found again, and helps."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from made_cohort import FREE, made_cohort
+
+from mjx_msm import Identification, InputError, identify, synthetic_trials
+from mjx_msm.knowledge.hierarchy import hierarchy
+from mjx_msm.knowledge.population import Population, in_z, learned, left_out
+from mjx_msm.knowledge.posterior import likelihood_of
+from mjx_msm.knowledge.uncertainty import uncertainty
+from mjx_msm.person.expectation import Expectation
+from mjx_msm.person.space import parameter_space, with_expectation
+
+
+@pytest.fixture(scope="module")
+def space(arm):
+    return parameter_space(arm.nominal, FREE)
+
+
+@pytest.fixture(scope="module")
+def cohort(space):
+    """People weaker than the model, the heavier the stronger, each of whom tells of half of the parameters."""
+    return made_cohort(space, 24, seed=0)
+
+
+def test_the_likelihood_is_the_posterior_without_its_prior(space):
+    rng = np.random.default_rng(1)
+    jacobian = rng.normal(size=(4, space.size)) / space.prior_scale
+    jacobian[:, 0] = 0.0  # of which nothing is said
+    seen = jacobian @ space.prior_mean + rng.normal(size=4)
+    fisher, prior = jacobian.T @ jacobian, np.diag(space.prior_scale**-2)
+    z = np.linalg.solve(fisher + prior, jacobian.T @ seen + prior @ space.prior_mean)
+    for repeats in (1.0, 3.0):  # residuals that repeat each other say so much less
+        known = uncertainty(fisher, space.prior_scale, score=repeats * fisher, width=space.upper - space.lower)
+        told = likelihood_of(space.prior_mean, space.prior_scale, z, known)
+        np.testing.assert_allclose(told.precision, fisher / repeats, atol=1e-8 * fisher.max())
+        np.testing.assert_allclose(told.pull, jacobian.T @ seen / repeats, rtol=1e-6, atol=1e-6)
+
+
+def test_a_known_population_is_found_again():
+    """Weights, their certainty and the spread, from people who each tell of one parameter in three."""
+    rng = np.random.default_rng(2)
+    people, size = 400, 3
+    weights = np.array([[-1.0, 0.5, 0.0], [0.4, 0.0, -0.3]])
+    spread = np.array([[0.20, 0.12, 0.0], [0.12, 0.20, 0.0], [0.0, 0.0, 0.05]])
+    traits = rng.normal(size=(people, 1))
+    z = np.c_[np.ones(people), traits] @ weights + rng.multivariate_normal(np.zeros(size), spread, people)
+    precision = np.zeros((people, size, size))
+    for k in range(people):
+        chosen = rng.permutation(size)[:2]
+        precision[k][chosen, chosen] = 25.0
+    pull = np.einsum("nij,nj->ni", precision, z) + rng.normal(size=z.shape) * np.sqrt(np.einsum("nii->ni", precision))
+    found = hierarchy(precision, pull, traits)
+    np.testing.assert_allclose(found.weights, weights, atol=0.08)
+    np.testing.assert_allclose(found.spread, spread, atol=0.04)
+    sd = np.sqrt(np.einsum("aiai->ai", found.weights_covariance))
+    assert np.mean(np.abs(found.weights - weights) < 2.5 * sd) >= 5 / 6
+    assert found.slope == 0.5, "the evidence sees that the trait matters"
+    none = hierarchy(precision, pull, rng.normal(size=(people, 1)))
+    assert np.all(np.abs(none.weights[1]) < 0.07), "and that another does not"
+
+
+def test_nobody_tells_nothing_changes():
+    found = hierarchy(np.zeros((6, 2, 2)), np.zeros((6, 2)), np.zeros((6, 0)))
+    np.testing.assert_allclose(found.weights, 0.0, atol=1e-12)
+    np.testing.assert_allclose(found.spread, np.eye(2), atol=1e-6)
+    mean, covariance = found.expected(np.zeros(0))
+    np.testing.assert_allclose(mean, 0.0, atol=1e-12)
+    np.testing.assert_allclose(covariance, 2 * np.eye(2), atol=1e-3)  # a person, and the average that nobody knows
+
+
+def test_people_help_each_other(space, cohort):
+    """Errors of what a person's own recordings leave open, at most half; nine in ten truths in the intervals."""
+    results, traits, truths = cohort
+    population = learned(results, traits, name="weak")
+    assert population.people == 24
+    assert [t.name for t in population.traits] == ["mass"]
+    before, after, inside = [], [], []
+    for who, result in results.items():
+        shrunk = population.shrunk(result, **traits[who])
+        open_ = np.array([not e.determined for e in result.estimates])
+        before += list((np.array(result.z) - truths[who])[open_])
+        after += list((np.array(shrunk.z) - truths[who])[open_])
+        sd = np.sqrt(np.diag(shrunk.covariance))
+        inside += list(np.abs(np.array(shrunk.z) - truths[who]) < 1.96 * sd)
+    assert np.sqrt(np.mean(np.square(after))) <= 0.5 * np.sqrt(np.mean(np.square(before)))
+    assert 0.90 <= np.mean(inside) <= 0.98
+
+
+def test_one_who_was_left_out_is_expected_by_traits(space, cohort):
+    results, traits, truths = cohort
+    some = {n: results[n] for n in list(results)[:12]}
+    expected = left_out(some, traits)
+    ours, usual = [], []
+    for who, result in some.items():
+        mean, covariance = in_z(result, expected[who])
+        ours.append(mean - truths[who])
+        usual.append(space.prior_mean - truths[who])
+        assert np.all(np.linalg.eigvalsh(covariance) > 0)
+    assert np.sqrt(np.mean(np.square(ours))) <= 0.5 * np.sqrt(np.mean(np.square(usual)))
+
+
+def test_a_population_is_a_file(space, cohort, tmp_path):
+    results, traits, _ = cohort
+    population = learned(results, traits, name="weak")
+    path = population.save(tmp_path / "population.json")
+    again = Population.load(path)
+    assert again.expected(mass=80.0) == population.expected(mass=80.0)
+    heavy, light = (again.expected(mass=m) for m in (90.0, 55.0))
+    assert heavy.shift[0] > light.shift[0]
+    anybody = again.expected()
+    assert anybody.covariance[0][0] > again.expected(mass=70.0).covariance[0][0], "not to know the mass is to know less"
+    with pytest.raises(InputError, match="trait 'weight' is unknown"):
+        again.expected(weight=70.0)
+    data = json.loads(path.read_text())
+    for change, words in (
+        ({"kind": "other"}, "is not a population"),
+        ({"scale": [1.0]}, "its parts do not agree"),
+        ({"people": "many"}, "is damaged"),
+    ):
+        (tmp_path / "bad.json").write_text(json.dumps(data | change))
+        with pytest.raises(InputError, match=words):
+            Population.load(tmp_path / "bad.json")
+
+
+def test_too_few_or_too_old_results_make_no_population(cohort):
+    results, traits, _ = cohort
+    with pytest.raises(InputError, match="3 people make no population"):
+        learned({n: results[n] for n in list(results)[:3]}, traits)
+    old = {n: replace(r, likelihood=None) for n, r in results.items()}
+    with pytest.raises(InputError, match="identify again with this version"):
+        learned(old, traits)
+
+
+def test_somebody_whom_nobody_recorded(arm, space, cohort, tmp_path):
+    """The file stands for a person: their draws spread as people do, and environments take it."""
+    results, traits, truths = cohort
+    population = learned(results, traits, name="weak")
+    path = population.save(tmp_path / "population.json")
+    anybody = Identification.load(path)
+    draws = np.array(anybody.samples)
+    every = np.array(list(truths.values()))
+    np.testing.assert_allclose(draws.mean(axis=0)[:6], every.mean(axis=0)[:6], atol=0.12)
+    assert np.all(draws.std(axis=0)[:6] > 0.5 * every.std(axis=0)[:6])
+    assert np.all(draws.std(axis=0)[:6] < 2.5 * every.std(axis=0)[:6])
+    assert anybody.residuals == ()
+    assert not anybody.misses_recording
+    force = anybody["muscle/BRA/max_isometric_force"]
+    assert anybody.parameters["muscle/BRA/max_isometric_force"] == pytest.approx(force.value)
+    heavy = population.somebody(mass=95.0)
+    assert heavy["muscle/BRA/max_isometric_force"].value > force.value
+    people = anybody.population(5, model=arm)
+    assert people.muscle.max_isometric_force.shape == (5, 6)
+
+
+def test_shrunk_is_a_result_like_any_other(cohort, tmp_path):
+    results, traits, _ = cohort
+    population = learned(results, traits, name="weak")
+    shrunk = population.shrunk(results["p3"], **traits["p3"])
+    again = Identification.load(shrunk.save(tmp_path / "identification.json"))
+    assert again.z == shrunk.z
+    assert "shrunk towards the population 'weak' of 24 people" in again.notes
+    # who was shrunk already says of themselves what they said before: nobody counts twice
+    twice = {n: population.shrunk(r, **traits[n]) for n, r in results.items()}
+    assert learned(twice, traits, name="weak").expected(mass=70.0).shift == pytest.approx(
+        population.expected(mass=70.0).shift, abs=1e-6
+    )
+
+
+def test_an_expectation_is_a_prior(space):
+    path = space.paths[0]
+    expected = Expectation("few", (path, "muscle/none/max_isometric_force"), (-0.2, 0.0), ((0.04, 0.0), (0.0, 1.0)))
+    other = with_expectation(space, expected)
+    assert other.prior_mean[0] == pytest.approx(space.prior_mean[0] - 0.2)
+    assert other.prior_scale[0] == pytest.approx(0.2)
+    np.testing.assert_array_equal(other.prior_mean[1:], space.prior_mean[1:])
+    far = with_expectation(space, replace(expected, shift=(-50.0, 0.0)))
+    assert space.lower[0] < far.prior_mean[0] < space.lower[0] + 1e-6
+    with pytest.raises(InputError, match="knows none of the free parameters"):
+        with_expectation(space, replace(expected, paths=("a/b/c", "d/e/f")))
+
+
+@pytest.mark.slow
+def test_environments_take_people_whom_nobody_recorded(cohort, tmp_path):
+    import gymnasium
+
+    from mjx_msm.verification.campaign import prepare
+
+    results, traits, _ = cohort
+    path = learned(results, traits, name="weak").save(tmp_path / "population.json")
+    env = gymnasium.make("mjx_msm/ArmReach-v0", subject=str(path), sample_posterior=True)
+    forces = []
+    for seed in range(3):
+        env.reset(seed=seed)
+        forces.append(env.unwrapped.model.actuator_gainprm[:, 2].copy())
+        env.step(env.action_space.sample())
+    assert len({f.tobytes() for f in forces}) == 3
+    campaign = prepare("ArmReach-v0", subject=path, controller="zero", people=5)
+    assert len(campaign.crowd.drawn) == 5
+    assert "population.json" in campaign.configuration["subject"]
+
+
+@pytest.mark.slow
+def test_identify_takes_a_population(arm, cohort, tmp_path):
+    """The estimate with its prior is, where data are few, what shrinking says; and the file can be named."""
+    results, traits, _ = cohort
+    population = learned(results, traits, name="weak")
+    path = population.save(tmp_path / "population.json")
+    truth = Identification.load(path).personalised(arm)
+    trials = synthetic_trials(arm, truth, count=1, duration=0.6, rate=250, seed=3, angle_noise=0.02)
+    usual = identify(arm, trials, free=FREE)
+    ours = identify(arm, trials, free=FREE, prior=path)
+    of_it = identify(arm, trials, free=FREE, prior=population.expected(mass=70.0))
+    assert ours.unknowns[0].prior_mean == pytest.approx(usual.unknowns[0].prior_mean + population.expected().shift[0])
+    assert ours.unknowns[0].reference == (usual.unknowns[0].prior_mean, usual.unknowns[0].prior_scale)
+    assert of_it.unknowns[0].prior_scale < ours.unknowns[0].prior_scale
+    shrunk = population.shrunk(usual)
+    sd = np.sqrt(np.diag(shrunk.covariance))
+    assert np.all(np.abs(np.array(shrunk.z) - np.array(ours.z)) < 1.5 * sd)
+    with pytest.raises(InputError, match="prior must be the file of a population"):
+        identify(arm, trials, free=FREE, prior=3)
+    with pytest.raises(InputError, match="no such population"):
+        identify(arm, trials, free=FREE, prior=tmp_path / "none.json")
