@@ -93,6 +93,8 @@ def test_wheel_holds_the_package_and_nothing_else(wheels: dict[str, Path], origi
         "mjx_msm/__init__.py",
         "mjx_msm/py.typed",
         "mjx_msm/envs/__init__.py",
+        "mjx_msm/views/report/cohort.html.j2",
+        "mjx_msm/views/report/frame.html.j2",
         "mjx_msm/views/report/page.html.j2",
     }
     assert needed <= set(names)

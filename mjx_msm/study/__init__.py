@@ -7,5 +7,6 @@
     with result_folder("runs/anna") as folder:
         write_result(folder, study, model, result)
 
+Of many people: a study file (`cohort_file`), their results, a table and a report (`cohort_run`).
 Imports from all rooms up to `views`.
 """

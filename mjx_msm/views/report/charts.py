@@ -44,10 +44,10 @@ def activation_chart(trial: Replay) -> Figure:
     order = np.argsort(np.nanmean(trial.activation, axis=0))
     rows = _thinned(len(trial.time))
     heat = go.Heatmap(
-        z=_short(trial.activation[rows][:, order].T), x=_short(trial.time[rows]),
+        z=short(trial.activation[rows][:, order].T), x=short(trial.time[rows]),
         y=[trial.muscles[i] for i in order], zmin=0, zmax=1, colorscale="Reds", colorbar={"thickness": 10},
     )  # fmt: skip
-    return _laid_out(go.Figure(heat), height=90 + 18 * len(order), x="time [s]")
+    return laid_out(go.Figure(heat), height=90 + 18 * len(order), x="time [s]")
 
 
 def parameter_chart(result: Identification) -> Figure | None:
@@ -66,7 +66,7 @@ def parameter_chart(result: Identification) -> Figure | None:
     prior = [_before(e, u) for e, u, _ in rows]
     figure.add_trace(
         go.Bar(
-            y=names, base=_short([a for a, _ in prior]), x=_short([b - a for a, b in prior]), orientation="h",
+            y=names, base=short([a for a, _ in prior]), x=short([b - a for a, b in prior]), orientation="h",
             marker_color=PRIOR, opacity=0.5, name="prior, 95 %", hoverinfo="skip",
         )
     )  # fmt: skip
@@ -76,9 +76,9 @@ def parameter_chart(result: Identification) -> Figure | None:
             x, low, high = (np.array([getattr(e, f) / e.start for e in chosen]) for f in ("value", "low", "high"))
             figure.add_trace(
                 go.Scatter(
-                    y=[e.path for e in chosen], x=_short(x), mode="markers", name=name,
+                    y=[e.path for e in chosen], x=short(x), mode="markers", name=name,
                     marker={"color": colour, "size": 7},
-                    error_x={"array": _short(high - x), "arrayminus": _short(x - low), "color": colour, "thickness": 2},
+                    error_x={"array": short(high - x), "arrayminus": short(x - low), "color": colour, "thickness": 2},
                     customdata=[f"{e.value:.4g} {e.unit} [{e.low:.4g}, {e.high:.4g}]" for e in chosen],
                     hovertemplate="%{y}: %{customdata}<extra></extra>",
                 )
@@ -86,7 +86,7 @@ def parameter_chart(result: Identification) -> Figure | None:
     figure.add_vline(x=1.0, line_color=GENERIC, line_width=1.5)
     figure.update_xaxes(type="log", title="relative to the generic model")
     figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], tickfont={"size": 10})
-    return _laid_out(figure, height=120 + 17 * len(names))
+    return laid_out(figure, height=120 + 17 * len(names))
 
 
 def _before(e: Estimate, u: Unknown) -> tuple[float, float]:
@@ -107,13 +107,13 @@ def correlation_chart(result: Identification) -> Figure | None:
     sd = np.sqrt(np.maximum(np.diag(covariance), 1e-300))
     names = [result.estimates[i].path for i in chosen]
     heat = go.Heatmap(
-        z=_short(covariance / np.outer(sd, sd)), x=names, y=names, zmin=-1, zmax=1, colorscale="RdBu_r",
+        z=short(covariance / np.outer(sd, sd)), x=names, y=names, zmin=-1, zmax=1, colorscale="RdBu_r",
         colorbar={"thickness": 10}, hovertemplate="%{y}<br>%{x}: %{z:.2f}<extra></extra>",
     )  # fmt: skip
     figure = go.Figure(heat)
     figure.update_xaxes(showticklabels=False)
     figure.update_yaxes(autorange="reversed", tickfont={"size": 9})
-    return _laid_out(figure, height=120 + 14 * len(names))
+    return laid_out(figure, height=120 + 14 * len(names))
 
 
 _STYLES = {
@@ -130,7 +130,7 @@ def _over_time(time: np.ndarray, curves: dict[str, np.ndarray]) -> Figure:
     for name, values in curves.items():
         figure.add_trace(
             go.Scatter(
-                x=_short(time[rows]), y=_short(values[rows]), name=name, line=_STYLES[name],
+                x=short(time[rows]), y=short(values[rows]), name=name, line=_STYLES[name],
                 opacity=0.5 if name == "recorded" else 1.0,
             )
         )  # fmt: skip
@@ -139,10 +139,11 @@ def _over_time(time: np.ndarray, curves: dict[str, np.ndarray]) -> Figure:
     low, high = np.nanmin(shown), np.nanmax(shown)
     margin = 0.25 * max(high - low, 1e-9)
     figure.update_yaxes(range=[float(low - margin), float(high + margin)])
-    return _laid_out(figure, height=260, x="time [s]")
+    return laid_out(figure, height=260, x="time [s]")
 
 
-def _laid_out(figure: Figure, *, height: int, x: str | None = None) -> Figure:
+def laid_out(figure: Figure, *, height: int, x: str | None = None) -> Figure:
+    """The look that all charts share; `x`: title of their axis."""
     figure.update_layout(
         height=height, template="plotly_white", margin={"l": 10, "r": 10, "t": 30, "b": 10}, bargap=0.4,
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 1, "xanchor": "right"}, font={"size": 11},
@@ -157,11 +158,11 @@ def _thinned(count: int) -> slice:
     return slice(None, None, max(1, math.ceil(count / LONGEST)))
 
 
-def _short(values: Sequence[Any] | np.ndarray) -> Any:
+def short(values: Sequence[Any] | np.ndarray) -> Any:
     """Five digits are more than a screen shows, and a third of the file's size; NaN leaves a gap."""
     x = np.asarray(values, float)
     if x.ndim == 2:
-        return [_short(row) for row in x]
+        return [short(row) for row in x]
     return [None if not math.isfinite(v) else float(f"{v:.5g}") for v in x]
 
 

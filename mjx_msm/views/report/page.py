@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mjx_msm.common.files import write_text
 from mjx_msm.knowledge.records import Fit
@@ -26,7 +26,9 @@ OPEN = 3
 
 
 @dataclass(frozen=True)
-class _Chart:
+class Chart:
+    """A chart as part of a page."""
+
     title: str
     html: str
 
@@ -50,21 +52,15 @@ def report(result: Identification, trials: Sequence[Replay] = ()) -> str:
 
     **Arguments:** `trials`: as recorded and as simulated, of the result's folder (`mjx_msm.load_result`).
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from plotly.offline import get_plotlyjs
-
-    environment = Environment(
-        loader=PackageLoader("mjx_msm.views.report", "."), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
     charts = {
         trial.name: (
-            *(_Chart(title, _html(figure)) for title, figure in trial_charts(trial)),
-            _Chart("activation of every muscle", _html(activation_chart(trial))),
+            *(Chart(title, chart_html(figure)) for title, figure in trial_charts(trial)),
+            Chart("activation of every muscle", chart_html(activation_chart(trial))),
         )
         for trial in trials
     }
-    return environment.get_template("page.html.j2").render(
+    return page(
+        "page.html.j2",
         result=result,
         subject=result.subject or "subject",
         model=Path(result.source).name,
@@ -81,10 +77,21 @@ def report(result: Identification, trials: Sequence[Replay] = ()) -> str:
         doubted=any(f.doubted for f in result.fits),
         charts=charts,
         opened=OPEN,
-        parameters=_html(parameter_chart(result)),
-        correlations=_html(correlation_chart(result)),
-        plotly=get_plotlyjs(),
+        parameters=chart_html(parameter_chart(result)),
+        correlations=chart_html(correlation_chart(result)),
     )
+
+
+def page(template: str, **values: Any) -> str:
+    """A template of this folder filled in, with all that its charts need."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from plotly.offline import get_plotlyjs
+
+    environment = Environment(
+        loader=PackageLoader("mjx_msm.views.report", "."), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template(template).render(**values, plotly=get_plotlyjs())
 
 
 def save_report(path: str | Path, result: Identification, trials: Sequence[Replay] = ()) -> Path:
@@ -94,7 +101,8 @@ def save_report(path: str | Path, result: Identification, trials: Sequence[Repla
     return path
 
 
-def _html(figure: Figure | None) -> str:
+def chart_html(figure: Figure | None) -> str:
+    """A chart as part of a page that has the library; "" for none."""
     if figure is None:
         return ""
     return figure.to_html(

@@ -1,0 +1,136 @@
+"""What came of many people: who was identified, who was not and why, and what of it goes into a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from mjx_msm.common.files import write_text
+from mjx_msm.knowledge.population import FEWEST, Population, learned, left_out
+from mjx_msm.knowledge.result import Identification
+from mjx_msm.knowledge.verdict import measure, pooled, rival, unseen
+from mjx_msm.person.expectation import Expectation
+from mjx_msm.person.kinds import kind_of
+
+TABLE = "study.csv"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One of the people of a study."""
+
+    name: str
+    folder: str
+    """Of the result, relative to the study's."""
+    result: Identification | None = None
+    fault: str = ""
+    """Why there is no result: one line."""
+    traits: Mapping[str, float | str] = field(default_factory=dict)
+    """Height [m], mass [kg], age [years], sex, as far as they are known."""
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Everybody of a study."""
+
+    name: str
+    members: tuple[Member, ...]
+    anew: int = 0
+    """How many were identified in this run; the others were there already."""
+    population: Population | None = None
+    """What they lead to expect of others; None of too few people."""
+    foretold: Mapping[str, Expectation] = field(default_factory=dict)
+    """What the others lead to expect of each."""
+
+    def with_population(self) -> Cohort:
+        """What they lead to expect, learned; the same cohort where they are too few for that."""
+        usable = {n: r for n, r in self.results.items() if r.likelihood is not None}
+        if len(usable) <= FEWEST:
+            return self
+        traits = {m.name: m.traits for m in self.members}
+        return replace(
+            self,
+            population=learned(usable, traits, name=self.name),
+            foretold=left_out(usable, traits),
+        )
+
+    @property
+    def identified(self) -> tuple[Member, ...]:
+        return tuple(m for m in self.members if m.result is not None)
+
+    @property
+    def failed(self) -> tuple[Member, ...]:
+        return tuple(m for m in self.members if m.result is None)
+
+    @property
+    def results(self) -> dict[str, Identification]:
+        return {m.name: m.result for m in self.members if m.result is not None}
+
+    def paths(self) -> tuple[str, ...]:
+        """Of the parameters of anybody, in the order in which they come."""
+        return tuple(dict.fromkeys(e.path for m in self.identified for e in m.result.estimates))  # type: ignore[union-attr]
+
+    def positive(self, path: str) -> bool:
+        """Whether a parameter has no sign and no zero, so that people can be compared by factors."""
+        unknown = next(
+            u for r in self.results.values() for e, u in zip(r.estimates, r.unknowns, strict=True) if e.path == path
+        )
+        return kind_of(unknown.members[0]).transform == "log"
+
+    def unseen_error(self, member: Member) -> dict[str, float | str]:
+        """Error on what a person's result was not made from, beside the recording's spread and the best regression."""
+        if member.result is None:
+            return {}
+        rows = unseen(member.result.fits)
+        kind = measure(rows)
+        if not rows:
+            return {}
+        other = rival(rows, kind)
+        out: dict[str, float | str] = {
+            "kind": kind, "error": pooled(rows, kind=kind), "spread": pooled(rows, "spread", kind=kind),
+            "unit": next(f.unit for f in rows if f.kind == kind),
+        }  # fmt: skip
+        return out | ({} if other is None else {"rival": other[0], "rival_error": other[1]})
+
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """Header and a row for every person, as `TABLE` has them; numbers in the unit of the header."""
+        traits = [t for t in ("sex", "age", "height", "mass") if any(t in m.traits for m in self.members)]
+        units: dict[str, str] = {}
+        for m in self.identified:
+            for e in m.result.estimates:  # type: ignore[union-attr]
+                units.setdefault(e.path, e.unit)
+        head = ["person", "outcome", "fault", "folder", *traits, "unseen_error", "unseen_spread", "best_regression",
+                "best_regression_error", "error_unit"]  # fmt: skip
+        for path, unit in units.items():
+            named = f"{path} [{unit}]"
+            head += [named, f"{named} low", f"{named} high", f"{named} from the data"]
+        return head, [self._row(m, traits, list(units)) for m in self.members]
+
+    def _row(self, m: Member, traits: list[str], paths: list[str]) -> list[str]:
+        error = self.unseen_error(m)
+        row = [m.name, "failed" if m.result is None else m.result.outcome.value, m.fault, m.folder]
+        row += [_cell(m.traits.get(t, "")) for t in traits]
+        row += [_cell(error.get(key, "")) for key in ("error", "spread", "rival", "rival_error", "unit")]
+        known = {} if m.result is None else {e.path: e for e in m.result.estimates}
+        for path in paths:
+            e = known.get(path)
+            row += [""] * 4 if e is None else [_cell(x) for x in (e.value, e.low, e.high, e.data_share)]
+        return row
+
+    def save_table(self, path: str | Path) -> Path:
+        """Write the table as CSV, whole or not at all."""
+        out = io.StringIO()
+        head, rows = self.table()
+        csv.writer(out, lineterminator="\n").writerows([head, *rows])
+        write_text(Path(path), out.getvalue())
+        return Path(path)
+
+
+def _cell(value: float | str) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if math.isnan(value) else f"{value:.6g}"

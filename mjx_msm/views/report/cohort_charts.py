@@ -1,0 +1,141 @@
+"""What is drawn of many people: how they are predicted, and where each of them lies in every parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mjx_msm.knowledge.cohort import Cohort
+from mjx_msm.knowledge.cohort_verdict import relative_errors
+from mjx_msm.knowledge.population import Population
+from mjx_msm.knowledge.records import Estimate
+from mjx_msm.knowledge.uncertainty import Knowledge
+from mjx_msm.views.figures import GENERIC, IDENTIFIED
+from mjx_msm.views.report.charts import PRIOR, laid_out, short
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+OPEN_COLOUR = "#9aa4ad"
+RIVAL_COLOUR = "#4f7fa8"
+
+
+def prediction_chart(cohort: Cohort) -> Figure | None:
+    """Error on what was unseen over the recording's spread, every person's and the best regression's."""
+    import plotly.graph_objects as go
+
+    errors = relative_errors(cohort)
+    if not errors:
+        return None
+    names = sorted(errors, key=lambda n: errors[n][0])
+    ours, theirs = np.array([errors[n] for n in names]).T
+    figure = go.Figure()
+    for values, name, colour, symbol in (
+        (theirs, "best regression on the same inputs", RIVAL_COLOUR, "diamond-open"),
+        (ours, "identified model", IDENTIFIED, "circle"),
+    ):
+        if np.isfinite(values).any():
+            figure.add_trace(
+                go.Scatter(
+                    x=short(values), y=names, mode="markers", name=name,
+                    marker={"color": colour, "size": 8, "symbol": symbol},
+                    hovertemplate="%{y}: %{x:.2f}<extra>" + name + "</extra>",
+                )
+            )  # fmt: skip
+    figure.add_vline(x=1.0, line_color=GENERIC, line_width=1.5)
+    figure.update_xaxes(
+        title="error on what was unseen, over the recording's spread (1: a constant does as well)", rangemode="tozero"
+    )
+    figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], tickfont={"size": 10})
+    return laid_out(figure, height=130 + 18 * len(names))
+
+
+def overview_chart(cohort: Cohort) -> Figure | None:
+    """Every positive parameter's estimates in all people, relative to the generic model's."""
+    import plotly.graph_objects as go
+
+    rows = [(path, found) for path in cohort.paths() if (found := list(_estimates(cohort, path)))]
+    rows = [(path, found) for path, found in rows if cohort.positive(path)]
+    if not rows:
+        return None
+    figure = go.Figure()
+    names = [path for path, _ in rows]
+    if cohort.population is not None:
+        figure.add_trace(_expected(cohort.population, names))
+    for known, colour, name in ((False, OPEN_COLOUR, "left to the prior"), (True, IDENTIFIED, "determined")):
+        chosen = [(path, who, e) for path, found in rows for who, e, k in found if (k is Knowledge.DETERMINED) == known]
+        if chosen:
+            figure.add_trace(
+                go.Scatter(
+                    x=short([e.value / e.start for _, _, e in chosen]), y=[path for path, _, _ in chosen],
+                    mode="markers", name=name, marker={"color": colour, "size": 8, "opacity": 0.55},
+                    customdata=[f"{who}: {_words(e)}" for _, who, e in chosen],
+                    hovertemplate="%{customdata}<extra>%{y}</extra>",
+                )
+            )  # fmt: skip
+    figure.add_vline(x=1.0, line_color=GENERIC, line_width=1.5)
+    figure.update_xaxes(type="log", title="relative to the model before the recording")
+    figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], tickfont={"size": 10})
+    return laid_out(figure, height=130 + 20 * len(names))
+
+
+def _expected(population: Population, names: list[str]) -> Any:
+    """95 % of the people that the population leads to expect, relative to the model before a recording."""
+    import plotly.graph_objects as go
+
+    anybody = population.expected()
+    sd = np.sqrt(np.diag(np.array(anybody.covariance)))
+    ends = {
+        path: (np.exp(shift - 1.96 * s), np.exp(shift + 1.96 * s))
+        for path, shift, s in zip(anybody.paths, anybody.shift, sd, strict=True)
+        if path in names
+    }
+    return go.Bar(
+        y=list(ends), base=short([a for a, _ in ends.values()]), x=short([b - a for a, b in ends.values()]),
+        orientation="h", marker_color=PRIOR, opacity=0.5, name="expected of another person, 95 %", hoverinfo="skip",
+    )  # fmt: skip
+
+
+def parameter_charts(cohort: Cohort) -> Iterator[tuple[str, Figure]]:
+    """Of every parameter its path, and everybody's estimate with its interval."""
+    import plotly.graph_objects as go
+
+    for path in cohort.paths():
+        found = sorted(_estimates(cohort, path), key=lambda x: x[1].value)
+        figure = go.Figure()
+        for known, colour, name in ((True, IDENTIFIED, "estimate, 95 %"), (False, OPEN_COLOUR, "left to the prior")):
+            chosen = [(who, e) for who, e, k in found if (k is Knowledge.DETERMINED) == known]
+            if chosen:
+                value, low, high = (np.array([getattr(e, f) for _, e in chosen]) for f in ("value", "low", "high"))
+                figure.add_trace(
+                    go.Scatter(
+                        x=short(value), y=[who for who, _ in chosen], mode="markers", name=name,
+                        marker={"color": colour, "size": 7},
+                        error_x={
+                            "array": short(high - value), "arrayminus": short(value - low), "color": colour,
+                            "thickness": 2,
+                        },
+                        customdata=[_words(e) for _, e in chosen], hovertemplate="%{y}: %{customdata}<extra></extra>",
+                    )
+                )  # fmt: skip
+        start = float(np.median([e.start for _, e, _ in found]))
+        figure.add_vline(x=start, line_color=GENERIC, line_width=1.5)
+        unit = found[0][1].unit
+        figure.update_xaxes(title=f"{path} [{unit}]" if unit not in ("-", "") else path)
+        figure.update_yaxes(categoryorder="array", categoryarray=[who for who, _, _ in found], tickfont={"size": 10})
+        yield path, laid_out(figure, height=110 + 17 * len(found))
+
+
+def _estimates(cohort: Cohort, path: str) -> Iterator[tuple[str, Estimate, Knowledge]]:
+    for m in cohort.identified:
+        assert m.result is not None
+        for e, k in zip(m.result.estimates, m.result.knowledge, strict=True):
+            if e.path == path:
+                yield m.name, e, k
+
+
+def _words(e: Estimate) -> str:
+    unit = "" if e.unit == "-" else f" {e.unit}"
+    return f"{e.value:.4g}{unit} [{e.low:.4g}, {e.high:.4g}], {100 * e.data_share:.0f} % from the data"

@@ -1,0 +1,341 @@
+"""Studies of many people: files in, a folder each, nothing lost and nothing twice however a run ends."""
+
+import csv
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cohort_jobs import cheap
+
+from mjx_msm import Identification, InputError, synthetic_subject, synthetic_trials
+from mjx_msm.cli.app import run as command
+from mjx_msm.common.executors.executor import InProcess
+from mjx_msm.common.executors.processes import Processes
+from mjx_msm.common.executors.ray_cluster import Ray
+from mjx_msm.knowledge.cohort import Cohort
+from mjx_msm.knowledge.cohort_verdict import cohort_verdict
+from mjx_msm.recordings.subject_file.loading import load_subject, write_subject
+from mjx_msm.study.cohort_file import load_cohort
+from mjx_msm.study.cohort_person import MADE_FROM
+from mjx_msm.study.cohort_run import load_study, run_study
+
+TESTS = Path(__file__).resolve().parents[1]
+MUSCLES = ("TRIlong", "TRIlat", "TRImed", "BIClong", "BICshort", "BRA")
+
+
+@pytest.fixture(scope="module")
+def recorded(arm, tmp_path_factory):
+    """A short recording, and the subject file of whoever made it, but for their name and size."""
+    folder = tmp_path_factory.mktemp("recorded")
+    truth = synthetic_subject(arm, seed=1)
+    trials = synthetic_trials(arm, truth, count=2, duration=0.5, rate=250, seed=1, angle_noise=0.005)
+    entries = [t.save(folder) for t in trials]
+    entries[1]["role"] = "held-out"
+    document = {
+        "units": "rad",
+        "subject": {"name": "{id}", "mass": 70.0},
+        "model": {"source": "arm", "free": list(arm.free), "prescribed": []},
+        "emg": {"kind": "envelope", "muscles": {m: m for m in MUSCLES}},
+        "trials": entries,
+        "identify": {"free": ["muscle/*/max_isometric_force"], "residuals": ["motion"], "rate": 250.0},
+    }
+    write_subject(folder / "subject.toml", document)
+    return folder
+
+
+@pytest.fixture
+def study(recorded, tmp_path):
+    """`study(12)`: a study of so many people, in a folder of its own."""
+
+    def make(people: int, rows: str = "", more: str = "") -> Path:
+        lines = [f"p{k:02d},{60 + k},{150 + k}" for k in range(people)]
+        (tmp_path / "people.csv").write_text("id,subject.mass,cm\n" + "\n".join(lines) + "\n" + rows)
+        file = tmp_path / "study.toml"
+        file.write_text(
+            f'name = "arms"\ntemplate = "{(recorded / "subject.toml").as_posix()}"\ntable = "people.csv"\n{more}\n'
+            '[columns]\n"subject.height" = { column = "cm", factor = 0.01 }\n'
+        )
+        return file
+
+    return make
+
+
+@pytest.fixture
+def begun(tmp_path, monkeypatch):
+    """How often everybody was begun."""
+    folder = tmp_path / "begun"
+    folder.mkdir()
+    monkeypatch.setenv("MADE_BY", str(folder))
+    return lambda: {p.name: len(p.read_text()) for p in folder.iterdir()}
+
+
+@pytest.fixture
+def restored(monkeypatch):
+    """What `cheap` puts in the place of an identification goes when the test ends, where it runs in this process."""
+    from mjx_msm.study import cohort_person
+
+    for name in ("identify_study", "completed_draws", "write_result"):
+        monkeypatch.setattr(cohort_person, name, getattr(cohort_person, name))
+
+
+def whole(out: Path) -> set[str]:
+    """Whose results are there; nobody's is half there."""
+    found = set()
+    for folder in (out / "people").iterdir():
+        if folder.name.startswith(".") or not (folder / MADE_FROM).is_file():
+            continue
+        assert Identification.load(folder).subject == (folder / "extra.txt").read_text() == folder.name
+        found.add(folder.name)
+    return found
+
+
+# The study file ---------------------------------------------------------------------------------------------
+
+
+def test_a_table_fills_a_template(study, recorded, tmp_path):
+    asked = load_cohort(study(3))
+    assert [p.name for p in asked.people] == ["p00", "p01", "p02"]
+    document = asked.people[1].document
+    assert document["subject"] == {"name": "p01", "mass": 61, "height": pytest.approx(1.51)}
+    assert document["data"] == str(recorded)
+
+
+def test_rows_can_be_chosen_and_empty_cells_leave_the_template(study):
+    asked = load_cohort(study(2, "p99,,n/a\n", 'only = { id = ["p01", "p99"] }'))
+    assert [p.name for p in asked.people] == ["p01", "p99"]
+    assert asked.people[1].document["subject"] == {"name": "p99", "mass": 70.0}
+
+
+def test_placeholders_take_formats_and_leave_environment_variables(tmp_path, recorded):
+    text = (recorded / "subject.toml").read_text().replace("{id}", "n{id:03d}")
+    (tmp_path / "subject.toml").write_text(f'data = "${{NOWHERE:-{recorded.as_posix()}}}"\n' + text)
+    (tmp_path / "t.tsv").write_text("id\tage\n7\t70\n")
+    (tmp_path / "study.toml").write_text(
+        'template = "subject.toml"\ntable = "t.tsv"\n[columns]\n"subject.age" = "age"\n'
+    )
+    (one,) = load_cohort(tmp_path / "study.toml").people
+    assert one.name == "n007"
+    assert one.document["data"] == str(recorded)
+    assert one.document["subject"]["age"] == 70
+
+
+def test_a_bids_tree(tmp_path, recorded):
+    root = tmp_path / "dataset"
+    text = (recorded / "subject.toml").read_text().replace('name = "{id}"\n', 'name = ""\n', 1)
+    (tmp_path / "subject.toml").write_text(text.replace("trial1_", "emg/{participant_id}_"))
+    root.mkdir()
+    (root / "participants.tsv").write_text(
+        "participant_id\tage\tsex\tweight\nsub-01\t70\tF\t61.5\nsub-02\tn/a\tM\t80\n"
+    )
+    (tmp_path / "study.toml").write_text('template = "subject.toml"\nbids = "dataset"\n')
+    first, second = load_cohort(tmp_path / "study.toml").people
+    assert first.document["subject"] == {"name": "sub-01", "mass": 61.5, "age": 70, "sex": "female"}
+    assert second.document["subject"] == {"name": "sub-02", "mass": 80, "sex": "male"}
+    assert first.document["data"] == str(root / "sub-01")
+    assert first.document["trials"][0]["emg"] == "emg/sub-01_emg.csv"
+
+
+def test_subject_files_by_pattern(tmp_path, recorded):
+    for name in ("b", "a"):
+        (tmp_path / name).mkdir()
+        text = (recorded / "subject.toml").read_text()
+        (tmp_path / name / "subject.toml").write_text(text.replace("{id}", name.upper()))
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "subject.toml").write_text("subject = [")
+    (tmp_path / "study.toml").write_text('subjects = "*/subject.toml"\n')
+    asked = load_cohort(tmp_path / "study.toml")
+    assert [(p.name, bool(p.fault)) for p in asked.people] == [("A", False), ("B", False), ("bad", True)]
+    assert "is not valid TOML" in asked.people[2].fault
+
+
+ROWS = 'template = "subject.toml"\ntable = "people.csv"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "give either subjects"),
+        ('subjects = "*/none.toml"', "no file fits"),
+        ('template = "subject.toml"', "a template needs a table, or bids"),
+        (f'{ROWS}[columns]\n"subject.mass" = "Wieght"', "no column 'Wieght'; did"),
+        ('template = "subject.toml"\ntable = "people.csv"\nonly = { who = ["1"] }', "no column 'who'"),
+        ('template = "subject.toml"\ntable = "people.csv"\n[run]\ndraws = 1', "draws must be true or false"),
+        ('template = "subject.toml"\ntable = "people.csv"\nsubject = 1', "unknown key 'subject'; did you mean"),
+        ('template = "other.toml"\ntable = "people.csv"', "there is no column 'nobody'"),
+        ('template = "subject.toml"\ntable = "twice.csv"', "2 people are called 'p1'"),
+        ('template = "subject.toml"\ntable = "short.csv"', "row 2: has not as many cells"),
+        (
+            ROWS.replace("people", "words") + '[columns]\n"subject.mass" = { column = "Weight", factor = 2.0 }',
+            "column 'Weight' is 'heavy', which is not a number",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_used_is_one_line(text, words, tmp_path, recorded):
+    (tmp_path / "subject.toml").write_text((recorded / "subject.toml").read_text())
+    (tmp_path / "other.toml").write_text((recorded / "subject.toml").read_text().replace("{id}", "{nobody}"))
+    (tmp_path / "people.csv").write_text("id,Weight\np1,70\n")
+    (tmp_path / "twice.csv").write_text("id\np1\np1\n")
+    (tmp_path / "short.csv").write_text("id,Weight\np1\n")
+    (tmp_path / "words.csv").write_text("id,Weight\np1,heavy\n")
+    (tmp_path / "study.toml").write_text(text)
+    with pytest.raises(InputError, match=words) as error:
+        load_cohort(tmp_path / "study.toml")
+    assert "\n" not in str(error.value)
+
+
+# Nothing lost, nothing twice --------------------------------------------------------------------------------
+
+
+def test_a_second_run_does_only_what_is_missing_or_changed(study, begun, restored, tmp_path):
+    file, out = study(4), tmp_path / "out"
+    first = run_study(load_cohort(file), out, executor=InProcess(), prepare=cheap)
+    assert [m.name for m in first.identified] == ["p00", "p01", "p02", "p03"]
+    assert begun() == dict.fromkeys(whole(out), 1)
+    assert run_study(load_cohort(file), out, executor=InProcess(), prepare=cheap).anew == 0
+    assert begun() == dict.fromkeys(whole(out), 1)
+    table = tmp_path / "people.csv"
+    table.write_text(table.read_text().replace("p02,62", "p02,92") + "p04,64,154\n")
+    (out / "people" / "p00" / "identification.json").unlink()
+    before = load_study(load_cohort(study(4)), out).results
+    table.write_text(table.read_text().replace("p02,62", "p02,92") + "p04,64,154\n")
+    again = run_study(load_cohort(file), out, executor=InProcess(), prepare=cheap)
+    assert begun() == {"p00": 2, "p01": 1, "p02": 2, "p03": 1, "p04": 1}
+    assert again.anew == 3
+    assert again.results["p02"].z[0] == pytest.approx(before["p02"].z[0] + 0.3)
+    with (out / "study.csv").open() as held:
+        rows = list(csv.DictReader(held))
+    assert [r["person"] for r in rows] == ["p00", "p01", "p02", "p03", "p04"]
+    force = "muscle/BRA/max_isometric_force [N]"
+    assert float(rows[2][force]) == pytest.approx(
+        again.results["p02"]["muscle/BRA/max_isometric_force"].value, rel=1e-5
+    )
+    assert rows[2]["mass"] == "92"
+
+
+def test_one_who_fails_is_a_row(study, begun, restored, tmp_path):
+    file, out = study(3), tmp_path / "out"
+    table = tmp_path / "people.csv"
+    table.write_text(table.read_text().replace("p01,61", "p01,6100"))
+    found = run_study(load_cohort(file), out, executor=InProcess(), prepare=cheap)
+    (failed,) = found.failed
+    assert failed.name == "p01"
+    assert "mass = 6100 kg is implausible" in failed.fault
+    assert whole(out) == {"p00", "p02"}
+    assert "2 of 3 people were identified; p01 could not be" in cohort_verdict(found)[0]
+    assert "mass = 6100 kg is implausible" in cohort_verdict(found)[-1]
+    report = (out / "report.html").read_text()
+    assert "mass = 6100 kg is implausible" in report
+    assert 'href="people/p00/report.html"' in report
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_costs_nobody(study, begun, monkeypatch, tmp_path):
+    monkeypatch.setenv("DIES", "p02,p09")
+    out = tmp_path / "out"
+    found = run_study(load_cohort(study(12)), out, executor=Processes(2), prepare=cheap)
+    assert len(found.identified) == len(whole(out)) == 12
+    assert begun() == {f"p{k:02d}": 1 + (k in (2, 9)) for k in range(12)}, "again only who was at work in it"
+
+
+@pytest.mark.slow
+def test_ray_does_it_too(study, begun, monkeypatch, tmp_path):
+    pytest.importorskip("ray", reason='needs the extra "ray"')
+    monkeypatch.setenv("DIES", "p02")
+    found = run_study(load_cohort(study(6)), tmp_path / "out", executor=Ray(workers=2), prepare=cheap)
+    assert len(found.identified) == 6
+    assert begun() == {f"p{k:02d}": 1 + (k == 2) for k in range(6)}
+
+
+@pytest.mark.slow
+def test_the_driver_is_killed_half_way_through_64(study, begun, tmp_path):
+    file, out = study(64), tmp_path / "out"
+    code = (
+        "from cohort_jobs import cheap; from mjx_msm.common.executors.processes import Processes\n"
+        "from mjx_msm.study.cohort_file import load_cohort; from mjx_msm.study.cohort_run import run_study\n"
+        "if __name__ == '__main__':\n"
+        f"    run_study(load_cohort({str(file)!r}), {str(out)!r}, executor=Processes(2), prepare=cheap)"
+    )
+    path = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
+    driver = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path, "PAUSE": "0.1"})
+    try:
+        deadline = time.monotonic() + 200
+        while not (out / "people").is_dir() or len(list((out / "people").glob(f"*/{MADE_FROM}"))) < 30:
+            assert driver.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        with pytest.raises(InputError, match="another process is at work here"):
+            run_study(load_cohort(file), out, executor=Processes(2), prepare=cheap)
+    finally:
+        driver.send_signal(signal.SIGKILL)
+        driver.wait()
+    time.sleep(1.0)  # its workers end
+    kept = whole(out)
+    assert 30 <= len(kept) < 64
+    inodes = {name: (out / "people" / name / MADE_FROM).stat().st_ino for name in kept}
+    found = run_study(load_cohort(file), out, executor=Processes(2), prepare=cheap)
+    assert len(found.identified) == len(whole(out)) == 64
+    assert found.anew == 64 - len(kept)
+    assert {name: (out / "people" / name / MADE_FROM).stat().st_ino for name in kept} == inodes
+    twice = {name for name, times in begun().items() if times > 1}
+    assert not twice & kept, "nothing that was finished is repeated"
+    assert len(twice) <= 2, "only who was at work"
+
+
+def test_a_full_disk_half_way(study, begun, restored, disk, tmp_path):
+    file, out = study(8), tmp_path / "out"
+    run_study(load_cohort(file), out, executor=InProcess(), prepare=cheap, listener=_fills(disk, out, 4))
+    disk.broken.clear()
+    kept = whole(out)
+    assert kept == {f"p{k:02d}" for k in range(4)}
+    found = run_study(load_cohort(file), out, executor=InProcess(), prepare=cheap)
+    assert len(found.identified) == len(whole(out)) == 8
+    assert all(begun()[name] == 1 for name in kept)
+
+
+def _fills(disk, out, after):
+    def listen(done, total):
+        if done == after:
+            disk.fail(out / "people", errno.ENOSPC)
+
+    return listen
+
+
+def test_a_disk_that_is_full_for_the_table_is_said(study, begun, restored, disk, tmp_path):
+    file, out = study(2), tmp_path / "out"
+    with pytest.raises(InputError, match="No space left on device"):
+        run_study(load_cohort(file), out, executor=InProcess(), prepare=cheap,
+                  listener=lambda done, total: disk.fail(out, errno.ENOSPC) if done == total else None)  # fmt: skip
+    disk.broken.clear()
+    again = run_study(load_cohort(file), out, executor=InProcess(), prepare=cheap)
+    assert again.anew == 0
+    assert (out / "report.html").is_file()
+
+
+@pytest.mark.slow
+def test_real_people_from_a_study_file_to_a_report(study, recorded, capsys, tmp_path):
+    file, out = study(2, "p99,6100,150\n"), tmp_path / "out"
+    given = ["study", str(file), "--out", str(out), "--executor", "here"]
+    assert command(given) == 1, "somebody could not be identified"
+    said = " ".join(capsys.readouterr().out.split())
+    assert "p99:" in said
+    assert "2 of 3 people were identified; p99 could not be" in said
+    study(2)
+    assert command(given) == 0
+    assert "written to" in capsys.readouterr().out
+    found = load_study(load_cohort(file), out)
+    assert isinstance(found, Cohort)
+    one, two = found.results.values()
+    np.testing.assert_array_equal(one.z, two.z)  # of the same recording
+    alone = load_subject(out / "subjects" / "p01.toml")
+    assert alone.subject.mass == 61
+    assert set(found.unseen_error(found.members[0])) >= {"error", "spread", "unit"}
+    assert {p.name for p in (out / "people" / "p00").iterdir()} >= {"identification.json", "model.xml", "report.html"}
+    report = (out / "report.html").read_text()
+    assert "2 of 2 people were identified" in report
+    assert run_study(load_cohort(file), out, executor=InProcess()).anew == 0
