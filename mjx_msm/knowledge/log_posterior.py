@@ -111,10 +111,6 @@ class Posterior:
         return uncertainty(self.information(z, nuisance), self.space.prior_scale, bend=bend, width=width)
 
     def scales(self, z: Float[np.ndarray, "free"]) -> list[Float[np.ndarray, "coordinate"]]:
-        """Of the noise of every term's coordinates at z, in their units."""
-        return self._reduced(z, None, 1).scales
-
-    def scales(self, z: Float[np.ndarray, "free"]) -> list[Float[np.ndarray, "coordinate"]]:
         """Noise of every term's coordinates at z, in their units; of Student's distribution its scale."""
         return self._reduced(z, None, 1).scales
 
