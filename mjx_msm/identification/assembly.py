@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from mjx_msm.common.compiled import float64
 from mjx_msm.dynamics.sensitivities import factors
+from mjx_msm.estimation.autocorrelation import autocorrelation_time
 from mjx_msm.estimation.least_squares import Solution, bending
 from mjx_msm.estimation.residuals.acceleration import acceleration_term
 from mjx_msm.estimation.residuals.moment import MomentTerm, moment_term
@@ -26,7 +27,7 @@ from mjx_msm.identification.problem import Problem
 from mjx_msm.knowledge.posterior import posterior_record
 from mjx_msm.knowledge.records import Estimate, Fit, Outcome, Stage
 from mjx_msm.knowledge.result import Identification
-from mjx_msm.knowledge.uncertainty import Uncertainty, autocorrelation_time, uncertainty
+from mjx_msm.knowledge.uncertainty import Uncertainty, uncertainty
 from mjx_msm.person.obstacles import TREE
 from mjx_msm.recordings.model_clock import Recording, record
 from mjx_msm.recordings.trial import Trial, reordered

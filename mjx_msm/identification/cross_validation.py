@@ -14,6 +14,7 @@ from jaxtyping import Float
 from mjx_msm.common.errors import InputError, one_of
 from mjx_msm.estimation.checkpoint import computed_from, digest, kept_descents
 from mjx_msm.estimation.least_squares import BOLD, TOLERANCE, Solution
+from mjx_msm.estimation.noise_by_trial import noise_by_trial
 from mjx_msm.estimation.residuals.moment import MomentTerm, moment_term
 from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.estimation.robust import robust
@@ -207,12 +208,13 @@ def _from_the_rest(
             )
         else:
             found = descents.minimise([term], problem.space, problem.start, limit=EVALUATIONS, report=report)
-        if settings.loss != "normal":
 
-            def again(terms: list[AbstractTerm], before: Solution) -> Solution:
-                return descents.minimise(terms, problem.space, before.z, limit=EVALUATIONS, damping=BOLD, report=report)
+        def again(terms: list[AbstractTerm], before: Solution, tolerance: float = TOLERANCE) -> Solution:
+            return descents.minimise(
+                terms, problem.space, before.z, limit=EVALUATIONS, tolerance=tolerance, damping=BOLD, report=report
+            )
 
-            _, found = robust([term], found, again)
+        _, found = (noise_by_trial if settings.loss == "normal" else robust)([term], found, again)
     if found.interrupted:
         raise KeyboardInterrupt
     return found.z

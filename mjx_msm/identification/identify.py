@@ -23,6 +23,7 @@ from mjx_msm.common.errors import InputWarning
 from mjx_msm.common.interrupts import held_interrupts, repeated_interrupts
 from mjx_msm.estimation.checkpoint import Descents, computed_from, digest, kept_descents
 from mjx_msm.estimation.least_squares import BOLD, CAREFUL, TOLERANCE, Solution
+from mjx_msm.estimation.noise_by_trial import noise_by_trial
 from mjx_msm.estimation.residuals.motion import MotionTerm
 from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.estimation.robust import robust
@@ -145,20 +146,20 @@ def identify(
                         terms, space, z, limit=EVALUATIONS, tolerance=tolerance, damping=damping, report=report
                     )
                     terms, solution = _recentred(terms, space, solution, tolerance, descents, report)
-                if settings.loss != "normal":
 
-                    def again(
-                        terms: list[AbstractTerm],
-                        before: Solution,
-                        tolerance: float = tolerance,
-                        report: Callable[[Solution], None] = report,
-                    ) -> Solution:
-                        return descents.minimise(
-                            terms, space, before.z, limit=EVALUATIONS, tolerance=tolerance, damping=BOLD,
-                            nuisance=before.nuisance, report=report,
-                        )  # fmt: skip
+                def again(
+                    terms: list[AbstractTerm],
+                    before: Solution,
+                    tolerance: float = tolerance,
+                    report: Callable[[Solution], None] = report,
+                ) -> Solution:
+                    return descents.minimise(
+                        terms, space, before.z, limit=EVALUATIONS, tolerance=tolerance, damping=BOLD,
+                        nuisance=before.nuisance, report=report,
+                    )  # fmt: skip
 
-                    terms, solution = robust(terms, solution, again)
+                weigh = noise_by_trial if settings.loss == "normal" else robust
+                terms, solution = weigh(terms, solution, again)
                 if solution.interrupted and not np.isfinite(solution.cost):
                     raise KeyboardInterrupt  # before this stage's first iterate: what there is, is the last stage's
                 reached[name] = _Reached(terms, solution, seconds())

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float
 
-from mjx_msm.knowledge.uncertainty import autocorrelation_time
+from mjx_msm.estimation.autocorrelation import autocorrelation_time
 
 WHITE = 2.0
 """Samples per independent sample up to which residuals count as white."""

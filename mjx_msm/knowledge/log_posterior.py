@@ -21,6 +21,7 @@ from mjx_msm.estimation.least_squares import (
     unknowns_used,
     weighted,
 )
+from mjx_msm.estimation.noise_by_trial import at_own_scales
 from mjx_msm.estimation.residuals.acceleration import acceleration_term
 from mjx_msm.estimation.residuals.moment import MomentTerm, moment_term
 from mjx_msm.estimation.residuals.motion import motion_term
@@ -196,5 +197,7 @@ def posterior_of(model: Model, trials: Trial | Sequence[Trial], result: Identifi
         "acceleration": lambda: acceleration_term(model, space, recordings, result.rate),
         "motion": lambda: motion_term(model, space, recordings, result.horizon, result.emg_noise),
     }
-    terms = [make[kind]() for kind in result.residuals]
-    return Posterior(terms, space, np.array(result.z), student=result.loss == "student")
+    z, terms = np.array(result.z), [make[kind]() for kind in result.residuals]
+    if result.loss == "normal":
+        terms = [at_own_scales(t, z) if isinstance(t, MomentTerm) else t for t in terms]
+    return Posterior(terms, space, z, student=result.loss == "student")

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from mjx_msm.knowledge.uncertainty import autocorrelation_time
+from mjx_msm.estimation.autocorrelation import autocorrelation_time
 from mjx_msm.prediction.muscle_share import Shares
 
 KEPT = 0.9999

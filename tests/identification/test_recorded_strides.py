@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mjx_msm.estimation import noise_by_trial
 from mjx_msm.estimation.residuals.moment import moment_term
 from mjx_msm.identification.assembly import autocorrelation_times
 from mjx_msm.identification.problem import Problem
@@ -33,9 +34,11 @@ def strides(data_dir):
 
 @pytest.fixture(scope="module")
 def identified(strides):
-    """The result, the moments it is from, and its posterior."""
+    """The result at one noise for all strides, the moments it is from, and its posterior."""
     model = study_model(strides)
-    result = identify_study(strides, model)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(noise_by_trial, "MOST", 1.0)
+        result = identify_study(strides, model)
     problem = Problem.build(model, strides.trials, settings(strides, model))
     term = moment_term(model, problem.space, problem.recordings, problem.settings.rate)
     return result, term, Posterior([term], problem.space, np.array(result.z))

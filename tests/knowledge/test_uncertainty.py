@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from mjx_msm.knowledge.uncertainty import LEAST_CURVATURE, Knowledge, autocorrelation_time, uncertainty
+from mjx_msm.estimation.autocorrelation import autocorrelation_time
+from mjx_msm.knowledge.uncertainty import LEAST_CURVATURE, Knowledge, uncertainty
 
 
 def information(seed=0, rows=40, columns=4):

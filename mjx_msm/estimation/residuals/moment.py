@@ -61,6 +61,8 @@ class MomentTerm(InstantTerm):
     lanes: Lanes
     trust: Float[np.ndarray, "instant free"] | None = None
     """Weight of every squared residual; None: all count alike."""
+    relative: Float[np.ndarray, "instant free"] | None = None
+    """Noise of every instant over that of the term; None: all have the same."""
     kind: ClassVar[str] = "moment"
     unit: ClassVar[str] = "N·m"
 
@@ -72,8 +74,13 @@ class MomentTerm(InstantTerm):
         """The same with every squared residual weighed; errors, and what was measured, stay as they are."""
         return replace(self, trust=trust)
 
+    def at_scales(self, relative: Float[np.ndarray, "instant free"]) -> MomentTerm:
+        """The same with noise that differs between instants; errors, and what was measured, stay as they are."""
+        return replace(self, relative=relative)
+
     def _arguments(self, z: Float[np.ndarray, "free"], share: Share) -> tuple[Any, ...]:
         counts = self.mask if self.trust is None else self.mask * np.sqrt(self.trust)
+        counts = counts if self.relative is None else counts / self.relative
         lead = self.model, self.space, np.asarray(z, dtype=float), share.envelope, np.asarray(self.mixing)
         return *lead, self.lanes, share.at, self.target[share.rows], counts[share.rows] * share.real
 
