@@ -25,6 +25,7 @@ from mjx_msm.cli.render import render
 from mjx_msm.cli.simulate import simulate
 from mjx_msm.cli.study import study
 from mjx_msm.cli.verify import verify
+from mjx_msm.cli.view import view
 from mjx_msm.common.errors import InputError, InputErrors
 from mjx_msm.common.interrupts import repeated_interrupts
 
@@ -49,7 +50,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (look, new, identify, study, predict, fatigue, live, profile, simulate, render, verify, info, demo):
+for command in (
+    look,
+    new,
+    identify,
+    study,
+    predict,
+    fatigue,
+    live,
+    profile,
+    simulate,
+    render,
+    view,
+    verify,
+    info,
+    demo,
+):
     app.command()(_heard(command))
 app.command("import")(_heard(import_model))  # the word is Python's, too
 

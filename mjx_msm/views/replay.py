@@ -87,6 +87,16 @@ class Replay:
         )
 
 
+def bridged(values: Float[np.ndarray, "time coordinate"]) -> Float[np.ndarray, "time coordinate"]:
+    """Gaps of a recording bridged, so that there is a pose to draw at every instant."""
+    out = values.copy()
+    for column in out.T:
+        good = np.isfinite(column)
+        if good.any() and not good.all():
+            column[~good] = np.interp(np.flatnonzero(~good), np.flatnonzero(good), column[good])
+    return out
+
+
 _NAME = "# trial: "
 """Begins the first line of a file that is not called as its trial."""
 

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import mujoco
 import numpy as np
-from jaxtyping import Float
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.person.couplings import independent
 from mjx_msm.views.captions import captioned
 from mjx_msm.views.frames import frame_times, render_frames
-from mjx_msm.views.replay import Replay
+from mjx_msm.views.replay import Replay, bridged
 from mjx_msm.views.traces import with_traces
 from mjx_msm.views.video import video
 
@@ -38,7 +37,7 @@ def film_trial(
         pose, ghost = trial.pose("identified"), measured
         text = f"{trial.name}: simulated; measured translucent"
     else:
-        pose, ghost = _filled(measured), None
+        pose, ghost = bridged(measured), None
         text = f"{trial.name}: measured motion, identified activation"
     frames = render_frames(
         scene, trial.time, pose, trial.activation, size=size, fps=fps, speed=speed, ghost=ghost,
@@ -60,13 +59,3 @@ def film_trial(
         panel = size[1] // (3 if len(trial.free) == 1 else 4)
         frames = with_traces(frames, trial.time, series, at=at, ylabel=label, height=max(panel, 40))
     video(out, frames, fps)
-
-
-def _filled(values: Float[np.ndarray, "time coordinate"]) -> Float[np.ndarray, "time coordinate"]:
-    """Gaps of a recording bridged, so that there is a pose to draw at every instant."""
-    out = values.copy()
-    for column in out.T:
-        good = np.isfinite(column)
-        if good.any() and not good.all():
-            column[~good] = np.interp(np.flatnonzero(~good), np.flatnonzero(good), column[good])
-    return out

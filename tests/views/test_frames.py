@@ -6,7 +6,8 @@ import pytest
 
 from mjx_msm import assets
 from mjx_msm.common.errors import InputError
-from mjx_msm.views.frames import FrameRenderer, _between, frame_times, muscle_tendons, render_frames
+from mjx_msm.views.frames import FrameRenderer, _between, frame_times, render_frames
+from mjx_msm.views.posed_scene import muscle_tendons
 
 SIZE = (160, 120)
 
