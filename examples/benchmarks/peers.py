@@ -794,6 +794,7 @@ def bones_then_muscles(problem: Problem, seconds: float, *, name: str = "bones, 
                 bounds={problem.paths[k]: {"range": [problem.lower[k], problem.upper[k]]} for k in which},
                 priors=dict.fromkeys(paths, "none"),
                 rate=1 / problem.model.timestep,
+                held="exact",
                 listener=watch,
             )
         except KeyboardInterrupt:

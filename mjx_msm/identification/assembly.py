@@ -11,19 +11,22 @@ from jaxtyping import Float
 
 from mjx_msm.common.compiled import float64
 from mjx_msm.dynamics.sensitivities import factors
-from mjx_msm.estimation.autocorrelation import autocorrelation_time
 from mjx_msm.estimation.least_squares import Solution, bending
 from mjx_msm.estimation.residuals.acceleration import acceleration_term
+from mjx_msm.estimation.residuals.instants import InstantTerm
 from mjx_msm.estimation.residuals.moment import MomentTerm, moment_term
 from mjx_msm.estimation.residuals.motion import MotionTerm, motion_term, window_steps
 from mjx_msm.estimation.residuals.stepped_motion import stepped_motion_term
 from mjx_msm.estimation.residuals.term import AbstractTerm
+from mjx_msm.estimation.residuals.windows import WindowTerm
 from mjx_msm.estimation.robust import DOUBTED, told
 from mjx_msm.identification import baselines
+from mjx_msm.identification.allowance import allowed
 from mjx_msm.identification.discrepancy import WITH_DISCREPANCY, correction
 from mjx_msm.identification.inputs import Inputs
-from mjx_msm.identification.misfit import against_the_model
+from mjx_msm.identification.misfit import against_the_model, disagreement
 from mjx_msm.identification.problem import Problem
+from mjx_msm.identification.repetition import autocorrelation_times
 from mjx_msm.knowledge.posterior import posterior_record
 from mjx_msm.knowledge.records import Estimate, Fit, Outcome, Stage
 from mjx_msm.knowledge.result import Identification
@@ -59,13 +62,17 @@ def assembled(
             fisher, score = fisher + about.nuisance.hessian[0], score + about.nuisance.hessian[0]
     bend, width = bending(parts, scales), space.upper - space.lower
     known = uncertainty(fisher, space.prior_scale, score=score, bend=bend, width=width)
-    estimates = _estimates(problem, z, known)
+    rest = allowed(problem, terms, solution, known)
+    estimates = _estimates(problem, z, rest.known)
     terms = [t.with_exact_emg() if isinstance(t, MotionTerm) else t for t in terms]
     fits = list(fits_of(terms, problem.recordings, z, problem.start, solution.scales, "identify"))
+    apart = disagreement(problem, [t.kind for t in terms], parts, scales, z, known.covariance)
     for term, scale in zip(terms, scales, strict=True):
-        if isinstance(term, MomentTerm):
-            said = against_the_model(problem, term, scale, z, known.covariance)
-            fits = [replace(f, against=said[f.trial, f.coordinate]) if f.kind == term.kind else f for f in fits]
+        if isinstance(term, InstantTerm | WindowTerm):
+            said, more = against_the_model(problem, term, scale, z, known.covariance), apart.get(term.kind, ())
+            fits = [
+                replace(f, against=(*said[f.trial, f.coordinate], *more)) if f.kind == term.kind else f for f in fits
+            ]
     if held_out:
         recordings = tuple(record(model, reordered(t, problem.channels), problem.emg_map) for t in held_out)
         kinds = [t.kind for t in terms]
@@ -98,6 +105,7 @@ def assembled(
         versions=_versions(),
         hashes=dict(hashes),
         residuals=tuple(t.kind for t in terms),
+        contradicted=rest.contradicted,
         **problem.record(),
         **posterior_record(space, z, known, problem.settings.seed, problem.usual),
     )
@@ -121,18 +129,6 @@ def _versions() -> dict[str, str]:
             out[name] = version(name)
         except PackageNotFoundError:
             out[name] = "not installed"
-    return out
-
-
-def autocorrelation_times(
-    term: AbstractTerm, residual: Float[np.ndarray, "sample coordinate"]
-) -> Float[np.ndarray, "coordinate"]:
-    """Samples per independent sample, per coordinate: the mean over trials of their autocorrelation times."""
-    out = np.ones(residual.shape[1])
-    for c in range(residual.shape[1]):
-        rows = [(term.trial == i) & (term.weight[:, c] > 0) for i in np.unique(term.trial)]
-        times = [(autocorrelation_time(residual[r, c]), r.sum()) for r in rows if r.any()]
-        out[c] = sum(t * n for t, n in times) / sum(n for _, n in times) if times else 1.0
     return out
 
 

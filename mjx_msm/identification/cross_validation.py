@@ -23,7 +23,7 @@ from mjx_msm.identification.assembly import fit_row
 from mjx_msm.identification.discrepancy import WITH_DISCREPANCY, correction
 from mjx_msm.identification.identify import Iteration, Listener, identify, noise_of
 from mjx_msm.identification.inputs import Inputs
-from mjx_msm.identification.problem import EVALUATIONS, Problem
+from mjx_msm.identification.problem import EVALUATIONS, Problem, complete
 from mjx_msm.identification.search import search
 from mjx_msm.knowledge.records import Fit, Outcome
 from mjx_msm.knowledge.result import Identification
@@ -111,7 +111,7 @@ def _identified(
         if listener is not None:
             listener(replace(iteration, stage=f"cross-validation {fold + 1}/{folds}"))
 
-    file = _of_fold(checkpoint, fold)
+    file, settings = _of_fold(checkpoint, fold), replace(settings, held="exact")  # nobody asks a fold's intervals
     result = identify(model, trials, held_out=held_out, settings=settings, listener=report, checkpoint=file)
     if result.outcome is Outcome.INTERRUPTED:
         raise KeyboardInterrupt
@@ -132,6 +132,7 @@ def _by_block(
             "blocked cross-validation is for residuals = ['moment'] alone: another residual would see the motion of "
             'the held-out blocks; hold out whole trials instead: by = "trial"'
         )
+    trials, _, _ = complete(model, trials, (), settings)
     whole = Problem.build(model, trials, settings)
     block = [_blocks(t, blocks) for t in trials]
     judge = moment_term(model, whole.space, whole.recordings, settings.rate)

@@ -29,7 +29,7 @@ from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.estimation.robust import robust
 from mjx_msm.identification.ahead import compiled_ahead
 from mjx_msm.identification.assembly import assembled
-from mjx_msm.identification.problem import EVALUATIONS, Problem
+from mjx_msm.identification.problem import EVALUATIONS, Problem, complete
 from mjx_msm.identification.resume import resumed
 from mjx_msm.identification.search import SEARCH_TOLERANCE, search
 from mjx_msm.knowledge.records import Outcome, Stage
@@ -101,8 +101,9 @@ def identify(
     check_model(model)
     trials, held_out = trials_of(trials), trials_of(held_out)
     settings = Settings.of(settings, options)
+    trials, held_out, filled = complete(model, trials, held_out, settings)
     problem, starts = Problem.build(model, trials, settings), settings.starts
-    notes = _notes(problem, (*trials, *held_out))
+    notes = _notes(problem, (*trials, *held_out), filled)
     space, z, tried = problem.space, problem.start, 0
     stages: list[Stage] = []
     if resume is not None:
@@ -179,10 +180,10 @@ def identify(
     return replace(result, outcome=Outcome.INTERRUPTED) if interrupts else result
 
 
-def _notes(problem: Problem, trials: Sequence[Trial]) -> tuple[str, ...]:
-    """What was said of the trials when they were read, and what contradicts them in the model; the latter is a warning
-    here."""
-    found = contradictions(problem.model, trials, problem.emg_map)
+def _notes(problem: Problem, trials: Sequence[Trial], filled: Sequence[str]) -> tuple[str, ...]:
+    """What was said of the trials when they were read, what was filled in, and what contradicts them in the model; the
+    latter are warnings here."""
+    found = [*filled, *contradictions(problem.model, trials, problem.emg_map)]
     for line in found:
         warnings.warn(line, InputWarning, stacklevel=3)
     read = [note for t in trials for note in t.metadata.get("notes", ())]  # type: ignore[attr-defined]
@@ -198,7 +199,7 @@ def _configuration(
         "hashes": dict(hashes or {}),
         "settings": asdict(problem.settings),
         **problem.record(),
-        **dict.fromkeys(("emg_noise", "loss")),  # they are among the settings
+        **dict.fromkeys(("emg_noise", "loss", "held")),  # they are among the settings
         "resumed from": "nothing" if resume is None else digest(np.array(resume.z), resume.outcome.name),
         **computed_from(problem.model, trials),
     }

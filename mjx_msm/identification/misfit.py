@@ -1,11 +1,17 @@
-"""What the moments that a person was identified from say against the model: tests of fit, influence of each trial."""
+"""What recordings say against the model a person was identified with: tests of fit, what a trial or a kind of residual
+decides alone."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.estimation.residuals.instants import InstantTerm
 from mjx_msm.estimation.residuals.moment import MomentTerm
+from mjx_msm.estimation.residuals.term import Quadratic
+from mjx_msm.estimation.residuals.windows import WindowTerm
 from mjx_msm.identification.problem import Problem
 from mjx_msm.knowledge.goodness_of_fit import fit_tests
 
@@ -15,26 +21,49 @@ INFLUENTIAL = 2.0
 
 def against_the_model(
     problem: Problem,
-    term: MomentTerm,
+    term: InstantTerm | WindowTerm,
     scale: Float[np.ndarray, "coordinate"],
     z: Float[np.ndarray, "free"],
     covariance: Float[np.ndarray, "free free"],
 ) -> dict[tuple[str, str], tuple[str, ...]]:
-    """In words, by trial and free coordinate."""
+    """In words, by trial and free coordinate; the influence of trials is that of their moments."""
     residual, out = term.evaluate(z, scale), {}
-    moved = _influence(problem, term, scale, z, covariance)
+    moved = _influence(problem, term, scale, z, covariance) if isinstance(term, MomentTerm) else {}
     for i, recording in enumerate(problem.recordings):
         for c, free in enumerate(term.model.free):
             rows = np.flatnonzero((term.trial == i) & (term.weight[:, c] > 0))
             if not len(rows):
                 continue
             sample = term.sample[rows]
-            beside = {f"the angle of {q}": term.position[rows, k] for k, q in enumerate(term.model.coordinates)}
-            beside |= {f"the speed of {q}": term.velocity[rows, k] for k, q in enumerate(term.model.coordinates)}
+            position, velocity = recording.smooth_position[sample], recording.smooth_velocity[sample]
+            beside = {f"the angle of {q}": position[:, k] for k, q in enumerate(term.model.coordinates)}
+            beside |= {f"the speed of {q}": velocity[:, k] for k, q in enumerate(term.model.coordinates)}
             beside |= {f"EMG of {e}": recording.envelope[sample, k] for k, e in enumerate(problem.channels)}
             interval = float(np.median(np.diff(sample))) * term.model.timestep if len(sample) > 1 else 0.0
             out[recording.name, free] = (*fit_tests(residual[rows, c], interval, beside), *moved.get(i, ()))
     return out
+
+
+def disagreement(
+    problem: Problem,
+    kinds: Sequence[str],
+    parts: Sequence[Quadratic],
+    scales: Sequence[Float[np.ndarray, "coordinate"]],
+    z: Float[np.ndarray, "free"],
+    covariance: Float[np.ndarray, "free free"],
+) -> dict[str, tuple[str, ...]]:
+    """Whether kinds of residual, such as motion and moment, agree: by kind, what would move most without it.
+
+    **Arguments:** `parts`: every kind about z.
+    """
+    weight = [s[:, None, None] ** -2.0 for s in scales]
+    information = [(p.hessian * w).sum(axis=0) for p, w in zip(parts, weight, strict=True)]
+    gradients = [(p.gradient * w[:, :, 0]).sum(axis=0) for p, w in zip(parts, weight, strict=True)]
+    moved = _without(problem, information, gradients, z, covariance)
+    return {
+        kinds[i]: (f"without its {kinds[i]} residuals {path} would move by about {by:.1f} standard deviations",)
+        for i, (path, by) in moved.items()
+    }
 
 
 def _influence(
@@ -49,18 +78,36 @@ def _influence(
     One Newton step from the estimate with the trial left out, which needs one expansion a trial and no search; a step
     over a bound ends there.
     """
-    space, count = problem.space, len(problem.recordings)
+    count = len(problem.recordings)
     if count < 2:
         return {}
     each = [term.only(i).expand(z).reduce(scale) for i in range(count)]
     weight = scale[:, None, None] ** -2.0
     information = [(q.hessian * weight).sum(axis=0) for q in each]
     gradients = [(q.gradient * weight[:, :, 0]).sum(axis=0) for q in each]
+    moved = _without(problem, information, gradients, z, covariance)
+    return {
+        i: (f"without this trial {path} would move by about {by:.1f} standard deviations",)
+        for i, (path, by) in moved.items()
+    }
+
+
+def _without(
+    problem: Problem,
+    information: Sequence[Float[np.ndarray, "free free"]],
+    gradients: Sequence[Float[np.ndarray, "free"]],
+    z: Float[np.ndarray, "free"],
+    covariance: Float[np.ndarray, "free free"],
+) -> dict[int, tuple[str, float]]:
+    """Of data in parts, what would move most without each of them, and by how many standard deviations."""
+    space = problem.space
+    if len(information) < 2:
+        return {}
     sd = np.sqrt(np.diag(covariance))
     margin = 1e-6 * (space.upper - space.lower)
     inside = (z > space.lower + margin) & (z < space.upper - margin)  # what rests on a bound stays
     out = {}
-    for i in range(count):
+    for i in range(len(information)):
         rest = sum(h for k, h in enumerate(information) if k != i) + np.diag(space.prior_scale**-2.0)
         step = np.zeros(space.size)
         free = np.ix_(inside, inside)
@@ -69,5 +116,5 @@ def _influence(
         by = np.abs(step) / np.where(sd > 0, sd, np.inf)
         most = int(np.argmax(by))
         if np.isfinite(by[most]) and by[most] > INFLUENTIAL:
-            out[i] = (f"without this trial {space.paths[most]} would move by about {by[most]:.1f} standard deviations",)
+            out[i] = space.paths[most], float(by[most])
     return out

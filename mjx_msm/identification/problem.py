@@ -26,6 +26,7 @@ from mjx_msm.person.stability import warn_if_too_fast
 from mjx_msm.recordings.model_clock import Recording, record
 from mjx_msm.recordings.settings import Settings
 from mjx_msm.recordings.trial import Trial, reordered
+from mjx_msm.recordings.unknown_channels import filled_in
 
 EVALUATIONS = 300
 """Of a stage, at most."""
@@ -67,8 +68,7 @@ class Problem:
             model = model.by_rk4
         if not model.free:
             raise InputError("no coordinate is free; leave at least one neither prescribed nor locked")
-        emg_map = settings.emg_map if settings.emg_map is not None else {m: {m: 1.0} for m in model.muscles}
-        channels = tuple(dict.fromkeys(c for m in model.muscles for c in emg_map.get(m, {})))
+        emg_map, channels = channels_of(model, settings)
         recordings = tuple(record(model, reordered(t, channels), emg_map) for t in trials)
         if "moment" in residuals and not any(r.moment_weight.any() for r in recordings):
             raise InputError(f"residual 'moment' needs recorded moments of {', '.join(model.free)}; no trial has them")
@@ -161,7 +161,25 @@ class Problem:
             "horizon": self.steps,
             "emg_noise": self.settings.emg_noise,
             "loss": self.settings.loss,
+            "held": self.settings.held,
         }
+
+
+def channels_of(model: Model, settings: Settings) -> tuple[Mapping[str, Mapping[str, float]], tuple[str, ...]]:
+    """What drives every muscle, and the channels of EMG that do."""
+    emg_map = settings.emg_map if settings.emg_map is not None else {m: {m: 1.0} for m in model.muscles}
+    return emg_map, tuple(dict.fromkeys(c for m in model.muscles for c in emg_map.get(m, {})))
+
+
+def complete(
+    model: Model, trials: Sequence[Trial], held_out: Sequence[Trial], settings: Settings
+) -> tuple[tuple[Trial, ...], tuple[Trial, ...], tuple[str, ...]]:
+    """Trials to identify from and held-out ones, with channels of EMG that were dead, missing or cut off in some of
+    them filled in; what was done, in words."""
+    channels = channels_of(model, settings)[1]
+    found, said = filled_in(trials, channels, instants=settings.residuals == ("moment",))
+    judged, more = filled_in(held_out, channels, found)
+    return found, judged, (*said, *more)
 
 
 def _levers(trials: Sequence[Trial]) -> dict[str, float]:

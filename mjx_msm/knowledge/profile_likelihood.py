@@ -139,6 +139,9 @@ def profile(
     def shown(z: float) -> float:
         return float(space.physical(np.full(space.size, z))[entry]) / one
 
+    far = 1.96 * math.sqrt(variance)
+    ends = np.clip(result.z[entry] + np.array([-far, far]), space.lower[entry], space.upper[entry])
+    laplace = shown(ends[0]), shown(ends[1])
     given = posterior(np.array(result.z), settle=20)[0]
     top = posterior.minimise(np.array(result.z))
     if top.nuisance is None:
@@ -182,7 +185,7 @@ def profile(
         high=high,
         low_open=ends[0] is None,
         high_open=ends[1] is None,
-        laplace=(estimate.low, estimate.high),
+        laplace=laplace,
         interrupted=top.interrupted or any(w.interrupted for w in walks),
         better=bool(drop.min() < -BETTER or given - best > BETTER),
     )

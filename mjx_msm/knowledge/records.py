@@ -119,7 +119,7 @@ class Fit:
     """Part of the samples that a robust loss counts for less than half."""
     against: tuple[str, ...] = ()
     """What tests of fit (`mjx_msm.knowledge.goodness_of_fit`) and the influence of the trial say against the model, of
-    moments that it was identified from."""
+    what it was identified from."""
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from mjx_msm.knowledge.result_table import (
     fits_table,
     moved_off_priors,
     open_directions,
+    what_was_held,
 )
 from mjx_msm.knowledge.uncertainty import Knowledge
 from mjx_msm.person.model import MUSCLES, Model, load_model, with_muscle_constants
@@ -103,6 +104,11 @@ class Identification:
     """Distance from the joint at which a force was said to be measured [m], by coordinate, where it is a parameter."""
     loss: str = "normal"
     """Of moments, see `mjx_msm.recordings.settings.Settings`."""
+    held: str = "exact"
+    """Whether intervals allow for what was not estimated, see `mjx_msm.recordings.settings.Settings`. `covariance`,
+    draws and directions never do: they are those of a person who is otherwise as the model has them."""
+    contradicted: tuple[str, ...] = ()
+    """What was held where the recordings speak against it, in words."""
     part: Part = field(default_factory=Part)
     """What of `source` it was identified on."""
     scaling: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
@@ -328,6 +334,7 @@ class Identification:
         yield estimates_table(self.estimates, self.knowledge, self.off_prior)
         yield from moved_off_priors(self.estimates, self.off_prior)
         yield from open_directions(self.directions)
+        yield from what_was_held(self.held, self.contradicted)
         if self.fits:
             yield ""
             yield fits_table(self.fits)

@@ -88,6 +88,16 @@ def fits_table(fits: Sequence[Fit]) -> Table:
     return table
 
 
+def what_was_held(held: str, contradicted: Sequence[str]) -> Iterator[str]:
+    """What intervals allow for, and what was held that the recordings speak against."""
+    yield from (f"[yellow]{escape(line)}[/yellow]" for line in contradicted)
+    if held != "exact":
+        yield (
+            "[dim]intervals allow for what was not estimated: other parameters as their default priors have them, "
+            "moment arms 5 % off[/dim]"
+        )
+
+
 STILL = {"motion": math.radians(1.0), "moment": 1.0}
 """Spread of a signal [rad, N·m] up to which it hardly changes: then a constant is as good as any model."""
 
@@ -104,13 +114,13 @@ def doubted_samples(fits: Sequence[Fit]) -> Iterator[str]:
 
 def against_the_model(fits: Sequence[Fit]) -> Iterator[str]:
     """Tests of fit, in words."""
-    tested = [f for f in fits if f.role == "identify" and f.kind == "moment"]
+    tested = [f for f in fits if f.role == "identify" and f.kind != "acceleration"]
     for f in tested:
         if f.against:
-            whose = escape(f"{f.trial}, {f.coordinate}")
+            whose = escape(f"{f.trial}, {f.coordinate} ({f.kind})")
             yield f"[yellow]residuals of {whose}[/yellow]: {escape('; '.join(f.against))}"
     if any(f.against for f in tested):
-        yield "[dim]intervals allow for residuals that repeat themselves, not for a wrong model's bias[/dim]"
+        yield "[dim]intervals allow for residuals that repeat themselves, not for other errors of the model[/dim]"
     elif tested:
         yield "[dim]no test of fit finds anything against the model; what errs alike in all trials none can see[/dim]"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -142,8 +142,8 @@ def uncertainty(
     scaled = _information(curvature, reference, definite=bend is None)
     modes = _modes(*scaled, anchored, bounded=width is not None)
     knowledge = tuple(
-        Knowledge.DETERMINED if s >= DETERMINED else Knowledge.PRIOR if a else Knowledge.UNDETERMINED
-        for s, a in zip(share, anchored, strict=True)
+        Knowledge.DETERMINED if s >= DETERMINED else otherwise
+        for s, otherwise in zip(share, _without(prior_scale), strict=True)
     )
     spread = covariance
     if width is not None:
@@ -152,6 +152,33 @@ def uncertainty(
     data = (basis * np.maximum(information, 0.0)) @ basis.T / np.outer(unit, unit)
     more = np.zeros_like(fisher) if score is None else score - fisher
     return Uncertainty(covariance, spread, share, knowledge, modes, reference, data, more)
+
+
+def allowing(
+    known: Uncertainty,
+    beyond: Float[np.ndarray, "free"],
+    prior_scale: Float[np.ndarray, "free"],
+    width: Float[np.ndarray, "free"],
+) -> Uncertainty:
+    """The same where estimates are off by more than their residuals say, with variances `beyond`.
+
+    What the data tell of a parameter is worth that much less: a share s, of data that alone would have the variance
+    u² (1 − s)/s beside a prior's u², becomes u²/(u² + u² (1 − s)/s + its entry of `beyond`).
+
+    **Arguments:** `prior_scale`, `width`: of `uncertainty`.
+    """
+    unit = np.where(np.isfinite(prior_scale), prior_scale, width / np.sqrt(12.0))
+    share = known.data_share / (1.0 + known.data_share * beyond / unit**2)
+    knowledge = tuple(
+        k if k is not Knowledge.DETERMINED or s >= DETERMINED else otherwise
+        for k, s, otherwise in zip(known.knowledge, share, _without(prior_scale), strict=True)
+    )
+    return replace(known, covariance=known.covariance + np.diag(beyond), data_share=share, knowledge=knowledge)
+
+
+def _without(prior_scale: Float[np.ndarray, "free"]) -> list[Knowledge]:
+    """What is left to a parameter that the data do not determine."""
+    return [Knowledge.PRIOR if p else Knowledge.UNDETERMINED for p in np.isfinite(prior_scale)]
 
 
 def _opened(fisher: np.ndarray, bend: np.ndarray, unit: np.ndarray, anchored: np.ndarray) -> np.ndarray:

@@ -19,6 +19,8 @@ RESIDUALS = ("acceleration", "moment", "motion")
 """Kinds of residual."""
 LOSSES = ("normal", "student")
 """How what is left of moments is distributed."""
+HELD = ("uncertain", "exact")
+"""How well what is not estimated is known."""
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -38,6 +40,7 @@ class Options(TypedDict, total=False):
     horizon: int | None
     emg_noise: EmgNoise | None
     loss: str
+    held: str
     starts: int
     seed: int
     prior: Expectation | str | Path | None
@@ -74,6 +77,9 @@ class Settings:
     loss: str = "normal"
     """"student": a moment that nothing explains, such as one beside a missed foot strike, is told from the others and
     hardly counts (`mjx_msm.estimation.robust`). For moments; other residuals stay "normal"."""
+    held: str = "uncertain"
+    """What is not estimated, and where muscles attach: "uncertain", and intervals allow for what it may be in this
+    person (`mjx_msm.identification.allowance`); "exact" where it is known, as of a synthetic person."""
     starts: int = 1
     """Most starting points. The first is the model itself (or its priors' mean); the best by the first stage goes on.
     The search ends early once nothing is left to explain."""
@@ -107,6 +113,8 @@ class Settings:
             raise InputError(f"loss = {self.loss!r} is unknown{suggest(str(self.loss), LOSSES, limit=len(LOSSES))}")
         if self.loss != "normal" and "moment" not in self.residuals:
             raise InputError(f'loss = {show(self.loss)} is for moments; add "moment" to residuals, or leave it out')
+        if self.held not in HELD:
+            raise InputError(f"held = {self.held!r} is unknown{suggest(str(self.held), HELD, limit=len(HELD))}")
         if self.horizon is not None:
             self._set("horizon", _whole("horizon", self.horizon, 1, " of steps, or None for the whole trial"))
         self._set("starts", _whole("starts", self.starts, 1, " of starting points"))

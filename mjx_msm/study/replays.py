@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,16 +14,36 @@ from jaxtyping import Float
 from mjx_msm.common.compiled import float64, jit
 from mjx_msm.dynamics.excitation import excitation
 from mjx_msm.dynamics.simulation import activate
-from mjx_msm.estimation.residuals.moment import moment_term
+from mjx_msm.estimation.residuals.moment import MomentTerm, moment_term
 from mjx_msm.estimation.residuals.motion import motion_term, window_steps
+from mjx_msm.estimation.robust import FREEDOM
+from mjx_msm.identification.problem import complete
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import Model
 from mjx_msm.person.space import ParameterSpace
 from mjx_msm.recordings.model_clock import Recording, record
 from mjx_msm.recordings.subject_file.loading import Study
 from mjx_msm.recordings.trial import Trial, reordered
-from mjx_msm.study.settings import study_space
+from mjx_msm.study.settings import settings, study_space
 from mjx_msm.views.replay import Replay
+
+BAND_DRAWS = 40
+"""People of the posterior from whom a band is made."""
+TAILS = math.sqrt(FREEDOM / (FREEDOM - 2.0))
+"""Standard deviation of Student's noise over its scale."""
+
+
+class _People(NamedTuple):
+    """People drawn from a posterior, and the noise of the moments [N·m]."""
+
+    draws: Float[np.ndarray, "draw unknown"]
+    noise: Float[np.ndarray, "free"]
+
+    def spread(self, moments: MomentTerm) -> Float[np.ndarray, "instant free"]:
+        """Standard deviation of what would be recorded [N·m]."""
+        one = np.ones(len(self.noise))
+        each = np.stack([moments.evaluate(z, one) for z in self.draws])
+        return np.sqrt(each.var(axis=0) + self.noise**2)
 
 
 def replays(model: Model, result: Identification, study: Study) -> tuple[Replay, ...]:
@@ -31,6 +52,8 @@ def replays(model: Model, result: Identification, study: Study) -> tuple[Replay,
     Motions are simulated where the "motion" residual was used, over windows of its horizon with their initial states
     fitted, as in the error table; moments are predicted along the recorded motion where they were recorded.
     """
+    trials, held, _ = complete(model, study.trials, study.held_out, settings(study, model))
+    study = replace(study, trials=trials, held_out=held)
     space = study_space(model, study)
     start = space.clip(space.prior_mean)  # where the estimator starts
     rate = study.identify.rate
@@ -41,11 +64,13 @@ def replays(model: Model, result: Identification, study: Study) -> tuple[Replay,
         tuple(record(model, reordered(t, study.channels), study.emg_map) for t in group)
         for group in (study.trials, study.held_out)
     )
+    noises = np.array([noise.get(f"moment/{c}", 0.0) for c in model.free])
+    people = _People(np.array(result.samples[:BAND_DRAWS]), noises * (TAILS if result.loss == "student" else 1.0))
     out: list[Replay] = []
     for trials, recordings in ((study.trials, identified), (study.held_out, held_out)):
         if trials:
             steps = window_steps(result.horizon, identified, recordings)
-            out += _replays(model, space, versions, study, trials, recordings, steps, rate, scale)
+            out += _replays(model, space, versions, study, trials, recordings, steps, rate, scale, people)
     return tuple(out)
 
 
@@ -59,6 +84,7 @@ def _replays(
     steps: int,
     rate: float,
     scale: Float[np.ndarray, "free"],
+    people: _People,
 ) -> list[Replay]:
     moments = positions = None
     if "motion" in study.identify.residuals:
@@ -67,6 +93,7 @@ def _replays(
         moments = moment_term(model, space, recordings, rate)
     simulated = {v: positions.evaluate(z, scale) for v, z in versions.items()} if positions is not None else {}
     predicted = {v: moments.evaluate(z, scale) for v, z in versions.items()} if moments is not None else {}
+    spread = people.spread(moments) if moments is not None and len(people.draws) else None
     out = []
     for i, (recording, trial) in enumerate(zip(recordings, trials, strict=True)):
         if moments is not None:
@@ -76,7 +103,7 @@ def _replays(
             picks = np.arange(recording.first, recording.last + 1, stride)
         q = recording.smooth_position[picks].copy()
         q[:, model.host.free_index] = measured(recording.position, recording.weight, trial, model)[picks]
-        motion, moment, torque = {}, None, None
+        motion, moment, torque, band = {}, None, None, None
         if positions is not None:
             rows = positions.trial == i
             seen = positions.weight[rows] > 0
@@ -91,6 +118,8 @@ def _replays(
             gone = moments.weight[rows] == 0
             moment = np.where(gone, np.nan, moments.signal()[rows])
             torque = {v: np.where(gone, np.nan, moment + r[rows]) for v, r in predicted.items()}
+            if spread is not None:
+                band = torque["identified"] - 1.96 * spread[rows], torque["identified"] + 1.96 * spread[rows]
         out.append(
             Replay(
                 recording.name,
@@ -103,6 +132,7 @@ def _replays(
                 motion,
                 moment,
                 torque,
+                band,
             )
         )
     return out

@@ -55,7 +55,8 @@ def motion_figure(trials: Sequence[Replay], result: Identification) -> Figure:
 
 
 def moment_figure(trials: Sequence[Replay], result: Identification) -> Figure:
-    """Net moments of the free coordinates over time: a row per coordinate, a column per trial."""
+    """Net moments of the free coordinates over time: a row per coordinate, a column per trial; the identified one with
+    its 95 % band."""
 
     def curves(trial: Replay, k: int) -> dict[str, np.ndarray]:
         assert trial.moment is not None
@@ -90,9 +91,15 @@ def _signals(
                     trial.time, factor * values, dash, color=colour, linewidth=line,
                     alpha=0.45 if name == "recorded" else 1, label=name if i == k == 0 else None,
                 )  # fmt: skip
+            banded = kind == "moment" and trial.band is not None
+            if banded:
+                low, high = (factor * end[:, k] for end in trial.band or ())
+                label = "95 % band" if i == k == 0 else None
+                ax.fill_between(trial.time, low, high, color=IDENTIFIED, alpha=0.18, linewidth=0, label=label)
             row = _fit(result.fits, trial.name, kind, coordinate)
             if row is not None:
                 text = f"RMSE {factor * row.generic:.3g} → {factor * row.identified:.3g} {unit}"
+                text += f"; band holds {100 * trial.band_holds(k):.0f} %" if banded else ""
                 ax.set_title(text, fontsize=8, loc="left", color="0.35", **AS_IT_IS)
             if i == 0:
                 ax.set_ylabel(f"{coordinate} [{unit}]", fontsize=9, **AS_IT_IS)
@@ -116,7 +123,7 @@ def _signals(
     what = "motion, simulated freely from its start" if kind == "motion" else "net joint moment"
     note = f" ({left_out} more trials not shown)" if left_out > 0 else ""
     figure.suptitle(f"{result.subject or 'subject'}: {what}{note}", fontsize=10, x=0.01, ha="left", **AS_IT_IS)
-    figure.legend(loc="outside upper right", ncols=3, fontsize=8, frameon=False)
+    figure.legend(loc="outside upper right", ncols=4, fontsize=8, frameon=False)
     return figure
 
 

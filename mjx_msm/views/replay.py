@@ -35,6 +35,16 @@ class Replay:
     """Recorded net moments [N·m]."""
     predicted: Mapping[str, Float[np.ndarray, "time free"]] | None = None
     """"generic" and "identified" to moments of muscles and passive joint along the recorded motion [N·m]."""
+    band: tuple[Float[np.ndarray, "time free"], Float[np.ndarray, "time free"]] | None = None
+    """Ends of the 95 % band of the identified moment [N·m]: what parameters and noise leave open."""
+
+    def band_holds(self, k: int) -> float:
+        """Part of the recorded moment of a free coordinate that lies in its band; NaN without."""
+        if self.band is None or self.moment is None:
+            return float("nan")
+        seen = np.isfinite(self.moment[:, k])
+        inside = (self.moment[:, k] >= self.band[0][:, k]) & (self.moment[:, k] <= self.band[1][:, k])
+        return float(np.mean(inside[seen])) if seen.any() else float("nan")
 
     def pose(self, version: str | None = None) -> Float[np.ndarray, "time coordinate"]:
         """Every coordinate, the free ones as recorded (None) or as the "generic" or "identified" model moves."""
@@ -53,6 +63,8 @@ class Replay:
             columns |= {f"moment/{c}": self.moment[:, k] for k, c in enumerate(self.free)}
         for version, values in (self.predicted or {}).items():
             columns |= {f"moment/{c}/{version}": values[:, k] for k, c in enumerate(self.free)}
+        for end, values in zip(("low", "high"), self.band or (), strict=False):
+            columns |= {f"moment/{c}/{end}": values[:, k] for k, c in enumerate(self.free)}
         columns |= {f"activation/{m}": self.activation[:, i] for i, m in enumerate(self.muscles)}
         write_csv(path, self.time, columns)
         if self.name != path.stem:
@@ -72,6 +84,7 @@ class Replay:
                     for kind in ("position", "moment")}  # fmt: skip
         coordinates, position = block("position")
         muscles, activation = block("activation")
+        banded = any(n[0] == "moment" and n[2:] == ["low"] for n in names)
         has_moment = any(n[0] == "moment" for n in names)
         return Replay(
             _name(path),
@@ -84,6 +97,7 @@ class Replay:
             {v: block("position", v)[1] for v in versions["position"]},
             block("moment")[1] if has_moment else None,
             {v: block("moment", v)[1] for v in versions["moment"]} if has_moment else None,
+            (block("moment", "low")[1], block("moment", "high")[1]) if banded else None,
         )
 
 

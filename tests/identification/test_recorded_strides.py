@@ -8,8 +8,8 @@ import pytest
 
 from mjx_msm.estimation import noise_by_trial
 from mjx_msm.estimation.residuals.moment import moment_term
-from mjx_msm.identification.assembly import autocorrelation_times
 from mjx_msm.identification.problem import Problem
+from mjx_msm.identification.repetition import autocorrelation_times
 from mjx_msm.knowledge.log_posterior import Posterior
 from mjx_msm.knowledge.records import Outcome
 from mjx_msm.study.identification import identify_study
@@ -38,7 +38,7 @@ def identified(strides):
     model = study_model(strides)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(noise_by_trial, "MOST", 1.0)
-        result = identify_study(strides, model)
+        result = identify_study(strides, model, held="exact")
     problem = Problem.build(model, strides.trials, settings(strides, model))
     term = moment_term(model, problem.space, problem.recordings, problem.settings.rate)
     return result, term, Posterior([term], problem.space, np.array(result.z))

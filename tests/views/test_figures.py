@@ -1,10 +1,13 @@
 """Figures of results."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from mjx_msm.knowledge.records import Fit
 from mjx_msm.person.space import parameter_space
-from mjx_msm.views.figures import RELATIVE, motion_figure, parameter_figure, save_figures
+from mjx_msm.views.figures import RELATIVE, moment_figure, motion_figure, parameter_figure, save_figures
 from mjx_msm.views.replay import Replay
 from mjx_msm.views.traces import _TracePanel
 
@@ -17,6 +20,23 @@ def test_a_wild_generic_model_does_not_flatten_the_figure(arm, result_of):
                   {"generic": 1e3 + recorded, "identified": recorded})  # fmt: skip
     low, high = motion_figure([wild], found).axes[0].get_ylim()
     assert high - low < 3 * np.ptp(np.rad2deg(recorded[:, 0]))
+
+
+def test_a_held_out_moment_has_its_band_and_what_it_holds(arm, result_of):
+    found = result_of(parameter_space(arm.nominal, ("muscle/BRA/max_isometric_force",)), np.eye(1))
+    elbow = arm.free[1]
+    row = Fit("lift", "held-out", "moment", elbow, "N·m", 9.0, 2.0, 0.9, 10.0)
+    time = np.linspace(0, 2, 100)
+    moment = np.stack([np.sin(time), 10 * np.cos(time)], -1)
+    band = moment - 1.0, np.where(np.arange(100)[:, None] < 80, moment + 1.0, moment - 0.5)
+    trial = Replay("lift", time, found.free, found.free, arm.muscles, moment, np.zeros((100, 6)), {}, moment,
+                   {"identified": moment}, band)  # fmt: skip
+    lower = moment_figure([trial], replace(found, fits=(row,))).axes[1]
+    assert "band holds 80 %" in lower.get_title(loc="left")
+    (drawn,) = lower.collections
+    corners = drawn.get_paths()[0].vertices[:, 1]
+    assert corners.max() == pytest.approx(band[1][:, 1].max())
+    assert corners.min() == pytest.approx(band[0][:, 1].min())
 
 
 def test_every_axis_has_one_unit(arm, result_of):

@@ -37,7 +37,6 @@ shank = ["RKJC", ["RLM", "RMM"]]  # the joint centres at both ends: a marker, or
 source = "knee"              # "arm", "knee", an MJCF or OpenSim file, or "myo_sim:NAME" of the package myo-sim
 # joints = ["knee_angle_r"]  # a part of it: joints to keep, `muscles` (default: those that the joints move), and where
 # posture = { hip_flexion_r = 0.3 }  # the other joints are held, in `units`
-# side = "left"              # mirrored: files of one side are of the right, unless their names end in _l
 muscle = "mujoco"            # or "degroote"
 free = ["knee_angle"]        # simulated
 prescribed = ["hip_flexion"] # follow the recording
@@ -86,6 +85,7 @@ tied = ["emg/*/delay"]       # optional: patterns whose members share one unknow
 starts = 4                   # optional: starting points, all but the first drawn from the prior
 rate = 200.0                 # of the common clock [Hz]
 loss = "normal"              # or "student": moments that nothing explains hardly count
+held = "uncertain"           # the default: intervals allow for what is not free; "exact" where that is known
 bounds = { "muscle/*/tendon_slack_length" = { factor = [0.9, 1.1] } }  # or { range = [lo, hi] }
 priors = { "emg/*/gain" = { mean = 0.5, sd = 0.2 } }                   # or { relative_sd = 0.1 }, or "none"
 # prior = "population.json"  # optional: what a population expects of a person of this height, mass, age and sex, in

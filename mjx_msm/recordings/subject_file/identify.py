@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mjx_msm.common.errors import InputError, suggest
 from mjx_msm.common.toml_tables import Section
-from mjx_msm.recordings.settings import LOSSES, Settings
+from mjx_msm.recordings.settings import HELD, LOSSES, Settings
 from mjx_msm.recordings.subject_file.emg import parse_emg_noise
 from mjx_msm.recordings.subject_file.model import parse_segments
 from mjx_msm.recordings.subject_file.person import Person
@@ -66,7 +66,19 @@ def parse_identify(
     top: Section, subject: Person, emg_map: Mapping[str, Mapping[str, float]], folder: Path = Path()
 ) -> IdentifySpec:
     """**Arguments:** `folder`: of the subject file, which a path is relative to."""
-    keys = ("free", "residuals", "tied", "starts", "rate", "loss", "bounds", "priors", "prior", "segment_priors")
+    keys = (
+        "free",
+        "residuals",
+        "tied",
+        "starts",
+        "rate",
+        "loss",
+        "held",
+        "bounds",
+        "priors",
+        "prior",
+        "segment_priors",
+    )
     section = top.section("identify", keys)
     free, residuals = (section.names(key, required=True) for key in ("free", "residuals"))
     tied = section.names("tied")
@@ -76,6 +88,7 @@ def parse_identify(
     if starts != int(starts):
         section.refuse(section.fail("starts", "a whole number"), "starts")
     loss = section.text("loss", Settings.loss, options=LOSSES) or ""
+    held = section.text("held", Settings.held, options=HELD) or ""
     prior = section.text("prior")
     if prior is not None:
         prior = os.path.normpath(folder / expanded(prior, f"{section.where}: prior"))
@@ -89,7 +102,7 @@ def parse_identify(
         asked = Settings(
             free=free or (() if section.data.get("free") == [] else ANY), emg_map=emg_map, tied=tied, bounds=bounds,
             residuals=residuals or (() if section.data.get("residuals") == [] else ("moment",)), priors=priors,
-            rate=rate, emg_noise=noise, loss=loss, starts=int(starts), prior=prior,
+            rate=rate, emg_noise=noise, loss=loss, held=held, starts=int(starts), prior=prior,
         )  # fmt: skip
     except InputError as error:
         raise InputError(f"{section.where}: {error}") from None
