@@ -429,6 +429,12 @@ def test_neither_order_nor_number_of_processes_matters(campaign, result, tmp_pat
     assert run(campaign, tmp_path / "two", workers=2).courses == result.courses
 
 
+@pytest.mark.slow
+def test_a_cluster_finds_the_same(campaign, result, tmp_path):
+    pytest.importorskip("ray", reason='needs the extra "ray"')
+    assert run(campaign, tmp_path / "ray", executor="ray", workers=2).courses == result.courses
+
+
 def test_fewer_people_are_the_first_of_more(campaign, subject, scenarios):
     few = prepare("KneeExo-v0", subject=subject, controller="zero", people=2, scenarios=scenarios, seed=7)
     assert few.episodes == campaign.episodes[: len(few.episodes)]
