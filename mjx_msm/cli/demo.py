@@ -45,7 +45,8 @@ def demo(
     from mjx_msm.study.result_folder import load_result, result_folder, write_result
     from mjx_msm.study.settings import study_model
     from mjx_msm.study.synthetic_study import load_truth, simulate_study
-    from mjx_msm.views.trial_film import film_trial
+    from mjx_msm.views.trial_film import trial_frames
+    from mjx_msm.views.video import video
 
     steps: list[tuple[str, float]] = []
 
@@ -87,10 +88,12 @@ def demo(
         step("load the exported MJCF in plain MuJoCo", lambda: _step_exported(console, person))
         step("an episode with the knee exoskeleton", lambda: _episode(console, folder / "exoskeleton.mp4", seed))
         _, trials = load_result(person)
-        step(
-            "film measured and simulated arm",
-            lambda: film_trial(person, trials[-1], folder / "arm.mp4", size=(640, 480), fps=30, speed=0.5),
-        )
+
+        def film() -> None:
+            frames = trial_frames(person, trials[-1], size=(640, 480), fps=30, speed=0.5)
+            video(folder / "arm.mp4", frames, 30)
+
+        step("film measured and simulated arm", film)
     console.print()
     table = Table("step", "time", box=None, pad_edge=False)
     table.columns[1].justify = "right"

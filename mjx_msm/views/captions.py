@@ -11,21 +11,21 @@ from mjx_msm.common.errors import InputError
 from mjx_msm.views.canvas import Frame
 
 
-def captioned(frames: Iterable[Frame], text: str | Iterable[str]) -> Iterator[Frame]:
-    """The frames with a line of text in the upper left corner: one for all, or one each."""
+def captioned(frames: Iterable[Frame], text: str | Iterable[str], *, line: int = 0) -> Iterator[Frame]:
+    """The frames with a line of text in the upper left corner: one for all, or one each; `line` counts from the top."""
     lines = itertools.repeat(text) if isinstance(text, str) else text
-    for frame, line in zip(frames, lines, strict=False):
-        yield _write(frame, line)
+    for frame, words in zip(frames, lines, strict=False):
+        yield _write(frame, words, line)
 
 
-def _write(frame: Frame, line: str) -> Frame:
+def _write(frame: Frame, words: str, line: int) -> Frame:
     from PIL import Image, ImageDraw, ImageFont
 
     picture = Image.fromarray(frame)
     points = max(10, frame.shape[0] // 24)
     ImageDraw.Draw(picture).text(
-        (points // 2, points // 3),
-        line,
+        (points // 2, points // 3 + line * points * 5 // 4),
+        words,
         fill=(255, 255, 255),
         stroke_fill=(30, 30, 30),
         stroke_width=max(1, points // 10),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import mujoco
@@ -9,21 +10,25 @@ import numpy as np
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.person.couplings import independent
+from mjx_msm.views.canvas import Frame
 from mjx_msm.views.captions import captioned
 from mjx_msm.views.frames import frame_times, render_frames
 from mjx_msm.views.replay import Replay, bridged
 from mjx_msm.views.traces import with_traces
-from mjx_msm.views.video import video
+
+USUAL = "sagittal"
+"""The camera of the bundled models."""
 
 
-def film_trial(
-    folder: Path, trial: Replay, out: Path, *, size: tuple[int, int], fps: float, speed: float = 1.0
-) -> None:
-    """Write a trial of the result folder `folder` as a video.
+def trial_frames(
+    folder: Path, trial: Replay, *, size: tuple[int, int], fps: float, speed: float = 1.0, camera: str | None = None
+) -> Iterator[Frame]:
+    """Frames of a trial of the result folder `folder`.
 
-    **Arguments:** `size`: of the scene [pixels]; `fps`: frames a second; `speed`: 0.5 is slow motion.
+    **Arguments:** `size`: of the scene [pixels]; `fps`: frames a second; `speed`: 0.5 is slow motion; `camera`: of the
+    model; by default "sagittal", or the whole of a model that has none.
 
-    **Raises:** `InputError` if the folder's model cannot be loaded or does not fit the trial.
+    **Raises:** `InputError` if the folder's model cannot be loaded or does not fit the trial, or has no such camera.
     """
     path = folder / "model.xml"
     try:
@@ -41,7 +46,7 @@ def film_trial(
         text = f"{trial.name}: measured motion, identified activation"
     frames = render_frames(
         scene, trial.time, pose, trial.activation, size=size, fps=fps, speed=speed, ghost=ghost,
-        camera="sagittal" if "sagittal" in [scene.camera(i).name for i in range(scene.ncam)] else None,
+        camera=camera or (USUAL if USUAL in [scene.camera(i).name for i in range(scene.ncam)] else None),
     )  # fmt: skip
     frames = captioned(frames, text)
     at = frame_times(trial.time, fps, speed)
@@ -58,4 +63,4 @@ def film_trial(
             continue
         panel = size[1] // (3 if len(trial.free) == 1 else 4)
         frames = with_traces(frames, trial.time, series, at=at, ylabel=label, height=max(panel, 40))
-    video(out, frames, fps)
+    return frames

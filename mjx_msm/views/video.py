@@ -14,7 +14,7 @@ import contextlib
 import itertools
 import os
 import warnings
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,10 @@ _ENCODERS: dict[str, dict[str, Any]] = {
 }
 
 
+SMALLEST = 48
+"""Edge of a picture that shows something [pixels]."""
+
+
 def render_rollout(
     mj_model: mujoco.MjModel,
     time: ArrayLike,
@@ -59,18 +63,28 @@ def render_rollout(
     return video(path, frames, fps)
 
 
-def video(path: str | os.PathLike[str], frames: Iterable[Frame], fps: float) -> Path:
+def video(path: str | os.PathLike[str], frames: Iterable[Frame], fps: float, *, largest: int | None = None) -> Path:
     """Write the frames as H.264 (`.mp4`, yuv420p, which every player knows) or as a looping `.gif`.
 
     H.264 wants even sizes: an odd edge is doubled. The file appears under its name when it is complete;
     on an error or an interrupt nothing is left behind and an older file stays as it was.
+
+    **Arguments:** `largest`: of a GIF [bytes]: its pictures are made smaller until it is no larger.
+
+    **Raises:** `InputError` if the path cannot be written, a frame is of another size, or no picture of
+    `SMALLEST` pixels keeps to the limit.
     """
     path = _check_video_path(path)
+    if largest is not None and path.suffix.lower() != ".gif":
+        raise InputError(f"{path}: a limit of its size is for a .gif; an .mp4 is small as it is")
     if not fps > 0:
         raise InputError(f"fps {fps}: give a positive number of frames per second")
     try:
         with beside(path) as temporary:
-            _encode(temporary, frames, fps)
+            if largest is None:
+                _encode(temporary, frames, fps)
+            else:
+                _encode_within(largest, temporary, list(frames), fps)
             os.replace(temporary, path)
     except OSError as error:
         reason = error.strerror or f"ffmpeg stopped: {str(error).strip().splitlines()[-1]}"
@@ -116,6 +130,29 @@ def _encode(path: Path, frames: Iterable[Frame], fps: float) -> None:
             writer.send(np.ascontiguousarray(frame))
     if path.stat().st_size == 0:
         raise OSError("it wrote nothing; is the disk full?")
+
+
+def _encode_within(largest: int, path: Path, frames: list[Frame], fps: float) -> None:
+    """A GIF grows with the number of its pixels."""
+    scale = 1.0
+    while True:
+        _encode(path, frames if scale == 1.0 else _smaller(frames, scale), fps)
+        size = path.stat().st_size
+        if size <= largest:
+            return
+        scale *= min(0.9, 0.95 * (largest / size) ** 0.5)
+        if scale * min(frames[0].shape[:2]) < SMALLEST:
+            raise InputError(
+                f"a GIF of {len(frames)} frames cannot keep to {largest} bytes; show less of it, or slower"
+            )
+
+
+def _smaller(frames: Iterable[Frame], scale: float) -> Iterator[Frame]:
+    from PIL import Image
+
+    for frame in frames:
+        height, width = (max(1, round(scale * n)) for n in frame.shape[:2])
+        yield np.array(Image.fromarray(frame).resize((width, height), Image.Resampling.LANCZOS))
 
 
 def _check_video_path(path: str | os.PathLike[str]) -> Path:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import imageio.v3 as iio
 import mujoco
 import numpy as np
 import pytest
@@ -253,6 +254,15 @@ def test_render_writes_a_video(result, tmp_path, refused):
     assert film.stat().st_size > 1000
     assert "trial9" in refused(["render", str(result), "--out", str(film), "--trial", "trial9"])
     assert ".avi" in refused(["render", str(result), "--out", str(tmp_path / "arm.avi")])
+
+
+def test_render_shows_people_side_by_side_within_a_limit(result, tmp_path):
+    both = tmp_path / "both.gif"
+    how = ["--size", "160x120", "--fps", "4", "--camera", "oblique", "--largest", "0.1"]
+    assert cli.run(["render", str(result), str(result), "--out", str(both), *how]) == 0
+    assert both.stat().st_size <= 100_000
+    height, width, _ = next(iter(iio.imiter(both))).shape
+    assert width > height  # two scenes and their traces
 
 
 def test_render_refuses_a_broken_folder(result, tmp_path, refused):

@@ -78,6 +78,23 @@ def test_gif_of_a_shaded_picture(tmp_path, opengl):
     assert np.abs(back[..., :3].astype(int) - frames).mean(axis=(1, 2, 3)).max() < 3
 
 
+def test_a_gif_keeps_to_its_limit(tmp_path, moving):
+    """Smaller pictures, as many of them."""
+    noise = np.random.default_rng(0).integers(0, 60, (96, 128, 3), dtype=np.uint8)  # hardly compresses
+    frames = [np.clip(f.astype(int) + noise, 0, 255).astype(np.uint8) for f in moving(12, 128, 96)]
+    free = video(tmp_path / "free.gif", frames, 10).stat().st_size
+    kept = video(tmp_path / "kept.gif", frames, 10, largest=free // 2)
+    assert kept.stat().st_size <= free // 2
+    read = list(iio.imiter(kept))
+    assert len(read) == 12
+    assert read[0].shape[1] / read[0].shape[0] == pytest.approx(128 / 96, rel=0.02)
+    with pytest.raises(InputError, match="cannot keep to 300 bytes"):
+        video(tmp_path / "never.gif", frames, 10, largest=300)
+    assert not (tmp_path / "never.gif").exists()
+    with pytest.raises(InputError, match=r"is for a \.gif"):
+        video(tmp_path / "small.mp4", frames, 10, largest=300)
+
+
 @pytest.mark.parametrize("interrupt", [KeyboardInterrupt, ValueError, SystemExit])
 @pytest.mark.parametrize("name", ["a.mp4", "a.gif"])
 def test_an_interrupted_video_leaves_the_folder_as_it_was(tmp_path, interrupt, name, moving):
