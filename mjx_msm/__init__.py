@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from mjx_msm.knowledge.result import Identification
     from mjx_msm.person.anthropometry import segment_priors
     from mjx_msm.person.applied import apply_ceinms, apply_osim
+    from mjx_msm.person.compliant_tendon import CompliantTendon
+    from mjx_msm.person.degroote import DeGrooteFregly2016
     from mjx_msm.person.from_osim.importing import import_osim
     from mjx_msm.person.model import Model, load_model
-    from mjx_msm.person.muscle import DeGrooteFregly2016, MujocoMuscle, MuscleParameters
+    from mjx_msm.person.muscle import MujocoMuscle, MuscleParameters
     from mjx_msm.person.parameters import Parameters
     from mjx_msm.person.personalisation import export, personalise
     from mjx_msm.person.scaling import scale
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "CompliantTendon",
     "DeGrooteFregly2016",
     "EmgNoise",
     "FatigueEstimate",
@@ -121,7 +124,8 @@ _HOME = {
     "import_osim": "person.from_osim.importing",
     "Model": "person.model",
     "load_model": "person.model",
-    "DeGrooteFregly2016": "person.muscle",
+    "CompliantTendon": "person.compliant_tendon",
+    "DeGrooteFregly2016": "person.degroote",
     "MujocoMuscle": "person.muscle",
     "MuscleParameters": "person.muscle",
     "Parameters": "person.parameters",

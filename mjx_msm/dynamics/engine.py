@@ -14,6 +14,7 @@ from typing import ClassVar, NamedTuple
 from jaxtyping import Array, Float, Int
 
 from mjx_msm.person.model import Model
+from mjx_msm.person.muscle import Memory
 from mjx_msm.person.parameters import Parameters
 
 
@@ -26,6 +27,8 @@ class Trajectory(NamedTuple):
     failed_step: Int[Array, "*lane"]
     """First step whose result was not finite, -1 if none."""
     failed_coordinate: Int[Array, "*lane"]
+    memory: Memory = ()
+    """What the muscle law remembered before every sample; empty for a law without a state."""
 
 
 class AbstractEngine(ABC):
@@ -47,10 +50,12 @@ class AbstractEngine(ABC):
         held: Float[Array, "*lane step_plus_1 held"],
         applied: Float[Array, "*lane step dof"] | None,
         capacity: Float[Array, "*lane step muscle"] | None = None,
+        memory: Memory = (),
     ) -> Trajectory:
         """Simulate from a state, under excitation at every sample.
 
         **Arguments:** `held`: positions of prescribed and locked coordinates; `applied`: additional generalised forces
         during every step, those of known inputs at their controls among them; `capacity`: what is left of each
-        muscle's active force during every step (`mjx_msm.dynamics.fatigue`), None: all.
+        muscle's active force during every step (`mjx_msm.dynamics.fatigue`), None: all; `memory`: what the muscle law
+        remembers, empty where muscles begin with a tension that does not change.
         """

@@ -35,8 +35,8 @@ from mjx_msm.person.model import Model
 
 Rate = Callable[[Array, Array], Array]
 """Time derivative of activation from (excitation, activation)."""
-Accelerate = Callable[[Array, Array], Array]
-"""Accelerations of all coordinates from (position, velocity) at a stage."""
+Accelerate = Callable[[Array, Array], tuple[Array, Any]]
+"""Accelerations of all coordinates from (position, velocity) at a stage, and what else is to be known of it."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class AbstractIntegrator(ABC):
     """Power of the timestep that the error of a motion goes with."""
     stages: ClassVar[int]
     """Evaluations of the equations of motion in a step."""
+    reach: ClassVar[tuple[float, ...]]
+    """How far into the step every stage is."""
 
     @abstractmethod
     def damped_ahead(self, timestep: float) -> float:
@@ -78,8 +80,9 @@ class AbstractIntegrator(ABC):
     @abstractmethod
     def stage(
         self, accelerate: Accelerate, timestep: float, at: tuple[Array, ...], which: Int[Array, ""]
-    ) -> tuple[Array, ...]:
-        """The next stage; after the last one, position and velocity are those at the step's end."""
+    ) -> tuple[tuple[Array, ...], Any]:
+        """The next stage, and what else `accelerate` gave; after the last stage, position and velocity are those at
+        the step's end."""
 
 
 class Euler(AbstractIntegrator):
@@ -87,6 +90,7 @@ class Euler(AbstractIntegrator):
 
     order = 1
     stages = 1
+    reach = (0.0,)
 
     def damped_ahead(self, timestep: float) -> float:
         return timestep
@@ -106,10 +110,13 @@ class Euler(AbstractIntegrator):
     def begin(self, position: Array, velocity: Array) -> tuple[Array, ...]:
         return position, velocity
 
-    def stage(self, accelerate: Accelerate, timestep: float, at: tuple[Array, ...], which: Array) -> tuple[Array, ...]:
+    def stage(
+        self, accelerate: Accelerate, timestep: float, at: tuple[Array, ...], which: Array
+    ) -> tuple[tuple[Array, ...], Any]:
         position, velocity = at
-        velocity = velocity + timestep * accelerate(position, velocity)
-        return position + timestep * velocity, velocity
+        acceleration, more = accelerate(position, velocity)
+        velocity = velocity + timestep * acceleration
+        return (position + timestep * velocity, velocity), more
 
 
 class RK4(AbstractIntegrator):
@@ -118,8 +125,7 @@ class RK4(AbstractIntegrator):
     order = 4
     stages = 4
     # Plain numbers: of an array that lives on, JAX keeps a copy in the precision of its first use.
-    reach: ClassVar = (0.0, 0.5, 0.5, 1.0)
-    """How far into the step a stage is."""
+    reach = (0.0, 0.5, 0.5, 1.0)
     weight: ClassVar = (1.0 / 6.0, 2.0 / 6.0, 2.0 / 6.0, 1.0 / 6.0)
 
     def damped_ahead(self, timestep: float) -> float:
@@ -144,15 +150,17 @@ class RK4(AbstractIntegrator):
     def begin(self, position: Array, velocity: Array) -> tuple[Array, ...]:
         return position, velocity, *(jnp.zeros_like(position) for _ in range(4))
 
-    def stage(self, accelerate: Accelerate, timestep: float, at: tuple[Array, ...], which: Array) -> tuple[Array, ...]:
+    def stage(
+        self, accelerate: Accelerate, timestep: float, at: tuple[Array, ...], which: Array
+    ) -> tuple[tuple[Array, ...], Any]:
         position, velocity, speed, acceleration, total_speed, total_acceleration = at
         reach, weight = (jnp.asarray(x)[which] for x in (self.reach, self.weight))
         place = position + reach * timestep * speed
         speed = velocity + reach * timestep * acceleration
-        acceleration = accelerate(place, speed)
+        acceleration, more = accelerate(place, speed)
         total_speed, total_acceleration = total_speed + weight * speed, total_acceleration + weight * acceleration
         last = which == self.stages - 1
-        return (
+        after = (
             jnp.where(last, position + timestep * total_speed, position),
             jnp.where(last, velocity + timestep * total_acceleration, velocity),
             speed,
@@ -160,6 +168,7 @@ class RK4(AbstractIntegrator):
             jnp.where(last, 0.0, total_speed),
             jnp.where(last, 0.0, total_acceleration),
         )
+        return after, more
 
 
 def integrator_of(model: Model) -> AbstractIntegrator:

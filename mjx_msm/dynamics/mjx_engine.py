@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 from mjx_msm.dynamics.engine import AbstractEngine, Trajectory
 from mjx_msm.person.mjx import import_mjx
 from mjx_msm.person.model import Model
+from mjx_msm.person.muscle import Memory
 from mjx_msm.person.parameters import Parameters
 from mjx_msm.person.personalisation import personalise
 
@@ -37,6 +38,7 @@ class MjxEngine(AbstractEngine):
         held: Array,
         applied: Array | None,
         capacity: Array | None = None,
+        memory: Memory = (),
     ) -> Trajectory:
         if capacity is not None:
             model.host.only_tree("fatigue")

@@ -33,7 +33,7 @@ from mjx_msm.dynamics.mjx_engine import MjxEngine
 from mjx_msm.dynamics.paths import Paths, paths
 from mjx_msm.dynamics.vectors import Component, Vector, add, array_of
 from mjx_msm.person.model import Model
-from mjx_msm.person.muscle import MuscleParameters
+from mjx_msm.person.muscle import Memory, MuscleParameters
 from mjx_msm.person.obstacles import TREE
 from mjx_msm.person.parameters import BodyParameters, Parameters
 
@@ -47,6 +47,9 @@ class State(eqx.Module):
     """[rad/s or m/s]."""
     activation: Float[Array, "*batch muscle"]
     """0..1."""
+    memory: Memory = ()
+    """What the muscle law remembers of the steps before, as `Rollout.memory` has it; empty: of a law without a state of
+    its own, or of muscles that begin where their tension does not change."""
 
 
 class Mechanics(eqx.Module):
@@ -79,6 +82,8 @@ class Rollout(eqx.Module):
     coordinates: tuple[str, ...] = eqx.field(static=True)
     compartments: Compartments | None = None
     """Of the muscles in the end, where they tire."""
+    memory: Memory = ()
+    """What the muscle law remembered before every sample, to go on from there; empty for a law without a state."""
 
     @property
     def ok(self) -> bool:
@@ -197,6 +202,21 @@ def muscle_tension(
     return model.muscle.tension(parameters.muscle, activation, terms.path_length, -terms.moment_arm @ velocity)
 
 
+def muscle_pull(
+    model: Model,
+    parameters: Parameters,
+    terms: Mechanics,
+    velocity: Float[Array, "coordinate"],
+    activation: Float[Array, "muscle"],
+    memory: Memory,
+    elapsed: Float[Array, ""],
+) -> tuple[Float[Array, "muscle"], Memory]:
+    """Tension of every muscle `elapsed` [s] after what its law remembers [N], and what to remember then."""
+    return model.muscle.pull(
+        parameters.muscle, memory, activation, terms.path_length, -terms.moment_arm @ velocity, model.timestep, elapsed
+    )
+
+
 def activate(
     model: Model,
     parameters: Parameters,
@@ -290,11 +310,13 @@ def simulate_motion(
     activation: Float[Array, "*lane step stage muscle"],
     held: Float[Array, "*lane step stage held"],
     applied: Float[Array, "*lane step coordinate"] | None = None,
+    memory: Memory = (),
 ) -> tuple[
     Float[Array, "*lane step_plus_1 coordinate"],
     Float[Array, "*lane step_plus_1 coordinate"],
     Int[Array, "*lane"],
     Int[Array, "*lane"],
+    Memory,
 ]:
     """Motion under known activation; the un-jitted core that rollouts, segments and sensitivities share.
 
@@ -308,8 +330,10 @@ def simulate_motion(
     - `held`: accelerations of the held coordinates (prescribed and locked, in coordinate order), as
       `AbstractIntegrator.held` gives them.
     - `applied`: additional generalised forces during every step [N·m].
+    - `memory`: what the muscle law remembers; empty: muscles begin where their tension does not change.
 
-    **Returns:** positions, velocities, first failed step and coordinate (-1 if none).
+    **Returns:** positions, velocities, first failed step and coordinate (-1 if none), and what the muscle law
+    remembers before every sample.
     """
     inertia = spatial_inertia(parameters.body)
     h, free_index, held_index = model.timestep, model.host.free_index, model.host.held_index
@@ -319,30 +343,35 @@ def simulate_motion(
     if applied is None:
         applied = jnp.zeros((*lanes, count, len(model.coordinates)))
 
-    def equations(q: Array, v: Array, along: Paths, a: Array, held_acceleration: Array, force: Array) -> Array:
+    def equations(
+        q: Array, v: Array, along: Paths, a: Array, before: Memory, elapsed: Array, known: Array, force: Array
+    ) -> tuple[Array, Memory]:
         terms = mechanics(model, parameters, inertia, geometry(model, q, v, along), q, v)
-        total = generalised_force(terms, muscle_tension(model, parameters, terms, v, a)) + force
-        free = solve_acceleration(model, parameters, terms, total, held_acceleration)
-        return jnp.zeros_like(total).at[free_index].set(free).at[held_index].set(held_acceleration)
+        tension, after = muscle_pull(model, parameters, terms, v, a, before, elapsed)
+        total = generalised_force(terms, tension) + force
+        free = solve_acceleration(model, parameters, terms, total, known)
+        return jnp.zeros_like(total).at[free_index].set(free).at[held_index].set(known), after
 
     for _ in lanes:
-        equations = jax.vmap(equations)
+        equations = jax.vmap(equations, in_axes=(0, 0, 0, 0, 0, None, 0, 0))
 
     def stage(carry: Any, inputs: Any) -> tuple[Any, Any]:
-        q, v, *within, failed_step, failed_coordinate = carry
-        k, which, a, known, force = inputs
+        q, v, *within, before, failed_step, failed_coordinate = carry
+        k, which, elapsed, a, known, force = inputs
 
-        def accelerate(q: Array, v: Array) -> Array:
-            return equations(q, v, paths(model, q), a, known, force)
+        def accelerate(q: Array, v: Array) -> tuple[Array, Memory]:
+            return equations(q, v, paths(model, q), a, before, elapsed, known, force)
 
-        next_q, next_v, *within = integrator.stage(accelerate, h, (q, v, *within), which)
+        (next_q, next_v, *within), after = integrator.stage(accelerate, h, (q, v, *within), which)
         finite = jnp.isfinite(next_q) & jnp.isfinite(next_v)
         fails = (failed_step < 0) & ~jnp.all(finite, -1)
         failed_coordinate = jnp.where(fails, jnp.argmin(finite, -1), failed_coordinate)
         failed_step = jnp.where(fails, k, failed_step)
         good = (failed_step < 0)[..., None]
         q, v = jnp.where(good, next_q, q), jnp.where(good, next_v, v)
-        return (q, v, *within, failed_step, failed_coordinate), (q, v)
+        now = good & (which == 0)  # the only stage that is at a sample of the motion
+        before = jax.tree.map(lambda new, old: jnp.where(now, new, old), after, before)
+        return (q, v, *within, before, failed_step, failed_coordinate), (q, v, before)
 
     none = jnp.full(lanes, -1)
     start_q, start_v = position + jnp.zeros(()), velocity + jnp.zeros(())
@@ -357,15 +386,40 @@ def simulate_motion(
         jnp.moveaxis(x, (-3, -2), (0, 1)).reshape(count * stages, *lanes, x.shape[-1]) for x in (activation, held)
     )
     forces = jnp.repeat(jnp.moveaxis(applied, -2, 0), stages, axis=0)
-    which = (jnp.repeat(jnp.arange(count), stages), jnp.tile(jnp.arange(stages), count))
+    # what is remembered before a step is of its predecessor, and then of its own first stage
+    elapsed = jnp.asarray([h if k == 0 else h * reach for k, reach in enumerate(integrator.reach)], start_q.dtype)
+    which = (jnp.repeat(jnp.arange(count), stages), jnp.tile(jnp.arange(stages), count), jnp.tile(elapsed, count))
+    if model.muscle.remembers and not jax.tree.leaves(memory):
+        first = activation[..., 0, 0, :] if count else jnp.zeros((*lanes, len(model.muscles)))
+        memory = first_memory(model, parameters, start_q, start_v, first)
     (*_, failed_step, failed_coordinate), after = jax.lax.scan(
-        stage, (*integrator.begin(start_q, start_v), *failed), (*which, *in_time, forces)
+        stage, (*integrator.begin(start_q, start_v), memory, *failed), (*which, *in_time, forces)
     )
-    q, v = (
-        jnp.moveaxis(jnp.concatenate([first[None], later[stages - 1 :: stages]]), 0, -2)
-        for first, later in zip((start_q, start_v), after, strict=True)
+    q, v, memory = jax.tree.map(
+        lambda first, later: jnp.moveaxis(jnp.concatenate([first[None], later[stages - 1 :: stages]]), 0, -2),
+        (start_q, start_v, memory),
+        after,
     )
-    return q, v, failed_step, failed_coordinate
+    return q, v, failed_step, failed_coordinate, memory
+
+
+def first_memory(
+    model: Model,
+    parameters: Parameters,
+    position: Float[Array, "*lane coordinate"],
+    velocity: Float[Array, "*lane coordinate"],
+    activation: Float[Array, "*lane muscle"],
+) -> Memory:
+    """What the muscle law remembers of muscles that begin where their tension does not change."""
+
+    def one(q: Array, v: Array, along: Paths, a: Array) -> Memory:
+        shape = geometry(model, q, v, along)
+        speed = -shape.moment_arm @ v
+        return model.muscle.begin(parameters.muscle, a, shape.path_length, speed, model.timestep)
+
+    for _ in position.shape[:-1]:
+        one = jax.vmap(one)
+    return one(position, velocity, paths(model, position), activation)
 
 
 def held_positions(
@@ -435,13 +489,14 @@ class TreeEngine(AbstractEngine):
         held: Array,
         applied: Array | None,
         capacity: Array | None = None,
+        memory: Memory = (),
     ) -> Trajectory:
         index, alone = model.host.held_index, position.ndim == 1
         held_velocity, held_acceleration = integrator_of(model).held(held, model.timestep)
         follow = activate if alone else jax.vmap(activate, in_axes=(None, None, 0, 0))
         every, stages = follow(model, parameters, activation, excitation)
         stages = stages if capacity is None else stages * capacity[..., None, :]
-        q, v, failed_step, failed_coordinate = simulate_motion(
+        q, v, failed_step, failed_coordinate, memory = simulate_motion(
             model,
             parameters,
             position.at[..., index].set(held[..., 0, :]),
@@ -449,8 +504,9 @@ class TreeEngine(AbstractEngine):
             stages,
             held_acceleration,
             applied,
+            memory,
         )
-        return Trajectory(q, v, _last_finite(every) if alone else every, failed_step, failed_coordinate)
+        return Trajectory(q, v, _last_finite(every) if alone else every, failed_step, failed_coordinate, memory)
 
 
 _ENGINES = {engine.name: engine for engine in (TreeEngine(), MjxEngine())}
@@ -514,12 +570,14 @@ def rollout(
         applied = added if applied is None else jnp.asarray(applied) + added
     samples = jnp.concatenate([excitation, excitation[-1:]])
     q, v, a = (jnp.asarray(x) for x in (initial_state.position, initial_state.velocity, initial_state.activation))
+    memory = initial_state.memory
     if fatigue is None:
-        return _as_rollout(model, engine_of(model).motion(model, parameters, q, v, a, samples, held, applied))
+        moved = engine_of(model).motion(model, parameters, q, v, a, samples, held, applied, memory=memory)
+        return _as_rollout(model, moved)
     model.host.only_tree("fatigue")
     start = Compartments.fresh(len(model.muscles)) if compartments is None else compartments
     capacity, tired = tiring(fatigue, start, activate(model, parameters, a, samples)[0][:-1], model.timestep)
-    moved = engine_of(model).motion(model, parameters, q, v, a, samples, held, applied, capacity[:-1])
+    moved = engine_of(model).motion(model, parameters, q, v, a, samples, held, applied, capacity[:-1], memory)
     return eqx.tree_at(lambda r: r.compartments, _as_rollout(model, moved), tired, is_leaf=lambda x: x is None)
 
 
@@ -562,5 +620,5 @@ def rollout_segments(
 
 def _as_rollout(model: Model, moved: Trajectory) -> Rollout:
     time = model.timestep * jnp.arange(moved.position.shape[-2])
-    q, v, a, failed_step, failed_coordinate = moved
-    return Rollout(time, q, v, a, failed_step, failed_coordinate, model.coordinates)
+    q, v, a, failed_step, failed_coordinate, memory = moved
+    return Rollout(time, q, v, a, failed_step, failed_coordinate, model.coordinates, memory=memory)

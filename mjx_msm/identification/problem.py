@@ -18,7 +18,7 @@ from mjx_msm.estimation.residuals.motion import MotionTerm, motion_term
 from mjx_msm.estimation.residuals.stepped_motion import WINDOW, SteppedMotionTerm, stepped_motion_term
 from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.knowledge.population import expectation_of
-from mjx_msm.person.model import Model, muscle_constants, muscle_name
+from mjx_msm.person.model import Model, muscle_constants, muscle_name, refuse_memory
 from mjx_msm.person.obstacles import TREE
 from mjx_msm.person.parameters import Parameters
 from mjx_msm.person.space import ParameterSpace, parameter_space, with_expectation
@@ -68,6 +68,9 @@ class Problem:
             model = model.by_rk4
         if not model.free:
             raise InputError("no coordinate is free; leave at least one neither prescribed nor locked")
+        for kind in residuals:
+            if kind != "moment":
+                refuse_memory(model, f"the {kind} residual", 'identify with residuals = ["moment"], or ')
         emg_map, channels = channels_of(model, settings)
         recordings = tuple(record(model, reordered(t, channels), emg_map) for t in trials)
         if "moment" in residuals and not any(r.moment_weight.any() for r in recordings):

@@ -24,7 +24,7 @@ from mjx_msm.knowledge.records import Direction, Estimate, Fit, Likelihood, Outc
 from mjx_msm.knowledge.uncertainty import Knowledge
 from mjx_msm.person.kinds import KINDS
 from mjx_msm.person.mjcf import INTEGRATORS
-from mjx_msm.person.model import MUSCLES
+from mjx_msm.person.model import MUSCLES, law_constants
 from mjx_msm.person.parameters import INERTIA_COMPONENTS
 from mjx_msm.person.reduction import Part
 from mjx_msm.recordings.emg import EmgNoise
@@ -153,8 +153,8 @@ def _check(result: Any) -> None:
     missing = [m for u in result.unknowns for m in u.members if m not in result.parameters]
     if missing:
         raise ValueError(f"parameters lack {missing[0]}")
-    law = MUSCLES.get(result.muscle_model)
-    unknown = [k for k in result.muscle_constants if law is None or k not in law.__dataclass_fields__]
+    known = law_constants(MUSCLES[result.muscle_model]()) if result.muscle_model in MUSCLES else {}
+    unknown = [k for k in result.muscle_constants if k not in known]
     if unknown:
         raise ValueError(f"muscle model '{result.muscle_model}' has no constant '{unknown[0]}'")
     driven = {channel for mix in result.emg_map.values() for channel in mix}

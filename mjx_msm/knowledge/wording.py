@@ -28,6 +28,8 @@ FIELDS = {
     "pennation_angle": "pennation angle",
     "activation_time_constant": "activation time constant",
     "deactivation_time_constant": "deactivation time constant",
+    "passive_fiber_strain": "passive fiber strain",
+    "tendon_strain": "tendon strain",
     "mass": "mass",
     "com": "centre of mass",
     "inertia": "inertia",

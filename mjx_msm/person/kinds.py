@@ -25,6 +25,9 @@ class Kind:
 
 # Bounds and scales in use: fiber and tendon lengths 0.6–1.4 (NMSM Pipeline) and 0.85–1.15 (CEINMS), strength
 # 0.5–2.5 and delay 0–70 ms (PMC3399054), EMG shape −3…0 (Lloyd & Besier 2003, doi 10.1016/S0021-9290(03)00010-1).
+# Fiber strain at passive F0: 0.6 in young and 0.5 in older adults (Thelen 2003, doi 10.1115/1.1531112), 0.7 in Millard
+# et al. 2013. Tendon strain at F0: 0.033 (Zajac 1989), 0.049 ± 0.01 (Maganaris & Paul 2002, J Biomech 35:1639), 0.1 for
+# the Achilles tendon (Arnold et al. 2010, doi 10.1007/s10439-009-9852-5).
 # Segment mass and CoM spread: see `mjx_msm.person.anthropometry`.
 KINDS: Mapping[tuple[str, str], Kind] = {
     ("muscle", "max_isometric_force"): Kind("N", "log", 0.5, 2.5, 0.3),
@@ -35,6 +38,8 @@ KINDS: Mapping[tuple[str, str], Kind] = {
     ("muscle", "pennation_angle"): Kind("rad", "linear", 0.0, 1.2, 0.1),
     ("muscle", "activation_time_constant"): Kind("s", "log", 0.4, 2.5, 0.3),
     ("muscle", "deactivation_time_constant"): Kind("s", "log", 0.4, 2.5, 0.3),
+    ("muscle", "passive_fiber_strain"): Kind("-", "log", 0.5, 1.7, 0.15),
+    ("muscle", "tendon_strain"): Kind("-", "log", 0.4, 2.5, 0.25),
     ("body", "mass"): Kind("kg", "log", 0.5, 2.0, 0.15),
     ("body", "com"): Kind("m", "linear", -0.1, 0.1, 0.02, offset=True),
     ("body", "inertia"): Kind("kg·m²", "inertia", -1.0, 1.0, 0.15, offset=True),

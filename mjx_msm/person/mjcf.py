@@ -10,6 +10,7 @@ import numpy as np
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.person.couplings import couplings
+from mjx_msm.person.degroote import PASSIVE_STRAIN, TENDON_STRAIN
 from mjx_msm.person.inputs import is_muscle
 from mjx_msm.person.muscle import FPMAX, MuscleParameters
 from mjx_msm.person.obstacles import muscle_force, passive_difference, passive_share
@@ -279,6 +280,8 @@ def nominal_parameters(
         pennation_angle=np.zeros(mj_model.nu),
         activation_time_constant=mj_model.actuator_dynprm[:, 0].copy(),
         deactivation_time_constant=mj_model.actuator_dynprm[:, 1].copy(),
+        passive_fiber_strain=np.full(mj_model.nu, PASSIVE_STRAIN),
+        tendon_strain=np.full(mj_model.nu, TENDON_STRAIN),
     )
     inertia = np.zeros((len(body_ids), 6))
     for k, b in enumerate(body_ids):

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ import numpy as np
 
 from mjx_msm.common.arguments import number, table, words
 from mjx_msm.common.errors import InputError, InputWarning, in_one_line, one_of
+from mjx_msm.person.compliant_tendon import CompliantTendon
 from mjx_msm.person.couplings import independent
+from mjx_msm.person.degroote import DeGrooteFregly2016
 from mjx_msm.person.inputs import KnownInput, known_inputs
 from mjx_msm.person.mjcf import (
     INTEGRATORS,
@@ -34,7 +36,7 @@ from mjx_msm.person.mjcf import (
     without_constraints,
 )
 from mjx_msm.person.mjx import import_mjx
-from mjx_msm.person.muscle import AbstractMuscle, DeGrooteFregly2016, MujocoMuscle
+from mjx_msm.person.muscle import AbstractMuscle, MujocoMuscle
 from mjx_msm.person.obstacles import MJX, TREE, engine_for
 from mjx_msm.person.parameters import Names, Parameters
 from mjx_msm.person.passive_curves import PassiveCurve, add_passive_curves, passive_curves
@@ -200,7 +202,12 @@ class Model(eqx.Module):
         return self.host.prescribed
 
 
-MUSCLES = {"mujoco": MujocoMuscle, "degroote": DeGrooteFregly2016}
+MUSCLES: Mapping[str, Callable[[], AbstractMuscle]] = {
+    "mujoco": MujocoMuscle,
+    "degroote": DeGrooteFregly2016,
+    "degroote-compliant": CompliantTendon,
+}
+"""Muscle laws by name."""
 
 
 def load_model(
@@ -226,7 +233,8 @@ def load_model(
       or the path of an OpenSim model, which is imported anew each time (``mjx-msm import`` does it once).
     - `joints`, `muscles`, `posture`: a part of the model (`mjx_msm.person.reduction`): the joints to keep, the muscles
       (by default those that the joints move), and where the other joints are held [rad or m].
-    - `muscle`: ``"mujoco"`` (native, exported exactly), ``"degroote"`` or a muscle model of your own.
+    - `muscle`: ``"mujoco"`` (native, exported exactly), ``"degroote"`` (rigid tendon), ``"degroote-compliant"`` (a
+      tendon that yields) or a muscle model of your own.
     - `free`, `prescribed`: coordinate names; what is neither prescribed nor locked is free.
     - `locked`: coordinate to its fixed value [rad or m].
     - `timestep`: [s]; the file's own by default.
@@ -281,6 +289,19 @@ def negative_slack(parameters: Parameters) -> str:
         f"(priors = {{'muscle/{worst}/tendon_slack_length': {{'mean': 0.1}}}}), or give lengths from a table or an "
         "OpenSim model to model.nominal.updated"
     )
+
+
+def refuse_memory(model: Model, what: str, otherwise: str = "") -> None:
+    """
+    **Arguments:** `otherwise`: what else can be done, with "or" behind it.
+
+    **Raises:** `InputError` if the tension of its muscles depends on what was before, which `what` cannot do.
+    """
+    if model.muscle.remembers:
+        raise InputError(
+            f"{what} is not there for muscle model '{muscle_name(model)}', whose tendons yield; {otherwise}load the "
+            'model with muscle="degroote", whose tendons are rigid'
+        )
 
 
 def check_model(model: object) -> None:
@@ -373,6 +394,7 @@ def model_of(
         _ = host.mjx_model  # what MJX cannot represent is said on load
     nominal = nominal_parameters(mj_model, names, moving, joints)
     law = _muscle_model(muscle, mj_model)
+    _refuse_without_tendon(law, nominal, source)
     if not isinstance(law, MujocoMuscle):  # the file's passive force belongs to the native curve
         nominal = eqx.tree_at(lambda p: p.muscle.passive_force_scale, nominal, np.ones(mj_model.nu))
     return Model(nominal, law, host)
@@ -417,21 +439,45 @@ def _muscle_model(muscle: str | AbstractMuscle, mj_model: mujoco.MjModel) -> Abs
 
 def muscle_constants(model: Model) -> dict[str, float | tuple[float, ...]]:
     """Constants of a muscle model of this package that are not those it has by itself on the model's file."""
-    if type(model.muscle) not in MUSCLES.values():
+    name = muscle_name(model)
+    if name not in MUSCLES:
         return {}
-    name = next(name for name, cls in MUSCLES.items() if type(model.muscle) is cls)
-    own, out = _muscle_model(name, model.host.mj_model), {}
-    for f in fields(model.muscle):
-        value = np.asarray(getattr(model.muscle, f.name), dtype=float)
-        if not np.array_equal(value, np.asarray(getattr(own, f.name))):
-            out[f.name] = tuple(value.tolist()) if value.ndim else float(value)
+    own, out = law_constants(_muscle_model(name, model.host.mj_model)), {}
+    for constant, value in law_constants(model.muscle).items():
+        value = np.asarray(value, dtype=float)
+        if not np.array_equal(value, np.asarray(own[constant])):
+            out[constant] = tuple(value.tolist()) if value.ndim else float(value)
     return out
+
+
+def law_constants(law: AbstractMuscle) -> dict[str, Any]:
+    """The constants of a muscle law by name; of a law within a law behind its name, ``fibers.fiber_damping``."""
+    found = jax.tree_util.tree_flatten_with_path(law)[0]
+    return {".".join(part.name for part in path): value for path, value in found}
 
 
 def with_muscle_constants(model: Model, constants: Mapping[str, Any]) -> Model:
     """The model with some constants of its muscle model changed, numbers or one for every muscle."""
-    changed = {name: np.asarray(value, dtype=float) for name, value in constants.items()}
-    return eqx.tree_at(lambda m: m.muscle, model, replace(model.muscle, **changed)) if changed else model
+    law = model.muscle
+    for name, value in constants.items():
+        law = _with_constant(law, name.split("."), np.asarray(value, dtype=float))
+    return eqx.tree_at(lambda m: m.muscle, model, law) if constants else model
+
+
+def _with_constant(law: Any, path: list[str], value: np.ndarray) -> Any:
+    """Made anew, so that it is checked."""
+    first, *rest = path
+    return replace(law, **{first: _with_constant(getattr(law, first), rest, value) if rest else value})
+
+
+def _refuse_without_tendon(law: AbstractMuscle, nominal: Parameters, source: str) -> None:
+    slack = np.asarray(nominal.muscle.tendon_slack_length)
+    if isinstance(law, CompliantTendon) and np.any(slack <= 0):
+        worst = nominal.names.muscle[int(np.argmin(slack))]
+        raise InputError(
+            f"model '{source}': muscle '{worst}' has a tendon slack length of {slack.min():.4g} m, and a tendon that "
+            'yields has a length; load it with muscle="degroote", whose tendons are rigid'
+        )
 
 
 def _roles(
@@ -464,4 +510,6 @@ def _roles(
 
 
 def muscle_name(model: Model) -> str:
-    return next((name for name, cls in MUSCLES.items() if type(model.muscle) is cls), type(model.muscle).__name__)
+    """Of `MUSCLES`, or the name of its class."""
+    kind = jax.tree.structure(model.muscle)
+    return next((n for n, law in MUSCLES.items() if jax.tree.structure(law()) == kind), type(model.muscle).__name__)

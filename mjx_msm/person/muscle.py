@@ -1,18 +1,16 @@
-"""Hill-type muscle models: curves, activation dynamics, tension.
+"""Hill-type muscle models: what all of them are, and MuJoCo's own.
 
 A muscle model is a value. It maps (activation, path length, path velocity) to tension; the path itself, its
-length and its moment arms are MuJoCo's.
+length and its moment arms are MuJoCo's. Others are in files of their own: `mjx_msm.person.degroote`, and
+`mjx_msm.person.compliant_tendon`, which puts a tendon that yields behind the fibers of another.
 
-Both models here have a rigid tendon: the tendon keeps its slack length and the fiber takes up every change
-of the path. Arrays broadcast: parameters of shape (muscle,) serve states of shape (..., muscle). Results have
-the floating type of the inputs, float32 or float64. Every function has finite derivatives, in forward and
-reverse mode, also where two pieces of a curve meet; at a corner (clipping at 0 and 1) the derivative is the
-one from inside the interval.
+Arrays broadcast: parameters of shape (muscle,) serve states of shape (..., muscle). Results have the floating type
+of the inputs, float32 or float64. Every function has finite derivatives, in forward and reverse mode, also where two
+pieces of a curve meet; at a corner (clipping at 0 and 1) the derivative is the one from inside the interval.
 
 Sources:
     MuJoCo: https://mujoco.readthedocs.io/en/stable/modeling.html#muscles
     Millard, Uchida, Seth, Delp 2013, doi 10.1115/1.4023390
-    De Groote, Kinney, Rao, Fregly 2016, doi 10.1007/s10439-016-1591-9
 """
 
 from __future__ import annotations
@@ -55,10 +53,23 @@ class MuscleParameters(eqx.Module):
     """[s]."""
     deactivation_time_constant: Float[AnyArray, "*batch muscle"]
     """[s]."""
+    passive_fiber_strain: Float[AnyArray, "*batch muscle"]
+    """Strain of the fibers at which they resist with F0 when passive [-], of laws whose passive curve has one."""
+    tendon_strain: Float[AnyArray, "*batch muscle"]
+    """Strain of the tendon at F0 [-], of laws whose tendon yields."""
+
+
+Memory = Any
+"""What a muscle remembers of the steps before: a pytree of arrays (..., muscle), empty for laws that need none."""
 
 
 class AbstractMuscle(eqx.Module):
-    """Interface of a muscle model; implementations are final and stateless."""
+    """Interface of a muscle model; implementations are final values.
+
+    A law whose tension follows from the present alone is done with `tension` and `activation_rate`. One with a state of
+    its own, like the fibers' length behind a tendon that yields, also has `begin` and `pull`: what it remembers goes
+    from step to step with whoever takes the steps.
+    """
 
     @abstractmethod
     def tension(
@@ -68,7 +79,7 @@ class AbstractMuscle(eqx.Module):
         path_length: Float[Array, "*batch muscle"],
         path_velocity: Float[Array, "*batch muscle"],
     ) -> Float[Array, "*batch muscle"]:
-        """Tension along the path [N], positive when it pulls.
+        """Tension along the path [N], positive when it pulls; of a law with a memory, while tension does not change.
 
         `path_length` is the whole muscle-tendon path [m], `path_velocity` its rate of change [m/s],
         positive when lengthening.
@@ -82,6 +93,35 @@ class AbstractMuscle(eqx.Module):
         activation: Float[Array, "*batch muscle"],
     ) -> Float[Array, "*batch muscle"]:
         """Time derivative of activation [1/s]; excitation outside 0..1 is clipped."""
+
+    def begin(
+        self,
+        parameters: MuscleParameters,
+        activation: Float[Array, "*batch muscle"],
+        path_length: Float[Array, "*batch muscle"],
+        path_velocity: Float[Array, "*batch muscle"],
+        timestep: float,
+    ) -> Memory:
+        """What is remembered before a first step at this state, of muscles whose tension does not change there."""
+        return ()
+
+    def pull(
+        self,
+        parameters: MuscleParameters,
+        memory: Memory,
+        activation: Float[Array, "*batch muscle"],
+        path_length: Float[Array, "*batch muscle"],
+        path_velocity: Float[Array, "*batch muscle"],
+        timestep: float,
+        elapsed: Float[ArrayLike, ""],
+    ) -> tuple[Float[Array, "*batch muscle"], Memory]:
+        """Tension [N] `elapsed` [s] after what is remembered, which is `timestep` [s] apart; what to remember then."""
+        return self.tension(parameters, activation, path_length, path_velocity), memory
+
+    @property
+    def remembers(self) -> bool:
+        """Whether tension depends on what was before."""
+        return type(self).begin is not AbstractMuscle.begin
 
 
 # ------------------------------------------------------------------------------ shared helpers
@@ -279,176 +319,3 @@ class MujocoMuscle(AbstractMuscle):
             tau_falling + (tau_rising - tau_falling) * blend,
         )
         return difference / jnp.maximum(_MINVAL, tau)
-
-
-# ------------------------------------------------------------------------------ De Groote-Fregly 2016
-
-# Rows (b1, b2, b3, b4) of the active force-length curve. The paper prints three digits; these are OpenSim's
-# (DeGrooteFregly2016Muscle.h), chosen so that the curve is 1 at length 1.
-_ACTIVE = (
-    (0.8150671134243542, 1.055033428970575, 0.162384573599574, 0.063303448465465),
-    (0.433004984392647, 0.716775413397760, -0.029947116970696, 0.200356847296188),
-    (0.1, 1.0, 0.353553390593274, 0.0),
-)
-_FORCE_VELOCITY = (-0.3211346127989808, -8.149, -0.374, 0.8825327733249912)
-_PASSIVE_STIFFNESS = 4.0  # kPE
-_PASSIVE_STRAIN = 0.6  # e0, fiber strain at passive force F0
-_MIN_FIBER_LENGTH = 0.2  # [optimal fiber lengths], where the passive curve is 0
-_FLOOR_FIBER_LENGTH = 0.1  # [optimal fiber lengths], what a slack fiber tends to
-
-
-def degroote_active_force_length(
-    fiber_length: Float[Array, "*batch muscle"],
-) -> Float[Array, "*batch muscle"]:
-    """De Groote-Fregly active force-length curve f_L [-] of the normalized fiber length l [-].
-
-    f_L(l) = sum over three rows of b1 * exp(-(l - b2)**2 / (2 (b3 + b4 l)**2)), f_L(1) = 1.
-
-    Source: De Groote et al. 2016, doi 10.1007/s10439-016-1591-9; constants of OpenSim.
-    """
-    length = jnp.asarray(fiber_length)
-    total = jnp.zeros_like(length)
-    for b1, b2, b3, b4 in _ACTIVE:
-        width = b3 + b4 * length
-        # The second row's width passes through 0 at l = 0.149, where its term and all its derivatives are 0.
-        # Within 0.01 of it the term is below the smallest float64: put a width there that can be divided by.
-        width = jnp.where(jnp.abs(width) < 0.01, 0.01, width)
-        total = total + b1 * jnp.exp(-0.5 * ((length - b2) / width) ** 2)
-    return total
-
-
-def degroote_force_velocity(fiber_velocity: Float[Array, "*batch muscle"]) -> Float[Array, "*batch muscle"]:
-    """De Groote-Fregly force-velocity curve f_V [-] of the normalized fiber velocity v [-].
-
-    f_V(v) = d1 * ln(w + sqrt(w**2 + 1)) + d4 with w = d2 v + d3; f_V(-1) = 0, f_V(0) = 1, f_V(1) = 1.794.
-    Positive v lengthens. As published the curve is not clipped: below -1 it is negative.
-
-    Source: De Groote et al. 2016, doi 10.1007/s10439-016-1591-9; constants of OpenSim.
-    """
-    d1, d2, d3, d4 = _FORCE_VELOCITY
-    return d1 * jnp.arcsinh(d2 * jnp.asarray(fiber_velocity) + d3) + d4
-
-
-def degroote_passive_force_length(
-    fiber_length: Float[Array, "*batch muscle"],
-) -> Float[Array, "*batch muscle"]:
-    """De Groote-Fregly passive force-length curve f_PE [-] of the normalized fiber length l [-].
-
-    f_PE(l) = (exp(kPE (l - 1)/e0) - o)/(exp(kPE) - o), o = exp(kPE (0.2 - 1)/e0), kPE = 4, e0 = 0.6;
-    f_PE(0.2) = 0, f_PE(1) = 0.0182, f_PE(1.6) = 1. The paper has o = 1, and so f_PE(1) = 0 and negative force
-    on shorter fibers.
-
-    Source: De Groote et al. 2016, doi 10.1007/s10439-016-1591-9; offset of OpenSim.
-    """
-    offset = float(np.exp(_PASSIVE_STIFFNESS * (_MIN_FIBER_LENGTH - 1) / _PASSIVE_STRAIN))
-    peak = float(np.exp(_PASSIVE_STIFFNESS))
-    stretch = (_PASSIVE_STIFFNESS / _PASSIVE_STRAIN) * (jnp.asarray(fiber_length) - 1)
-    return (jnp.exp(stretch) - offset) / (peak - offset)
-
-
-def _taken_up(length: Array) -> tuple[Array, Array]:
-    """Length along the tendon that the fiber takes up, and its derivative, both over l_opt [-].
-
-    The identity from 0.2 upwards; below, with s = (0.2 - length)/0.1, it is 0.1 + 0.1/(1 + s + s**2), which
-    meets the identity with two continuous derivatives and tends to 0.1.
-    """
-    room = _MIN_FIBER_LENGTH - _FLOOR_FIBER_LENGTH
-    s = jnp.where(length < _MIN_FIBER_LENGTH, (_MIN_FIBER_LENGTH - length) / room, 0)
-    inverse = 1 / (1 + s + s * s)
-    below = _FLOOR_FIBER_LENGTH + room * inverse
-    slope = (1 + 2 * s) * inverse * inverse
-    return jnp.where(length < _MIN_FIBER_LENGTH, below, length), slope
-
-
-@final
-class DeGrooteFregly2016(AbstractMuscle):
-    """De Groote-Fregly 2016 muscle with a rigid tendon and pennation, as OpenSim's `DeGrooteFregly2016Muscle`
-    with `ignore_tendon_compliance`.
-
-    The muscle keeps its thickness h = l_opt sin(pennation_angle); lengths over l_opt, velocities over
-    l_opt * vmax::
-
-        x         = (path_length - l_slack)/l_opt              along the tendon
-        l         = sqrt(x**2 + sin(pennation_angle)**2)       fiber length
-        cos alpha = x / l
-        v         = path_velocity/(l_opt * vmax) * cos alpha   fiber velocity
-        fiber     = activation * f_L(l) * f_V(v) + passive_force_scale * f_PE(l) + fiber_damping * v
-        tension   = F0 * fiber * cos alpha
-
-    On a path shorter than l_slack + 0.2 l_opt (OpenSim's shortest fiber, too, is 0.2) the fiber gives way:
-    x is bent, with two continuous derivatives, from the identity towards 0.1, and v is the rate of what
-    remains. All stays finite however short the path is, and the isometric tension of a slack muscle fades to
-    between -5e-5 F0 (passive) and 0.004 F0 (fully active).
-
-    As published, f_V is negative for fibers that shorten faster than vmax, so that tension can be (slightly)
-    negative there; damping does the same.
-
-    Source: De Groote et al. 2016, doi 10.1007/s10439-016-1591-9; constants of OpenSim.
-    """
-
-    fiber_damping: Float[ArrayLike, "*#batch #muscle"] = 0.0
-    """Damping force at the maximum contraction velocity, over F0 [-]; OpenSim's default too is 0."""
-    activation_smoothing: Float[ArrayLike, "*#batch #muscle"] = 10.0
-    """Steepness b of the change between the two time constants [-]. The paper has 0.1, which nearly averages
-    them; OpenSim recommends 10 (SymPy's default), for rates that come near the time constants."""
-
-    def __check_init__(self) -> None:
-        _require(self, "fiber_damping", 0, np.inf, open_interval=False, fix="choose fiber_damping >= 0")
-        _require(self, "activation_smoothing", 0, np.inf, open_interval=True, fix="choose activation_smoothing > 0")
-
-    def normalized_fiber_length(
-        self, parameters: MuscleParameters, path_length: Float[Array, "*batch muscle"]
-    ) -> Float[Array, "*batch muscle"]:
-        """Fiber length l over the optimal one [-], at least 0.1; `path_length` in m."""
-        x = (path_length - parameters.tendon_slack_length) / parameters.optimal_fiber_length
-        taken_up, _ = _taken_up(x)
-        return jnp.sqrt(taken_up**2 + jnp.sin(parameters.pennation_angle) ** 2)
-
-    def tension(
-        self,
-        parameters: MuscleParameters,
-        activation: Float[Array, "*batch muscle"],
-        path_length: Float[Array, "*batch muscle"],
-        path_velocity: Float[Array, "*batch muscle"],
-    ) -> Float[Array, "*batch muscle"]:
-        """Tension along the path [N]; equation in the class docstring.
-
-        `activation` [-], `path_length` [m], `path_velocity` [m/s], each (..., muscle).
-        """
-        optimal = parameters.optimal_fiber_length
-        x, slope = _taken_up((path_length - parameters.tendon_slack_length) / optimal)
-        length = jnp.sqrt(x**2 + jnp.sin(parameters.pennation_angle) ** 2)
-        cos = x / length
-        velocity = slope * path_velocity / (optimal * parameters.max_contraction_velocity) * cos
-        fiber_force = (
-            activation * degroote_active_force_length(length) * degroote_force_velocity(velocity)
-            + parameters.passive_force_scale * degroote_passive_force_length(length)
-            + _like(self.fiber_damping, velocity) * velocity
-        )
-        return jnp.asarray(parameters.max_isometric_force) * fiber_force * cos
-
-    def activation_rate(
-        self,
-        parameters: MuscleParameters,
-        excitation: Float[Array, "*batch muscle"],
-        activation: Float[Array, "*batch muscle"],
-    ) -> Float[Array, "*batch muscle"]:
-        """Time derivative of activation [1/s]; u excitation [-], a activation [-], each (..., muscle)::
-
-            da/dt = (f_rise / (tau_act * z) + (1 - f_rise) * z / tau_deact) * (clip(u) - a)
-            z     = 1/2 + 3/2 clip(a)
-            f_rise = 1/2 + 1/2 tanh(b (clip(u) - a))
-
-        with b the `activation_smoothing`, and clip to 0..1.
-
-        Source: De Groote et al. 2016, doi 10.1007/s10439-016-1591-9.
-        """
-        a = jnp.asarray(activation)
-        difference = _clip_unit(jnp.asarray(excitation)) - a
-        z = 0.5 + 1.5 * _clip_unit(a)
-        rising = 0.5 + 0.5 * jnp.tanh(_like(self.activation_smoothing, difference) * difference)
-        rate = (
-            rising / (parameters.activation_time_constant * z)
-            + (1 - rising) * z / parameters.deactivation_time_constant
-        )
-        return rate * difference

@@ -21,8 +21,9 @@ from mjx_msm.dynamics.metabolics import Bhargava2004, Contraction, Muscles, musc
 from mjx_msm.dynamics.moment_sensitivities import Instants, net_moment
 from mjx_msm.dynamics.simulation import activate, spatial_inertia
 from mjx_msm.knowledge.result import Identification
+from mjx_msm.person.degroote import DeGrooteFregly2016
 from mjx_msm.person.model import Model
-from mjx_msm.person.muscle import AnyArray, DeGrooteFregly2016
+from mjx_msm.person.muscle import AnyArray
 from mjx_msm.person.parameters import Parameters
 from mjx_msm.prediction.contact_force import Crossing
 

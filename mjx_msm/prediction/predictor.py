@@ -25,7 +25,7 @@ from mjx_msm.common.arguments import number, of_kind, whole
 from mjx_msm.common.compiled import COMPILER_OPTIONS, float64
 from mjx_msm.common.errors import InputError, one_of
 from mjx_msm.knowledge.result import Identification
-from mjx_msm.person.model import Model
+from mjx_msm.person.model import Model, refuse_memory
 from mjx_msm.prediction import causal_filter, extrapolation
 from mjx_msm.prediction.live_state import STEP, Input, Memory, Noise, Output, Setup, blank, outer_spread
 from mjx_msm.prediction.live_step import live_step
@@ -282,6 +282,7 @@ def _setup(
     draws: int,
     noise: Noise | None,
 ) -> Setup:
+    refuse_memory(model, "prediction a sample at a time")
     channels = identification.channels
     if (processing is None) != (reference is None):
         raise InputError("raw EMG needs both processing and reference, the envelope that counts as 1; give both")

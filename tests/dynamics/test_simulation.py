@@ -25,8 +25,9 @@ from mjx_msm.dynamics.simulation import (
     rollout,
     rollout_segments,
 )
+from mjx_msm.person.degroote import DeGrooteFregly2016
 from mjx_msm.person.model import load_model
-from mjx_msm.person.muscle import AbstractMuscle, DeGrooteFregly2016, MujocoMuscle
+from mjx_msm.person.muscle import AbstractMuscle, MujocoMuscle
 from mjx_msm.person.space import parameter_space
 
 pytestmark = pytest.mark.usefixtures("x64")

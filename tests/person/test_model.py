@@ -8,9 +8,10 @@ import pytest
 from mjx_msm import assets
 from mjx_msm.common.errors import InputError
 from mjx_msm.dynamics.simulation import initial_state, rollout
+from mjx_msm.person.degroote import DeGrooteFregly2016
 from mjx_msm.person.mjcf import LIMIT_STIFFNESS
 from mjx_msm.person.model import load_model
-from mjx_msm.person.muscle import DeGrooteFregly2016, MujocoMuscle
+from mjx_msm.person.muscle import MujocoMuscle
 from mjx_msm.person.personalisation import export
 
 pytestmark = pytest.mark.usefixtures("x64")

@@ -18,14 +18,20 @@ from scipy.integrate import solve_ivp
 from sympy.physics import biomechanics
 from sympy.physics.mechanics import LinearPathway, Point, ReferenceFrame, dynamicsymbols
 
+from mjx_msm.person import degroote as dg
 from mjx_msm.person import muscle as mm
 
 MODELS = (
     mm.MujocoMuscle(),
     mm.MujocoMuscle(lmin=0.4, lmax=1.8, fvmax=1.5, tausmooth=0.2),
-    mm.DeGrooteFregly2016(fiber_damping=0.1, activation_smoothing=3.0),
+    dg.DeGrooteFregly2016(fiber_damping=0.1, activation_smoothing=3.0),
 )
 NAMES = ("mujoco", "mujoco-shaped", "degroote")
+UNUSED = {  # parameters without effect
+    "mujoco": 3,  # pennation and both strains
+    "mujoco-shaped": 3,
+    "degroote": 1,  # strain of the tendon
+}
 PARAMETERS = tuple(field.name for field in fields(mm.MuscleParameters))
 each_model = pytest.mark.parametrize("model", MODELS, ids=NAMES)
 
@@ -66,6 +72,8 @@ def make_parameters(count: int, seed: int = 0, dtype: type = np.float64) -> mm.M
         pennation_angle=draw(0.05, 0.5),
         activation_time_constant=draw(0.008, 0.02),
         deactivation_time_constant=draw(0.03, 0.08),
+        passive_fiber_strain=draw(0.5, 0.7),
+        tendon_strain=draw(0.03, 0.07),
     )
 
 
@@ -174,13 +182,13 @@ def test_mujoco_muscle_is_the_actuator_of_a_compiled_model():
 
 def test_degroote_curves_at_published_points():
     for curve, at, value, digits in (
-        (mm.degroote_active_force_length, 1.0, 1.0, 1e-12),
-        (mm.degroote_force_velocity, -1.0, 0.0, 1e-9),
-        (mm.degroote_force_velocity, 0.0, 1.0, 1e-9),
-        (mm.degroote_force_velocity, 1.0, 1.794, 5e-4),
-        (mm.degroote_passive_force_length, 0.2, 0.0, 1e-15),
-        (mm.degroote_passive_force_length, 1.0, 0.0182, 5e-5),
-        (mm.degroote_passive_force_length, 1.6, 1.0, 1e-12),
+        (dg.active_force_length, 1.0, 1.0, 1e-12),
+        (dg.force_velocity, -1.0, 0.0, 1e-9),
+        (dg.force_velocity, 0.0, 1.0, 1e-9),
+        (dg.force_velocity, 1.0, 1.794, 5e-4),
+        (dg.passive_force_length, 0.2, 0.0, 1e-15),
+        (dg.passive_force_length, 1.0, 0.0182, 5e-5),
+        (dg.passive_force_length, 1.6, 1.0, 1e-12),
     ):
         assert abs(curve(jnp.asarray(at)) - value) < digits, (curve, at)
 
@@ -190,21 +198,21 @@ def sympy_curve(cls, constants):
     return sympy.lambdify(x, cls(x, *constants).doit(), "numpy")
 
 
-SYMPY_ACTIVE = [constant for row in mm._ACTIVE for constant in row]
+SYMPY_ACTIVE = [constant for row in dg.ACTIVE for constant in row]
 
 
 def test_degroote_curves_equal_sympy():
     length = np.linspace(0.2, 1.8, 161)
     velocity = np.linspace(-1.5, 1.5, 151)
     active = sympy_curve(biomechanics.FiberForceLengthActiveDeGroote2016, SYMPY_ACTIVE)
-    np.testing.assert_allclose(mm.degroote_active_force_length(length), active(length), atol=1e-14)
-    fv = sympy_curve(biomechanics.FiberForceVelocityDeGroote2016, mm._FORCE_VELOCITY)
-    np.testing.assert_allclose(mm.degroote_force_velocity(velocity), fv(velocity), atol=1e-14)
+    np.testing.assert_allclose(dg.active_force_length(length), active(length), atol=1e-14)
+    fv = sympy_curve(biomechanics.FiberForceVelocityDeGroote2016, dg.FORCE_VELOCITY)
+    np.testing.assert_allclose(dg.force_velocity(velocity), fv(velocity), atol=1e-14)
     # SymPy has the paper's passive curve, 0 at length 1; OpenSim's is 0 at 0.2. Both are affine in one exp.
     passive = sympy_curve(biomechanics.FiberForceLengthPassiveDeGroote2016, (0.6, 4.0))
     offset, peak = np.exp(4 * (0.2 - 1) / 0.6), np.exp(4.0)
     expected = (passive(length) * (peak - 1) + 1 - offset) / (peak - offset)
-    np.testing.assert_allclose(mm.degroote_passive_force_length(length), expected, atol=1e-14)
+    np.testing.assert_allclose(dg.passive_force_length(length), expected, atol=1e-14)
 
 
 def test_degroote_muscle_equals_sympy():
@@ -229,7 +237,7 @@ def test_degroote_muscle_equals_sympy():
     )
     states = {q.diff(): v, q: x, dynamics.a: a, dynamics.e: e}
     constants = {}
-    for prefix, values in (("fl_M_act", SYMPY_ACTIVE), ("fv_M", mm._FORCE_VELOCITY), ("fl_M_pas", (0.6, 4))):
+    for prefix, values in (("fl_M_act", SYMPY_ACTIVE), ("fv_M", dg.FORCE_VELOCITY), ("fl_M_pas", (0.6, 4))):
         constants |= {sympy.Symbol(f"c_{i}_{prefix}_m"): value for i, value in enumerate(values)}
     their_tension = sympy.lambdify(symbols, -muscle.force.subs(states).subs(constants).doit(), "numpy")
     their_rate = sympy.lambdify(symbols, dynamics.rhs()[0].subs(states).doit(), "numpy")
@@ -240,7 +248,7 @@ def test_degroote_muscle_equals_sympy():
         [[[0.3]], [[-1]], [[0]], [[0]]], [[[1.7]], [[1]], [[1]], [[1]]], (4, 40, 5)
     )
     xs, vs = path_of(p, length, velocity)
-    model = mm.DeGrooteFregly2016(fiber_damping=0.1)
+    model = dg.DeGrooteFregly2016(fiber_damping=0.1)
 
     def theirs(function, a, damping=0.1, smoothing=10.0):
         return function(
@@ -261,7 +269,7 @@ def test_degroote_muscle_equals_sympy():
     still = tension(model, p, 0 * act, xs, 0 * vs)
     assert np.abs((ours(act) - still - added) / p.max_isometric_force).max() < 1e-12
     for smoothing in (0.1, 10.0):
-        ours_rate = activation_rate(mm.DeGrooteFregly2016(activation_smoothing=smoothing), p, exc, act)
+        ours_rate = activation_rate(dg.DeGrooteFregly2016(activation_smoothing=smoothing), p, exc, act)
         np.testing.assert_allclose(ours_rate, theirs(their_rate, act, smoothing=smoothing), rtol=1e-12)
 
 
@@ -282,6 +290,7 @@ class OpenSimMuscle:
         muscle.set_tendon_slack_length(float(p.tendon_slack_length[i]))
         muscle.set_max_contraction_velocity(float(p.max_contraction_velocity[i]))
         muscle.set_pennation_angle_at_optimal(float(p.pennation_angle[i]))
+        muscle.set_passive_fiber_strain_at_one_norm_force(float(p.passive_fiber_strain[i]))
         muscle.set_fiber_damping(damping)
         muscle.set_ignore_tendon_compliance(True)
         muscle.addNewPathPoint("origin", self.model.updGround(), opensim.Vec3(0))
@@ -312,7 +321,7 @@ def test_degroote_muscle_equals_opensim(damping):
         pennation_angle=np.array([0.0, 0.15, 0.4, 0.7]),
         **{name: getattr(p, name) for name in PARAMETERS[6:]},
     )
-    model = mm.DeGrooteFregly2016(fiber_damping=damping)
+    model = dg.DeGrooteFregly2016(fiber_damping=damping)
     grid = np.meshgrid(np.linspace(0.2, 1.7, 16), np.linspace(-1.2, 1.2, 9), [0.01, 0.3, 1.0], indexing="ij")
     length, velocity, activation = (g.reshape(-1, 1) * np.ones(4) for g in grid)
     x, v = path_of(p, length, velocity)
@@ -331,7 +340,7 @@ def test_degroote_on_a_slack_path():
     p = make_parameters(3, seed=2)
     p = eqx.tree_at(lambda p: p.pennation_angle, p, np.array([0.0, 0.2, 0.6]))
     p = eqx.tree_at(lambda p: p.passive_force_scale, p, np.ones(3))
-    model = mm.DeGrooteFregly2016()
+    model = dg.DeGrooteFregly2016()
     length = np.concatenate([[-1e6], np.linspace(-5, 0.5, 20001)])[:, None] * np.ones(3)
     x, step = path_of(p, length, 0.0)[0], length[2, 0] - length[1, 0]
 
@@ -351,7 +360,7 @@ def test_degroote_on_a_slack_path():
         for activation, velocity in ((1.0, 0.0), (1.0, -0.5), (0.0, 0.0))
     )
     multiplier = (moving - passive) / (still - passive)
-    np.testing.assert_allclose(multiplier, mm.degroote_force_velocity(-0.5 * slope), rtol=1e-9)
+    np.testing.assert_allclose(multiplier, dg.force_velocity(-0.5 * slope), rtol=1e-9)
     # The documented bounds; and no jump of the tension, its first or its second derivative: the greatest
     # change from one point of the grid to the next halves with the step.
     for force, low, high in ((passive, -5e-5, 0), (still, 0, 0.006)):
@@ -435,7 +444,8 @@ def test_derivatives_equal_central_differences(model):
 
     forward, reverse, differences = (np.asarray(z) for z in derivatives(leaves))
     size = 1 + np.abs(forward)
-    assert np.max(np.abs(forward) > 0.01, axis=(1, 2, 3)).sum() >= len(leaves) - 1  # pennation may be unused
+    acting = np.max(np.abs(forward) > 0.01, axis=(1, 2, 3)).sum()
+    assert acting == len(leaves) - UNUSED[NAMES[MODELS.index(model)]]
     assert np.max(np.abs(forward - differences) / size) < 2e-5
     assert np.max(np.abs(forward - reverse) / size) < 1e-12
 
@@ -585,8 +595,8 @@ def test_model_is_a_pytree_argument():
         (mm.MujocoMuscle, "fvmax", 0.9),
         (mm.MujocoMuscle, "tausmooth", -0.1),
         (mm.MujocoMuscle, "lmin", np.nan),
-        (mm.DeGrooteFregly2016, "fiber_damping", -0.1),
-        (mm.DeGrooteFregly2016, "activation_smoothing", 0.0),
+        (dg.DeGrooteFregly2016, "fiber_damping", -0.1),
+        (dg.DeGrooteFregly2016, "activation_smoothing", 0.0),
     ],
 )
 def test_impossible_shapes_are_refused_by_name(cls, field, value):

@@ -37,7 +37,7 @@ def subject(seed: int = 0) -> Parameters:
     rng = np.random.default_rng(seed)
     muscles, bodies, joints = ("BRA", "BIC", "TRI"), ("humerus", "forearm"), ("shoulder", "elbow")
     return Parameters(
-        MuscleParameters(*(rng.uniform(0.1, 1, 3) for _ in range(8))),
+        MuscleParameters(*(rng.uniform(0.1, 1, 3) for _ in range(10))),
         BodyParameters(rng.uniform(1, 2, 2), rng.normal(size=(2, 3)) * 0.05, random_inertias(2, seed)[0]),
         JointParameters(*(rng.uniform(0, 1, 2) for _ in range(8))),
         EmgParameters(np.zeros(0), np.zeros(0), np.zeros(0)),
@@ -134,7 +134,7 @@ def test_what_is_not_free_stays():
 @pytest.mark.parametrize(
     ("pattern", "count"),
     [
-        ("muscle/*", 24),
+        ("muscle/*", 30),
         ("muscle/*/*_time_constant", 6),
         ("body/forearm/com", 3),
         ("body/forearm/com/y", 1),

@@ -334,7 +334,7 @@ def _simulated(
     activation: Float[Array, "lane step stage muscle"],
     held: Float[Array, "lane step stage held"],
 ) -> tuple[Array, Array]:
-    q, v, failed, _ = simulate_motion(model, at.parameters, position, velocity, activation, held)
+    q, v, failed, *_ = simulate_motion(model, at.parameters, position, velocity, activation, held)
     good = ((failed[:, None] < 0) | (jnp.arange(q.shape[1]) <= failed[:, None]))[..., None]
     return jnp.where(good, q, jnp.nan), jnp.where(good, v, jnp.nan)
 

@@ -28,6 +28,8 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
         "pennation_angle",
         "activation_time_constant",
         "deactivation_time_constant",
+        "passive_fiber_strain",
+        "tendon_strain",
     ),
     "body": ("mass", "com", "inertia"),
     "joint": (
