@@ -23,7 +23,7 @@ the implicit function, in forward and reverse mode, by every parameter.
 
 from __future__ import annotations
 
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import equinox as eqx
 import jax
@@ -58,9 +58,9 @@ class Balance(NamedTuple):
     """[m/s]."""
 
 
-def backward_difference(elapsed: Float[ArrayLike, ""], timestep: float) -> tuple[Array, Array, Array]:
+def backward_difference(elapsed: Any, timestep: float) -> tuple[Any, Any, Any]:
     """Weights [1/s] of p, p₋₁ and p₋₂ in ṗ, `elapsed` after p₋₁; the module's docstring has the equation."""
-    ratio = jnp.asarray(elapsed) / timestep
+    ratio = elapsed / timestep
     return (1 + 2 * ratio) / (1 + ratio) / elapsed, -(1 + ratio) / elapsed, ratio**2 / (1 + ratio) / elapsed
 
 
