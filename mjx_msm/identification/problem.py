@@ -68,9 +68,7 @@ class Problem:
             model = model.by_rk4
         if not model.free:
             raise InputError("no coordinate is free; leave at least one neither prescribed nor locked")
-        for kind in residuals:
-            if kind != "moment":
-                refuse_memory(model, f"the {kind} residual", 'identify with residuals = ["moment"], or ')
+        refuse_memory(model, "identification")
         emg_map, channels = channels_of(model, settings)
         recordings = tuple(record(model, reordered(t, channels), emg_map) for t in trials)
         if "moment" in residuals and not any(r.moment_weight.any() for r in recordings):

@@ -291,15 +291,13 @@ def negative_slack(parameters: Parameters) -> str:
     )
 
 
-def refuse_memory(model: Model, what: str, otherwise: str = "") -> None:
+def refuse_memory(model: Model, what: str) -> None:
     """
-    **Arguments:** `otherwise`: what else can be done, with "or" behind it.
-
     **Raises:** `InputError` if the tension of its muscles depends on what was before, which `what` cannot do.
     """
     if model.muscle.remembers:
         raise InputError(
-            f"{what} is not there for muscle model '{muscle_name(model)}', whose tendons yield; {otherwise}load the "
+            f"{what} is not there for muscle model '{muscle_name(model)}', whose tendons yield; load the "
             'model with muscle="degroote", whose tendons are rigid'
         )
 

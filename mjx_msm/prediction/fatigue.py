@@ -25,7 +25,7 @@ from mjx_msm.common.arguments import of_kind, whole
 from mjx_msm.common.compiled import float64, jit
 from mjx_msm.dynamics.fatigue import JOINTS, SPREAD, Compartments, Fatigue, tiring
 from mjx_msm.knowledge.result import Identification
-from mjx_msm.person.model import Model
+from mjx_msm.person.model import Model, refuse_memory
 from mjx_msm.person.muscle import AnyArray
 from mjx_msm.prediction.capacity_fit import Capacities, fit_capacities
 from mjx_msm.prediction.fatigue_estimate import LOSS, FatigueEstimate, GroupFatigue, Value
@@ -74,6 +74,7 @@ def estimate_fatigue(
     whole("draws", draws, 2)
     model = identification.model() if model is None else model
     model.host.only_tree("fatigue")
+    refuse_memory(model, "finding fatigue")
     recording = record(model, reordered(trial, identification.channels), identification.emg_map)
     with float64():
         everyone = estimate_first(identification, model, draws)

@@ -1,0 +1,88 @@
+"""Draws every curve of the muscle laws beside its source, for the page docs/pages/understand/muscles.md.
+
+    python examples/pictures/muscle_curves.py [PATH]
+
+Lines are this package's curves; dots are other programs' own: SymPy's `biomechanics` for De Groote and Fregly 2016, C
+MuJoCo's `mju_muscleGain` and `mju_muscleBias` for the native muscle. What is left between them stands in the titles.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import mujoco
+import numpy as np
+import sympy
+from jaxtyping import Float
+from matplotlib import pyplot as plt
+from sympy.physics import biomechanics
+
+from mjx_msm.person import degroote
+from mjx_msm.person.muscle import FPMAX, mujoco_active_force_length, mujoco_force_velocity, mujoco_passive_force_length
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "pages" / "understand"
+INK, BLUE, RED = "#222222", "#1f5fa8", "#c0392b"
+Samples = Float[np.ndarray, "sample"]
+
+
+def of_sympy(curve: type, *constants: float | sympy.Expr) -> Callable[[Samples], Samples]:
+    x = sympy.Symbol("x")
+    return sympy.lambdify(x, curve(x, *constants).doit(), "numpy")
+
+
+def native(length: float, velocity: float, *, passive: bool) -> float:
+    """Of C MuJoCo's default muscle at a fiber length and velocity [l_opt, vmax], over F0."""
+    unit = np.array([0.0, 1.0])
+    prm = np.array([0.0, 1.0, 1.0, 1.0, 0.5, 1.6, 1.0, FPMAX, 1.2])  # lengths of path and fiber are the same
+    if passive:
+        return -mujoco.mju_muscleBias(length, unit, 1.0, prm)
+    return -mujoco.mju_muscleGain(length, velocity, unit, 1.0, prm)
+
+
+def main(path: Path) -> None:
+    length, velocity, tendon = np.linspace(0.2, 1.8, 400), np.linspace(-1.2, 1.2, 400), np.linspace(0.98, 1.06, 400)
+    active = [constant for row in degroote.ACTIVE for constant in row]
+    steep, strain = degroote.PASSIVE_STIFFNESS, degroote.PASSIVE_STRAIN
+    offset, peak = np.exp(steep * (0.2 - 1) / strain), np.exp(steep)
+    paper = of_sympy(biomechanics.FiberForceLengthPassiveDeGroote2016, strain, steep)
+    stiffness = sympy.log(6) / degroote.TENDON_STRAIN
+    panels = [
+        ("active force–length", "fiber length [l_opt]", length, degroote.active_force_length(length),
+         of_sympy(biomechanics.FiberForceLengthActiveDeGroote2016, *active), mujoco_active_force_length(length),
+         lambda x: [native(v, 0.0, passive=False) for v in x]),
+        ("force–velocity", "fiber velocity [v_max]", velocity, degroote.force_velocity(velocity),
+         of_sympy(biomechanics.FiberForceVelocityDeGroote2016, *degroote.FORCE_VELOCITY),
+         mujoco_force_velocity(velocity), lambda x: [native(1.0, v, passive=False) for v in x]),
+        ("passive force–length", "fiber length [l_opt]", length, degroote.passive_force_length(length),
+         lambda x: (paper(x) * (peak - 1) + 1 - offset) / (peak - offset), mujoco_passive_force_length(length),
+         lambda x: [native(v, 0.0, passive=True) for v in x]),
+        ("tendon force–length", "tendon length [l_slack]", tendon,
+         degroote.DeGrooteTendon().force(tendon, degroote.TENDON_STRAIN),
+         of_sympy(biomechanics.TendonForceLengthDeGroote2016, *degroote.TENDON, stiffness), None, None),
+    ]  # fmt: skip
+    figure, axes = plt.subplots(2, 2, figsize=(10, 7.5), constrained_layout=True)
+    for ax, (name, label, x, ours, theirs, own, c) in zip(axes.flat, panels, strict=True):
+        off = float(np.abs(np.asarray(ours) - theirs(x)).max())
+        ax.plot(x, ours, color=BLUE, label="degroote")
+        ax.plot(x[::20], theirs(x[::20]), "o", ms=4.5, mfc="none", color=BLUE, label="SymPy")
+        title = f"{name}\ndegroote − SymPy ≤ {off:.0e}"
+        if own is not None:
+            of_c = np.array(c(x))
+            ax.plot(x, own, color=RED, label="mujoco")
+            ax.plot(x[::20], of_c[::20], "s", ms=4.5, mfc="none", color=RED, label="C MuJoCo")
+            title += f",   mujoco − C ≤ {float(np.abs(np.asarray(own) - of_c).max()):.0e}"
+        ax.set(xlabel=label, ylabel="force [F0]", ylim=(-0.25, 2.0))
+        ax.set_title(title, fontsize=10, color=INK)
+        ax.axhline(0, color=INK, lw=0.5)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.legend(frameon=False, fontsize=9)
+    figure.savefig(path, dpi=80)
+    print(f"{path}: {len(panels)} curves")
+
+
+if __name__ == "__main__":
+    jax.config.update("jax_enable_x64", True)
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else PAGE / "muscle_curves.png")
