@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from mjx_msm.dynamics.simulation import State, initial_state, rollout, rollout_segments
     from mjx_msm.identification.cohort import identify_many
     from mjx_msm.identification.cross_validation import cross_validate
+    from mjx_msm.identification.hierarchical import identify_population
     from mjx_msm.identification.identify import identify
     from mjx_msm.knowledge.design.experiment import design_experiment
+    from mjx_msm.knowledge.population import Population
     from mjx_msm.knowledge.posterior_draws import completed_draws
     from mjx_msm.knowledge.predictive import posterior_predictive
     from mjx_msm.knowledge.profile_likelihood import profile
@@ -65,6 +67,7 @@ __all__ = [
     "MuscleParameters",
     "Outcome",
     "Parameters",
+    "Population",
     "Prediction",
     "Predictor",
     "Settings",
@@ -81,6 +84,7 @@ __all__ = [
     "export",
     "identify",
     "identify_many",
+    "identify_population",
     "import_osim",
     "initial_state",
     "load_model",
@@ -112,7 +116,9 @@ _HOME = {
     "identify_many": "identification.cohort",
     "cross_validate": "identification.cross_validation",
     "identify": "identification.identify",
+    "identify_population": "identification.hierarchical",
     "design_experiment": "knowledge.design.experiment",
+    "Population": "knowledge.population",
     "completed_draws": "knowledge.posterior_draws",
     "posterior_predictive": "knowledge.predictive",
     "profile": "knowledge.profile_likelihood",

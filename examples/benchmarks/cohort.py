@@ -31,13 +31,14 @@ from mjx_msm.common.compiled import float64
 from mjx_msm.estimation.residuals.moment import moment_term
 from mjx_msm.knowledge.cohort import Cohort
 from mjx_msm.knowledge.population import errors_of, in_z, learned, left_out
-from mjx_msm.person.space import ParameterSpace
 from mjx_msm.recordings.model_clock import record
 from mjx_msm.recordings.trial import Trial
 from mjx_msm.study.cohort_file import load_cohort
 from mjx_msm.study.cohort_run import load_study, run_study
+from mjx_msm.study.result_folder import load_result
 
-FREE = ("muscle/*/max_isometric_force", "muscle/*/optimal_fiber_length")
+STRENGTHS = ("muscle/*/max_isometric_force",)
+LENGTHS = (*STRENGTHS, "muscle/*/optimal_fiber_length")
 WEAKER, HEAVIER, SPREAD = -0.8, 0.4, 0.3
 """Of a made-up cohort, in usual priors' standard deviations: its shift, its slope on the mass, how people differ."""
 NOISE = 2.0
@@ -51,10 +52,10 @@ RIDGE = (0.1, 1.0, 10.0, 100.0)
 # Made up ----------------------------------------------------------------------------------------------------
 
 
-def made_up(people: int) -> Iterator[Row]:
-    """A cohort whose truth is known."""
+def made_up(people: int, what: str, free: Sequence[str], *, wanted: bool) -> Iterator[Row]:
+    """A cohort whose truth is known; `wanted`: whether there are targets."""
     model, rng = msm.load_model("arm"), np.random.default_rng(0)
-    space = msm.parameter_space(model.nominal, FREE)
+    space = msm.parameter_space(model.nominal, free)
     cohort: dict[str, tuple[Trial, ...]] = {}
     traits: dict[str, dict[str, float | str]] = {}
     truths: dict[str, np.ndarray] = {}
@@ -64,41 +65,47 @@ def made_up(people: int) -> Iterator[Row]:
         name = f"person {k + 1}"
         truths[name] = space.clip(space.prior_mean + space.prior_scale * deviation)
         traits[name] = {"mass": 70.0 * float(np.exp(0.15 * size))}
-        cohort[name] = (recorded(model, space, truths[name], rng, seed=k),)
-    found = msm.identify_many(model, cohort, free=FREE, residuals=["moment"], rate=100.0)
-    results = {name: r for name, r in found.items() if isinstance(r, msm.Identification)}
-    population = learned(results, traits, name="made up")
-    usual, ours, inside, usual_inside = [], [], [], []
-    for name, result in results.items():
-        shrunk = population.shrunk(result, **traits[name])
-        open_ = np.array([not e.determined for e in result.estimates])
-        for r, errors, hits in ((result, usual, usual_inside), (shrunk, ours, inside)):
-            error = np.array(r.z) - truths[name]
-            errors += list((error / space.prior_scale)[open_])
-            hits += list(np.abs(error) < 1.96 * np.sqrt(np.diag(np.array(r.covariance))))
-    before, after = (float(np.sqrt(np.mean(np.square(x)))) for x in (usual, ours))
-    yield row("made up: parameters that nobody's own recording determines", len(ours), "", n=len(results))
-    yield row("made up: their error with the usual prior", before, "prior sd", n=len(usual))
-    yield row("made up: their error with the population's", after, "prior sd", at_most=0.5 * before, n=len(ours))
+        cohort[name] = (recorded(model, free, truths[name], rng, seed=k),)
+    asked: Any = {"free": free, "residuals": ["moment"], "rate": 100.0}
+    found = msm.identify_many(model, cohort, **asked)
+    usual = {name: r for name, r in found.items() if isinstance(r, msm.Identification)}
+    _, ours = msm.identify_population(model, cohort, traits, name="made up", **asked)
+    open_ = {name: np.array([not e.determined for e in r.estimates]) for name, r in usual.items()}
+
+    def errors(results: Mapping[str, msm.Identification]) -> float:
+        every = [((np.array(r.z) - truths[n]) / space.prior_scale)[open_[n]] for n, r in results.items()]
+        return rms(np.concatenate(every))
+
+    def inside(results: Mapping[str, msm.Identification]) -> float:
+        sd = {n: np.sqrt(np.diag(np.array(r.covariance))) for n, r in results.items()}
+        return 100 * float(np.mean([np.abs(np.array(r.z) - truths[n]) < 1.96 * sd[n] for n, r in results.items()]))
+
+    count = int(sum(o.sum() for o in open_.values()))
+    before = errors(usual)
+    yield row(f"{what}: left open by their own recordings, of {people * space.size}", count, "", n=people)
+    yield row(f"{what}: error of these with the usual prior", before, "prior sd", n=count)
+    after = errors(ours)
+    yield row(f"{what}: with the population", after, "prior sd", at_most=0.5 * before if wanted else None, n=count)
+    yield row(f"{what}: truths in 95 % intervals, usual prior", inside(usual), "%", n=people * space.size)
+    share = inside(ours)
+    yield row(f"{what}: with the population", share, "%", at_least=90.0 if wanted else None, n=people * space.size)
     yield row(
-        "made up: truths in 95 % intervals, usual prior", 100 * float(np.mean(usual_inside)), "%", n=len(usual_inside)
+        f"{what}: and no wider than they are", share, "%", at_most=98.0 if wanted else None, n=people * space.size
     )
-    yield row("made up: truths in 95 % intervals", 100 * float(np.mean(inside)), "%", at_least=90.0, n=len(inside))
-    yield row("made up: and not in too wide ones", 100 * float(np.mean(inside)), "%", at_most=98.0, n=len(inside))
-    errors = [errors_of(results[n], e) for n, e in left_out(results, traits).items()]
-    left, none = (float(np.sqrt(np.mean(np.square([x for pair in errors for x in pair[i]])))) for i in (0, 1))
-    yield row("made up: somebody left out, what they determine, by the others", 100 * left, "%", n=len(results))
-    yield row("made up: by the usual prior", 100 * none, "%", n=len(results))
+    pairs = [errors_of(usual[n], e) for n, e in left_out(usual, traits).items()]
+    for k, name in enumerate(("the others", "the usual prior")):
+        off = 100 * rms([x for pair in pairs for x in pair[k]])
+        yield row(f"{what}: what somebody left out determines, foretold by {name}", off, "%", n=people)
 
 
-def recorded(model: msm.Model, space: ParameterSpace, z: np.ndarray, rng: np.random.Generator, *, seed: int) -> Trial:
+def recorded(model: msm.Model, free: Sequence[str], z: np.ndarray, rng: np.random.Generator, *, seed: int) -> Trial:
     """Half a second of a made-up person: their own motion, EMG and noisy moments."""
     with float64():
-        truth = space.unpack(z)
+        truth = msm.parameter_space(model.nominal, free).unpack(z)
     (trial,) = msm.synthetic_trials(model, truth, count=1, duration=0.5, rate=250, seed=seed)
     blank = replace(trial, moment_coordinates=model.coordinates, moment=np.zeros_like(trial.position))
     own = {m: {m: 1.0} for m in model.muscles}
-    fine = msm.parameter_space(model.nominal.with_channels(model.muscles), FREE)
+    fine = msm.parameter_space(model.nominal.with_channels(model.muscles), free)
     term = moment_term(model, fine, [record(model, blank, own)], 250.0)
     moment = term.evaluate(z, np.ones(len(model.free)))
     return replace(blank, moment=moment + NOISE * rng.standard_normal(moment.shape))
@@ -119,7 +126,7 @@ def older_people(people: int | None) -> Iterator[Row]:
         yield from strengths(load_study(study, out / "whole"))
         halves = replace(study, people=tuple(replace(p, document=halved(p.document)) for p in study.people))
         run_study(halves, out / "halves", executor="here")
-        yield from second_halves(load_study(halves, out / "halves"))
+        yield from second_halves(load_study(halves, out / "halves"), out / "halves")
 
 
 def strengths(cohort: Cohort) -> Iterator[Row]:
@@ -169,30 +176,26 @@ def halved(document: Mapping[str, Any] | None) -> dict[str, Any]:
     return {**document, "trials": trials}
 
 
-def second_halves(cohort: Cohort) -> Iterator[Row]:
-    """What a person's first halves say of their second ones, beside regressions on the same samples."""
+def second_halves(cohort: Cohort, out: Path) -> Iterator[Row]:
+    """What a person's first halves say of their second ones, beside regressions on the same samples, and beside the
+    first half's own mean, which of a contraction that is held is hard to beat."""
     fits = [f for r in cohort.results.values() for f in r.fits if f.role == "held-out"]
-    relative = np.array([f.identified / f.spread for f in fits])
-    yield row(
-        "second halves from first: identified model, error in the middle",
-        float(np.median([f.identified for f in fits])),
-        "N·m",
-        n=len(fits),
-    )
-    for name in ("ridge", "kernel ridge"):
-        theirs = np.array([f.beside[name] for f in fits])
-        yield row(
-            f"second halves from first: {name}, error in the middle", float(np.median(theirs)), "N·m", n=len(fits)
-        )
-        better = np.mean(np.array([f.identified for f in fits]) <= theirs)
-        yield row(
-            f"second halves where the model is no worse than {name}",
-            100 * float(better),
-            "%",
-            at_least=50.0,
-            n=len(fits),
-        )
-    yield row("second halves: error over their spread, in the middle", float(np.median(relative)), "-", n=len(fits))
+    ours, means = np.array([f.identified for f in fits]), []
+    for m in cohort.members:
+        _, trials = load_result(out / m.folder)
+        moments = {t.name: t.moment[np.isfinite(t.moment)] for t in trials if t.moment is not None}
+        means += [rms(x - moments[n.split(",")[0]].mean()) for n, x in moments.items() if "," in n]
+    others = {name: np.array([f.beside[name] for f in fits]) for name in ("ridge", "kernel ridge")}
+    others["the first half's mean"] = np.array(means)
+    what = "second halves from first"
+    yield row(f"{what}: identified model, error in the middle", float(np.median(ours)), "N·m", n=len(fits))
+    for name, theirs in others.items():
+        wanted = None if name == "the first half's mean" else 50.0
+        yield row(f"{what}: {name}, error in the middle", float(np.median(theirs)), "N·m", n=len(fits))
+        better = 100 * float(np.mean(ours <= theirs))
+        yield row(f"{what}: the model no worse than {name}", better, "%", at_least=wanted, n=len(fits))
+    spread = float(np.median([f.spread for f in fits]))
+    yield row(f"{what}: their spread, the error of a constant known afterwards", spread, "N·m", n=len(fits))
 
 
 def ridge(x: np.ndarray, y: np.ndarray, asked: np.ndarray) -> float:
@@ -215,7 +218,8 @@ def rms(x: Sequence[float] | np.ndarray) -> float:
 
 def rows(quick: bool) -> Iterator[Row]:
     """Both; a few people each in the reduced form."""
-    yield from made_up(12 if quick else 64)
+    yield from made_up(12 if quick else 64, "strengths", STRENGTHS, wanted=not quick)
+    yield from made_up(12 if quick else 64, "strengths and fiber lengths", LENGTHS, wanted=False)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # notes on the recordings are in their reports

@@ -171,8 +171,8 @@ def _next(c: Cohort) -> str:
     if bad:
         return (
             f"Next: look at the reports of {_named(bad)}: what it had not seen of them, the model predicts worse than "
-            "a constant would. A sign, a channel at fault, or a task that nothing else says anything of; do not use "
-            "them yet."
+            "the constant that fits best. A sign, a channel at fault, a task that nothing else says anything of; or, "
+            "where something was held, hardly anything to predict."
         )
     if not errors:
         return (

@@ -16,9 +16,10 @@ from jaxtyping import Float
 
 PSEUDO_PEOPLE = 0.2
 """Weight of the usual priors' spread beside the people's, in people: what nobody determines stays as wide as it was."""
-SLOPES = (0.05, 0.15, 0.5)
-"""Standard deviations that a slope may have before anybody is seen, of which the evidence chooses: in usual priors'
-standard deviations a standard deviation of the trait."""
+SLOPE = 0.15
+"""Of a slope before anybody is seen, its standard deviation: in usual priors' standard deviations a standard deviation
+of the trait. It counts as one slope beside those of the parameter, whose own size then follows from the people (MacKay
+1992, doi 10.1162/neco.1992.4.3.415): traits that say nothing of a parameter are given up, those that do are not."""
 ITERATIONS = 1000
 SETTLED = 1e-4
 """Largest relative change of Σ that is worth no further iteration."""
@@ -33,10 +34,6 @@ class Hierarchy:
     weights_covariance: Float[np.ndarray, "feature free feature free"]
     spread: Float[np.ndarray, "free free"]
     """Σ: how people of the same traits differ."""
-    slope: float
-    """Of `SLOPES`, what the evidence chose."""
-    evidence: float
-    """Logarithm of the probability of what all recordings say."""
 
     def expected(
         self, traits: Float[np.ndarray, "trait"]
@@ -60,53 +57,46 @@ def hierarchy(
     **Arguments:** `precision`, `pull`: Λ and h of every person, in units of the usual priors' standard deviations
     about their means; zero where somebody's recordings say nothing. `traits`: standardised, 0 where one is not known.
     """
-    slopes = SLOPES if traits.shape[1] else SLOPES[:1]
-    return max((_fitted(precision, pull, traits, s) for s in slopes), key=lambda found: found.evidence)
-
-
-def _fitted(precision: np.ndarray, pull: np.ndarray, traits: np.ndarray, slope: float) -> Hierarchy:
     people, size = pull.shape
     x = np.concatenate([np.ones((people, 1)), traits], axis=1)
-    features = x.shape[1]
-    # the average person lies about the usual priors' mean as anybody does; slopes are small until people say otherwise
-    before = np.repeat(np.r_[1.0, np.full(features - 1, slope)] ** -2.0, size)
+    count = traits.shape[1]
+    slope = np.full(size, SLOPE**2)
     spread = np.eye(size)
     keep = people / (people + size)  # of covariances, which so few people tell only roughly
     kept = np.where(np.eye(size, dtype=bool), 1.0, keep)
+    weights, covariance = np.zeros((count + 1, size)), np.zeros((count + 1, size, count + 1, size))
     for _ in range(ITERATIONS):
         gain = np.linalg.inv(precision + np.linalg.inv(spread))  # covariance of e, with W known
-        weights, covariance, _ = _weights(precision, pull, x, gain, before)
+        # the average person lies about the usual priors' mean as anybody does
+        weights, covariance = _weights(precision, pull, x, gain, np.vstack([np.ones(size), np.tile(slope, (count, 1))]))
         about = x @ weights
         mean = np.einsum("nij,nj->ni", gain, pull - np.einsum("nij,nj->ni", precision, about))
         through = gain @ precision
         loose = np.einsum("na,aibj,nb->nij", x, covariance, x)
         second = gain + through @ loose @ np.swapaxes(through, 1, 2) + mean[:, :, None] * mean[:, None, :]
         new = kept * (PSEUDO_PEOPLE * np.eye(size) + second.sum(axis=0)) / (PSEUDO_PEOPLE + people)
+        squares = weights[1:] ** 2 + np.einsum("aiai->ai", covariance)[1:]
+        slope = (SLOPE**2 + squares.sum(axis=0)) / (1 + count)
         moved = np.max(np.abs(new - spread)) / np.max(np.abs(new))
         spread = 0.5 * (new + new.T)
         if moved < SETTLED:
             break
-    gain = np.linalg.inv(precision + np.linalg.inv(spread))
-    weights, covariance, evidence = _weights(precision, pull, x, gain, before)
-    evidence += float(0.5 * np.einsum("ni,nij,nj->", pull, gain, pull))
-    evidence -= float(0.5 * np.sum(np.linalg.slogdet(np.eye(size) + spread @ precision)[1]))
-    return Hierarchy(weights, covariance, spread, slope, evidence)
+    return Hierarchy(weights, covariance, spread)
 
 
 def _weights(
     precision: np.ndarray, pull: np.ndarray, x: np.ndarray, gain: np.ndarray, before: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """W's mean and covariance with everybody's z integrated, and what W adds to the evidence."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """W's mean and covariance with everybody's z integrated; `before`: variances of its prior."""
     features, size = x.shape[1], pull.shape[1]
     told = precision - precision @ gain @ precision
     push = pull - np.einsum("nij,njk,nk->ni", precision, gain, pull)
-    total = np.einsum("na,nij,nb->aibj", x, told, x).reshape(features * size, features * size) + np.diag(before)
-    score = np.einsum("na,ni->ai", x, push).reshape(-1)
-    covariance = np.linalg.inv(0.5 * (total + total.T))
-    mean = covariance @ score
-    evidence = 0.5 * (score @ mean - np.linalg.slogdet(total)[1] + np.sum(np.log(before)))
+    total = np.einsum("na,nij,nb->aibj", x, told, x).reshape(features * size, features * size)
+    total = 0.5 * (total + total.T) + np.diag(1.0 / before.ravel())
+    covariance = np.linalg.inv(total)
+    mean = covariance @ np.einsum("na,ni->ai", x, push).reshape(-1)
     shape = (features, size)
-    return mean.reshape(shape), covariance.reshape(*shape, *shape), float(evidence)
+    return mean.reshape(shape), covariance.reshape(*shape, *shape)
 
 
 def standardised(values: Sequence[float]) -> tuple[float, float]:

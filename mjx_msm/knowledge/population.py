@@ -114,7 +114,7 @@ class Population:
     def _hierarchy(self) -> Hierarchy:
         weights = np.array(self.weights)
         shape = (*weights.shape, *weights.shape)
-        return Hierarchy(weights, np.array(self.weights_covariance).reshape(shape), np.array(self.spread), 0.0, 0.0)
+        return Hierarchy(weights, np.array(self.weights_covariance).reshape(shape), np.array(self.spread))
 
     def save(self, path: str | Path) -> Path:
         """Write as JSON, whole or not at all."""

@@ -81,7 +81,7 @@ def read_result(path: Path, cls: type[Any], schema: int) -> Any:
         "unknowns": list_of(record_of(Unknown, optional=("usual_prior",))),
         "directions": list_of(record_of(Direction, {"knowledge": _member_of(Knowledge)})),
         "muscle_constants": table_of(_constant),
-        "part": record_of(Part),
+        "part": record_of(Part, optional=("side",)),
         "scaling": table_of(_factors),
         "levers": table_of(_lever),
         "emg_noise": _noise,

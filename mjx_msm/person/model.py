@@ -25,6 +25,7 @@ from mjx_msm.person.compliant_tendon import CompliantTendon
 from mjx_msm.person.couplings import independent
 from mjx_msm.person.degroote import DeGrooteFregly2016
 from mjx_msm.person.inputs import KnownInput, known_inputs
+from mjx_msm.person.mirrored import of_side, other_side
 from mjx_msm.person.mjcf import (
     INTEGRATORS,
     muscles_only,
@@ -216,6 +217,7 @@ def load_model(
     joints: Iterable[str] | None = None,
     muscles: Iterable[str] | None = None,
     posture: Mapping[str, float] | None = None,
+    side: str | None = None,
     muscle: str | AbstractMuscle = "mujoco",
     free: Iterable[str] | None = None,
     prescribed: Iterable[str] = (),
@@ -233,6 +235,9 @@ def load_model(
       or the path of an OpenSim model, which is imported anew each time (``mjx-msm import`` does it once).
     - `joints`, `muscles`, `posture`: a part of the model (`mjx_msm.person.reduction`): the joints to keep, the muscles
       (by default those that the joints move), and where the other joints are held [rad or m].
+    - `side`: ``"left"`` or ``"right"``: mirrored (`mjx_msm.person.mirrored`) where the file is of the other one; names
+      that tell no side, like those of the bundled models, are of the right. Coordinates keep their signs; ``_r`` in a
+      name becomes ``_l``, also in what is asked for here.
     - `muscle`: ``"mujoco"`` (native, exported exactly), ``"degroote"`` (rigid tendon), ``"degroote-compliant"`` (a
       tendon that yields) or a muscle model of your own.
     - `free`, `prescribed`: coordinate names; what is neither prescribed nor locked is free.
@@ -250,11 +255,14 @@ def load_model(
     # a text is refused below, and not for its letters
     joints, muscles = (n if n is None or isinstance(n, str) else tuple(n) for n in (joints, muscles))
     wanted = joints if not isinstance(joints, tuple) else (*joints, *(c for c in posture or {} if c not in joints))
-    spec, name = spec_of(source, joints=wanted, muscles=muscles)
+    spec, name = _spec_of_side(source, wanted, muscles, side)
     done: list[str] = []
+    if side is not None:
+        spec, done = of_side(spec, name, side)
     imported = name.lower().endswith(".osim")  # which brought only what was wanted
     if posture or (not imported and (joints is not None or muscles is not None)):
-        spec, done = reduced(spec, name, joints=joints, muscles=muscles, posture=posture)
+        spec, held = reduced(spec, name, joints=joints, muscles=muscles, posture=posture)
+        done += held
     if timestep is not None:
         spec.option.timestep = number("timestep", timestep)
     if integrator is not None:
@@ -263,7 +271,7 @@ def load_model(
     roles: Any = {"free": free, "prescribed": prescribed, "locked": locked}
     model = model_of(spec, name, muscle=muscle, **roles, engine=engine)
     asked = {k: tuple(v) for k, v in (("joints", joints), ("muscles", muscles)) if v is not None}
-    part = Part(**asked, posture=dict(posture or {}), engine=engine or "")
+    part = Part(**asked, posture=dict(posture or {}), engine=engine or "", side=side or "")
     if part != Part():
         model = replace(model, host=replace(model.host, part=part, notes=(*done, *model.host.notes)))
     if model.integrator == "RK4":
@@ -272,6 +280,17 @@ def load_model(
     if negative:
         warnings.warn(f"model '{name}': {negative}", InputWarning, stacklevel=2)
     return model
+
+
+def _spec_of_side(source: str | Path, joints: Any, muscles: Any, side: str | None) -> tuple[mujoco.MjSpec, str]:
+    """`spec_of`, where an OpenSim model of the other side may be asked for by the names it will have."""
+    try:
+        return spec_of(source, joints=joints, muscles=muscles)
+    except InputError:
+        if side is None or not (isinstance(joints, tuple) or isinstance(muscles, tuple)):
+            raise
+        own = ([other_side(n) for n in x] if isinstance(x, tuple) else x for x in (joints, muscles))
+        return spec_of(source, **dict(zip(("joints", "muscles"), own, strict=True)))
 
 
 def negative_slack(parameters: Parameters) -> str:

@@ -8,6 +8,7 @@ one class of its own, whose content is written, and tendons, whose class cannot 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 
 import mujoco
 import numpy as np
@@ -25,8 +26,21 @@ _OF_TENDONS = {
 _LIMITED = {0: "false", 1: "true", 2: "auto"}
 
 
-def plain(spec: mujoco.MjSpec) -> mujoco.MjSpec:
-    """The same model in one file's terms; files it reads are named from the root."""
+_NAMING = (
+    "name", "target", "objname", "refname", "reftype",
+    *(f"{kind}{n}" for kind in ("body", "joint", "geom", "site", "tendon", "actuator") for n in ("", "1", "2")),
+    *("jointinparent", "sidesite", "cranksite", "slidersite", "refsite"),
+)  # fmt: skip
+"""Attributes that hold the name of an element."""
+_FILES = ("mesh", "texture", "material", "hfield", "skin")
+"""Elements that keep their names: others find them by attributes of other names."""
+
+
+def plain(spec: mujoco.MjSpec, renamed: Callable[[str], str] = str) -> mujoco.MjSpec:
+    """The same model in one file's terms; files it reads are named from the root.
+
+    **Arguments:** `renamed`: the new name of an element, wherever it is named.
+    """
     spec = spec.copy()
     spec.compile()
     name = "plain"
@@ -61,6 +75,14 @@ def plain(spec: mujoco.MjSpec) -> mujoco.MjSpec:
             element.set("rgba", _numbers(tendon.rgba))
             if tendon.material:
                 element.set("material", tendon.material)
+    for element in root.iter("text"):  # written as CDATA where it is long, which is no longer that once it was read
+        if element.text and element.text.strip():
+            element.set("data", element.text)
+            element.text = None
+    for element in root.iter() if renamed is not str else ():
+        for attribute in () if element.tag in _FILES else _NAMING:
+            if attribute in element.attrib:
+                element.set(attribute, renamed(element.attrib[attribute]))
     out = mujoco.MjSpec.from_string(ET.tostring(root, encoding="unicode"))
     for folder in ("meshdir", "texturedir"):
         there = getattr(spec.compiler, folder)

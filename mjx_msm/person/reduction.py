@@ -9,7 +9,7 @@ whole (length ranges, automatic forces) is written out first, so that parameters
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import mujoco
@@ -36,11 +36,13 @@ class Part:
     """[rad or m]."""
     engine: str = ""
     """Asked for by name; "": by what the file holds."""
+    side: str = ""
+    """To which it was mirrored where it is of the other one; "": as the file has it."""
 
     @property
     def arguments(self) -> dict[str, Any]:
         """Of `load_model`; none where the model is the whole file."""
-        own = {"joints": self.joints, "muscles": self.muscles, "posture": self.posture, "engine": self.engine}
+        own = {f.name: getattr(self, f.name) for f in fields(self)}
         return {k: v for k, v in own.items() if v and v != ("*",)}
 
 

@@ -59,9 +59,8 @@ def test_a_known_population_is_found_again():
     np.testing.assert_allclose(found.spread, spread, atol=0.04)
     sd = np.sqrt(np.einsum("aiai->ai", found.weights_covariance))
     assert np.mean(np.abs(found.weights - weights) < 2.5 * sd) >= 5 / 6
-    assert found.slope == 0.5, "the evidence sees that the trait matters"
     none = hierarchy(precision, pull, rng.normal(size=(people, 1)))
-    assert np.all(np.abs(none.weights[1]) < 0.07), "and that another does not"
+    assert np.all(np.abs(none.weights[1]) < 0.07), "a trait that says nothing is given up"
 
 
 def test_nobody_tells_nothing_changes():

@@ -128,7 +128,7 @@ def import_osim(
     for name in chosen:
         add_path(spec, name, fits[name].path)
     add_looks(spec, skeleton)
-    add_stops(spec, [opened.coordinates[c] for c in kept])
+    stops = add_stops(spec, [opened.coordinates[c] for c in kept])
     drawn = compiled(spec, opened)
     for names, members in together.items():
         poses = _poses(opened, names, 2 * _SCAN + 1, _CHECKED, seed=2)
@@ -152,7 +152,7 @@ def import_osim(
         ranges={c: working_range(opened.coordinates[c]) for c in kept},
         hinges=dict(skeleton.rolling),
         paths=tuple(errors[name] for name in chosen),
-        notes=(*skeleton.notes, *_left_out(opened, kept, chosen)),
+        notes=(*skeleton.notes, *stops, *_left_out(opened, kept, chosen)),
     )
     add_markers(spec, opened, skeleton)
     add_words(spec, opened, chosen, report.notes)

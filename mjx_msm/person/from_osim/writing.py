@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from mjx_msm.common.errors import InputError, in_one_line
 from mjx_msm.person.couplings import couplings
-from mjx_msm.person.from_osim.opened import Coordinate, OpenedModel, pose_of
+from mjx_msm.person.from_osim.opened import Coordinate, OpenedModel, pose_of, working_range
 from mjx_msm.person.from_osim.paths import Candidate, Geom
 from mjx_msm.person.from_osim.skeleton import GROUND, Skeleton
 from mjx_msm.person.mjcf import LIMIT_STIFFNESS, SLIDE_LIMIT_STIFFNESS
@@ -105,19 +105,32 @@ def add_looks(spec: mujoco.MjSpec, skeleton: Skeleton) -> None:
                 )
 
 
-def add_stops(spec: mujoco.MjSpec, coordinates: Sequence[Coordinate]) -> None:
-    """Limits as springs with a dead band: passive forces, the same in C and MJX. Wide ones are none."""
+def add_stops(spec: mujoco.MjSpec, coordinates: Sequence[Coordinate]) -> list[str]:
+    """Limits as springs with a dead band: passive forces, the same in C and MJX. Wide ones are none.
+
+    They are at the ends of the range over which paths were fitted, beyond which a muscle's path may be anywhere.
+
+    **Returns:** in words, where that is less than the file's.
+    """
+    narrower = []
     for c in coordinates:
-        if not 0 < c.high - c.low <= _ENDLESS[c.rotational]:
+        low, high = working_range(c)
+        if not 0 < high - low <= _ENDLESS[c.rotational]:
             continue
+        if (low, high) != (c.low, c.high):
+            inner, outer = (
+                f"{math.degrees(a):.0f} … {math.degrees(b):.0f}°" for a, b in ((low, high), (c.low, c.high))
+            )
+            narrower.append(f"{c.name} {inner} (the file says {outer})")
         stop = spec.add_tendon(
             name=f"{c.name}_stop",
-            springlength=[c.low, c.high],
+            springlength=[low, high],
             stiffness=[LIMIT_STIFFNESS if c.rotational else SLIDE_LIMIT_STIFFNESS, 0, 0],
             rgba=[0, 0, 0, 0],
             limited=mujoco.mjtLimited.mjLIMITED_FALSE,
         )
         stop.wrap_joint(c.name, 1.0)
+    return [f"stops are where people end, over which paths are fitted: {', '.join(narrower)}"] if narrower else []
 
 
 def add_path(spec: mujoco.MjSpec, muscle: str, path: Candidate) -> None:

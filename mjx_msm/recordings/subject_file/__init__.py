@@ -37,6 +37,7 @@ shank = ["RKJC", ["RLM", "RMM"]]  # the joint centres at both ends: a marker, or
 source = "knee"              # "arm", "knee", an MJCF or OpenSim file, or "myo_sim:NAME" of the package myo-sim
 # joints = ["knee_angle_r"]  # a part of it: joints to keep, `muscles` (default: those that the joints move), and where
 # posture = { hip_flexion_r = 0.3 }  # the other joints are held, in `units`
+# side = "left"              # mirrored: files of one side are of the right, unless their names end in _l
 muscle = "mujoco"            # or "degroote"
 free = ["knee_angle"]        # simulated
 prescribed = ["hip_flexion"] # follow the recording

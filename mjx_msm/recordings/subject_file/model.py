@@ -17,7 +17,9 @@ BUNDLED = ("arm", "knee")
 PREFIX = "myo_sim:"
 """Of the names of `mjx_msm.person.myosim`, which needs MuJoCo."""
 SEGMENTS = ("upper_arm", "forearm", "hand", "thigh", "shank", "foot")
-KEYS = ("source", "joints", "muscles", "posture", "muscle", "free", "prescribed", "locked", "units", "segments")
+KEYS = (
+    "source", "joints", "muscles", "posture", "side", "muscle", "free", "prescribed", "locked", "units", "segments"
+)  # fmt: skip
 UNITS = ("auto", "rad", "deg")
 """Of angles."""
 
@@ -37,11 +39,13 @@ class ModelSpec:
     muscles: tuple[str, ...] | None = None
     posture: Mapping[str, float] | None = None
     """Of a part of the model, as in `load_model`."""
+    side: str | None = None
+    """"left" or "right"; None: as the file has it."""
 
     @property
     def part(self) -> dict[str, Any]:
         """What of the model is asked for, as arguments of `load_model`."""
-        return {"joints": self.joints, "muscles": self.muscles, "posture": self.posture}
+        return {"joints": self.joints, "muscles": self.muscles, "posture": self.posture, "side": self.side}
 
     def only(self, coordinates: Sequence[str]) -> ModelSpec:
         """Without coordinates that are none of these."""
@@ -81,6 +85,7 @@ def parse_model(top: Section, folder: Path, units: str) -> ModelSpec:
         joints=joints,
         muscles=muscles,
         posture=posture or None,
+        side=section.text("side", options=("left", "right")),
     )
 
 

@@ -195,6 +195,19 @@ def test_turns_and_slides_have_stops_at_the_ends_of_the_files_range(imported_lim
             assert pushed == pytest.approx(-np.sign(end) * stiffness * beyond, abs=1e-9), coordinate
 
 
+def test_stops_end_where_paths_are_fitted(limb_osim, tmp_path):
+    """A file that lets an ankle turn by 120° either way: its paths are fitted to where people go."""
+    text = limb_osim.read_text().replace("ankle", "ankle_angle")
+    assert text.count("<range>-0.6 0.5</range>") == 1
+    path = tmp_path / "wide.osim"
+    path.write_text(text.replace("<range>-0.6 0.5</range>", "<range>-2.0943951 2.0943951</range>"))
+    made = import_osim(path, coordinates=["ankle_angle"], muscles=["calf"])
+    m = made.spec.compile()
+    np.testing.assert_allclose(m.tendon_lengthspring[m.tendon("ankle_angle_stop").id], np.deg2rad([-45, 35]))
+    assert made.report.ranges["ankle_angle"] == pytest.approx(tuple(np.deg2rad([-45, 35])))
+    assert any("ankle_angle -45 … 35° (the file says -120 … 120°)" in note for note in made.report.notes)
+
+
 @pytest.mark.slow
 def test_an_osim_file_loads_as_a_model(limb_osim, x64):
     held = dict.fromkeys(["tilt", "tx", "ty", "flex", "add", "rot", "ankle"], 0.0)
@@ -222,7 +235,7 @@ def test_what_cannot_be_imported_is_one_line(limb_osim, arguments, words):
         import_osim(limb_osim, **arguments)
 
 
-@pytest.mark.parametrize("text", ["", "<OpenSimDocument/>", '<OpenSimDocument Version="40000"><Model><a></Model>'])
+@pytest.mark.parametrize("text", ["<OpenSimDocument/>", '<OpenSimDocument Version="40000"><Model><a></Model>'])
 def test_a_file_that_opensim_refuses_is_one_line(tmp_path, text):
     pytest.importorskip("opensim")
     path = tmp_path / "broken.osim"

@@ -1,0 +1,58 @@
+"""People and their population in turns: real identifications of a small cohort that is weaker than the model."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mjx_msm import Identification, identify_many, identify_population, parameter_space, synthetic_trials
+from mjx_msm.common.compiled import float64
+from mjx_msm.estimation.residuals.moment import moment_term
+from mjx_msm.recordings.model_clock import record
+
+FREE = ["muscle/*/max_isometric_force"]
+ASKED = {"free": FREE, "residuals": ["moment"], "rate": 100.0}
+PEOPLE, NOISE = 10, 2.0
+
+
+@pytest.fixture(scope="module")
+def cohort(arm):
+    """Half a second each, with moments too noisy to tell the heads of a muscle group apart; and the truths."""
+    rng, space = np.random.default_rng(5), parameter_space(arm.nominal, FREE)
+    fine = parameter_space(arm.nominal.with_channels(arm.muscles), FREE)
+    own = {m: {m: 1.0} for m in arm.muscles}
+    trials, truths = {}, {}
+    for k in range(PEOPLE):
+        z = space.clip(space.prior_mean + space.prior_scale * (-1.0 + 0.2 * rng.normal(size=space.size)))
+        with float64():
+            truth = space.unpack(z)
+        (trial,) = synthetic_trials(arm, truth, count=1, duration=0.5, rate=250, seed=k)
+        blank = replace(trial, moment_coordinates=arm.coordinates, moment=np.zeros_like(trial.position))
+        term = moment_term(arm, fine, [record(arm, blank, own)], 250.0)
+        moment = term.evaluate(z, np.ones(2))
+        trials[f"p{k}"] = (replace(blank, moment=moment + NOISE * rng.standard_normal(moment.shape)),)
+        truths[f"p{k}"] = z
+    return space, trials, truths
+
+
+@pytest.mark.slow
+def test_people_and_population_take_turns(arm, cohort):
+    space, trials, truths = cohort
+    usual = identify_many(arm, trials, **ASKED)
+    population, ours = identify_population(arm, trials, rounds=1, name="weak", **ASKED)
+    assert population.people == len(ours) == PEOPLE
+    errors = {}
+    for name, found in (("usual", usual), ("ours", ours)):
+        assert all(isinstance(r, Identification) for r in found.values())
+        errors[name] = np.array([(np.array(found[who].z) - z) / space.prior_scale for who, z in truths.items()])
+    open_ = np.array([[not e.determined for e in usual[who].estimates] for who in truths])
+    assert open_.sum() >= 6, "half a second of noise leaves something open"
+    assert np.sqrt(np.mean(errors["ours"][open_] ** 2)) < 0.65 * np.sqrt(np.mean(errors["usual"][open_] ** 2))
+    sd = np.array([np.sqrt(np.diag(ours[who].covariance)) for who in truths]) / space.prior_scale
+    assert np.mean(np.abs(errors["ours"]) < 1.96 * sd) >= 0.85
+    for who in truths:  # identified anew with the population's prior, which does not count as seen
+        assert ours[who].unknowns[0].reference == (
+            usual[who].unknowns[0].prior_mean,
+            usual[who].unknowns[0].prior_scale,
+        )
+        assert "shrunk towards the population 'weak' of 10 people" in ours[who].notes
