@@ -1,4 +1,4 @@
-"""Controllers by name: a file of baselines for each task, and policies that stable-baselines3 trained.
+"""Controllers by name: a file of baselines for each task, and policies, of stable-baselines3 or by back-propagation.
 
 What baselines know besides what their environment lets them observe is the nominal person: the generic one, or the one
 that was identified; never the person drawn from the posterior who is in the environment.

@@ -17,6 +17,7 @@ import gymnasium
 from mjx_msm.common.errors import InputError
 from mjx_msm.envs.controllers.arm_reach import Reaching
 from mjx_msm.envs.controllers.arm_strike import Striking
+from mjx_msm.envs.controllers.backpropagation import NetworkController
 from mjx_msm.envs.controllers.baseline import Controller, Zero
 from mjx_msm.envs.controllers.co_transport import ImpedanceTorque
 from mjx_msm.envs.controllers.knee_exo import EmgProportional, GravityCompensation, TrackingTorque
@@ -30,19 +31,23 @@ from mjx_msm.envs.tasks.task import Task
 def controller(name: str | Path, env: gymnasium.Env, *, trust: bool = False) -> Controller:
     """A controller for an environment.
 
-    **Arguments:** `name`: one of `names(env)`, or the path of a policy that stable-baselines3's PPO saved (``.zip``).
-    `trust`: a policy is unpickled, which runs whatever code its file holds; say that you trust whoever made it.
+    **Arguments:** `name`: one of `names(env)`, or the path of a policy: one that stable-baselines3's PPO saved
+    (``.zip``), or a `Network` of `mjx_msm.envs.controllers.backpropagation` (``.npz``). `trust`: PPO's is unpickled,
+    which runs whatever code its file holds; say that you trust whoever made it.
 
     **Raises:** `InputError` for a name that is not known, a policy that is not trusted, cannot be read or does not fit,
     and for a policy without stable-baselines3.
     """
     if str(name).endswith(".zip"):
         return Trained(name, env, trust=trust)
+    if str(name).endswith(".npz"):
+        return NetworkController(name, env)
     task = _task(env)
     known = _known(task)
     if name not in known:
         raise InputError(
-            f"controller '{name}': here choose one of {', '.join(known)}, or a policy saved by stable-baselines3 (.zip)"
+            f"controller '{name}': here choose one of {', '.join(known)}, a policy of stable-baselines3 (.zip), "
+            "or as a network (.npz)"
         )
     return known[str(name)](task)
 

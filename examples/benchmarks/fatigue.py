@@ -4,8 +4,8 @@
 
 Twenty synthetic people, each identified from four trials of 2 s with 0.3° of noise on the angles and 5 % on the EMG,
 are recorded again five times for a minute, in free motion and on a dynamometer, with the same noise (and 0.3 N·m on the
-moment). One of flexors and extensors, in turn, comes with 10 to 30 % of it fatigued and tires by rates drawn from their
-prior, the other one by a fifth of the usual. Found means: the tired group is called fatigued, the other one is not.
+moment). One of flexors and extensors, in turn, comes with 10 to 30 % of it fatigued and tires by rates drawn about the
+usual ones, the other one by a fifth of them. Found means: the tired group is called fatigued, the other one is not.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ import numpy as np
 from table import Row, row, run
 
 import mjx_msm as msm
-from mjx_msm.dynamics.fatigue import SPREAD, Compartments, Fatigue
+from mjx_msm.dynamics.fatigue import Compartments, Fatigue
 from mjx_msm.recordings.synthetic_effort import synthetic_effort
 
 GROUPS = {"flexors": ("BIC*", "BRA"), "extensors": ("TRI*",)}
 POSTURE = {"shoulder_elev": -0.4, "elbow_flex": 1.0}
 """Where weight asks little of either."""
+BETWEEN_PEOPLE = (0.6, 0.8)
+"""Standard deviation of log F and log R of those who tire."""
 NOISE, EMG = np.radians(0.3), (0.05, 0.0)
 FREE = [
     "muscle/*/max_isometric_force", "muscle/*/optimal_fiber_length", "muscle/*/tendon_slack_length",
@@ -60,7 +62,7 @@ def recordings(people: range, each: int, duration: float) -> Iterator[tuple[Foun
         for k in range(each):
             rng = np.random.default_rng((person, k))
             tired = flexors if (person + k) % 2 else ~flexors
-            faster = np.exp(np.array(SPREAD) * rng.standard_normal(2))
+            faster = np.exp(np.array(BETWEEN_PEOPLE) * rng.standard_normal(2))
             fatigue = Fatigue(
                 np.where(tired, faster[0], 0.2) * usual.fatigue,
                 np.where(tired, faster[1], 1.0) * usual.recovery,
