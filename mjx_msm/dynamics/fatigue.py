@@ -46,7 +46,7 @@ JOINTS: Mapping[str, tuple[float, float, float]] = {
 """Fatigue F [1/s], recovery R [1/s] and its multiple at rest r [-], by joint. r of the trunk was not fitted."""
 
 SPREAD = (1.0, 1.0)
-"""Standard deviation of log F and log R about a joint's [-]. Muscle groups of one joint are 0.6 and more from its values
+"""Standard deviation of log F and log R about a joint's [-]. Muscle groups of a joint are 0.6 and more from its values
 (elbow flexors F 0.017, R 0.005: Rakshit 2021), people differ by 0.15 to 0.45 in F, by up to 1 in R (Sih 2012), and the
 values are of efforts held still, not of motion: a group that hardly tires is no exception."""
 
