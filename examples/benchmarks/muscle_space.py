@@ -105,7 +105,9 @@ def ppo(task: Task, most: int, seed: int) -> list[Judged]:
         seed=seed,
         device="cpu",
     )
-    torch.nn.init.constant_(model.policy.action_net.bias, FIRST)
+    head = model.policy.action_net
+    assert isinstance(head, torch.nn.Linear)
+    torch.nn.init.constant_(head.bias, FIRST)
     found: list[Judged] = []
 
     def act(seen: np.ndarray) -> np.ndarray:
