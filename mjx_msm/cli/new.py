@@ -61,6 +61,9 @@ def new(
     with notes_on(console):
         loaded = load_model(model)
     found = [survey(path, Timing(rate=sampling_rate), loaded.coordinates, loaded.muscles) for path in files]
+    for one in found:
+        if one.untimed:
+            raise InputError(f"{one.path}: holds no time; say how many samples a second it has with --sampling-rate")
     draft = drafted(
         loaded, model, found, out, side=side, name=name, mass=mass, rate=sampling_rate,
         posture=_posture(posture or [], loaded.coordinates),

@@ -12,7 +12,7 @@ from mjx_msm.common.errors import InputError
 from mjx_msm.common.files import beside
 from mjx_msm.recordings.quality.emg_quality import channel_quality
 from mjx_msm.recordings.survey.columns import Seen
-from mjx_msm.recordings.survey.files import Clock, Survey
+from mjx_msm.recordings.survey.files import UNJUDGED, Clock, Survey
 from mjx_msm.views.figures import AS_IT_IS
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def recordings_figure(found: Sequence[Survey]) -> Figure:
                 known = [c for c in own if c.called.coordinate] or own
                 if own:
                     rows.append((one, clock, kind, known[:MOST_LINES]))
-            emg = [c for c in clock.columns if c.kind in ("raw EMG", "EMG envelope")]
+            emg = [c for c in clock.columns if c.kind in ("raw EMG", "EMG envelope", UNJUDGED)]
             rows += [(one, clock, c.kind, [c]) for c in emg[:MOST_EMG]]
     if not rows:
         raise InputError(
@@ -82,7 +82,7 @@ def save_figure(figure: Figure, path: Path) -> None:
 def _shared(ax: Any, clock: Clock, kind: str, columns: Sequence[Seen]) -> None:
     for c in columns:
         t, x = _thinned(clock.table.time, _values(clock, c))
-        ax.plot(t, x, linewidth=0.9, label=c.name[-40:])
+        ax.plot(t, x, linewidth=0.9, label=_end(c.name, 40))
     units = sorted({c.unit for c in columns if c.unit})
     ax.set_ylabel(f"{kind}{' [' + ', '.join(units) + ']' if units else ''}", fontsize=8, **AS_IT_IS)
     legend = ax.legend(fontsize=6, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
@@ -92,6 +92,10 @@ def _shared(ax: Any, clock: Clock, kind: str, columns: Sequence[Seen]) -> None:
 
 def _emg(ax: Any, clock: Clock, c: Seen) -> None:
     x = _values(clock, c)
+    if c.kind == UNJUDGED:
+        ax.plot(*_thinned(clock.table.time, x), linewidth=0.5, color="0.4")
+        ax.set_ylabel(_end(c.name, 26), fontsize=6, rotation=0, ha="right", **AS_IT_IS)
+        return
     q = channel_quality(c.name, x, clock.table.rate, raw=c.kind == "raw EMG")
     t, y = _thinned(clock.table.time, x)
     ax.plot(t, y, linewidth=0.5, color=GOOD)
@@ -100,9 +104,14 @@ def _emg(ax: Any, clock: Clock, c: Seen) -> None:
     if q.peak > 0 and np.isfinite(q.peak):  # one spike must not flatten the rest
         centre = float(np.nanmedian(x)) if q.raw else 0.0
         ax.set_ylim(centre - 1.3 * q.peak if q.raw else -0.05 * q.peak, centre + 1.3 * q.peak)
-    ax.set_ylabel(c.name[-18:], fontsize=6, rotation=0, ha="right", **AS_IT_IS)
+    ax.set_ylabel(_end(c.name, 26), fontsize=6, rotation=0, ha="right", **AS_IT_IS)
     colour = BAD if q.faults else "0.35"
     ax.text(0.005, 0.97, q.line[:150], transform=ax.transAxes, fontsize=6, va="top", color=colour, **AS_IT_IS)
+
+
+def _end(name: str, most: int) -> str:
+    """A name, or the end of a long one: that is where names differ."""
+    return name if len(name) <= most else f"…{name[1 - most :]}"
 
 
 def _values(clock: Clock, c: Seen) -> np.ndarray:

@@ -22,7 +22,7 @@ FAST = 0.2
 OUT_OF_RADIANS = 2 * math.pi
 """Greater angles are degrees."""
 KINDS = (
-    "angle", "angular velocity", "moment", "raw EMG", "EMG envelope", "force", "marker", "position", "constant",
+    "angle", "angular velocity", "moment", "raw EMG", "EMG envelope", "EMG", "force", "marker", "position", "constant",
     "empty", "other",
 )  # fmt: skip
 

@@ -204,6 +204,8 @@ def _model(
     if source not in STUDIED and Path(source).is_file():
         source = path_from(d.out.parent, Path(source))
     d.say(f"source = {quoted(source)}")
+    if d.source in STUDIED and d.side == "left":
+        d.say('side = "left"', why="the model is of the right side: it is mirrored")
     wanted = STUDIED.get(d.source) or tuple(moments) or studied
     names = d.model.coordinates
     free = tuple(c for c in names if c in wanted and (c in angles or not angles))

@@ -96,17 +96,28 @@ def write_emg(d: Draft, drive: Drive) -> None:
                 d.say(f"{key(short[c.name])} = {quoted(c.name)}")
     d.say()
     d.say("[emg.muscles]")
+    doubted: dict[str, list[str]] = {}
     for muscle, (own, doubt) in chosen.items():
-        if not own:
-            d.say(f"{key(muscle)} = 0.0", doubt=doubt)
-        elif len(own) == 1:
-            d.say(f"{key(muscle)} = {quoted(short[own[0].name])}", doubt=doubt)
-        else:
-            mix = ", ".join(f"{key(short[c.name])} = {1 / len(own):.3g}" for c in own)
-            d.say(f"{key(muscle)} = {{ {mix} }}", doubt=doubt)
-    left = [c.name for c in columns if c not in drive.noise and c.name not in used]
-    if left:
-        d.say(f"# not used: {', '.join(left)}")
+        mix = ", ".join(f"{key(short[c.name])} = {1 / len(own):.3g}" for c in own)
+        value = "0.0" if not own else quoted(short[own[0].name]) if len(own) == 1 else f"{{ {mix} }}"
+        doubted.setdefault(doubt, []).append(f"{key(muscle)} = {value}")
+    for line in doubted.pop("", ()):
+        d.say(line)
+    for doubt, lines in doubted.items():  # what several muscles share is one doubt
+        if len(lines) > 1:
+            d.say(f"# the next {len(lines)}", doubt=doubt)
+        for line in lines:
+            d.say(line, doubt=doubt if len(lines) == 1 else "")
+    left = [c for c in columns if c not in drive.noise and c.name not in used]
+    taken = {m for c in columns if c.name in used for m in c.called.muscles}
+    again = [c.name for c in left if c.called.muscles and set(c.called.muscles) <= taken]
+    if again:
+        d.say(
+            f"# not used: {', '.join(again)}",
+            doubt="called like muscles that have a channel; the first of each is taken: of which test are these?",
+        )
+    if len(left) > len(again):
+        d.say(f"# not used: {', '.join(c.name for c in left if c.name not in again)}")
 
 
 def _channels(d: Draft, muscle: str, usable: Sequence[Seen], noise: Sequence[Seen]) -> tuple[tuple[Seen, ...], str]:

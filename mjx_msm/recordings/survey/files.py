@@ -15,6 +15,9 @@ from mjx_msm.recordings.readers.table import Table
 from mjx_msm.recordings.readers.timing import Timing, tables_of
 from mjx_msm.recordings.survey.columns import Seen, pauses, seen
 
+UNJUDGED = "EMG"
+"""What EMG seems to be while its rate is not known."""
+
 
 @dataclass(frozen=True)
 class Clock:
@@ -73,11 +76,21 @@ def survey(
             raise
         untimed = str(error)
         tables = _rows(contents)
-    clocks = _of_one_voltage(
-        [Clock(t, tuple(seen(t, i, coordinates, muscles) for i in range(len(t.columns)))) for t in tables]
-    )
+    clocks = [Clock(t, tuple(seen(t, i, coordinates, muscles) for i in range(len(t.columns)))) for t in tables]
+    clocks = _unjudged(clocks) if untimed else _of_one_voltage(clocks)
     notes = tuple(dict.fromkeys(n for t in tables for n in t.notes)) or contents.notes
     return Survey(Path(path), contents.taken_for, contents.reason, clocks, notes, untimed)
+
+
+def _unjudged(clocks: Sequence[Clock]) -> tuple[Clock, ...]:
+    """Columns as they are seen without a clock: what kind of EMG it is, and whether it is good, its rate would say."""
+    doubts = ("raw or an envelope: its rate would tell",)
+
+    def less(c: Seen) -> Seen:
+        emg = c.kind in ("raw EMG", "EMG envelope")
+        return replace(c, kind=UNJUDGED, why="its name says so", doubts=doubts, faults=()) if emg else c
+
+    return tuple(replace(clock, columns=tuple(map(less, clock.columns))) for clock in clocks)
 
 
 def _of_one_voltage(clocks: Sequence[Clock]) -> tuple[Clock, ...]:

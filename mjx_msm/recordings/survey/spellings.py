@@ -109,7 +109,7 @@ _NOISE = {
 }  # fmt: skip
 _QUANTITIES = {
     "moment": ("moment", "moments", "torque", "torques", "nm", "mom", "trq", "tau"),
-    "force": ("force", "forces", "grf", "loadcell", "fx", "fy", "fz", "ground"),
+    "force": ("force", "forces", "grf", "loadcell", "dnm", "dynamometer", "fx", "fy", "fz", "ground"),
     "velocity": ("velocity", "velocities", "speed", "vel", "omega"),
     "power": ("power", "powers"),
 }
@@ -158,7 +158,10 @@ def called(name: str) -> Called:
     parts = [*reversed(path), name] if len(path) > 1 else [name]
     every = words_of(name.replace("/", " ").replace(":", " "))
     side = next((_SIDES[w] for w in every if w in _SIDES), "")
-    quantity = next((q for q, words in _QUANTITIES.items() if any(w in words for w in every)), "")
+    # a state of OpenSim says what it is at its end; "ground_pelvis", the joint before it, is no ground force
+    state = path[-2:] if name.startswith("/") and path[-1] in ("value", "speed") else [name]
+    told = [w for part in state for w in words_of(part.replace("/", " ").replace(":", " "))]
+    quantity = next((q for q, words in _QUANTITIES.items() if any(w in words for w in told)), "")
     first = ""
     for part in parts:
         words = [w for w in words_of(part) if w not in _NOISE]

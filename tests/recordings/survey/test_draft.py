@@ -12,12 +12,14 @@ from mjx_msm.common.errors import InputError, InputWarning
 from mjx_msm.person.model import load_model
 from mjx_msm.recordings.evidence.contradictions import contradictions
 from mjx_msm.recordings.readers.delimited import write_csv
+from mjx_msm.recordings.readers.timing import Timing
 from mjx_msm.recordings.readers.units import Unit, spelt, unit_of
 from mjx_msm.recordings.subject_file.loading import load_subject
 from mjx_msm.recordings.survey.draft import drafted
 from mjx_msm.recordings.survey.draft_writing import written
 from mjx_msm.recordings.survey.files import survey
 from mjx_msm.study.settings import study_model, study_space
+from mjx_msm.views.recording_figures import recordings_figure
 
 TIME = np.arange(0, 4, 0.01)
 FAST = np.arange(0, 4, 0.001)
@@ -366,3 +368,49 @@ def test_recordings(data_dir, tmp_path, arm, knee):
     assert 'knee_angle = { column = "knee_angle_r_moment", scale = -1.0 }' in text
     assert 'BIClong = "biceps_brachii"' in (tmp_path / "arm_lift.toml").read_text()
     assert "gastrocnemius_lateralis looks like an amplifier's noise" in (tmp_path / "dynamometry.toml").read_text()
+
+
+def test_a_workbook_of_one_sheet_a_signal(tmp_path, knee):
+    """No header, no time, several columns a sheet: nothing is judged without a rate; with one, the draft loads."""
+    openpyxl = pytest.importorskip("openpyxl")
+    rng = np.random.default_rng(3)
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    effort = 1 + np.sin(np.arange(4000) / 300)
+    for name in ("DNM", "EMG_VL", "EMG_BF"):
+        sheet = book.create_sheet(name)
+        band = signal.butter(2, [30, 180], "bandpass", fs=1000, output="sos")
+        emg = [80 * effort * signal.sosfilt(band, rng.normal(size=4000)) for _ in range(2)]
+        for values in zip(*([12 + 5 * effort, 3 + effort] if name == "DNM" else emg), strict=True):
+            sheet.append([float(x) for x in values])
+    book.save(tmp_path / "ID 1.xlsx")
+    unjudged = survey(tmp_path / "ID 1.xlsx")
+    assert [c.kind for c in unjudged.columns] == ["force", "force", *4 * ["EMG"]]
+    assert not any(c.faults for c in unjudged.columns)
+    recordings_figure([unjudged])
+    found = survey(tmp_path / "ID 1.xlsx", Timing(rate=1000.0), knee.coordinates, knee.muscles)
+    made = drafted(knee, "knee", [found], tmp_path / "s.toml", rate=1000.0)
+    study = written(made)
+    text = (tmp_path / "s.toml").read_text()
+    assert study.emg_map["vaslat"] == {"vastus_lateralis": 1.0}
+    assert 'vastus_lateralis = "EMG_VL/column 1"' in text
+    assert 'column = "DNM/column 1", units = "kgf"' in text
+    assert "# not used: EMG_VL/column 2, EMG_BF/column 2  # DOUBT" in text
+    assert text.count("in its stead vastus lateralis") == 1  # three muscles, one doubt
+    assert made.doubts + 1 >= text.count("DOUBT")
+
+
+def test_a_left_leg_is_a_mirrored_model(tmp_path, knee):
+    files = walk(tmp_path / "left", names="{}_l")
+    emg = np.abs(np.sin(TIME))
+    write_csv(files[1], TIME, {"L VL": emg, "L BF": 1 - emg})
+    draft(knee, "knee", files, tmp_path / "s.toml")
+    _, model = loaded(tmp_path / "s.toml")
+    assert model.host.part.side == "left"
+    assert model.muscles == knee.muscles
+
+
+def test_a_coordinate_below_the_ground_is_no_force(tmp_path):
+    write_csv(tmp_path / "states.csv", TIME, {"/jointset/ground_pelvis/pelvis_tilt/value": 0.1 * np.sin(TIME)})
+    (column,) = survey(tmp_path / "states.csv").columns
+    assert column.kind == "angle"
