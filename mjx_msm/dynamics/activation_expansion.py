@@ -26,7 +26,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from mjx_msm.dynamics.activation_sensitivities import EMG_FIELDS, TIME_CONSTANTS, displaced, owners
-from mjx_msm.dynamics.excitation import channel_signal, delayed, mixed, shape_derivatives
+from mjx_msm.dynamics.excitation import channel_signal, delayed, filled, mixed, shape_derivatives, spacing
 from mjx_msm.dynamics.integrator import integrator_of
 from mjx_msm.dynamics.simulation import activate
 from mjx_msm.dynamics.taylor import Taylor, chained, curvatures, kept, slopes
@@ -181,11 +181,8 @@ def expansion(
         return Expansion(jnp.zeros((*value.shape[:2], 0)), total)
     length = min(max(BLOCK // (windows * len(lanes.each)), 16), steps)
     padding = -steps % length
-    recorded, late = jax.jvp(
-        lambda delay: delayed(envelope, delay, model.timestep),
-        (jnp.asarray(parameters.emg.delay),), (jnp.ones(envelope.shape[-1]),),
-    )  # fmt: skip
-    recorded, late, value, weight = (kept(jnp.swapaxes(x, 1, 2)) for x in (recorded, late, value, weight))
+    signals = _delayed(envelope, jnp.asarray(parameters.emg.delay), jnp.asarray(parameters.emg.gain), model.timestep)
+    recorded, value, weight = (kept(jnp.swapaxes(x, -1, -2)) for x in (jnp.stack(signals, 1), value, weight))
     block = _Block(model, space, parameters, mixing, lanes)
 
     def blocks(x: Array, end: Array) -> Array:
@@ -194,11 +191,10 @@ def expansion(
 
     ahead = (
         blocks(recorded[1:], recorded[-1:]),
-        blocks(late[1:], late[-1:]),
         blocks(value[:-1], value[-1:]),
         blocks(weight[1:], jnp.zeros(())),
     )
-    first = block.drive(recorded[:1], late[:1])
+    first = block.drive(recorded[:1])
     begin = [(d[0], s[0], weight[0, where] * s[0]) for (where, _), d, s in zip(lanes.groups, *first[1:], strict=True)]
     (_, ends), found = jax.lax.scan(block, (first, begin), ahead)
     by_pair = []
@@ -228,11 +224,11 @@ class _Block:
         self.model, self.law = _at_lanes(model, parameters.muscle, lanes, last=False)
         self.integrator, self.mixing = integrator_of(model), jnp.asarray(mixing)
 
-    def drive(self, recorded: Float[Array, "time channel window"], late: Float[Array, "time channel window"]) -> Drive:
-        """From delayed envelopes and their derivatives by the delay."""
-        signal = _signal(self.emg, recorded, late, self.fields)
+    def drive(self, recorded: Float[Array, "time part channel window"]) -> Drive:
+        """From what `_delayed` gives, its parts stacked."""
+        signal = _signal(self.emg, recorded, self.fields)
         mix = [[(self.mixing[lane.muscle, c], c) for c in lane.channels] for lane in self.lanes.each]
-        nothing = jnp.zeros_like(recorded[:, 0])
+        nothing = jnp.zeros_like(recorded[:, 0, 0])
         mixes = jnp.stack([sum((w * signal.value[:, c] for w, c in own), nothing) for own in mix], 1)
         value, clip = jax.jvp(_clip_unit, (mixes,), (jnp.ones_like(mixes),))
 
@@ -283,10 +279,10 @@ class _Block:
         after = self.integrator.activation(cast(Any, rate), self.timestep, *cast(Any, at))[1]
         return cast(Taylor, after)
 
-    def __call__(self, carry: Carry, recording: tuple[Array, Array, Array, Array]) -> tuple[Carry, list[Array]]:
+    def __call__(self, carry: Carry, recording: tuple[Array, Array, Array]) -> tuple[Carry, list[Array]]:
         (last, last_firsts, last_seconds), states = carry
-        recorded, late, before, weight = recording
-        value, firsts, seconds = self.drive(recorded, late)
+        recorded, before, weight = recording
+        value, firsts, seconds = self.drive(recorded)
 
         def both(one: Array, more: Array) -> Array:
             return jnp.concatenate([one, more])
@@ -335,16 +331,26 @@ class _Block:
         return ((value[-1:], [x[-1:] for x in firsts], [x[-1:] for x in seconds]), after), out
 
 
-def _signal(
-    emg: EmgParameters, recorded: Float[Array, "time channel window"], late: Array, fields: Sequence[str]
-) -> Taylor:
+def _delayed(envelope: Float[Array, "time window channel"], delay: Array, gain: Array, timestep: float) -> list[Array]:
+    """Delayed envelopes, their first and second derivatives by the delay, and how far apart samples are amplified."""
+
+    def late(delay: Array) -> tuple[Array, Array]:
+        return jax.jvp(lambda d: delayed(envelope, d, timestep), (delay,), (jnp.ones_like(delay),))
+
+    (recorded, first), (_, second) = jax.jvp(late, (delay,), (jnp.ones_like(delay),))
+    return [recorded, first, second, spacing(gain * recorded)]
+
+
+def _signal(emg: EmgParameters, recorded: Float[Array, "time part channel window"], fields: Sequence[str]) -> Taylor:
     """Every channel amplified, clipped and shaped, by its fields."""
+    at, late, turn, apart = (recorded[:, k] for k in range(4))
     emg = jax.tree.map(lambda x: jnp.asarray(x)[:, None], emg)
     none = {f: jnp.zeros_like(emg.gain) for f in fields}
 
     def clipped(change: dict[str, Array]) -> Array:
         moved = displaced(emg, "emg", {f: change[f] for f in fields if f != "shape"})
-        return _clip_unit(moved.gain * (recorded + late * (moved.delay - emg.delay)))
+        by = moved.delay - emg.delay
+        return filled(moved.gain * (at + by * (late + 0.5 * turn * by)), apart)
 
     def amplified() -> Taylor:
         names = [f for f in fields if f != "shape"]

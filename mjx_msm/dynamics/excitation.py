@@ -1,4 +1,11 @@
-"""From an EMG envelope to muscle excitation: gain, electromechanical delay, shape, and the mix over channels."""
+"""From an EMG envelope to muscle excitation: gain, electromechanical delay, shape, and the mix over channels.
+
+Between samples an envelope is a line, and where a channel is full it is cut: both bend in single points, which second
+derivatives do not see. Over all samples of a recording that adds up to a curvature like any other, and without it a
+solver by second derivatives crawls. So second derivatives are those of the signal that was sampled: by the delay the
+ones of the curve through the samples, and where it passes 1 their mean between neighbours. Values and first derivatives
+are untouched.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +27,8 @@ def delayed(
 ) -> Float[Array, "time *recording channel"]:
     """envelope(t − delay) by linear interpolation; before the recording starts, its first sample.
 
-    Where the delayed instant meets a sample the derivative is the one towards longer delays: 0 is the lower bound.
+    Where the delayed instant meets a sample the derivative is the one towards longer delays: 0 is the lower bound. The
+    second derivative is that of the curve through the samples.
     """
     last = envelope.shape[0] - 1
     time = jnp.arange(envelope.shape[0]).reshape(-1, *[1] * (envelope.ndim - 1))
@@ -30,7 +38,33 @@ def delayed(
     fraction = position - index
     below = jnp.take_along_axis(envelope, index, axis=0)
     above = jnp.take_along_axis(envelope, jnp.minimum(index + 1, last), axis=0)
-    return (1 - fraction) * below + fraction * above
+    turns = jnp.diff(envelope, 2, axis=0, prepend=envelope[:1], append=envelope[-1:])
+    turn = (1 - fraction) * jnp.take_along_axis(turns, index, axis=0)
+    turn = turn + fraction * jnp.take_along_axis(turns, jnp.minimum(index + 1, last), axis=0)
+    turn = jax.lax.stop_gradient(jnp.where((position > 0) & (position < last), turn, 0.0))
+    return (1 - fraction) * below + fraction * above + 0.5 * turn * _none(delay / timestep) ** 2
+
+
+def _none(x: Array) -> Array:
+    """Zero, with the derivative of x."""
+    return x - jax.lax.stop_gradient(x)
+
+
+def spacing(signal: Float[Array, "time *batch"]) -> Float[Array, "time *batch"]:
+    """Half of how far apart the samples before and after are, of every sample."""
+    ends = jnp.concatenate([signal[:1], signal, signal[-1:]])
+    return 0.5 * jnp.abs(ends[2:] - ends[:-2])
+
+
+def filled(signal: Float[Array, "*batch"], apart: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+    """Clip to 0..1.
+
+    For its second derivative a sample stands for all values up to half of `apart` away, the distance to its neighbours:
+    if 1 is among them, the cut, which bends by −1 there, does so by −1/apart on average.
+    """
+    meets = jnp.abs(signal - 1.0) < 0.5 * apart
+    bend = jax.lax.stop_gradient(jnp.where(meets, 1.0 / jnp.where(meets, apart, 1.0), 0.0))
+    return _clip_unit(signal) - 0.5 * bend * _none(signal) ** 2
 
 
 def shaped(signal: Float[Array, "*batch"], shape: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
@@ -92,7 +126,8 @@ def channel_signal(
 ) -> Float[Array, "time *recording channel"]:
     """Every channel delayed, amplified, clipped to 0..1 and shaped: it acts on each channel and instant by itself."""
     gain, delay = jnp.asarray(parameters.gain), jnp.asarray(parameters.delay)
-    signal = _clip_unit(gain * delayed(envelope, delay, timestep))
+    amplified = gain * delayed(envelope, delay, timestep)
+    signal = filled(amplified, spacing(amplified))
     if error is not None:
         signal = corrected(signal, gain * error)
     return shaped(signal, jnp.asarray(parameters.shape))

@@ -6,15 +6,14 @@ Minimised is the negative log posterior with every coordinate's noise scale at i
 
 w the nuisance unknowns that have a prior, over its standard deviation, and ν the degrees of freedom that the data of a
 coordinate leave (see `unknowns_used`). Its Gauss–Newton matrix is that of ordinary least squares with weights 1/σ², so
-that a step costs nothing extra and the scales need no alternation. Steps are damped after Levenberg and Marquardt
-(Nielsen's update, IMM-REP-1999-05) and solved inside the box by MuJoCo's projected Newton method `mju_boxQP` (Tassa,
-Mansard, Todorov 2014, doi 10.1109/ICRA.2014.6907001).
+that a step costs nothing extra and the scales need no alternation. Steps (`mjx_msm.estimation.bounded_step`) are damped
+by Nielsen's update (IMM-REP-1999-05).
 
 A model of a person leaves residuals that are not small, and then Gauss–Newton crawls: on recorded walks the curvature
-of the posterior is up to 17 times that of its matrix. Where a term knows its second derivatives, Σ r ∂²r is added, and
-where that opens downwards it is turned round. Where residuals vanish at the solution Gauss–Newton is the better model
-from far away: each step uses the one that foretold the last step better (Dennis, Gay, Welsch 1981, doi
-10.1145/355958.355965, who estimate the second derivatives).
+of the posterior is up to 17 times that of its matrix. Where a term knows its second derivatives, Σ r ∂²r is added.
+Where residuals vanish at the solution Gauss–Newton is the better model from far away: each step uses the one that
+foretold the last step better (Dennis, Gay, Welsch 1981, doi 10.1145/355958.355965, who estimate the second
+derivatives).
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import mujoco
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.estimation.bounded_step import bounded_step
 from mjx_msm.estimation.residuals.term import AbstractExpansion, AbstractTerm, Quadratic
 from mjx_msm.person.space import ParameterSpace
 
@@ -36,8 +35,6 @@ TOLERANCE = 1e-6
 """A promised gain in log posterior that is worth no further step: it moves no estimate by a thousandth of its sd."""
 CAREFUL, BOLD, LARGEST_DAMPING = 1e-2, 1e-6, 1e6
 """Damping to begin with far from a solution and near it, and at most, relative to the trace of the matrix."""
-LEAST_CURVATURE = 0.1
-"""Of the model with second derivatives along any direction, over that of Gauss–Newton: it may not open downwards."""
 CLEARLY = 1.2
 """By which factor the other of two models has to foretell a step better to be taken instead."""
 COUNTED_ANEW = 0.1
@@ -152,7 +149,9 @@ def minimise(
             if _at_floor(terms, point.scales):
                 solution.converged = True
                 break
-            step, promised = _step(space, point, damping, bent)
+            step, promised = bounded_step(
+                space, point.z, point.gradient, point.data, point.bend if bent else None, damping
+            )
             refused = growth > 2.0  # larger steps from here
             if promised <= tolerance and not refused and damping > 1e-12:
                 damping *= 0.1  # a small step because it was damped, not because there is nothing to gain
@@ -343,53 +342,6 @@ def noise(
 ) -> Float[np.ndarray, "coordinate"]:
     """Noise scale per coordinate: root mean square of its residuals per degree of freedom."""
     return np.maximum(np.sqrt(squares / freedom), NOISE_FLOOR[term.kind])
-
-
-# Steps -----------------------------------------------------------------------------------------------------
-
-
-def _step(space: ParameterSpace, point: _Point, damping: float, bent: bool) -> tuple[Float[np.ndarray, "free"], float]:
-    """Damped step inside the bounds, and the gain it promises.
-
-    Damped alike in all directions once every parameter is in the unit of its kind's usual spread: scaled by the
-    information itself (Marquardt), directions that are hardly determined would be hardly held, and their curvature
-    makes the solver crawl.
-
-    **Arguments:** `bent`: whether the model of the posterior has the second derivatives.
-    """
-    unit = np.array([kind.prior_scale for kind in space.kinds])
-    scaled = unit[:, None] * (point.data + np.diag(space.prior_scale**-2.0)) * unit
-    gradient, size = unit * point.gradient, np.trace(scaled)
-    if bent and point.bend is not None:
-        scaled = _opened(scaled, unit[:, None] * point.bend * unit)
-    damped = scaled + (damping + 1e-14) * size * np.eye(len(unit))
-    n = len(unit)
-    step, factor, free = np.zeros(n), np.zeros((n, n + 7)), np.zeros(n, dtype=np.int32)
-    rank = mujoco.mju_boxQP(
-        step, factor, free, damped, gradient, (space.lower - point.z) / unit, (space.upper - point.z) / unit
-    )
-    if rank < 0:
-        return np.zeros(n), 0.0
-    promised = -float(gradient @ step + 0.5 * step @ scaled @ step)
-    return unit * step, promised
-
-
-def _opened(
-    flat: Float[np.ndarray, "free free"], bend: Float[np.ndarray, "free free"]
-) -> Float[np.ndarray, "free free"]:
-    """Gauss–Newton matrix with second derivatives added, upwards in every direction: as steep where it went down, and
-    `LEAST_CURVATURE` of Gauss–Newton at least."""
-    try:
-        np.linalg.cholesky((1.0 - LEAST_CURVATURE) * flat + bend)
-    except np.linalg.LinAlgError:
-        pass  # somewhere it opens downwards, or is flatter than that
-    else:
-        return flat + bend
-    lower = np.linalg.cholesky(flat + 1e-12 * np.trace(flat) * np.eye(len(flat)))
-    relative = np.linalg.solve(lower, np.linalg.solve(lower, bend).T)
-    value, vector = np.linalg.eigh(0.5 * (relative + relative.T))
-    vector = lower @ vector
-    return (vector * np.maximum(np.abs(1.0 + value), LEAST_CURVATURE)) @ vector.T
 
 
 def _bends(space: ParameterSpace, point: _Point, step: Float[np.ndarray, "free"], gained: float, bent: bool) -> bool:

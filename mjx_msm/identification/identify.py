@@ -29,6 +29,7 @@ from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.estimation.robust import robust
 from mjx_msm.identification.ahead import compiled_ahead
 from mjx_msm.identification.assembly import assembled
+from mjx_msm.identification.coarse_start import descend
 from mjx_msm.identification.problem import EVALUATIONS, Problem, complete
 from mjx_msm.identification.resume import resumed
 from mjx_msm.identification.search import SEARCH_TOLERANCE, search
@@ -141,10 +142,19 @@ def identify(
                 tolerance = tolerance if index + 1 == len(problem.stages) else SEARCH_TOLERANCE
                 if index == 0 and starts > 1:
                     solution = search(terms, problem, z, starts, tried, settings.seed, tolerance, descents, report)
+                elif index == 0 and resume is None:
+                    solution = descend(
+                        terms, space, z, descents, limit=EVALUATIONS, tolerance=tolerance, report=report
+                    )  # fmt: skip
                 else:
-                    damping = BOLD if index else CAREFUL
                     solution = descents.minimise(
-                        terms, space, z, limit=EVALUATIONS, tolerance=tolerance, damping=damping, report=report
+                        terms,
+                        space,
+                        z,
+                        limit=EVALUATIONS,
+                        tolerance=tolerance,
+                        damping=BOLD if index else CAREFUL,
+                        report=report,
                     )
                     terms, solution = _recentred(terms, space, solution, tolerance, descents, report)
 

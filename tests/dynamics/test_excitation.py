@@ -100,3 +100,28 @@ def test_derivative_at_full_scale_is_the_one_from_inside(gain):
 
     np.testing.assert_array_equal(jax.jacfwd(f)(jnp.array(gain)), envelope[:, 0])
     np.testing.assert_array_equal(jax.jacrev(f)(jnp.array(gain)), envelope[:, 0])
+
+
+def test_second_derivatives_are_those_of_the_signal_that_was_sampled():
+    """A recording's weighted sum of a clipped channel, by gain and delay: against differences of its first derivatives
+    over many samples. Between two samples it has no second derivative by the delay, and none where it is clipped.
+    """
+    step = 0.001
+    t = step * jnp.arange(4000)
+    envelope = (0.55 + 0.5 * jnp.sin(7 * t) * jnp.cos(2.3 * t))[:, None]
+    weight = jnp.sin(1.7 * t + 0.4)
+
+    def total(x):
+        at = EmgParameters(jnp.exp(x[:1]), x[1:], jnp.zeros(1))
+        return jnp.sum(weight * excitation(at, envelope, jnp.ones((1, 1)), step)[:, 0])
+
+    slope, at = jax.jit(jax.jacfwd(total)), jnp.array([0.3, 0.0502])
+    signal = np.exp(0.3) * np.asarray(envelope)
+    assert 0.1 < (signal > 1).mean() < 0.9
+    curvature = np.asarray(jax.jit(jax.jacfwd(jax.jacfwd(total)))(at))
+    by_gain, by_delay = (
+        (np.asarray(slope(at + d)) - np.asarray(slope(at - d))) / (2 * np.max(d))
+        for d in (np.array([0.02, 0.0]), np.array([0.0, 0.01]))
+    )
+    np.testing.assert_allclose(curvature, np.stack([by_gain, by_delay]), rtol=0.02, atol=0.005 * np.abs(by_gain).max())
+    np.testing.assert_allclose(curvature, curvature.T)

