@@ -13,6 +13,8 @@ from jaxtyping import Float
 
 from mjx_msm.estimation.checkpoint import Descents, computed_from, digest, kept_descents
 from mjx_msm.estimation.residuals.instants import InstantTerm
+from mjx_msm.estimation.residuals.moment import MomentTerm
+from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.knowledge.log_posterior import Posterior, posterior_of
 from mjx_msm.knowledge.posterior import rounded_draws
 from mjx_msm.knowledge.result import Identification
@@ -21,8 +23,12 @@ from mjx_msm.recordings.trial import Trial, trials_of
 
 EVALUATIONS = 60
 """Of one draw, at most."""
+NEAR = 1e-4
+"""Damping to begin with: a draw is not far from where it goes."""
 SETTLED = 0.1
 """Promised gain in log posterior that is worth no further step of a draw."""
+PIECES = 16
+"""Of long recordings, a second each, along which draws are completed: how curved the model is, they say as well."""
 APART = 1e-3
 """Part of the way to a draw over which the residuals' derivative is taken."""
 NEARER = 0.9
@@ -46,8 +52,9 @@ def completed_draws(
         argmin_z  ½ ‖(r(z) − r(ẑ) − J (z_s − ẑ))/σ‖² + ½ ‖(z − z_s)/s‖²,
 
     r the residuals, J their derivative at ẑ, σ the noise and s the standard deviations of the priors. Where the model
-    is linear that is z_s itself. A draw comes nearer to a bound by at most nine tenths, so that draws do not pile up
-    there.
+    is linear that is z_s itself, at whichever instants r is compared: of long recordings some pieces stand for all
+    (`MomentTerm.in_pieces`), and weigh as much. A draw comes nearer to a bound by at most nine tenths, so that draws do
+    not pile up there.
 
     This is a map of every draw of the Laplace approximation, with that one's spread, which counts residuals that repeat
     each other as fewer. Like randomised maximum likelihood, which draws the noise and the prior instead (Bardsley et
@@ -85,7 +92,7 @@ def _completed(
     """Every draw, taken through the recording."""
     z, space = np.array(result.z), posterior.space
     weighed, scales = posterior.weighed(z)
-    terms = [t for t in weighed if isinstance(t, InstantTerm)]
+    terms, scales = _standing_for(weighed, scales)
     at_estimate = [t.evaluate(z, s) for t, s in zip(terms, scales, strict=True)]
     anchored, done = np.isfinite(space.prior_scale), []
     for draw in np.array(result.samples):
@@ -109,9 +116,26 @@ def _completed(
                 draw + NEARER * (space.upper - draw),
             ),
         )
-        solution = descents.minimise(shifted, about, draw, limit=EVALUATIONS, tolerance=SETTLED, scales=scales)
+        solution = descents.minimise(
+            shifted, about, draw, limit=EVALUATIONS, tolerance=SETTLED, damping=NEAR, scales=scales
+        )
         if solution.interrupted:
             raise KeyboardInterrupt
         done.append(solution.z)
         listener(len(done))
     return done
+
+
+def _standing_for(
+    terms: Sequence[AbstractTerm], scales: Sequence[Float[np.ndarray, "coordinate"]]
+) -> tuple[list[InstantTerm], list[Float[np.ndarray, "coordinate"]]]:
+    """Of long recordings some pieces, and the noise with which they weigh as much as all."""
+    out, weighing = [], []
+    for term, scale in zip(terms, scales, strict=True):
+        if not isinstance(term, InstantTerm):
+            continue
+        some = term.in_pieces(max(PIECES, 2 * len(np.unique(term.trial)))) if isinstance(term, MomentTerm) else term
+        part = some.weight.sum(axis=0) / np.maximum(term.weight.sum(axis=0), 1.0)
+        out.append(some)
+        weighing.append(scale * np.sqrt(np.where(part > 0, part, 1.0)))
+    return out, weighing
