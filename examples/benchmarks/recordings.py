@@ -176,6 +176,8 @@ def three_recordings(folds: int) -> Iterator[Row]:
     yield row(f"3 × 40 s at 100 Hz, {count} unknowns: converged", converged, at_least=1.0)
     yield row("3 × 40 s: evaluations", result.stages[-1].evaluations)
     yield row("3 × 40 s: error in sample", pooled(result.fits, "identify"), "N·m")
+    spent, result = timed(lambda: completed_draws(model, study.trials, result))
+    yield row("3 × 40 s: draws of the posterior", spent, "s", at_most=60.0, n=len(result.samples))
     spent, result = timed(lambda: cross_validated(study, model, result, blocks=2 * folds, folds=folds))
     yield row(f"3 × 40 s: cross-validated error, {folds} folds", pooled(result.fits, "cross-validated"), "N·m")
     yield row("3 × 40 s: time of a fold", spent / folds, "s")
