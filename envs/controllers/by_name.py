@@ -1,6 +1,6 @@
 """Which controllers an environment has, by name.
 
-KneeExo           `zero`, `emg_proportional`, `gravity_compensation`, `tracking`
+KneeExo           `zero`, `emg_proportional`, `gravity_compensation`, `tracking`, `predictive`
 ArmCoTransport    `zero`; `admittance` where the robot is one, else `impedance`
 ArmReach          `zero`, `reaching`
 ArmStrike         `zero`, `striking`
@@ -21,6 +21,7 @@ from mjx_msm.envs.controllers.backpropagation import NetworkController
 from mjx_msm.envs.controllers.baseline import Controller, Zero
 from mjx_msm.envs.controllers.co_transport import ImpedanceTorque
 from mjx_msm.envs.controllers.knee_exo import EmgProportional, GravityCompensation, TrackingTorque
+from mjx_msm.envs.controllers.knee_prediction import Predictive
 from mjx_msm.envs.controllers.trained import Trained
 from mjx_msm.envs.tasks.arm_reach import ArmReach
 from mjx_msm.envs.tasks.arm_strike import ArmStrike
@@ -73,6 +74,7 @@ def _known(task: Any) -> Mapping[str, Callable[[Any], Controller]]:
             "emg_proportional": EmgProportional,
             "gravity_compensation": GravityCompensation,
             "tracking": TrackingTorque,
+            "predictive": Predictive,
         }
     if acted == "set_point_x":  # the admittance controller is in the environment, and zero leaves it alone
         return {"zero": Zero, "admittance": Zero}

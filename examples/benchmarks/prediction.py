@@ -1,6 +1,6 @@
 """How well a person's torque and angle are known ahead of time, live, and how long a sample takes.
 
-    python examples/benchmarks/prediction.py [--quick] [--json FILE]
+    python examples/benchmarks/prediction.py [--quick] [--only latency] [--json FILE]
 
 Each treadmill walk is streamed sample by sample, 100 a second as recorded, to a person identified from the other walk
 alone. Beside the predictor stand the generic model in the same predictor, a linear regression and a neural network
@@ -23,12 +23,16 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import jax
 import numpy as np
 from table import Row, row, run
 
 import mjx_msm as msm
+from mjx_msm.common.compiled import float64
 from mjx_msm.common.toml_tables import read_toml
 from mjx_msm.prediction.extrapolation import EARLIER
+from mjx_msm.prediction.known_person import KnownPerson
+from mjx_msm.prediction.predictor import DRAWS
 from mjx_msm.recordings.subject_file.loading import Study, study_of
 from mjx_msm.study.settings import settings, study_model
 
@@ -78,7 +82,6 @@ def linear(x: np.ndarray, y: np.ndarray, asked: np.ndarray) -> np.ndarray:
 
 def network(x: np.ndarray, y: np.ndarray, asked: np.ndarray, epochs: int = 200) -> np.ndarray:
     """The mean of three, the last fifth of the walk telling when to stop."""
-    import jax
     import jax.numpy as jnp
     import optax
 
@@ -182,19 +185,21 @@ def walk(whole: Study, learn: int, ask: int, quick: bool) -> Iterator[Row]:
 
 
 def latency(whole: Study, samples: int) -> Iterator[Row]:
-    """Of `push`, at 1 kHz, on one core; and what it leaves in memory."""
+    """Of `push`, at 1 kHz, on one core, for the estimate and those beside it; and what it leaves in memory."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    model, asked = study_model(whole), replace(settings(whole), rate=20.0)
-    part = replace(
-        whole.trials[0],
-        **{f: getattr(whole.trials[0], f)[:300] for f in ("time", "position", "emg", "moment")},
-    )
-    result = msm.identify(model, part, settings=asked)
-    predictor = msm.Predictor(result, 0.1, model=model)
-    stream = Stream(part, predictor.coordinates, result.channels)
+    model, part = study_model(whole), whole.trials[0]
+    channels = tuple(dict.fromkeys(c for mix in whole.emg_map.values() for c in mix))
+    nominal, rng = model.nominal.with_channels(channels), np.random.default_rng(0)
+    space = msm.parameter_space(nominal, ["muscle/*/max_isometric_force", "muscle/*/*_length"])
+    with float64():
+        z = np.asarray(space.pack(nominal))
+        about = [space.unpack(z + 0.02 * k * rng.standard_normal(len(z))) for k in (0, *DRAWS * (1,))]
+    everyone = jax.tree.map(lambda *x: np.stack([np.asarray(y) for y in x]), *about)
+    predictor = msm.Predictor(KnownPerson(channels, whole.emg_map, everyone), 0.1, model=model)
+    stream = Stream(part, predictor.coordinates, channels)
     emg, angle = ([*x] for x in (stream.emg.repeat(10, axis=0), stream.angle.repeat(10, axis=0)))
-    took, began = np.empty(samples), 0
+    took, began, busy = np.empty(samples), 0, time.process_time()
     for k in range(samples):
         before = time.perf_counter_ns()
         predictor.push(emg[k % len(emg)], angle[k % len(angle)], 1e-3 * k)
@@ -203,6 +208,7 @@ def latency(whole: Study, samples: int) -> Iterator[Row]:
             gc.collect()
             began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - began) / 1024
+    busy = 1000 * (time.process_time() - busy) / samples
     took = took[100:]
     edges = np.array([0, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7, 1.0, 2.0, 5.0, np.inf])
     for low, high, count in zip(edges[:-1], edges[1:], np.histogram(took, edges)[0], strict=True):
@@ -210,6 +216,7 @@ def latency(whole: Study, samples: int) -> Iterator[Row]:
         print(f"  {low:5.2f} to {high:5.2f} ms  {100 * share:6.2f} %  {'#' * round(60 * share)}", file=sys.stderr)
     yield row("one sample of the knee, median", float(np.median(took)), "ms", at_most=0.3, n=len(took))
     yield row("one sample of the knee, 99 of 100", float(np.quantile(took, 0.99)), "ms", at_most=1.0, n=len(took))
+    yield row("one sample of the knee, time of the processor", busy, "ms", n=len(took))
     yield row("one sample of the knee, quickest", float(took.min()), "ms", n=len(took))
     yield row("memory that it took since a tenth of them", grown, "MiB", at_most=1.0, n=len(took))
 
@@ -224,4 +231,4 @@ def rows(quick: bool) -> Iterator[Row]:
 
 
 if __name__ == "__main__":
-    run(__doc__, rows)
+    run(__doc__, rows, {"latency": lambda quick: latency(study(), 20_000 if quick else 600_000)})

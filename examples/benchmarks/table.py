@@ -8,7 +8,7 @@ import math
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -46,15 +46,24 @@ def machine() -> str:
     )
 
 
-def run(description: str | None, rows: Callable[[bool], Iterator[Row]]) -> None:
-    """Command line of a benchmark: ``--quick`` and ``--json FILE``; an interruption keeps the rows that are done."""
+Rows = Callable[[bool], Iterator[Row]]
+
+
+def run(description: str | None, rows: Rows, parts: Mapping[str, Rows] | None = None) -> None:
+    """Command line of a benchmark: ``--quick`` and ``--json FILE``; an interruption keeps the rows that are done.
+
+    **Arguments:** `parts`: what ``--only NAME`` does in place of all rows.
+    """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a reduced form, some minutes on two cores")
     parser.add_argument("--json", type=Path, help="write the rows here")
+    if parts:
+        parser.add_argument("--only", choices=tuple(parts), help="this part alone")
     options = parser.parse_args()
+    chosen = parts[options.only] if parts and options.only else rows
     found: list[Row] = []
     try:
-        for line in rows(options.quick):
+        for line in chosen(options.quick):
             found.append(line)
             print(f"{line['name']}: {line['measured']:.3g} {line['unit']}", file=sys.stderr, flush=True)
     except KeyboardInterrupt:

@@ -96,6 +96,9 @@ class Output(NamedTuple):
     """For how long a channel is without a sample, or dead [s]."""
     blind: Float[Array, "coordinate"]
     """For how long an encoder is without a sample that was believed [s]."""
+    motion: Float[Array, "state"]
+    motion_ahead: Float[Array, "state"]
+    """Position and velocity of all coordinates, now and `horizon` later."""
     features: Float[Array, "feature"]
     """That a learned rule read; none without one."""
 
@@ -118,6 +121,8 @@ class Setup:
     """Envelope that counts as 1."""
     rule: str
     learned: Learned | None
+    dead_after: float
+    """A channel that is the same to the bit for as long is dead [s]."""
     noise: Noise
     outer_spread: Float[np.ndarray, "coordinate"]
     """Of what acts from outside [N·m]; of accelerations of what is not free [rad/s²]."""

@@ -37,8 +37,6 @@ from mjx_msm.prediction.live_state import Input, Memory, Output, Setup
 
 MEAN_TIME = 5.0
 """Over which a channel's mean and variance are taken [s]."""
-FLAT = 0.3
-"""A channel that is the same to the bit for as long is dead [s]."""
 RENEWED = 0.005
 """How old derivatives of the equations of motion may be [s]."""
 GATE = 8.0
@@ -130,7 +128,7 @@ def live_step(setup: Setup) -> Callable[[Memory, Input], tuple[Memory, Output]]:
         raw = jnp.where(came, sample.emg, memory.seen)
         same = jnp.where(raw == memory.seen, memory.same + dt, 0.0)
         age = jnp.where(came, 0.0, memory.age + dt)
-        missing = jnp.maximum(age, jnp.where((same > FLAT) & came, same, 0.0))
+        missing = jnp.maximum(age, jnp.where((same > setup.dead_after) & came, same, 0.0))
         filtered, before = _filtered(setup.filters.before, memory.before, raw)
         filtered = jnp.abs(filtered) if setup.filters.rectify else filtered
         filtered, after = _filtered(setup.filters.after, memory.after, filtered)
@@ -246,6 +244,8 @@ def live_step(setup: Setup) -> Callable[[Memory, Input], tuple[Memory, Output]]:
             angle_ahead_sd=jnp.sqrt(jnp.maximum(jnp.diag(c)[free], 0.0)),
             missing=missing,
             blind=blind,
+            motion=x[: 2 * n],
+            motion_ahead=y[: 2 * n],
             features=seen,
         )
         later_memory = Memory(

@@ -27,9 +27,9 @@ from mjx_msm.common.errors import InputError, one_of
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import Model, refuse_memory
 from mjx_msm.prediction import causal_filter, extrapolation
+from mjx_msm.prediction.known_person import KnownPerson
 from mjx_msm.prediction.live_state import STEP, Input, Memory, Noise, Output, Setup, blank, outer_spread
 from mjx_msm.prediction.live_step import live_step
-from mjx_msm.prediction.muscle_course import estimate_first
 from mjx_msm.prediction.teaching import Correction, correction, taught
 from mjx_msm.recordings.emg import EmgProcessing
 from mjx_msm.recordings.model_clock import mixing_matrix
@@ -76,7 +76,8 @@ class Predictor:
 
     **Arguments:**
 
-    - `identification`: the person. `horizon`: how far ahead [s], 0 to 0.5.
+    - `identification`: the person; or a `KnownPerson`, whose `model` is to be given, too.
+    - `horizon`: how far ahead [s], 0 to 0.5.
     - `extrapolation`: of EMG beyond now, see `mjx_msm.prediction.extrapolation`: ``"hold"``, ``"decay"``, or
       ``"learned"`` from `trials`, recorded trials of the person.
     - `processing`, `reference`: of raw EMG: how it becomes an envelope (the filters run forwards only,
@@ -85,6 +86,8 @@ class Predictor:
       `normalise` found, with the same processing. ``"learned"`` is fitted on zero-phase envelopes, which are earlier
       than those of the causal filters (`mjx_msm.prediction.extrapolation.features`).
     - `rate`: samples a second, nominal; each sample says its own time.
+    - `dead_after`: a channel that is the same to the bit for as long is dead [s]; infinity: never, since simulated
+      EMG rests.
     - `draws`: people of the posterior beside the estimate, for the band. `noise`: what the filter expects.
     - `model`: what it was identified on, by default loaded.
 
@@ -93,7 +96,7 @@ class Predictor:
 
     def __init__(
         self,
-        identification: Identification,
+        identification: Identification | KnownPerson,
         horizon: float = 0.1,
         *,
         extrapolation: str = "hold",
@@ -101,28 +104,36 @@ class Predictor:
         processing: EmgProcessing | None = None,
         reference: Sequence[float] | None = None,
         rate: float = 1000.0,
+        dead_after: float = 0.3,
         draws: int = DRAWS,
         noise: Noise | None = None,
         model: Model | None = None,
     ):
-        of_kind("identification", identification, Identification, "identify makes one, Identification.load reads one")
         if not 0 < number("horizon", horizon) <= 0.5:
             raise InputError(f"horizon = {horizon:g} s must lie between 0 and 0.5")
         if not 20 <= number("rate", rate) <= 1e5:
             raise InputError(f"rate = {rate:g} Hz must lie between 20 and 100 000 samples a second")
+        if not isinstance(dead_after, int | float) or not dead_after > 0:
+            raise InputError(f"dead_after = {dead_after!r} must be a time above 0 s, or infinity")
         one_of("extrapolation", extrapolation, _rules())
         whole("draws", draws, 2)
-        model = identification.model() if model is None else model
-        self.channels, self.coordinates = identification.channels, _moving(model)
+        if isinstance(identification, KnownPerson):
+            model, person = of_kind("model", model, Model, "a KnownPerson needs the model"), identification
+        else:
+            source = "identify makes one, Identification.load reads one"
+            of_kind("identification", identification, Identification, source)
+            model = identification.model() if model is None else model
+            person = KnownPerson.identified(identification, model, draws)
+        self.channels, self.coordinates = person.channels, _moving(model)
         self.free, self.horizon = model.free, float(horizon)
         self.patience = 0.0
         """How long a channel or an encoder may be without a sample before it is called missing [s]: encoders may come
         more seldom than EMG."""
         self._names = (*(f"EMG channel {c}" for c in self.channels), *(f"encoder {c}" for c in self.coordinates))
-        self._setup = _setup(identification, model, horizon, extrapolation, processing, reference, rate, draws, noise)
+        self._setup = _setup(person, model, horizon, extrapolation, processing, reference, rate, dead_after, noise)
         known = trials_of(trials)
         if extrapolation == "learned":
-            self._setup = taught(self._setup, identification, known)
+            self._setup = taught(self._setup, person, known)
         self.rate, self._usual = float(rate), 1.0 / rate
         delay = np.asarray(self._setup.everyone.emg.delay)[0]
         self._lag = np.maximum(self._setup.filters.lag - delay, 0.0)
@@ -143,6 +154,14 @@ class Predictor:
     def lag(self) -> Float[np.ndarray, "channel"]:
         """How much later than the muscles an envelope is [s]: the filter's lag beyond the electromechanical delay."""
         return self._lag
+
+    def motion(self, ahead: bool) -> tuple[Float[np.ndarray, "coordinate"], Float[np.ndarray, "coordinate"]]:
+        """Angles [rad] and their rates [rad/s] of all coordinates of the model at the last sample, or `horizon` later.
+
+        Without what a learned rule corrects. Before the first sample there are none.
+        """
+        both = self._out[self._slices["motion_ahead" if ahead else "motion"]].copy()
+        return both[: len(both) // 2], both[len(both) // 2 :]
 
     def reset(self) -> None:
         """Forget the stream."""
@@ -272,18 +291,18 @@ def _moving(model: Model) -> tuple[str, ...]:
 
 
 def _setup(
-    identification: Identification,
+    person: KnownPerson,
     model: Model,
     horizon: float,
     rule: str,
     processing: EmgProcessing | None,
     reference: Sequence[float] | None,
     rate: float,
-    draws: int,
+    dead_after: float,
     noise: Noise | None,
 ) -> Setup:
     refuse_memory(model, "prediction a sample at a time")
-    channels = identification.channels
+    channels = person.channels
     if (processing is None) != (reference is None):
         raise InputError("raw EMG needs both processing and reference, the envelope that counts as 1; give both")
     one = np.ones(len(channels)) if reference is None else np.asarray(reference, dtype=float)
@@ -291,15 +310,13 @@ def _setup(
         raise InputError(f"reference must be {len(channels)} positive numbers, of {', '.join(channels)}")
     noise = Noise() if noise is None else noise
     filters = causal_filter.NONE if processing is None else causal_filter.causal_filter(processing, rate)
-    everyone = estimate_first(identification, model, draws)
-    delay = np.asarray(everyone.emg.delay)
+    delay = np.asarray(person.everyone.emg.delay)
     waiting = np.maximum(delay - filters.lag, 0.0)
     past = int(np.ceil(rate * (max(waiting[0].max(initial=0.0), max(extrapolation.EARLIER)) + 0.02))) + 4
-    spread = identification.stages[-1].noise if identification.stages else {}
     return Setup(
         model=model,
-        everyone=everyone,
-        mixing=mixing_matrix(model, channels, identification.emg_map),
+        everyone=person.everyone,
+        mixing=mixing_matrix(model, channels, person.emg_map),
         horizon=float(horizon),
         past=past,
         filters=filters,
@@ -307,9 +324,10 @@ def _setup(
         reference=one,
         rule=rule,
         learned=None,
+        dead_after=dead_after,
         noise=noise,
         outer_spread=outer_spread(model, noise),
-        torque_noise=np.array([spread.get(f"moment/{c}", 0.0) for c in model.free]),
+        torque_noise=np.array([person.moment_spread.get(c, 0.0) for c in model.free]),
     )
 
 

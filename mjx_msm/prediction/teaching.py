@@ -21,10 +21,10 @@ from mjx_msm.common.errors import InputError
 from mjx_msm.dynamics.geometry import geometry
 from mjx_msm.dynamics.paths import paths
 from mjx_msm.dynamics.simulation import generalised_force, mechanics, muscle_tension, spatial_inertia
-from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import Model
 from mjx_msm.person.parameters import Parameters
 from mjx_msm.prediction import extrapolation
+from mjx_msm.prediction.known_person import KnownPerson
 from mjx_msm.prediction.live_state import Setup
 from mjx_msm.prediction.muscle_course import activations
 from mjx_msm.prediction.played import played
@@ -91,7 +91,7 @@ def correction(predictor: Any, model: Model, trials: Sequence[Trial]) -> Correct
     return Correction(weights, offset, len(model.free))
 
 
-def taught(setup: Setup, identification: Identification, trials: Sequence[Trial]) -> Setup:
+def taught(setup: Setup, person: KnownPerson, trials: Sequence[Trial]) -> Setup:
     """The setup with a rule learned from trials."""
     if not trials:
         raise InputError("extrapolation 'learned' needs trials to learn from; give trials, or choose 'hold' or 'decay'")
@@ -99,7 +99,7 @@ def taught(setup: Setup, identification: Identification, trials: Sequence[Trial]
     one = jax.tree.map(lambda x: x[0], setup.everyone)
     model, courses = setup.model, []
     for trial in trials:
-        r = record(model, reordered(trial, identification.channels), identification.emg_map)
+        r = record(model, reordered(trial, person.channels), person.emg_map)
         stride = max(1, round(LEARNT_STEP / model.timestep))
         at = np.arange(r.first, r.last + 1, stride)
         q, v, acceleration = (x[at] for x in (r.smooth_position, r.smooth_velocity, r.smooth_acceleration))

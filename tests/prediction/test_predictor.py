@@ -264,6 +264,7 @@ def test_settings_that_cannot_be_are_refused(stream, arm):
         ({"extrapolation": "learned"}, "needs trials"),
         ({"processing": EmgProcessing()}, "both processing and reference"),
         ({"rate": 5.0}, "rate"),
+        ({"dead_after": 0.0}, "dead_after"),
     ):
         with pytest.raises(msm.InputError, match=says):
             Predictor(result, **{"model": arm, **wrong})

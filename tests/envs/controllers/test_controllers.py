@@ -16,9 +16,10 @@ from mjx_msm.envs.controllers.knee_exo import EmgProportional, GravityCompensati
 from mjx_msm.envs.environments import ArmCoTransportEnv, KneeExoEnv
 from mjx_msm.verification.episode import make_controller
 
+KNEE = ("zero", "emg_proportional", "gravity_compensation", "tracking", "predictive")
 MADE = (
-    (KNEE_EXO, {}, ("zero", "emg_proportional", "gravity_compensation", "tracking")),
-    (KNEE_EXO, {"action_mode": "both"}, ("zero", "emg_proportional", "gravity_compensation", "tracking")),
+    (KNEE_EXO, {}, KNEE),
+    (KNEE_EXO, {"action_mode": "both"}, KNEE),
     (KNEE_EXO, {"action_mode": "human"}, ("zero",)),
     (ARM_CO_TRANSPORT, {}, ("zero", "admittance")),
     (ARM_CO_TRANSPORT, {"robot": "torque"}, ("zero", "impedance")),
@@ -47,6 +48,8 @@ def test_every_baseline_acts_within_the_space(id: str, arguments: dict, expected
     env = gymnasium.make(id, **arguments)
     assert names(env) == expected
     for name in expected:
+        if name == "predictive":  # which compiles; it has its own tests
+            continue
         act = controller(name, env)
         runs = []
         for _ in range(2):
