@@ -824,7 +824,8 @@ def test_a_part_of_a_model(units, tmp_path):
     }  # fmt: skip
     spec = parse_model(Section(text, "subject.toml", None), tmp_path, units)
     assert spec.source == "myo_sim:myolegs"
-    assert spec.part == {"joints": ("knee_angle_r",), "muscles": None, "posture": {"hip_flexion_r": 0.3 * factor}}
+    posture = {"hip_flexion_r": 0.3 * factor}
+    assert spec.part == {"joints": ("knee_angle_r",), "muscles": None, "posture": posture, "side": None}
     if units == "rad":
         text["model"]["posture"] = {"hip_flexion_r": 30}
         with pytest.raises(InputError, match=r"posture\]: hip_flexion_r = 30 looks like degrees"):
