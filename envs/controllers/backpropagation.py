@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -27,7 +27,9 @@ from mjx_msm.common.arguments import number, whole
 from mjx_msm.common.arrays import namespace
 from mjx_msm.common.errors import InputError
 from mjx_msm.common.files import beside
-from mjx_msm.envs.adapters.twin import Twin
+
+if TYPE_CHECKING:
+    from mjx_msm.envs.adapters.twin import Twin  # JAX, which a saved policy does without
 
 HIDDEN = (32, 32)
 """Widths of a policy's layers."""
