@@ -4,6 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import gymnasium as gym
 import pytest
 
 from mjx_msm.recordings.subject_file.grammar import parse_subject
@@ -43,29 +44,37 @@ def test_python_of_a_page_runs(page, tmp_path, monkeypatch):
     exec(compile(script, page, "exec"), {"__name__": "__page__"})
 
 
+WHOLE = tomllib.loads(blocks("bring/recording.md", "toml")[0])
+"""The complete subject file that the pages show."""
+
+
 @pytest.mark.parametrize("page", with_blocks("toml"))
 def test_toml_of_a_page_is_a_subject_files(page):
+    """What a page leaves out is taken from the complete one; a study's file is another grammar."""
     for block in blocks(page, "toml"):
         document = tomllib.loads(block)
-        if {"subject", "model", "trials", "identify"} <= set(document):
-            parse_subject(document, page)
-
-
-def test_a_page_shows_a_whole_subject_file():
-    whole = [b for b in blocks("bring/recording.md", "toml") if "[identify]" in b]
-    assert len(whole) == 1
+        if "table" in document:
+            continue
+        sections = {k: {**WHOLE[k], **v} if isinstance(v, dict) and k in WHOLE else v for k, v in document.items()}
+        own = document.get("trials", [])
+        trials = [*own, *(t for t in WHOLE["trials"] if t["name"] not in [o["name"] for o in own])]
+        parse_subject({**WHOLE, **sections, "trials": trials}, page)
 
 
 def test_commands_of_the_pages_exist():
     from typer.main import get_command
 
     from mjx_msm.cli.app import app
+    from mjx_msm.envs.controllers import names
 
     commands = get_command(app).commands  # pyright: ignore[reportAttributeAccessIssue]
     for page, text in PAGES.items():
         for line in re.findall(r"^mjx-msm .*$", text, re.M):
             name, *words = line.split("#")[0].split()[1:]
             assert name in commands, f"{page}: {line}"
+            if "--controller" in words:
+                task = words[0].removesuffix("-v0")
+                assert words[words.index("--controller") + 1] in names(gym.make(f"mjx_msm/{task}-v0")), line
             known = {option for p in commands[name].params for option in (*p.opts, *p.secondary_opts)}
             assert {w for w in words if w.startswith("--")} <= known, f"{page}: {line}"
 

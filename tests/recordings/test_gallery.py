@@ -15,7 +15,8 @@ from mjx_msm.common.toml_tables import to_toml
 from mjx_msm.recordings.readers.delimited import write_csv
 from mjx_msm.recordings.subject_file.loading import load_subject
 
-TEXT = (Path(__file__).resolve().parents[2] / "examples" / "files" / "README.md").read_text(encoding="utf-8")
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "pages" / "bring" / "lab_files.md"
+TEXT = PAGE.read_text(encoding="utf-8")
 COMMON, *REST = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
 SYSTEMS = dict(zip(("vicon", "qualisys", "opensim", "biodex", "bids"), REST, strict=False))
 TIME, FAST = np.arange(300) / 100, np.arange(3000) / 1000
