@@ -44,6 +44,10 @@ def identify(
     cv_by: Annotated[
         CrossValidation, typer.Option(help="What is held out at a time: part of every trial, a trial, or a task.")
     ] = CrossValidation.BLOCK,
+    cv_search: Annotated[
+        bool,
+        typer.Option("--cv-search", help="By block, search from all starting points each time, not from a few."),
+    ] = False,
     starts: Annotated[
         int | None, typer.Option(min=1, help="Starting points; default: as the subject file says.")
     ] = None,
@@ -82,8 +86,9 @@ def identify(
     with notes_on(console), Unfinished.at(out, resume=resume, overwrite=overwrite) as unfinished:
         by = cv_by.value if cv else None
         result, interrupted = identify_shown(
-            console, study, model, cv=by, starts=starts, seed=seed, quiet=quiet, unfinished=unfinished
-        )
+            console, study, model, cv=by, cv_search=cv_search, starts=starts, seed=seed, quiet=quiet,
+            unfinished=unfinished,
+        )  # fmt: skip
         with held_interrupts():
             kept = save_result(out, study, model, result, truth=truth)
         if not interrupted:
@@ -116,6 +121,7 @@ def identify_shown(
     model: Model,
     *,
     cv: str | None,
+    cv_search: bool = False,
     starts: int | None,
     seed: int,
     quiet: bool,
@@ -123,7 +129,8 @@ def identify_shown(
 ) -> tuple[Identification, bool]:
     """The identification, its draws and its cross-validation; whether it was interrupted.
 
-    **Arguments:** `cv`: what is held out at a time; None: no cross-validation. `unfinished`: where it keeps what is
+    **Arguments:** `cv`: what is held out at a time; None: no cross-validation. `cv_search`: from all starting points.
+    `unfinished`: where it keeps what is
     done, and goes on from.
     """
     from mjx_msm.knowledge.posterior_draws import completed_draws
@@ -151,7 +158,9 @@ def identify_shown(
                 times = 5 if cv == "block" else len(study.trials)
                 progress.ahead("cross-validation", times, sum(stage.seconds for stage in result.stages))
                 with _or_without("the cross-validated error is missing"):
-                    result = cross_validated(study, model, result, by=cv, listener=progress, checkpoint=folds, **asked)
+                    result = cross_validated(
+                        study, model, result, by=cv, search=cv_search, listener=progress, checkpoint=folds, **asked
+                    )
             elif cv is not None and cv != "block":
                 console.print(
                     f"note: no cross-validation by {cv}: it needs two {cv}s, and moments in two where they are fitted",

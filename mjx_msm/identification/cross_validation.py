@@ -20,6 +20,7 @@ from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.estimation.robust import robust
 from mjx_msm.identification import baselines
 from mjx_msm.identification.assembly import fit_row
+from mjx_msm.identification.coarse_start import descend
 from mjx_msm.identification.discrepancy import WITH_DISCREPANCY, correction
 from mjx_msm.identification.identify import Iteration, Listener, identify, noise_of
 from mjx_msm.identification.inputs import Inputs
@@ -35,6 +36,8 @@ BY = ("block", "trial", "task")
 """What is held out at a time."""
 ROLE = "cross-validated"
 """Of the error rows."""
+STARTS = 3
+"""Starting points of a fold beside the result of all trials."""
 
 
 @with_options(residuals=("moment",))
@@ -46,6 +49,7 @@ def cross_validate(
     blocks: int = 10,
     folds: int = 5,
     settings: Settings | None = None,
+    around: Identification | None = None,
     held_out: object = (),
     listener: Listener | None = None,
     checkpoint: str | Path | None = None,
@@ -62,6 +66,8 @@ def cross_validate(
       "trial": one trial; "task": all trials of one `Trial.task`. For any residuals. They say what an unseen recording
       of the same person can expect.
     - `settings`, `options`: of `identify`, but residuals are "moment" by default. `held_out` is ignored.
+    - `around`: the result of all trials. Where there are several starting points, folds by block then begin from it
+      and `STARTS` of them; without it each searches from all, which takes many times as long.
     - `checkpoint`: of `identify`; every fold has a file of its own, its number added to the name.
 
     **Returns:** one error row per trial, coordinate and kind of residual, over all held-out samples together; beside
@@ -74,7 +80,7 @@ def cross_validate(
     trials = trials_of(trials)
     asked = Settings.of(settings, {"residuals": ("moment",), **options} if settings is None else options)
     if one_of("by", by, BY) == "block":
-        return _by_block(model, trials, blocks, folds, asked, listener, checkpoint)
+        return _by_block(model, trials, blocks, folds, asked, around, listener, checkpoint)
     groups = groups_of(trials, by)
     names = tuple(dict.fromkeys(groups))
     if len(names) < 2:
@@ -124,6 +130,7 @@ def _by_block(
     blocks: int,
     folds: int,
     settings: Settings,
+    around: Identification | None,
     listener: Listener | None,
     checkpoint: str | Path | None,
 ) -> tuple[Fit, ...]:
@@ -134,6 +141,9 @@ def _by_block(
         )
     trials, _, _ = complete(model, trials, (), settings)
     whole = Problem.build(model, trials, settings)
+    if around is not None and tuple(e.path for e in around.estimates) != whole.space.paths:
+        raise InputError("the result to cross-validate around estimates other parameters; give that of these trials")
+    near = [] if around is None else [whole.space.clip(np.array(around.z))]
     block = [_blocks(t, blocks) for t in trials]
     judge = moment_term(model, whole.space, whole.recordings, settings.rate)
     one = np.ones(len(model.free))
@@ -146,7 +156,7 @@ def _by_block(
         rest = replace(judge, mask=judge.mask * ~held[:, None])
         if not rest.mask.any():
             raise InputError(f"fold {fold + 1} of {folds} leaves no recorded moments to identify from; use more blocks")
-        missed = judge.evaluate(_from_the_rest(whole, rest, settings, listener, checkpoint, fold, folds), one)
+        missed = judge.evaluate(_from_the_rest(whole, rest, settings, near, listener, checkpoint, fold, folds), one)
         predicted[held] = missed[held]
         for c, index in enumerate(model.host.free_index):
             learnt = ~held & (judge.weight[:, c] > 0)
@@ -180,6 +190,7 @@ def _from_the_rest(
     problem: Problem,
     term: MomentTerm,
     settings: Settings,
+    near: Sequence[Float[np.ndarray, "free"]],
     listener: Listener | None,
     checkpoint: str | Path | None,
     fold: int,
@@ -187,8 +198,10 @@ def _from_the_rest(
 ) -> Float[np.ndarray, "free"]:
     """What `identify` would come to without the moments of a fold.
 
-    Folds share what holds no moments: geometry, and what is compiled. Each searches from all starting points by itself;
-    none knows what the others, or all of the recording, came to.
+    Folds share what holds no moments: geometry, and what is compiled. Without `near` each searches from all starting
+    points by itself, and none knows what the others, or all of the recording, came to. With it they know where one
+    solution of all of it is, but not that it is one: that start competes with others by the fold's own moments, and
+    where it leads is a minimum without what is held out.
     """
     count = itertools.count(1)
 
@@ -200,15 +213,18 @@ def _from_the_rest(
     def configuration() -> dict[str, Any]:
         recorded = term.mask, term.target, term.position, term.velocity, term.acceleration, term.envelope, term.mixing
         what = {"what": f"fold {fold + 1} of {folds}", "settings": asdict(settings), "moments": digest(*recorded)}
-        return {**what, **computed_from(problem.model, ())}
+        return {**what, "around": digest(*near), **computed_from(problem.model, ())}
 
     with kept_descents(_of_fold(checkpoint, fold), configuration) as descents:
         if settings.starts > 1:
+            starts = min(settings.starts, STARTS) if near else settings.starts
             found = search(
-                [term], problem, problem.start, settings.starts, 0, settings.seed, TOLERANCE, descents, report
-            )
+                [term], problem, problem.start, starts, 0, settings.seed, TOLERANCE, descents, report, near
+            )  # fmt: skip
         else:
-            found = descents.minimise([term], problem.space, problem.start, limit=EVALUATIONS, report=report)
+            found = descend(
+                [term], problem.space, problem.start, descents, limit=EVALUATIONS, tolerance=TOLERANCE, report=report
+            )  # fmt: skip
 
         def again(terms: list[AbstractTerm], before: Solution, tolerance: float = TOLERANCE) -> Solution:
             return descents.minimise(

@@ -14,6 +14,7 @@ from mjx_msm.estimation.least_squares import BOLD, Solution
 from mjx_msm.estimation.relaxation import can_relax, relaxed_start
 from mjx_msm.estimation.residuals.acceleration import AccelerationTerm
 from mjx_msm.estimation.residuals.term import AbstractTerm
+from mjx_msm.identification.coarse_start import pieces_of
 from mjx_msm.identification.problem import EVALUATIONS, Problem
 
 SEARCH_EVALUATIONS, SEARCH_TOLERANCE = 60, 1e-2
@@ -32,14 +33,17 @@ def search(
     tolerance: float,
     descents: Descents,
     report: Callable[[Solution], None],
+    beside: Sequence[Float[np.ndarray, "free"]] = (),
 ) -> Solution:
-    """The best of several starting points.
+    """The best of several starting points; of long recordings, by some pieces of them.
 
     Where an acceleration residual sees fiber or tendon lengths, further starts come from the convex relaxation, else
     from the prior.
 
-    **Arguments:** `z`: the first starting point, or the best that was found from the `tried` ones before.
+    **Arguments:** `z`: the first starting point, or the best that was found from the `tried` ones before. `beside`:
+    more of them, which come first.
     """
+    everything, terms = terms, pieces_of(terms) or terms
     space, centre = problem.space, problem.start
     drawn = np.random.default_rng(seed).standard_normal((starts - 1, space.size))
     spread = np.where(np.isfinite(space.prior_scale), space.prior_scale, 0.25 * (space.upper - space.lower))
@@ -49,6 +53,12 @@ def search(
     best, used = Solution(z, []), 0
     settings: dict[str, Any] = {"limit": SEARCH_EVALUATIONS, "tolerance": SEARCH_TOLERANCE}
     try:
+        for guess in beside:
+            found.append(descents.minimise(terms, space, guess, report=report, **settings))
+            used += found[-1].evaluations
+            best = min(found, key=lambda s: _evidence(terms, s))
+            if found[-1].interrupted:
+                raise KeyboardInterrupt
         for k in (0, *range(max(tried, 1), starts)):
             guess = z
             if k and relaxes:
@@ -68,9 +78,9 @@ def search(
             tried = max(tried, k + 1)
             if _explained(terms, best):
                 break
-        if not best.converged or tolerance < SEARCH_TOLERANCE:
+        if terms is not everything or not best.converged or tolerance < SEARCH_TOLERANCE:
             final = descents.minimise(
-                terms, space, best.z, limit=EVALUATIONS, tolerance=tolerance, damping=BOLD, report=report
+                everything, space, best.z, limit=EVALUATIONS, tolerance=tolerance, damping=BOLD, report=report
             )
             used += final.evaluations
             best = final if np.isfinite(final.cost) else replace(best, interrupted=final.interrupted)

@@ -69,15 +69,19 @@ def cross_validated(
     by: str = "block",
     blocks: int = 10,
     folds: int = 5,
+    search: bool = False,
     listener: Listener | None = None,
     checkpoint: str | Path | None = None,
     **options: Unpack[Options],
 ) -> Identification:
-    """The result with the error rows of a cross-validation added, see `mjx_msm.cross_validate`."""
+    """The result with the error rows of a cross-validation added, see `mjx_msm.cross_validate`.
+
+    **Arguments:** `search`: whether every fold searches from all starting points, not from the result and a few others.
+    """
     asked = settings(study, model)
     rows = cross_validate(
-        model, study.trials, settings=asked, by=by, blocks=blocks, folds=folds, listener=listener,
-        checkpoint=checkpoint, **options,
+        model, study.trials, settings=asked, around=None if search else result, by=by, blocks=blocks, folds=folds,
+        listener=listener, checkpoint=checkpoint, **options,
     )  # fmt: skip
     return result.with_fits(rows)
 

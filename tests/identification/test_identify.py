@@ -465,3 +465,20 @@ def test_a_person_on_a_treadmill_is_judged_by_what_comes_later_and_by_a_run(data
         assert f.identified < 0.5 * f.generic
         assert f.beside["with discrepancy"] < f.identified < f.spread
     assert held[2].correlation > 0.85
+
+
+@pytest.mark.slow
+def test_folds_around_a_result_search_less_and_say_the_same(arm, with_moments):
+    """The result's own solution is one of few starts, and each fold still goes to the least of its own moments."""
+    settings = {"free": STRENGTH, "starts": 6, "blocks": 4, "folds": 2}
+    result = identify(arm, with_moments, free=STRENGTH, residuals=("moment",))
+    told = {"around": [], "search": []}
+    near = cross_validate(arm, with_moments, around=result, listener=told["around"].append, **settings)
+    full = cross_validate(arm, with_moments, listener=told["search"].append, **settings)
+    for a, b in zip(near, full, strict=True):
+        assert (a.trial, a.coordinate) == (b.trial, b.coordinate)
+        assert a.identified < b.identified + 1e-6 * b.spread
+    assert len(told["around"]) <= len(told["search"])
+    other = identify(arm, with_moments, free=STRENGTH[:1], residuals=("moment",))
+    with pytest.raises(InputError, match="estimates other parameters; give that of these trials"):
+        cross_validate(arm, with_moments, around=other, **settings)
