@@ -31,6 +31,7 @@ from mjx_msm.knowledge.hierarchy import Hierarchy, hierarchy, standardised
 from mjx_msm.knowledge.moved import moved
 from mjx_msm.knowledge.records import Outcome
 from mjx_msm.knowledge.result import Identification
+from mjx_msm.knowledge.result_file import fields_in_file
 from mjx_msm.person.expectation import Expectation
 from mjx_msm.person.kinds import kind_of
 
@@ -119,7 +120,8 @@ class Population:
     def save(self, path: str | Path) -> Path:
         """Write as JSON, whole or not at all."""
         path = Path(path)
-        content = plain_json({"kind": KIND, "version": 1, **asdict(self)})
+        person = fields_in_file(asdict(self.person))
+        content = plain_json({"kind": KIND, "version": 1, **asdict(self), "person": person})
         write_text(path, json.dumps(content, ensure_ascii=False) + "\n")
         return path
 

@@ -37,8 +37,13 @@ POSSIBLY_ZERO = ("tendon_slack_length", "passive_force_scale")
 
 def write_result(path: Path, fields: Mapping[str, Any]) -> Path:
     """Write the fields of an `Identification`, whole or not at all."""
-    write_text(path, _one_line_lists(json.dumps(plain_json(fields), indent=1, ensure_ascii=False)) + "\n")
+    write_text(path, _one_line_lists(json.dumps(fields_in_file(fields), indent=1, ensure_ascii=False)) + "\n")
     return path
+
+
+def fields_in_file(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of an `Identification` as its file has them: one that holds nothing is left out, never null."""
+    return plain_json({name: value for name, value in fields.items() if value is not None})
 
 
 NEWER = (
@@ -85,7 +90,7 @@ def read_result(path: Path, cls: type[Any], schema: int) -> Any:
         "scaling": table_of(_factors),
         "levers": table_of(_lever),
         "emg_noise": _noise,
-        "likelihood": _likelihood,
+        "likelihood": record_of(Likelihood),
     }
     try:
         result = record_of(cls, readers, optional=NEWER)(data)
@@ -128,11 +133,8 @@ def _lever(value: Any) -> float:
 
 
 def _noise(value: Any) -> EmgNoise | None:
+    """Null in files of versions that wrote what a result does not hold."""
     return None if value is None else record_of(EmgNoise)(value)
-
-
-def _likelihood(value: Any) -> Likelihood | None:
-    return None if value is None else record_of(Likelihood)(value)
 
 
 def _check(result: Any) -> None:

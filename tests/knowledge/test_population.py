@@ -147,6 +147,8 @@ def test_somebody_whom_nobody_recorded(arm, space, cohort, tmp_path):
     assert np.all(draws.std(axis=0)[:6] > 0.5 * every.std(axis=0)[:6])
     assert np.all(draws.std(axis=0)[:6] < 2.5 * every.std(axis=0)[:6])
     assert anybody.residuals == ()
+    assert anybody.likelihood is None
+    assert Identification.load(anybody.save(tmp_path / "identification.json")) == anybody
     assert not anybody.misses_recording
     force = anybody["muscle/BRA/max_isometric_force"]
     assert anybody.parameters["muscle/BRA/max_isometric_force"] == pytest.approx(force.value)
