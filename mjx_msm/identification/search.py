@@ -59,7 +59,8 @@ def search(
             best = min(found, key=lambda s: _evidence(terms, s))
             if found[-1].interrupted:
                 raise KeyboardInterrupt
-        for k in (0, *range(max(tried, 1), starts)):
+        enough = bool(found) and _explained(terms, best)
+        for k in () if enough else (0, *range(max(tried, 1), starts)):
             guess = z
             if k and relaxes:
                 guess = relaxed_start(accelerations[0], centre, seed + k)
