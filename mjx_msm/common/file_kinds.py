@@ -189,6 +189,8 @@ def _text(path: Path, head: bytes, suffix: str) -> FileKind | None:
     if suffix == ".toml":  # what else it may be is for the reader of its keys
         return FileKind("a TOML file", "correct the path", SUBJECT)
     if suffix == ".json":
+        if re.search(rb'"kind"\s*:\s*"population"', head):  # a large one says "schema" far below
+            return FileKind("a population", f'as a prior it stands in [identify]: prior = "{path.name}"', RESULT)
         if path.name == _RESULT_FILE or b'"schema"' in head:
             return FileKind("the file of a result", f"mjx-msm predict {path.parent} subject.toml takes it", RESULT)
         return FileKind("a JSON file", "give the recording that it lies beside")

@@ -9,7 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
+from mjx_msm.common.errors import InputError
 from mjx_msm.common.files import write_text
+from mjx_msm.knowledge.comparable_people import comparable
 from mjx_msm.knowledge.population import FEWEST, Population, learned, left_out
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.verdict import measure, pooled, rival, unseen
@@ -45,18 +49,26 @@ class Cohort:
     """What they lead to expect of others; None of too few people."""
     foretold: Mapping[str, Expectation] = field(default_factory=dict)
     """What the others lead to expect of each."""
+    apart: Mapping[str, str] = field(default_factory=dict)
+    """Of whom the population was not learned although they were identified, and why."""
+    no_population: str = ""
+    """Why so many people lead to expect nothing."""
 
     def with_population(self) -> Cohort:
-        """What they lead to expect, learned; the same cohort where they are too few for that."""
-        usable = {n: r for n, r in self.results.items() if r.likelihood is not None}
-        if len(usable) <= FEWEST:
+        """What they lead to expect, learned; without it, and with the reason, where that cannot be."""
+        if len(self.results) <= FEWEST:
             return self
+        usable, apart = comparable(self.results)
+        cohort = replace(self, apart=apart)
+        if len(usable) <= FEWEST:
+            return replace(cohort, no_population=f"{len(usable)} of them are too few, {FEWEST + 1} at least are needed")
         traits = {m.name: m.traits for m in self.members}
-        return replace(
-            self,
-            population=learned(usable, traits, name=self.name),
-            foretold=left_out(usable, traits),
-        )
+        try:
+            return replace(
+                cohort, population=learned(usable, traits, name=self.name), foretold=left_out(usable, traits)
+            )
+        except (InputError, np.linalg.LinAlgError) as error:
+            return replace(cohort, no_population=str(error))
 
     @property
     def identified(self) -> tuple[Member, ...]:

@@ -12,14 +12,14 @@ from mjx_msm.knowledge.uncertainty import Knowledge
 
 SURPRISING = 2.5
 """Standard deviations by which somebody is unlike what the others lead to expect."""
-MOST_SURPRISES = 4
+MOST_SURPRISES = MOST_APART = 4
 
 
 def cohort_verdict(cohort: Cohort) -> tuple[str, ...]:
     """Who was identified, how well it predicts, what is known of them, how they differ, and what to do next."""
     said = (
-        _who(cohort), _predicts(cohort), _known(cohort), _differ(cohort), _foretold(cohort), _unlike(cohort),
-        _next(cohort),
+        _who(cohort), _predicts(cohort), _known(cohort), _differ(cohort), _learned(cohort), _foretold(cohort),
+        _unlike(cohort), _next(cohort),
     )  # fmt: skip
     return tuple(s for s in said if s)
 
@@ -112,6 +112,18 @@ def _differ(c: Cohort) -> str:
     ) + "."  # fmt: skip
 
 
+def _learned(c: Cohort) -> str:
+    """What stood in the way of the population, if anything did."""
+    said = [f"There is no population: {c.no_population}"] if c.no_population else []
+    if c.apart:
+        why = "; ".join(f"{who} ({reason})" for who, reason in list(c.apart.items())[:MOST_APART])
+        more = f"; and {len(c.apart) - MOST_APART} more" if len(c.apart) > MOST_APART else ""
+        said.append(f"The population is not learned from {why}{more}")
+    if c.population is not None:
+        said += [note[0].upper() + note[1:] for note in c.population.notes]
+    return " ".join(f"{s}." for s in said)
+
+
 def foretold_errors(c: Cohort) -> tuple[float, float]:
     """Root mean square, over people and what their recordings determine, of what the others lead to expect of them, and
     of the usual priors [z]; NaN without a population."""
@@ -180,7 +192,7 @@ def _next(c: Cohort) -> str:
             "how well it predicts; before that, do not rely on anybody."
         )
     counts, people = determined_in(c), len(c.identified)
-    if any(n < people for n in counts.values()) and people >= 5:
+    if any(n < people for n in counts.values()) and c.population is not None:
         return (
             "Next: for whom a recording leaves much open, identify again with what the others expect of them "
             '([identify] prior = "population.json"), or record a task that moves it.'

@@ -34,6 +34,8 @@ class Hierarchy:
     weights_covariance: Float[np.ndarray, "feature free feature free"]
     spread: Float[np.ndarray, "free free"]
     """Σ: how people of the same traits differ."""
+    settled: bool = True
+    """Whether the iteration came to an end before `ITERATIONS`."""
 
     def expected(
         self, traits: Float[np.ndarray, "trait"]
@@ -42,8 +44,9 @@ class Hierarchy:
         known = np.isfinite(traits)
         x = np.concatenate([[1.0], np.where(known, traits, 0.0)])
         covariance = self.spread + np.einsum("a,aibj,b->ij", x, self.weights_covariance, x)
-        for row in self.weights[1:][~known]:  # a trait that may be anybody's
-            covariance = covariance + np.outer(row, row)
+        for k in 1 + np.flatnonzero(~known):  # a trait that may be anybody's: its square is 1 in the mean
+            row = self.weights[k]
+            covariance = covariance + np.outer(row, row) + self.weights_covariance[k, :, k, :]
         return x @ self.weights, covariance
 
 
@@ -65,6 +68,7 @@ def hierarchy(
     keep = people / (people + size)  # of covariances, which so few people tell only roughly
     kept = np.where(np.eye(size, dtype=bool), 1.0, keep)
     weights, covariance = np.zeros((count + 1, size)), np.zeros((count + 1, size, count + 1, size))
+    settled = False
     for _ in range(ITERATIONS):
         gain = np.linalg.inv(precision + np.linalg.inv(spread))  # covariance of e, with W known
         # the average person lies about the usual priors' mean as anybody does
@@ -79,9 +83,10 @@ def hierarchy(
         slope = (SLOPE**2 + squares.sum(axis=0)) / (1 + count)
         moved = np.max(np.abs(new - spread)) / np.max(np.abs(new))
         spread = 0.5 * (new + new.T)
-        if moved < SETTLED:
+        settled = bool(moved < SETTLED)
+        if settled:
             break
-    return Hierarchy(weights, covariance, spread)
+    return Hierarchy(weights, covariance, spread, settled)
 
 
 def _weights(

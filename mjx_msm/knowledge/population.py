@@ -27,17 +27,19 @@ from mjx_msm.common.arguments import path_of
 from mjx_msm.common.errors import InputError, suggest
 from mjx_msm.common.files import write_text
 from mjx_msm.common.json_files import list_of, plain_json, read_json, record_of
-from mjx_msm.knowledge.hierarchy import Hierarchy, hierarchy, standardised
+from mjx_msm.knowledge.hierarchy import ITERATIONS, Hierarchy, hierarchy, standardised
 from mjx_msm.knowledge.moved import moved
 from mjx_msm.knowledge.records import Outcome
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.result_file import fields_in_file
 from mjx_msm.person.expectation import Expectation
 from mjx_msm.person.kinds import kind_of
+from mjx_msm.recordings.subject_file.person import TRAITS
 
 FEWEST = 4
 """People that make a population."""
-TRAITS = ("height", "mass", "age", "sex")
+OF_SIZE = ("height", "mass", "sex")
+"""Traits by which a model is scaled."""
 SEXES = {"male": 0.5, "female": -0.5}
 KIND = "population"
 
@@ -71,7 +73,10 @@ class Population:
     told: tuple[float, ...]
     """Of every parameter, how many people's worth of information the recordings hold."""
     person: Identification
-    """Somebody of the population of whom nothing is known: what environments take in the place of an identified one."""
+    """Somebody of the population of whom nothing is known: what environments take in the place of an identified one.
+    Their body is that of whoever of it is nearest to the average."""
+    notes: tuple[str, ...] = ()
+    """What deserves a look in how it was learned."""
 
     def expected(self, **traits: float | str) -> Expectation:
         """The prior of a person: `height` [m], `mass` [kg], `age` [years] and `sex`, as far as they are known.
@@ -88,7 +93,18 @@ class Population:
         return Expectation(self.name, self.paths, tuple((scale * mean).tolist()), tuple(map(tuple, rows)))
 
     def somebody(self, **traits: float | str) -> Identification:
-        """A person of these traits whom nobody recorded, as a result: its draws are virtual people."""
+        """A person of these traits whom nobody recorded, as a result: its draws are virtual people.
+
+        **Raises:** `InputError` for a trait that `expected` refuses; for a size, if the people's models were scaled to
+        theirs: the body of the result would not be of it.
+        """
+        size = [name for name in OF_SIZE if traits.get(name) is not None]
+        if size and self.person.scaling:
+            raise InputError(
+                f"somebody of the population '{self.name}' has the body of an average person, not one of another "
+                f"{' and '.join(size)}; leave that out, or scale a model (mjx_msm.scale) and take "
+                "Population.expected as its prior"
+            )
         return _somebody(self.person, self.expected(**traits), self.name, self.people)
 
     def shrunk(self, result: Identification, **traits: float | str) -> Identification:
@@ -109,7 +125,7 @@ class Population:
         share = np.clip(1.0 - np.diag(both) / np.diag(covariance), 0.0, 1.0)
         note = f"shrunk towards the population '{self.name}' of {self.people} people"
         new = moved(result, z, both, share, prior=(mean, np.sqrt(np.diag(covariance))))
-        return replace(new, fits=(), completed=False, notes=(*result.notes, note))
+        return replace(new, fits=(), completed=False, notes=(*result.notes, note, *self.notes))
 
     @property
     def _hierarchy(self) -> Hierarchy:
@@ -139,7 +155,7 @@ class Population:
         rest = {key: value for key, value in data.items() if key not in ("kind", "version", "person")}
         readers = {"traits": list_of(record_of(Trait)), "person": lambda x: x}
         try:
-            found = record_of(Population, readers)({**rest, "person": Identification.load(path)})
+            found = record_of(Population, readers, optional=("notes",))({**rest, "person": Identification.load(path)})
             sizes = {len(found.scale), len(found.told), *map(len, found.weights), *map(len, found.spread)}
             if sizes != {len(found.paths)} or len(found.weights) != 1 + len(found.traits):
                 raise ValueError("its parts do not agree")
@@ -161,7 +177,7 @@ def learned(
 
     **Raises:** `InputError` if they are too few, or somebody's result does not say what its recordings alone tell.
     """
-    used = {who: r for who, r in results.items() if r.outcome in (Outcome.CONVERGED, Outcome.MAX_EVALUATIONS)}
+    used = {who: r for who, r in results.items() if r.outcome.usable}
     if len(used) < FEWEST:
         raise InputError(f"{len(used)} people make no population; identify {FEWEST} at least")
     paths = tuple(dict.fromkeys(e.path for r in used.values() for e in r.estimates))
@@ -181,14 +197,17 @@ def learned(
     found = hierarchy(precision, pull, x)
     inverse = np.linalg.inv(found.spread)
     share = [1.0 - np.diag(np.linalg.inv(p + inverse)) / np.diag(found.spread) for p in precision]
-    # of those with every unknown, the one next to the average
-    complete = [r for r in used.values() if len(r.estimates) == size] or list(used.values())
+    body = _nearest(list(used.values()), paths, scale, x, found)
+    notes = () if found.settled else (
+        f"the population '{name}' has not settled after {ITERATIONS} iterations: how people differ is "
+        "rough; free fewer parameters, or add people",
+    )  # fmt: skip
     draft = Population(
         name, len(used), paths, tuple(scale.tolist()), chosen, _rows(found.weights),
         _rows(found.weights_covariance.reshape(found.weights.size, found.weights.size)), _rows(found.spread),
-        tuple(np.sum(share, axis=0).tolist()), complete[0],
+        tuple(np.sum(share, axis=0).tolist()), body, notes,
     )  # fmt: skip
-    return replace(draft, person=_somebody(complete[0], draft.expected(), name, len(used)))
+    return replace(draft, person=_somebody(body, draft.expected(), name, len(used)))
 
 
 def left_out(
@@ -262,6 +281,23 @@ def _somebody(of: Identification, expectation: Expectation, name: str, people: i
         new, subject=f"somebody of {name}", outcome=Outcome.CONVERGED, fits=(), stages=(), hashes={}, residuals=(),
         completed=False, likelihood=None, notes=(note,),
     )  # fmt: skip
+
+
+def _nearest(
+    results: Sequence[Identification], paths: Sequence[str], scale: np.ndarray, x: np.ndarray, found: Hierarchy
+) -> Identification:
+    """Of those with every unknown, if there are any, the one nearest to the average person, in traits as in z."""
+    inverse = np.linalg.inv(found.spread)
+
+    def distance(k: int) -> float:
+        r = results[k]
+        at = np.array([paths.index(e.path) for e in r.estimates])
+        off = np.zeros(len(paths))
+        off[at] = (np.array(r.z) - [u.reference[0] for u in r.unknowns]) / scale[at] - found.weights[0][at]
+        return float(x[k] @ x[k] + off @ inverse @ off)
+
+    complete = [k for k, r in enumerate(results) if len(r.estimates) == len(paths)]
+    return results[min(complete or range(len(results)), key=distance)]
 
 
 def _scales(results: Any, paths: Sequence[str]) -> Float[np.ndarray, "free"]:

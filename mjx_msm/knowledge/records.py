@@ -21,6 +21,11 @@ class Outcome(enum.Enum):
     NOT_FINITE = "the simulation of some segments is not finite at the estimate: do not use it"
     INTERRUPTED = "interrupted; the last completed iteration is kept"
 
+    @property
+    def usable(self) -> bool:
+        """Whether the solver came to an estimate that others may be learned from."""
+        return self in (Outcome.CONVERGED, Outcome.MAX_EVALUATIONS)
+
 
 @dataclass(frozen=True)
 class Estimate:

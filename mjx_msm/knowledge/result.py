@@ -125,8 +125,7 @@ class Identification:
     @property
     def misses_recording(self) -> bool:
         """Whether its draws are those of a Laplace approximation that `completed_draws` would take through moments."""
-        ended = self.outcome in (Outcome.CONVERGED, Outcome.MAX_EVALUATIONS)
-        return ended and not self.completed and bool(self.residuals) and "motion" not in self.residuals
+        return self.outcome.usable and not self.completed and bool(self.residuals) and "motion" not in self.residuals
 
     @property
     def starts(self) -> int:

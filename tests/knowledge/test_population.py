@@ -8,9 +8,14 @@ import pytest
 from made_cohort import FREE, made_cohort
 
 from mjx_msm import Identification, InputError, identify, synthetic_trials
-from mjx_msm.knowledge.hierarchy import hierarchy
+from mjx_msm.common.file_kinds import HEAD
+from mjx_msm.knowledge import hierarchy as hierarchy_module
+from mjx_msm.knowledge.cohort import Cohort, Member
+from mjx_msm.knowledge.cohort_verdict import cohort_verdict
+from mjx_msm.knowledge.hierarchy import Hierarchy, hierarchy
 from mjx_msm.knowledge.population import Population, in_z, learned, left_out
 from mjx_msm.knowledge.posterior import likelihood_of
+from mjx_msm.knowledge.records import Outcome
 from mjx_msm.knowledge.uncertainty import uncertainty
 from mjx_msm.person.expectation import Expectation
 from mjx_msm.person.space import parameter_space, with_expectation
@@ -124,6 +129,90 @@ def test_a_population_is_a_file(space, cohort, tmp_path):
         (tmp_path / "bad.json").write_text(json.dumps(data | change))
         with pytest.raises(InputError, match=words):
             Population.load(tmp_path / "bad.json")
+
+
+def test_a_large_population_is_told_by_its_beginning(cohort, tmp_path):
+    """The rows of weights come before the person with the result's "schema"."""
+    results, traits, _ = cohort
+    population = learned(results, traits, name="weak")
+    path = population.save(tmp_path / "population.json")
+    data = json.loads(path.read_text())
+    data["notes"] = ["x" * HEAD]
+    data["person"] = data.pop("person")  # after it
+    path.write_text(json.dumps(data))
+    assert path.read_bytes().find(b'"schema"') > HEAD
+    assert Population.load(path).expected() == population.expected()
+    assert Identification.load(path).z == population.person.z
+
+
+def test_a_trait_that_may_be_anybodys_widens_by_its_slope_and_the_doubt_of_it():
+    """Against draws of slope, trait and person."""
+    rng = np.random.default_rng(3)
+    weights = np.array([[0.2, -0.1], [0.3, 0.5]])
+    doubt = np.diag([0.04, 0.02, 0.09, 0.01]).reshape(2, 2, 2, 2)
+    spread = np.array([[0.3, 0.1], [0.1, 0.2]])
+    mean, covariance = Hierarchy(weights, doubt, spread).expected(np.array([np.nan]))
+    count = 200_000
+    w = weights + rng.normal(size=(count, 2, 2)) * np.sqrt([[0.04, 0.02], [0.09, 0.01]])
+    z = w[:, 0] + rng.normal(size=(count, 1)) * w[:, 1] + rng.multivariate_normal(np.zeros(2), spread, count)
+    np.testing.assert_allclose(mean, z.mean(axis=0), atol=0.01)
+    np.testing.assert_allclose(covariance, np.cov(z.T), atol=0.01)
+
+
+def test_what_has_not_settled_is_said(cohort, monkeypatch, tmp_path):
+    results, traits, _ = cohort
+    assert learned(results, traits).notes == ()
+    monkeypatch.setattr(hierarchy_module, "ITERATIONS", 1)
+    hasty = learned(results, traits, name="weak")
+    assert "has not settled" in hasty.notes[0]
+    assert hasty.notes[0] in hasty.shrunk(results["p0"]).notes
+    assert Population.load(hasty.save(tmp_path / "population.json")).notes == hasty.notes
+
+
+def test_somebodys_body_is_of_whoever_is_nearest_to_the_average(cohort):
+    results, traits, _ = cohort
+    marked = {who: replace(r, rate=float(100 + k)) for k, (who, r) in enumerate(results.items())}
+    population = learned(marked, traits, name="weak")
+    chosen = next(who for who, r in marked.items() if r.rate == population.person.rate)
+    (mass,) = population.traits
+    off = {who: abs(np.log(t["mass"]) - mass.centre) / mass.spread for who, t in traits.items()}
+    assert off[chosen] < np.median(list(off.values()))
+    first = {chosen: marked[chosen]} | marked
+    assert learned(first, traits).person.rate == marked[chosen].rate, "whatever the order"
+    scaled = replace(population, person=replace(population.person, scaling={"ulna": (1.1, 1.1, 1.1)}))
+    assert scaled.somebody(age=40.0).subject == "somebody of weak"
+    with pytest.raises(InputError, match="has the body of an average person, not one of another height and mass"):
+        scaled.somebody(height=1.9, mass=95.0)
+
+
+def test_who_cannot_be_compared_is_named_and_costs_nobody(cohort):
+    """Of nine, one did not come to an end, one is of another model, one has other unknowns, one is of old."""
+    results, traits, _ = cohort
+    some = {n: results[n] for n in list(results)[:9]}
+    some["p1"] = replace(some["p1"], outcome=Outcome.NOT_FINITE, likelihood=None)
+    some["p2"] = replace(some["p2"], source="wrist")
+    p3 = some["p3"]
+    some["p3"] = replace(p3, estimates=tuple(replace(e, path=f"other/{e.path}") for e in p3.estimates))
+    some["p4"] = replace(some["p4"], likelihood=None)
+    found = Cohort("few", tuple(Member(n, n, r, traits=traits[n]) for n, r in some.items())).with_population()
+    assert set(found.foretold) == {"p0", "p5", "p6", "p7", "p8"}
+    assert list(found.apart) == ["p1", "p2", "p3", "p4"]
+    said = " ".join(cohort_verdict(found))
+    assert "p1 (the simulation of some segments is not finite" in said
+    assert "p2 (another model: wrist, mujoco); p3 (other unknowns); p4 (identified by a version" in said
+    fewer = Cohort("few", found.members[:8]).with_population()
+    assert fewer.population is None
+    assert "There is no population: 4 of them are too few" in " ".join(cohort_verdict(fewer))
+    assert "population.json" not in cohort_verdict(fewer)[-1]
+
+
+def test_a_population_that_fails_costs_no_report(cohort):
+    results, traits, _ = cohort
+    members = tuple(Member(n, n, results[n], traits=traits[n]) for n in list(results)[:6])
+    odd = (*members[:5], replace(members[5], traits={"mass": -1.0}))
+    found = Cohort("few", odd).with_population()
+    assert found.population is None
+    assert "There is no population: mass = -1.0 must be a positive number." in " ".join(cohort_verdict(found))
 
 
 def test_too_few_or_too_old_results_make_no_population(cohort):
