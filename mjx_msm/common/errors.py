@@ -33,6 +33,9 @@ class InputErrors(InputError):
         listed = "; ".join(f"({i + 1}) {m}" for i, m in enumerate(self.messages))
         super().__init__(f"{len(self.messages)} problems: {listed}")
 
+    def __reduce__(self) -> tuple[type, tuple[tuple[str, ...]]]:
+        return type(self), (self.messages,)  # not of the one line that it is as text
+
 
 class Faults:
     """What is wrong in several places, to be said at once."""

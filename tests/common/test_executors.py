@@ -6,11 +6,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from executor_jobs import counting
 
 from mjx_msm import InputError
+from mjx_msm.common.errors import InputErrors
 from mjx_msm.common.executors.by_name import executor_of
 from mjx_msm.common.executors.executor import InProcess, Lost
 from mjx_msm.common.executors.processes import Processes
@@ -67,6 +69,18 @@ def test_an_error_ends_the_others(executor, tmp_path):
     assert time.monotonic() - began < 30
 
 
+def test_an_error_that_cannot_be_sent_arrives_as_its_words(tmp_path):
+    with pytest.raises(RuntimeError, match="Unsent: 1 and 2 fell out"):
+        list(Processes(1).run(counting, tmp_path, [(0, "raises what cannot be sent")]))
+
+
+def test_several_errors_arrive_as_several(tmp_path):
+    with pytest.raises(InputErrors) as error:
+        list(Processes(1).run(counting, tmp_path, [(0, "is wrong in two places")]))
+    assert error.value.messages == ("one", "two")
+    assert str(error.value) == "2 problems: (1) one; (2) two"
+
+
 def test_workers_end_with_the_process_that_was_killed(tmp_path):
     code = (
         "from executor_jobs import counting; from mjx_msm.common.executors.processes import Processes\n"
@@ -105,8 +119,9 @@ def _wait(met) -> None:
 
 
 @pytest.mark.slow
-def test_ray_starts_a_cluster_and_survives_a_worker(tmp_path):
+def test_ray_starts_a_cluster_and_survives_a_worker(monkeypatch, tmp_path):
     pytest.importorskip("ray", reason='needs the extra "ray"')
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # somebody else's, which was not asked for
     _survives(Ray(workers=2, attempts=2), tmp_path)
     with pytest.raises(ValueError, match="own error"):
         list(Ray(workers=2).run(counting, tmp_path, [(9, "raises"), (8, "waits")]))
@@ -119,3 +134,14 @@ def test_ray_says_where_there_is_no_cluster():
     pytest.importorskip("ray", reason='needs the extra "ray"')
     with pytest.raises(InputError, match=r"no cluster at 127\.0\.0\.1:1 "):
         list(Ray("127.0.0.1:1").run(counting, "", [1]))
+
+
+def test_ray_that_is_connected_elsewhere_is_not_taken_for_another_cluster(monkeypatch):
+    ray = pytest.importorskip("ray", reason='needs the extra "ray"')
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(gcs_address="10.0.0.1:6379"))
+    with pytest.raises(InputError, match=r"connected to 10\.0\.0\.1:6379 already, and 10\.0\.0\.2:6379 is asked for"):
+        list(Ray("10.0.0.2:6379").run(counting, "", [1]))
+    for address in (None, "auto", "10.0.0.1:6379"):
+        with Ray(address)._connected() as connected:
+            assert connected is ray

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from mjx_msm.common.errors import in_one_line
 
 ATTEMPTS = 3
 """How often a job is given to a worker, if workers die of it."""
@@ -29,7 +32,8 @@ class Executor(Protocol):
         **Arguments:** `prepare`: makes of `shared` what a worker does with a job: called once a worker. Both functions
         have to be found by other processes: at the top of a module. `jobs`, results and `shared` are pickled.
 
-        **Raises:** what a job raises; then, or where the caller ends early, all workers end.
+        **Raises:** what a job raises (from another process, if it cannot be pickled, a `RuntimeError` with its words);
+        then, or where the caller ends early, all workers end.
         """
         ...
 
@@ -44,6 +48,15 @@ class InProcess:
         if jobs:
             do = prepare(shared)
             yield from ((index, do(job)) for index, job in enumerate(jobs))
+
+
+def portable(error: Exception) -> Exception:
+    """An error of a job as it reaches another process: itself, or its words if it would not survive the way."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {in_one_line(error)}")
+    return error
 
 
 class Attempts:

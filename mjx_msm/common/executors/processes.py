@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from mjx_msm.common.errors import InputError
-from mjx_msm.common.executors.executor import ATTEMPTS, Attempts, cores
+from mjx_msm.common.executors.executor import ATTEMPTS, Attempts, cores, portable
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _work(prepare: Callable[[Any], Callable[[Any], Any]], shared: Any, connectio
     except (EOFError, BrokenPipeError):  # nothing more to do
         pass
     except Exception as error:
-        connection.send((False, error))
+        connection.send((False, portable(error)))
 
 
 def _end_with_parent() -> None:

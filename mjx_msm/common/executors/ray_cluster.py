@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mjx_msm.common.errors import InputError, in_one_line
-from mjx_msm.common.executors.executor import ATTEMPTS, Attempts, cores
+from mjx_msm.common.executors.executor import ATTEMPTS, Attempts, cores, portable
 
 STORE = 256 * 2**20
 """Memory for what a local cluster's workers share [bytes]; Ray would take a third of the machine's."""
@@ -66,12 +66,13 @@ class Ray:
 
     @contextmanager
     def _connected(self) -> Iterator[Any]:
-        """Ray, with its cluster; what was connected before stays connected."""
+        """Ray, with its cluster; what was connected before is taken, unless another one is asked for, and stays."""
         try:
             import ray
         except ImportError:
             raise InputError('Ray is not installed; pip install "mjx-msm[ray]", or choose processes') from None
         if ray.is_initialized():
+            self._check_same(ray.get_runtime_context().gcs_address)
             yield ray
             return
         local: dict[str, Any] = {
@@ -85,7 +86,8 @@ class Ray:
             _check_there(self.address)
         try:
             ray.init(
-                self.address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR,
+                # without "local" it would follow RAY_ADDRESS, or join a cluster that runs here already
+                self.address or "local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR,
                 **({} if self.address else local),
             )  # fmt: skip
         except (ConnectionError, RuntimeError, ValueError) as error:
@@ -97,6 +99,13 @@ class Ray:
             yield ray
         finally:
             ray.shutdown()
+
+    def _check_same(self, connected: str) -> None:
+        if self.address not in (None, "auto", connected):
+            raise InputError(
+                f"Ray: this process is connected to {connected} already, and {self.address} is asked for; call "
+                'ray.shutdown() before, or give "ray", which takes what is connected'
+            )
 
 
 def _check_there(address: str) -> None:
@@ -125,4 +134,4 @@ class _Worker:
                 self._do = prepare(shared)
             return True, self._do(job)
         except Exception as error:
-            return False, error
+            return False, portable(error)
