@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import mujoco
 import numpy as np
 import sympy
@@ -44,6 +45,7 @@ def native(length: float, velocity: float, *, passive: bool) -> float:
 
 def main(path: Path) -> None:
     length, velocity, tendon = np.linspace(0.2, 1.8, 400), np.linspace(-1.2, 1.2, 400), np.linspace(0.98, 1.06, 400)
+    at, speed = jnp.asarray(length), jnp.asarray(velocity)
     active = [constant for row in degroote.ACTIVE for constant in row]
     steep, strain = degroote.PASSIVE_STIFFNESS, degroote.PASSIVE_STRAIN
     offset, peak = np.exp(steep * (0.2 - 1) / strain), np.exp(steep)
@@ -51,13 +53,13 @@ def main(path: Path) -> None:
     stiffness = sympy.log(6) / degroote.TENDON_STRAIN
     panels = [
         ("active force–length", "fiber length [l_opt]", length, degroote.active_force_length(length),
-         of_sympy(biomechanics.FiberForceLengthActiveDeGroote2016, *active), mujoco_active_force_length(length),
+         of_sympy(biomechanics.FiberForceLengthActiveDeGroote2016, *active), mujoco_active_force_length(at),
          lambda x: [native(v, 0.0, passive=False) for v in x]),
         ("force–velocity", "fiber velocity [v_max]", velocity, degroote.force_velocity(velocity),
          of_sympy(biomechanics.FiberForceVelocityDeGroote2016, *degroote.FORCE_VELOCITY),
-         mujoco_force_velocity(velocity), lambda x: [native(1.0, v, passive=False) for v in x]),
+         mujoco_force_velocity(speed), lambda x: [native(1.0, v, passive=False) for v in x]),
         ("passive force–length", "fiber length [l_opt]", length, degroote.passive_force_length(length),
-         lambda x: (paper(x) * (peak - 1) + 1 - offset) / (peak - offset), mujoco_passive_force_length(length),
+         lambda x: (paper(x) * (peak - 1) + 1 - offset) / (peak - offset), mujoco_passive_force_length(at),
          lambda x: [native(v, 0.0, passive=True) for v in x]),
         ("tendon force–length", "tendon length [l_slack]", tendon,
          degroote.DeGrooteTendon().force(tendon, degroote.TENDON_STRAIN),
