@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from zipfile import BadZipFile
 
 import gymnasium
 import numpy as np
@@ -76,9 +77,12 @@ class Network(NamedTuple):
             with np.load(path, allow_pickle=False) as kept:
                 count = sum(name.startswith("weight") for name in kept.files)
                 layers = tuple((kept[f"weight{k}"], kept[f"offset{k}"]) for k in range(count))
-                return Network(kept["mean"], kept["scale"], layers)
-        except (ValueError, KeyError, OSError):
+                made = Network(kept["mean"], kept["scale"], layers)
+        except (ValueError, KeyError, OSError, EOFError, BadZipFile):
             raise InputError(f"policy '{path}' cannot be read; save it with Network.save") from None
+        if not layers:
+            raise InputError(f"policy '{path}' has no layers (weight0, offset0, …); save it with Network.save")
+        return made
 
 
 class NetworkController:

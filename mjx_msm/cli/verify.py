@@ -18,7 +18,8 @@ def verify(
     environment: Annotated[str, typer.Argument(help="KneeExo-v0, ArmCoTransport-v0, ArmReach-v0 or ArmStrike-v0.")],
     subject: Annotated[Path, typer.Option(help="Folder written by `mjx-msm identify`.", show_default=False)],
     controller: Annotated[
-        str, typer.Option(help="Name of a controller, or a policy saved by stable-baselines3 (.zip).")
+        str,
+        typer.Option(help="Name of a controller, or a policy: of stable-baselines3 (.zip), or a saved Network (.npz)."),
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder for the result.", show_default=False)],
     people: Annotated[int, typer.Option(min=1, help="People to draw from the subject's posterior.")] = 200,

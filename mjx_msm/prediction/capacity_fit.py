@@ -175,7 +175,7 @@ def _solved(problem: _Problem, p: np.ndarray) -> tuple[np.ndarray, np.ndarray, b
             if done:
                 return p, information, True
         elif damping > 1e9:
-            return p, information, True  # nothing nearby is better
+            return p, information, bool(np.isfinite(cost))  # nothing nearby is better, unless nothing compares
         else:
             damping *= 6.0
     return p, information, False

@@ -75,6 +75,13 @@ def test_errors_of_the_emg_do_not_make_muscles_weak():
     np.testing.assert_allclose(1.0 + found.x, 0.8, atol=0.05)
 
 
+def test_a_fit_of_what_is_no_number_has_not_converged():
+    rng = np.random.default_rng(0)
+    active = rng.uniform(0.0, 10.0, (80, 1))
+    active[7] = np.nan
+    assert not fit_capacities(made_shares(active, np.ones(80), (1.0, 1.0)), constant(80, 1), 1).converged
+
+
 def test_muscles_are_grouped_by_what_they_move(arm, knee):
     strength, arms = np.ones(6), np.array([[0.02, 0.0, 0.0, 0.01, 0.01, 0.0], [-0.01, -0.02, -0.02, 0.03, 0.03, 0.02]])
     groups = {g.name: g for g in muscle_groups(arm, strength, arms)}

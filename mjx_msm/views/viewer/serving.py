@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from viser import ViserServer
 
 LOOPBACK, PORT = "127.0.0.1", 8080
+EVERYWHERE = ("0.0.0.0", "")
+"""Not addresses of anything, but all of a machine's."""
 
 
 @contextmanager
@@ -35,6 +37,13 @@ def serving(label: str, host: str = LOOPBACK, port: int = PORT) -> Iterator[Vise
         yield server
     finally:
         server.stop()
+
+
+def address(host: str, port: int) -> str:
+    """Where a browser of this machine finds what is served, and whether others do."""
+    if host in EVERYWHERE:
+        return f"http://{LOOPBACK}:{port}, and at all addresses of this machine"
+    return f"http://{host}:{port}"
 
 
 def _check_address(host: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import mujoco
@@ -36,6 +37,8 @@ class TrialPage:
     - `scene`: the person's model, coordinates as in the trial (all of MuJoCo's positions are filled in by `whole`).
     - `motion`: for sliders of parameters; None where the trial has no moments.
     - `estimates`: what sliders may move.
+
+    Sliders call from other threads, and MuJoCo's scene bears one at a time: they only mark what `play` draws.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class TrialPage:
         self._pose = whole(bridged(trial.pose("identified") if trial.simulated else measured))
         self._ghost = whole(measured) if trial.simulated else None
         self._index = 0
+        self._moved = Event()
         self._shown = np.unique(np.linspace(0, len(trial.time) - 1, POINTS).round().astype(int))
         gui = server.gui
         gui.add_markdown(f"**{trial.name}**  \nMuscles from blue (slack) to red (full activation).")
@@ -61,7 +65,7 @@ class TrialPage:
         self._playing = gui.add_checkbox("play", False)
         if self._ghost is not None:
             gui.add_markdown("Translucent: as measured.")
-        self._at.on_update(lambda _: self.show(float(self._at.value)))
+        self._at.on_update(lambda _: self._moved.set())
         self._sliders: dict[str, Any] = {}
         self._plots = [self._plot(k) for k in range(len(trial.free))]
         if motion is not None:
@@ -75,23 +79,27 @@ class TrialPage:
         return {path: float(slider.value) for path, slider in self._sliders.items()}
 
     def show(self, since: float) -> None:
-        """The trial so long after its start [s]."""
+        """The trial so long after its start [s], moments as the sliders stand; from one thread at a time."""
         self._index = int(np.argmin(np.abs(self._trial.time - self._trial.time[0] - since)))
         ghost = None if self._ghost is None else self._ghost[self._index]
         scene = self._posed(self._pose[self._index], self._trial.activation[self._index], ghost)
         self._browser.show(scene)
-        self._redraw()
+        for k, plot in enumerate(self._plots):
+            if plot is not None:
+                plot.data = self._drawn(self._curves(k))
 
     def play(self, stopped: Callable[[], bool]) -> None:
-        """Move on as time does while "play" is ticked, until it is told to stop."""
+        """Move on as time does while "play" is ticked, and draw what is moved, until it is told to stop."""
         last, length = time.monotonic(), float(self._at.max)
         while not stopped():
             time.sleep(1.0 / FRAMES)
             now = time.monotonic()
             if self._playing.value and length > 0:
                 self._at.value = (float(self._at.value) + (now - last) * float(self._speed.value)) % length
-                self.show(float(self._at.value))
             last = now
+            if self._moved.is_set():
+                self._moved.clear()  # first: what moves from here on is drawn the next time
+                self.show(float(self._at.value))
 
     # ------------------------------------------------------------------------------------------ plots
 
@@ -152,7 +160,7 @@ class TrialPage:
                 e.value,
                 hint=known,
             )
-            slider.on_update(lambda _: self._redraw())
+            slider.on_update(lambda _: self._moved.set())
             self._sliders[e.path] = slider
         back = self._server.gui.add_button("back to the estimate")
         values = {e.path: e.value for e in shown}
@@ -161,9 +169,3 @@ class TrialPage:
         def _(_: Any) -> None:
             for path, slider in self._sliders.items():
                 slider.value = values[path]
-            self._redraw()
-
-    def _redraw(self) -> None:
-        for k, plot in enumerate(self._plots):
-            if plot is not None:
-                plot.data = self._drawn(self._curves(k))

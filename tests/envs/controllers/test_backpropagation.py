@@ -38,6 +38,14 @@ def test_a_saved_network_is_a_controller(tmp_path):
     (tmp_path / "broken.npz").write_bytes(b"nothing")
     with pytest.raises(InputError, match="cannot be read"):
         controller(tmp_path / "broken.npz", env)
+    whole = path.read_bytes()
+    for kept in (len(whole) // 2, len(whole) - 30, 10):
+        (tmp_path / "cut.npz").write_bytes(whole[:kept])
+        with pytest.raises(InputError, match="cannot be read"):
+            controller(tmp_path / "cut.npz", env)
+    np.savez(tmp_path / "bare.npz", mean=np.zeros(14), scale=np.ones(14))
+    with pytest.raises(InputError, match="has no layers"):
+        controller(tmp_path / "bare.npz", env)
     with pytest.raises(InputError, match="does not exist"):
         controller(tmp_path / "none.npz", env)
 
@@ -74,7 +82,8 @@ def test_a_policy_learns_through_time():
     assert np.isfinite(found.result(np.zeros(14))).all()
 
 
-def test_an_episode_without_an_end_is_said():
-    twin = make("mjx_msm/KneeExo-v0")
+def test_an_episode_without_an_end_is_said(monkeypatch):
+    twin = make(ARM_REACH)
+    monkeypatch.setattr(twin.task, "length", None)
     with pytest.raises(InputError, match="give periods"):
         train(twin, iterations=1)

@@ -1,5 +1,6 @@
 """Pages as a browser gets them: served on the loopback address, moments by the sliders as C MuJoCo has them."""
 
+import threading
 import urllib.request
 
 import mujoco
@@ -15,7 +16,7 @@ from mjx_msm.views.replay import Replay
 from mjx_msm.views.viewer.model_page import ModelPage
 from mjx_msm.views.viewer.moments import RecordedMotion
 from mjx_msm.views.viewer.poses import poses_of
-from mjx_msm.views.viewer.serving import LOOPBACK, serving
+from mjx_msm.views.viewer.serving import LOOPBACK, address, serving
 from mjx_msm.views.viewer.trial_page import MOVED, TrialPage
 
 COUNT = 60
@@ -53,6 +54,11 @@ def test_only_this_machine_is_served(server):
     with urllib.request.urlopen(f"http://{LOOPBACK}:{server.get_port()}") as page:
         assert page.status == 200
         assert b"<html" in page.read()
+
+
+def test_where_it_is_served_is_an_address_that_a_browser_finds():
+    assert address(LOOPBACK, 8080) == f"http://{LOOPBACK}:8080"
+    assert address("0.0.0.0", 8081) == f"http://{LOOPBACK}:8081, and at all addresses of this machine"
 
 
 def test_two_at_once_have_a_port_each(server):
@@ -93,10 +99,41 @@ def test_a_slider_moves_the_moment(arm, someone, replay, server):
     assert np.nanmax(np.abs(after - before)) > 0
     page.show(0.5)
     assert replay.time[page._index] - replay.time[0] == pytest.approx(0.5, abs=0.01)
-    ends = iter([False, False, True])
-    page._playing.value = True
+
+
+def frames(page, count, monkeypatch):
+    """How often it is drawn in so many turns of the loop."""
+    ends, drawn, show = iter([False] * count + [True]), [], page.show
+    monkeypatch.setattr(page, "show", lambda *now: (drawn.append(threading.get_ident()), show(*now)))
     page.play(lambda: next(ends))
-    assert float(page._at.value) > 0
+    assert set(drawn) <= {threading.get_ident()}
+    return len(drawn)
+
+
+def from_another_thread(slider, value):
+    """As viser calls, from its pool."""
+    one = threading.Thread(target=lambda: setattr(slider, "value", value))
+    one.start()
+    one.join()
+
+
+def test_a_trial_is_drawn_by_its_loop_alone_once_a_frame(arm, someone, replay, server, monkeypatch):
+    strength = someone.to_dict()["muscle/BRA/max_isometric_force"]
+    page = TrialPage(
+        server, arm.host.mj_model, replay, poses_of(arm.host.mj_model),
+        [estimate("muscle/BRA/max_isometric_force", strength)], RecordedMotion(arm, someone, replay),
+    )  # fmt: skip
+    assert frames(page, 2, monkeypatch) == 0
+    monkeypatch.undo()
+    from_another_thread(page._at, 0.5)
+    from_another_thread(page._sliders["muscle/BRA/max_isometric_force"], strength + 0.05)
+    assert page._index == 0  # nothing is drawn by who moves a slider
+    assert frames(page, 2, monkeypatch) == 1
+    assert replay.time[page._index] - replay.time[0] == pytest.approx(0.5, abs=0.01)
+    monkeypatch.undo()
+    page._playing.value = True
+    assert frames(page, 3, monkeypatch) == 3
+    assert float(page._at.value) != 0.5
 
 
 def test_a_gap_in_the_recording_has_a_pose(arm, someone, replay, server):
@@ -105,10 +142,12 @@ def test_a_gap_in_the_recording_has_a_pose(arm, someone, replay, server):
     assert np.isfinite(page._pose).all()
 
 
-def test_a_model_follows_its_sliders(arm, server):
+def test_a_model_follows_its_sliders(arm, server, monkeypatch):
     page = ModelPage(server, arm)
-    page._sliders[1].value = 1.2
-    page.show()
+    before = float(page._posed._data.qpos[1])
+    from_another_thread(page._sliders[1], 1.2)
+    assert page._posed._data.qpos[1] == before != 1.2
+    assert frames(page, 3, monkeypatch) == 1
     assert page._posed._data.qpos[1] == pytest.approx(1.2)
 
 
