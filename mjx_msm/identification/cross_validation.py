@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -24,7 +24,7 @@ from mjx_msm.identification.coarse_start import descend
 from mjx_msm.identification.discrepancy import WITH_DISCREPANCY, correction
 from mjx_msm.identification.identify import Iteration, Listener, identify, noise_of
 from mjx_msm.identification.inputs import Inputs
-from mjx_msm.identification.problem import EVALUATIONS, Problem, complete
+from mjx_msm.identification.problem import EVALUATIONS, Problem, complete, deciding
 from mjx_msm.identification.search import search
 from mjx_msm.knowledge.records import Fit, Outcome
 from mjx_msm.knowledge.result import Identification
@@ -63,7 +63,8 @@ def cross_validate(
     - `by`: what is held out at a time.
       "block": every trial's recorded moments are cut into `blocks` contiguous blocks; fold k holds out the blocks k,
       k + folds, …. For the moment residual alone: another would see the motion of the held-out blocks. It says how well
-      the model interpolates: a stride is predicted from its neighbours.
+      the model interpolates: a stride is predicted from its neighbours. Channels of EMG that a trial lacks are filled
+      in once, from motion and EMG of all blocks: a prediction is given both, and moments have no say in it.
       "trial": one trial; "task": all trials of one `Trial.task`. For any residuals. They say what an unseen recording
       of the same person can expect.
     - `settings`, `options`: of `identify`, but residuals are "moment" by default. `held_out` is ignored.
@@ -140,12 +141,12 @@ def _by_block(
             "blocked cross-validation is for residuals = ['moment'] alone: another residual would see the motion of "
             'the held-out blocks; hold out whole trials instead: by = "trial"'
         )
+    block = [_blocks(t, blocks) for t in trials]
     trials, _, _ = complete(model, trials, (), settings)
     whole = Problem.build(model, trials, settings)
     if around is not None and tuple(e.path for e in around.estimates) != whole.space.paths:
         raise InputError("the result to cross-validate around estimates other parameters; give that of these trials")
     near = [] if around is None else [whole.space.clip(np.array(around.z))]
-    block = [_blocks(t, blocks) for t in trials]
     judge = moment_term(model, whole.space, whole.recordings, settings.rate)
     one = np.ones(len(model.free))
     generic, predicted = judge.evaluate(whole.start, one), np.zeros_like(judge.weight)
@@ -213,7 +214,7 @@ def _from_the_rest(
 
     def configuration() -> dict[str, Any]:
         recorded = term.mask, term.target, term.position, term.velocity, term.acceleration, term.envelope, term.mixing
-        what = {"what": f"fold {fold + 1} of {folds}", "settings": asdict(settings), "moments": digest(*recorded)}
+        what = {"what": f"fold {fold + 1} of {folds}", "settings": deciding(settings), "moments": digest(*recorded)}
         return {**what, "around": digest(*near), **computed_from(problem.model, ())}
 
     with kept_descents(_of_fold(checkpoint, fold), configuration) as descents:

@@ -12,7 +12,7 @@ import itertools
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -30,7 +30,7 @@ from mjx_msm.estimation.robust import robust
 from mjx_msm.identification.ahead import compiled_ahead
 from mjx_msm.identification.assembly import assembled
 from mjx_msm.identification.coarse_start import descend
-from mjx_msm.identification.problem import EVALUATIONS, Problem, complete
+from mjx_msm.identification.problem import BESIDE, EVALUATIONS, Problem, complete, deciding
 from mjx_msm.identification.resume import resumed
 from mjx_msm.identification.search import SEARCH_TOLERANCE, search
 from mjx_msm.knowledge.records import Outcome, Stage
@@ -207,9 +207,9 @@ def _configuration(
     return {
         "what": "identification",
         "hashes": dict(hashes or {}),
-        "settings": asdict(problem.settings),
+        "settings": deciding(problem.settings),
         **problem.record(),
-        **dict.fromkeys(("emg_noise", "loss", "held")),  # they are among the settings
+        **dict.fromkeys(("emg_noise", "loss", *BESIDE)),  # they are among the settings, or decide nothing
         "resumed from": "nothing" if resume is None else digest(np.array(resume.z), resume.outcome.name),
         **computed_from(problem.model, trials),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -30,6 +30,8 @@ from mjx_msm.recordings.unknown_channels import filled_in
 
 EVALUATIONS = 300
 """Of a stage, at most."""
+BESIDE = ("held",)
+"""Settings that change no estimate."""
 
 
 @dataclass(frozen=True)
@@ -178,9 +180,15 @@ def complete(
     """Trials to identify from and held-out ones, with channels of EMG that were dead, missing or cut off in some of
     them filled in; what was done, in words."""
     channels = channels_of(model, settings)[1]
-    found, said = filled_in(trials, channels, instants=settings.residuals == ("moment",))
-    judged, more = filled_in(held_out, channels, found)
+    instants = settings.residuals == ("moment",)
+    found, said = filled_in(trials, channels, instants=instants)
+    judged, more = filled_in(held_out, channels, trials, instants=instants)
     return found, judged, (*said, *more)
+
+
+def deciding(settings: Settings) -> dict[str, Any]:
+    """The settings that an estimate depends on: what is allowed for beside it, its intervals alone."""
+    return {name: value for name, value in asdict(settings).items() if name not in BESIDE}
 
 
 def _levers(trials: Sequence[Trial]) -> dict[str, float]:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from mjx_msm.common.changed_files import changed_file
 from mjx_msm.common.errors import InputError
-from mjx_msm.identification.problem import Problem
+from mjx_msm.identification.problem import BESIDE, Problem
 from mjx_msm.knowledge.records import Outcome, Stage
 from mjx_msm.knowledge.result import Identification
 
@@ -40,7 +40,7 @@ def _difference(before: Identification, problem: Problem) -> str | None:
     space = problem.space
     for name, now in problem.record().items():
         then = getattr(before, name)
-        if then != now:
+        if then != now and name not in BESIDE:
             return f"{_words(name)} ({then}, now {now})"
     stages = [s.name for s in before.stages], [name for name, _ in problem.stages]
     then, now = (", then ".join(names[: len(before.stages)]) for names in stages)

@@ -34,6 +34,7 @@ from mjx_msm.person.model import Model, check_model
 from mjx_msm.person.space import ParameterSpace
 from mjx_msm.recordings.model_clock import record
 from mjx_msm.recordings.trial import Trial, reordered, trials_of
+from mjx_msm.recordings.unknown_channels import filled_in
 
 EVALUATIONS = 100
 """Of one search for a mode, at most."""
@@ -174,6 +175,15 @@ def _settled(before: list[Any] | None, after: list[Any]) -> bool:
     return all(b is None if a is None else b is not None and np.abs(a - b).max() < SETTLED for b, a in pairs)
 
 
+def identified_from(trials: Trial | Sequence[Trial], result: Identification) -> tuple[Trial, ...]:
+    """Of the trials that a result was made from, what its estimate saw: channels that were dead, missing or cut off in
+    one are filled in, moments that do not count are NaN, and trials that do not are left out.
+
+    **Raises:** `InputError` if a channel is missing that no trial has recorded.
+    """
+    return filled_in(trials_of(trials), result.channels, instants=result.residuals == ("moment",))[0]
+
+
 def posterior_of(model: Model, trials: Trial | Sequence[Trial], result: Identification) -> Posterior:
     """The posterior whose mode a result is, on the recordings it was made from.
 
@@ -191,7 +201,9 @@ def posterior_of(model: Model, trials: Trial | Sequence[Trial], result: Identifi
             f"the result was made with another integrator ({result.integrator}, now {model.integrator}); identify again"
         )
     space = result.space(model)
-    recordings = tuple(record(model, reordered(t, result.channels), result.emg_map) for t in trials_of(trials))
+    recordings = tuple(
+        record(model, reordered(t, result.channels), result.emg_map) for t in identified_from(trials, result)
+    )
     make: dict[str, Callable[[], AbstractTerm]] = {
         "moment": lambda: moment_term(model, space, recordings, result.rate),
         "acceleration": lambda: acceleration_term(model, space, recordings, result.rate),

@@ -13,11 +13,11 @@ from mjx_msm.estimation.residuals.instants import InstantTerm
 from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.estimation.residuals.windows import WindowTerm
 from mjx_msm.estimation.robust import FREEDOM
-from mjx_msm.knowledge.log_posterior import posterior_of
+from mjx_msm.knowledge.log_posterior import identified_from, posterior_of
 from mjx_msm.knowledge.predicted_signal import PredictedSignal
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import Model
-from mjx_msm.recordings.trial import Trial, trials_of
+from mjx_msm.recordings.trial import Trial
 
 
 def posterior_predictive(
@@ -38,15 +38,12 @@ def posterior_predictive(
         raise InputError(f"draws = {draws} must be at least 1")
     if not result.samples:
         raise InputError("the result holds no draws of its posterior; identify again")
-    trials = trials_of(trials)
-    posterior = posterior_of(model, trials, result)
+    posterior, used = posterior_of(model, trials, result), identified_from(trials, result)
     chosen = np.unique(np.linspace(0, len(result.samples) - 1, draws).round().astype(int))
     people = np.array(result.samples)[chosen]
     scales = posterior.scales(np.array(result.z))
     return tuple(
-        _signal(
-            term, scale, people, trials, model, FREEDOM if posterior.student and term.kind == "moment" else math.inf
-        )
+        _signal(term, scale, people, used, model, FREEDOM if posterior.student and term.kind == "moment" else math.inf)
         for term, scale in zip(posterior.terms, scales, strict=True)
     )
 

@@ -21,6 +21,7 @@ from mjx_msm.estimation.residuals.instants import INSTANTS
 from mjx_msm.estimation.residuals.moment import MomentTerm, moment_term
 from mjx_msm.estimation.residuals.pieces import filled, parts
 from mjx_msm.identification.assembly import fits_of, with_others
+from mjx_msm.knowledge.log_posterior import identified_from
 from mjx_msm.knowledge.records import Fit
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import Model
@@ -224,7 +225,8 @@ def _fits(
 ) -> tuple[Fit, ...]:
     z, start = np.array(identification.z), space.clip(space.prior_mean)
     rows = list(fits_of([term], (recording,), z, start, [np.ones(len(model.free))], ROLE))
-    others = [t for t in learnt_from if t.moment is not None and t.name != recording.name]
+    seen = identified_from(learnt_from, identification)
+    others = [t for t in seen if t.moment is not None and t.name != recording.name]
     if not others:
         return tuple(rows)
     known = tuple(record(model, reordered(t, identification.channels), identification.emg_map) for t in others)

@@ -34,6 +34,7 @@ from mjx_msm.prediction.teaching import Correction, correction, taught
 from mjx_msm.recordings.emg import EmgProcessing
 from mjx_msm.recordings.model_clock import mixing_matrix
 from mjx_msm.recordings.trial import Trial, trials_of
+from mjx_msm.recordings.unknown_channels import filled_in
 
 DRAWS = 8
 LONGEST_GAP = 0.5
@@ -131,7 +132,7 @@ class Predictor:
         more seldom than EMG."""
         self._names = (*(f"EMG channel {c}" for c in self.channels), *(f"encoder {c}" for c in self.coordinates))
         self._setup = _setup(person, model, horizon, extrapolation, processing, reference, rate, dead_after, noise)
-        known = trials_of(trials)
+        known, _ = filled_in(trials_of(trials), person.channels, instants=True)  # what identify says of them, it said
         if extrapolation == "learned":
             self._setup = taught(self._setup, person, known)
         self.rate, self._usual = float(rate), 1.0 / rate

@@ -4,7 +4,7 @@ What drove the muscle is unknown there, and silence would be the wrong guess: th
 force. In a person who does the same again, a muscle's activation goes with the motion and with that of other muscles.
 So it is taken from the instants, of all trials in which the channel was recorded, whose motion and other envelopes are
 the most like these: the mean over the nearest (Cover & Hart 1967, doi 10.1109/TIT.1967.1053964). Where a channel was
-cut off, at least what is seen of it. Where that does not find again what is known, nothing is filled in: moments there
+cut off, at least what is seen of it. Where that does not find again what is known, nothing is made of it: moments there
 do not count, and of motion, which goes on through it, the trial does not.
 """
 
@@ -37,6 +37,10 @@ ALIKE = 0.7
 """Correlation of what is filled in with what is known, from which it may stand for it: half of its variance."""
 FULL = 0.99
 """An envelope's greatest value, where readers cut it off themselves."""
+STILL = 0.02
+"""Range of a posture that is held [rad or m]: its envelopes, if given as numbers, are constant and right."""
+CARRIED = 0.3
+"""Past a gap, what was in it still acts [s]: a delay of 0.07 s at most, and four deactivations of 0.06 s."""
 
 
 @dataclass(frozen=True)
@@ -56,18 +60,18 @@ def filled_in(
 ) -> tuple[tuple[Trial, ...], tuple[str, ...]]:
     """The trials with the channels complete, and what was done in words.
 
-    **Arguments:** `channels`: those that matter. `learnt`: further trials to learn from, which are complete; then none
-    of `trials` is left out. `instants`: whether moments at instants are all that is asked of a trial.
+    **Arguments:** `channels`: those that matter. `learnt`: further trials to learn from, as they were recorded.
+    `instants`: whether moments at instants are all that is asked of a trial.
 
-    **Raises:** `InputError` if a channel is missing that no trial has recorded, or has too little to learn from.
+    **Raises:** `InputError` if a channel is missing that no trial has recorded, or has too little to learn from; and if
+    nothing is left of `trials`, unless they are only to be judged beside those learnt from.
     """
-    every = [*trials, *learnt]
+    every = _with_columns([*trials, *learnt], channels)
     unknown = [u for i, t in enumerate(every) for c in channels if (u := _unknown(every, i, t, c)) is not None]
     if not unknown:
         return tuple(trials), ()
     gone = {(u.trial, u.channel): u.rows for u in unknown}
-    out, notes, poor = list(trials), [], set()
-    faulty = {u.trial for u in unknown}
+    out, notes, poor, lost = every[: len(trials)], [], set(), []
     for u in unknown:
         if u.trial >= len(trials):
             continue
@@ -77,10 +81,11 @@ def filled_in(
         emg[u.rows, trial.channels.index(u.channel)] = values
         trial = replace(trial, emg=emg)
         what = "is taken from instants with like motion and EMG"
-        if likeness < ALIKE and instants and trial.moment is not None:
-            trial = replace(trial, moment=np.where(u.rows[:, None], np.nan, trial.moment))
+        if likeness < ALIKE and instants:
+            if trial.moment is not None:
+                trial = replace(trial, moment=np.where(_carried(u.rows, trial)[:, None], np.nan, trial.moment))
             what = "goes with nothing else that was recorded: moments there do not count"
-        elif likeness < ALIKE and not learnt and not faulty.issuperset(range(len(trials))):
+        elif likeness < ALIKE:
             poor.add(u.trial)
             what = "goes with nothing else that was recorded: the trial is left out"
         out[u.trial] = trial
@@ -88,7 +93,36 @@ def filled_in(
             f"trial '{trial.name}': EMG channel '{u.channel}' {u.fault}; what drove its muscles is unknown there, and "
             f"{what} (r = {likeness:.2f} where it is known)"
         )
-    return tuple(t for i, t in enumerate(out) if i not in poor), tuple(notes)
+        if likeness < ALIKE:
+            lost.append(notes[-1])
+    left = tuple(t for i, t in enumerate(out) if i not in poor)
+    before, after = (any(_has_moments(t) for t in of) for of in (trials, left))
+    if not learnt and (not left or (instants and before and not after)):
+        raise InputError(
+            f'{lost[0]}; nothing is left to identify from: map its muscles to "unmeasured" in [emg.muscles], or add a '
+            "trial in which all channels were recorded"
+        )
+    return left, tuple(notes)
+
+
+def _has_moments(trial: Trial) -> bool:
+    return trial.moment is not None and bool(np.isfinite(trial.moment).any())
+
+
+def _with_columns(trials: Sequence[Trial], channels: Sequence[str]) -> list[Trial]:
+    """The trials, with a column that has no samples for a channel that only others have."""
+    out = []
+    for t in trials:
+        more = tuple(c for c in channels if c not in t.channels and any(c in o.channels for o in trials))
+        emg = np.column_stack([t.emg, np.full((len(t.time), len(more)), np.nan)])
+        out.append(replace(t, channels=(*t.channels, *more), emg=emg) if more else t)
+    return out
+
+
+def _carried(rows: Bool[np.ndarray, "time"], trial: Trial) -> Bool[np.ndarray, "time"]:
+    """Rows in which an activation is, in part, that of an EMG in `rows`."""
+    at = np.arange(len(rows))
+    return at - np.maximum.accumulate(np.where(rows, at, -np.inf)) <= CARRIED / trial.timestep
 
 
 def _unknown(trials: Sequence[Trial], index: int, trial: Trial, channel: str) -> _Unknown | None:
@@ -110,6 +144,8 @@ def _unknown(trials: Sequence[Trial], index: int, trial: Trial, channel: str) ->
         return None
     top = float(x.max())
     if top - x.min() <= 1e-12 * max(1.0, abs(top)):
+        if _still(trial) and (0.0 < top < FULL or np.all(np.ptp(trial.emg, axis=0) == 0)):
+            return None  # a posture's EMG, one number a channel
         return _Unknown(index, channel, ~missing, f"is flat at {top:.3g}")
     at_top = x >= top * (1 - 1e-9)
     starts, stops = runs(at_top)
@@ -117,6 +153,11 @@ def _unknown(trials: Sequence[Trial], index: int, trial: Trial, channel: str) ->
     if share > CUT_OFF and top < FULL and max(float(np.nanmax(o)) for o in elsewhere) > BEYOND * top:
         return _Unknown(index, channel, at_top, f"is cut off at {top:.3g} for {100 * share:.0f} % of the time", top)
     return None
+
+
+def _still(trial: Trial) -> bool:
+    position = trial.position[np.isfinite(trial.position).all(axis=1)]
+    return len(position) > 0 and bool(np.ptp(position, axis=0).max(initial=0.0) < STILL)
 
 
 def _filled(
@@ -145,9 +186,16 @@ def _filled(
         group.append(np.full(int(rows.sum()), i))
     learnt, value, of = (np.concatenate(x) if x else np.zeros(0) for x in (states, values, group))
     if len(value) < FEWEST:
+        seen = any(
+            np.any(np.isfinite(t.emg[:, t.channels.index(u.channel)]) & ~gone.get((i, u.channel), np.array(False)))
+            for i, t in enumerate(trials)
+        )
+        why = "no trial has recorded it"
+        if seen:
+            why = f"only {len(value)} of its samples go with recorded motion and EMG ({FEWEST} are needed)"
         raise InputError(
-            f"trial '{here.name}': EMG channel '{u.channel}' {u.fault}, and no other trial has recorded it; map its "
-            'muscles to "unmeasured" in [emg.muscles], or leave them out'
+            f"trial '{here.name}': EMG channel '{u.channel}' {u.fault}, and {why}; map its muscles "
+            'to "unmeasured" in [emg.muscles], or leave them out'
         )
     scale = np.maximum(learnt.std(axis=0), 1e-9)
     asked = _bridged(_state(here, coordinates, whole))[u.rows]

@@ -25,6 +25,7 @@ from mjx_msm.common.file_kinds import RESULT as RESULT_FOLDER
 from mjx_msm.common.file_kinds import refuse_other
 from mjx_msm.common.files import beside, file_name, file_names
 from mjx_msm.common.interrupts import held_interrupts
+from mjx_msm.knowledge.log_posterior import identified_from
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import Model
 from mjx_msm.recordings.model_clock import record
@@ -209,7 +210,7 @@ def _or_without(part: str) -> Iterator[None]:
 def save_excitation(path: Path, study: Study, model: Model, result: Identification) -> None:
     """The first trial on the model's clock, from its first to its last motion sample: excitations [0..1], coordinates
     [rad], and recorded moments of free coordinates [N·m], blank where there was none."""
-    trial = study.trials[0]
+    trial = identified_from(study.trials, result)[0]
     recording = record(model, reordered(trial, study.channels), study.emg_map)
     u, _ = drive(model, study_space(model, study), np.array(result.z), recording)
     rows = slice(recording.first, recording.last + 1)

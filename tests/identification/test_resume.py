@@ -12,6 +12,9 @@ from mjx_msm import Identification, InputError, Outcome, identify, synthetic_sub
 from mjx_msm.estimation.residuals.acceleration import AccelerationTerm
 from mjx_msm.estimation.residuals.motion import MotionTerm
 from mjx_msm.identification import assembly
+from mjx_msm.identification.problem import Problem, deciding
+from mjx_msm.identification.resume import resumed
+from mjx_msm.recordings.settings import Settings
 
 FREE = ["muscle/*/max_isometric_force", "muscle/BRA/optimal_fiber_length", "body/forearm/mass"]
 
@@ -93,6 +96,14 @@ def test_another_problem_is_refused(arm, trials, whole, changes, words):
     with pytest.raises(InputError, match=words) as error:
         identify(arm, trials, free=FREE, resume=whole, **changes)
     assert "\n" not in str(error.value)
+
+
+def test_what_intervals_allow_for_is_no_other_problem(arm, trials, whole):
+    now = Problem.build(arm, trials, Settings(free=FREE, held="exact"))
+    assert now.record()["held"] != whole.held
+    np.testing.assert_allclose(resumed(whole, now, {})[0], whole.z, rtol=1e-8)
+    assert deciding(now.settings) == deciding(Settings(free=FREE))
+    assert deciding(now.settings) != deciding(Settings(free=FREE, held="exact", rate=100.0))
 
 
 def test_other_parameters_and_other_files_are_refused(arm, trials, whole):

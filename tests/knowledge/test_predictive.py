@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mjx_msm.common.errors import InputError
+from mjx_msm.common.errors import InputError, InputWarning
 from mjx_msm.identification.identify import identify
+from mjx_msm.knowledge.log_posterior import posterior_of
 from mjx_msm.knowledge.predictive import posterior_predictive
 from mjx_msm.person.model import load_model
 from mjx_msm.recordings.synthetic import synthetic_subject, synthetic_trials
@@ -27,6 +28,19 @@ def trials(arm):
 @pytest.fixture(scope="module")
 def result(arm, trials):
     return identify(arm, trials, free=["muscle/*/max_isometric_force"], residuals=("acceleration",), rate=50.0)
+
+
+def test_it_meets_what_the_estimate_saw(arm, trials):
+    """Where a trial lacks a channel, too, the result is the mode of its posterior, and signals are of its trials."""
+    emg = trials[0].emg.copy()
+    emg[:, 0] = np.nan
+    lacking = (replace(trials[0], emg=emg), trials[1])
+    with pytest.warns(InputWarning, match="has no samples"):
+        result = identify(arm, lacking, free=["muscle/*/max_isometric_force"], residuals=("acceleration",), rate=50.0)
+    gradient = posterior_of(arm, lacking, result)(np.array(result.z))[1]
+    assert np.abs(gradient * np.sqrt(np.diag(result.covariance))).max() < 0.05
+    (signal,) = posterior_predictive(arm, lacking, result, draws=2)
+    assert set(signal.trial) == {fit.trial for fit in result.fits}
 
 
 def test_signals_follow_the_recording(arm, trials, result):

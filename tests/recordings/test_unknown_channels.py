@@ -7,7 +7,7 @@ import pytest
 
 from mjx_msm import InputError
 from mjx_msm.recordings.trial import Trial
-from mjx_msm.recordings.unknown_channels import ALIKE, filled_in
+from mjx_msm.recordings.unknown_channels import ALIKE, CARRIED, filled_in
 
 CHANNELS = ("vasti", "hamstrings", "calf")
 RATE = 100.0
@@ -69,9 +69,8 @@ def test_a_held_out_trial_is_filled_in_from_the_others(trials):
 
 @pytest.mark.parametrize("instants", [True, False])
 def test_what_goes_with_nothing_is_not_made_up(trials, instants):
-    rng = np.random.default_rng(4)
-    loose = [replace(t, emg=np.column_stack([rng.random(len(t.time)), t.emg[:, 1:]])) for t in trials]
-    found, (note,) = filled_in([loose[0], spoilt(loose[1], "zero"), loose[2]], CHANNELS, instants=instants)
+    first, second, third = loose(trials)
+    found, (note,) = filled_in([first, spoilt(second, "zero"), third], CHANNELS, instants=instants)
     assert "goes with nothing else" in note
     assert float(note.split("r = ")[1].split(" ")[0]) < ALIKE
     if instants:
@@ -81,6 +80,56 @@ def test_what_goes_with_nothing_is_not_made_up(trials, instants):
         assert [t.name for t in found] == ["walk1", "walk3"]
 
 
+def loose(trials):
+    """A channel that goes with nothing."""
+    rng = np.random.default_rng(4)
+    return [replace(t, emg=np.column_stack([rng.random(len(t.time)), t.emg[:, 1:]])) for t in trials]
+
+
+def interrupted(trial, begin, end):
+    emg = trial.emg.copy()
+    emg[begin:end, 0] = np.nan
+    return replace(trial, emg=emg)
+
+
+def test_what_goes_with_nothing_is_not_judged_by(trials):
+    """Nor are held-out trials, nor where no trial is whole; and what it drove acts on after it."""
+    made_up = loose(trials)
+    found, (note,) = filled_in([interrupted(made_up[0], 100, 200)], CHANNELS, made_up[1:], instants=True)
+    assert "moments there do not count" in note
+    end = 200 + round(CARRIED * RATE)
+    assert np.isnan(found[0].moment[100:end]).all()
+    assert np.isfinite(found[0].moment[:100]).all()
+    assert np.isfinite(found[0].moment[end:]).all()
+    assert filled_in([interrupted(made_up[0], 100, 200)], CHANNELS, made_up[1:])[0] == ()
+    every = [interrupted(t, 100, 200) for t in made_up]
+    assert all(np.isnan(t.moment[100:200]).all() for t in filled_in(every, CHANNELS, instants=True)[0])
+    with pytest.raises(InputError, match=r"trial 'walk1'.*left out.*nothing is left.*\"unmeasured\""):
+        filled_in(every, CHANNELS)
+
+
+def test_a_posture_has_the_emg_it_was_given(trials):
+    still = trials[0].position * 0 + 0.3
+    held = replace(trials[0], position=still, emg=np.broadcast_to([0.3, 0.0, 0.2], trials[0].emg.shape))
+    assert filled_in((held, trials[1]), CHANNELS)[1] == ()
+    moved = replace(held, position=trials[0].position)
+    assert len(filled_in((moved, *trials[1:]), CHANNELS)[1]) == 3
+    dead = replace(held, emg=np.column_stack([trials[0].emg[:, 0], 0 * trials[0].time, trials[0].emg[:, 2]]))
+    (note,) = filled_in((dead, *trials[1:]), CHANNELS)[1]
+    assert "'hamstrings' is flat at 0" in note
+
+
+def test_a_channel_without_a_column_is_one_without_samples(trials):
+    without = replace(trials[1], channels=CHANNELS[1:], emg=trials[1].emg[:, 1:])
+    found, notes = filled_in((trials[0], without, trials[2]), CHANNELS)
+    full, said = filled_in((trials[0], spoilt(trials[1], "missing"), trials[2]), CHANNELS)
+    assert notes == said
+    np.testing.assert_array_equal(found[1].emg[:, found[1].channels.index("vasti")], full[1].emg[:, 0])
+
+
 def test_a_channel_that_no_trial_recorded_is_refused(trials):
-    with pytest.raises(InputError, match=r"trial 'walk1': EMG channel 'vasti' has no samples.*\"unmeasured\""):
+    words = r"trial 'walk1': EMG channel 'vasti' has no samples, and no trial has recorded it.*\"unmeasured\""
+    with pytest.raises(InputError, match=words):
         filled_in([spoilt(t, "missing") for t in trials], CHANNELS)
+    with pytest.raises(InputError, match=r"'vasti' has no samples, and only 30 of its samples go with .*\(50 are"):
+        filled_in([spoilt(trials[0], "missing"), interrupted(trials[1], 30, None)], CHANNELS)
