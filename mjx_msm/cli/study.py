@@ -37,7 +37,8 @@ def study(
     load_libraries("scipy.stats")
     from mjx_msm.study.cohort_file import load_cohort
 
-    asked = load_cohort(file)
+    with notes_on(console):
+        asked = load_cohort(file)
     prepare_jax()
     from mjx_msm.knowledge.cohort import TABLE
     from mjx_msm.knowledge.cohort_verdict import cohort_verdict
@@ -54,6 +55,6 @@ def study(
         console.print(f"{member.name}: {member.fault}", style="red", markup=False)
     for sentence in cohort_verdict(cohort):
         console.print(sentence, markup=False)
-    files = [name for name in (TABLE, POPULATION, REPORT) if (out / name).is_file()]
+    files = [TABLE, *([POPULATION] if cohort.population is not None else []), REPORT]
     console.print(f"\nwritten to {out}: {', '.join(files)}, people/", markup=False)
     return FAILED if cohort.failed else 0

@@ -8,7 +8,7 @@ template = "subject.toml"         # or: a subject file in which {column} stands 
 table = "people.csv"              # {column:02d} as in Python, where the value is a number; .csv, or .tsv
 # bids = "dataset"                # or, for a table: a BIDS data set, whose participants.tsv it is; {participant_id},
 #                                 # "data" of the template is the participant's folder, and age, sex, height and weight
-#                                 # go where they belong
+#                                 # go where they belong, in the units of participants.json
 # only = { person = ["1", "2"] }  # rows with one of these in a column
 
 [columns]                         # what a column is, as key of the subject file; a column may be called so itself
@@ -32,22 +32,25 @@ import csv
 import glob
 import io
 import os
+import re
 import string
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mjx_msm.common.arguments import path_of
-from mjx_msm.common.errors import InputError, suggest
+from mjx_msm.common.errors import InputError, InputWarning, suggest
 from mjx_msm.common.files import read_text
 from mjx_msm.common.toml_tables import Section, read_toml, show
+from mjx_msm.recordings.subject_file.grammar import KEYS as SUBJECT_KEYS
 from mjx_msm.recordings.subject_file.model import BUNDLED, PREFIX
+from mjx_msm.recordings.subject_file.person import traits_of
 from mjx_msm.recordings.subject_file.places import expanded
+from mjx_msm.study.participants import columns_of
 
 KEYS = ("name", "subjects", "template", "table", "bids", "only", "columns", "run")
-BIDS = {"subject.mass": "weight", "subject.height": "height", "subject.age": "age", "subject.sex": "sex"}
-"""Columns that BIDS recommends for participants.tsv, by the key of the subject file they are."""
 SEXES = {"m": "male", "male": "male", "f": "female", "female": "female", "w": "female"}
 MISSING = ("", "n/a", "na", "nan")
 
@@ -63,6 +66,8 @@ class Someone:
     """What a template makes of their row; paths in it are absolute."""
     fault: str = ""
     """Why there is nothing to identify."""
+    traits: Mapping[str, float | str] = field(default_factory=dict)
+    """What is known of them besides recordings, when the study file was read."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,9 @@ class CohortFile:
 
 
 def load_cohort(path: str | Path) -> CohortFile:
-    """Read a study file, its table, and the names in its subject files; no recording.
+    """Read a study file, its table, and who is in its subject files; no recording.
+
+    **Warns:** `InputWarning` of columns that look like keys and are none, and of what a BIDS table has converted.
 
     **Raises:** `InputError` naming the key, column or row that cannot be used. A subject file that cannot be read is
     that person's own fault (`Someone.fault`).
@@ -125,7 +132,7 @@ def _by_file(file: Path) -> Someone:
         name = who.get("name") if isinstance(who, Mapping) else None
         if not isinstance(name, str) or not name:
             raise InputError(f"{file} [subject]: 'name' is missing; give a text in quotes")
-        return Someone(name, file)
+        return Someone(name, file, traits=traits_of(who))
     except InputError as error:
         return Someone(file.parent.name if file.stem == "subject" else file.stem, file, fault=str(error))
 
@@ -143,7 +150,9 @@ def _rows(top: Section, path: Path) -> list[Someone]:
     else:
         folder, file = None, path.parent / expanded(top.text("table", required=True) or "", f"{path}: table")
     rows = _table(file)
-    columns = _columns(top, rows, BIDS if bids is not None else {})
+    if folder is not None:
+        _check_column("participant_id", rows, str(file))
+    columns = _columns(top, rows, file, folder)
     only = top.section("only", None)
     for column in only.data:
         _check_column(column, rows, only.where)
@@ -163,7 +172,8 @@ def _rows(top: Section, path: Path) -> list[Someone]:
         if folder is not None and filled.get("subject", {}).get("name") in (None, ""):
             _put(filled, "subject.name", row["participant_id"], where)
         _check_whole(filled, where)
-        out.append(Someone(filled["subject"]["name"], None, _anchored(filled, template)))
+        who = filled["subject"]
+        out.append(Someone(who["name"], None, _anchored(filled, template), traits=traits_of(who)))
     return out
 
 
@@ -183,11 +193,23 @@ def _table(file: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _columns(top: Section, rows: Sequence[Mapping[str, str]], usual: Mapping[str, str]) -> list[tuple[str, float, str]]:
+def _columns(
+    top: Section, rows: Sequence[Mapping[str, str]], file: Path, bids: Path | None
+) -> list[tuple[str, float, str]]:
     """Keys of the subject file, with the column each comes from and what it is multiplied by."""
     section = top.section("columns", None)
-    out = {key: (key, 1.0, name) for name in rows[0] if "." in name for key in (name,)}
-    out |= {key: (key, 1.0, column) for key, column in usual.items() if column in rows[0]}
+    dotted = {name: name.partition(".")[0] for name in rows[0] if "." in name}
+    out = {name: (name, 1.0, name) for name, first in dotted.items() if first in SUBJECT_KEYS}
+    for name, first in dotted.items():
+        if first not in SUBJECT_KEYS:
+            warnings.warn(
+                f"{file}: column '{name}' is no key of a subject file, which has no [{first}], and fills {{{name}}} "
+                f"alone{suggest(first, SUBJECT_KEYS)}",
+                InputWarning,
+                stacklevel=2,
+            )
+    if bids is not None:
+        out |= columns_of(bids, rows, section.data)
     for key, entry in section.data.items():
         if isinstance(entry, str):
             column, factor = entry, 1.0
@@ -209,6 +231,9 @@ def _value(key: str, text: str, factor: float, where: str, column: str) -> Any:
         return SEXES.get(text.lower(), text)
     if key == "subject.name":
         return text
+    if key == "subject.age" and re.fullmatch(r"\d+\+", text):  # BIDS: who could be told by their age
+        warnings.warn(f"{where}: {column} {text} is taken as {text[:-1]}", InputWarning, stacklevel=2)
+        text = text[:-1]
     number = _number(text)
     if number is None:
         if factor != 1.0:
@@ -299,8 +324,3 @@ def _anchored(document: dict[str, Any], template: Path) -> dict[str, Any]:
     if isinstance(asked.get("prior"), str):
         out["identify"] = asked | {"prior": absolute(asked["prior"])}
     return out
-
-
-def told(people: Sequence[Someone]) -> Iterator[str]:
-    """What is wrong with people before they are read, a line each."""
-    return (f"{p.name}: {p.fault}" for p in people if p.fault)

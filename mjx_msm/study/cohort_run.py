@@ -15,18 +15,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.common.executors.by_name import executor_of
 from mjx_msm.common.executors.executor import Executor, Lost
 from mjx_msm.common.files import alone_with, file_names, write_text
-from mjx_msm.common.toml_tables import read_toml, to_toml
+from mjx_msm.common.toml_tables import to_toml
 from mjx_msm.knowledge.cohort import TABLE, Cohort, Member
 from mjx_msm.knowledge.result import Identification
-from mjx_msm.recordings.subject_file.person import traits_of
 from mjx_msm.study.cohort_file import CohortFile, Someone
 from mjx_msm.study.cohort_person import Asked, Job, identifier, up_to_date
 from mjx_msm.views.report.cohort_page import save_cohort_report
@@ -57,7 +55,8 @@ def run_study(
     out = Path(out)
     who = executor_of(executor, workers)
     with _at_work(out):
-        jobs, faults = _jobs(study, out)
+        with _writing(out):
+            jobs, faults = _jobs(study, out)
         asked = Asked(study.cross_validation, study.draws, study.seed, _compile_cache())
         made_with = asked.made_with()
         left = {name: job for name, job in jobs.items() if not up_to_date(job, made_with)}
@@ -71,10 +70,13 @@ def run_study(
             listener(done, len(study.people))
         members = tuple(_member(p, jobs.get(p.name), out, faults) for p in study.people)
         cohort = Cohort(study.name, members, anew=sum(name not in faults for name in left)).with_population()
-        cohort.save_table(out / TABLE)
-        if cohort.population is not None:
-            cohort.population.save(out / POPULATION)
-        save_cohort_report(out / REPORT, cohort)
+        with _writing(out):
+            cohort.save_table(out / TABLE)
+            if cohort.population is not None:
+                cohort.population.save(out / POPULATION)
+            else:
+                (out / POPULATION).unlink(missing_ok=True)  # of other people, or of an earlier run
+            save_cohort_report(out / REPORT, cohort)
     return cohort
 
 
@@ -88,11 +90,18 @@ def load_study(study: CohortFile, out: str | Path) -> Cohort:
 
 @contextmanager
 def _at_work(out: Path) -> Iterator[None]:
+    with ExitStack() as alone:
+        with _writing(out):
+            for part in (PEOPLE, SUBJECTS):
+                (out / part).mkdir(parents=True, exist_ok=True)
+            alone.enter_context(alone_with(out))
+        yield
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
     try:
-        for part in (PEOPLE, SUBJECTS):
-            (out / part).mkdir(parents=True, exist_ok=True)
-        with alone_with(out):
-            yield
+        yield
     except OSError as error:
         raise InputError(
             f"{out}: cannot be written ({error.strerror or error}); make room, or choose another"
@@ -123,19 +132,12 @@ def _subject(p: Someone, out: Path, folders: dict[str, str]) -> Path:
 def _member(p: Someone, job: Job | None, out: Path, faults: dict[str, str]) -> Member:
     """What there is of a person; a result that is not of this run's files does not count."""
     if job is None or p.name in faults:
-        return Member(p.name, "", fault=faults.get(p.name, ""), traits=_traits(p))
+        return Member(p.name, "", fault=faults.get(p.name, ""), traits=p.traits)
     folder = Path(os.path.relpath(job.folder, out.absolute())).as_posix()
     try:
-        return Member(p.name, folder, Identification.load(job.folder), traits=_traits(p))
+        return Member(p.name, folder, Identification.load(job.folder), traits=p.traits)
     except InputError as error:
-        return Member(p.name, folder, fault=str(error), traits=_traits(p))
-
-
-def _traits(p: Someone) -> dict[str, float | str]:
-    document: Any = p.document
-    if document is None and p.path is not None and not p.fault:
-        document = read_toml(p.path, "subject file")
-    return traits_of((document or {}).get("subject") or {})
+        return Member(p.name, folder, fault=str(error), traits=p.traits)
 
 
 def _compile_cache() -> str | None:

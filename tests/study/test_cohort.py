@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from cohort_jobs import cheap
 
 from mjx_msm import Identification, InputError, synthetic_subject, synthetic_trials
 from mjx_msm.cli.app import run as command
+from mjx_msm.common.errors import InputWarning
 from mjx_msm.common.executors.executor import InProcess
 from mjx_msm.common.executors.processes import Processes
 from mjx_msm.common.executors.ray_cluster import Ray
@@ -141,6 +143,51 @@ def test_a_bids_tree(tmp_path, recorded):
     assert first.document["trials"][0]["emg"] == "emg/sub-01_emg.csv"
 
 
+@pytest.mark.parametrize(
+    ("units", "note"),
+    [({}, "height is taken for centimetres"), ({"height": {"Units": "cm"}}, "height is in cm, and is converted")],
+)
+def test_heights_and_ages_as_bids_has_them(units, note, tmp_path, recorded):
+    root = tmp_path / "dataset"
+    root.mkdir()
+    (tmp_path / "subject.toml").write_text((recorded / "subject.toml").read_text().replace('"{id}"', '""'))
+    (root / "participants.tsv").write_text("participant_id\tage\theight\nsub-01\t89+\t175\nsub-02\t70\tn/a\n")
+    (root / "participants.json").write_text(json.dumps(units))
+    (tmp_path / "study.toml").write_text('template = "subject.toml"\nbids = "dataset"\n')
+    with pytest.warns(InputWarning) as notes:
+        first, second = load_cohort(tmp_path / "study.toml").people
+    said = "; ".join(str(n.message) for n in notes)
+    assert note in said
+    assert "row 2: age 89+ is taken as 89" in said
+    assert first.document["subject"] == {"name": "sub-01", "mass": 70.0, "age": 89, "height": pytest.approx(1.75)}
+    assert first.traits == {"mass": 70.0, "age": 89, "height": pytest.approx(1.75)}
+    assert second.traits == {"mass": 70.0, "age": 70}
+    (root / "participants.json").write_text('{"height": {"Units": "ell"}}')
+    with pytest.raises(InputError, match=r"height is in 'ell', which is not known; say .* factor"):
+        load_cohort(tmp_path / "study.toml")
+    more = '[columns]\n"subject.height" = { column = "height", factor = 0.01 }\n"subject.age" = "years"\n'
+    (root / "participants.tsv").write_text("participant_id\tyears\theight\nsub-01\t60\t175\n")
+    (tmp_path / "study.toml").write_text(f'template = "subject.toml"\nbids = "dataset"\n{more}')
+    (one,) = load_cohort(tmp_path / "study.toml").people  # what the study file says goes first
+    assert one.traits == {"mass": 70.0, "age": 60, "height": pytest.approx(1.75)}
+    (root / "participants.tsv").write_text("id\theight\nsub-01\t175\n")
+    with pytest.raises(InputError, match="no column 'participant_id'"):
+        load_cohort(tmp_path / "study.toml")
+
+
+def test_a_column_with_a_point_is_a_key_only_if_it_begins_like_one(tmp_path, recorded):
+    (tmp_path / "subject.toml").write_text((recorded / "subject.toml").read_text())
+    (tmp_path / "people.csv").write_text("id,subject.mass,subjct.age,Grip.max\np1,61,70,300\n")
+    (tmp_path / "study.toml").write_text(ROWS)
+    with pytest.warns(InputWarning) as notes:
+        (one,) = load_cohort(tmp_path / "study.toml").people
+    assert one.document["subject"] == {"name": "p1", "mass": 61}
+    assert "Grip" not in one.document
+    assert "'subjct.age' is no key of a subject file, which has no [subjct]" in str(notes[0].message)
+    assert "did you mean 'subject'" in str(notes[0].message)
+    assert "'Grip.max' is no key" in str(notes[1].message)
+
+
 def test_subject_files_by_pattern(tmp_path, recorded):
     for name in ("b", "a"):
         (tmp_path / name).mkdir()
@@ -216,6 +263,24 @@ def test_a_second_run_does_only_what_is_missing_or_changed(study, begun, restore
         again.results["p02"]["muscle/BRA/max_isometric_force"].value, rel=1e-5
     )
     assert rows[2]["mass"] == "92"
+
+
+def test_what_another_run_left_is_not_of_this_one(study, begun, restored, tmp_path):
+    file, out = study(6), tmp_path / "out"
+    found = run_study(load_cohort(file), out, executor=InProcess(), prepare=cheap)
+    assert found.population is not None
+    assert [t.name for t in found.population.traits] == ["height", "mass"]
+    assert (out / "population.json").is_file()
+    assert run_study(load_cohort(study(3)), out, executor=InProcess(), prepare=cheap).population is None
+    assert not (out / "population.json").exists(), "it is of people who are not in the study"
+
+
+def test_an_error_of_the_work_is_not_taken_for_one_of_writing(study, begun, restored, tmp_path):
+    def broken(done, total):
+        raise OSError("the listener's own")
+
+    with pytest.raises(OSError, match="the listener's own"):
+        run_study(load_cohort(study(2)), tmp_path / "out", executor=InProcess(), prepare=cheap, listener=broken)
 
 
 def test_one_who_fails_is_a_row(study, begun, restored, tmp_path):
