@@ -69,7 +69,8 @@ def made_up(people: int, what: str, free: Sequence[str], *, wanted: bool) -> Ite
     asked: Any = {"free": free, "residuals": ["moment"], "rate": 100.0}
     found = msm.identify_many(model, cohort, **asked)
     usual = {name: r for name, r in found.items() if isinstance(r, msm.Identification)}
-    _, ours = msm.identify_population(model, cohort, traits, name="made up", **asked)
+    _, both = msm.identify_population(model, cohort, traits, name="made up", **asked)
+    ours = {name: r for name, r in both.items() if isinstance(r, msm.Identification)}
     open_ = {name: np.array([not e.determined for e in r.estimates]) for name, r in usual.items()}
 
     def errors(results: Mapping[str, msm.Identification]) -> float:

@@ -15,6 +15,7 @@ from mjx_msm.common.errors import InputError
 from mjx_msm.common.executors.executor import Executor
 from mjx_msm.identification.cohort import identify_many
 from mjx_msm.knowledge.population import Population, learned
+from mjx_msm.knowledge.records import Outcome
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import Model
 from mjx_msm.recordings.settings import Options, Settings, with_options
@@ -36,28 +37,43 @@ def identify_population(
     executor: str | Executor | None = None,
     settings: Settings | None = None,
     **options: Unpack[Options],
-) -> tuple[Population, dict[str, Identification]]:
+) -> tuple[Population, dict[str, Identification | InputError]]:
     """`mjx_msm.identify_many`, and the population that the people make.
 
     **Arguments:** `traits`: by subject, any of height [m], mass [kg], age [years] and sex. `name`: of the population.
     `rounds`: how often everybody is identified anew. The others as in `identify_many`.
 
-    **Returns:** the population, and everybody as their own recordings and it see them; who could not be identified is
-    left out.
+    **Returns:** the population, and everybody as their own recordings and it see them, in the order given; where a
+    subject's recordings cannot be used, in whichever turn that was, the error.
 
-    **Raises:** `InputError` if too few can be identified, or an option cannot be used.
+    **Raises:** `InputError` if too few can be identified, or an option cannot be used. `KeyboardInterrupt` goes
+    through: half of the people are another population.
     """
     asked, known = Settings.of(settings, options), traits or {}
     if rounds < 0:
         raise InputError(f"rounds = {rounds}; give 0, or how often everybody is to be identified anew")
 
-    def turn(each: Mapping[str, Options]) -> tuple[Population, dict[str, Identification]]:
+    def turn(each: Mapping[str, Options]) -> tuple[Population, dict[str, Identification | InputError]]:
         found = identify_many(model, cohort, workers=workers, executor=executor, each=each, settings=asked)
-        results = {who: r for who, r in found.items() if isinstance(r, Identification)}
-        return learned(results, known, name=name), results
+        if len(found) < len(cohort) or any(_ended(r, Outcome.INTERRUPTED) for r in found.values()):
+            raise KeyboardInterrupt
+        return learned({who: r for who, r in found.items() if isinstance(r, Identification)}, known, name=name), found
 
-    population, results = turn({})
+    population, found = turn({})
     for _ in range(rounds):
-        expected = {who: population.expected(**known.get(who, {})) for who in results}
-        population, results = turn({who: {"prior": e} for who, e in expected.items()})
-    return population, {who: population.shrunk(r, **known.get(who, {})) for who, r in results.items()}
+        population, found = turn({who: {"prior": population.expected(**known.get(who, {}))} for who in cohort})
+    return population, {who: _seen(population, who, r, known.get(who, {})) for who, r in found.items()}
+
+
+def _ended(result: Identification | InputError, outcome: Outcome) -> bool:
+    return isinstance(result, Identification) and result.outcome is outcome
+
+
+def _seen(
+    population: Population, who: str, result: Identification | InputError, traits: Mapping[str, float | str]
+) -> Identification | InputError:
+    if isinstance(result, InputError):
+        return result
+    if not result.outcome.usable:
+        return InputError(f"subject '{who}': {result.outcome.value}")
+    return population.shrunk(result, **traits)

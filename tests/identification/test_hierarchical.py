@@ -4,10 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from made_cohort import FREE as MADE
+from made_cohort import made_cohort
 
-from mjx_msm import Identification, identify_many, identify_population, parameter_space, synthetic_trials
+from mjx_msm import Identification, InputError, identify_many, identify_population, parameter_space, synthetic_trials
 from mjx_msm.common.compiled import float64
 from mjx_msm.estimation.residuals.moment import moment_term
+from mjx_msm.identification import hierarchical
+from mjx_msm.knowledge.records import Outcome
 from mjx_msm.recordings.model_clock import record
 
 FREE = ["muscle/*/max_isometric_force"]
@@ -33,6 +37,48 @@ def cohort(arm):
         trials[f"p{k}"] = (replace(blank, moment=moment + NOISE * rng.standard_normal(moment.shape)),)
         truths[f"p{k}"] = z
     return space, trials, truths
+
+
+@pytest.fixture
+def made(arm, monkeypatch):
+    """Made-up results in the place of identifications; `made(what)` changes those of a turn, counted from 0."""
+    results, traits, _ = made_cohort(parameter_space(arm.nominal, MADE), 6, seed=0)
+
+    def make(what):
+        turns: list[dict] = []
+
+        def many(model, cohort, *, each, **_):
+            turns.append(each)
+            return what(len(turns) - 1, dict(results))
+
+        monkeypatch.setattr(hierarchical, "identify_many", many)
+        return lambda: identify_population(arm, dict.fromkeys(results, ()), traits, rounds=1, free=MADE), turns
+
+    return make
+
+
+def test_an_interruption_goes_through(made):
+    """Whoever is missing or half done: nothing is learned of the others alone."""
+    for what in (
+        lambda turn, r: {n: r[n] for n in list(r)[:5]},
+        lambda turn, r: r | ({"p2": replace(r["p2"], outcome=Outcome.INTERRUPTED)} if turn else {}),
+    ):
+        ask, _ = made(what)
+        with pytest.raises(KeyboardInterrupt):
+            ask()
+
+
+def test_who_fails_in_a_later_turn_is_told(made):
+    broken = InputError("subject 'p1': does not converge")
+    odd = {"likelihood": None, "outcome": Outcome.NOT_FINITE}
+    ask, turns = made(lambda turn, r: r | ({"p1": broken, "p2": replace(r["p2"], **odd)} if turn else {"p3": broken}))
+    population, found = ask()
+    assert list(found) == ["p0", "p1", "p2", "p3", "p4", "p5"]
+    assert found["p1"] is broken
+    assert "subject 'p2': the simulation of some segments is not finite" in str(found["p2"])
+    assert isinstance(found["p3"], Identification), "with the others' help"
+    assert population.people == 4
+    assert set(turns[1]) == set(found), "everybody is tried again with what is expected of them"
 
 
 @pytest.mark.slow
