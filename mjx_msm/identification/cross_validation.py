@@ -141,12 +141,11 @@ def _by_block(
             "blocked cross-validation is for residuals = ['moment'] alone: another residual would see the motion of "
             'the held-out blocks; hold out whole trials instead: by = "trial"'
         )
-    block = [_blocks(t, blocks) for t in trials]
-    trials, _, _ = complete(model, trials, (), settings)
-    whole = Problem.build(model, trials, settings)
+    whole = Problem.build(model, complete(model, trials, (), settings)[0], settings)
     if around is not None and tuple(e.path for e in around.estimates) != whole.space.paths:
         raise InputError("the result to cross-validate around estimates other parameters; give that of these trials")
     near = [] if around is None else [whole.space.clip(np.array(around.z))]
+    block = [_blocks(t, blocks) for t in trials]  # as recorded: one whose moments do not count is a trial, too
     judge = moment_term(model, whole.space, whole.recordings, settings.rate)
     one = np.ones(len(model.free))
     generic, predicted = judge.evaluate(whole.start, one), np.zeros_like(judge.weight)
