@@ -26,8 +26,8 @@ from mjx_msm.estimation.residuals.moment import MomentTerm
 from mjx_msm.estimation.residuals.term import AbstractTerm
 
 TURNS = 20
-SETTLED = 0.005
-"""Relative change of every scale that ends the turns."""
+SETTLED = 0.02
+"""Relative change of every scale that ends the turns: some samples of a trial tell its scale to a tenth at best."""
 STILL_FAR, ROUGH = 0.03, 0.1
 """As long as scales change by more than that, the gain in log posterior that is worth no further step."""
 MOST = 5.0

@@ -1,10 +1,10 @@
 """What estimates may be off by because of what was taken as known: parameters that were held, and the geometry.
 
 Strengths that answer for a fiber length which is another in this person fit as well: no residual shows it. So what is
-known of an estimate is what would be known with everything else unknown, too, as far as its default prior goes. That
-takes no second estimate: about the one there is, one expansion in all of the parameters has the information on them
-together, and one Newton step in it says where the estimate would have gone (a consider analysis, Schmidt 1966, that
-lets the residuals speak against what they exclude).
+known of an estimate is what would be known with the rest unknown, too, as far as its default prior goes. That takes no
+second estimate: about the one there is, how residuals change with all of the parameters has the information on them
+together, and one Newton step says where the estimate would have gone (a consider analysis, Schmidt 1966, that lets the
+residuals speak against what they exclude).
 
 The geometry comes in through muscles' parameters. A path whose moment arm about every joint is (1 + ε) times the
 model's stretches its fiber by as much more: with a rigid tendon that is exactly a muscle (1 + ε) times as strong, whose
@@ -15,16 +15,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+import equinox as eqx
+import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from mjx_msm.common.compiled import float64
-from mjx_msm.dynamics.activation_expansion import lanes_of
 from mjx_msm.estimation.least_squares import Solution
 from mjx_msm.estimation.residuals.moment import MomentTerm
 from mjx_msm.estimation.residuals.motion import MotionTerm
-from mjx_msm.estimation.residuals.term import AbstractTerm, Quadratic
+from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.estimation.robust import told
 from mjx_msm.identification.problem import Problem
 from mjx_msm.identification.repetition import autocorrelation_times
@@ -35,12 +37,14 @@ from mjx_msm.person.parameters import Parameters, matching
 from mjx_msm.person.space import ParameterSpace, parameter_space
 
 MOMENT_ARM = 0.05
-"""Standard deviation of a muscle's moment arm about the model's [parts]: scaled generic models are some millimetres off
-arms of two to five centimetres (Scheys et al. 2008, doi 10.1016/j.gaitpost.2007.12.003)."""
+"""Standard deviation of a muscle's moment arm about the model's [parts]: a choice, two millimetres in four centimetres;
+a generic model of a limb of another shape may be further off."""
 PATH = 0.01
 """Of a path's length [parts of the tendon slack length]."""
 HALF = 0.5
 """Of a damping or stiffness that is held: standard deviation in parts of it."""
+PART = 0.1
+"""Of a prior's standard deviation, over which residuals are differenced."""
 CONTRADICTED = 3.0
 """Standard deviations, of what is left once the recordings have spoken, from which they speak against a held value."""
 MOST_NAMED = 3
@@ -63,94 +67,148 @@ class Allowed:
     """Covariance, shares and knowledge of theirs; its modes and draws are those with the rest as it is held."""
     contradicted: tuple[str, ...]
     """Held parameters that the recordings speak against, in words."""
+    held: str
+    """"uncertain", or "exact" where it was not allowed for."""
 
 
 def allowed(problem: Problem, terms: Sequence[AbstractTerm], solution: Solution, known: Uncertainty) -> Allowed:
     """What is known of the estimates, over people who differ from the model in what was not estimated.
 
+    Muscles' other parameters, and damping and stiffness that are not zero; of motion masses and centres of mass, too.
+    EMG is taken as it was said to be, and so are passive curves.
+
     **Arguments:** `known`: with everything else as it is held.
 
-    Only where our own engine steps the model, and the estimate can be simulated; else that is `known` itself.
+    Only where our own engine steps the model, envelopes are exact and the estimate can be simulated.
     """
     model, space, z = problem.model, problem.space, solution.z
-    if problem.settings.held == "exact" or model.host.engine != TREE or not np.isfinite(solution.cost):
-        return Allowed(known, ())
+    unable = model.host.engine != TREE or problem.settings.emg_noise is not None or not np.isfinite(solution.cost)
+    if problem.settings.held == "exact" or unable:
+        return Allowed(known, (), "exact")
     with float64():
         person = space.unpack(z)
-    every, at = _everything(problem, person, moving=any(not isinstance(t, MomentTerm) for t in terms))
-    with float64():
-        there = np.asarray(every.pack(person))
-    data, score, gradient = *(np.zeros((every.size, every.size)) for _ in range(2)), np.zeros(every.size)
-    for term, scale, nuisance in zip(terms, solution.scales, solution.nuisance or [None] * len(terms), strict=True):
-        about = _in(term, every).expand(there, nuisance).reduce(scale)
-        samples, slope, square = told(term, term.evaluate(z, scale))
-        information = about.hessian / scale[:, None, None] ** 2
-        data += np.einsum("cij,c->ij", information, slope) + _of(about, "hessian")
+    rest = _rest(problem, person, moving=any(not isinstance(t, MomentTerm) for t in terms))
+    both = [np.concatenate(x) for x in ((space.prior_scale, _scales(rest)), (_width(space), _width(rest)))]
+    prior_scale, width = both
+    size, own = len(prior_scale), np.arange(space.size)
+    data, score, gradient = *(np.zeros((size, size)) for _ in range(2)), np.zeros(size)
+    for term, scale, states in zip(terms, solution.scales, solution.nuisance or [None] * len(terms), strict=True):
+        residual, slopes, weight = _differences(term, space, rest, z, person, scale, states, prior_scale, width)
+        samples, slope, square = told(term, residual)
+        information = np.einsum("rci,rc,rcj->cij", slopes, weight, slopes)
+        data += np.einsum("cij,c->ij", information, slope)
         score += np.einsum("cij,c->ij", information, square * autocorrelation_times(term, samples))
-        score += _of(about, "hessian")
-        gradient += (about.gradient / scale[:, None] ** 2).sum(axis=0) + _of(about, "gradient")
-    gradient += (there - every.prior_mean) / every.prior_scale**2
+        gradient += np.einsum("rci,rc,rc->i", slopes, weight, residual)
+    gradient[own] += (z - space.prior_mean) / space.prior_scale**2
     if not (np.isfinite(data).all() and np.isfinite(gradient).all()):
-        return Allowed(known, ())
-    width = every.upper - every.lower
+        return Allowed(known, (), "exact")
     # without second derivatives: away from the mode of all, they may open the quadratic, which then says nothing
-    whole = uncertainty(data, every.prior_scale, score=score, width=width)
-    step = -uncertainty(data, every.prior_scale, width=width).spread @ gradient
-    step = np.clip(step, *(s * np.where(np.isfinite(every.prior_scale), every.prior_scale, width) for s in (-1, 1)))
-    sd = np.sqrt(np.diag(whole.spread))
-    beyond = np.square(step[at]) + np.square(_geometry(space, person))
-    own = replace(
-        known, covariance=whole.covariance[np.ix_(at, at)], data_share=whole.data_share[at],
-        knowledge=tuple(whole.knowledge[k] for k in at),
+    whole = uncertainty(data, prior_scale, score=score, width=width)
+    step = _newton_step(data, gradient, prior_scale, width, np.append(_free(space, z), np.ones(rest.size, bool)))
+    beyond = np.square(step[own]) + np.square(_geometry(space, person))
+    estimated = replace(
+        known, covariance=whole.covariance[: space.size, : space.size], data_share=whole.data_share[own],
+        knowledge=tuple(whole.knowledge[k] for k in own),
     )  # fmt: skip
-    held = np.setdiff1d(np.arange(every.size), at)
+    sd = np.sqrt(np.diag(whole.spread))
     return Allowed(
-        allowing(own, beyond, space.prior_scale, space.upper - space.lower), _contradicted(every, held, step, sd)
+        allowing(estimated, beyond, space.prior_scale, _width(space)),
+        _contradicted(rest, step[space.size :], sd[space.size :]),
+        "uncertain",
     )
 
 
-def _everything(problem: Problem, person: Parameters, *, moving: bool) -> tuple[ParameterSpace, np.ndarray]:
-    """The space of what was estimated and of what else matters, about a person; where the former's entries are.
-
-    What was estimated has its bounds and priors, the rest its default ones about the value that is held.
-    """
-    space, settings, model = problem.space, problem.settings, problem.model
+def _rest(problem: Problem, person: Parameters, *, moving: bool) -> ParameterSpace:
+    """The space of what was not estimated, with its default bounds and priors about the value that is held."""
+    model = problem.model
     patterns = [f"muscle/*/{f}" for f in _MUSCLE]
     patterns += [f"joint/{c}/{f}" for c in model.free for f in ("damping", "stiffness")]
     if moving:
         patterns += [f"body/{b}/{f}" for b in moving_bodies(model) for f in ("mass", "com")]
-    free, values = {s.path for s in space.scalars}, person.to_dict()
+    free, values = {s.path for s in problem.space.scalars}, person.to_dict()
     others = [p for p in matching(person, tuple(patterns)) if p not in free and (values[p] > 0 or "/com/" in p)]
-    every = parameter_space(person, [*settings.free, *others], tied=settings.tied)
-    at = np.array([every.paths.index(p) for p in space.paths])
-    scale = every.prior_scale.copy()
-    for k, (kind, mean) in enumerate(zip(every.kinds, every.prior_mean, strict=True)):
+    return parameter_space(person, others)
+
+
+def _scales(rest: ParameterSpace) -> Float[np.ndarray, "held"]:
+    """Standard deviations of what was held; a damping or stiffness is known to a part of itself."""
+    scale = rest.prior_scale.copy()
+    for k, (kind, mean) in enumerate(zip(rest.kinds, rest.prior_mean, strict=True)):
         if kind.transform == "linear" and not kind.offset:
-            scale[k] = min(kind.prior_scale, HALF * mean) if mean > 0 else kind.prior_scale
-    own = {}
-    for name, value in {"prior_scale": scale, **{n: getattr(every, n).copy() for n in _OWN}}.items():
-        value[at] = getattr(space, name)
-        own[name] = value
-    return replace(every, **own), at
+            scale[k] = min(kind.prior_scale, HALF * mean)
+    return scale
 
 
-_OWN = ("lower", "upper", "prior_mean")
+def _width(space: ParameterSpace) -> Float[np.ndarray, "free"]:
+    return space.upper - space.lower
 
 
-def _in(term: AbstractTerm, space: ParameterSpace) -> AbstractTerm:
-    """The term in a larger space."""
+def _free(space: ParameterSpace, z: Float[np.ndarray, "free"]) -> Bool[np.ndarray, "free"]:
+    """What does not rest on a bound."""
+    margin = 1e-6 * _width(space)
+    return (z > space.lower + margin) & (z < space.upper - margin)
+
+
+def _differences(
+    term: AbstractTerm,
+    space: ParameterSpace,
+    rest: ParameterSpace,
+    z: Float[np.ndarray, "free"],
+    person: Parameters,
+    scale: Float[np.ndarray, "coordinate"],
+    states: Any,
+    prior_scale: Float[np.ndarray, "everything"],
+    width: Float[np.ndarray, "everything"],
+) -> tuple[Float[np.ndarray, "row coordinate"], Float[np.ndarray, "row coordinate everything"], np.ndarray]:
+    """Residuals, how they change with every parameter, estimated or held, and the weight of their squares.
+
+    By differences over a tenth of what is thought possible: what is held enters compiled functions as a value, so that
+    no expansion in all of the parameters has to be compiled, which would take longer than the estimate.
+    """
+
+    def residual(z: np.ndarray, person: Parameters) -> Float[np.ndarray, "row coordinate"]:
+        own = eqx.tree_at(lambda s: s.nominal, space, person)
+        if isinstance(term, MotionTerm):
+            error = term.error and replace(term.error, space=own, latest={})
+            there = replace(term, space=own, error=error, latest={})
+            return there.simulate(z, scale, states)[0].reshape(-1, term.mask.shape[-1])
+        return replace(term, space=own).evaluate(z, scale)
+
+    about = residual(z, person)
+    with float64():
+        held = np.asarray(rest.pack(person))
+    slopes = np.empty((*about.shape, space.size + rest.size))
+    over = PART * np.where(np.isfinite(prior_scale), prior_scale, width)
+    for k, h in enumerate(over):
+        if k < space.size:
+            h = h if z[k] + h <= space.upper[k] else -h
+            there = residual(z + h * (np.arange(space.size) == k), person)
+        else:
+            with float64():
+                other = rest.unpack(held + h * (np.arange(rest.size) == k - space.size))
+            there = residual(z, jax.tree.map(np.asarray, other))
+        slopes[..., k] = (there - about) / h
+    weight = np.broadcast_to(scale**-2.0, about.shape).copy()
     if isinstance(term, MomentTerm):
-        acting = np.abs(np.asarray(term.at.moment_arm)).max((0, 1)) > 0
-        return replace(term, space=space, lanes=lanes_of(term.model, space, np.asarray(term.mixing), acting))
-    if isinstance(term, MotionTerm):
-        error = term.error and replace(term.error, space=space, latest={})
-        return replace(term, space=space, error=error, latest={})
-    return replace(term, space=space)
+        weight *= 1.0 if term.relative is None else term.relative**-2.0
+        weight *= 1.0 if term.trust is None else term.trust
+    return about, slopes, weight
 
 
-def _of(about: Quadratic, what: str) -> np.ndarray | float:
-    """Of nuisance unknowns with a prior."""
-    return 0.0 if about.nuisance is None else getattr(about.nuisance, what)[0]
+def _newton_step(
+    data: Float[np.ndarray, "everything everything"],
+    gradient: Float[np.ndarray, "everything"],
+    prior_scale: Float[np.ndarray, "everything"],
+    width: Float[np.ndarray, "everything"],
+    moves: Bool[np.ndarray, "everything"],
+) -> Float[np.ndarray, "everything"]:
+    """Where the estimate would have gone with everything unknown, at most a standard deviation of the prior; what rests
+    on a bound stays there."""
+    step, some = np.zeros(len(gradient)), np.ix_(moves, moves)
+    known = uncertainty(data[some], prior_scale[moves], width=width[moves])
+    step[moves] = -known.spread @ gradient[moves]
+    most = np.where(np.isfinite(prior_scale), prior_scale, width)
+    return np.clip(step, -most, most)
 
 
 def _geometry(space: ParameterSpace, person: Parameters) -> Float[np.ndarray, "free"]:
@@ -166,15 +224,12 @@ def _geometry(space: ParameterSpace, person: Parameters) -> Float[np.ndarray, "f
 
 
 def _contradicted(
-    space: ParameterSpace,
-    held: np.ndarray,
-    step: Float[np.ndarray, "everything"],
-    sd: Float[np.ndarray, "everything"],
+    rest: ParameterSpace, step: Float[np.ndarray, "held"], sd: Float[np.ndarray, "held"]
 ) -> tuple[str, ...]:
-    clearly = [k for k in held if abs(step[k]) > CONTRADICTED * sd[k]]
+    clearly = [k for k in range(rest.size) if abs(step[k]) > CONTRADICTED * sd[k]]
     clearly.sort(key=lambda k: -abs(step[k]) / sd[k])
     return tuple(
-        f"{space.paths[k]} is held where the recordings speak against it, by {abs(step[k]) / sd[k]:.0f} standard "
+        f"{rest.paths[k]} is held where the recordings speak against it, by {abs(step[k]) / sd[k]:.0f} standard "
         f"deviations for a {'larger' if step[k] > 0 else 'smaller'} one: free it"
         for k in clearly[:MOST_NAMED]
     )

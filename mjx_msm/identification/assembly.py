@@ -106,7 +106,7 @@ def assembled(
         hashes=dict(hashes),
         residuals=tuple(t.kind for t in terms),
         contradicted=rest.contradicted,
-        **problem.record(),
+        **{**problem.record(), "held": rest.held},
         **posterior_record(space, z, known, problem.settings.seed, problem.usual),
     )
 

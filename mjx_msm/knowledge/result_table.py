@@ -93,8 +93,8 @@ def what_was_held(held: str, contradicted: Sequence[str]) -> Iterator[str]:
     yield from (f"[yellow]{escape(line)}[/yellow]" for line in contradicted)
     if held != "exact":
         yield (
-            "[dim]intervals allow for what was not estimated: other parameters as their default priors have them, "
-            "moment arms 5 % off[/dim]"
+            "[dim]intervals allow for what was not estimated: muscles, joints and masses as their default priors have "
+            "them, moment arms 5 % off; EMG counts as it was said to be[/dim]"
         )
 
 
