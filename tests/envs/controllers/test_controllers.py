@@ -154,7 +154,7 @@ def test_the_controllers_name_is_checked() -> None:
     env = gymnasium.make(KNEE_EXO)
     with pytest.raises(InputError, match="choose one of zero, emg_proportional, gravity_compensation, tracking"):
         controller("pid", env)
-    with pytest.raises(InputError, match="here choose one of zero, admittance, or"):
+    with pytest.raises(InputError, match="here choose one of zero, admittance, a policy"):
         controller("impedance", gymnasium.make(ARM_CO_TRANSPORT))
     with pytest.raises(InputError, match="does not exist"):
         controller("nowhere.zip", env)
