@@ -105,7 +105,8 @@ def rows_of(found: list[tuple[Found, Found]]) -> Iterator[Row]:
         yield row(f"{name}: its capacity within 5 points", share(np.abs(tired) <= 5), "%", at_least=95.0, n=n)
         yield row(f"{name}: its capacity, root mean square error", rms(tired), "points", n=n)
         yield row(f"{name}: the other's", rms(rested), "points", n=n)
-        yield row(f"{name}: 95 % intervals hold the truth", share([o.held for o in every]), "%", n=len(every))
+        held = share([o.held for o in every])
+        yield row(f"{name}: 95 % intervals hold the truth", held, "%", at_least=90.0, n=len(every))
         yield row(f"{name}: their mean width", float(np.mean([o.width for o in every])), "points", n=len(every))
 
 

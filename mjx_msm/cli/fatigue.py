@@ -96,6 +96,7 @@ def _print(console, made: FatigueEstimate) -> None:
         row += (shown(g.fatigue_rate, ".4f"), shown(g.recovery_rate, ".4f"))
         table.add_row(g.name, ", ".join(g.muscles), *row, f"{100 * g.data_share:.0f} %")
     console.print(table)
+    console.print("(low … high): 95 % intervals, if muscles tire as 3CC-r says", style="dim")
     for g in made.groups:
         console.print(g.words, markup=False)
     for note in made.notes:

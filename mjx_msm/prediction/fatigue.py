@@ -39,6 +39,9 @@ DRAWS = 60
 """People drawn from the posterior, unless told otherwise."""
 SAMPLES = 400
 """Draws of what was found, for intervals."""
+WIDER = 1.3
+"""Standard deviation of what was found, of Laplace's: it knows neither the errors of the identification's own posterior
+nor that the one about the mode is bent. Chosen on 30 recordings of five synthetic people, see docs, limits."""
 TIRED = (-4.0, 1.8)
 """Mean and standard deviation of logit(fatigued part at the start) a priori: 2 %, and below 0.4 with 97.5 %."""
 PACE = 0.1
@@ -181,7 +184,8 @@ def _estimate(
 ) -> FatigueEstimate:
     rng = np.random.default_rng(identification.seed)
     unknowns = len(fit.x)
-    draws = np.concatenate([fit.x[None], rng.multivariate_normal(fit.x, fit.covariance, SAMPLES, method="eigh")])
+    about = rng.multivariate_normal(fit.x, WIDER**2 * fit.covariance, SAMPLES, method="eigh")
+    draws = np.concatenate([fit.x[None], about])
     before = rng.standard_normal((SAMPLES, unknowns))
     after, prior = tired.many(draws), tired.many(before)
     ends = found.time[0] + (np.arange(BLOCKS + 1) * (found.time[-1] - found.time[0]) / BLOCKS)
@@ -198,7 +202,7 @@ def _estimate(
                 name=group.name,
                 muscles=group.muscles,
                 joint=group.joint,
-                capacity=tuple(Value.of(c) for c in capacity.T),
+                capacity=tuple(Value.shortest(c) for c in capacity.T),
                 fatigued_at_start=Value.of(expit(TIRED[0] + TIRED[1] * draws[:, 3 * g])),
                 fatigue_rate=rates[0],
                 recovery_rate=rates[1],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,19 @@ class Value:
     def of(draws: Float[np.ndarray, "draw"]) -> Value:
         """The first is the estimate, the others are draws about it."""
         low, high = np.quantile(draws[1:], LEVELS)
+        return Value(float(draws[0]), float(min(low, draws[0])), float(max(high, draws[0])))
+
+    @staticmethod
+    def shortest(draws: Float[np.ndarray, "draw"]) -> Value:
+        """As `of`, with the shortest interval that holds 95 %.
+
+        A capacity cannot be above 1, and that of a rested muscle lies there: an interval that leaves out as much above
+        as below would leave the truth out. Chen, Shao 1999, doi 10.1080/10618600.1999.10474802.
+        """
+        own = np.sort(draws[1:])
+        count = math.ceil((LEVELS[1] - LEVELS[0]) * len(own))
+        first = int(np.argmin(own[count - 1 :] - own[: len(own) - count + 1]))
+        low, high = own[first], own[first + count - 1]
         return Value(float(draws[0]), float(min(low, draws[0])), float(max(high, draws[0])))
 
 

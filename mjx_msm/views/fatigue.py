@@ -29,7 +29,7 @@ def fatigue_figure(made: FatigueEstimate) -> Figure:
         ax: Any = figure.add_subplot(grid[k, :])
         value, low, high = (np.array([getattr(c, part) for c in g.capacity]) for part in ("value", "low", "high"))
         colour = COLOURS[g.verdict]
-        ax.fill_between(time, low, high, color=colour, alpha=0.2, linewidth=0, label="95 %")
+        ax.fill_between(time, low, high, color=colour, alpha=0.2, linewidth=0, label="95 % interval")
         ax.plot(time, value, color=colour, linewidth=1.6, label="by 3CC-r")
         ax.errorbar(
             made.blocks_time,
