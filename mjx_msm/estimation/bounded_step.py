@@ -1,8 +1,9 @@
 """A step of a solver in a box: to the least of a quadratic between bounds, damped after Levenberg and Marquardt.
 
 Convex ones are solved by MuJoCo's projected Newton method `mju_boxQP` (Tassa, Mansard, Todorov 2014, doi
-10.1109/ICRA.2014.6907001). With second derivatives a quadratic may open downwards: there it is turned round, for the
-unknowns that bounds leave free.
+10.1109/ICRA.2014.6907001), and where that stops short by SciPy's active set (`lsq_linear`, BVLS: Stark & Parker 1995,
+Computational Statistics 10:129). With second derivatives a quadratic may open downwards: there it is turned round, for
+the unknowns that bounds leave free.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 from jaxtyping import Float
+from scipy.linalg import cho_solve
+from scipy.optimize import lsq_linear
 
 from mjx_msm.person.space import ParameterSpace
 
@@ -17,6 +20,9 @@ LEAST_CURVATURE = 0.1
 """Of the model with second derivatives along any direction, over that of Gauss–Newton: it may not open downwards."""
 ON_BOUND = 1e-12
 """Distance from a bound, in units of an unknown's usual spread, that is none."""
+
+MISSED, NOTHING = 1e-3, 1e-10
+"""Part of its gain that a step may miss, and a gain in log posterior that is none."""
 
 
 def bounded_step(
@@ -35,6 +41,8 @@ def bounded_step(
 
     **Arguments:** `gradient`: of the negative log posterior. `data`: Gauss–Newton matrix of the data alone. `bend`:
     what second derivatives add to it; None: the model without. `damping`: over the trace of the matrix.
+
+    **Returns:** NaN where no least was found, as of a matrix that is singular to rounding: more damping finds one.
     """
     unit = np.array([kind.prior_scale for kind in space.kinds])
     flat = unit[:, None] * (data + np.diag(space.prior_scale**-2.0)) * unit
@@ -54,11 +62,46 @@ def _in_box(
     low: Float[np.ndarray, "free"],
     high: Float[np.ndarray, "free"],
 ) -> Float[np.ndarray, "free"]:
-    """The least of a quadratic between bounds; no step if it has none."""
-    n = len(gradient)
+    """The least of a quadratic between bounds; NaN if none was found.
+
+    In the unit of each unknown's own curvature. MuJoCo's method stops where its line search finds nothing, which at
+    condition numbers from 1e8 may be on bounds that the least is not on, with most of the gain missed: a step counts if
+    no other can gain much more.
+    """
+    n, curvature = len(gradient), np.diag(matrix)
+    if not (curvature > 0).all() or not np.isfinite(matrix).all() or not np.isfinite(gradient).all():
+        return np.full(n, np.nan)
+    unit = curvature**-0.5
+    matrix, gradient, low, high = unit[:, None] * matrix * unit, unit * gradient, low / unit, high / unit
     step, factor, free = np.zeros(n), np.zeros((n, n + 7)), np.zeros(n, dtype=np.int32)
     rank = mujoco.mju_boxQP(step, factor, free, matrix, gradient, low, high)
-    return step if rank >= 0 else np.zeros(n)
+    try:
+        root = np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        return np.full(n, np.nan)
+    if rank < 0 or _missed(root, matrix, gradient, low, high, step):
+        target = -np.linalg.solve(root, gradient)
+        step = lsq_linear(root.T, target, (low, high), method="bvls", tol=1e-300, max_iter=100 * n).x
+        if _missed(root, matrix, gradient, low, high, step):
+            return np.full(n, np.nan)
+    return unit * step
+
+
+def _missed(
+    root: Float[np.ndarray, "free free"],
+    matrix: Float[np.ndarray, "free free"],
+    gradient: Float[np.ndarray, "free"],
+    low: Float[np.ndarray, "free"],
+    high: Float[np.ndarray, "free"],
+    step: Float[np.ndarray, "free"],
+) -> bool:
+    """Whether another step may gain much more. At most that is ½ pᵀ M⁻¹ p, with p the slope that bounds leave: across
+    a bound that holds the quadratic rises."""
+    slope = gradient + matrix @ step
+    held = ((step <= low + ON_BOUND) & (slope > 0)) | ((step >= high - ON_BOUND) & (slope < 0))
+    left = np.where(held, 0.0, slope)
+    gain = -float(gradient @ step + 0.5 * step @ matrix @ step)
+    return not 0.5 * left @ cho_solve((root, True), left) <= MISSED * max(gain, 0.0) + NOTHING
 
 
 def _along_the_bounds(
@@ -85,7 +128,7 @@ def _along_the_bounds(
         model[inside] = _opened(flat[inside], bend[inside])
         push = gradient[free] + whole[np.ix_(free, held)] @ step[held]
         step[free] = _in_box(model[inside] + damping * np.eye(len(push)), push, low[free], high[free])
-        if best is not None and gradient @ step + 0.5 * step @ model @ step >= 0:
+        if best is not None and not gradient @ step + 0.5 * step @ model @ step < 0:
             return best
         best, met = (step.copy(), model), free & ((step <= low + ON_BOUND) | (step >= high - ON_BOUND))
         if not met.any():

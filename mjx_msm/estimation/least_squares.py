@@ -152,6 +152,12 @@ def minimise(
             step, promised = bounded_step(
                 space, point.z, point.gradient, point.data, point.bend if bent else None, damping
             )
+            if not np.isfinite(promised):  # no step was found
+                if damping > LARGEST_DAMPING:
+                    break
+                damping = max(damping, BOLD) * growth
+                growth *= 2
+                continue
             refused = growth > 2.0  # larger steps from here
             if promised <= tolerance and not refused and damping > 1e-12:
                 damping *= 0.1  # a small step because it was damped, not because there is nothing to gain

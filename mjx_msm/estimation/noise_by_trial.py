@@ -44,14 +44,22 @@ def noise_by_trial(
     """Terms with the moments of every trial at their own scale, and the solution they have.
 
     **Arguments:** `solution`: at one scale. `again`: solves terms from where a solution is.
+
+    **Returns:** without `converged` where scales still move by more than `STILL_FAR` after `TURNS`.
     """
     terms, evaluations, rough = list(terms), solution.evaluations, False
-    for _ in range(TURNS):
+    for turn in range(TURNS + 1):
         if solution.interrupted or not np.isfinite(solution.cost):
             break
         weighed = [at_own_scales(t, solution.z) if isinstance(t, MomentTerm) else t for t in terms]
         change = max(_change(a, b) for a, b in zip(terms, weighed, strict=True))
         if change < SETTLED and not rough:
+            break
+        if turn == TURNS:
+            if rough:  # what is returned is solved to the end
+                solution = again(terms, solution)
+                evaluations += solution.evaluations
+            solution = replace(solution, converged=solution.converged and change <= STILL_FAR)
             break
         terms, rough = weighed, change > STILL_FAR
         solution = again(terms, solution, tolerance=ROUGH) if rough else again(terms, solution)

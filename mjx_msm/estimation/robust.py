@@ -31,6 +31,8 @@ FREEDOM = 4.0
 TURNS = 20
 SETTLED = 0.01
 """Change of every weight that ends the turns."""
+STILL_FAR = 0.05
+"""Change after the last turn that is not to be called converged."""
 DOUBTED = 0.5
 """A sample that counts for less is said to be doubted."""
 _NONE = 1e-14
@@ -47,13 +49,18 @@ def robust(
     """Terms with their samples weighed, and the solution they have.
 
     **Arguments:** `solution`: without weights. `again`: solves terms from where a solution is.
+
+    **Returns:** without `converged` where weights still move by more than `STILL_FAR` after `TURNS`.
     """
     terms, evaluations = list(terms), solution.evaluations
-    for _ in range(TURNS):
+    for turn in range(TURNS + 1):
         if solution.interrupted or not np.isfinite(solution.cost):
             break
         weighed = [_weighed(t, solution.z, s) for t, s in zip(terms, solution.scales, strict=True)]
         change = max(_change(a, b) for a, b in zip(terms, weighed, strict=True))
+        if turn == TURNS:
+            solution = replace(solution, converged=solution.converged and change <= STILL_FAR)
+            break
         terms = weighed
         if change < SETTLED:
             break

@@ -10,13 +10,11 @@ import numpy as np
 from jaxtyping import Float
 
 from mjx_msm.estimation.checkpoint import Descents
-from mjx_msm.estimation.least_squares import BOLD, CAREFUL, Solution
+from mjx_msm.estimation.least_squares import BOLD, CAREFUL, Solution, minimise
 from mjx_msm.estimation.residuals.moment import MomentTerm
 from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.person.space import ParameterSpace
 
-PIECES = 16
-"""Of a second each, at least two of every recording."""
 TOLERANCE = 1e-2
 """Gain in log posterior of the pieces that is worth no further step: theirs is not the solution that is looked for."""
 
@@ -27,7 +25,7 @@ def pieces_of(terms: Sequence[AbstractTerm]) -> list[AbstractTerm] | None:
     for term in terms:
         if not isinstance(term, MomentTerm):
             return None
-        out.append(term.in_pieces(max(PIECES, 2 * len(np.unique(term.trial)))))
+        out.append(term.in_pieces())
     return None if all(a is b for a, b in zip(terms, out, strict=True)) else out
 
 
@@ -52,7 +50,8 @@ def descend(
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
         if there.interrupted:
-            return there
+            # of what the pieces came to, the cost and the noise of all there is
+            return replace(minimise(terms, space, there.z, limit=1), interrupted=True)
         if np.isfinite(there.cost):
             z, damping, spent = there.z, BOLD, there.evaluations
     found = descents.minimise(terms, space, z, limit=limit, tolerance=tolerance, damping=damping, report=report)

@@ -54,14 +54,17 @@ def disagreement(
 ) -> dict[str, tuple[str, ...]]:
     """Whether kinds of residual, such as motion and moment, agree: by kind, what would move most without it.
 
+    Measured by what that move is by chance, whose variance is the estimate's without the kind less that with it: what
+    both rest on moves neither (Hausman 1978, doi 10.2307/1913827).
+
     **Arguments:** `parts`: every kind about z.
     """
     weight = [s[:, None, None] ** -2.0 for s in scales]
     information = [(p.hessian * w).sum(axis=0) for p, w in zip(parts, weight, strict=True)]
     gradients = [(p.gradient * w[:, :, 0]).sum(axis=0) for p, w in zip(parts, weight, strict=True)]
-    moved = _without(problem, information, gradients, z, covariance)
+    moved = _without(problem, information, gradients, z, covariance, by_chance=True)
     return {
-        kinds[i]: (f"without its {kinds[i]} residuals {path} would move by about {by:.1f} standard deviations",)
+        kinds[i]: (f"without its {kinds[i]} residuals {path} would move by about {by:.1f} times what chance moves it",)
         for i, (path, by) in moved.items()
     }
 
@@ -98,8 +101,13 @@ def _without(
     gradients: Sequence[Float[np.ndarray, "free"]],
     z: Float[np.ndarray, "free"],
     covariance: Float[np.ndarray, "free free"],
+    *,
+    by_chance: bool = False,
 ) -> dict[int, tuple[str, float]]:
-    """Of data in parts, what would move most without each of them, and by how many standard deviations."""
+    """Of data in parts, what would move most without each of them, and by how many standard deviations.
+
+    **Arguments:** `by_chance`: those of the move, not of the estimate.
+    """
     space = problem.space
     if len(information) < 2:
         return {}
@@ -113,7 +121,13 @@ def _without(
         free = np.ix_(inside, inside)
         step[inside] = np.linalg.lstsq(rest[free], gradients[i][inside], rcond=None)[0]
         step = np.clip(z + step, space.lower, space.upper) - z
-        by = np.abs(step) / np.where(sd > 0, sd, np.inf)
+        moves = sd.copy()
+        if by_chance:
+            with_it = rest + information[i]
+            faint = 1e-10 * np.diag(np.diag(with_it))  # what nothing else determines moves anywhere
+            both = [np.diag(np.linalg.pinv((m + faint)[free], hermitian=True)) for m in (rest, with_it)]
+            moves[inside] *= np.sqrt(np.maximum(both[0] / both[1] - 1.0, 0.0))
+        by = np.abs(step) / np.where(moves > 1e-6 * sd, moves, np.inf)
         most = int(np.argmax(by))
         if np.isfinite(by[most]) and by[most] > INFLUENTIAL:
             out[i] = space.paths[most], float(by[most])

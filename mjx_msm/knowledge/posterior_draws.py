@@ -27,8 +27,6 @@ NEAR = 1e-4
 """Damping to begin with: a draw is not far from where it goes."""
 SETTLED = 0.1
 """Promised gain in log posterior that is worth no further step of a draw."""
-PIECES = 16
-"""Of long recordings, a second each, along which draws are completed: how curved the model is, they say as well."""
 APART = 1e-3
 """Part of the way to a draw over which the residuals' derivative is taken."""
 NEARER = 0.9
@@ -134,7 +132,7 @@ def _standing_for(
     for term, scale in zip(terms, scales, strict=True):
         if not isinstance(term, InstantTerm):
             continue
-        some = term.in_pieces(max(PIECES, 2 * len(np.unique(term.trial)))) if isinstance(term, MomentTerm) else term
+        some = term.in_pieces() if isinstance(term, MomentTerm) else term
         part = some.weight.sum(axis=0) / np.maximum(term.weight.sum(axis=0), 1.0)
         out.append(some)
         weighing.append(scale * np.sqrt(np.where(part > 0, part, 1.0)))

@@ -25,8 +25,8 @@ class PredictedSignal:
     """NaN where nothing was measured."""
     simulated: Float[np.ndarray, "draw sample coordinate"]
     """By the model, without noise."""
-    noise: Float[np.ndarray, "coordinate"]
-    """Scale of what is left, as the estimate has it: the standard deviation, if it is normal."""
+    noise: Float[np.ndarray, "sample coordinate"]
+    """Scale of what is left, as the estimate has it, trials with their own: the standard deviation, if it is normal."""
     freedom: float = math.inf
     """Of Student's t distribution, which what is left follows under a robust loss; infinite: normal."""
 

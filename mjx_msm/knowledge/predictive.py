@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.estimation.residuals.instants import InstantTerm
+from mjx_msm.estimation.residuals.moment import MomentTerm
 from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.estimation.residuals.windows import WindowTerm
 from mjx_msm.estimation.robust import FREEDOM
@@ -62,6 +63,8 @@ def _signal(
     sample: Int[np.ndarray, "sample"] = term.sample
     used = measured.any(axis=1)
     errors = np.stack([term.evaluate(z, scale)[used] for z in people])
+    relative = term.relative if isinstance(term, MomentTerm) else None
+    noise = np.broadcast_to(scale, recorded.shape) * (1.0 if relative is None else relative)
     begin = np.array([trial.time[0] for trial in trials])
     return PredictedSignal(
         term.kind,
@@ -71,6 +74,6 @@ def _signal(
         begin[term.trial[used]] + sample[used] * model.timestep,
         recorded[used],
         errors + recorded[used],
-        np.asarray(scale),
+        noise[used],
         freedom,
     )

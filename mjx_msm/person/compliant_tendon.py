@@ -35,6 +35,8 @@ from mjx_msm.person.muscle import AbstractMuscle, Memory, MuscleParameters
 
 ITERATIONS = 100
 """At most; a step in a motion takes about three."""
+UNBALANCED = 0.01
+"""Of F0 between tendon and fibers, which no rounding leaves: such a step has failed."""
 POLISHED = 2
 """Newton steps with derivatives: each doubles the order up to which they are those of the implicit function."""
 
@@ -107,8 +109,7 @@ class CompliantTendon(AbstractMuscle):
         path_velocity: Float[Array, "*batch muscle"],
     ) -> Float[Array, "*batch muscle"]:
         """The tendon's strain [-] while tension does not change: the fibers move as the path does, vmax at most."""
-        fastest = parameters.optimal_fiber_length * parameters.max_contraction_velocity
-        velocity = jnp.clip(path_velocity, -fastest, fastest)
+        velocity = _possible(parameters, path_velocity)
         lowest = self.tendon.length(jnp.full_like(path_length, -0.19), parameters.tendon_strain) - 1.0
         held = Balance(_pulling(activation), path_length, jnp.zeros_like(path_length), velocity)
         return self._root(parameters, held, jnp.asarray(lowest), jnp.zeros_like(path_length))
@@ -131,10 +132,11 @@ class CompliantTendon(AbstractMuscle):
         path_velocity: Float[Array, "*batch muscle"],
         timestep: float,
     ) -> Memory:
-        """As if the fibers had moved as the path does, in two steps before."""
+        """As if the fibers had moved as the path does, vmax at most, in two steps before."""
         strain = self.balance(parameters, activation, path_length, path_velocity)
-        last = span(parameters, path_length, strain) - timestep * path_velocity
-        return Spans(last, last - timestep * path_velocity)
+        velocity = _possible(parameters, path_velocity)
+        last = span(parameters, path_length, strain) - timestep * velocity
+        return Spans(last, last - timestep * velocity)
 
     def advance(
         self,
@@ -179,7 +181,7 @@ class CompliantTendon(AbstractMuscle):
     def _root(
         self, parameters: MuscleParameters, balance: Balance, lowest: Array, guess: Array
     ) -> Float[Array, "*batch muscle"]:
-        """The strain without residual.
+        """The strain without residual; NaN where none was found, so that a motion says at which step it failed.
 
         It is above `lowest`, and below where the fibers have nothing left to pull with, or the tendon pulls more than
         they can: active force is at most five times the isometric one, passive force less than at `lowest`.
@@ -187,12 +189,18 @@ class CompliantTendon(AbstractMuscle):
         pull = jnp.maximum(self.fiber_tension(parameters, balance, lowest), 0.0) / parameters.max_isometric_force
         strongest = self.tendon.length(5.0 * balance.activation + 2.0 * pull + 0.1, parameters.tendon_strain) - 1.0
         empty = jnp.maximum(balance.path_length / parameters.tendon_slack_length - 1.0, 0.0) + 0.02
-        bracket = lowest, jnp.minimum(strongest, empty), guess
-        strain = _found(*jax.lax.stop_gradient(((self, parameters, balance), *bracket)))
+        still = -balance.offset / jnp.where(balance.slope > 0, balance.slope, 1.0)  # p at which they do not move
+        still = jnp.where(balance.slope > 0, still, jnp.where(balance.offset > 0, -jnp.inf, jnp.inf))
+        shorten = (balance.path_length - still) / parameters.tendon_slack_length  # until then damping may pull
+        bracket = lowest, jnp.minimum(strongest, jnp.maximum(empty, shorten)), guess
+        strain, low, high = _found(*jax.lax.stop_gradient(((self, parameters, balance), *bracket)))
         for _ in range(POLISHED):
             value, slope = _with_slope(self, parameters, balance, strain)
-            strain = strain - value / slope
-        return strain
+            newton = strain - value / slope
+            # beside a kink its slope is another one's; the derivatives stay Newton's
+            strain = newton + jax.lax.stop_gradient(jnp.clip(newton, low, high) - newton)
+        left = jnp.abs(self.residual(*jax.lax.stop_gradient((parameters, balance, strain))))
+        return jnp.where(left < UNBALANCED, strain, jnp.nan)
 
 
 def span(
@@ -200,6 +208,12 @@ def span(
 ) -> Float[Array, "*batch muscle"]:
     """p = L − l_slack e [m], what is left to the fibers and a slack tendon."""
     return path_length - parameters.tendon_slack_length * strain
+
+
+def _possible(parameters: MuscleParameters, velocity: Array) -> Array:
+    """Of fibers [m/s]: vmax at most."""
+    fastest = parameters.optimal_fiber_length * parameters.max_contraction_velocity
+    return jnp.clip(velocity, -fastest, fastest)
 
 
 def _pulling(activation: Array) -> Array:
@@ -213,17 +227,19 @@ def _with_slope(
     return jax.jvp(lambda e: law.residual(parameters, balance, e), (strain,), (jnp.ones_like(strain),))
 
 
-def _found(of: tuple[CompliantTendon, MuscleParameters, Balance], low: Array, high: Array, guess: Array) -> Array:
-    """The root of the residual, which rises from `low` to `high`: Newton's method, halving the bracket where it
-    leaves it."""
+def _found(
+    of: tuple[CompliantTendon, MuscleParameters, Balance], low: Array, high: Array, guess: Array
+) -> tuple[Array, ...]:
+    """The root of the residual, which rises from `low` to `high`, and what bracket is left of these: Newton's method,
+    halving the bracket where it leaves it."""
     close = 1e-9 if guess.dtype == jnp.float64 else 1e-6
 
     def step(state: tuple[Array, ...]) -> tuple[Array, ...]:
-        k, at, low, high, _ = state
+        k, at, low, high, moved = state
         value, slope = _with_slope(*of, at)
         low, high = jnp.where(value < 0, at, low), jnp.where(value > 0, at, high)
         newton = at - value / slope
-        inside = (newton > low) & (newton < high)
+        inside = (newton > low) & (newton < high) & (jnp.abs(newton - at) < 0.5 * moved)  # else it creeps, or cycles
         after = jnp.where(value == 0, at, jnp.where(inside, newton, 0.5 * (low + high)))
         return k + 1, after, low, high, jnp.abs(after - at)
 
@@ -232,4 +248,4 @@ def _found(of: tuple[CompliantTendon, MuscleParameters, Balance], low: Array, hi
 
     guess = jnp.where((guess > low) & (guess < high), guess, 0.5 * (low + high))
     start = (jnp.zeros((), int), guess, low, high, jnp.full_like(guess, jnp.inf))
-    return jax.lax.while_loop(goes_on, step, start)[1]
+    return jax.lax.while_loop(goes_on, step, start)[1:4]

@@ -43,7 +43,9 @@ def of_side(spec: mujoco.MjSpec, source: str, side: str) -> tuple[mujoco.MjSpec,
     **Raises:** `InputError` if it is of both sides, or holds what cannot be mirrored.
     """
     one_of("side", side, SIDES)
-    told = sides_of([e.name for e in (*spec.joints, *spec.actuators)])
+    moved = (*spec.joints, *(joint.parent for joint in spec.joints))
+    # muscles last: "_l" may say that it is the long one
+    told = sides_of(e.name for e in moved) or sides_of(e.name for e in spec.actuators)
     if len(told) > 1:
         raise InputError(
             f"model '{source}': side = '{side}', but it has both sides; leave side out, and choose joints of that side"

@@ -3,6 +3,7 @@
 import equinox as eqx
 import numpy as np
 import pytest
+from scipy.optimize import lsq_linear
 
 from mjx_msm.estimation.bounded_step import LEAST_CURVATURE, bounded_step
 from mjx_msm.person.space import parameter_space
@@ -32,6 +33,36 @@ def matrices(rng, downwards):
     bend = bend + bend.T
     bend[downwards, downwards] -= 3 * np.diag(data)[downwards]
     return data, bend
+
+
+def test_ill_conditioned_boxes_are_solved_to_their_least(box):
+    """Condition 1e10, directions turned or units apart, against SciPy's active set in the units as they are; MuJoCo's
+    method alone misses up to half of the gain."""
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        turn = np.linalg.qr(rng.normal(size=(COUNT, COUNT)))[0]
+        data = (turn * np.logspace(0, -10 if seed % 2 else -2, COUNT)) @ turn.T
+        unit = np.ones(COUNT) if seed % 2 else rng.permutation(np.logspace(0, -4, COUNT))
+        data = unit[:, None] * (data + data.T) / 2 * unit
+        gradient = unit * rng.normal(size=COUNT) * 10.0 ** rng.uniform(-3, 0)
+        lower, upper = -rng.uniform(0.01, 3, COUNT) / unit, rng.uniform(0.01, 3, COUNT) / unit
+        step, promised = bounded_step(box(lower, upper), np.zeros(COUNT), gradient, data, None, 0.0)
+        root = np.linalg.cholesky(data)
+        target = -np.linalg.solve(root, gradient)
+        best = lsq_linear(root.T, target, (lower, upper), method="bvls", tol=1e-300, max_iter=1000).x
+        gain = -(gradient @ best + 0.5 * best @ data @ best)
+        assert promised >= (1 - 2e-3) * gain - 1e-9
+        assert (step >= lower).all()
+        assert (step <= upper).all()
+
+
+def test_without_a_least_there_is_no_step(box):
+    """Not a step of zero, which would read as a solution."""
+    wide = box(np.full(COUNT, -9.0), np.full(COUNT, 9.0))
+    for data in (np.full((COUNT, COUNT), np.nan), -np.eye(COUNT)):
+        step, promised = bounded_step(wide, np.zeros(COUNT), np.ones(COUNT), data, None, 0.0)
+        assert np.isnan(step).all()
+        assert np.isnan(promised)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import mjx_msm as msm
-from mjx_msm.estimation import noise_by_trial
+from mjx_msm.estimation import noise_by_trial, robust
+from mjx_msm.estimation.least_squares import TOLERANCE, Solution
 from mjx_msm.estimation.noise_by_trial import MOST, relative_scales
 from mjx_msm.estimation.residuals.moment import moment_term
 from mjx_msm.identification.problem import Problem
@@ -107,3 +109,31 @@ def test_walks_are_not_bent_by_a_run(data_dir, monkeypatch):
     one = errors()
     assert np.all(own[:2] < 0.9 * one[:2])
     assert np.all(own[:2] < [5.0, 6.0])  # N·m
+
+
+class Drifting:
+    """Scales that move by as much in every turn."""
+
+    def __init__(self, monkeypatch, module, name, by):
+        monkeypatch.setattr(module, "MomentTerm", SimpleNamespace)
+        monkeypatch.setattr(module, name, lambda term, *given: term)
+        monkeypatch.setattr(module, "_change", lambda before, after: by)
+        self.tolerances = []
+
+    def again(self, terms, before, *, tolerance=TOLERANCE):
+        self.tolerances.append(tolerance)
+        return Solution(np.zeros(1), [np.ones(1)], cost=1.0, evaluations=1, converged=True)
+
+
+@pytest.mark.parametrize(("by", "converged"), [(0.5, False), (0.025, True)])
+def test_turns_that_do_not_settle_are_not_called_converged(monkeypatch, by, converged):
+    """And what is returned is solved at the full tolerance."""
+    drifting = Drifting(monkeypatch, noise_by_trial, "at_own_scales", by)
+    begin = Solution(np.zeros(1), [np.ones(1)], cost=1.0, converged=True)
+    found = noise_by_trial.noise_by_trial([SimpleNamespace()], begin, drifting.again)[1]
+    assert found.converged == converged
+    assert drifting.tolerances[-1] == TOLERANCE
+    assert found.evaluations == len(drifting.tolerances)
+    drifting = Drifting(monkeypatch, robust, "_weighed", 2 * by)
+    found = robust.robust([SimpleNamespace()], begin, drifting.again)[1]
+    assert found.converged == converged

@@ -7,8 +7,8 @@ import pytest
 
 from mjx_msm.estimation.checkpoint import Descents
 from mjx_msm.estimation.least_squares import CAREFUL, TOLERANCE, minimise
+from mjx_msm.estimation.residuals import moment
 from mjx_msm.estimation.residuals.moment import moment_term
-from mjx_msm.identification import coarse_start
 from mjx_msm.identification.coarse_start import descend, pieces_of
 from mjx_msm.identification.identify import identify
 from mjx_msm.knowledge import posterior_draws
@@ -37,8 +37,8 @@ def recorded(arm):
     own = {m: {m: 1.0} for m in arm.muscles}
     term = moment_term(arm, space, [record(arm, trial, own) for trial in trials], 100.0)
     truth = space.clip(space.prior_mean + 0.7 * space.prior_scale * rng.normal(size=space.size))
-    moment = term.evaluate(truth, np.ones(2)) + NOISE * rng.normal(size=term.target.shape)
-    return tuple(replace(trial, moment=moment[term.trial == k]) for k, trial in enumerate(trials))
+    made = term.evaluate(truth, np.ones(2)) + NOISE * rng.normal(size=term.target.shape)
+    return tuple(replace(trial, moment=made[term.trial == k]) for k, trial in enumerate(trials))
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +85,37 @@ def test_pieces_are_of_what_was_measured(term):
     np.testing.assert_array_equal(some.trust, trust[rows])
 
 
+def test_a_short_recording_is_among_them_and_weighs_what_it_did(term):
+    """One of three seconds beside one of twenty."""
+    short = replace(term, mask=term.mask * ((term.recording == 0) | (term.sample * term.model.timestep < 3))[:, None])
+    some = short.in_pieces(COUNT)
+    seconds = [len(some.sample[some.recording == k]) / RATE for k in (0, 1)]
+    assert seconds[1] >= 1.9
+    assert seconds[0] > 3.9
+    weight = np.array([np.sum(some.relative[some.recording == k, 0] ** -2.0) for k in (0, 1)])
+    whole = np.array([np.sum(short.mask[short.recording == k, 0]) for k in (0, 1)])
+    np.testing.assert_allclose(weight[1] / weight[0], whole[1] / whole[0], rtol=0.3)  # the first second is longer
+
+
+def test_an_interrupt_during_pieces_leaves_what_is_of_everything(term, monkeypatch):
+    monkeypatch.setattr(moment, "PIECES", COUNT)
+
+    class Interrupted(Descents):
+        def minimise(self, terms, space, z, **settings):
+            assert terms[0] is not term
+            return replace(super().minimise(terms, space, z, **settings | {"limit": 2}), interrupted=True)
+
+    settings = {"limit": 300, "tolerance": TOLERANCE, "report": lambda solution: None}
+    found = descend([term], term.space, term.space.prior_mean, Interrupted(), **settings)
+    there = minimise([term], term.space, found.z, limit=1)
+    assert found.interrupted
+    assert found.cost == there.cost
+    np.testing.assert_array_equal(found.scales[0], there.scales[0])
+
+
 @pytest.mark.slow
 def test_through_pieces_the_solution_takes_few_evaluations_of_the_whole(term, monkeypatch):
-    monkeypatch.setattr(coarse_start, "PIECES", COUNT)
+    monkeypatch.setattr(moment, "PIECES", COUNT)
     costs = {"whole": 0, "pieces": 0}
 
     class Counted(Descents):
@@ -112,7 +140,7 @@ def test_through_pieces_the_solution_takes_few_evaluations_of_the_whole(term, mo
 def test_draws_along_pieces_are_those_along_everything(arm, term, recorded, monkeypatch):
     """Twice as far out as the posterior's own, the same draws taken both ways miss what is promised at all instants
     alike, and their quantiles agree within what their count leaves to chance."""
-    monkeypatch.setattr(posterior_draws, "PIECES", COUNT)
+    monkeypatch.setattr(moment, "PIECES", COUNT)
     result = identify(arm, recorded, free=FREE, tied=TIED, residuals=("moment",), rate=RATE)
     z, space, one = np.array(result.z), term.space, np.ones(2)
     far = np.array([space.clip(z + 2.0 * (np.array(draw) - z), 1e-3) for draw in result.samples[:DRAWS]])

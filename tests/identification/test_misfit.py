@@ -4,9 +4,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from mjx_msm.estimation.residuals.term import Quadratic
-from mjx_msm.identification.misfit import INFLUENTIAL, _influence
+from mjx_msm.identification.misfit import INFLUENTIAL, _influence, _without
 
 
 class Linear:
@@ -50,3 +51,26 @@ def test_influence_is_what_leaving_a_trial_out_does():
             assert space.paths[int(np.argmax(moved))] in said
             assert f"{moved.max():.1f} standard deviations" in said
     assert 2 in found
+
+
+def test_kinds_are_compared_by_what_chance_makes_of_the_move():
+    """Hausman: without one of two kinds that agree, an estimate moves by its chance move as often as a normal does."""
+    rng, prior, sigma = np.random.default_rng(0), np.full(3, 50.0), 0.5
+    a = [rng.normal(size=(40, 3)) for _ in range(2)]
+    information = [x.T @ x / sigma**2 for x in a]
+    whole = np.linalg.inv(sum(information) + np.diag(prior**-2.0))
+    rest = np.linalg.inv(information[1] + np.diag(prior**-2.0))
+    space: Any = SimpleNamespace(
+        size=3, prior_scale=prior, lower=np.full(3, -9.0), upper=np.full(3, 9.0), paths=("first", "second", "third")
+    )
+    problem: Any = SimpleNamespace(space=space)
+    y = [x @ [1.0, -0.5, 0.3] for x in a]
+    y[0] = y[0] + a[0] @ [0.0, 1.0, 0.0]  # the first kind has another opinion of one unknown
+    z = whole @ sum(x.T @ v / sigma**2 for x, v in zip(a, y, strict=True))
+    gradients = [x.T @ (x @ z - v) / sigma**2 for x, v in zip(a, y, strict=True)]
+    moved = _without(problem, information, gradients, z, whole, by_chance=True)
+    step = rest @ (a[1].T @ y[1]) / sigma**2 - z
+    expected = np.abs(step) / np.sqrt(np.diag(rest) - np.diag(whole))
+    path, by = moved[0]
+    assert path == space.paths[int(np.argmax(expected))]
+    assert by == pytest.approx(expected.max(), rel=1e-6)

@@ -60,14 +60,31 @@ def test_replicates_are_as_far_off_as_the_recording_is(arm, trials, result):
     (signal,) = posterior_predictive(arm, trials, result, draws=7)
     drawn = signal.replicated(seed=2)
     off = np.nanstd(drawn - signal.simulated, axis=(0, 1))
-    assert off == pytest.approx(signal.noise, rel=0.1)
+    assert off == pytest.approx(signal.noise[0], rel=0.1)
+
+
+def test_trials_are_replicated_with_their_own_noise(arm, trials):
+    """Moments of one trial have six times the noise of the other's."""
+    rng, made = np.random.default_rng(0), []
+    for trial, sd in zip(trials, (2.0, 12.0), strict=True):
+        noise = rng.normal(0, sd, trial.position.shape)
+        made.append(replace(trial, moment_coordinates=arm.coordinates, moment=noise))
+    found = identify(arm, made, free=["muscle/*/max_isometric_force"], residuals=("moment",), rate=100.0)
+    (signal,) = posterior_predictive(arm, made, found, draws=7)
+    assert signal.noise.shape == signal.observed.shape
+    reach = np.array(signal.trial) == "reach"
+    at = [(signal.observed - signal.simulated.mean(axis=0))[rows].std() for rows in (reach, ~reach)]
+    drawn = signal.replicated(seed=2) - signal.simulated
+    again = [drawn[:, rows].std() for rows in (reach, ~reach)]
+    assert at[1] / at[0] > 1.5
+    assert again[1] / again[0] == pytest.approx(at[1] / at[0], rel=0.25)
 
 
 def test_noise_of_a_robust_loss_has_its_tails(arm, trials, result):
     """The mean of t² is ν/(ν − 2)."""
     (signal,) = posterior_predictive(arm, trials, result, draws=7)
     drawn = replace(signal, freedom=8.0).replicated(seed=2)
-    assert np.nanstd(drawn - signal.simulated, axis=(0, 1)) == pytest.approx(signal.noise * np.sqrt(8 / 6), rel=0.15)
+    assert np.nanstd(drawn - signal.simulated, axis=(0, 1)) == pytest.approx(signal.noise[0] * np.sqrt(8 / 6), rel=0.15)
 
 
 def test_the_tree_holds_them(arm, trials, result):

@@ -19,6 +19,7 @@ from mjx_msm.common.compiled import jit
 from mjx_msm.common.errors import InputError
 from mjx_msm.dynamics.simulation import State, initial_state, rollout
 from mjx_msm.identification.identify import identify
+from mjx_msm.person import compliant_tendon
 from mjx_msm.person import degroote as dg
 from mjx_msm.person.compliant_tendon import Balance, CompliantTendon, backward_difference, span
 from mjx_msm.person.model import load_model, model_of, muscle_constants, muscle_name, with_muscle_constants
@@ -129,10 +130,18 @@ def test_equilibrium_is_opensims():
 # Steps ------------------------------------------------------------------------------------------------------
 
 
-def test_a_step_finds_its_balance_from_anywhere():
-    """After jumps of path and activation that no motion makes; none of 20,000 is left unbalanced."""
-    count, rng, h = 20_000, np.random.default_rng(0), 0.002
-    p, law = make_parameters(count, seed=5), CompliantTendon()
+@pytest.mark.parametrize(
+    ("fibers", "h", "seed", "count"),
+    [
+        (dg.DeGrooteFregly2016(), 2e-3, 0, 20_000),
+        (dg.DeGrooteFregly2016(fiber_damping=0.1), 5e-4, 2, 20_000),
+        (MujocoMuscle(), 5e-4, 3, 4_000),
+    ],
+)
+def test_a_step_finds_its_balance_from_anywhere(fibers, h, seed, count):
+    """After jumps of path and activation that no motion makes, none is left unbalanced."""
+    rng = np.random.default_rng(seed)
+    p, law = make_parameters(count, seed=5 + seed), CompliantTendon(fibers)
     path = p.tendon_slack_length + p.optimal_fiber_length * rng.uniform(-0.5, 1.8, count)
     later = path + 0.1 * p.optimal_fiber_length * rng.normal(size=count)
     first, second = rng.uniform(0, 1, (2, count)) * (rng.uniform(size=(2, count)) > 0.1)
@@ -141,6 +150,23 @@ def test_a_step_finds_its_balance_from_anywhere():
     now, last, before = (w * np.ones(count) for w in backward_difference(h, h))
     held = Balance(second, later, now, last * memory.last + before * memory.before)
     assert np.abs(law.residual(p, held, strain)).max() < 1e-11
+
+
+def test_a_step_without_a_balance_is_said(monkeypatch):
+    """By NaN, which a rollout names the step of."""
+    p, law, h = make_parameters(3, seed=5), CompliantTendon(), 2e-3
+    path = p.tendon_slack_length + 0.9 * p.optimal_fiber_length
+    memory = law.begin(p, np.full(3, 0.5), path, np.zeros(3), h)
+    assert np.isfinite(law.advance(p, memory, np.full(3, 0.9), path, h, h)).all()
+    monkeypatch.setattr(compliant_tendon, "_found", lambda *given: (given[1], given[1], given[1]))  # it stays below
+    assert np.isnan(law.advance(p, memory, np.full(3, 0.9), path, h, h)).all()
+
+
+def test_spans_before_the_first_step_are_of_fibers_at_their_fastest():
+    p, law, h = make_parameters(3, seed=5), CompliantTendon(), 2e-3
+    path, fastest = p.tendon_slack_length + p.optimal_fiber_length, p.optimal_fiber_length * p.max_contraction_velocity
+    memory = law.begin(p, np.full(3, 0.5), path, 3.0 * fastest, h)
+    np.testing.assert_allclose(memory.last - memory.before, h * fastest, rtol=1e-9)
 
 
 def course(law, p, path, velocity, activation, duration, h):

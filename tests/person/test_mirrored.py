@@ -128,6 +128,8 @@ def test_what_holds_a_side_in_its_names(tmp_path):
     assert there.coordinates[0] == "hip_l"
     np.testing.assert_array_equal(there.host.mj_model.site_pos, load_model(other).host.mj_model.site_pos)
     assert load_model(other, side="right").coordinates[0] == "hip_r"
+    long = zoo(tmp_path, ZOO.replace('"quad_r"', '"bifem_l"'))
+    assert load_model(long, side="right").coordinates[0] == "hip_r"  # of the right, with a long head
     both = zoo(tmp_path, ZOO.replace('name="hip_r"', 'name="hip_l"').replace('joint="hip_r"', 'joint="hip_l"'))
     with pytest.raises(InputError, match="side = 'left', but it has both sides; leave side out"):
         load_model(both, side="left")

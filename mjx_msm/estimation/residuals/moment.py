@@ -31,6 +31,8 @@ FORGOTTEN = 1e-11
 SLOWER = 2.0
 """How much longer than its time constant an activation near 0 or 1 takes."""
 
+PIECES = 16
+"""Of a second each, that stand for whole recordings."""
 FAINT = 1e-2
 """The same where pieces stand for whole recordings."""
 LESS = 2.0
@@ -85,23 +87,33 @@ class MomentTerm(InstantTerm):
         """The same with noise that differs between instants; errors, and what was measured, stay as they are."""
         return replace(self, relative=relative)
 
-    def in_pieces(self, count: int, seconds: float = 1.0) -> MomentTerm:
-        """About `count` pieces of the recordings for all of them: one from each of as many equal spans, by chance, so
-        that no rhythm is met in step. Itself where that is not much less to compute."""
+    def in_pieces(self, count: int | None = None, seconds: float = 1.0) -> MomentTerm:
+        """About `count` pieces of the recordings (None: `PIECES`), at least two of each: one from each of as many equal
+        spans of it, by chance, so that no rhythm is met in step. A recording weighs as much among them as in the whole.
+        Itself where that is not much less to compute."""
         lead, own = _forgotten(self.space, self.model.timestep, FAINT), max(round(seconds / self.model.timestep), 1)
         measured = np.flatnonzero(self.mask.any(axis=1))
         part = np.stack([self.recording, np.maximum(self.sample - lead - 1, 0) // own], 1)[measured]
         every, which = np.unique(part, axis=0, return_inverse=True)
         whole = sum(s.envelope.shape[0] * s.envelope.shape[1] for s in self.shares)
-        if len(every) < count or LESS * count * (lead + own) > whole:
+        count = PIECES if count is None else count
+        owner, begins, there = np.unique(every[:, 0], return_index=True, return_counts=True)
+        taken = np.maximum(np.round(count * there / len(every)).astype(int), np.minimum(2, there))
+        if len(every) < count or LESS * taken.sum() * (lead + own) > whole:
             return self
-        rng = np.random.default_rng(0)
-        chosen = [rng.choice(span) for span in np.array_split(np.arange(len(every)), count)]
+        rng, chosen = np.random.default_rng(0), []
+        for begin, n, some in zip(begins, there, taken, strict=True):
+            chosen += [rng.choice(span) for span in np.array_split(np.arange(begin, begin + n), some)]
         rows = measured[np.isin(which.reshape(-1), chosen)]
         about = {name: getattr(self, name)[rows] for name in OF_INSTANTS}
         envelope, window, sample = windows(self.envelope, about["recording"], about["sample"], lead, own)
         at = replace(jax.tree.map(lambda x: x[rows], self.at), sample=sample, recording=window)
         about |= {name: None if getattr(self, name) is None else getattr(self, name)[rows] for name in WEIGHTS}
+        share = (taken / there) / (taken.sum() / there.sum())
+        if np.ptp(share) > 0:
+            known = 1.0 if about["relative"] is None else about["relative"]
+            more = share[np.searchsorted(owner, about["recording"])] ** 0.5
+            about["relative"] = known * more[:, None] * np.ones_like(about["target"])
         return replace(self, **about, at=at, shares=tuple(_shares(envelope, at, ALIKE)))
 
     def _arguments(self, z: Float[np.ndarray, "free"], share: Share) -> tuple[Any, ...]:
