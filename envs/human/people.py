@@ -15,7 +15,7 @@ import numpy as np
 
 from mjx_msm import assets
 from mjx_msm.common.errors import InputError, in_one_line
-from mjx_msm.common.file_kinds import MJCF, RESULT, refuse_other
+from mjx_msm.common.file_kinds import MJCF, PERSON, RESULT, refuse_other
 
 MISSES = (
     "people drawn from its posterior miss the recorded moments; `mjx-msm identify --resume` takes them through, or "
@@ -113,7 +113,7 @@ def find_people(subject: Any, asset: str, check: Callable[[mujoco.MjModel], None
             f"subject '{path}' does not exist; give a folder written by `mjx-msm identify`, "
             "its identification.json, or an exported .xml"
         )
-    refuse_other(path, RESULT, MJCF)
+    refuse_other(path, RESULT, MJCF, PERSON)
     source, result = f"subject '{path}'", path
     if path.suffix.lower() == ".xml":
         people = People(source, _read_mjcf(path))

@@ -5,14 +5,16 @@ Recordings are read, and recognised exactly, in `mjx_msm.recordings.readers`; he
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from mjx_msm.common.errors import InputError
 
-RECORDING, MJCF, OSIM, SUBJECT, RESULT = (
-    "a recording", "a model (MJCF)", "an OpenSim model (.osim)", "a subject file (TOML)", "the folder of a result",
+RECORDING, MJCF, OSIM, SUBJECT, RESULT, PERSON = (
+    "a recording", "a model (MJCF)", "an OpenSim model (.osim)", "a subject file (TOML)",
+    "the folder of a result (of mjx-msm identify)", "a folder with a person's model.xml",
 )  # fmt: skip
 """What commands and functions want; a kind with none of these roles is wanted by nobody."""
 
@@ -25,7 +27,7 @@ HEAD = 64 * 1024
 """Bytes by which a file is told."""
 LISTED = 3
 """Files of a folder that a message names."""
-_RESULT_FILE = "identification.json"
+_RESULT_FILE, _PERSON_FILE = "identification.json", "model.xml"
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,10 @@ def _folder(path: Path) -> FileKind:
     if (path / _RESULT_FILE).is_file():
         return FileKind(
             "the folder of a result", f"mjx-msm predict {path} subject.toml, render and info take it", RESULT
+        )
+    if (path / _PERSON_FILE).is_file():
+        return FileKind(
+            "a folder with a person's model", "environments take it; the folder of a result has more in it", PERSON
         )
     inside = sorted(p.name for p in path.iterdir() if not p.name.startswith("."))
     if not inside:
@@ -191,14 +197,24 @@ def _text(path: Path, head: bytes, suffix: str) -> FileKind | None:
     if suffix == ".json":
         if re.search(rb'"kind"\s*:\s*"population"', head):  # a large one says "schema" far below
             return FileKind("a population", f'as a prior it stands in [identify]: prior = "{path.name}"', RESULT)
-        if path.name == _RESULT_FILE or b'"schema"' in head:
+        if path.name == _RESULT_FILE or b'"muscle_model"' in head:  # among the first fields
             return FileKind("the file of a result", f"mjx-msm predict {path.parent} subject.toml takes it", RESULT)
+        if len(head) < HEAD and not _is_json(head):  # what is wrong with it, its own reader says
+            return None
         return FileKind("a JSON file", "give the recording that it lies beside")
     if suffix in RECORDINGS or re.search(rb"^\s*endheader\s*$", head, re.MULTILINE | re.IGNORECASE):
         return _recording(path)
     if b"\0" in head or suffix in (".xml", ".mjcf"):  # what is wrong with it, its own reader says
         return None
     return FileKind("a text file", f"mjx-msm look {path} shows the table in it, if it is one", RECORDING)
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _recording(path: Path) -> FileKind:

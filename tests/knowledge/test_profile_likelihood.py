@@ -264,4 +264,6 @@ def test_table_and_figure(linear, tmp_path):
 def test_the_command_refuses_what_is_not_a_result(tmp_path, capsys):
     code = run(["profile", str(tmp_path / "subject.toml"), str(tmp_path), "--parameter", FREE[0]])
     assert code == 2
-    assert "is an empty folder, and the folder of a result is wanted here" in capsys.readouterr().err
+    assert (
+        "is an empty folder, and the folder of a result (of mjx-msm identify) is wanted here" in capsys.readouterr().err
+    )

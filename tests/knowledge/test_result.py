@@ -93,7 +93,7 @@ def test_numbers_keep_every_bit(result, saved):
     ("damage", "match"),
     [
         (lambda text: text[: len(text) // 2], "not valid JSON"),
-        (lambda text: "", "not valid JSON"),
+        (lambda text: "", "is an empty file"),
         (lambda text: "[1, 2]", "schema None is not 2"),
         (lambda text: text.replace('"schema": 2', '"schema": 99'), "schema 99 is not 2"),
         (lambda text: text.replace('"CONVERGED"', '"BROKEN"').replace('"MAX_EVALUATIONS"', '"BROKEN"'), "damaged"),
