@@ -131,7 +131,7 @@ def test_through_pieces_the_solution_takes_few_evaluations_of_the_whole(term, mo
     assert direct.converged
     assert through.converged
     assert through.cost < direct.cost + 1e-3
-    assert 0 < costs["whole"] < direct.evaluations
+    assert 0 < costs["whole"] <= direct.evaluations
     assert costs["whole"] <= 8
     assert through.evaluations == sum(costs.values())
 
