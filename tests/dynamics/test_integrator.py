@@ -96,7 +96,7 @@ def last_state(model, duration=0.256):
     drive = ramp(model, duration)
     stages = activate(model, model.nominal, drive[0], drive)[1]
     held = jnp.zeros((*stages.shape[:2], 0))
-    q, v, failed, _ = simulate_motion(model, model.nominal, np.array([0.3, 0.8]), np.array([0.5, -1.0]), stages, held)
+    q, v, failed, *_ = simulate_motion(model, model.nominal, np.array([0.3, 0.8]), np.array([0.5, -1.0]), stages, held)
     assert failed < 0
     return np.concatenate([q[-1], v[-1]])
 
