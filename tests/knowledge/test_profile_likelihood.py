@@ -208,7 +208,9 @@ def test_a_held_parameter_stays(arm):
 @pytest.fixture(scope="module")
 def recorded(arm):
     trials = synthetic_trials(arm, arm.nominal, count=2, duration=0.8, seed=3, angle_noise=0.0005)
-    return trials, identify(arm, trials, free=FREE, residuals=("acceleration",), held="exact", hashes={"walk.csv": "00"})
+    return trials, identify(
+        arm, trials, free=FREE, residuals=("acceleration",), held="exact", hashes={"walk.csv": "00"}
+    )
 
 
 @pytest.mark.slow

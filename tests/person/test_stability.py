@@ -75,7 +75,8 @@ def test_the_limit_is_that_of_c(damping, stiffness, reach, parts):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["arm", "knee"])
 def test_persons_within_the_bounds_are_written_with_a_timestep_that_holds(name, tmp_path):
-    """Of 32 anywhere in the bounds, those that RK4 makes whirl at the model's timestep; Euler's rule does not."""
+    """Of 31 anywhere in the bounds and the lightest with the most damping: those that RK4 makes whirl at the model's
+    timestep, where Euler's rule does not."""
     model = load_model(name)
     space = parameter_space(model.nominal, ["*"])
     unpacked = jax.jit(lambda z: space.unpack(z))
@@ -93,6 +94,9 @@ def test_persons_within_the_bounds_are_written_with_a_timestep_that_holds(name, 
 
     for seed in range(32):
         z = np.random.default_rng(seed).uniform(space.lower, space.upper)
+        if seed == 0:  # as few as one of the others whirl, and none under some seeds
+            z = np.where([p.endswith("/damping") for p in space.paths], space.upper, z)
+            z = np.where(["/mass" in p or "/inertia/" in p for p in space.paths], space.lower, z)
         with jax.enable_x64(True):
             person = jax.tree.map(np.asarray, unpacked(jnp.asarray(z)))
         coarse = personalised_spec(model, person).compile()
