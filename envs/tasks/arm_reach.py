@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-from mjx_msm.common.errors import InputError, one_of
-from mjx_msm.envs.engines.kinetics import Drive, Dynamics, Kinetics
-from mjx_msm.envs.engines.world import GRAVITY
-from mjx_msm.envs.human.arm import JOINTS, SAGITTAL, ArmKinematics, check_arm
-from mjx_msm.envs.human.drive import Human, HumanMemory, as_human
-from mjx_msm.envs.human.effort import METABOLIC_MODELS, metabolic_power
-from mjx_msm.envs.human.intent import Intent, Policy, Sight, Tracking, not_yet
-from mjx_msm.envs.human.people import People, find_people
-from mjx_msm.envs.motions.goal import Goal
-from mjx_msm.envs.robots.sensing import Commands, Sensing
-from mjx_msm.envs.tasks.disturbance import TREMOR, Disturbance
-from mjx_msm.envs.tasks.task import CONTROL_RATE, Channel, Outcome, Task
+from mjx_msm.common.errors import InputError
+from mjx_msm.envs.engines.kinetics import Kinetics
+from mjx_msm.envs.human.arm import SAGITTAL, check_arm
+from mjx_msm.envs.human.drive import Human
+from mjx_msm.envs.human.people import find_people
+from mjx_msm.envs.robots.sensing import Sensing
+from mjx_msm.envs.tasks.arm_task import ArmTask, Memory
+from mjx_msm.envs.tasks.disturbance import Disturbance
+from mjx_msm.envs.tasks.task import CONTROL_RATE, Outcome
 from mjx_msm.envs.worlds.arm_scene import arm_scene
 
 REACH = np.array([[-0.6, 0.3], [0.5, 1.9]])
@@ -32,8 +29,7 @@ CLOSE = 0.03
 """Distance at which a target counts as reached [m]."""
 DISTANCE_SCALE = 0.1
 """Distance that costs 1 [m]."""
-EFFORT_WEIGHT = 0.05
-MAX_ANGLE, MAX_SPEED, MAX_PLACE = np.pi, 30.0, 2.0
+MAX_PLACE = 2.0
 
 
 class Plan(NamedTuple):
@@ -50,18 +46,7 @@ class Plan(NamedTuple):
     """Excitation recorded of this person, where it is not the nominal one's."""
 
 
-class Memory(NamedTuple):
-    """What is remembered within one."""
-
-    step: Any
-    human: HumanMemory
-    commands: Any
-    sensors: Any
-    jacobian: Float[Any, "3 2"]
-    """Of the hand, at the end of the last period [m]."""
-
-
-class ArmReach(Task):
+class ArmReach(ArmTask):
     """An arm that moves its hand to targets by muscle excitation: the plain control of a personalised model.
 
     **Action**, 50 a second, (muscle,), every entry −1..1: excitation, −1 none and 1 full.
@@ -110,30 +95,12 @@ class ArmReach(Task):
         if isinstance(targets, bool) or not isinstance(targets, int) or targets < 1:
             raise InputError(f"targets = {targets!r}; give a whole number, 1 or more")
         self._act_at(rate)
-        self.people: People = find_people(subject, "arm", check_arm)
-        self.world = arm_scene(self.people, payload)
-        self.arm = ArmKinematics.of(self.world.model)
-        self.human = as_human(human, self._intent, self.world.muscles)
-        self.sensing = Sensing.of(sensing)
-        self.metabolics = METABOLIC_MODELS[one_of("metabolics", metabolics, METABOLIC_MODELS)]
-        self._targets, self._muscles = targets, len(self.world.muscles)
-        self.commands = Commands(self.sensing.command_delay, self._muscles, self.period)
-        self.disturbances = (*TREMOR, "payload")
-        if isinstance(self.human.intent, Policy):
-            self.disturbances += ("delay",)
-        self._periods = round(TARGET_SECONDS / self.period)
+        people = find_people(subject, "arm", check_arm)
+        places = [(f"{what}_{axis}", MAX_PLACE, 0.002) for what in ("hand", "target") for axis in "xz"]
+        self._set_up(people, arm_scene(people, payload), human, sensing, metabolics, places)
+        self._targets, self._periods = targets, round(TARGET_SECONDS / self.period)
         self.draws = 2 * (targets + 1)
         self.length = targets * self._periods
-        self.actions = tuple(Channel(f"excitation_{name}", -1.0, 1.0) for name in self.world.muscles)
-        rows = [(f"{name}_angle", MAX_ANGLE, 0.005) for name in JOINTS]
-        rows += [(f"{name}_velocity", MAX_SPEED, 0.05) for name in JOINTS]
-        rows += [(f"{what}_{axis}", MAX_PLACE, 0.002) for what in ("hand", "target") for axis in "xz"]
-        channels = [Channel(name, -bound, bound, self.sensing.noise * noise) for name, bound, noise in rows]
-        channels += [Channel(f"activation_{n}", 0.0, 1.0, self.sensing.noise * 0.02) for n in self.world.muscles]
-        self.observations = tuple(channels)
-        self._none = np.zeros(0)
-        self._everyone = np.ones(self._muscles)
-        self._antagonists = self.world.antagonists(JOINTS[1])
 
     def plan(
         self,
@@ -145,42 +112,12 @@ class ArmReach(Task):
         angles = REACH[:, 0] + (REACH[:, 1] - REACH[:, 0]) * uniform.reshape(-1, 2)
         return Plan(angles[0], angles[1:], self.arm.hand(angles[1:]), disturbance, recorded)
 
-    def _intent(self, nerve_delay: float, tracking: bool) -> Intent:
-        """What the person wants, unless it was given: the policy's, or to go to the target."""
-        return Tracking.of(self.world, JOINTS, self.period, nerve_delay) if tracking else Policy()
+    def _aim(self, xp: Any, plan: Plan, step: Any) -> Float[Any, "2"]:
+        return plan.angles[self._which(xp, step)]
 
     def initial(self, xp: Any, plan: Plan) -> tuple[Any, Any, Any, Any]:
         """The arm at rest."""
         return plan.start, xp.zeros(2), xp.full(self._muscles, 0.02), xp.zeros(0)
-
-    def begin(self, xp: Any, plan: Plan, kinetics: Kinetics) -> Memory:
-        still = xp.zeros(2)
-        sight = Sight(0, Goal(plan.start, still, still), kinetics, not_yet, xp.zeros(self._muscles), plan.recorded)
-        human = self.human.begin(sight, self.period)
-        sensors = self.sensing.begin(xp, len(self.observations), self.period)
-        return Memory(0, human, self.commands.begin(xp), sensors, self.arm.jacobian(kinetics.position))
-
-    def drive(
-        self,
-        xp: Any,
-        plan: Plan,
-        memory: Memory,
-        kinetics: Kinetics,
-        dynamics: Callable[[], Dynamics],
-        action: Float[Any, "action"],
-    ) -> tuple[Drive, Memory]:
-        wrong = plan.disturbance
-        on = wrong.active(memory.step * self.period)
-        still = xp.zeros(2)
-        goal = Goal(plan.angles[self._which(xp, memory.step)], still, still)
-        wanted, commands = self.commands.pass_on(xp, memory.commands, 0.5 * (action + 1.0), on * wrong.delay)
-        sight = Sight(memory.step, goal, kinetics, dynamics, wanted, plan.recorded)
-        excitation, human = self.human.excite(
-            memory.human, sight, self.period, on * wrong.tremor, wrong.tremor_frequency, self._antagonists
-        )
-        weight = on * wrong.payload * -GRAVITY * memory.jacobian[2]
-        memory = memory._replace(step=memory.step + 1, human=human, commands=commands)
-        return Drive(excitation, self._none, weight), memory
 
     def observe(
         self,
@@ -191,35 +128,22 @@ class ArmReach(Task):
         action: Float[Any, "action"],
         noise: Float[Any, "observation"] | float,
     ) -> tuple[Outcome, Memory]:
-        time = memory.step * self.period
         target = plan.targets[self._which(xp, memory.step)][SAGITTAL]
-        hand = kinetics.point[0]
-        place = hand[SAGITTAL]
-        activation = kinetics.activation
-        observation = xp.concatenate([kinetics.position, kinetics.velocity, place, target, activation])
-        observation, sensors = self.sensing.delayed(xp, memory.sensors, observation, memory.step)
-        observation = observation + noise
+        place = kinetics.point[0][SAGITTAL]
+        observation, sensors = self._seen(xp, memory, kinetics, xp.concatenate([place, target]), noise)
+        usual, jacobian = self._usual_measures(xp, memory, kinetics)
         miss = place - target
         distance = xp.sqrt(miss @ miss + 1e-12)
-        jacobian = self.arm.jacobian(kinetics.position)
-        velocity = jacobian @ kinetics.velocity
-        effort = activation @ activation
-        near, cost = -distance / DISTANCE_SCALE, -EFFORT_WEIGHT * effort
-        measures: dict[str, Any] = {
-            "time": time,
+        near = -distance / DISTANCE_SCALE
+        measures = {
+            **usual,
             "distance": distance,
             "reached": 1.0 * (distance < CLOSE),
-            "hand_speed": xp.sqrt(velocity @ velocity + 1e-12),
-            "hand": hand,
             "target": target,
-            "joint_limit_violation": self.world.beyond_limits(kinetics.tendon_length),
-            "effort": effort,
-            "metabolic_power": metabolic_power(self.metabolics, memory.human.excitation, kinetics) @ self._everyone,
-            "activation": activation,
             "reward_distance": near,
-            "reward_effort": cost,
         }
-        return Outcome(observation, near + cost, False, measures), memory._replace(sensors=sensors, jacobian=jacobian)
+        memory = memory._replace(sensors=sensors, jacobian=jacobian)
+        return Outcome(observation, near + usual["reward_effort"], False, measures), memory
 
     def spots(self, plan: Plan, step: int) -> Float[np.ndarray, "spot 3"]:
         """The present target."""

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-from mjx_msm.common.errors import one_of
-from mjx_msm.envs.engines.kinetics import Drive, Dynamics, Kinetics
-from mjx_msm.envs.engines.world import GRAVITY
-from mjx_msm.envs.human.arm import JOINTS, SAGITTAL, ArmKinematics, check_arm
-from mjx_msm.envs.human.drive import Human, HumanMemory, as_human
-from mjx_msm.envs.human.effort import METABOLIC_MODELS, metabolic_power
-from mjx_msm.envs.human.intent import Intent, Policy, Sight, Tracking, not_yet
-from mjx_msm.envs.human.people import People, find_people
-from mjx_msm.envs.motions.goal import Goal
-from mjx_msm.envs.robots.sensing import Commands, Sensing
-from mjx_msm.envs.tasks.disturbance import TREMOR, Disturbance
-from mjx_msm.envs.tasks.task import CONTROL_RATE, Channel, Outcome, Task
+from mjx_msm.envs.engines.kinetics import Kinetics
+from mjx_msm.envs.human.arm import SAGITTAL, check_arm
+from mjx_msm.envs.human.drive import Human
+from mjx_msm.envs.human.people import find_people
+from mjx_msm.envs.robots.sensing import Sensing
+from mjx_msm.envs.tasks.arm_task import MAX_SPEED, ArmTask, Memory
+from mjx_msm.envs.tasks.disturbance import Disturbance
+from mjx_msm.envs.tasks.task import CONTROL_RATE, Outcome
 from mjx_msm.envs.worlds.strike_scene import BALL, BALL_RADIUS, HAND_RADIUS, PLACE, SLOWING, STIFFNESS, strike_scene
 
 START = np.array([[-0.6, -0.4], [0.4, 0.7]])
@@ -37,8 +33,7 @@ SCALE = 0.1
 """Distance, of the ball's stop from the target or of the hand from the ball, that costs 1 [m]."""
 ROUNDED = 0.01
 """Distances are √(d² + this²) in the reward [m], which has a slope at its end, too."""
-EFFORT_WEIGHT = 0.05
-MAX_ANGLE, MAX_SPEED, MAX_PLACE = np.pi, 30.0, 4.0
+MAX_PLACE = 4.0
 
 
 class Plan(NamedTuple):
@@ -53,20 +48,7 @@ class Plan(NamedTuple):
     """Excitation recorded of this person, where it is not the nominal one's."""
 
 
-class Memory(NamedTuple):
-    """What is remembered within one."""
-
-    step: Any
-    human: HumanMemory
-    commands: Any
-    sensors: Any
-    struck: Float[Any, ""]
-    """1 once hand and ball have touched."""
-    jacobian: Float[Any, "3 2"]
-    """Of the hand, at the end of the last period [m]."""
-
-
-class ArmStrike(Task):
+class ArmStrike(ArmTask):
     """An arm that strikes a ball, which is to roll to a target and stop there.
 
     **Action**, 50 a second, (muscle,), every entry −1..1: excitation, −1 none and 1 full.
@@ -115,31 +97,12 @@ class ArmStrike(Task):
         metabolics: str = "bhargava2004",
     ):
         self._act_at(rate)
-        self.people: People = find_people(subject, "arm", check_arm)
-        self.world = strike_scene(self.people)
-        self.arm = ArmKinematics.of(self.world.model)
-        self.human = as_human(human, self._intent, self.world.muscles)
-        self.sensing = Sensing.of(sensing)
-        self.metabolics = METABOLIC_MODELS[one_of("metabolics", metabolics, METABOLIC_MODELS)]
-        self._muscles = len(self.world.muscles)
-        self.commands = Commands(self.sensing.command_delay, self._muscles, self.period)
-        self.disturbances = (*TREMOR, "payload")
-        if isinstance(self.human.intent, Policy):
-            self.disturbances += ("delay",)
+        people = find_people(subject, "arm", check_arm)
+        places = [(f"hand_{axis}", MAX_PLACE, 0.002) for axis in "xz"]
+        places += [("ball_way", MAX_PLACE, 0.002), ("ball_velocity", MAX_SPEED, 0.02), ("target_way", MAX_PLACE, 0.002)]
+        self._set_up(people, strike_scene(people), human, sensing, metabolics, places)
         self.draws = 3
         self.length = round(SECONDS / self.period)
-        self.actions = tuple(Channel(f"excitation_{name}", -1.0, 1.0) for name in self.world.muscles)
-        rows = [(f"{name}_angle", MAX_ANGLE, 0.005) for name in JOINTS]
-        rows += [(f"{name}_velocity", MAX_SPEED, 0.05) for name in JOINTS]
-        rows += [(f"hand_{axis}", MAX_PLACE, 0.002) for axis in "xz"]
-        rows += [("ball_way", MAX_PLACE, 0.002), ("ball_velocity", MAX_SPEED, 0.02), ("target_way", MAX_PLACE, 0.002)]
-        channels = [Channel(name, -bound, bound, self.sensing.noise * noise) for name, bound, noise in rows]
-        channels += [Channel(f"activation_{n}", 0.0, 1.0, self.sensing.noise * 0.02) for n in self.world.muscles]
-        self.observations = tuple(channels)
-        self._none = np.zeros(0)
-        self._everyone = np.ones(self._muscles)
-        self._antagonists = self.world.antagonists(JOINTS[1])
-        self._joints = self.world.among(JOINTS)
         self._ball = self.world.coordinate(BALL)
         self._gap = int(self.world.tendons([BALL])[0])
 
@@ -153,42 +116,12 @@ class ArmStrike(Task):
         start = START[:, 0] + (START[:, 1] - START[:, 0]) * uniform[:2]
         return Plan(start, WAYS[0] + (WAYS[1] - WAYS[0]) * uniform[2], disturbance, recorded)
 
-    def _intent(self, nerve_delay: float, tracking: bool) -> Intent:
-        """What the person wants, unless it was given: the policy's, or to go through the ball."""
-        return Tracking.of(self.world, JOINTS, self.period, nerve_delay) if tracking else Policy()
+    def _aim(self, xp: Any, plan: Plan, step: Any) -> Float[Any, "2"]:
+        return xp.asarray(THROUGH)
 
     def initial(self, xp: Any, plan: Plan) -> tuple[Any, Any, Any, Any]:
         """Arm and ball at rest."""
         return xp.concatenate([plan.start, xp.zeros(1)]), xp.zeros(3), xp.full(self._muscles, 0.02), xp.zeros(0)
-
-    def begin(self, xp: Any, plan: Plan, kinetics: Kinetics) -> Memory:
-        still = xp.zeros(2)
-        sight = Sight(0, Goal(plan.start, still, still), kinetics, not_yet, xp.zeros(self._muscles), plan.recorded)
-        human = self.human.begin(sight, self.period)
-        sensors = self.sensing.begin(xp, len(self.observations), self.period)
-        return Memory(0, human, self.commands.begin(xp), sensors, xp.zeros(()), self._jacobian(kinetics))
-
-    def drive(
-        self,
-        xp: Any,
-        plan: Plan,
-        memory: Memory,
-        kinetics: Kinetics,
-        dynamics: Callable[[], Dynamics],
-        action: Float[Any, "action"],
-    ) -> tuple[Drive, Memory]:
-        wrong = plan.disturbance
-        on = wrong.active(memory.step * self.period)
-        still = xp.zeros(2)
-        goal = Goal(xp.asarray(THROUGH), still, still)
-        wanted, commands = self.commands.pass_on(xp, memory.commands, 0.5 * (action + 1.0), on * wrong.delay)
-        sight = Sight(memory.step, goal, kinetics, dynamics, wanted, plan.recorded)
-        excitation, human = self.human.excite(
-            memory.human, sight, self.period, on * wrong.tremor, wrong.tremor_frequency, self._antagonists
-        )
-        weight = xp.concatenate([on * wrong.payload * -GRAVITY * memory.jacobian[2], xp.zeros(1)])
-        memory = memory._replace(step=memory.step + 1, human=human, commands=commands)
-        return Drive(excitation, self._none, weight), memory
 
     def observe(
         self,
@@ -199,50 +132,33 @@ class ArmStrike(Task):
         action: Float[Any, "action"],
         noise: Float[Any, "observation"] | float,
     ) -> tuple[Outcome, Memory]:
-        hand, activation = kinetics.point[0], kinetics.activation
         way, speed = kinetics.position[self._ball], kinetics.velocity[self._ball]
-        angles, rates = kinetics.position[self._joints], kinetics.velocity[self._joints]
-        ball = xp.stack([way, speed, plan.way + 0.0 * way])
-        observation = xp.concatenate([angles, rates, hand[SAGITTAL], ball, activation])
-        observation, sensors = self.sensing.delayed(xp, memory.sensors, observation, memory.step)
-        observation = observation + noise
+        target = plan.way + 0.0 * way
+        places = xp.concatenate([kinetics.point[0][SAGITTAL], xp.stack([way, speed, target])])
+        observation, sensors = self._seen(xp, memory, kinetics, places, noise)
+        usual, jacobian = self._usual_measures(xp, memory, kinetics)
         gap = kinetics.tendon_length[self._gap] - (HAND_RADIUS + BALL_RADIUS)
         # A touch that ends within a period leaves a ball that has moved.
         struck = xp.maximum(memory.struck, 1.0 * ((gap < 0) | (xp.abs(speed) > 1e-3)))
         distance = xp.maximum(gap, 0.0)
         off = way + speed / SLOWING - plan.way
-        jacobian = self._jacobian(kinetics)
-        velocity = jacobian @ rates
-        effort = activation @ activation
-        missed = -xp.sqrt(off * off + ROUNDED**2) / SCALE
-        near, cost = -(1.0 - struck) * distance / SCALE, -EFFORT_WEIGHT * effort
-        measures: dict[str, Any] = {
-            "time": memory.step * self.period,
+        missed, near = -xp.sqrt(off * off + ROUNDED**2) / SCALE, -(1.0 - struck) * distance / SCALE
+        measures = {
+            **usual,
             "miss": xp.abs(off),
             "scored": struck * (xp.abs(off) < SCORED),
             "struck": struck,
             "distance": distance,
             "ball": way,
             "ball_speed": speed,
-            "target": plan.way + 0.0 * way,
+            "target": target,
             "contact_force": STIFFNESS * xp.maximum(-gap, 0.0),
-            "hand_speed": xp.sqrt(velocity @ velocity + 1e-12),
-            "hand": hand,
-            "joint_limit_violation": self.world.beyond_limits(kinetics.tendon_length),
-            "effort": effort,
-            "metabolic_power": metabolic_power(self.metabolics, memory.human.excitation, kinetics) @ self._everyone,
-            "activation": activation,
             "reward_miss": missed,
             "reward_distance": near,
-            "reward_effort": cost,
         }
         memory = memory._replace(sensors=sensors, struck=struck, jacobian=jacobian)
-        return Outcome(observation, missed + near + cost, False, measures), memory
+        return Outcome(observation, missed + near + usual["reward_effort"], False, measures), memory
 
     def spots(self, plan: Plan, step: int) -> Float[np.ndarray, "spot 3"]:
         """Where the ball is to stop."""
         return np.array([[PLACE[0] + float(plan.way), PLACE[1], PLACE[2]]])
-
-    def _jacobian(self, kinetics: Kinetics) -> Float[Any, "3 2"]:
-        """Of the hand by shoulder and elbow [m]."""
-        return self.arm.jacobian(kinetics.position[self._joints])
