@@ -38,6 +38,17 @@ def data_dir() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def browser() -> str:
+    """The program that opens a report as a person would."""
+    from browser import command
+
+    found = command()
+    if found is None:
+        pytest.skip("no Chromium here: `apt-get install chromium`, or Google Chrome, and the reports are opened in it")
+    return found
+
+
 @pytest.fixture
 def x64():
     """JAX in float64 during one test."""

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mjx_msm.cli.compare import compare
 from mjx_msm.cli.console import BAD_INPUT, INTERRUPTED, fail, silence, speak_any_encoding
 from mjx_msm.cli.demo import demo
 from mjx_msm.cli.fatigue import fatigue
@@ -55,6 +56,7 @@ for command in (
     new,
     identify,
     study,
+    compare,
     predict,
     fatigue,
     live,

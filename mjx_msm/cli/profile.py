@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import warnings
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +12,9 @@ import typer
 from mjx_msm.cli.console import INTERRUPTED, make_console, notes_on
 from mjx_msm.cli.libraries import prepare_jax
 from mjx_msm.common.file_kinds import RESULT, SUBJECT, refuse_swapped
+
+PAGE = "profile.html"
+"""The report of the parameters asked for; the result's own stays."""
 
 
 def profile(
@@ -40,9 +44,12 @@ def profile(
     from mjx_msm.study.result_folder import result_folder
     from mjx_msm.study.settings import study_model
     from mjx_msm.views.figures import profile_figure
+    from mjx_msm.views.report.profile_page import save_profile_report
 
     folder = out if out is not None else result if result.is_dir() else result.parent
     model = study_model(study)
+    words = ["mjx-msm", "profile", str(subject), str(result), *(w for p in parameter for w in ("--parameter", p))]
+    profiles = []
     for path in parameter:
         console.print(f"{path}: everything else is estimated again at each value", style="dim", markup=False)
 
@@ -56,8 +63,10 @@ def profile(
             name = f"profile_{path.replace('/', '_').replace('*', 'all')}"
             made.save(filled / f"{name}.csv")
             profile_figure(made).savefig(filled / f"{name}.png", dpi=130)
+            profiles.append(made)
+            save_profile_report(filled / PAGE, profiles, found.subject or "subject", shlex.join(words))
         console.print(str(made), markup=False, soft_wrap=True)
-        console.print(f"written to {folder}: {name}.csv, {name}.png", markup=False)
+        console.print(f"written to {folder}: {name}.csv, {name}.png, {PAGE}", markup=False)
         if made.interrupted:
             return INTERRUPTED
     return 0

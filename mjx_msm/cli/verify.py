@@ -53,8 +53,10 @@ def verify(
     prepare_jax()
     from mjx_msm.verification.campaign import prepare
     from mjx_msm.verification.film import film, find_episode
+    from mjx_msm.verification.page import save_verification_report
     from mjx_msm.verification.report import write_report
     from mjx_msm.verification.running import run as run_campaign
+    from mjx_msm.views.report.page import REPORT
 
     with notes_on(console):
         campaign = prepare(
@@ -86,6 +88,7 @@ def verify(
         parts += ["--trust"] if trust else []
         parts += [] if scenarios is None else ["--scenarios", str(scenarios)]
         write_report(out, result, shlex.join(parts), "worst.mp4")
+        save_verification_report(out / REPORT, result, shlex.join(parts), out / "worst.mp4")
     console.print(result)
     console.print(f"\nwritten to {out}: {', '.join(contents(out))}", markup=False)
     return 0

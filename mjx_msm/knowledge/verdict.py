@@ -9,6 +9,7 @@ from mjx_msm.knowledge.records import WITH_DISCREPANCY, Fit, Outcome
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.result_table import CLEARLY, STILL
 from mjx_msm.knowledge.uncertainty import Knowledge
+from mjx_msm.knowledge.wording import number
 
 MOST_NAMED = 3
 POOR = 0.5
@@ -118,7 +119,8 @@ def next_step(result: Identification) -> str:
     unseen_rows = unseen(result.fits)
     kind = measure(unseen_rows)
     other = rival(unseen_rows, kind)
-    bound = [e.path for e in result.estimates if e.bound]
+    # no bound can be wider than none of a thing: no damping, no delay, no curvature of the EMG
+    bound = [e.path for e in result.estimates if e.bound and number(e.value, e.low, e.high) != "0"]
     if result.outcome is Outcome.INTERRUPTED:
         return "Next: go on with `mjx-msm identify … --resume`."
     if result.outcome is Outcome.NOT_FINITE:

@@ -74,7 +74,7 @@ def who(result: Findings) -> tuple[Cells, list[Cells]]:
     ]
 
 
-def _nobody(result: Findings) -> str:
+def nobody(result: Findings) -> str:
     """Why no parameter is listed."""
     if result.people < FEWEST:
         return (
@@ -183,7 +183,7 @@ def tables(result: Findings) -> Iterator[Any]:
         yield "what tells the violators from the rest (measure these better):"
         yield _table(head, rows, right=(3, 4, 5))
     elif result.people < FEWEST:
-        yield escape(_nobody(result))
+        yield escape(nobody(result))
     yield ""
     yield escape(printable(f"worst: {worst_text(result.worst)}"))
 
@@ -267,7 +267,7 @@ def _report(result: Findings, command: str, video: str | None) -> str:
             *_markdown(head, rows),
         ]
     else:
-        lines += [_nobody(result)]
+        lines += [nobody(result)]
     lines += [
         "",
         "## Worst case",

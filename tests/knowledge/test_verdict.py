@@ -1,6 +1,7 @@
 """A result in words: each sentence says what the numbers say, and the last one names what is most in the way."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from results import fit, result
@@ -37,6 +38,14 @@ def test_a_good_result():
 )
 def test_what_to_do_next(made, next_step):
     assert next_step in verdict(made)[-1]
+
+
+def test_none_of_a_thing_is_no_bound_to_widen():
+    made = result(fit(), bounds=("", "", "lower"))
+    none = replace(made.estimates[2], value=0.0, low=0.0)
+    said = verdict(replace(made, estimates=(*made.estimates[:2], none)))
+    assert "at a bound: joint/elbow_flex/damping" in said[-2]
+    assert "use the person" in said[-1]
 
 
 def test_a_regression_that_is_better_is_said_to_be():

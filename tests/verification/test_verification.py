@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from html import unescape
 from math import comb
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import gymnasium
 import mujoco
 import numpy as np
 import pytest
+from browser import opened
 from rich.console import Console
 from scipy.stats import binom, spearmanr
 
@@ -33,6 +35,7 @@ from mjx_msm.verification.episode import POINT, Rehearsal, measures_of
 from mjx_msm.verification.film import find_episode
 from mjx_msm.verification.findings import ANY, _row, mcnemar, separations
 from mjx_msm.verification.journal import JOURNAL
+from mjx_msm.verification.page import save_verification_report, verdict
 from mjx_msm.verification.report import write_report
 from mjx_msm.verification.running import run
 from mjx_msm.verification.scenario_file import parse_plan
@@ -588,6 +591,17 @@ def test_the_report_says_what_was_run(result, tmp_path):
     assert parse_plan(summary["plan"], envs.KNEE_EXO, "again") == result.plan
     assert summary["setting"]["strength"] == 1.0
     assert summary["control_period"] == 0.02
+
+
+def test_a_browser_shows_the_report(result, browser, tmp_path):
+    save_verification_report(tmp_path / "report.html", result, "mjx-msm verify KneeExo")
+    seen = opened(tmp_path / "report.html", tmp_path / "profile")
+    assert seen.complaints == []
+    assert seen.charts == 2
+    said = verdict(result)
+    assert said[0].startswith("Of 4 people who may all be this one, as far as the recording tells, ")
+    assert all(sentence in unescape(seen.text) for sentence in said)
+    assert "with no disturbance at all" in said[-1]  # "behind" happens to the planted person in any case
 
 
 def test_the_report_says_what_the_environment_chose_for_itself(subject, tmp_path):

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from browser import opened
 from results import PATHS, fit, result
 
 from mjx_msm.knowledge.verdict import verdict
@@ -52,6 +53,14 @@ def page():
 
 def test_it_refers_to_nothing_outside(page):
     assert Page(page).referred == []
+
+
+def test_a_browser_draws_it(page, browser, tmp_path):
+    (tmp_path / "report.html").write_text(page, encoding="utf-8")
+    seen = opened(tmp_path / "report.html", tmp_path / "profile")
+    assert seen.complaints == []
+    assert seen.charts == 5  # as below
+    assert "Next: use the person" in seen.text
 
 
 def test_it_shows_what_the_result_holds(page):
