@@ -2,7 +2,7 @@
 
 Of estimates z_a, z_b of recordings that have nothing in common, z_a − z_b has the variance σ_a² + σ_b². Both hold the
 same prior, which draws them together: what is compared is therefore what each recording alone says, its prior divided
-out (`Identification.likelihood`), as far as it says anything.
+out (`Identification.likelihood`), of what it determines, and as widely as its interval allows for what was held.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from jaxtyping import Float
 from mjx_msm.common.errors import InputError
 from mjx_msm.knowledge.records import Estimate, Fit
 from mjx_msm.knowledge.result import Identification
+from mjx_msm.person.kinds import kind_of
 
 DIFFERENT = 1.959963984540054
 """Standard deviations from which a difference is said, of one parameter looked at alone."""
@@ -113,11 +114,20 @@ def _alone(result: Identification) -> dict[str, tuple[float, float]]:
         prior = np.diag(np.where(np.arange(len(scale)) == i, 0.0, 1.0 / np.square(scale)))
         both = precision + prior
         variance = _entry_of_inverse(both, i)
-        if variance is None or variance > np.square(BLIND * scale[i]):
+        if not e.determined or variance is None or variance > np.square(BLIND * scale[i]):
             continue
-        mean = np.linalg.solve(both, pull + prior @ centre)
-        out[e.path] = (float(mean[i]), math.sqrt(variance))
+        mean = np.linalg.solve(both, pull + prior @ centre)[i]
+        inside = float(np.clip(mean, result.unknowns[i].lower, result.unknowns[i].upper))
+        out[e.path] = (inside, math.sqrt(variance + _held(result, i)))
     return out
+
+
+def _held(result: Identification, i: int) -> float:
+    """Variance in z that the interval allows for what was not estimated, which the covariance does not hold."""
+    e = result.estimates[i]
+    logarithm = kind_of(result.unknowns[i].members[0]).transform == "log"
+    sd = e.sd / e.value if logarithm and e.value > 0 else e.sd
+    return max(0.0, sd**2 - result.covariance[i][i]) if math.isfinite(sd) else math.inf
 
 
 def _entry_of_inverse(matrix: Float[np.ndarray, "free free"], i: int) -> float | None:

@@ -146,7 +146,7 @@ def laid_out(figure: Figure, *, height: int, x: str | None = None) -> Figure:
     """The look that all charts share; `x`: title of their axis."""
     figure.update_layout(
         height=height, template="plotly_white", margin={"l": 10, "r": 10, "t": 30, "b": 10}, bargap=0.4,
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 1, "xanchor": "right"}, font={"size": 11},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}, font={"size": 11},
     )  # fmt: skip
     figure.update_yaxes(automargin=True)
     if x is not None:

@@ -24,7 +24,7 @@ NAMED = 3
 
 def comparison_report(found: Comparison, command: str) -> str:
     """The report as the text of an HTML file. `command`: that makes it again."""
-    others = found.names[1:]
+    first, *others = found.names
     each = [found.differences(k + 1) for k in range(len(others))]
     sections = [
         Section(
@@ -57,7 +57,7 @@ def comparison_report(found: Comparison, command: str) -> str:
     )  # fmt: skip
     return sections_report(
         " and ".join(found.names) if len(found.names) < 4 else f"{len(found.names)} results",
-        f"compared with {found.names[0]}", verdict(found, each), [*sections, asked],
+        f"compared with {first}", verdict(found, each), [*sections, asked],
     )  # fmt: skip
 
 
@@ -112,7 +112,8 @@ def _ratio(d: Difference) -> str:
 
 
 def _best(found: Comparison) -> str:
-    rows = [fits for key, fits in found.common_fits() if key[1] in ("held-out", "cross-validated")]
+    unseen_roles = ("held-out", "cross-validated")
+    rows = [fits for (_, role, _, _), fits in found.common_fits() if role in unseen_roles]
     if not rows:
         return ""
     kind = measure([fits[0] for fits in rows])
@@ -205,6 +206,7 @@ def _chart(found: Comparison) -> Figure:
         figure.add_trace(
             go.Scatter(
                 y=[e.path for e in chosen], x=short(x), mode="markers", name=name, offsetgroup=str(k),
+                orientation="h",
                 marker={"color": COLOURS[k % len(COLOURS)], "size": 7,
                         "opacity": [1.0 if e.determined else 0.35 for e in chosen]},
                 error_x={"array": short([b - a for a, b in zip(x, high, strict=True)]),
