@@ -1,6 +1,6 @@
 """Two recorded people on their own skeletons, imported from OpenSim, beside the generic knee: knee moments unseen.
 
-    python examples/benchmarks/own_geometry.py [--quick] [--json FILE]
+    python examples/benchmarks/own_geometry.py [--quick] [--only treadmill|walk] [--json FILE]
 
 The treadmill's person is recorded in the coordinates of gait2392, the 3D walk's in those of a model that was scaled to
 that person. Both are imported (`mjx_msm.import_osim`) with the same twelve muscles, and identified as their subject
@@ -18,10 +18,11 @@ import tomllib
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from people import EXAMPLES, part
+from people import EXAMPLES, loaded, part
 from table import Row, row, run
 
 import mjx_msm as msm
@@ -103,29 +104,34 @@ def walk(study: Study, what: str, starts: int | None) -> Iterator[Row]:
     yield row(f"3D walk, {what}: its correlation", fit.correlation, "-")
 
 
-def rows(quick: bool) -> Iterator[Row]:
-    """A quarter of the treadmill's recordings and one start in the reduced form."""
-    data = Path(os.environ.get("MJX_MSM_DATA", ""))
-    models = {
-        "treadmill": data.parent / "reference" / "gait2392.osim",
-        "knee_walk": data / "knee_walk" / "subject_walk_scaled.osim",
-    }
+def recording(example: str, osim: Path, quick: bool) -> Iterator[Row]:
+    """On the generic knee, then on the person's own skeleton; a quarter of the treadmill and one start, if reduced."""
     with tempfile.TemporaryDirectory() as folder:
-        for example, osim in models.items():
-            try:
-                generic = msm.load_subject(EXAMPLES / example / "subject.toml")
-                studies = {"generic knee": generic}
-                for what, hip in (("own geometry", False), ("own geometry, hip in 3D", True)):
-                    studies[what] = on_own_geometry(example, osim, hip=hip, folder=Path(folder))
-            except msm.InputError as error:
-                print(f"left out: {error}", file=sys.stderr)
-                continue
-            for what, study in studies.items():
-                if example == "treadmill":
-                    yield from treadmill(study, what, 0.25 if quick else 1.0)
-                else:
-                    yield from walk(study, what, 1 if quick else None)
+        try:
+            studies = {"generic knee": loaded(example)}
+            for what, hip in (("own geometry", False), ("own geometry, hip in 3D", True)):
+                studies[what] = on_own_geometry(example, osim, hip=hip, folder=Path(folder))
+        except msm.InputError as error:
+            print(f"left out: {error}", file=sys.stderr)
+            return
+        for what, study in studies.items():
+            if example == "treadmill":
+                yield from treadmill(study, what, 0.25 if quick else 1.0)
+            else:
+                yield from walk(study, what, 1 if quick else None)
+
+
+DATA = Path(os.environ.get("MJX_MSM_DATA", ""))
+RECORDINGS = {
+    "treadmill": partial(recording, "treadmill", DATA.parent / "reference" / "gait2392.osim"),
+    "walk": partial(recording, "knee_walk", DATA / "knee_walk" / "subject_walk_scaled.osim"),
+}
+
+
+def rows(quick: bool) -> Iterator[Row]:
+    for some in RECORDINGS.values():
+        yield from some(quick)
 
 
 if __name__ == "__main__":
-    run(__doc__, rows)
+    run(__doc__, rows, RECORDINGS)

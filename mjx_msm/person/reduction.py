@@ -88,6 +88,7 @@ def reduced(
     for name in held:
         spec.delete(spec.joint(name))
     kept = _keep_muscles(spec, m, muscles, source)
+    _drop_exclusions(spec)
     spec.compiler.fusestatic = True
     spec.compile()
     spec.compiler.fusestatic = False
@@ -192,6 +193,14 @@ def _drop_references(spec: mujoco.MjSpec, m: mujoco.MjModel, held: set[str]) -> 
 
 
 _ON_JOINT = (mujoco.mjtTrn.mjTRN_JOINT, mujoco.mjtTrn.mjTRN_JOINTINPARENT)
+
+
+def _drop_exclusions(spec: mujoco.MjSpec) -> None:
+    """Contacts excluded between bodies that are one now, of which there are none; named by one, a body is not fused."""
+    now = spec.compile()
+    for pair in list(spec.excludes):
+        if now.body(pair.bodyname1).weldid == now.body(pair.bodyname2).weldid:
+            spec.delete(pair)
 
 
 def _hold(spec: mujoco.MjSpec, m: mujoco.MjModel, name: str, value: np.ndarray) -> None:

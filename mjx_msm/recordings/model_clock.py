@@ -92,9 +92,9 @@ def record(model: Model, trial: Trial, emg_map: Mapping[str, Mapping[str, float]
         if trial.velocity is not None:
             measured = trial.velocity[:, trial.coordinates.index(name)]
             if np.any(np.isfinite(measured)):
-                smooth[1][:, i] = _spline(trial.time, measured, time, f"velocity of '{name}' of trial '{trial.name}'")[
-                    0
-                ]
+                # its first derivative is nearer the acceleration than the second one of the coordinate
+                what = f"velocity of '{name}' of trial '{trial.name}'"
+                smooth[1][:, i], smooth[2][:, i], _ = _spline(trial.time, measured, time, what)
         if name in model.free:
             k = model.free.index(name)
             position[:, k], weight[:, k] = _sampled(trial.time, column, time)

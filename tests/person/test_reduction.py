@@ -97,6 +97,17 @@ def test_a_part_moves_as_the_whole_with_its_other_joints_held(part, whole):
             np.testing.assert_allclose(got[0][i] - offset[0], expected[0][i], atol=1e-12)
 
 
+def test_bodies_that_exclude_contacts_are_fused_too(tmp_path):
+    """What is one body has no contacts within it to exclude; between bodies that stay two, exclusions stay."""
+    pairs = '<contact><exclude body1="tip" body2="toe"/><exclude body1="trunk" body2="limb"/></contact>'
+    path = tmp_path / "whole.xml"
+    path.write_text(WHOLE.replace("</mujoco>", f"{pairs}</mujoco>"))
+    spec, _ = reduced(mujoco.MjSpec.from_file(str(path)), "whole", joints=["swing", "socket"])
+    m = spec.compile()
+    assert [m.body(b).name for b in range(m.nbody)] == ["world", "trunk", "limb"]
+    assert [(e.bodyname1, e.bodyname2) for e in spec.excludes] == [("trunk", "limb")]
+
+
 def test_muscles_by_name_and_what_they_leave(whole):
     spec, notes = reduced(mujoco.MjSpec.from_file(str(whole)), "whole", joints=["swing", "twist"], muscles=["m0", "m2"])
     m = spec.compile()
