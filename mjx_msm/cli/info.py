@@ -73,7 +73,10 @@ def info(
             ", ".join(crossed) or "none",
         )
     console.print(table)
-    console.print("moment arms: one coordinate over its range, the others at their reference; positive drives it up\n")
+    console.print(
+        "moment arms: one coordinate over its range, with what follows it, the others at their reference; positive "
+        "drives it up\n"
+    )
 
     table = Table("body", "mass (kg)", "centre of mass (mm)", box=None, pad_edge=False)
     table.columns[1].justify = "right"

@@ -91,6 +91,16 @@ def whole_position(
     return out
 
 
+def followed(m: mujoco.MjModel, position: Float[np.ndarray, "nq"]) -> Float[np.ndarray, "nq"]:
+    """Positions of a whole model with the joints that follow others where they belong."""
+    out = np.array(position, float)
+    for joint, law in couplings(m).items():
+        at, by = m.jnt_qposadr[joint], m.jnt_qposadr[max(law.driver, 0)]
+        x = out[by] - m.qpos0[by] if law.driver >= 0 else 0.0
+        out[at] = m.qpos0[at] + np.polynomial.polynomial.polyval(x, law.powers)
+    return out
+
+
 def spread(m: mujoco.MjModel, position: Float[np.ndarray, "coordinate"]) -> Float[np.ndarray, "joint coordinate"]:
     """How the joints move with the coordinates: ∂(all joints)/∂(coordinates)."""
     order = independent(m)

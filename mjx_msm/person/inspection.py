@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Float
 
-from mjx_msm.person.couplings import couplings, whole_position
+from mjx_msm.person.couplings import couplings, followed, independent, whole_position
 from mjx_msm.person.model import Model
 from mjx_msm.person.obstacles import TREE
 
@@ -41,13 +41,14 @@ def moment_arm_curves(
     """Values of every coordinate [rad or m] and the moment arms [m] of all muscles about it there.
 
     Each coordinate goes over its range (±90° where it has no stops), the others stay at the model's reference or
-    the nearest end of their range. A positive arm drives the coordinate up. Parts of free and ball joints are left out.
+    the nearest end of their range. Joints that follow it by an equality go with it, and are left out themselves. A
+    positive arm drives the coordinate up. Parts of free and ball joints are left out.
     """
     m = model.host.mj_model
     d = mujoco.MjData(m)
     ranges = [coordinate_range(model, c) for c in model.coordinates]
     reference = np.clip(model.host.reference, *np.transpose(ranges))
-    single, out = {m.joint(j).name for j in range(m.njnt)}, {}
+    single, out = {m.joint(j).name for j in independent(m)}, {}
     for i, (coordinate, (low, high)) in enumerate(zip(model.coordinates, ranges, strict=True)):
         if coordinate not in single:
             continue
@@ -102,12 +103,12 @@ def muscle_and_bone(model: Model) -> tuple[str, ...]:
 
 
 def path_slope(m: mujoco.MjModel, d: mujoco.MjData, q: np.ndarray, coordinate: int) -> np.ndarray:
-    """∂L/∂q of every muscle [m]."""
+    """∂L/∂q of every muscle [m]; joints that follow the coordinate go with it."""
     ends, h = [], 1e-5
     for side in (-h, h):
         there = np.array(q, float)
         there[coordinate] += side
-        d.qpos[:] = there if len(there) == m.nq else whole_position(m, there)
+        d.qpos[:] = followed(m, there) if len(there) == m.nq else whole_position(m, there)
         mujoco.mj_fwdPosition(m, d)
         ends.append(d.actuator_length.copy())
     return (ends[1] - ends[0]) / (2 * h)

@@ -103,7 +103,11 @@ class Host:
             with jax.enable_x64(True), jax.ensure_compile_time_eval():  # it may be asked for inside a trace first
                 return jax.tree.map(np.asarray, import_mjx().put_model(self.skeleton))
         except NotImplementedError as e:
-            raise InputError(f"model '{self.source}' uses something that MJX cannot represent: {e}; remove it") from e
+            what = str(e).rstrip(".")
+            raise InputError(
+                f"model '{self.source}' uses something that MJX cannot represent: {what}; remove it, or load a part of "
+                "the model that has none of it, joints=[…]"
+            ) from e
 
     @cached_property
     def passive(self) -> tuple[PassiveCurve, ...]:
@@ -247,7 +251,8 @@ def load_model(
     - `engine`: "tree" or "mjx" (`mjx_msm.dynamics.engine`); by default "tree" for what needs no constraint solver,
       limits as springs and contacts left out, and "mjx" for what does; "mjx" keeps limits and contacts of any file.
     - `passive`: joints to give the passive moments at the ends of their range that the literature has
-      (`mjx_msm.person.passive_curves`), where the file has none; then they are parameters.
+      (`mjx_msm.person.passive_curves`: knee_angle, also with _r or _l at its end, flexion counted either way), where
+      the file has none; then they are parameters.
 
     **Raises:** `InputError` naming what the simulation cannot represent, with the fix. An `InputWarning` names a joint
     that RK4 does not follow at the timestep (`mjx_msm.person.stability`).

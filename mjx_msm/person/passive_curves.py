@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import mujoco
@@ -117,6 +117,44 @@ def spring_stiffness(moment: Any, steepness: Any, span: float, pieces: int, xp: 
     return xp.concatenate([slope[:1], xp.diff(slope)])
 
 
+def knows(joint: str) -> bool:
+    """Whether the literature has curves of a joint of this name, or of this name on one side."""
+    return _apart(joint)[0] in KNOWN
+
+
+def _apart(joint: str) -> tuple[str, str]:
+    """Name of a joint and ending of its side: OpenSim's and MyoSim's legs have ``knee_angle_r``."""
+    return (joint[:-2], joint[-2:]) if joint.endswith(("_r", "_l")) else (joint, "")
+
+
+def _known_of(spec: mujoco.MjSpec, joint: str) -> dict[str, Known]:
+    """The literature's curves along the joints of a model, which may count flexion negative, as gait2392 does.
+
+    **Raises:** `InputError` if nothing is known of the joint.
+    """
+    name, ending = _apart(joint)
+    out = {}
+    for side, known in KNOWN[one_of("passive", name, KNOWN)].items():
+        along = {f"{j}{ending}": c for j, c in known.along.items()}
+        if spec.joint(joint) is not None and _bends_downwards(spec, joint):
+            along[joint] = -along[joint]
+            side = {"lower": "upper", "upper": "lower"}.get(side, side)
+        out[side] = replace(known, along=along)
+    return out
+
+
+def _bends_downwards(spec: mujoco.MjSpec, joint: str) -> bool:
+    """Whether a knee's range lies below zero, by its limits or by stops that stand for them."""
+    m = spec.compile()
+    j = m.joint(joint).id
+    ends = [m.jnt_range[j]] if m.jnt_limited[j] else []
+    for t in range(m.ntendon):
+        w = m.tendon_adr[t]
+        if m.tendon_num[t] == 1 and m.wrap_type[w] == mujoco.mjtWrap.mjWRAP_JOINT and m.wrap_objid[w] == j:
+            ends += [m.tendon_lengthspring[t] / m.wrap_prm[w]]
+    return bool(ends) and float(np.sum(ends[0])) < 0
+
+
 def add_passive_curves(spec: mujoco.MjSpec, joints: Iterable[str]) -> None:
     """Give joints their literature curves, where the model has none of its own.
 
@@ -124,7 +162,7 @@ def add_passive_curves(spec: mujoco.MjSpec, joints: Iterable[str]) -> None:
     """
     taken = {t.name for t in spec.tendons}
     for joint in joints:
-        for side, known in KNOWN[one_of("passive", joint, KNOWN)].items():
+        for side, known in _known_of(spec, joint).items():
             names = [f"{joint}_{side}_passive_{k}" for k in range(PIECES)]
             if taken & set(names):
                 continue

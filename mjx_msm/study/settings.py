@@ -12,7 +12,7 @@ from mjx_msm.common.patterns import matches
 from mjx_msm.knowledge.population import expectation_of
 from mjx_msm.person.anthropometry import segment_priors
 from mjx_msm.person.model import Model, load_model
-from mjx_msm.person.passive_curves import KNOWN, SIDES, fields_of
+from mjx_msm.person.passive_curves import SIDES, fields_of, knows
 from mjx_msm.person.scaling import scale
 from mjx_msm.person.space import ParameterSpace, parameter_space, with_expectation
 from mjx_msm.recordings.settings import Settings
@@ -81,7 +81,7 @@ def passive_joints(free: Iterable[str], joints: Iterable[str]) -> tuple[str, ...
     """Joints whose passive curves a free set names: they get those of the literature to begin with."""
     passive = [p for p in free if "_passive_" in p]
     fields = [f for side in SIDES for f in fields_of(side)]
-    found = (j for j in joints if j in KNOWN and any(matches(f"joint/{j}/{f}", p) for f in fields for p in passive))
+    found = (j for j in joints if knows(j) and any(matches(f"joint/{j}/{f}", p) for f in fields for p in passive))
     return tuple(found)
 
 

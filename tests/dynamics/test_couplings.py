@@ -19,6 +19,7 @@ from mjx_msm.dynamics.simulation import (
     spatial_inertia,
 )
 from mjx_msm.person.couplings import couplings, spread, whole_motion, whole_position
+from mjx_msm.person.inspection import moment_arm_curves
 from mjx_msm.person.model import load_model
 from mjx_msm.person.personalisation import export, with_parameters
 
@@ -137,6 +138,18 @@ def test_c_goes_the_same_way_within_its_softness(knee_with_patella, tmp_path):
     assert apart[1] < 5e-3
     assert open_[1] < 1e-3
     assert apart[1] < apart[0]
+
+
+def test_moment_arms_of_what_follows_whatever_steps_it(knee_with_patella, tmp_path):
+    """MJX, which keeps the joints that follow as coordinates, moves them along as well."""
+    path = tmp_path / "knee.xml"
+    path.write_text(KNEE)
+    whole, own = (
+        moment_arm_curves(load_model(path, engine="mjx", integrator="Euler"), 5),
+        moment_arm_curves(knee_with_patella, 5),
+    )
+    assert whole.keys() == own.keys() == {"flex", "bend"}
+    np.testing.assert_allclose(whole["bend"][1], own["bend"][1], atol=1e-9)
 
 
 def test_inverse_dynamics_of_the_whole_motion(knee_with_patella):

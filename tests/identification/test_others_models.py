@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-import mjx_msm as msm
-
 BENCHMARKS = Path(__file__).resolve().parents[2] / "examples" / "benchmarks"
 myosim = pytest.mark.skipif(importlib.util.find_spec("myo_sim") is None, reason="needs the extra [myosim]")
 

@@ -9,7 +9,7 @@ from mjx_msm.common.compiled import float64
 from mjx_msm.common.errors import InputError
 from mjx_msm.dynamics.simulation import passive_moments
 from mjx_msm.person.model import load_model
-from mjx_msm.person.passive_curves import KNOWN, PIECES
+from mjx_msm.person.passive_curves import KNOWN, PIECES, add_passive_curves
 from mjx_msm.person.personalisation import export, personalise
 
 PERSON = {
@@ -130,3 +130,34 @@ def test_other_models_have_no_such_parameters(arm):
         load_model("arm", passive=["elbow"])
     with pytest.raises(InputError, match="no joint 'knee_angle'"):
         load_model("arm", passive=["knee_angle"])
+
+
+@pytest.mark.parametrize("ends", ['range="-120 10"', 'range="-120 10" limited="false"'])
+@pytest.mark.parametrize("ending", ["_r", "_l"])
+def test_a_leg_of_opensim_has_the_same_whichever_way_it_counts(ending, ends):
+    """Names with a side, and gait2392's flexion below zero: its limits say so, or the stops in their place."""
+
+    def leg(ending, ends):
+        joints = f'<joint name="hip_flexion{ending}"/>', f'<joint name="knee_angle{ending}" {ends}/>'
+        bodies = "".join(f"<body>{j}<geom size='1'/>" for j in (*joints, f'<joint name="ankle_angle{ending}"/>'))
+        fixed = f'<fixed springlength="-2.1 0.17"><joint joint="knee_angle{ending}" coef="1"/></fixed>'
+        stop = f"<tendon>{fixed}</tendon>" if "limited" in ends else ""
+        spec = mujoco.MjSpec.from_string(f"<mujoco><worldbody>{bodies}{'</body>' * 3}</worldbody>{stop}</mujoco>")
+        add_passive_curves(spec, [f"knee_angle{ending}"])
+        m = spec.compile()
+        return m, mujoco.MjData(m)
+
+    def moments(m, d, posture):
+        d.qpos[:] = posture
+        mujoco.mj_forward(m, d)
+        return d.qfrc_passive.copy()
+
+    usual, other = leg("", 'range="-10 120"'), leg(ending, ends)
+    assert any(np.abs(moments(*usual, q)).max() > 5 for q in POSTURES)
+    for q in POSTURES:
+        np.testing.assert_allclose(moments(*other, q * [1, -1, 1]), moments(*usual, q) * [1, -1, 1], rtol=1e-9)
+
+
+def test_a_joint_of_which_nothing_is_known():
+    with pytest.raises(InputError, match="passive 'elbow'"):
+        load_model("knee", passive=["elbow_r"])
