@@ -107,10 +107,10 @@ def somebody(model: msm.Model, free: list[str], seed: int) -> msm.Parameters:
     return model.nominal.updated({p: person[p] for p in free})
 
 
-def worst(model: msm.Model, free: list[str], person: msm.Parameters, trials: Any) -> tuple[float, int]:
+def worst(model: msm.Model, free: list[str], person: msm.Parameters, trials: Any, **options: Any) -> tuple[float, int]:
     """Error of the worst estimate [%], and of how many."""
     truth = person.to_dict()
-    result = msm.identify(model, trials, free=free, priors={"*": "none"})
+    result = msm.identify(model, trials, free=free, priors={"*": "none"}, **options)
     return 100 * max(abs(e.value / truth[e.path] - 1) for e in result.estimates), len(result.estimates)
 
 
@@ -142,18 +142,20 @@ def on_the_ground(model: msm.Model, person: msm.Parameters, count: int, steps: i
     return trials
 
 
-def found_again(name: str, count: int, duration: float) -> tuple[float, int]:
+def found_again(name: str, count: int, duration: float, **options: Any) -> tuple[float, int]:
     """Error of the worst estimate [%] of a person of one of the bodies, and of how many.
 
-    **Arguments:** `count`, `duration`: of the trials [s].
+    **Arguments:** `count`, `duration`: of the trials [s]. `options`: of `identify`.
     """
     body = BODIES[name]
     model = body.load()
     free = freed(model, body.bones)
     person = somebody(model, free, seed=1)
     if name == "leg that lands on the ground, by MJX":
-        return worst(model, free, person, on_the_ground(model, person, count, round(0.16 * duration / model.timestep)))
-    return worst(model, free, person, msm.synthetic_trials(model, person, seed=1, count=count, duration=duration))
+        trials = on_the_ground(model, person, count, round(0.16 * duration / model.timestep))
+    else:
+        trials = msm.synthetic_trials(model, person, seed=1, count=count, duration=duration)
+    return worst(model, free, person, trials, **options)
 
 
 def line(name: str, quick: bool) -> Iterator[Row]:

@@ -22,10 +22,16 @@ def bodies():
 
 @myosim
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "duration", "unknowns"), [("MyoElbow", 1.5, 20), ("shoulder elevation and elbow of MyoArm", 1.0, 31)]
-)
-def test_a_person_of_a_model_of_myosim(name, duration, unknowns, bodies):
-    error, count = bodies.found_again(name, 3, duration)
-    assert count == unknowns
+def test_a_person_of_myoelbow(bodies):
+    error, count = bodies.found_again("MyoElbow", 3, 1.5)
+    assert count == 20
     assert error < bodies.TARGET
+
+
+@myosim
+@pytest.mark.slow
+def test_accelerations_alone_come_near(bodies):
+    """The rest, to 0.001 %, is that of the motion, which takes the benchmark's time."""
+    error, count = bodies.found_again("knee of MyoLegs with its patella", 4, 2.0, residuals=("acceleration",))
+    assert count == 32
+    assert error < 0.1
