@@ -87,7 +87,7 @@ def _renamed(pattern: str, names: Mapping[str, str]) -> list[str]:
 
 
 def treadmill(study: Study, what: str, share: float) -> Iterator[Row]:
-    model, asked = study_model(study), settings(study)
+    model, asked = study_model(study), replace(settings(study), held="exact")  # intervals are not asked for
     walks, (running,) = [part(t, 0, share) for t in study.trials], [part(t, 0, share) for t in study.held_out]
     result = msm.identify(model, walks, held_out=[running], settings=asked)
     inside = [f.identified for f in result.fits if f.role == "identify" and f.kind == "moment"]
