@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from mjx_msm.recordings.synthetic import synthetic_subject, synthetic_trials
     from mjx_msm.recordings.trial import Trial
     from mjx_msm.verification import verify
+    from mjx_msm.views.notebook import NotebookProgress
     from mjx_msm.views.video import render_rollout, video
 
     __version__: str
@@ -65,6 +66,7 @@ __all__ = [
     "Model",
     "MujocoMuscle",
     "MuscleParameters",
+    "NotebookProgress",
     "Outcome",
     "Parameters",
     "Population",
@@ -146,6 +148,7 @@ _HOME = {
     "Predictor": "prediction.predictor",
     "EmgNoise": "recordings.emg",
     "Settings": "recordings.settings",
+    "NotebookProgress": "views.notebook",
     "load_subject": "recordings.subject_file.loading",
     "synthetic_subject": "recordings.synthetic",
     "synthetic_trials": "recordings.synthetic",

@@ -194,7 +194,7 @@ def learned(
         about = _likelihood(r)[1] - own @ reference
         precision[i][np.ix_(at, at)] = np.outer(scale[at], scale[at]) * own
         pull[i][at] = scale[at] * about
-    found = hierarchy(precision, pull, x)
+    found = hierarchy(precision, pull, x, [_kind(path) for path in paths])
     inverse = np.linalg.inv(found.spread)
     share = [1.0 - np.diag(np.linalg.inv(p + inverse)) / np.diag(found.spread) for p in precision]
     body = _nearest(list(used.values()), paths, scale, x, found)
@@ -298,6 +298,12 @@ def _nearest(
 
     complete = [k for k, r in enumerate(results) if len(r.estimates) == len(paths)]
     return results[min(complete or range(len(results)), key=distance)]
+
+
+def _kind(path: str) -> tuple[str, str]:
+    """What a path's parameter is, of whichever muscle, segment, joint or channel."""
+    group, *_, field = path.split("/")
+    return group, field
 
 
 def _scales(results: Any, paths: Sequence[str]) -> Float[np.ndarray, "free"]:
