@@ -4,19 +4,26 @@
 
 Of 64 people that are made up, truths are known: every one is recorded for half a second, with noisy moments, which
 leaves most parameters open. They are weaker than the model, the heavier the stronger, and otherwise differ by
-`SPREAD`. Their usual posteriors are set beside those that the population leads to.
+`SPREAD`. Their usual posteriors are set beside those that the population leads to, and beside what no population can
+better: those with the true mean, slope and spread given.
 
 Eighteen older people pulled at a load cell (`examples/elderly`). The first halves of their contractions are set
 beside the second ones, and what the other seventeen lead to expect of a person, from age, weight and height, beside
-what the person's own recording determines; ridge regression is given the same inputs. Set MJX_MSM_DATA to the folder
-that holds elderly_dynamometry/. `--quick`: twelve people, and six.
+what the person's own recording determines; ridge regression is given the same inputs. What they
+are judged by is uncertain itself: its standard deviation is the error of who foretells the truth. Set MJX_MSM_DATA to
+the folder that holds elderly_dynamometry/. `--quick`: twelve people, and six.
+
+Throughput is of the first people that are made up: one after the other, side by side in one process, and in processes
+of their own, which compile each for itself.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -31,6 +38,8 @@ from mjx_msm.common.compiled import float64
 from mjx_msm.estimation.residuals.moment import moment_term
 from mjx_msm.knowledge.cohort import Cohort
 from mjx_msm.knowledge.population import errors_of, in_z, learned, left_out
+from mjx_msm.person.expectation import Expectation
+from mjx_msm.person.space import ParameterSpace
 from mjx_msm.recordings.model_clock import record
 from mjx_msm.recordings.trial import Trial
 from mjx_msm.study.cohort_file import load_cohort
@@ -41,6 +50,8 @@ STRENGTHS = ("muscle/*/max_isometric_force",)
 LENGTHS = (*STRENGTHS, "muscle/*/optimal_fiber_length")
 WEAKER, HEAVIER, SPREAD = -0.8, 0.4, 0.3
 """Of a made-up cohort, in usual priors' standard deviations: its shift, its slope on the mass, how people differ."""
+ASKED: Any = {"residuals": ["moment"], "rate": 100.0, "held": "exact"}
+"""Of the identifications: the made-up people differ from the model in nothing else."""
 NOISE = 2.0
 """Of the moments of a made-up person [N·m]."""
 ELDERLY = Path(__file__).resolve().parents[1] / "elderly" / "study.toml"
@@ -66,10 +77,12 @@ def made_up(people: int, what: str, free: Sequence[str], *, wanted: bool) -> Ite
         truths[name] = space.clip(space.prior_mean + space.prior_scale * deviation)
         traits[name] = {"mass": 70.0 * float(np.exp(0.15 * size))}
         cohort[name] = (recorded(model, free, truths[name], rng, seed=k),)
-    asked: Any = {"free": free, "residuals": ["moment"], "rate": 100.0}
-    found = msm.identify_many(model, cohort, **asked)
+    found = msm.identify_many(model, cohort, **ASKED, free=free)
     usual = {name: r for name, r in found.items() if isinstance(r, msm.Identification)}
-    _, both = msm.identify_population(model, cohort, traits, name="made up", **asked)
+    _, both = msm.identify_population(model, cohort, traits, name="made up", **ASKED, free=free)
+    hyper: Any = {name: {"prior": true_prior(space, float(traits[name]["mass"]))} for name in cohort}
+    told = msm.identify_many(model, cohort, each=hyper, **ASKED, free=free)
+    best = {name: r for name, r in told.items() if isinstance(r, msm.Identification)}
     ours = {name: r for name, r in both.items() if isinstance(r, msm.Identification)}
     open_ = {name: np.array([not e.determined for e in r.estimates]) for name, r in usual.items()}
 
@@ -85,9 +98,11 @@ def made_up(people: int, what: str, free: Sequence[str], *, wanted: bool) -> Ite
     before = errors(usual)
     yield row(f"{what}: left open by their own recordings, of {people * space.size}", count, "", n=people)
     yield row(f"{what}: error of these with the usual prior", before, "prior sd", n=count)
+    yield row(f"{what}: the bound, mean, slope and spread given", errors(best), "prior sd", n=count)
     after = errors(ours)
     yield row(f"{what}: with the population", after, "prior sd", at_most=0.5 * before if wanted else None, n=count)
     yield row(f"{what}: truths in 95 % intervals, usual prior", inside(usual), "%", n=people * space.size)
+    yield row(f"{what}: mean, slope and spread given", inside(best), "%", n=people * space.size)
     share = inside(ours)
     yield row(f"{what}: with the population", share, "%", at_least=90.0 if wanted else None, n=people * space.size)
     yield row(
@@ -97,6 +112,36 @@ def made_up(people: int, what: str, free: Sequence[str], *, wanted: bool) -> Ite
     for k, name in enumerate(("the others", "the usual prior")):
         off = 100 * rms([x for pair in pairs for x in pair[k]])
         yield row(f"{what}: what somebody left out determines, foretold by {name}", off, "%", n=people)
+
+
+def true_prior(space: ParameterSpace, mass: float) -> Expectation:
+    """What somebody of this mass is expected to be, as the made-up people were drawn."""
+    shift = (WEAKER + HEAVIER * np.log(mass / 70.0) / 0.15) * space.prior_scale
+    covariance = np.diag(np.square(SPREAD * space.prior_scale))
+    return Expectation("made up", tuple(space.paths), tuple(shift.tolist()), tuple(map(tuple, covariance.tolist())))
+
+
+def throughput(people: int) -> Iterator[Row]:
+    """People a minute by ways to use the cores, each after everything is compiled here."""
+    model, rng = msm.load_model("arm"), np.random.default_rng(0)
+    space = msm.parameter_space(model.nominal, STRENGTHS)
+    cohort = {f"person {k + 1}": (recorded(model, STRENGTHS, space.prior_mean, rng, seed=k),) for k in range(people)}
+    msm.identify_many(model, dict(list(cohort.items())[:1]), **ASKED, free=STRENGTHS)
+    ways: dict[str, dict[str, Any]] = {
+        "one after the other": {"workers": 1},
+        "side by side in one process": {},
+        "in processes": {"executor": "processes"},
+    }
+    alone, here = math.nan, f"throughput on {os.cpu_count()} cores"
+    for name, way in ways.items():
+        begin = time.perf_counter()
+        msm.identify_many(model, cohort, **ASKED, free=STRENGTHS, **way)
+        rate = 60 * people / (time.perf_counter() - begin)
+        yield row(f"{here}, {name}", rate, "people a minute", n=people)
+        if math.isfinite(alone):
+            yield row(f"{here}, {name}, over one after the other", rate / alone, n=people)
+        else:
+            alone = rate
 
 
 def recorded(model: msm.Model, free: Sequence[str], z: np.ndarray, rng: np.random.Generator, *, seed: int) -> Trial:
@@ -165,6 +210,10 @@ def strengths(cohort: Cohort) -> Iterator[Row]:
         ):
             yield row(f"{part} strength left out: {name}", 100 * rms(guess - own), "%", n=len(names))
         yield row(f"{part} strength left out: the population of the others", 100 * rms(ours - own), "%", n=len(names))
+        squares = np.square(ours - own) - np.square(theirs - own)
+        apart = float(squares.mean() / (squares.std() / np.sqrt(len(names))))
+        yield row(f"{part} strength left out: its squares over ridge's, in standard errors", apart, "", n=len(names))
+        yield row(f"{part} strength: standard deviation of what it is judged by", 100 * rms(noise), "%", n=len(names))
         hits = np.abs(ours - own) < 1.96 * np.sqrt(sd**2 + noise**2)
         yield row(f"{part} strength left out: in the 95 % interval", 100 * float(np.mean(hits)), "%", n=len(names))
 
@@ -220,7 +269,8 @@ def rms(x: Sequence[float] | np.ndarray) -> float:
 def rows(quick: bool) -> Iterator[Row]:
     """Both; a few people each in the reduced form."""
     yield from made_up(12 if quick else 64, "strengths", STRENGTHS, wanted=not quick)
-    yield from made_up(12 if quick else 64, "strengths and fiber lengths", LENGTHS, wanted=False)
+    yield from made_up(12 if quick else 64, "strengths and fiber lengths", LENGTHS, wanted=not quick)
+    yield from throughput(8 if quick else 32)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # notes on the recordings are in their reports
@@ -230,4 +280,4 @@ def rows(quick: bool) -> Iterator[Row]:
 
 
 if __name__ == "__main__":
-    run(__doc__, rows)
+    run(__doc__, rows, {"throughput": lambda quick: throughput(8 if quick else 32)})

@@ -312,7 +312,7 @@ class Identification:
 
         from rich.console import Console
 
-        console = Console(file=StringIO(), width=118)
+        console = Console(file=StringIO(), width=118, force_jupyter=False)
         console.print(self)
         return printable(console.file.getvalue())  # type: ignore[attr-defined]
 
@@ -322,7 +322,7 @@ class Identification:
 
         from rich.console import Console
 
-        console = Console(file=StringIO(), width=118, record=True)
+        console = Console(file=StringIO(), width=118, record=True, force_jupyter=False)
         console.print(self)
         page = '<pre style="font-family: ui-monospace, monospace; line-height: 1.2">{code}</pre>'
         return console.export_html(inline_styles=True, code_format=page)

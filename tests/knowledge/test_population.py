@@ -77,6 +77,50 @@ def test_nobody_tells_nothing_changes():
     np.testing.assert_allclose(covariance, 2 * np.eye(2), atol=1e-3)  # a person, and the average that nobody knows
 
 
+def drawn(rng, alike, people=24, kinds=2, members=6):
+    """Truths of people, what five numbers of each say, and traits; `alike`: whether a kind's members have all in
+    common, or nothing."""
+    size = kinds * members
+
+    def of_kind(scale):
+        count = kinds if alike else size
+        return np.repeat(scale * rng.normal(size=count), size // count)
+
+    traits = rng.normal(size=(people, 1))
+    sd = 0.4 * np.exp(of_kind(0.5))
+    z = of_kind(0.8) + traits * of_kind(0.3) + sd * rng.normal(size=(people, size))
+    told = (rng.random((people, 5, size)) < 0.4) * 2.0 * rng.normal(size=(people, 5, size))
+    seen = np.einsum("nij,nj->ni", told, z) + rng.normal(size=(people, 5))
+    precision, pull = np.einsum("nki,nkj->nij", told, told), np.einsum("nki,nk->ni", told, seen)
+    return z, precision, pull, traits
+
+
+def shrunk_errors(found, z, precision, pull, traits):
+    """Errors and whether 95 % intervals hold the truth, of everybody's posterior."""
+    off, inside = [], []
+    for k, x in enumerate(traits):
+        mean, covariance = found.expected(x)
+        inverse = np.linalg.inv(covariance)
+        both = np.linalg.inv(precision[k] + inverse)
+        off.append(both @ (pull[k] + inverse @ mean) - z[k])
+        inside.append(np.abs(off[-1]) < 1.96 * np.sqrt(np.diag(both)))
+    return np.sqrt(np.mean(np.square(off))), np.mean(inside)
+
+
+@pytest.mark.parametrize(("alike", "most"), [(True, 0.95), (False, 1.02)])
+def test_a_kind_tells_of_its_members(alike, most):
+    """Where they are alike errors fall; where they have nothing in common none is made of it."""
+    rng = np.random.default_rng(1)
+    errors = []
+    for _ in range(4):
+        made = drawn(rng, alike)
+        both = [shrunk_errors(hierarchy(*made[1:], kinds), *made) for kinds in ([0] * 6 + [1] * 6, None)]
+        errors.append([e for e, _ in both])
+        assert both[0][1] > 0.9
+    new, old = np.sqrt(np.mean(np.square(errors), axis=0))
+    assert new < most * old
+
+
 def test_people_help_each_other(space, cohort):
     """Errors of what a person's own recordings leave open, at most half; nine in ten truths in the intervals."""
     results, traits, truths = cohort

@@ -15,7 +15,7 @@ import mjx_msm as msm
 model = msm.load_model("arm")
 someone = msm.synthetic_subject(model, seed=1)
 trials = msm.synthetic_trials(model, someone, count=2, duration=1.0, rate=250, seed=1, angle_noise=0.005)
-trials[0]
+trials[0].coordinates, trials[0].position.shape, trials[0].emg.shape
 
 # %% [markdown]
 # ## Identify

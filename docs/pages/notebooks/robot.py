@@ -20,7 +20,7 @@ names(env)
 # %% [markdown]
 # ## An episode
 #
-# The person swings their leg; the motor helps by the controller's choice. Measures are in `info`.
+# The person moves their leg; the motor helps by the controller's choice. Measures are in `info`.
 
 # %%
 import pandas as pd

@@ -107,7 +107,7 @@ class Design:
 
         from rich.console import Console
 
-        console = Console(file=StringIO(), width=118)
+        console = Console(file=StringIO(), width=118, force_jupyter=False)
         console.print(self)
         return printable(console.file.getvalue())  # type: ignore[attr-defined]
 
