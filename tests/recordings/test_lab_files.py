@@ -251,6 +251,41 @@ def test_a_force_at_a_strap_is_a_moment_at_its_lever(tmp_path):
     assert "units = 'kgf' is unknown; choose from: Nm, Nm/kg; is it a force? Give its lever" in refused(tmp_path, doc)
 
 
+def test_a_spike_of_a_moment_is_masked_and_told(tmp_path):
+    """147 N·m for 20 ms, more than a joint could bear for its mass or not."""
+    for size in (147.0, 5000.0):
+        spiked = MOMENT + size * ((TIME > 0.995) & (TIME < 1.015))
+        write_csv(tmp_path / "all.csv", TIME, {"knee": KNEE, "RF": envelope(TIME), "knee_moment": spiked})
+        trial, said = load(tmp_path, document())
+        (line,) = [s for s in said if "spike" in s]
+        assert "trial 'one': the moment of 'knee' (" in line
+        assert "has 1 spike that no joint makes" in line
+        assert "at 1 s" in line or "at 1.01 s" in line
+        assert line.endswith("; masked")
+        check(trial)
+        assert line in trial.metadata["notes"] or any(line in n for n in said)
+
+
+def test_stretches_are_left_out_as_the_file_says(tmp_path):
+    wrong = MOMENT + 60 * ((TIME > 0.5) & (TIME < 0.9))
+    write_csv(tmp_path / "all.csv", TIME, {"knee": KNEE, "RF": envelope(TIME), "knee_moment": wrong})
+    doc = document(trial={"mask": {"moments": [[0.5, 0.9]]}, "time_offset": {"moments": 0.0}})
+    trial, said = load(tmp_path, doc)
+    assert any("mask: moments leaves out 0.5 to 0.9 s of" in line for line in said)
+    assert trial.moment is not None
+    at = trial.time - trial.time[trial.motion_start]
+    gone = np.isnan(trial.moment[:, 0]) & (at >= 0)
+    assert (at[gone].min(), at[gone].max()) == pytest.approx((0.5, 0.9), abs=0.011)
+    known = np.isfinite(trial.moment[:, 0])
+    np.testing.assert_allclose(trial.moment[known, 0], np.interp(at[known], TIME, MOMENT), atol=0.1)
+    doc["trials"][0]["mask"] = {"moments": [[7.0, 8.0]]}
+    assert "mask: moments from 7 to 8 s holds no sample of" in refused(tmp_path, doc)
+    doc["trials"][0]["mask"] = {"moments": [[2.0, 1.0]]}
+    assert "mask: moments must be stretches from and to [s], like [[28.4, 28.7]], got" in refused(tmp_path, doc)
+    doc["trials"][0]["mask"] = {"emg": [[0.5, 0.9]]}
+    assert "unknown key 'emg'" in refused(tmp_path, doc)
+
+
 def test_a_lever_that_is_not_well_known_is_an_unknown_with_a_prior(tmp_path):
     force = MOMENT / (0.35 * GRAVITY)
     write_csv(tmp_path / "all.csv", TIME, {"knee": KNEE, "RF": envelope(TIME), "cell": force})

@@ -8,13 +8,15 @@ through the model's moment arms (Lawson & Hanson 1974, doi 10.1137/1.97816119712
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from scipy.optimize import nnls
 
 from mjx_msm.person.model import Model
+from mjx_msm.recordings.evidence.channels import Mistake, exchange_line, mistake, mistake_line
+from mjx_msm.recordings.evidence.cycles import unlike_other_cycles
+from mjx_msm.recordings.evidence.judged import DELAYS, Judged
 from mjx_msm.recordings.evidence.states import States
 from mjx_msm.recordings.evidence.wording import Change, line_of, reading_of
 from mjx_msm.recordings.model_clock import weight_moment
@@ -27,8 +29,6 @@ FACTOR = 2.5
 """Between a moment and inverse dynamics in the model, what people's masses may make."""
 TOO_SMALL = 0.05
 """Root mean square over that of inverse dynamics, below which a moment is not in N·m: contact only adds to it."""
-DELAYS = (0.0, 0.03, 0.06, 0.09, 0.12)
-"""From EMG to moment [s]."""
 GAIN, LEFT, LEFT_IF_SHORT, LONG = 0.2, 0.6, 0.35, 10.0
 """How much more of the moment another sign or clock explains, and at most how much of what is unexplained it leaves:
 less where the trials together are shorter than so many seconds, in which a few gains explain much by chance."""
@@ -36,35 +36,12 @@ LONGEST_LAG = 1.0
 """To either side, that clocks may be apart [s]."""
 SHORTEST = 1.2
 """Seconds; in less, EMG explains either sign of a moment by chance (3 of 10 synthetic trials of 1 s, none of 1.5 s)."""
+LONG_ENOUGH = 4.0
+"""Seconds of motion by which alone a clock is judged."""
 STILL = np.deg2rad(5.0)
 """Range of a coordinate that does not move."""
 UNRELATED, CLEARLY = 0.1, 0.5
 """Part of a moment that its motion explains, where it is of another trial; and where the moment itself repeats."""
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A trial with what is needed to judge the moment of one coordinate."""
-
-    trial: Trial
-    at: States
-    moment: Float[np.ndarray, "time"]
-    """As smooth as the states; NaN where it was not recorded."""
-    drive: Float[np.ndarray, "trial muscle"] | None
-    """Envelope of every muscle on the trial's clock."""
-    k: int
-    """Of the free coordinate."""
-
-    @property
-    def known(self) -> Bool[np.ndarray, "time"]:
-        return np.isfinite(self.moment)
-
-    def features(self, delay: float) -> Float[np.ndarray, "known muscle"]:
-        """Moment of every muscle for a tension of its envelope `delay` earlier."""
-        assert self.drive is not None
-        times = self.at.time[self.known] - delay
-        early = np.column_stack([np.interp(times, self.trial.time, u) for u in self.drive.T])
-        return self.at.arms[self.known, :, self.k] * early
 
 
 def contradicted_moments(
@@ -76,6 +53,9 @@ def contradicted_moments(
         open_to_emg: list[Judged] = []
         for trial, at in trials:
             if trial.moment is None or name not in trial.moment_coordinates:
+                yield from _clock_by_motion(
+                    name, Judged(trial, at, at.needed[:, c], _drive(model, trial, emg_map), k), c
+                )
                 continue
             moment = at.of(trial, trial.moment[:, trial.moment_coordinates.index(name)])
             known = np.isfinite(moment)
@@ -89,9 +69,12 @@ def contradicted_moments(
             yield from dynamics
             unrelated = [] if held or dynamics else list(_against_motion(at, c, here, moment))
             yield from unrelated
+            period = _cycle(at, c, moment)
+            if period is not None and not unrelated:
+                yield from unlike_other_cycles(here, at, moment, period)
             if not dynamics and not unrelated and known.sum() * at.step >= SHORTEST:
                 open_to_emg.append(Judged(trial, at, moment, _drive(model, trial, emg_map), k))
-        yield from _against_emg(name, [j for j in open_to_emg if j.drive is not None])
+        yield from _against_emg(name, [j for j in open_to_emg if j.drive is not None], model.muscles, emg_map)
 
 
 def _against_dynamics(trial: Trial, name: str, here: str, moment: np.ndarray, needed: np.ndarray) -> Iterator[str]:
@@ -121,22 +104,30 @@ def _against_dynamics(trial: Trial, name: str, here: str, moment: np.ndarray, ne
         )
 
 
-def _against_emg(name: str, trials: Sequence[Judged]) -> Iterator[str]:
-    """Signs, which all trials of a person share, by all of them together; clocks one by one."""
+def _against_emg(
+    name: str, trials: Sequence[Judged], muscles: Sequence[str], emg_map: Mapping[str, Mapping[str, float]]
+) -> Iterator[str]:
+    """Signs and channels, which all trials of a person share, by all of them together; clocks one by one."""
     if not trials:
         return
     turned = _turned(trials)
     each = [_turned([j]) for j in trials]
     clocks = [_clock(name, j) for j in trials]
     late = [line for line, best in clocks if line and best > (turned[1] if turned else 0.0)]
+    wrong = mistake(trials, muscles, emg_map)
     if turned and len(late) < len(trials):
-        yield _turned_line(name, trials, turned)
+        yield _turned_line(name, trials, turned, wrong)
         return
+    said = False
     for j, own, (line, best) in zip(trials, each, clocks, strict=True):
         if line and (own is None or best > own[1]):
+            said = True
             yield line
         elif own is not None and len(trials) > 1:
+            said = True
             yield _turned_line(name, [j], own)
+    if wrong is not None and not said:
+        yield mistake_line(name, trials, emg_map, wrong)
 
 
 def _turned(trials: Sequence[Judged]) -> tuple[float, float] | None:
@@ -165,17 +156,21 @@ def _explained(trials: Sequence[Judged], sign: float, delay: float) -> float:
     return 1.0 - left**2 / float(target @ target)
 
 
-def _turned_line(name: str, trials: Sequence[Judged], parts: tuple[float, float]) -> str:
+def _turned_line(name: str, trials: Sequence[Judged], parts: tuple[float, float], wrong: Mistake | None = None) -> str:
     who = f"trial '{trials[0].trial.name}'" if len(trials) == 1 else f"{len(trials)} trials"
     line = line_of(trials[0].trial, "moment_columns", name, Change(turned=True))
+    exchanged = "flexors and extensors are exchanged in [emg.muscles]"
+    if wrong is not None and wrong.exchanged:
+        a, b = wrong.channels
+        exchanged = f"EMG channels '{a}' and '{b}' are exchanged: {exchange_line(trials, wrong)}"
     return (
         f"{who}: the moment of '{name}' has the opposite sign of what the EMG makes: muscles that pull explain "
         f"{100 * max(parts[0], 0):.0f} % of it, and {100 * parts[1]:.0f} % with the other sign. Is it an external "
-        f"moment, or counted the other way? Then write {line}; or flexors and extensors are exchanged in [emg.muscles]"
+        f"moment, or counted the other way? Then write {line}; or {exchanged}"
     )
 
 
-def _clock(name: str, j: Judged) -> tuple[str, float]:
+def _clock(name: str, j: Judged, made: str = "the moment of") -> tuple[str, float]:
     """What another clock of the EMG would explain, if that is clearly more; and how much."""
     span = float(j.known.sum()) * j.at.step
     longest = min(LONGEST_LAG, 0.25 * span)
@@ -190,9 +185,21 @@ def _clock(name: str, j: Judged) -> tuple[str, float]:
     shift = round(lag - 0.05, 2)
     return (
         f"trial '{j.trial.name}': EMG {abs(shift):.2f} s {'later' if shift > 0 else 'earlier'} would explain "
-        f"{100 * best:.0f} % of the moment of '{name}' instead of {100 * max(usual, 0):.0f} %; if its clock is another "
+        f"{100 * best:.0f} % of {made} '{name}' instead of {100 * max(usual, 0):.0f} %; if its clock is another "
         f"one, write time_offset = {{ emg = {shift} }} in the trial"
     ), best
+
+
+def _clock_by_motion(name: str, j: Judged, c: int) -> Iterator[str]:
+    """The clock of EMG by what the motion takes in the model, where no moment was recorded.
+
+    What the ground does to a limb is not in that; its swings through the air, one after the other, are enough.
+    """
+    long = float(j.known.sum()) * j.at.step >= LONG_ENOUGH
+    if j.drive is not None and long and np.ptp(j.at.position[:, c]) > STILL and np.ptp(j.moment) > 0:
+        line, _ = _clock(name, j, "what inertia and gravity take in the model at")
+        if line:
+            yield line
 
 
 def _drive(
@@ -218,8 +225,8 @@ def _against_motion(at: States, c: int, here: str, moment: np.ndarray) -> Iterat
     features = moving - moving.mean(axis=0)
     features = features[:, features.std(axis=0) > 1e-9]
     features /= features.std(axis=0)
-    period = _repeats(target, at.step)
-    if period is None or _repeats(q[:, c] - q[:, c].mean(), at.step) is None:
+    period = _cycle(at, c, moment)
+    if period is None:
         return
     half = len(target) // 2
     part = min(_predicted(features, target, slice(0, half), slice(half, None)),
@@ -229,6 +236,13 @@ def _against_motion(at: States, c: int, here: str, moment: np.ndarray) -> Iterat
             f"{here} repeats itself every {period:.2f} s, but not with the motion, which explains "
             f"{100 * max(part, 0):.0f} % of it; is it of another trial, or on another clock?"
         )
+
+
+def _cycle(at: States, c: int, moment: np.ndarray) -> float | None:
+    """Period of a moment whose coordinate repeats itself, too [s]; None if one of them does not."""
+    known = np.isfinite(moment)
+    own = [_repeats(x[known] - x[known].mean(), at.step) for x in (moment, at.position[:, c])]
+    return None if None in own else own[0]
 
 
 def _predicted(features: np.ndarray, target: np.ndarray, learn: slice, ask: slice) -> float:

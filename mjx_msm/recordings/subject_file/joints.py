@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from mjx_msm.common.errors import Faults, InputError, suggest
+from mjx_msm.recordings.quality.moment_faults import moment_spikes, spike_lines
 from mjx_msm.recordings.quality.motion_faults import motion_faults
 from mjx_msm.recordings.readers.contents import Contents
 from mjx_msm.recordings.readers.table import Table
@@ -81,7 +82,7 @@ def motion(document: Document, trial: TrialEntry, files: Files, notes: list[str]
 
 
 def moments(document: Document, trial: TrialEntry, files: Files, notes: list[str]) -> tuple[Table, dict[str, Reading]]:
-    """Joint moments [N·m], those measured as a force at a lever included; and how each was read.
+    """Joint moments [N·m], those measured as a force at a lever included, without spikes; and how each was read.
 
     **Raises:** `InputError` if a column is missing, or no moment; all such in one message.
     """
@@ -122,13 +123,18 @@ def moments(document: Document, trial: TrialEntry, files: Files, notes: list[str
             per_kilogram = unit.kind == "moment per mass"
             factor *= document.subject.mass if per_kilogram else 1.0
             values[:, i] = (values[:, i] * _scale(column) + column.offset) * factor
-            peak = float(np.nanmax(np.abs(values[:, i]), initial=0.0)) / document.subject.mass
+            spikes = moment_spikes(values[:, i], table.rate)
+            peak = float(np.nanmax(np.abs(values[~spikes, i]), initial=0.0)) / document.subject.mass
             if peak > IMPLAUSIBLE_MOMENT:
                 fix = "the column seems to hold N·m already: remove units" if per_kilogram else "check its units"
                 raise InputError(
                     f"{table.path}: column '{column.column}' reaches {peak:.3g} N·m per kg of body mass, more than a "
                     f"joint can bear; {fix}"
                 )
+            if spikes.any():
+                said = spike_lines(table.time, values[:, i], spikes)
+                notes.append(f"trial '{trial.name}': the moment of '{name}' ({table.path}) {said}")
+                values[spikes, i] = np.nan
     faults.raise_any()
     return replace(table, values=values, units=()), read
 

@@ -89,6 +89,7 @@ def read_recordings(document: Document) -> Recordings:
                     "role": trial.role,
                     "gravity": trial.gravity,
                     "levers": _levers(trial),
+                    "emg_columns": {c: document.aliases.get(c, c) for c in channels},
                     **how[trial.name],
                 },
                 task=trial.task,
@@ -162,7 +163,28 @@ def _tables(
     faults.raise_any()
     late = trimmed_in_time(trial, tables, notes)
     at = {k: tuple(x.shifted(trial.offsets.get(k, late[k])) for x in t) for k, t in tables.items()}
+    for kind, stretches in trial.masked.items():
+        at |= {kind: tuple(_without(x, stretches, f"{trial.where} mask: {kind}", notes) for x in at.get(kind, ()))}
     return at["motion"][0], at["moments"][0] if "moments" in at else None, at.get("emg", ()), how
+
+
+def _without(table: Table, stretches: Sequence[tuple[float, float]], where: str, notes: list[str]) -> Table:
+    """A table with NaN in stretches of its time [s].
+
+    **Raises:** `InputError` for one that holds none of its samples.
+    """
+    values = table.values.copy()
+    for first, last in stretches:
+        inside = (table.time >= first) & (table.time <= last)
+        if not inside.any():
+            raise InputError(
+                f"{where} from {first:g} to {last:g} s holds no sample of {table.path}, which runs from "
+                f"{table.time[0]:.4g} to {table.time[-1]:.4g} s; correct it"
+            )
+        values[inside] = np.nan
+    parts = ", ".join(f"{first:g} to {last:g} s" for first, last in stretches)
+    notes.append(f"{where} leaves out {parts} of {table.path}")
+    return replace(table, values=values)
 
 
 def _held(posture: Mapping[str, float], moments: Table) -> Table:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from mjx_msm.common.errors import InputError
-from mjx_msm.common.toml_tables import Section
+from mjx_msm.common.toml_tables import Section, is_number
 from mjx_msm.recordings.readers.timing import Timing
 from mjx_msm.recordings.subject_file.columns import TIMING, Column, parse_columns, parse_timing
 from mjx_msm.recordings.subject_file.emg import channels_of
@@ -21,6 +21,8 @@ NORMALISE = "normalise"
 ROLES = ("identify", "held-out", "predict", NORMALISE)
 """What a trial is for; one that is only to be predicted needs no moments, one of greatest effort nothing but EMG."""
 GRAVITY = ("included", "corrected")
+MASKED = ("motion", "moments")
+"""Kinds of file of which stretches may be left out; muscles cannot be driven through a gap of their EMG."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class TrialEntry:
     """Whether the weight of limb and device is in the recorded moment; None: nothing is said."""
     posture: Mapping[str, float] | None = None
     """Of every free and prescribed coordinate, where it was held and not recorded [rad, m]."""
+    masked: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
+    """Stretches of the trial's time that are left out [s], by kind: motion, moments."""
 
 
 def parse_trial(
@@ -74,6 +78,7 @@ def parse_trial(
         "start",
         "stop",
         "time_offset",
+        "mask",
         "gravity",
         "units",
         *TIMING,
@@ -137,7 +142,23 @@ def parse_trial(
         moment_columns=moment_columns,
         gravity=section.text("gravity", top.text("gravity", options=GRAVITY), options=GRAVITY),  # type: ignore[arg-type]
         posture=posture,
+        masked=_masked(section),
     )
+
+
+def _masked(section: Section) -> dict[str, tuple[tuple[float, float], ...]]:
+    """``mask = { moments = [[28.4, 28.7]] }``: stretches that are left out."""
+    inside = section.inside(section.data.get("mask", {}), f"{section.where} mask", MASKED, "mask")
+    out: dict[str, tuple[tuple[float, float], ...]] = {}
+    for kind, given in inside.data.items():
+        right = isinstance(given, list | tuple) and all(
+            isinstance(s, list | tuple) and len(s) == 2 and all(map(is_number, s)) and s[0] < s[1] for s in given
+        )
+        if right:
+            out[kind] = tuple((float(a), float(b)) for a, b in given)
+        else:
+            inside.refuse(inside.fail(kind, "stretches from and to [s], like [[28.4, 28.7]]"), kind)
+    return out
 
 
 def _posture(section: Section, model: ModelSpec | None, units: str) -> dict[str, float]:

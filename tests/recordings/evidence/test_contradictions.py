@@ -243,18 +243,61 @@ def recorded(data_dir):
     return out
 
 
+def without_cycles(said: tuple[str, ...]) -> tuple[str, ...]:
+    """What is said but for the strides that are unlike others, which are there in the treadmill's recordings."""
+    return tuple(line for line in said if "unlike that of other cycles" not in line)
+
+
 @pytest.mark.parametrize("name", ["knee_walk", "treadmill"])
 def test_no_false_alarm_on_recordings(recorded, name):
     model, trials, emg_map = recorded[name]
-    assert contradictions(model, trials.values(), emg_map) == ()
+    assert without_cycles(contradictions(model, trials.values(), emg_map)) == ()
     for trial in trials.values():
-        assert contradictions(model, [trial], emg_map) == ()
+        assert without_cycles(contradictions(model, [trial], emg_map)) == ()
+
+
+def test_recorded_strides_that_are_unlike_all_others(recorded):
+    """In a run, -148 N·m in the air: a force plate took another foot's. Left out as the line says, it is silent."""
+    model, trials, emg_map = recorded["treadmill"]
+    (said,) = contradictions(model, [trials["run81"]], emg_map)
+    assert "trial 'run81': the moment of 'knee_angle' is unlike that of other cycles in the same motion 2 times" in said
+    stretches = tomllib.loads(said.split("write ")[1].split(" in the trial")[0])["mask"]["moments"]
+    assert any(first < 28.52 < last for first, last in stretches)
+    moment = trials["run81"].moment.copy()
+    for first, last in stretches:
+        moment[(trials["run81"].time >= first) & (trials["run81"].time <= last)] = np.nan
+    assert contradictions(model, [replace(trials["run81"], moment=moment)], emg_map) == ()
+    assert contradictions(model, [trials["walk45"]], emg_map) == ()
+
+
+@pytest.mark.parametrize("pair", [("vas_lat_r", "bifemlh_r"), ("vas_lat_r", "med_gas_r")])
+def test_recorded_channels_that_are_exchanged(recorded, pair):
+    """Of what moves the knee most, against what moves it the other way: all three trials together tell it."""
+    model, trials, emg_map = recorded["treadmill"]
+    other = dict(zip(pair, pair[::-1], strict=True))
+    wrong = {m: {other.get(c, c): w for c, w in mix.items()} for m, mix in emg_map.items()}
+    (said,) = without_cycles(contradictions(model, trials.values(), wrong))
+    assert "exchanged would explain" in said
+    columns = tomllib.loads(said.split("write ")[1].split(" in [emg.channels]")[0].replace(", ", "\n"))
+    assert columns == other
+
+
+@pytest.mark.parametrize(("name", "late"), [("walk36", -0.4), ("walk36", 0.2), ("walk45", -0.2), ("walk45", 0.4)])
+def test_a_clock_is_suggested_by_the_motion_alone(recorded, name, late):
+    model, trials, emg_map = recorded["treadmill"]
+    bare = replace(trials[name], moment=None, moment_coordinates=())
+    assert contradictions(model, [bare], emg_map) == ()
+    moved = np.roll(bare.emg, round(late / bare.timestep), axis=0)
+    (said,) = contradictions(model, [replace(bare, emg=moved)], emg_map)
+    assert "what inertia and gravity take in the model" in said
+    assert float(said.split("emg = ")[1].split(" ")[0]) == pytest.approx(-late, abs=0.07)
 
 
 def test_recorded_moments_of_the_other_sign(recorded):
     for name, one in (("knee_walk", ["walk"]), ("treadmill", ["walk36", "walk45", "run81"])):
         model, trials, emg_map = recorded[name]
         said = contradictions(model, [replace(trials[t], moment=-trials[t].moment) for t in one], emg_map)
+        said = without_cycles(said)
         assert len(said) == 1, said
         assert "opposite sign of what the EMG makes" in said[0]
         keys = "" if name == "treadmill" else ", scale = -1.0"  # its subject file turns them already
@@ -290,6 +333,6 @@ def test_another_clock_of_the_emg_is_suggested(recorded, late):
         model, trials, emg_map = recorded[name]
         trial = trials[trial_name]
         moved = np.roll(trial.emg, round(late / trial.timestep), axis=0)
-        (said,) = contradictions(model, [replace(trial, emg=moved)], emg_map)
+        (said,) = without_cycles(contradictions(model, [replace(trial, emg=moved)], emg_map))
         shift = float(said.split("emg = ")[1].split(" ")[0])
         assert shift == pytest.approx(-late, abs=0.07), said
