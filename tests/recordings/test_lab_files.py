@@ -286,6 +286,18 @@ def test_stretches_are_left_out_as_the_file_says(tmp_path):
     assert "unknown key 'emg'" in refused(tmp_path, doc)
 
 
+def test_a_trial_has_its_own_columns_of_emg(tmp_path):
+    """A plug that was moved, or attempts side by side in one table."""
+    columns = {"knee": KNEE, "RF": 0 * TIME + 0.2, "RF 2": envelope(TIME), "knee_moment": MOMENT}
+    write_csv(tmp_path / "all.csv", TIME, columns)
+    doc = document(trial={"channels": {"RF": "RF 2"}})
+    check(load(tmp_path, doc)[0])
+    doc["trials"][0]["channels"] = {"BF": "RF 2"}
+    assert "channels: channel 'BF' is used by no muscle" in refused(tmp_path, doc)
+    doc["trials"][0]["channels"] = {"RF": "RF 3"}
+    assert "no column 'RF 3'" in refused(tmp_path, doc)
+
+
 def test_a_lever_that_is_not_well_known_is_an_unknown_with_a_prior(tmp_path):
     force = MOMENT / (0.35 * GRAVITY)
     write_csv(tmp_path / "all.csv", TIME, {"knee": KNEE, "RF": envelope(TIME), "cell": force})

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from mjx_msm.common.runs import runs
 from mjx_msm.recordings.evidence.states import States
@@ -37,7 +37,7 @@ def unlike_other_cycles(here: str, at: States, moment: Float[np.ndarray, "time"]
     state = np.concatenate([at.position[:, moves], at.velocity[:, moves]], axis=1)[known]
     state = (state - state.mean(axis=0)) / (state.std(axis=0) * np.sqrt(state.shape[1]))
     x, time = moment[known], at.time[known]
-    away, index = cKDTree(state).query(state, k=min(len(x), ALIKE + round(period / at.step)))
+    away, index = KDTree(state).query(state, k=min(len(x), ALIKE + round(period / at.step)))
     other = np.abs(time[index] - time[:, None]) > 0.4 * period
     near = other & (np.cumsum(other, axis=1) <= ALIKE) & (away < NEAR)
     enough = near.sum(axis=1) >= ALIKE // 2

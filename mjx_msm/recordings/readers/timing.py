@@ -224,6 +224,13 @@ def _clock(
     return block.start + np.arange(len(block.values)) / _own_rate(contents, block, rate, timing, longest, notes), ()
 
 
+def _named(contents: Contents, block: Block) -> str:
+    """A block, for messages: by its columns, where others have the same name."""
+    shared = not block.name or sum(b.name == block.name for b in contents.blocks) > 1
+    columns = ", ".join(full_name(block, c) for c in block.columns[: None if block.name else 1])
+    return f"'{columns if shared else block.name}'"
+
+
 def _own_rate(contents: Contents, block: Block, rate: float, timing: Timing, longest: int, notes: list[str]) -> float:
     """Of a block: the user's is that of the longest; one with a whole fraction of its samples spans the same time."""
     count = len(block.values)
@@ -237,7 +244,7 @@ def _own_rate(contents: Contents, block: Block, rate: float, timing: Timing, lon
     if ratio >= 1 and abs(longest - ratio * count) <= max(ratio, 0.02 * longest):
         if ratio > 1:
             notes.append(
-                f"{contents.path}: '{block.name or block.columns[0]}' has {count} samples, 1/{ratio} of others' "
+                f"{contents.path}: {_named(contents, block)} has {count} samples, 1/{ratio} of others' "
                 f"{longest}; taken as {rate / ratio:g} Hz over the same time"
             )
         return rate / ratio

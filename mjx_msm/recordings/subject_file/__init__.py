@@ -79,6 +79,7 @@ start = 0.5                  # [s], optional, like stop
 time_offset = { emg = 0.02 } # added to a file's time [s], optional
 # mask = { moments = [[28.4, 28.7]] }  # stretches of the trial's time that are left out [s]; also of motion. Spikes of
 #                              moments, 40 ms at most, are left out by themselves, with a note
+# channels = { biceps = "EMG 5" }  # likewise: columns of channels that are others in this trial
 # columns, moment_columns, units, time_column, time_unit, sampling_rate, gravity: as above, for this trial
 
 [identify]

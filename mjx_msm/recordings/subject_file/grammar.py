@@ -152,7 +152,12 @@ def parse_parts(document: Mapping[str, Any], path: str | Path, faults: Faults) -
 def _concerned(at: tuple[str | int, ...]) -> Sequence[str]:
     """Kinds of file whose reading a key decides, at the top or in a trial."""
     key = at[2] if len(at) > 2 and at[0] == "trials" else "".join(map(str, at[:1]))
-    own = {"columns": ("motion",), "moment_columns": ("moments",), **{kind: (kind,) for kind in KINDS}}
+    own = {
+        "columns": ("motion",),
+        "channels": ("emg",),
+        "moment_columns": ("moments",),
+        **{kind: (kind,) for kind in KINDS},
+    }
     return own.get(str(key), () if key in OF_NO_FILE else KINDS)
 
 

@@ -89,7 +89,7 @@ def read_recordings(document: Document) -> Recordings:
                     "role": trial.role,
                     "gravity": trial.gravity,
                     "levers": _levers(trial),
-                    "emg_columns": {c: document.aliases.get(c, c) for c in channels},
+                    "emg_columns": {c: _column_of(document, trial, c) for c in channels},
                     **how[trial.name],
                 },
                 task=trial.task,
@@ -199,7 +199,7 @@ def _emg_tables(document: Document, trial: TrialEntry, files: Files, channels: S
     """The channels as they are in a trial's file."""
     assert trial.emg is not None
     try:
-        wanted = {c: document.aliases.get(c, c) for c in channels}
+        wanted = {c: _column_of(document, trial, c) for c in channels}
         tables = files.tables(trial.emg, trial.timing["emg"], wanted)
     except InputError as error:
         hint = f" ([emg] of {document.path.name})" if "no column" in str(error) else ""
@@ -209,6 +209,11 @@ def _emg_tables(document: Document, trial: TrialEntry, files: Files, channels: S
     return tables
 
 
+def _column_of(document: Document, trial: TrialEntry, channel: str) -> str:
+    """What a channel is called in a trial's file."""
+    return trial.channels.get(channel, document.aliases.get(channel, channel))
+
+
 def _effort(document: Document, trial: TrialEntry, files: Files, channels: Sequence[str], notes: list[str]) -> Table:
     """Envelopes of a trial of greatest effort, from `start` to `stop`: of the channels that it has.
 
@@ -216,7 +221,7 @@ def _effort(document: Document, trial: TrialEntry, files: Files, channels: Seque
     """
     assert trial.emg is not None
     columns = files.contents(trial.emg).columns
-    names = {c: document.aliases.get(c, c) for c in channels}
+    names = {c: _column_of(document, trial, c) for c in channels}
     there = [c for c, own in names.items() if any(ends_in(x, own) for x in columns)]
     tables = _emg_tables(document, trial, files, there or channels)
     table = _emg(document, trial, tables, there, notes)

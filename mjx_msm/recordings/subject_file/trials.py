@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from mjx_msm.common.errors import InputError
+from mjx_msm.common.errors import InputError, suggest
 from mjx_msm.common.toml_tables import Section, is_number
 from mjx_msm.recordings.readers.timing import Timing
 from mjx_msm.recordings.subject_file.columns import TIMING, Column, parse_columns, parse_timing
@@ -50,6 +50,8 @@ class TrialEntry:
     """Whether the weight of limb and device is in the recorded moment; None: nothing is said."""
     posture: Mapping[str, float] | None = None
     """Of every free and prescribed coordinate, where it was held and not recorded [rad, m]."""
+    channels: Mapping[str, str] = field(default_factory=dict)
+    """EMG channel → column, where that is another one than for all trials."""
     masked: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
     """Stretches of the trial's time that are left out [s], by kind: motion, moments."""
 
@@ -79,6 +81,7 @@ def parse_trial(
         "stop",
         "time_offset",
         "mask",
+        "channels",
         "gravity",
         "units",
         *TIMING,
@@ -142,8 +145,19 @@ def parse_trial(
         moment_columns=moment_columns,
         gravity=section.text("gravity", top.text("gravity", options=GRAVITY), options=GRAVITY),  # type: ignore[arg-type]
         posture=posture,
+        channels=_channels(section, channels_of(emg_map)),
         masked=_masked(section),
     )
+
+
+def _channels(section: Section, known: tuple[str, ...]) -> dict[str, str]:
+    """``channels``: columns of this trial's EMG file."""
+    inside = section.inside(section.data.get("channels", {}), f"{section.where} channels", None, "channels")
+    for name in inside.data:
+        if known and name not in known:
+            what = f"{inside.where}: channel '{name}' is used by no muscle{suggest(name, known)}"
+            inside.refuse(InputError(what), name)
+    return {name: inside.text(name) or "" for name in inside.data if not known or name in known}
 
 
 def _masked(section: Section) -> dict[str, tuple[tuple[float, float], ...]]:

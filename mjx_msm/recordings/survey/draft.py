@@ -85,7 +85,7 @@ def drafted(
     free = _model(d, angles, moments, studied, drive)
     write_emg(d, drive)
     for g in groups:
-        write_trial(d, g, folder, posture or {}, tuple(moments))
+        write_trial(d, g, folder, posture or {}, tuple(moments), drive)
     _identify(d, free, bool(moments), drive)
     return d
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from mjx_msm.common.errors import InputError
 from mjx_msm.person.inspection import moment_arm_ranges
 from mjx_msm.recordings.survey.columns import Seen
@@ -30,6 +32,8 @@ class Drive:
     """Muscle → its channels, and what is doubtful about them."""
     arms: Mapping[str, Mapping[str, tuple[float, float]]]
     """Muscle → coordinate → smallest and largest moment arm [m]."""
+    strength: Mapping[str, float]
+    """Of every muscle, in the model [N]."""
 
     def crosses(self, muscle: str, free: Sequence[str]) -> bool:
         return any(max(map(abs, self.arms[muscle].get(c, (0.0, 0.0)))) > ARM for c in free)
@@ -41,6 +45,21 @@ class Drive:
     def silent(self, free: Sequence[str]) -> tuple[str, ...]:
         """Muscles that cross one of these coordinates and have none."""
         return tuple(m for m, (own, _) in self.chosen.items() if not own and self.crosses(m, free))
+
+    @property
+    def taken(self) -> frozenset[str]:
+        """Names of the columns that drive some muscle."""
+        return frozenset(c.name for own, _ in self.chosen.values() for c in own)
+
+    def alias(self, column: str) -> str:
+        """What a column is called in the draft."""
+        return _aliases(self.columns)[column]
+
+    def moves(self, column: Seen, coordinate: str) -> float:
+        """How strongly a channel's muscles move a coordinate: their strength times their moment arms [N·m], against it
+        negative."""
+        own = [m for m, (columns, _) in self.chosen.items() if column in columns]
+        return sum(self.strength[m] * sum(self.arms[m].get(coordinate, (0.0, 0.0))) / 2 for m in own)
 
     def used(self, muscles: Sequence[str]) -> tuple[str, ...]:
         """What the channels of these muscles are called in the draft."""
@@ -65,7 +84,10 @@ def drive_of(d: Draft, groups: Sequence[Group]) -> Drive:
     if not usable:
         raise InputError(f"{columns[0].name} and every other channel of EMG {noise[0].faults[-1]}")
     chosen = {muscle: _channels(d, muscle, usable, noise) for muscle in d.model.muscles}
-    return Drive(tuple(columns), raw, tuple(noise), chosen, moment_arm_ranges(d.model, samples=5))
+    strength = dict(
+        zip(d.model.muscles, map(float, np.asarray(d.model.nominal.muscle.max_isometric_force)), strict=True)
+    )
+    return Drive(tuple(columns), raw, tuple(noise), chosen, moment_arm_ranges(d.model, samples=5), strength)
 
 
 def write_emg(d: Draft, drive: Drive) -> None:

@@ -11,8 +11,10 @@ import numpy as np
 
 from mjx_msm.person.inspection import coordinate_range
 from mjx_msm.person.model import Model
+from mjx_msm.recordings.emg import zero_phase
 from mjx_msm.recordings.readers.units import unit_of
 from mjx_msm.recordings.survey.columns import Seen
+from mjx_msm.recordings.survey.draft_emg import Drive
 from mjx_msm.recordings.survey.draft_moments import moment_unit
 from mjx_msm.recordings.survey.draft_text import Draft, column_entry, key, path_from, quoted
 from mjx_msm.recordings.survey.files import Survey
@@ -23,10 +25,16 @@ SEATED = {"hip_flexion": 90.0, "knee_angle": 90.0, "ankle_angle": 0.0, "shoulder
 """Posture at a dynamometer [°], where no file says another."""
 LEVER = 0.30
 """From the joint to a dynamometer's strap [m], where nothing says another."""
+LOUDER = 3.0
+"""Times as loud as the other side's EMG, that says which way a joint was moved."""
+LOUD = 0.3
+"""Of its loudest attempt, which a channel has to be in one that it tells something of."""
 WEIGHT = 'is the limb\'s weight in it? Then gravity = "included" below, "corrected" if it was weighed out'
 
 
-def write_trial(d: Draft, g: Group, folder: Path, posture: Mapping[str, float], studied: Sequence[str]) -> None:
+def write_trial(
+    d: Draft, g: Group, folder: Path, posture: Mapping[str, float], studied: Sequence[str], drive: Drive
+) -> None:
     """One trial.
 
     **Arguments:** `folder`: from which paths go. `posture`: of what no file moves [°]. `studied`: coordinates whose
@@ -39,20 +47,24 @@ def write_trial(d: Draft, g: Group, folder: Path, posture: Mapping[str, float], 
     def relative(found: Survey) -> str:
         return quoted(Path(os.path.relpath(found.path.resolve(), folder)).as_posix())
 
+    still = ""
     if g.motion is not None:
         d.say(f"motion = {relative(g.motion)}")
     else:
-        _still(d, g, folder, posture)
+        still = _still(d, g, folder, posture)
     if g.emg is not None:
         d.say(f"emg = {relative(g.emg)}")
-    if g.moments is not None:
-        d.say(f"moments = {relative(g.moments)}")
-        force = [c for c in g.moments.of("force", "moment") if not c.called.coordinate]
-        if g.motion is None and force:
-            _dynamometer(d, g, force[0], studied[0])
+    if g.moments is None:
+        return
+    d.say(f"moments = {relative(g.moments)}")
+    force = [c for c in g.moments.of("force", "moment") if not c.called.coordinate]
+    if g.motion is None and force:
+        _dynamometer(d, g, force[0], studied[0], drive)
+        if g.emg is not None:
+            _attempts(d, g, force, relative(g.emg), relative(g.moments), still, studied[0], drive)
 
 
-def _still(d: Draft, g: Group, folder: Path, posture: Mapping[str, float]) -> None:
+def _still(d: Draft, g: Group, folder: Path, posture: Mapping[str, float]) -> str:
     """A trial without motion: its posture is written beside the draft, as a file of angles that stay."""
     like = g.emg or g.moments
     assert like is not None
@@ -62,20 +74,18 @@ def _still(d: Draft, g: Group, folder: Path, posture: Mapping[str, float]) -> No
     path = d.out.with_name(f"{d.out.stem}_{g.name}_posture.csv")
     d.beside[path] = time, values
     said = ", ".join(f"{c} {math.degrees(v[0]):.0f}°" for c, v in values.items())
-    d.say(
-        f"motion = {quoted(path_from(folder, path))}", doubt=f"no motion: held still at {said} (--posture changes it)"
-    )
+    motion = quoted(path_from(folder, path))
+    d.say(f"motion = {motion}", doubt=f"no motion: held still at {said} (--posture changes it)")
+    return motion
 
 
-def _dynamometer(d: Draft, g: Group, column: Seen, name: str) -> None:
+def _dynamometer(d: Draft, g: Group, column: Seen, name: str, drive: Drive) -> None:
     """A force at a lever, or a moment without a joint's name."""
     extends = any(w in g.name.casefold() for w in ("extension", "ext", "extensor"))
+    why = f"{'extension' if extends else 'flexion'}, by the trial's name"
+    if not extends and "flex" not in g.name.casefold():
+        extends, why = _extends(d, g, column, name, drive)
     sign = -1.0 if extends is not _turned(d.model, name) else 1.0
-    why = (
-        f"{'extension' if extends else 'flexion'}, by the trial's name"
-        if extends or "flex" in g.name.casefold()
-        else "which way?"
-    )
     if column.kind == "moment":
         keys, doubt = moment_unit(column)
         d.say(
@@ -83,6 +93,16 @@ def _dynamometer(d: Draft, g: Group, column: Seen, name: str) -> None:
             doubt=f"{why}; {WEIGHT}{f'; {doubt}' if doubt else ''}",
         )
         return
+    keys, said, guess = _force(column, sign)
+    d.say(
+        f"moment_columns = {{ {key(name)} = {{ {keys} }} }}",
+        doubt=f"force [{said}{guess}] at {LEVER:g} m from the joint, {why}; its zero is in it: offset = … in the "
+        f"braces takes it out; {WEIGHT}",
+    )
+
+
+def _force(column: Seen, sign: float) -> tuple[str, str, str]:
+    """What the file should say of a force; its unit, and how that was guessed."""
     known = unit_of(column.unit)
     said, guess = column.unit if known is not None and known.kind == "force" else "N", ""
     if column.unit and said != column.unit:
@@ -91,11 +111,93 @@ def _dynamometer(d: Draft, g: Group, column: Seen, name: str) -> None:
         said, guess = "kgf", ", by its size"
     keys = f"column = {quoted(column.name)}, units = {quoted(said)}, lever = {LEVER}"
     keys += ", scale = -1.0" if sign < 0 else ""
-    d.say(
-        f"moment_columns = {{ {key(name)} = {{ {keys} }} }}",
-        doubt=f"force [{said}{guess}] at {LEVER:g} m from the joint, {why}; its zero is in it: offset = … in the "
-        f"braces takes it out; {WEIGHT}",
-    )
+    return keys, said, guess
+
+
+def _attempts(
+    d: Draft, g: Group, force: Sequence[Seen], emg: str, moments: str, motion: str, name: str, drive: Drive
+) -> None:
+    """Other columns of a workbook's sheets, each an attempt or a test: trials to take in, as comments.
+
+    Which of them are of this joint no file says.
+    """
+    others = [c for c in force[1:] if _attempt(c.name) not in (None, _attempt(force[0].name))]
+    for column in others:
+        number = _attempt(column.name)
+        own = {c.name: _sibling(g, c.name, number) for c in drive.columns if c.name in drive.taken}
+        if not all(own.values()):
+            continue
+        extends, why = _extends(d, g, column, name, drive)
+        keys, _, _ = _force(column, -1.0 if extends is not _turned(d.model, name) else 1.0)
+        channels = ", ".join(f"{key(drive.alias(c))} = {quoted(o.name)}" for c, o in own.items() if o is not None)
+        d.say(f"# column {number} of every sheet: if it is of this joint, take it in ({why})")
+        for line in (
+            "[[trials]]",
+            f"name = {quoted(f'{g.name} column {number}')}",
+            f"motion = {motion}",
+            f"emg = {emg}",
+            f"channels = {{ {channels} }}",
+            f"moments = {moments}",
+            f"moment_columns = {{ {key(name)} = {{ {keys} }} }}",
+        ):
+            d.say(f"# {line}")
+
+
+def _attempt(name: str) -> str | None:
+    """Which column of its sheet a nameless one is."""
+    sheet, _, number = name.rpartition("/column ")
+    return number if sheet and number.isdigit() else None
+
+
+def _sibling(g: Group, name: str, number: str | None) -> Seen | None:
+    """The column of a channel's sheet that is of another attempt."""
+    assert g.emg is not None
+    wanted = f"{name.rpartition('/column ')[0]}/column {number}"
+    return next((c for c in g.emg.columns if c.name == wanted), None)
+
+
+def _extends(d: Draft, g: Group, force: Seen, name: str, drive: Drive) -> tuple[bool, str]:
+    """Whether a force is an extension's, by which side's main mover is the louder; and why, in words.
+
+    Muscles of two joints are loud where the other joint works. Loud is what is near a channel's
+    greatest over the attempts there are; of one attempt, its size in the file's unit.
+    """
+    level: dict[int, tuple[float, float, str]] = {}
+    number = _attempt(force.name)
+    for column in drive.columns:
+        strength = drive.moves(column, name)
+        side = (strength > 0) - (strength < 0)
+        own = _sibling(g, column.name, number) if number is not None else column
+        if side == 0 or column.name not in drive.taken or own is None or g.emg is None:
+            continue
+        sheet = column.name.rpartition("/column ")[0]
+        every = [c for c in g.emg.columns if number is not None and c.name.rpartition("/column ")[0] == sheet]
+        greatest = max((_loudness(g.emg, c.name) for c in every), default=0.0) if len(every) > 1 else 1.0
+        if greatest > 0 and (side not in level or abs(strength) > level[side][0]):
+            called = column.called.muscles[0].replace("_", " ")
+            level[side] = abs(strength), _loudness(g.emg, own.name) / greatest, called
+    if len(level) < 2:
+        return False, "which way?"
+    (_, along, flexor), (_, against, extensor) = level[1], level[-1]
+    least = LOUD if any(c for c in drive.columns if number is not None and _sibling(g, c.name, "2")) else 0.0
+    if max(along, against) < max(least, LOUDER * min(along, against)):
+        return False, f"which way? Neither {flexor} nor {extensor} is clearly the louder"
+    extends = (against > along) is not _turned(d.model, name)
+    loud, quiet = (extensor, flexor) if against > along else (flexor, extensor)
+    times = max(along, against) / max(min(along, against), 1e-300)
+    return extends, f"{'extension' if extends else 'flexion'}, as {loud} is {times:.2g} times as loud as {quiet}"
+
+
+def _loudness(found: Survey, name: str) -> float:
+    """Of raw EMG, without offset and slow artefacts: the root mean square."""
+    for clock in found.clocks:
+        if name in clock.table.columns:
+            x = clock.table.values[:, clock.table.columns.index(name)]
+            x = x[np.isfinite(x)]
+            if len(x) < 50 or clock.table.rate < 100:
+                return 0.0
+            return float(np.std(zero_phase(x, clock.table.rate, 20.0, 2, "highpass")))
+    return 0.0
 
 
 def _seated(model: Model, coordinate: str, posture: Mapping[str, float]) -> float:

@@ -169,11 +169,26 @@ def test_a_sheet_like_a_table_of_text(tmp_path):
         read_table(tmp_path / "x.xlsx")
 
 
+def test_columns_of_half_the_samples_beside_whole_ones(tmp_path):
+    """One attempt was sampled at half the rate; another was stopped early, which is something else."""
+    rows = [[float(i), 2.0 * i if i < 201 else None, 3.0 * i if i < 300 else None] for i in range(401)]
+    write_workbook(tmp_path / "x.xlsx", {"DNM": rows})
+    fast, slow = read_tables(tmp_path / "x.xlsx", Timing(rate=200.0))
+    assert (fast.rate, slow.rate) == pytest.approx((200, 100))
+    assert slow.time[-1] == pytest.approx(fast.time[-1])
+    np.testing.assert_allclose(slow["column 2"], 2.0 * np.arange(201))
+    assert fast.columns == ("DNM/column 1", "DNM/column 3") or fast.columns == ("column 1", "column 3")
+    assert np.isnan(fast.values[300:, 1]).all()
+
+
 def test_recorded_workbooks(data_dir):
     """Columns are attempts; the sheets of ID 6 differ in their samples, and one is misspelt."""
     path = data_dir / "elderly_dynamometry" / "ID 6.xlsx"
     fast, slow = read_tables(path, Timing(rate=2000.0))
-    assert slow.values.shape == (10001, 8)
+    assert slow.values.shape == (10001, 10)  # two sheets, and two columns of the forces
+    assert (fast.rate, slow.rate) == pytest.approx((2000, 1000))
+    assert np.isfinite(slow["DNM/column 1"]).all()
+    assert any("'DNM/column 1, DNM/column 2' has 10001 samples, 1/2 of others' 20001" in note for note in slow.notes)
     assert fast.time[-1] == pytest.approx(slow.time[-1])
     assert np.isfinite(fast["EMB_TA/column 1"]).all()
     with pytest.raises(InputError, match="'EMG_VL' may be 'EMG_VL/column 1'"):

@@ -1,5 +1,6 @@
 """What columns seem to be, and drafts of subject files: they load, and say what they doubt."""
 
+import re
 import tomllib
 import warnings
 from pathlib import Path
@@ -362,7 +363,9 @@ def test_recordings(data_dir, tmp_path, arm, knee):
         study, own = loaded(tmp_path / f"{name}.toml")
         assert len(study.trials) == {"treadmill": 3, "dynamometry": 2}.get(name, 1)
         assert study.identify.residuals == ("moment",)
-        assert contradictions(own, study.trials, study.emg_map) == (), name
+        said = contradictions(own, study.trials, study.emg_map)
+        assert [s.split("'")[1] for s in said] == {"treadmill": ["walk36", "run81"]}.get(name, [])
+        assert all("unlike that of other cycles" in line for line in said)  # strides that are at fault, see evidence
     text = (tmp_path / "treadmill.toml").read_text()
     assert 'knee_angle = { column = "knee_angle_r", scale = -1.0 }' in text
     assert 'knee_angle = { column = "knee_angle_r_moment", scale = -1.0 }' in text
@@ -377,10 +380,11 @@ def test_a_workbook_of_one_sheet_a_signal(tmp_path, knee):
     book = openpyxl.Workbook()
     book.remove(book.active)
     effort = 1 + np.sin(np.arange(4000) / 300)
+    loud = {"EMG_VL": (4.0, 0.6), "EMG_BF": (0.2, 3.0)}  # an extension, then a flexion
     for name in ("DNM", "EMG_VL", "EMG_BF"):
         sheet = book.create_sheet(name)
         band = signal.butter(2, [30, 180], "bandpass", fs=1000, output="sos")
-        emg = [80 * effort * signal.sosfilt(band, rng.normal(size=4000)) for _ in range(2)]
+        emg = [k * 20 * effort * signal.sosfilt(band, rng.normal(size=4000)) for k in loud.get(name, (1, 1))]
         for values in zip(*([12 + 5 * effort, 3 + effort] if name == "DNM" else emg), strict=True):
             sheet.append([float(x) for x in values])
     book.save(tmp_path / "ID 1.xlsx")
@@ -394,7 +398,17 @@ def test_a_workbook_of_one_sheet_a_signal(tmp_path, knee):
     text = (tmp_path / "s.toml").read_text()
     assert study.emg_map["vaslat"] == {"vastus_lateralis": 1.0}
     assert 'vastus_lateralis = "EMG_VL/column 1"' in text
-    assert 'column = "DNM/column 1", units = "kgf"' in text
+    assert 'column = "DNM/column 1", units = "kgf", lever = 0.3, scale = -1.0' in text
+    assert "extension, as vastus lateralis is" in text
+    # the other attempts wait as comments; taken in, the file reads
+    start = text.index("# column 2 of every sheet: if it is of this joint, take it in (flexion, as biceps femoris is")
+    stop = text.index("[identify]")
+    taken = re.sub(r"^# ", "", text[start:stop].partition("\n")[2], flags=re.MULTILINE)
+    (tmp_path / "both.toml").write_text(text[:start] + taken + text[stop:])
+    both, model = loaded(tmp_path / "both.toml")
+    assert [t.name for t in both.trials] == ["ID 1", "ID 1 column 2"]
+    assert both.trials[0].moment[:, 0].mean() < 0 < both.trials[1].moment[:, 0].mean()
+    assert contradictions(model, both.trials, both.emg_map) == ()
     assert "# not used: EMG_VL/column 2, EMG_BF/column 2  # DOUBT" in text
     assert text.count("in its stead vastus lateralis") == 1  # three muscles, one doubt
     assert made.doubts + 1 >= text.count("DOUBT")

@@ -32,10 +32,14 @@ def parse(path: str) -> dict[str, Any]:
     for sheet in book.worksheets:
         sheet.reset_dimensions()  # what the file says of its own size is not to be trusted
         lines = []
+        width = 0  # of the numbers above: columns that ended before have blanks, which files leave out
         for row in sheet.iter_rows(values_only=True):
             cells = [cell(value) for value in row]
             while cells and not cells[-1]:
                 cells.pop()
+            numbers = bool(cells) and all(v is None or type(v) in (int, float) for v in row)
+            cells += [""] * (width - len(cells) if numbers else 0)
+            width = len(cells) if numbers else 0
             lines.append("\t".join(cells))
         out[sheet.title] = np.frombuffer("\n".join(lines).encode("utf-8", "replace"), dtype=np.uint8)
     return out
