@@ -63,6 +63,18 @@ def test_a_browser_draws_it(page, browser, tmp_path):
     assert "Next: use the person" in seen.text
 
 
+def test_an_unseen_moment_has_its_band_and_says_what_it_holds():
+    low = 11 * np.sin(3 * TIME)[:, None] - 2.0
+    high = np.where(TIME[:, None] <= 1.5, low + 4.0, low + 0.5)  # 1.5 above what was recorded is outside
+    unseen = replay("run", band=(low, high))
+    text = report(result(fit("held-out", trial="run")), [unseen])
+    said = re.sub(r"\s+", " ", Page(text).text)
+    assert "run, held out" in said
+    assert f"the band of 95 % holds {100 * unseen.band_holds(0):.0f} % of what was recorded" in said
+    assert text.count('"fill":"tonexty"') == 1
+    assert '"fill":"tonexty"' not in report(result(fit("held-out", trial="run")), [replay("run")])
+
+
 def test_it_shows_what_the_result_holds(page):
     text = re.sub(r"\s+", " ", Page(page).text)
     made = result(fit("identify"), fit(ridge=3.0))

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 PRIOR = "#b9c6d2"
+BAND = "rgba(200, 55, 77, 0.18)"
+"""`IDENTIFIED`, faint."""
 LONGEST = 3000
 """Samples of a curve that are drawn; of a longer one, every second, third, …"""
 MOST_CORRELATED = 40
@@ -34,7 +36,11 @@ def trial_charts(trial: Replay) -> Iterator[tuple[str, Figure]]:
             yield f"{coordinate} [°]", _over_time(trial.time, degrees)
         if trial.moment is not None and np.isfinite(trial.moment[:, k]).any():
             curves = {"recorded": trial.moment[:, k]} | {v: x[:, k] for v, x in (trial.predicted or {}).items()}
-            yield f"moment of {coordinate} [N·m]", _over_time(trial.time, curves)
+            title, band = f"moment of {coordinate} [N·m]", None
+            if trial.band is not None:
+                band = trial.band[0][:, k], trial.band[1][:, k]
+                title += f", the band of 95 % holds {100 * trial.band_holds(k):.0f} % of what was recorded"
+            yield title, _over_time(trial.time, curves, band)
 
 
 def activation_chart(trial: Replay) -> Figure:
@@ -123,10 +129,19 @@ _STYLES = {
 }
 
 
-def _over_time(time: np.ndarray, curves: dict[str, np.ndarray]) -> Figure:
+def _over_time(
+    time: np.ndarray, curves: dict[str, np.ndarray], band: tuple[np.ndarray, np.ndarray] | None = None
+) -> Figure:
     import plotly.graph_objects as go
 
     figure, rows = go.Figure(), _thinned(len(time))
+    for end, filled in zip(band or (), (None, "tonexty"), strict=False):
+        figure.add_trace(
+            go.Scatter(
+                x=short(time[rows]), y=short(end[rows]), name="95 % band", legendgroup="band", mode="lines",
+                line={"width": 0}, fill=filled, fillcolor=BAND, showlegend=filled is not None, hoverinfo="skip",
+            )
+        )  # fmt: skip
     for name, values in curves.items():
         figure.add_trace(
             go.Scatter(

@@ -77,6 +77,7 @@ def report(result: Identification, trials: Sequence[Replay] = ()) -> str:
         doubted=any(f.doubted for f in result.fits),
         charts=charts,
         opened=OPEN,
+        unseen={f.trial for f in result.fits if f.role == "held-out"},
         parameters=chart_html(parameter_chart(result)),
         correlations=chart_html(correlation_chart(result)),
     )
