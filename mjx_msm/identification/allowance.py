@@ -8,7 +8,10 @@ residuals speak against what they exclude).
 
 The geometry comes in through muscles' parameters. A path whose moment arm about every joint is (1 + ε) times the
 model's stretches its fiber by as much more: with a rigid tendon that is exactly a muscle (1 + ε) times as strong, whose
-optimal fiber length is that much less and whose slack length takes up the difference.
+optimal fiber length is that much less and whose slack length takes up the difference. A segment of another size moves
+the moment arms of all muscles about its joint together. Where moments were recorded, that is again as many muscles. Of
+motion it is not: all that resists about the joint seems as much larger, masses, their distances and damping, and what
+moves these at the next joint, too.
 """
 
 from __future__ import annotations
@@ -39,6 +42,8 @@ from mjx_msm.person.space import ParameterSpace, parameter_space
 MOMENT_ARM = 0.05
 """Standard deviation of a muscle's moment arm about the model's [parts]: a choice, two millimetres in four centimetres;
 a generic model of a limb of another shape may be further off."""
+TOGETHER = 0.05
+"""The same of what all moment arms about a joint have in common: a choice, too, a segment 5 % longer or shorter."""
 PATH = 0.01
 """Of a path's length [parts of the tendon slack length]."""
 HALF = 0.5
@@ -57,6 +62,8 @@ _MUSCLE = (
     "activation_time_constant",
     "deactivation_time_constant",
 )
+_RESISTING = ("mass", "com", "damping", "stiffness")
+"""A motion that is known tells of them in proportion to the moments that made it."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,8 @@ def allowed(problem: Problem, terms: Sequence[AbstractTerm], solution: Solution,
         return Allowed(known, (), "exact")
     with float64():
         person = space.unpack(z)
-    rest = _rest(problem, person, moving=any(not isinstance(t, MomentTerm) for t in terms))
+    scaled, moving = (any(isinstance(t, MomentTerm) is is_moment for t in terms) for is_moment in (True, False))
+    rest = _rest(problem, person, moving=moving)
     both = [np.concatenate(x) for x in ((space.prior_scale, _scales(rest)), (_width(space), _width(rest)))]
     prior_scale, width = both
     size, own = len(prior_scale), np.arange(space.size)
@@ -105,7 +113,7 @@ def allowed(problem: Problem, terms: Sequence[AbstractTerm], solution: Solution,
     # without second derivatives: away from the mode of all, they may open the quadratic, which then says nothing
     whole = uncertainty(data, prior_scale, score=score, width=width)
     step = _newton_step(data, gradient, prior_scale, width, np.append(_free(space, z), np.ones(rest.size, bool)))
-    beyond = np.square(step[own]) + np.square(_geometry(space, person))
+    beyond = np.square(step[own]) + np.square(_geometry(space, z, person, scaled=scaled))
     estimated = replace(
         known, covariance=whole.covariance[: space.size, : space.size], data_share=whole.data_share[own],
         knowledge=tuple(whole.knowledge[k] for k in own),
@@ -211,15 +219,20 @@ def _newton_step(
     return np.clip(step, -most, most)
 
 
-def _geometry(space: ParameterSpace, person: Parameters) -> Float[np.ndarray, "free"]:
-    """Standard deviations of what stands for another geometry."""
+def _geometry(
+    space: ParameterSpace, z: Float[np.ndarray, "free"], person: Parameters, *, scaled: bool
+) -> Float[np.ndarray, "free"]:
+    """Standard deviations of what stands for another geometry; `scaled`: by recorded moments."""
     fiber, slack = (np.asarray(getattr(person.muscle, f)) for f in ("optimal_fiber_length", "tendon_slack_length"))
-    arm = np.full(len(fiber), MOMENT_ARM)
-    by = dict(zip(_MUSCLE[:3], (arm, arm, np.hypot(PATH, MOMENT_ARM * fiber / slack)), strict=True))
+    shared = 0.0 if scaled else TOGETHER
+    arm = np.full(len(fiber), np.hypot(MOMENT_ARM, shared))
+    by = dict(zip(_MUSCLE[:3], (arm, arm, np.hypot(PATH, arm * fiber / slack)), strict=True))
     out = np.zeros(space.size)
     for s, k in zip(space.scalars, space.owner, strict=True):
         if s.group == "muscle" and s.field in by:
             out[k] = max(out[k], by[s.field][s.index[0]])
+        elif s.field in _RESISTING:  # in parts of itself: ln of a mass, a distance or a damping
+            out[k] = shared * (1.0 if space.kinds[k].transform == "log" else abs(z[k]))
     return out
 
 

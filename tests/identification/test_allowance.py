@@ -7,7 +7,7 @@ import pytest
 
 from mjx_msm import InputError, Settings, identify
 from mjx_msm.estimation.residuals.moment import moment_term
-from mjx_msm.identification.allowance import _MUSCLE, MOMENT_ARM, _contradicted
+from mjx_msm.identification.allowance import _MUSCLE, MOMENT_ARM, TOGETHER, _contradicted, _geometry
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.space import parameter_space
 from mjx_msm.recordings.model_clock import record
@@ -84,6 +84,20 @@ def test_what_the_recordings_contradict_is_named(arm):
     assert "by 10 standard deviations for a larger one: free it" in said[0]
     assert "for a smaller one" in said[1]
     assert _contradicted(space, 0.2 * step, sd) == ()
+
+
+def test_moment_arms_that_are_off_together_are_resistance_unless_moments_were_recorded(arm):
+    """A motion is the same where all moments, and all masses and damping, are as much larger."""
+    space = parameter_space(arm.nominal, (*STRENGTH, "body/forearm/mass", "body/forearm/com/z", "joint/*/damping"))
+    z = space.prior_mean
+    motion, moments = (_geometry(space, z, arm.nominal, scaled=s) for s in (False, True))
+    strength = np.array([p.endswith("force") for p in space.paths])
+    np.testing.assert_allclose(motion[strength], np.hypot(MOMENT_ARM, TOGETHER))
+    np.testing.assert_allclose(moments[strength], MOMENT_ARM)
+    parts = {"body/forearm/mass": 1.0, "body/forearm/com/z": abs(z[space.paths.index("body/forearm/com/z")])}
+    for k in np.flatnonzero(~strength):
+        assert motion[k] == pytest.approx(TOGETHER * parts.get(space.paths[k], z[k]))
+        assert moments[k] == 0.0
 
 
 def test_how_well_the_rest_is_known_is_one_of_two():
