@@ -39,8 +39,8 @@ FULL = 0.99
 """An envelope's greatest value, where readers cut it off themselves."""
 STILL = 0.02
 """Range of a posture that is held [rad or m]: its envelopes, if given as numbers, are constant and right."""
-CARRIED = 0.3
-"""Past a gap, what was in it still acts [s]: a delay of 0.07 s at most, and four deactivations of 0.06 s."""
+CARRIED = 0.34
+"""Past a gap, what was in it still acts [s]: a delay of 0.1 s at most, and four deactivations of 0.06 s."""
 
 
 @dataclass(frozen=True)

@@ -280,7 +280,7 @@ def test_default_bounds_follow_the_prior_mean():
     k = at["body/forearm/com/x"]
     np.testing.assert_allclose([lower[k], upper[k]], [com + 0.2, com + 0.4])
     k = at["emg/biceps/delay"]
-    np.testing.assert_allclose([lower[k], upper[k]], [0, 0.07])  # a limit of physiology, not around anything
+    np.testing.assert_allclose([lower[k], upper[k]], [0, 0.1])  # a limit of physiology, not around anything
     start = space.unpack(space.clip(space.prior_mean)).to_dict()
     np.testing.assert_allclose(start["body/forearm/mass"], 5 * mass)
     np.testing.assert_allclose([start[f"{INERTIA}/{c}"] for c in ("xx", "yy", "zz", "xy", "xz", "yz")], inertia)
