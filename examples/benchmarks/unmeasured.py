@@ -11,9 +11,10 @@ predicted from the other, with neighbours' EMG copied to muscles that no electro
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from table import Row, row, run
@@ -23,8 +24,10 @@ from mjx_msm.common.compiled import float64
 from mjx_msm.common.toml_tables import read_toml
 from mjx_msm.estimation.residuals.moment import moment_term
 from mjx_msm.recordings.model_clock import record
+from mjx_msm.recordings.settings import UNMEASURED_BY
+from mjx_msm.recordings.subject_file.emg import BY_SYNERGIES
 from mjx_msm.recordings.subject_file.loading import Study, study_of
-from mjx_msm.recordings.synergies import extended
+from mjx_msm.recordings.synergies import UNMEASURED, extended
 from mjx_msm.recordings.trial import reordered
 from mjx_msm.study.settings import settings, study_model
 
@@ -33,16 +36,20 @@ HIDDEN = ("vasint", "semimem", "bfsh")
 COPIED = ("vasint", "bfsh", "semiten")
 """That the subject file drives by neighbours' EMG."""
 COUNT = 4
+OF_THE_ARM = ("BRA", "TRImed")
+ANGLE_NOISE = 5e-4
+"""[rad]."""
 NOISE = 0.5
 """Of synthetic moments [N·m]."""
 LENGTHS = ("optimal_fiber_length", "tendon_slack_length")
 
 
-def study(unmeasured: tuple[str, ...] = ()) -> Study:
+def study(method: str = "") -> Study:
+    """Of the treadmill; by a method, its copies unmeasured."""
     document = dict(read_toml(FILE, "subject file"))
     emg = dict(document["emg"])
-    if unmeasured:
-        emg |= {"muscles": {**emg["muscles"], **dict.fromkeys(unmeasured, "unmeasured")}, "synergies": COUNT}
+    if method:
+        emg |= {"muscles": {**emg["muscles"], **dict.fromkeys(COPIED, UNMEASURED)}, "unmeasured": method}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return study_of({**document, "emg": emg}, FILE)
@@ -55,7 +62,7 @@ def synthetic(seed: int, seconds: float) -> Iterator[Row]:
     rows = walk.time < walk.time[0] + seconds
     cut = {f: getattr(walk, f)[rows] for f in ("time", "position", "emg")}
     walk = replace(walk, **cut, moment=None, moment_coordinates=())
-    mixes = {m: ("unmeasured" if m in HIDDEN else mix) for m, mix in whole.emg_map.items()}
+    mixes = {m: (UNMEASURED if m in HIDDEN else mix) for m, mix in whole.emg_map.items()}
     longer = extended([walk], [[walk]], mixes, COUNT)
     (without,) = longer.trials[0]
     courses = without.emg[:, len(walk.channels) : len(walk.channels) + COUNT]
@@ -82,29 +89,81 @@ def synthetic(seed: int, seconds: float) -> Iterator[Row]:
     time = recording.start + model.timestep * term.sample
     moment = np.interp(walk.time, time, said, left=np.nan, right=np.nan)[:, None]
     asked = {"residuals": ("moment",), "rate": 50.0, "priors": {"emg/*/gain": {"mean": 0.5, "relative_sd": 0.5}}}
-    errors, determined = {}, None
-    for name, trial, mapped, more, priors in (
+    silent = {m: {} if m in HIDDEN else mix for m, mix in whole.emg_map.items()}
+    ways = [
         ("all EMG", with_all, known, own_gains, {}),
-        ("three muscles unmeasured", without, longer.emg_map, longer.free, longer.priors),
-    ):
+        ("synergies", without, longer.emg_map, longer.free, {"priors": {**asked["priors"], **longer.priors}}),
+        *((by, walk, silent, (), {"unmeasured": dict.fromkeys(HIDDEN, by)}) for by in UNMEASURED_BY),
+    ]
+
+    def found(way: Any) -> tuple[str, msm.Identification]:
+        name, trial, mapped, more, others = way
         trial = replace(trial, moment=moment, moment_coordinates=model.free)
-        told = {**asked, "priors": {**asked["priors"], **priors}}
-        result = msm.identify(model, trial, free=[*free, *gains, *more], emg_map=mapped, **told)
-        if determined is None:
-            determined = [e.path for e in result.estimates if e.path in free and e.determined]
-        off = [result[p].value / change[p] - 1 for p in determined]
-        errors[name] = 100 * float(np.sqrt(np.mean(np.square(off))))
-        inside = float(np.mean([result[p].low <= change[p] <= result[p].high for p in determined]))
-        yield row(f"person {seed}, {name}: error of measured muscles' lengths", errors[name], "%", n=len(determined))
-        yield row(f"person {seed}, {name}: 95 % intervals that hold the truth", inside, "-", n=len(determined))
-    ratio = errors["three muscles unmeasured"] / errors["all EMG"]
-    yield row(f"person {seed}: ratio of the errors", ratio, "×", at_most=2.0)
+        told = {**asked, **others, "emg_map": mapped}
+        return name, msm.identify(model, trial, free=[*free, *gains, *more], **told)
+
+    yield from compared(f"knee of person {seed}", map(found, ways), change, free)
+
+
+def compared(
+    who: str, results: Iterable[tuple[str, msm.Identification]], truth: Mapping[str, float], paths: Sequence[str]
+) -> Iterator[Row]:
+    """Errors of what all EMG, which comes first, determines: of all of it, and of what another result determines."""
+    first: msm.Identification | None = None
+    for name, result in results:
+        first = first or result
+        all_emg = [e.path for e in first.estimates if e.path in paths and e.determined]
+        still = [p for p in all_emg if result[p].determined]
+        inside = float(np.mean([result[p].low <= truth[p] <= result[p].high for p in all_emg]))
+        yield row(f"{who}, {name}: error", error_of(result, truth, all_emg), "%", n=len(all_emg))
+        yield row(f"{who}, {name}: 95 % intervals that hold the truth", inside, "-", n=len(all_emg))
+        if result is first:
+            continue
+        every = error_of(result, truth, all_emg) / error_of(first, truth, all_emg)
+        yield row(f"{who}, {name}: error over that with all EMG", every, "×", at_most=2.0)
+        yield row(f"{who}, {name}: parameters that it determines, too", len(still), f"of {len(all_emg)}")
+        if still:
+            own = error_of(result, truth, still) / error_of(first, truth, still)
+            yield row(f"{who}, {name}: their error over that with all EMG", own, "×", at_most=2.0)
+        elif any("nothing is left" in note for note in result.notes):
+            yield row(f"{who}, {name}: says that nothing is left to learn from", 1, "")
+
+
+def error_of(result: msm.Identification, truth: Mapping[str, float], paths: Sequence[str]) -> float:
+    """Root mean square [%]."""
+    return 100 * float(np.sqrt(np.mean([np.square(result[p].value / truth[p] - 1) for p in paths])))
+
+
+def arm(seed: int) -> Iterator[Row]:
+    """Muscles and bones of an arm, of accelerations, with two antagonists of the elbow unmeasured; the six muscles'
+    excitations have nothing to do with each other."""
+    model = msm.load_model("arm")
+    free = [f"muscle/{m}/{f}" for m in model.muscles if m not in OF_THE_ARM for f in ("max_isometric_force", *LENGTHS)]
+    free += [f"body/{b}/mass" for b in ("humerus", "forearm")]
+    values, rng = model.nominal.to_dict(), np.random.default_rng(seed)
+    change = {p: values[p] * (1 + (0.03 if "slack" in p else 0.1) * rng.uniform(-1, 1)) for p in free}
+    truth = model.nominal.updated(change)
+    trials = msm.synthetic_trials(model, truth, count=4, duration=2.0, rate=250, seed=seed, angle_noise=ANGLE_NOISE)
+    silent = {m: {} if m in OF_THE_ARM else {m: 1.0} for m in model.muscles}
+    mixes = {m: UNMEASURED if m in OF_THE_ARM else mix for m, mix in silent.items()}
+    longer = extended(trials, [trials], mixes, 3)
+    asked = {"residuals": ("acceleration",), "held": "exact"}
+    ways = [
+        ("all EMG", trials, {}),
+        ("synergies", longer.trials[0], {"emg_map": longer.emg_map, "priors": longer.priors}),
+        *((by, trials, {"emg_map": silent, "unmeasured": dict.fromkeys(OF_THE_ARM, by)}) for by in UNMEASURED_BY),
+    ]
+    results = (
+        (name, msm.identify(model, own, free=[*free, *(longer.free if name == "synergies" else ())], **asked, **more))
+        for name, own, more in ways
+    )
+    yield from compared(f"arm of person {seed}", results, change, free)
 
 
 def recorded(first: int) -> Iterator[Row]:
     """A walk from the other one."""
-    for name, unmeasured in (("neighbours' EMG copied", ()), ("synergies", COPIED)):
-        own = study(unmeasured)
+    for name in ("neighbours' EMG copied", BY_SYNERGIES, *UNMEASURED_BY):
+        own = study("" if name.startswith("neigh") else name)
         model = study_model(own)
         asked = settings(own, model)
         result = msm.identify(model, own.trials[first], held_out=[own.trials[1 - first]], settings=asked)
@@ -117,6 +176,7 @@ def rows(quick: bool) -> Iterator[Row]:
     """Five people and both walks; one of each in the reduced form."""
     for seed in range(1 if quick else 5):
         yield from synthetic(seed, 10.0 if quick else 30.0)
+        yield from arm(seed)
     for first in range(1 if quick else 2):
         yield from recorded(first)
 

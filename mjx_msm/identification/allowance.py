@@ -27,6 +27,7 @@ from jaxtyping import Bool, Float
 
 from mjx_msm.common.compiled import float64
 from mjx_msm.estimation.least_squares import Solution
+from mjx_msm.estimation.residuals.freed import FreedTerm
 from mjx_msm.estimation.residuals.moment import MomentTerm
 from mjx_msm.estimation.residuals.motion import MotionTerm
 from mjx_msm.estimation.residuals.term import AbstractTerm
@@ -90,6 +91,7 @@ def allowed(problem: Problem, terms: Sequence[AbstractTerm], solution: Solution,
     """
     model, space, z = problem.model, problem.space, solution.z
     unable = model.host.engine != TREE or problem.settings.emg_noise is not None or not np.isfinite(solution.cost)
+    unable = unable or any(e.of_prior for e in terms if isinstance(e, FreedTerm))  # which residuals do not show
     if problem.settings.held == "exact" or unable:
         return Allowed(known, (), "exact")
     with float64():

@@ -27,6 +27,7 @@ from mjx_msm.identification.inputs import Inputs
 from mjx_msm.identification.misfit import against_the_model, disagreement
 from mjx_msm.identification.problem import Problem
 from mjx_msm.identification.repetition import autocorrelation_times
+from mjx_msm.identification.unmeasured import simulated
 from mjx_msm.knowledge.posterior import posterior_record
 from mjx_msm.knowledge.records import Estimate, Fit, Outcome, Stage
 from mjx_msm.knowledge.result import Identification
@@ -64,6 +65,12 @@ def assembled(
     known = uncertainty(fisher, space.prior_scale, score=score, bend=bend, width=width)
     rest = allowed(problem, terms, solution, known)
     estimates = _estimates(problem, z, rest.known)
+    notes: tuple[str, ...] = ()
+    if problem.settings.unmeasured:  # from here on the person as they can be simulated
+        made = simulated(problem, terms, solution, [e.determined for e in estimates])
+        problem, terms, notes = made.problem, made.terms, made.notes
+        solution = replace(solution, scales=made.scales)
+        stages = [*stages[:-1], replace(stages[-1], noise=_noise(terms, made.scales, model.free))]
     terms = [t.with_exact_emg() if isinstance(t, MotionTerm) else t for t in terms]
     fits = list(fits_of(terms, problem.recordings, z, problem.start, solution.scales, "identify"))
     apart = disagreement(problem, [t.kind for t in terms], parts, scales, z, known.covariance)
@@ -106,9 +113,17 @@ def assembled(
         hashes=dict(hashes),
         residuals=tuple(t.kind for t in terms),
         contradicted=rest.contradicted,
+        notes=notes,
         **{**problem.record(), "held": rest.held},
         **posterior_record(space, z, known, problem.settings.seed, problem.usual),
     )
+
+
+def _noise(
+    terms: Sequence[AbstractTerm], scales: Sequence[Float[np.ndarray, "coordinate"]], coordinates: Sequence[str]
+) -> dict[str, float]:
+    rows = zip(terms, scales, strict=True)
+    return {f"{t.kind}/{c}": float(s) for t, each in rows for c, s in zip(coordinates, each, strict=True)}
 
 
 def _outcome(terms: Sequence[AbstractTerm], solution: Solution) -> Outcome:

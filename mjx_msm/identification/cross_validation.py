@@ -13,8 +13,10 @@ from jaxtyping import Float
 
 from mjx_msm.common.errors import InputError, one_of
 from mjx_msm.estimation.checkpoint import computed_from, digest, kept_descents
-from mjx_msm.estimation.least_squares import BOLD, TOLERANCE, Solution
+from mjx_msm.estimation.least_squares import BOLD, NOISE_FLOOR, TOLERANCE, Solution
 from mjx_msm.estimation.noise_by_trial import noise_by_trial
+from mjx_msm.estimation.residuals.freed import FreedTerm, with_unknown_courses
+from mjx_msm.estimation.residuals.instants import InstantTerm
 from mjx_msm.estimation.residuals.moment import MomentTerm, moment_term
 from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.estimation.robust import robust
@@ -26,6 +28,7 @@ from mjx_msm.identification.identify import Iteration, Listener, identify, noise
 from mjx_msm.identification.inputs import Inputs
 from mjx_msm.identification.problem import EVALUATIONS, Problem, complete, deciding
 from mjx_msm.identification.search import search
+from mjx_msm.identification.unmeasured import driven_by, mixes_of, simulated_term
 from mjx_msm.knowledge.records import Fit, Outcome
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import Model, check_model
@@ -157,7 +160,9 @@ def _by_block(
         rest = replace(judge, mask=judge.mask * ~held[:, None])
         if not rest.mask.any():
             raise InputError(f"fold {fold + 1} of {folds} leaves no recorded moments to identify from; use more blocks")
-        missed = judge.evaluate(_from_the_rest(whole, rest, settings, near, listener, checkpoint, fold, folds), one)
+        term = with_unknown_courses(model, rest, settings.unmeasured)
+        z = _from_the_rest(whole, term, settings, near, listener, checkpoint, fold, folds)
+        missed = _simulated(whole, judge, term, z).evaluate(z, one)
         predicted[held] = missed[held]
         for c, index in enumerate(model.host.free_index):
             learnt = ~held & (judge.weight[:, c] > 0)
@@ -189,7 +194,7 @@ def _of_fold(checkpoint: str | Path | None, fold: int) -> Path | None:
 
 def _from_the_rest(
     problem: Problem,
-    term: MomentTerm,
+    term: InstantTerm,
     settings: Settings,
     near: Sequence[Float[np.ndarray, "free"]],
     listener: Listener | None,
@@ -236,6 +241,16 @@ def _from_the_rest(
     if found.interrupted:
         raise KeyboardInterrupt
     return found.z
+
+
+def _simulated(problem: Problem, judge: MomentTerm, term: InstantTerm, z: Float[np.ndarray, "free"]) -> InstantTerm:
+    """The term that predicts: with unmeasured muscles driven by what their courses go with in what was not held out."""
+    if not isinstance(term, FreedTerm):
+        return judge
+    count = np.maximum(term.weight.sum(axis=0), 1.0)
+    spread = np.sqrt(np.sum(term.evaluate(z, np.ones(len(count))) ** 2, axis=0) / count)
+    mixes = mixes_of(problem, term, z, np.maximum(spread, NOISE_FLOOR[term.kind]))
+    return simulated_term(problem, term.kind, driven_by(problem, mixes, problem.recordings))
 
 
 def _block_of_instants(

@@ -186,7 +186,7 @@ def identify(
         stages += [r.stage(name, model.free) for name, r in reached.items()]
         *_, last = reached.values()
         result = assembled(problem, last.terms, last.solution, stages, held_out, subject, hashes or {})
-        result = replace(result, notes=notes)
+        result = replace(result, notes=(*notes, *result.notes))
     return replace(result, outcome=Outcome.INTERRUPTED) if interrupts else result
 
 

@@ -28,7 +28,9 @@ def against_the_model(
 ) -> dict[tuple[str, str], tuple[str, ...]]:
     """In words, by trial and free coordinate; the influence of trials is that of their moments."""
     residual, out = term.evaluate(z, scale), {}
-    moved = _influence(problem, term, scale, z, covariance) if isinstance(term, MomentTerm) else {}
+    moved: dict[int, tuple[str, ...]] = {}
+    if isinstance(term, MomentTerm) and not problem.settings.unmeasured:  # else it is not the term that was solved
+        moved = _influence(problem, term, scale, z, covariance)
     for i, recording in enumerate(problem.recordings):
         for c, free in enumerate(term.model.free):
             rows = np.flatnonzero((term.trial == i) & (term.weight[:, c] > 0))

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 from mjx_msm.common.compiled import float64, jit
 from mjx_msm.common.errors import InputError
 from mjx_msm.estimation.residuals.acceleration import acceleration_term
+from mjx_msm.estimation.residuals.freed import with_unknown_courses
 from mjx_msm.estimation.residuals.moment import moment_term
 from mjx_msm.estimation.residuals.motion import MotionTerm, motion_term
 from mjx_msm.estimation.residuals.stepped_motion import WINDOW, SteppedMotionTerm, stepped_motion_term
@@ -96,7 +97,7 @@ class Problem:
                 out.append(moment_term(model, space, recordings, rate))
             if "acceleration" in kinds:
                 out.append(acceleration_term(model, space, recordings, rate))
-            return out
+            return [with_unknown_courses(model, t, settings.unmeasured) for t in out]
 
         if model.host.engine != TREE:
             return Problem._stepped(model, settings, space, usual, centre, start, recordings, emg_map, channels)
@@ -131,7 +132,7 @@ class Problem:
         channels: tuple[str, ...],
     ) -> Problem:
         """Of a model that MJX steps: its motion, in short windows."""
-        if tuple(settings.residuals) != ("motion",) or settings.emg_noise is not None:
+        if tuple(settings.residuals) != ("motion",) or settings.emg_noise is not None:  # nor unmeasured muscles
             model.host.only_tree("another residual than the motion, or a noise of the EMG,")
         steps = min(settings.horizon or WINDOW, WINDOW)
         term = cache(lambda: stepped_motion_term(model, space, recordings, steps))
@@ -160,6 +161,7 @@ class Problem:
             "channels": self.channels,
             "levers": dict(zip(self.space.nominal.names.strap, self.space.nominal.strap.lever.tolist(), strict=True)),
             "emg_map": {m: dict(self.emg_map[m]) for m in model.muscles},
+            "unmeasured": dict(self.settings.unmeasured),
             "rate": self.settings.rate,
             "horizon": self.steps,
             "emg_noise": self.settings.emg_noise,

@@ -40,6 +40,8 @@ def _difference(before: Identification, problem: Problem) -> str | None:
     space = problem.space
     for name, now in problem.record().items():
         then = getattr(before, name)
+        if name == "emg_map":  # of unmeasured muscles it is a result
+            then = {m: {} if m in before.unmeasured else mix for m, mix in then.items()}
         if then != now and name not in BESIDE:
             return f"{_words(name)} ({then}, now {now})"
     stages = [s.name for s in before.stages], [name for name, _ in problem.stages]

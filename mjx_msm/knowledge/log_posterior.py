@@ -23,6 +23,7 @@ from mjx_msm.estimation.least_squares import (
 )
 from mjx_msm.estimation.noise_by_trial import at_own_scales
 from mjx_msm.estimation.residuals.acceleration import acceleration_term
+from mjx_msm.estimation.residuals.freed import with_unknown_courses
 from mjx_msm.estimation.residuals.moment import MomentTerm, moment_term
 from mjx_msm.estimation.residuals.motion import motion_term
 from mjx_msm.estimation.residuals.term import AbstractExpansion, AbstractTerm, Quadratic
@@ -184,8 +185,13 @@ def identified_from(trials: Trial | Sequence[Trial], result: Identification) -> 
     return filled_in(trials_of(trials), result.channels, instants=result.residuals == ("moment",))[0]
 
 
-def posterior_of(model: Model, trials: Trial | Sequence[Trial], result: Identification) -> Posterior:
+def posterior_of(
+    model: Model, trials: Trial | Sequence[Trial], result: Identification, *, freed: bool = False
+) -> Posterior:
     """The posterior whose mode a result is, on the recordings it was made from.
+
+    **Arguments:** `freed`: with the courses of unmeasured muscles unknown, as the estimate had them; else with what
+    they were found to go with, as a person is simulated.
 
     **Raises:** `InputError` if the result does not say how it was made or was made with another integrator, or the
     recordings do not fit it.
@@ -210,6 +216,8 @@ def posterior_of(model: Model, trials: Trial | Sequence[Trial], result: Identifi
         "motion": lambda: motion_term(model, space, recordings, result.horizon, result.emg_noise),
     }
     z, terms = np.array(result.z), [make[kind]() for kind in result.residuals]
+    if freed and result.unmeasured:
+        terms = [with_unknown_courses(model, t, result.unmeasured) for t in terms]
     if result.loss == "normal":
         terms = [at_own_scales(t, z) if isinstance(t, MomentTerm) else t for t in terms]
     return Posterior(terms, space, z, student=result.loss == "student")

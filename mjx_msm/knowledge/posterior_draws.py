@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mjx_msm.estimation.checkpoint import Descents, computed_from, digest, kept_descents
+from mjx_msm.estimation.residuals.freed import with_unknown_courses
 from mjx_msm.estimation.residuals.instants import InstantTerm
 from mjx_msm.estimation.residuals.moment import MomentTerm
 from mjx_msm.estimation.residuals.term import AbstractTerm
@@ -54,6 +55,9 @@ def completed_draws(
     (`MomentTerm.in_pieces`), and weigh as much. A draw comes nearer to a bound by at most nine tenths, so that draws do
     not pile up there.
 
+    Where muscles had no EMG, J is that with their courses following, and r has them driven by what they were found to
+    go with: people whose unmeasured muscles are those of the estimate.
+
     This is a map of every draw of the Laplace approximation, with that one's spread, which counts residuals that repeat
     each other as fewer. Like randomised maximum likelihood, which draws the noise and the prior instead (Bardsley et
     al. 2014, doi 10.1137/140964023; Ba et al. 2021, arXiv 2101.03612), it is exact for a linear model only; draws are
@@ -91,6 +95,7 @@ def _completed(
     z, space = np.array(result.z), posterior.space
     weighed, scales = posterior.weighed(z)
     terms, scales = _standing_for(weighed, scales)
+    freed = [with_unknown_courses(t.model, t, result.unmeasured) for t in terms]
     at_estimate = [t.evaluate(z, s) for t, s in zip(terms, scales, strict=True)]
     anchored, done = np.isfinite(space.prior_scale), []
     for draw in np.array(result.samples):
@@ -102,7 +107,7 @@ def _completed(
         there, here = z + APART * (draw - z), z - APART * (draw - z)
         wanted = [
             r + (t.evaluate(there, s) - t.evaluate(here, s)) / (2 * APART)
-            for t, s, r in zip(terms, scales, at_estimate, strict=True)
+            for t, s, r in zip(freed, scales, at_estimate, strict=True)
         ]
         shifted = [replace(t, target=t.target + r) for t, r in zip(terms, wanted, strict=True)]
         about = eqx.tree_at(

@@ -132,7 +132,7 @@ def profile(
         close = difflib.get_close_matches(path, paths, n=3, cutoff=0.3)
         raise InputError(f"{path} was not estimated; did you mean {', '.join(close) or ', '.join(paths[:3])}?")
     entry, estimate = paths.index(path), result[path]
-    posterior = posterior_of(model, trials, result)
+    posterior = posterior_of(model, trials, result, freed=True)
     space, variance = posterior.space, np.array(result.covariance)[entry, entry]
     one = float(space.physical(np.array(result.z))[entry]) / estimate.value if estimate.unit == "×" else 1.0
 

@@ -66,6 +66,7 @@ class Identification:
     locked: Mapping[str, float]
     channels: tuple[str, ...]
     emg_map: Mapping[str, Mapping[str, float]]
+    """What drives every muscle; of an unmeasured one what its course was found to go with."""
     outcome: Outcome
     parameters: Mapping[str, float]
     """Every scalar parameter of the personalised model by path, estimated or not."""
@@ -118,6 +119,8 @@ class Identification:
     then it was Euler's."""
     notes: tuple[str, ...] = ()
     """What deserved a look in the recordings: samples masked, channels at fault, signs and units that do not fit."""
+    unmeasured: Mapping[str, str] = field(default_factory=dict)
+    """Muscles without EMG and by which method they did without, see `mjx_msm.recordings.settings.Settings`."""
     likelihood: Likelihood | None = None
     """What the recordings alone say of z; None in a file of a version that did not keep it."""
     schema: int = SCHEMA

@@ -60,6 +60,7 @@ NEWER = (
     "likelihood",
     "held",
     "contradicted",
+    "unmeasured",
 )
 """Fields that files of schema 2 may lack: they came later."""
 

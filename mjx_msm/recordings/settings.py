@@ -19,6 +19,8 @@ RESIDUALS = ("acceleration", "moment", "motion")
 """Kinds of residual."""
 LOSSES = ("normal", "student")
 """How what is left of moments is distributed."""
+UNMEASURED_BY = ("projected", "effort")
+"""How muscles without EMG are accounted for, beside synergies, which are channels like others."""
 HELD = ("uncertain", "exact")
 """How well what is not estimated is known."""
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -32,6 +34,7 @@ class Options(TypedDict, total=False):
 
     free: Iterable[str]
     emg_map: Mapping[str, Mapping[str, float]] | None
+    unmeasured: Mapping[str, str]
     residuals: Sequence[str]
     tied: Iterable[str]
     bounds: Mapping[str, Mapping[str, Any] | Sequence[float]] | None
@@ -58,6 +61,11 @@ class Settings:
     """Parameter patterns to estimate, see `mjx_msm.person.space.parameter_space`."""
     emg_map: Mapping[str, Mapping[str, float]] | None = None
     """Muscle to {channel: weight}, empty for a silent muscle; None: every muscle has a channel of its own name."""
+    unmeasured: Mapping[str, str] = field(default_factory=dict)
+    """Muscle to the method by which it does without EMG, the same for all: "projected", any tension at any instant, or
+    "effort", a smooth activation that is not without a reason (`mjx_msm.estimation.unknown_courses`). Their `emg_map`
+    is empty. For one residual, of moments or accelerations. Synergies are channels:
+    `mjx_msm.recordings.synergies.extended` makes them."""
     residuals: tuple[str, ...] = ("motion",)
     """Any of "acceleration", "moment" (needs recorded moments), "motion"."""
     tied: tuple[str, ...] = ()
@@ -125,6 +133,7 @@ class Settings:
             for muscle, mix in _table("emg_map", self.emg_map):
                 if not isinstance(mix, Mapping) or not all(map(_is_number, mix.values())):
                     raise InputError(f"emg_map of '{muscle}' must be {{channel: weight}}, got {show(mix)}")
+        self._check_unmeasured()
         if self.emg_noise is not None and not isinstance(self.emg_noise, EmgNoise):
             raise InputError(f"emg_noise must be an EmgNoise, or None for exact envelopes, got {show(self.emg_noise)}")
         if self.emg_noise is not None and self.residuals != ("motion",):
@@ -132,6 +141,34 @@ class Settings:
                 f"EMG noise is modelled in the motion residual alone, not with {', '.join(self.residuals)}; leave it "
                 'out, or choose residuals = ["motion"]'
             )
+
+    def _check_unmeasured(self) -> None:
+        table = dict(_table("unmeasured", self.unmeasured))
+        self._set("unmeasured", table)
+        if not table:
+            return
+        for muscle, by in table.items():
+            if by not in UNMEASURED_BY:
+                raise InputError(
+                    f"unmeasured: '{muscle}' by {show(by)} is unknown"
+                    f"{suggest(str(by), UNMEASURED_BY, limit=len(UNMEASURED_BY))}; synergies are channels of "
+                    "mjx_msm.recordings.synergies.extended"
+                )
+        method, *others = dict.fromkeys(table.values())
+        if others:
+            raise InputError(f"unmeasured: {' and '.join((method, *others))} for different muscles; choose one for all")
+        for muscle in table:
+            if self.emg_map is None or self.emg_map.get(muscle):
+                raise InputError(
+                    f"unmeasured: '{muscle}' has EMG in emg_map; give it {{}} there, or leave it out of unmeasured"
+                )
+        if self.residuals not in (("moment",), ("acceleration",)):
+            raise InputError(
+                f"unmeasured muscles by '{method}' need residuals = ['moment'] or ['acceleration'], not "
+                f"{', '.join(self.residuals)}: a motion is simulated, with forces that are known; or choose synergies"
+            )
+        if self.loss != "normal":
+            raise InputError(f"unmeasured muscles by '{method}' need loss = \"normal\"; or choose synergies")
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
@@ -188,7 +225,8 @@ def _table(name: str, value: Any) -> Iterable[tuple[str, Any]]:
     if value is None:
         return ()
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        form = {"bounds": "{pattern: [lo, hi]}", "emg_map": "{muscle: {channel: weight}}"}.get(name, "{pattern: prior}")
+        forms = {"bounds": "{pattern: [lo, hi]}", "emg_map": "{muscle: {channel: weight}}"}
+        form = {**forms, "unmeasured": "{muscle: method}"}.get(name, "{pattern: prior}")
         raise InputError(f"{name} must be {form}, got {show(value)}")
     return value.items()
 

@@ -61,7 +61,7 @@ def replays(model: Model, result: Identification, study: Study) -> tuple[Replay,
     scale = np.array([noise.get(f"motion/{c}", 1.0) for c in model.free])  # weighs the fit of the initial states
     versions = {"generic": start, "identified": np.array(result.z)}
     identified, held_out = (
-        tuple(record(model, reordered(t, study.channels), study.emg_map) for t in group)
+        tuple(record(model, reordered(t, study.channels), result.emg_map) for t in group)
         for group in (study.trials, study.held_out)
     )
     noises = np.array([noise.get(f"moment/{c}", 0.0) for c in model.free])

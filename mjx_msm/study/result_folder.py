@@ -211,7 +211,7 @@ def save_excitation(path: Path, study: Study, model: Model, result: Identificati
     """The first trial on the model's clock, from its first to its last motion sample: excitations [0..1], coordinates
     [rad], and recorded moments of free coordinates [N·m], blank where there was none."""
     trial = identified_from(study.trials, result)[0]
-    recording = record(model, reordered(trial, study.channels), study.emg_map)
+    recording = record(model, reordered(trial, study.channels), result.emg_map)
     u, _ = drive(model, study_space(model, study), np.array(result.z), recording)
     rows = slice(recording.first, recording.last + 1)
     time = recording.start + model.timestep * np.arange(len(u))

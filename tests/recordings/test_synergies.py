@@ -86,7 +86,20 @@ def test_a_subject_file_says_unmeasured(arm, tmp_path):
     assert all(set(study.channels) <= set(t.channels) for t in (*study.trials, *study.held_out))
     assert "emg/BRA~1/gain" in study.identify.free
     assert any("without EMG" in note for note in study.notes)
-    document["emg"] = {"muscles": {m: m for m in arm.muscles}, "synergies": 2}
-    write_subject(tmp_path / "other.toml", document)
-    with pytest.raises(InputError, match="none is"):
-        load_subject(tmp_path / "other.toml")
+    document["emg"] = {"muscles": muscles, "unmeasured": "effort"}
+    document["identify"]["residuals"] = ["acceleration"]
+    write_subject(tmp_path / "effort.toml", document)
+    study = load_subject(tmp_path / "effort.toml")
+    assert study.identify.unmeasured == {"BRA": "effort", "TRImed": "effort"}
+    assert set(study.channels) == measured
+    for emg, words in (
+        ({"muscles": {m: m for m in arm.muscles}, "synergies": 2}, "synergies is for muscles .* none is"),
+        ({"muscles": {m: m for m in arm.muscles}, "unmeasured": "effort"}, "unmeasured is for muscles .* none is"),
+        ({"muscles": muscles, "unmeasured": "effort", "synergies": 2}, '"effort" has no synergies'),
+        ({"muscles": muscles, "unmeasured": "guess"}, "synergies, projected, effort"),
+    ):
+        with pytest.raises(InputError, match=words):
+            write_subject(tmp_path / "other.toml", document | {"emg": emg})
+    document["identify"]["residuals"] = ["motion"]
+    with pytest.raises(InputError, match=r"need residuals = \['moment'\]"):
+        write_subject(tmp_path / "other.toml", document)

@@ -47,7 +47,8 @@ tibia = "shank"              # upper_arm, forearm, hand, thigh, shank or foot; o
 
 [emg]
 kind = "raw"                 # or "envelope" (default), used as it is
-# synergies = 4              # of the measured EMG, for muscles that are "unmeasured": mjx_msm.recordings.synergies
+# unmeasured = "synergies"   # how "unmeasured" muscles do without EMG; or "effort", "projected": see mjx_msm.Settings
+# synergies = 4              # of the measured EMG, for them: mjx_msm.recordings.synergies
 [emg.processing]             # also high_pass, order, notch, rectify, clip; of an envelope: normalise, clip
 low_pass = 6.0
 normalise = "max"            # over all trials to identify; or a number; or { channel = number }

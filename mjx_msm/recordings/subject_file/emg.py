@@ -8,8 +8,12 @@ from typing import Any
 from mjx_msm.common.errors import InputError, suggest
 from mjx_msm.common.toml_tables import Section, is_number
 from mjx_msm.recordings.emg import EmgNoise, EmgProcessing
+from mjx_msm.recordings.settings import UNMEASURED_BY
 from mjx_msm.recordings.synergies import UNMEASURED
 
+BY_SYNERGIES = "synergies"
+"""How unmeasured muscles do without EMG, unless the file says otherwise: the least held-out error on recorded walks
+(``examples/benchmarks/unmeasured.py``)."""
 SYNERGIES = 4
 """Unless the file says otherwise; three to five account for most of a leg's EMG in walking."""
 
@@ -24,7 +28,7 @@ def channels_of(emg_map: Mapping[str, Mapping[str, float]]) -> tuple[str, ...]:
 
 
 def parse_emg(top: Section) -> tuple[str, EmgProcessing, dict[str, str], dict[str, dict[str, float]]]:
-    section = top.section("emg", ("kind", "processing", "noise", "channels", "muscles", "synergies"))
+    section = top.section("emg", ("kind", "processing", "noise", "channels", "muscles", "unmeasured", "synergies"))
     kind = section.text("kind", "envelope", options=("envelope", "raw")) or ""
     keys = ("high_pass", "low_pass", "order", "notch", "rectify", "normalise", "clip")
     steps = section.section("processing", keys)
@@ -115,16 +119,20 @@ def _mix(muscles: Section, muscle: str) -> dict[str, float] | None:
     return None
 
 
-def parse_unmeasured(top: Section) -> tuple[tuple[str, ...], int]:
-    """Muscles without EMG, and of how many synergies they may be made."""
+def parse_unmeasured(top: Section) -> tuple[tuple[str, ...], str, int]:
+    """Muscles without EMG, the method by which they do without, and of how many synergies they may be made."""
     section = top.section("emg", None)
     muscles = tuple(m for m, value in section.section("muscles", None).data.items() if value == UNMEASURED)
     count = section.number("synergies", SYNERGIES, low=1, high=20) or SYNERGIES
     if count != int(count):
         raise section.fail("synergies", "a whole number")
-    if "synergies" in section.data and not muscles:
-        raise InputError(f'{section.where}: synergies are for muscles that are "unmeasured", and none is; remove it')
-    return muscles, int(count)
+    for key in ("unmeasured", "synergies"):
+        if key in section.data and not muscles:
+            raise InputError(f'{section.where}: {key} is for muscles that are "unmeasured", and none is; remove it')
+    method = section.text("unmeasured", BY_SYNERGIES, options=(BY_SYNERGIES, *UNMEASURED_BY)) or BY_SYNERGIES
+    if "synergies" in section.data and method != BY_SYNERGIES:
+        raise InputError(f'{section.where}: unmeasured = "{method}" has no synergies; remove one of the two')
+    return muscles, method, int(count)
 
 
 def parse_emg_noise(top: Section) -> EmgNoise | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from mjx_msm.common.errors import InputError, suggest
 from mjx_msm.common.toml_tables import Section
 from mjx_msm.recordings.settings import HELD, LOSSES, Settings
-from mjx_msm.recordings.subject_file.emg import parse_emg_noise
+from mjx_msm.recordings.subject_file.emg import BY_SYNERGIES, parse_emg_noise, parse_unmeasured
 from mjx_msm.recordings.subject_file.model import parse_segments
 from mjx_msm.recordings.subject_file.person import Person
 from mjx_msm.recordings.subject_file.places import expanded
@@ -100,11 +100,14 @@ def parse_identify(
             with section.gathered(key):
                 _check_pattern(pattern, f"{section.where} {key}")
     segments = parse_segments(top)
+    muscles, method, _ = parse_unmeasured(top)
+    unmeasured = {} if method == BY_SYNERGIES else dict.fromkeys(muscles, method)
     try:  # what is missing, or no list, has been said already
         asked = Settings(
             free=free or (() if section.data.get("free") == [] else ANY), emg_map=emg_map, tied=tied, bounds=bounds,
             residuals=residuals or (() if section.data.get("residuals") == [] else ("moment",)), priors=priors,
             rate=rate, emg_noise=noise, loss=loss, held=held, starts=int(starts), prior=prior,
+            unmeasured=unmeasured,
         )  # fmt: skip
     except InputError as error:
         raise InputError(f"{section.where}: {error}") from None

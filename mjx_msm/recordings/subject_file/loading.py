@@ -16,7 +16,7 @@ from mjx_msm.common.file_kinds import SUBJECT, refuse_other
 from mjx_msm.common.files import write_text
 from mjx_msm.common.patterns import matches
 from mjx_msm.common.toml_tables import Section, plain, read_toml, to_toml
-from mjx_msm.recordings.subject_file.emg import channels_of, parse_unmeasured
+from mjx_msm.recordings.subject_file.emg import BY_SYNERGIES, channels_of, parse_unmeasured
 from mjx_msm.recordings.subject_file.grammar import Document, parse_parts, parse_subject
 from mjx_msm.recordings.subject_file.identify import IdentifySpec
 from mjx_msm.recordings.subject_file.model import BUNDLED, PREFIX, ModelSpec
@@ -95,8 +95,8 @@ def study_of(document: Mapping[str, Any], path: Path, names: Callable[[ModelSpec
         notes=recordings.notes,
         to_predict=tuple(t for role, t in recordings.trials if role == "predict"),
     )
-    muscles, count = parse_unmeasured(Section(document, str(path), None))
-    return _with_synergies(study, muscles, count) if muscles else study
+    muscles, method, count = parse_unmeasured(Section(document, str(path), None))
+    return _with_synergies(study, muscles, count) if muscles and method == BY_SYNERGIES else study
 
 
 def _read(
