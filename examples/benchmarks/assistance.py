@@ -7,6 +7,11 @@ the motor's lag of 10 ms; another is later yet. The controller gives 0.3 of the 
 bears its own weight: of what is now (`horizon=0`), of what `predictive` says of when its help arrives, and of what then
 is, which an exact copy of the person and the exoskeleton tells, run on under the torque of now: the ideal. Lag: the
 shift by which the motor's torque, less its own weight, follows the contraction's moment best.
+
+The simulated person follows a reference and does not know of the help: they move better with it, and work as hard. A
+person who is helped gives less, until the error is what they put up with before: motor adaptation trades error for
+effort (Emken, Benitez, Sideris, Bobrow, Reinkensmeyer 2007, doi 10.1152/jn.00595.2006). So there are people who give
+less of what the motion needs, and the effort is said of the one who moves as well with help as the first without.
 """
 
 from __future__ import annotations
@@ -25,6 +30,8 @@ from mjx_msm.envs.controllers.knee_prediction import Helping, Predictive, latene
 
 SHARE, SETTLED, LONGEST_LAG = 0.3, 1.0, 0.3
 """Of the moment given; not judged, and looked for [s]."""
+STRENGTHS = (0.6, 0.5, 0.4, 0.3)
+"""Part of the excitation that the motion needs which a person gives: what they are capable of, and less."""
 LATE = (0.04, 0.08)
 """Of commands [s]."""
 MEASURES = ("thigh_strap", "shank_strap", "effort", "tracking_error")
@@ -92,29 +99,46 @@ def played(env: Any, act: Any, seed: int) -> dict[str, np.ndarray]:
 def compared(late: float, episodes: int) -> Iterator[Row]:
     """All controllers, with commands so late."""
     sensing = {"delay": 0.02, "command_delay": late}
-    env: Any = gym.make(envs.KNEE_EXO, task="swing", sensing=sensing, disable_env_checker=True).unwrapped
-    task = env.task
+    people: list[Any] = [
+        gym.make(envs.KNEE_EXO, task="swing", sensing=sensing, strength=s, disable_env_checker=True).unwrapped
+        for s in STRENGTHS
+    ]
+    task = people[0].task
     acts = {
         "motor at rest": Zero(task),
         "without prediction": Predictive(task, SHARE, horizon=0.0),
         "predictive": Predictive(task, SHARE),
-        "ideal": Ideal(env, SHARE),
+        "ideal": None,
     }
-    own, effort = {}, np.nan
+    own, unhelped = {}, (np.nan, np.nan)
     for name, act in acts.items():
-        seen = [played(env, act, seed) for seed in range(episodes)]
+        # the same device on the same leg, which is driven by more or less
+        seen = [[played(env, act or Ideal(env, SHARE), seed) for seed in range(episodes)] for env in people]
         what = f"{1000 * lateness(task):.0f} ms late, {name}"
         if name != "motor at rest":
-            own[name] = 1000 * float(np.mean([lag(x["help"], x["contraction"], task.period) for x in seen]))
+            own[name] = 1000 * float(np.mean([lag(x["help"], x["contraction"], task.period) for x in seen[0]]))
             bound = 0.5 * own["without prediction"] if name == "predictive" else None
             yield row(f"{what}: lag of the help", own[name], "ms", at_most=bound, n=episodes)
-        strap = max(max(x["thigh_strap"].max(), x["shank_strap"].max()) for x in seen)
-        mean = float(np.mean([x["effort"].mean() for x in seen]))
-        effort = mean if name == "motor at rest" else effort
-        error = np.sqrt(np.mean([np.mean(x["tracking_error"] ** 2) for x in seen]))
-        yield row(f"{what}: human effort over that with the motor at rest", mean / effort, n=episodes)
+        strap = max(max(x["thigh_strap"].max(), x["shank_strap"].max()) for x in seen[0])
+        efforts = [float(np.mean([x["effort"].mean() for x in each])) for each in seen]
+        errors = [float(np.sqrt(np.mean([np.mean(x["tracking_error"] ** 2) for x in each]))) for each in seen]
+        unhelped = (efforts[0], errors[0]) if name == "motor at rest" else unhelped
+        yield row(f"{what}: human effort over that with the motor at rest", efforts[0] / unhelped[0], n=episodes)
         yield row(f"{what}: largest strap tension", float(strap), "N", n=episodes)
-        yield row(f"{what}: knee off its reference", float(np.degrees(error)), "°", n=episodes)
+        yield row(f"{what}: knee off its reference", float(np.degrees(errors[0])), "°", n=episodes)
+        if name != "motor at rest":
+            least = at_error(errors, efforts, unhelped[1]) / unhelped[0]
+            yield row(f"{what}: effort of who lets the device work for them, over unhelped", least, n=episodes)
+
+
+def at_error(errors: list[float], efforts: list[float], wanted: float) -> float:
+    """Effort at which the knee is as far off as wanted, of people who give less and less; the least one looked at,
+    where they are not even that far off with it."""
+    for k in range(1, len(errors)):
+        if errors[k] > wanted >= errors[k - 1]:
+            part = (wanted - errors[k - 1]) / (errors[k] - errors[k - 1])
+            return efforts[k - 1] + part * (efforts[k] - efforts[k - 1])
+    return efforts[0] if errors[0] > wanted else efforts[-1]
 
 
 def rows(quick: bool) -> Iterator[Row]:
