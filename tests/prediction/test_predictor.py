@@ -195,6 +195,33 @@ def test_a_gap_is_crossed_and_a_long_one_begins_anew(predictor, samples):
     np.testing.assert_allclose(later.angle, angle[900], atol=0.02)
 
 
+def test_everything_that_can_go_wrong_at_once_is_got_through(predictor, samples, good):
+    """Channels that come and go, infinities, spikes, blind and wild encoders, a jittering clock, samples that are lost,
+    late or twice: every forecast is finite and says what is wrong, and the band is wider; then all is well again."""
+    time, emg, angle = (x.copy() for x in samples)
+    rng, bad = np.random.default_rng(3), np.arange(300, 600)
+    emg[bad] = np.where(rng.random(emg[bad].shape) < 0.3, np.nan, emg[bad])
+    for value in (np.inf, -np.inf, 1e6):
+        emg[rng.choice(bad, 10), rng.integers(0, emg.shape[1], 10)] = value
+    angle[rng.choice(bad, 60)] = np.nan
+    angle[rng.choice(bad, 5)] += 3.0
+    time[bad] += rng.uniform(-0.4e-3, 0.4e-3, len(bad))
+    kept = rng.permuted(bad.reshape(-1, 5), axis=1).ravel()[rng.random(len(bad)) > 0.1]  # late ones, and lost ones
+    order = np.concatenate(
+        [np.arange(300), np.repeat(kept, 1 + (rng.random(len(kept)) < 0.1)), np.arange(600, len(time))]
+    )
+    out = played(predictor, time[order], emg[order], angle[order])
+    for name in ("torque", "torque_sd", "torque_ahead", "torque_ahead_sd", "angle", "angle_sd", "angle_ahead"):
+        assert np.isfinite(column(out, name)).all(), name
+    end = int(np.flatnonzero(order == 600)[0])
+    assert np.mean([bool(f.faults) for f in out[320:end]]) > 0.9
+    assert np.median(column(out, "torque_sd")[320:end]) > np.median(column(good, "torque_sd")[320:600])
+    after = -(len(time) - 800)
+    assert not any(f.faults for f in out[after:])
+    off = column(out, "torque")[after:] - column(good, "torque")[after:]
+    assert np.abs(off).max() < 0.05 * column(good, "torque").std()
+
+
 @pytest.mark.filterwarnings("ignore:.*slack length below zero")
 def test_a_blind_start_is_at_the_reference_of_the_coordinates(predictor, coupled_file):
     """Of joints that follow others the state has none."""
