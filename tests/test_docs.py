@@ -1,5 +1,6 @@
 """The site builds without a warning, and what it prints runs: Python blocks page by page, TOML, commands."""
 
+import inspect
 import re
 import tomllib
 from pathlib import Path
@@ -59,6 +60,55 @@ def test_toml_of_a_page_is_a_subject_files(page):
         own = document.get("trials", [])
         trials = [*own, *(t for t in WHOLE["trials"] if t["name"] not in [o["name"] for o in own])]
         parse_subject({**WHOLE, **sections, "trials": trials}, page)
+
+
+def named_in(text, words):
+    return {word for word in words if re.search(rf"(?<![\w-]){re.escape(word)}(?!\w)", text)}
+
+
+def test_every_key_of_a_subject_file_is_documented(monkeypatch):
+    """The grammar itself is asked: all keys it would take while it reads complete files."""
+    from mjx_msm.common.toml_tables import Section
+    from mjx_msm.recordings import subject_file
+
+    asked, made = set(), Section.__init__
+
+    def noted(self, data, where, allowed, **place):
+        asked.update(allowed or ())
+        made(self, data, where, allowed, **place)
+
+    monkeypatch.setattr(Section, "__init__", noted)
+    raw = {"emg": {**WHOLE["emg"], "kind": "raw", "processing": {"low_pass": 6.0}}}
+    envelope = {"emg": {**WHOLE["emg"], "kind": "envelope", "processing": {}, "noise": {}}}
+    for changed in (raw, envelope):
+        parse_subject({**WHOLE, **changed}, "complete.toml")
+    assert {"moment_columns", "lead_in", "static", "segment_priors", "notch", "time_offset", "band"} <= asked
+    assert asked - named_in(subject_file.__doc__, asked) == set()
+
+
+def test_every_kind_of_parameter_is_documented():
+    from mjx_msm.person import muscle, parameters
+    from mjx_msm.person.kinds import KINDS
+
+    shown = re.findall(r"^::: (mjx_msm\.person\.\w+)\.(\w+)$", PAGES["reference/parameters.md"], re.M)
+    said = "".join((getattr(m, name).__doc__ or "") + inspect.getsource(getattr(m, name))
+                   for m in (muscle, parameters) for _, name in shown if hasattr(m, name))  # fmt: skip
+    fields = {field for _, field in KINDS}
+    assert fields - named_in(said, fields) == set()
+
+
+@pytest.mark.parametrize("task", ["KneeExo", "ArmCoTransport", "ArmReach", "ArmStrike"])
+def test_every_measure_and_argument_of_an_environment_is_documented(task):
+    from mjx_msm.verification.episode import FAILED, JOINT, measures_of
+
+    env = gym.make(f"mjx_msm/{task}-v0").unwrapped
+    env.reset(seed=0)
+    doc = inspect.getdoc(type(env.task)) or ""  # pyright: ignore[reportAttributeAccessIssue]
+    assert f"::: {type(env.task).__module__}.{task}" in PAGES["reference/environments.md"]
+    measures = {m for m in measures_of(env) if m != FAILED and not m.startswith(JOINT)}
+    arguments = {a for a in inspect.signature(type(env.task).__init__).parameters if a != "self"}
+    env.close()
+    assert (measures | arguments) - named_in(doc, measures | arguments) == set()
 
 
 def test_commands_of_the_pages_exist():

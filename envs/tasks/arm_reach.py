@@ -60,8 +60,8 @@ class ArmReach(ArmTask):
     not finite.
 
     **Info**, of every step: `distance` [m], `reached` (1 within 3 cm), `hand_speed` [m/s], `hand`, `target` [m],
-    `effort` (Σa²), `metabolic_power` [W], `activation` (muscle,), `reward_distance`, `reward_effort`, `time` [s]. At an
-    episode's end, `summary`: peak, root mean square and integral of these.
+    `effort` (Σa²), `metabolic_power` [W], `joint_limit_violation`, `activation` (muscle,), `reward_distance`,
+    `reward_effort`, `time` [s]. At an episode's end, `summary`: peak, root mean square and integral of these.
 
     **Arguments:**
 

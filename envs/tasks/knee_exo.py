@@ -92,8 +92,8 @@ class KneeExo(Task):
 
     **Info**, of every step: `tracking_error`, `knee_angle`, `reference` [rad]; `human_torque` (of the muscles about the
     knee), `robot_torque` (of the motor), `interaction_torque` (of the shank cuff about the human knee) [N·m], positive
-    in flexion, `robot_share`; for each cuff `<cuff>_force`, `<cuff>_strap` (largest tension) [N], `<cuff>_displacement`
-    [m]; `slip` [m]; `effort` (Σa²), `metabolic_power` [W]; `force_limit_violation` (1: a cuff's force is beyond
+    in flexion, `robot_share`; of either cuff `thigh_force`, `shank_force`, `thigh_strap`, `shank_strap` (largest
+    tension) [N], `thigh_displacement`, `shank_displacement` [m]; `slip` [m]; `effort` (Σa²), `metabolic_power` [W]; `force_limit_violation` (1: a cuff's force is beyond
     ISO/TS 15066's quasi-static limit), `joint_limit_violation`; `activation` (muscle,); `reward_tracking`,
     `reward_effort`; `time` [s]. At an episode's end, `summary`: peak, root mean square and integral of most of these.
 
