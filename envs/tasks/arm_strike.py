@@ -63,10 +63,10 @@ class ArmStrike(ArmTask):
     **Episode**: 2 s, then truncated. Terminates when the state is not finite.
 
     **Info**, of every step: `miss` (m) [m], `scored` (1 for a ball that was struck and will stop within 5 cm of the
-    target), `struck` (0 or 1), `distance` (d) [m], `ball`, `ball_speed`, `target` [m, m/s], `contact_force` [N] at the
-    period's end, `hand_speed` [m/s], `hand` [m], `effort` (Σa²), `metabolic_power` [W], `joint_limit_violation`,
-    `activation` (muscle,), `reward_miss`, `reward_distance`, `reward_effort`, `time` [s]. At an episode's end, `summary`: peak, root mean
-    square and integral of these.
+    target), `struck` (0 or 1), `distance` (d) [m], `ball`, `ball_speed`, `target` [m, m/s], `contact_force` [N] at
+    the period's end, `hand_speed` [m/s], `hand` [m], `effort` (Σa²), `metabolic_power` [W],
+    `joint_limit_violation`, `activation` (muscle,), `reward_miss`, `reward_distance`, `reward_effort`, `time` [s].
+    At an episode's end, `summary`: peak, root mean square and integral of these.
 
     Hand and ball touch by a spring (`mjx_msm.envs.worlds.strike_scene`), so that the twin has derivatives through it.
 

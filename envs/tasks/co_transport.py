@@ -103,11 +103,12 @@ class ArmCoTransport(Task):
     path has ended. The pace is drawn at every reset, 0.8 to 1.2 of the path's.
 
     **Info**, of every step: `path_error` [m], `tilt` [rad], `jerk` (of the beam's middle, between control periods)
-    [m/s³]; `hand_force`, `tool_force`, `contact_force` (the greatest since the last step) [N]; `robot_share` (of the
-    beam's weight, 0..1); `human_torque`, `robot_torque` (norm over joints) [N·m]; `effort` (Σa²), `metabolic_power`
-    [W]; `force_limit_violation` (1: the hand's force is beyond ISO/TS 15066's quasi-static limit),
-    `torque_limit_violation`, `joint_limit_violation`, `grip_lost`; `activation` (muscle,); the terms of the reward,
-    `reward_path`, `reward_tilt`, `reward_effort`, `reward_robot`, `reward_contact`, `reward_lost`; `time` [s]. At an episode's end, `summary`: peak, root mean square and integral of these.
+    [m/s³]; `hand_force`, `tool_force`, `contact_force` (the greatest since the last step) [N]; `robot_share` (of
+    the beam's weight, 0..1); `human_torque`, `robot_torque` (norm over joints) [N·m]; `effort` (Σa²),
+    `metabolic_power` [W]; `force_limit_violation` (1: the hand's force is beyond ISO/TS 15066's quasi-static
+    limit), `torque_limit_violation`, `joint_limit_violation`, `grip_lost`; `activation` (muscle,); the terms of the
+    reward, `reward_path`, `reward_tilt`, `reward_effort`, `reward_robot`, `reward_contact`, `reward_lost`; `time`
+    [s]. At an episode's end, `summary`: peak, root mean square and integral of these.
 
     **Arguments:**
 

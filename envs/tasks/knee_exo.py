@@ -90,12 +90,13 @@ class KneeExo(Task):
 
     **Episode.** Terminates when the state is not finite; truncated at the end of a recording, else after 10 s.
 
-    **Info**, of every step: `tracking_error`, `knee_angle`, `reference` [rad]; `human_torque` (of the muscles about the
-    knee), `robot_torque` (of the motor), `interaction_torque` (of the shank cuff about the human knee) [N·m], positive
-    in flexion, `robot_share`; of either cuff `thigh_force`, `shank_force`, `thigh_strap`, `shank_strap` (largest
-    tension) [N], `thigh_displacement`, `shank_displacement` [m]; `slip` [m]; `effort` (Σa²), `metabolic_power` [W]; `force_limit_violation` (1: a cuff's force is beyond
-    ISO/TS 15066's quasi-static limit), `joint_limit_violation`; `activation` (muscle,); `reward_tracking`,
-    `reward_effort`; `time` [s]. At an episode's end, `summary`: peak, root mean square and integral of most of these.
+    **Info**, of every step: `tracking_error`, `knee_angle`, `reference` [rad]; `human_torque` (of the muscles about
+    the knee), `robot_torque` (of the motor), `interaction_torque` (of the shank cuff about the human knee) [N·m],
+    positive in flexion, `robot_share`; of either cuff `thigh_force`, `shank_force`, `thigh_strap`, `shank_strap`
+    (largest tension) [N], `thigh_displacement`, `shank_displacement` [m]; `slip` [m]; `effort` (Σa²),
+    `metabolic_power` [W]; `force_limit_violation` (1: a cuff's force is beyond ISO/TS 15066's quasi-static limit),
+    `joint_limit_violation`; `activation` (muscle,); `reward_tracking`, `reward_effort`; `time` [s]. At an episode's
+    end, `summary`: peak, root mean square and integral of most of these.
 
     **A recorded walk.** The pelvis stands still, and nothing touches the foot. What ground and moving pelvis did to the
     recorded knee is applied to it as a moment over time (`mjx_msm.envs.worlds.ground`): the leg's inverse dynamics less
