@@ -35,7 +35,9 @@ class FrameRenderer:
         with FrameRenderer(mj_model) as renderer:
             frame = renderer.frame(qpos, activation)
 
-    `camera` names a camera of the model; None is MuJoCo's free camera, which looks at the whole model.
+    `camera` names a camera of the model, or is one of "front", "back", "left", "right", "top" (x is forward, y to the
+    left), or "follow", which goes along with the first body that moves; None is MuJoCo's free camera, which looks at
+    the whole model.
     `backend` overrides `rendering_backend()`. The model is copied, never changed.
     """
 
@@ -50,7 +52,7 @@ class FrameRenderer:
         self._canvas: Canvas | None = None
         if len(size) != 2 or any(int(n) != n or not 16 <= n <= 8192 for n in size):
             raise InputError(f"size {size}: give (width, height) in pixels, each 16 to 8192")
-        width, height = int(size[0]), int(size[1])
+        width, height = self._size = int(size[0]), int(size[1])
         self._posed = PosedScene(mj_model, camera=camera)
         self._model = model = self._posed.model
         model.vis.global_.offwidth, model.vis.global_.offheight = width, height
@@ -102,6 +104,20 @@ class FrameRenderer:
         if self._canvas is None:
             raise RuntimeError("this FrameRenderer is closed")
         return self._canvas.draw(self._posed(qpos, activation, ghost, spots))
+
+    def cut_out(self, qpos: ArrayLike, activation: ArrayLike | None = None) -> NDArray[np.uint8]:
+        """The pose (height, width, 4) without floor and sky: what is not of the body is transparent."""
+        if self._canvas is None:
+            raise RuntimeError("this FrameRenderer is closed")
+        scene = self._posed(qpos, activation)
+        self._posed.without_planes()
+        colours = self._canvas.draw(scene)
+        return np.dstack([colours, np.where(self._canvas.covered(scene), 255, 0).astype(np.uint8)])
+
+    def muscle_places(self, qpos: ArrayLike) -> NDArray[np.float64]:
+        """Where the middle of each muscle's path is in the picture (muscle, 2) [pixels], NaN behind the camera."""
+        width, height = self._size
+        return self._posed.muscle_places(qpos, (width, height))
 
     def close(self) -> None:
         """Free the OpenGL context. Closing twice does nothing."""

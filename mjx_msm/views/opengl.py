@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import mujoco
 import numpy as np
+from numpy.typing import NDArray
 
 from mjx_msm.views.canvas import Frame
 
@@ -108,6 +109,18 @@ class OpenGLCanvas:
         mujoco.mjr_render(self._rect, scene, self._mjr)
         mujoco.mjr_readPixels(frame, None, self._rect, self._mjr)
         return np.ascontiguousarray(frame[::-1])
+
+    def covered(self, scene: mujoco.MjvScene) -> NDArray[np.bool_]:
+        """By MuJoCo's own segmentation: every shape in a colour of its own, on black."""
+        flags = (mujoco.mjtRndFlag.mjRND_SEGMENT.value, mujoco.mjtRndFlag.mjRND_IDCOLOR.value)
+        before = [scene.flags[f] for f in flags]
+        for f in flags:
+            scene.flags[f] = 1
+        try:
+            return np.asarray(self.draw(scene).any(axis=2))
+        finally:
+            for f, value in zip(flags, before, strict=True):
+                scene.flags[f] = value
 
     def close(self) -> None:
         gl, mjr, self._gl, self._mjr = self._gl, self._mjr, None, None

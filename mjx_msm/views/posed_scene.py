@@ -16,6 +16,17 @@ RELAXED, ACTIVE, UNKNOWN = (0.13, 0.32, 0.85), (0.90, 0.09, 0.09), (0.55, 0.55, 
 GHOST = (0.05, 0.62, 0.66, 0.28)
 """Tint and opacity of the second pose; MuJoCo draws both walls of what is translucent, so it adds up."""
 
+PRESETS = {
+    "front": (180.0, -10.0),
+    "back": (0.0, -10.0),
+    "left": (-90.0, -10.0),
+    "right": (90.0, -10.0),
+    "top": (90.0, -90.0),
+}
+"""Azimuth and elevation [°] of a free camera, of a model with x forward and y to the left, unless the model has a
+camera of the name."""
+FOLLOW = "follow"
+
 SPOT, SPOT_RADIUS = (0.10, 0.65, 0.25, 0.55), 0.03
 """Colour and size [m] of a marked place."""
 
@@ -86,6 +97,27 @@ class PosedScene:
             self._add_spot(place)
         return scene
 
+    def without_planes(self) -> None:
+        """Of the scene laid out last, take away floors."""
+        for geom in self._scene.geoms[: self._scene.ngeom]:
+            if geom.type == mujoco.mjtGeom.mjGEOM_PLANE:
+                geom.rgba[3] = 0.0
+                geom.type = mujoco.mjtGeom.mjGEOM_NONE.value
+
+    def muscle_places(self, qpos: ArrayLike, size: tuple[int, int]) -> NDArray[np.float64]:
+        """The middle of every muscle's path (muscle, 2) in a picture of `size` [pixels]; NaN behind the camera."""
+        scene, data = self(qpos), self._data
+        out = np.full((self.muscle_count, 2), np.nan)
+        for k, tendon in enumerate(self._tendons):
+            first, count = data.ten_wrapadr[tendon], data.ten_wrapnum[tendon]
+            points = np.asarray(data.wrap_xpos).reshape(-1, 3)[first : first + count]
+            if count < 2:
+                continue
+            along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+            middle = np.array([np.interp(0.5 * along[-1], along, points[:, c]) for c in range(3)])
+            out[k] = _pixel(scene, middle, size)
+        return out
+
     def _pose(self, name: str, values: ArrayLike) -> NDArray[np.float64]:
         pose = np.asarray(values, float)
         if pose.shape != (self.model.nq,):
@@ -119,17 +151,39 @@ class PosedScene:
 
 def _find_camera(model: mujoco.MjModel, name: str | None) -> mujoco.MjvCamera:
     camera: Any = mujoco.MjvCamera()
-    if name is None:
+    number = -1 if name is None else mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_CAMERA.value, name)
+    if name is None or (number < 0 and name in (*PRESETS, FOLLOW)):
         mujoco.mjv_defaultFreeCamera(model, camera)
+        camera.azimuth, camera.elevation = PRESETS.get(name or "", (camera.azimuth, camera.elevation))
+        if name == FOLLOW:
+            moving = np.flatnonzero(model.body_dofnum > 0)
+            if not len(moving):
+                raise InputError("camera 'follow' has nothing to follow: no body of this model moves")
+            camera.type = mujoco.mjtCamera.mjCAMERA_TRACKING.value
+            camera.trackbodyid = int(moving[0])
         return camera
-    number = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_CAMERA.value, name)
     if number < 0:
         names = [model.camera(i).name or f"(unnamed {i})" for i in range(model.ncam)]
         has = f"this model has {', '.join(names)}" if names else "this model has none"
-        raise InputError(f"no camera {name!r}: {has}; None is a free camera")
+        raise InputError(f"no camera {name!r}: {has}; or {', '.join(PRESETS)}, {FOLLOW}; None is a free camera")
     camera.type = mujoco.mjtCamera.mjCAMERA_FIXED.value
     camera.fixedcamid = number
     return camera
+
+
+def _pixel(scene: mujoco.MjvScene, point: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
+    """A place in the world [m] in a picture of it [pixels]."""
+    left, right = scene.camera[0], scene.camera[1]
+    forward, up = np.asarray(left.forward, float), np.asarray(left.up, float)
+    offset = point - (np.asarray(left.pos, float) + np.asarray(right.pos, float)) / 2
+    depth = float(offset @ forward)
+    if depth <= left.frustum_near:
+        return np.full(2, np.nan)
+    scale = 1.0 if left.orthographic else left.frustum_near / depth
+    per_metre = size[1] / (left.frustum_top - left.frustum_bottom)
+    middle = (left.frustum_top + left.frustum_bottom) / 2
+    across, high = float(offset @ np.cross(forward, up)) * scale, float(offset @ up) * scale
+    return np.array([size[0] / 2 + per_metre * across, size[1] / 2 - per_metre * (high - middle)])
 
 
 def _muscle_colour(activation: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -98,5 +98,9 @@ class SchematicCanvas:
         # Joggled input: a plane seen edge-on is a line.
         return pixels[ConvexHull(pixels, qhull_options="QJ").vertices]
 
+    def covered(self, scene: mujoco.MjvScene) -> NDArray[np.bool_]:
+        """What is not as white as the paper."""
+        return np.asarray((self.draw(scene) < 250).any(axis=2))
+
     def close(self) -> None:
         self._canvas.figure.clear()

@@ -20,6 +20,21 @@ USUAL = "sagittal"
 """The camera of the bundled models."""
 
 
+def scene_of(folder: Path, trial: Replay) -> mujoco.MjModel:
+    """The person's model, which a trial of the folder fits.
+
+    **Raises:** `InputError` if it cannot be loaded, or does not fit.
+    """
+    path = folder / "model.xml"
+    try:
+        scene = mujoco.MjModel.from_xml_path(str(path))
+    except ValueError as error:
+        raise InputError(f"{path}: cannot be loaded ({str(error).splitlines()[0]}); identify again") from None
+    if len(independent(scene)) != len(trial.coordinates):
+        raise InputError(f"{path}: does not fit trials/{trial.name}.csv; identify again")
+    return scene
+
+
 def trial_frames(
     folder: Path, trial: Replay, *, size: tuple[int, int], fps: float, speed: float = 1.0, camera: str | None = None
 ) -> Iterator[Frame]:
@@ -30,13 +45,7 @@ def trial_frames(
 
     **Raises:** `InputError` if the folder's model cannot be loaded or does not fit the trial, or has no such camera.
     """
-    path = folder / "model.xml"
-    try:
-        scene = mujoco.MjModel.from_xml_path(str(path))
-    except ValueError as error:
-        raise InputError(f"{path}: cannot be loaded ({str(error).splitlines()[0]}); identify again") from None
-    if len(independent(scene)) != len(trial.coordinates):
-        raise InputError(f"{path}: does not fit trials/{trial.name}.csv; identify again")
+    scene = scene_of(folder, trial)
     measured = trial.pose()
     if trial.simulated:
         pose, ghost = trial.pose("identified"), measured
