@@ -23,7 +23,8 @@ def with_blocks(language):
 
 
 @pytest.mark.slow
-def test_the_site_builds_strictly(tmp_path):
+def test_the_site_builds_strictly(tmp_path, monkeypatch):
+    monkeypatch.setenv("MJX_MSM_DOCS_EXECUTE", "false")  # below
     from mkdocs.commands.build import build
     from mkdocs.config import load_config
 
@@ -33,6 +34,8 @@ def test_the_site_builds_strictly(tmp_path):
     assert "$" not in re.sub(r"<script.*?</script>", "", page, flags=re.S)
     reference = (tmp_path / "reference" / "api" / "index.html").read_text(encoding="utf-8")
     assert "A `KeyboardInterrupt`" not in reference  # docstrings are rendered as Markdown
+    notebook = (tmp_path / "notebooks" / "person" / "index.html").read_text(encoding="utf-8")
+    assert "NotebookProgress" in notebook
     for site in tmp_path.glob("**/*.html"):
         assert not re.search(r'(?:src|href)="https?://[^"]*\.(?:js|css|woff2?)', site.read_text(encoding="utf-8")), site
 
@@ -43,6 +46,17 @@ def test_python_of_a_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     script = "\n".join(blocks(page, "python"))
     exec(compile(script, page, "exec"), {"__name__": "__page__"})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("notebook", sorted(DOCS.glob("pages/notebooks/*.py")), ids=lambda p: p.stem)
+def test_a_notebook_runs(notebook, tmp_path, monkeypatch):
+    """Its cells, one after the other; what it asserts of its figures is in them."""
+    monkeypatch.chdir(tmp_path)
+    script = notebook.read_text(encoding="utf-8")
+    assert script.count("# %%") >= 6
+    exec(compile(script, str(notebook), "exec"), {"__name__": "__notebook__"})
+    assert not list(tmp_path.iterdir()), "it leaves nothing where it is run"
 
 
 WHOLE = tomllib.loads(blocks("bring/recording.md", "toml")[0])

@@ -2,7 +2,7 @@
 # # A person from a recording
 #
 # A recording of somebody's arm goes in; their muscles and bones come out, with how surely they are known. The somebody
-# is made up, so that the truth is at hand; with [a recording of yours](../bring/recording.md) only the first cell
+# is made up, so that the truth is at hand; with [a recording of yours](../../bring/recording/) only the first cell
 # differs.
 
 # %%
