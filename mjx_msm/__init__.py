@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mjx_msm.identification.hierarchical import identify_population
     from mjx_msm.identification.identify import identify
     from mjx_msm.knowledge.design.experiment import design_experiment
+    from mjx_msm.knowledge.law_comparison import compare_laws
     from mjx_msm.knowledge.population import Population
     from mjx_msm.knowledge.posterior_draws import completed_draws
     from mjx_msm.knowledge.predictive import posterior_predictive
@@ -78,6 +79,7 @@ __all__ = [
     "apply_ceinms",
     "apply_osim",
     "assets",
+    "compare_laws",
     "completed_draws",
     "cross_validate",
     "design_experiment",
@@ -116,6 +118,7 @@ _HOME = {
     "rollout": "dynamics.simulation",
     "rollout_segments": "dynamics.simulation",
     "identify_many": "identification.cohort",
+    "compare_laws": "knowledge.law_comparison",
     "cross_validate": "identification.cross_validation",
     "identify": "identification.identify",
     "identify_population": "identification.hierarchical",

@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +18,8 @@ from rich.table import Table
 from mjx_msm.cli.console import INTERRUPTED, contents, fail, make_console, notes_on
 from mjx_msm.cli.libraries import load_libraries, prepare_jax
 from mjx_msm.cli.progress import Progress
-from mjx_msm.common.errors import InputError, InputWarning
+from mjx_msm.common.errors import InputError, InputWarning, one_of
+from mjx_msm.recordings.subject_file.model import MUSCLE_LAWS
 
 if TYPE_CHECKING:
     from mjx_msm.knowledge.result import Identification
@@ -48,6 +50,9 @@ def identify(
         bool,
         typer.Option("--cv-search", help="By block, search from all starting points each time, not from a few."),
     ] = False,
+    muscle: Annotated[
+        str | None, typer.Option(help="Muscle law instead of the subject file's, e.g. degroote-compliant.")
+    ] = None,
     starts: Annotated[
         int | None, typer.Option(min=1, help="Starting points; default: as the subject file says.")
     ] = None,
@@ -70,6 +75,8 @@ def identify(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they are also in study.notes, printed below
         study = load_subject(subject, _names)
+    if muscle is not None:
+        study = replace(study, model=replace(study.model, muscle=one_of("--muscle", muscle, MUSCLE_LAWS)))
     prepare_jax()
     from mjx_msm.common.interrupts import held_interrupts
     from mjx_msm.knowledge.verdict import next_step

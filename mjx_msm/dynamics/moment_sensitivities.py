@@ -26,10 +26,18 @@ from jaxtyping import Array, Float, Int
 
 from mjx_msm.common.compiled import jit
 from mjx_msm.dynamics.activation_expansion import Lanes, expansion, lane_activations
-from mjx_msm.dynamics.activation_sensitivities import TIME_CONSTANTS, displaced, entry_matrix, meeting, owners
+from mjx_msm.dynamics.activation_sensitivities import (
+    TIME_CONSTANTS,
+    Pairs,
+    displaced,
+    entry_matrix,
+    meeting,
+    owners,
+)
 from mjx_msm.dynamics.geometry import geometry
 from mjx_msm.dynamics.paths import paths
 from mjx_msm.dynamics.taylor import curvatures, slopes
+from mjx_msm.dynamics.tendon_course import Acting, Course, tension_derivatives, tensions
 from mjx_msm.person.model import Model
 from mjx_msm.person.muscle import AnyArray
 from mjx_msm.person.parameters import JointParameters, Parameters
@@ -114,6 +122,71 @@ def _shares(model: Model, space: ParameterSpace, parameters: Parameters) -> dict
     return {model.free.index(name): said[k] for k, name in enumerate(parameters.names.strap) if name in model.free}
 
 
+Curved = list[tuple[PassiveCurve, Array, list[int | None]]]
+"""Passive curves with an unknown, the stretches of their springs, the entries of their moment and steepness."""
+
+
+def _curved(model: Model, space: ParameterSpace, at: Instants) -> Curved:
+    out: Curved = []
+    for curve, stretch in _curves(model, at):
+        entry = [owners(space, "joint", f).get(curve.joint) for f in fields_of(curve.side)]
+        if any(e is not None for e in entry):
+            out.append((curve, stretch, entry))
+    return out
+
+
+def _shared(
+    model: Model, space: ParameterSpace, parameters: Parameters, moment: Float[Array, "instant free"]
+) -> tuple[Float[Array, "instant free"], dict[int, int]]:
+    """Moments as they are compared, and the entry of every free coordinate's lever that is unknown."""
+    levers: dict[int, int] = {}
+    for c, share in _shares(model, space, parameters).items():
+        moment = moment.at[:, c].multiply(share)
+        entry = owners(space, "strap", "lever").get(parameters.names.strap.index(model.free[c]))
+        levers |= {} if entry is None else {c: entry}
+    return moment, levers
+
+
+def _joint_columns(
+    model: Model,
+    space: ParameterSpace,
+    parameters: Parameters,
+    at: Instants,
+    c: int,
+    predicted: Float[Array, "instant free"],
+    levers: dict[int, int],
+    curved: Curved,
+) -> Iterator[tuple[int, Float[Array, "instant 1"]]]:
+    """Derivatives of a free coordinate's moment by what is not a muscle's: entry of z, and column."""
+    j, share = int(model.host.free_index[c]), _shares(model, space, parameters).get(c, 1.0)
+    for field, effect in (("damping", at.velocity), ("stiffness", at.stretch)):
+        entry = owners(space, "joint", field).get(j)
+        if entry is not None:
+            yield entry, -share * effect[:, c : c + 1]
+    for curve, stretch, entries in curved:
+        if curve.along[j]:
+            by_logarithms = jax.jacfwd(springs_of(curve, parameters.joint))(jnp.zeros(2))
+            for e, by in zip(entries, by_logarithms.T, strict=True):
+                if e is not None:
+                    yield e, -share * curve.along[j] * (stretch @ by)[:, None]
+    if c in levers:  # λ₀/λ of all there is
+        yield levers[c], -predicted[:, c : c + 1]
+
+
+def _squares(
+    space: ParameterSpace,
+    columns: list[Array],
+    entries: list[int],
+    residual: Float[Array, "instant 1"],
+    mask: Float[Array, "instant 1"],
+) -> Float[Array, "entry_plus_1 entry_plus_1"]:
+    """Sums of products of the derivatives by every entry, and of the residual, which comes last."""
+    rows = jnp.concatenate([*columns, residual], 1) * mask
+    to = np.pad(entry_matrix(space, entries), ((0, 1), (0, 1)))
+    to[-1, -1] = 1.0
+    return to.T @ (rows.T @ rows) @ to
+
+
 def _tension(model: Model, parameters: Parameters, at: Instants, activation: Array) -> Float[Array, "instant muscle"]:
     path = jnp.asarray(at.path_length), jnp.asarray(at.path_velocity)
     return model.muscle.tension(parameters.muscle, activation, *path)
@@ -133,10 +206,7 @@ def moments(
     parameters = space.unpack(jnp.asarray(z))
     value = lane_activations(model, parameters, jnp.asarray(envelope), mixing, lanes)
     a = value[at.sample, at.recording][:, np.array(lanes.of, int)]
-    found = net_moment(model, parameters, at, _tension(model, parameters, at, a))
-    for c, share in _shares(model, space, parameters).items():
-        found = found.at[:, c].multiply(share)
-    return found
+    return _shared(model, space, parameters, net_moment(model, parameters, at, _tension(model, parameters, at, a)))[0]
 
 
 @partial(jit, barriers=True)
@@ -170,19 +240,11 @@ def moment_sums(
     point = {f: jnp.zeros(len(model.muscles)) for f in fields}
     point["activation"] = value[at.sample, at.recording][:, of]
     slope, bend = slopes(tension, point, list(point)), curvatures(tension, point, list(point))
-    predicted, shares, levers = net_moment(model, parameters, at, tension(point)), _shares(model, space, parameters), {}
-    for c, share in shares.items():
-        predicted = predicted.at[:, c].multiply(share)
-        entry = owners(space, "strap", "lever").get(parameters.names.strap.index(model.free[c]))
-        levers |= {} if entry is None else {c: entry}
+    predicted, levers = _shared(model, space, parameters, net_moment(model, parameters, at, tension(point)))
+    shares = _shares(model, space, parameters)
     residual = predicted - jnp.asarray(target)
     by_lane = (of == np.arange(len(lanes.each))[:, None]).astype(float).T  # sums over the muscles of a lane
-
-    curved = []  # curves with an unknown, and the entries of their moment and steepness
-    for curve, stretch in _curves(model, at):
-        entry = [owners(space, "joint", f).get(curve.joint) for f in fields_of(curve.side)]
-        if any(e is not None for e in entry):
-            curved.append((curve, stretch, entry))
+    curved = _curved(model, space, at)
 
     sums, second = [], []
     for c, j in enumerate(model.host.free_index):
@@ -198,25 +260,10 @@ def moment_sums(
             entry = owners(space, "muscle", field)
             columns.append((arm * slope[field])[:, np.array(list(entry), int)])
             entries += entry.values()
-        for field, effect in (("damping", at.velocity), ("stiffness", at.stretch)):
-            entry = owners(space, "joint", field).get(j)
-            if entry is not None:
-                columns.append(-share * effect[:, c : c + 1])
-                entries.append(entry)
-        for curve, stretch, entry in curved:
-            if curve.along[j]:
-                by_logarithms = jax.jacfwd(springs_of(curve, parameters.joint))(jnp.zeros(2))
-                for e, by in zip(entry, by_logarithms.T, strict=True):
-                    if e is not None:
-                        columns.append(-share * curve.along[j] * (stretch @ by)[:, None])
-                        entries.append(e)
-        if c in levers:  # λ₀/λ of all there is
-            columns.append(-predicted[:, c : c + 1])
-            entries.append(levers[c])
-        rows = jnp.concatenate([*columns, residual[:, c : c + 1]], 1) * mask[:, c : c + 1]
-        to = np.pad(entry_matrix(space, entries), ((0, 1), (0, 1)))
-        to[-1, -1] = 1.0
-        sums.append(to.T @ (rows.T @ rows) @ to)
+        for entry, column in _joint_columns(model, space, parameters, at, c, predicted, levers, curved):
+            columns.append(column)
+            entries.append(entry)
+        sums.append(_squares(space, columns, entries, residual[:, c : c + 1], mask[:, c : c + 1]))
 
         turned = ((weight * bend["activation", "activation"]) @ by_lane)[:, lane] * by_pair
         same = entry_matrix(space, list(own)).T @ ((by_pair.T @ turned) * (lane[:, None] == lane))
@@ -246,3 +293,57 @@ def moment_sums(
         second.append(total)
     stacked = jnp.stack(sums)
     return stacked[:, -1, -1], stacked[:, :-1, -1], stacked[:, :-1, :-1], jnp.stack(second)
+
+
+# Muscles whose tendons yield -------------------------------------------------------------------------------------
+
+
+@jit
+def moments_of_courses(
+    model: Model,
+    space: ParameterSpace,
+    z: Float[AnyArray, "free"],
+    envelope: Float[AnyArray, "time recording channel"],
+    mixing: Float[Any, "muscle channel"],
+    acting: Acting,
+    course: Course,
+    at: Instants,
+) -> Float[Array, "instant free"]:
+    """As `moments`, of muscles that remember."""
+    parameters = space.unpack(jnp.asarray(z))
+    drive = jnp.asarray(envelope), mixing, acting
+    pull = tensions(model, parameters, *drive, course, at.sample, at.recording)
+    return _shared(model, space, parameters, net_moment(model, parameters, at, pull))[0]
+
+
+@partial(jit, barriers=True)
+def moment_sums_of_courses(
+    model: Model,
+    space: ParameterSpace,
+    z: Float[AnyArray, "free"],
+    envelope: Float[AnyArray, "time recording channel"],
+    mixing: Float[Any, "muscle channel"],
+    acting: Acting,
+    pairs: Pairs,
+    course: Course,
+    at: Instants,
+    target: Float[AnyArray, "instant free"],
+    mask: Float[AnyArray, "instant free"],
+) -> tuple[Array, Array, Array]:
+    """As `moment_sums`, of muscles that remember: Σ r², Σ r J and Σ JᵀJ."""
+    parameters, mask = space.unpack(jnp.asarray(z)), jnp.asarray(mask)
+    drive = jnp.asarray(envelope), mixing, acting, pairs
+    pull = tension_derivatives(model, space, parameters, *drive, course, at.sample, at.recording)
+    predicted, levers = _shared(model, space, parameters, net_moment(model, parameters, at, pull.value))
+    shares, curved = _shares(model, space, parameters), _curved(model, space, at)
+    residual = predicted - jnp.asarray(target)
+    muscle, own = (np.array(x, int) for x in zip(*pairs, strict=True)) if pairs else (np.zeros(0, int),) * 2
+    sums = []
+    for c in range(len(model.free)):
+        columns, entries = [shares.get(c, 1.0) * at.moment_arm[:, c][:, muscle] * pull.by_pair], list(own)
+        for entry, column in _joint_columns(model, space, parameters, at, c, predicted, levers, curved):
+            columns.append(column)
+            entries.append(entry)
+        sums.append(_squares(space, columns, entries, residual[:, c : c + 1], mask[:, c : c + 1]))
+    stacked = jnp.stack(sums)
+    return stacked[:, -1, -1], stacked[:, :-1, -1], stacked[:, :-1, :-1]

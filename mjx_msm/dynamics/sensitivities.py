@@ -204,16 +204,21 @@ def by_entry(
     return jnp.asarray(out)
 
 
+def tension_columns(model: Model, pairs: Pairs, shape: Geometry, tension_by_pair: Float[Array, "pair"]) -> Columns:
+    """∂(Rᵀ F)/∂z at a fixed state [N·m], from what the unknowns do to the tensions."""
+    muscle, entry = (list(x) for x in zip(*pairs, strict=True)) if pairs else ([], [])
+    moment_arm = shape.moment_arm[:, model.host.free_index]
+    return Columns(entry, [moment_arm[np.array(muscle, int)].T * tension_by_pair])
+
+
 def free_acceleration(
     model: Model,
     at: Factors,
     terms: Mechanics,
-    velocity: Float[Array, "coordinate"],
-    activation: Float[Array, "muscle"],
+    tension: Float[Array, "muscle"],
     held_acceleration: Float[Array, "held"],
 ) -> Float[Array, "free"]:
-    """Accelerations of the free coordinates from the mechanics at one state [rad/s²]."""
-    tension = muscle_tension(model, at.parameters, terms, velocity, activation)
+    """Accelerations of the free coordinates from the mechanics at one state and the muscles' tensions [rad/s²]."""
     return solve_acceleration(model, at.parameters, terms, generalised_force(terms, tension), held_acceleration)
 
 
@@ -221,19 +226,15 @@ def acceleration_columns(
     model: Model,
     space: ParameterSpace,
     at: Factors,
-    pairs: Pairs,
+    muscles: Columns,
     shape: Geometry,
     position: Float[Array, "coordinate"],
     velocity: Float[Array, "coordinate"],
-    activation: Float[Array, "muscle"],
-    activation_by_pair: Float[Array, "pair"],
     acceleration: Float[Array, "coordinate"],
 ) -> Float[Array, "free entry"]:
     """M ∂q̈/∂z of the free coordinates (Euler: (M + h·D) ∂q̈/∂z), where `acceleration` is what the equations of motion
-    give."""
-    speed = -shape.moment_arm @ velocity
+    give, and `muscles` what the muscles' part of it is."""
     damped_at = velocity + integrator_of(model).damped_ahead(model.timestep) * acceleration
-    muscles = muscle_columns(model, space, at.parameters, pairs, shape, activation, activation_by_pair, speed)
     joints = joint_columns(model, space, at.parameters.joint, position, damped_at)
     return by_entry(model, space, (muscles, joints), inertial_columns(model, space, at, shape, acceleration))
 
@@ -345,7 +346,8 @@ def acceleration_derivatives(
             change = jax.jvp(faster, (v[j],), (jnp.ones_like(v[j]),))[1]
             change = change - jnp.sum(arm * (by_speed * arm[:, j])[:, None], 0)[free]
             columns.append(change - (jnp.asarray(joint.damping) * unit[j])[free])
-        by_z = acceleration_columns(model, space, at, pairs, shape, q, v, a, by_pair, moved)
+        muscles = muscle_columns(model, space, at.parameters, pairs, shape, a, by_pair, speed)
+        by_z = acceleration_columns(model, space, at, muscles, shape, q, v, moved)
         forces = jnp.concatenate([jnp.stack(columns, 1), by_z], 1)
         return value, free_response(model, at.parameters, terms, forces)
 

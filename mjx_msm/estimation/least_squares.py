@@ -12,8 +12,8 @@ by Nielsen's update (IMM-REP-1999-05).
 A model of a person leaves residuals that are not small, and then Gauss–Newton crawls: on recorded walks the curvature
 of the posterior is up to 17 times that of its matrix. Where a term knows its second derivatives, Σ r ∂²r is added.
 Where residuals vanish at the solution Gauss–Newton is the better model from far away: each step uses the one that
-foretold the last step better (Dennis, Gay, Welsch 1981, doi 10.1145/355958.355965, who estimate the second
-derivatives).
+foretold the last step better (Dennis, Gay, Welsch 1981, doi 10.1145/355958.355965). Where no term knows them, they are
+learnt from how the gradient changes from iterate to iterate, as there.
 """
 
 from __future__ import annotations
@@ -56,6 +56,8 @@ class Place:
     bent: bool
     """Whether the next step is by the model with second derivatives."""
     evaluations: int
+    learnt: Float[np.ndarray, "free free"] | None = None
+    """Second derivatives learnt on the way; None where terms know them, or nothing was learnt yet."""
 
 
 @dataclass
@@ -143,15 +145,15 @@ def minimise(
         if not np.isfinite(point.cost):
             return solution
         growth, bent = 2.0, place is not None and place.bent
-        _accept(solution, point, damping, bent)
+        learnt = None if place is None else place.learnt
+        _accept(solution, point, damping, bent, learnt)
         report(solution)
         while solution.evaluations < limit:
             if _at_floor(terms, point.scales):
                 solution.converged = True
                 break
-            step, promised = bounded_step(
-                space, point.z, point.gradient, point.data, point.bend if bent else None, damping
-            )
+            bend = learnt if point.bend is None else point.bend
+            step, promised = bounded_step(space, point.z, point.gradient, point.data, bend if bent else None, damping)
             if not np.isfinite(promised):  # no step was found
                 if damping > LARGEST_DAMPING:
                     break
@@ -171,21 +173,23 @@ def minimise(
                 if not np.isfinite(again.cost):
                     break
                 point, damping, growth = again, min(damping, BOLD), 2.0
-                _accept(solution, point, damping, bent)
+                _accept(solution, point, damping, bent, learnt)
                 continue
             guess = [e.follow(step) for e in point.expansions]
             trial = problem.linearise(point.z + step, guess, point)
             solution.evaluations += 1
             gained = point.cost - trial.cost
-            before, bent = bent, _bends(space, point, step, gained, bent)
+            before, bent = bent, _bends(space, point, bend, step, gained, bent)
             if np.isfinite(trial.cost) and gained > 0:
                 ratio = gained / promised
                 damping *= max(1 / 10, 1 - (2 * min(ratio, 1.5) - 1) ** 3)
                 growth = 2.0
                 # the count of unknowns changes what is minimised: it stays once steps gain little
                 used = None if gained > COUNTED_ANEW else trial.used
-                point = problem.assess(trial.z, trial.expansions, trial.scales, used)
-                _accept(solution, point, damping, bent)
+                last, point = point, problem.assess(trial.z, trial.expansions, trial.scales, used)
+                if point.bend is None:
+                    learnt = _learnt(space, learnt, last, point)
+                _accept(solution, point, damping, bent, learnt)
                 report(solution)
             else:
                 if refused or bent == before:  # else the same again with the other model
@@ -196,10 +200,12 @@ def minimise(
     return solution
 
 
-def _accept(solution: Solution, point: _Point, damping: float, bent: bool) -> None:
+def _accept(
+    solution: Solution, point: _Point, damping: float, bent: bool, learnt: Float[np.ndarray, "free free"] | None
+) -> None:
     nuisance = [e.follow(np.zeros_like(point.z)) for e in point.expansions]
     about = [e.about for e in point.expansions]
-    solution.place = Place(point.z, about, *point.given, damping, bent, solution.evaluations)
+    solution.place = Place(point.z, about, *point.given, damping, bent, solution.evaluations, learnt)
     # at once: an interrupt must not leave half of it
     solution.z, solution.scales, solution.cost, solution.nuisance = point.z, point.scales, point.cost, nuisance
 
@@ -350,11 +356,35 @@ def noise(
     return np.maximum(np.sqrt(squares / freedom), NOISE_FLOOR[term.kind])
 
 
-def _bends(space: ParameterSpace, point: _Point, step: Float[np.ndarray, "free"], gained: float, bent: bool) -> bool:
+def _learnt(
+    space: ParameterSpace, known: Float[np.ndarray, "free free"] | None, before: _Point, after: _Point
+) -> Float[np.ndarray, "free free"] | None:
+    """Σ r ∂²r from what a step made of the gradient: NL2SOL's sized secant update of Davidon, Fletcher and Powell."""
+    step, turned = after.z - before.z, after.gradient - before.gradient
+    along = float(turned @ step)
+    if not along > 0:
+        return known
+    wanted = turned - after.data @ step - step / space.prior_scale**2  # what Gauss–Newton's matrix leaves of it
+    known = np.zeros_like(after.data) if known is None else known
+    had = float(step @ known @ step)
+    known = known * (min(1.0, abs(float(step @ wanted) / had)) if had else 1.0)
+    missed = wanted - known @ step
+    pair = np.outer(missed, turned) / along
+    return known + pair + pair.T - float(missed @ step) * np.outer(turned, turned) / along**2
+
+
+def _bends(
+    space: ParameterSpace,
+    point: _Point,
+    bend: Float[np.ndarray, "free free"] | None,
+    step: Float[np.ndarray, "free"],
+    gained: float,
+    bent: bool,
+) -> bool:
     """Whether the model with second derivatives foretold the gain of a step better than the one without."""
-    if point.bend is None or not np.isfinite(gained):
+    if bend is None or not np.isfinite(gained):
         return bent
     prior = step / space.prior_scale
     flat = -float(point.gradient @ step + 0.5 * (step @ point.data @ step + prior @ prior))
-    without, with_them = abs(flat - gained), abs(flat - 0.5 * float(step @ point.bend @ step) - gained)
+    without, with_them = abs(flat - gained), abs(flat - 0.5 * float(step @ bend @ step) - gained)
     return with_them < without / CLEARLY if not bent else with_them < without * CLEARLY

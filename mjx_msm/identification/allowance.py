@@ -131,7 +131,7 @@ def allowed(problem: Problem, terms: Sequence[AbstractTerm], solution: Solution,
 def _rest(problem: Problem, person: Parameters, *, moving: bool) -> ParameterSpace:
     """The space of what was not estimated, with its default bounds and priors about the value that is held."""
     model = problem.model
-    patterns = [f"muscle/*/{f}" for f in _MUSCLE]
+    patterns = [f"muscle/*/{f}" for f in (*_MUSCLE, *(["tendon_strain"] if model.muscle.remembers else []))]
     patterns += [f"joint/{c}/{f}" for c in model.free for f in ("damping", "stiffness")]
     if moving:
         patterns += [f"body/{b}/{f}" for b in moving_bodies(model) for f in ("mass", "com")]

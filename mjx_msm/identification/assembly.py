@@ -16,13 +16,14 @@ from mjx_msm.estimation.residuals.acceleration import acceleration_term
 from mjx_msm.estimation.residuals.instants import InstantTerm
 from mjx_msm.estimation.residuals.moment import MomentTerm, moment_term
 from mjx_msm.estimation.residuals.motion import MotionTerm, motion_term, window_steps
-from mjx_msm.estimation.residuals.stepped_motion import stepped_motion_term
+from mjx_msm.estimation.residuals.stepped_motion import is_stepped, stepped_motion_term
 from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.estimation.residuals.windows import WindowTerm
 from mjx_msm.estimation.robust import DOUBTED, told
 from mjx_msm.identification import baselines
 from mjx_msm.identification.allowance import allowed
 from mjx_msm.identification.discrepancy import WITH_DISCREPANCY, correction
+from mjx_msm.identification.evidence import evidence
 from mjx_msm.identification.inputs import Inputs
 from mjx_msm.identification.misfit import against_the_model, disagreement
 from mjx_msm.identification.problem import Problem
@@ -32,7 +33,6 @@ from mjx_msm.knowledge.posterior import posterior_record
 from mjx_msm.knowledge.records import Estimate, Fit, Outcome, Stage
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.uncertainty import Uncertainty, uncertainty
-from mjx_msm.person.obstacles import TREE
 from mjx_msm.recordings.model_clock import Recording, record
 from mjx_msm.recordings.trial import Trial, reordered
 
@@ -63,7 +63,7 @@ def assembled(
             fisher, score = fisher + about.nuisance.hessian[0], score + about.nuisance.hessian[0]
     bend, width = bending(parts, scales), space.upper - space.lower
     known = uncertainty(fisher, space.prior_scale, score=score, bend=bend, width=width)
-    rest = allowed(problem, terms, solution, known)
+    rest, told_of_model = allowed(problem, terms, solution, known), evidence(space, terms, parts, solution)
     estimates = _estimates(problem, z, rest.known)
     notes: tuple[str, ...] = ()
     if problem.settings.unmeasured:  # from here on the person as they can be simulated
@@ -86,7 +86,7 @@ def assembled(
         judges: list[AbstractTerm] = []
         if "moment" in kinds and any(r.moment_weight.any() for r in recordings):
             judges.append(moment_term(model, space, recordings, problem.settings.rate))
-        if "motion" in kinds and model.host.engine != TREE:
+        if "motion" in kinds and is_stepped(model):
             judges.append(stepped_motion_term(model, space, recordings, problem.steps))
         elif "motion" in kinds:
             steps = window_steps(problem.steps, problem.recordings, recordings)
@@ -114,6 +114,7 @@ def assembled(
         residuals=tuple(t.kind for t in terms),
         contradicted=rest.contradicted,
         notes=notes,
+        evidence=told_of_model,
         **{**problem.record(), "held": rest.held},
         **posterior_record(space, z, known, problem.settings.seed, problem.usual),
     )

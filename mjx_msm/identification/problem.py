@@ -16,9 +16,15 @@ from mjx_msm.estimation.residuals.acceleration import acceleration_term
 from mjx_msm.estimation.residuals.freed import with_unknown_courses
 from mjx_msm.estimation.residuals.moment import moment_term
 from mjx_msm.estimation.residuals.motion import MotionTerm, motion_term
-from mjx_msm.estimation.residuals.stepped_motion import WINDOW, SteppedMotionTerm, stepped_motion_term
+from mjx_msm.estimation.residuals.stepped_motion import (
+    SteppedMotionTerm,
+    is_stepped,
+    stepped_motion_term,
+    window_steps,
+)
 from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.knowledge.population import expectation_of
+from mjx_msm.person.compliant_tendon import CompliantTendon
 from mjx_msm.person.model import Model, muscle_constants, muscle_name, refuse_memory
 from mjx_msm.person.obstacles import TREE
 from mjx_msm.person.parameters import Parameters
@@ -71,7 +77,8 @@ class Problem:
             model = model.by_rk4
         if not model.free:
             raise InputError("no coordinate is free; leave at least one neither prescribed nor locked")
-        refuse_memory(model, "identification")
+        if model.muscle.remembers and not isinstance(model.muscle, CompliantTendon):
+            refuse_memory(model, "identification")
         emg_map, channels = channels_of(model, settings)
         recordings = tuple(record(model, reordered(t, channels), emg_map) for t in trials)
         if "moment" in residuals and not any(r.moment_weight.any() for r in recordings):
@@ -104,7 +111,18 @@ class Problem:
         longest = max(r.last - r.first for r in recordings)
         steps = min(settings.horizon or longest, longest)
         with_moment = [k for k in residuals if k == "moment"]
-        motion = cache(lambda: motion_term(model, space, recordings, steps, settings.emg_noise))
+        stepped = is_stepped(model)
+        if stepped and "motion" in residuals:
+            if settings.emg_noise is not None:
+                refuse_memory(model, "a noise of the EMG")
+            steps = min(steps, window_steps(model))
+        motion = cache(
+            lambda: (
+                stepped_motion_term(model, space, recordings, steps)
+                if stepped
+                else motion_term(model, space, recordings, steps, settings.emg_noise)
+            )
+        )
         stages: list[tuple[str, Callable[[], list[AbstractTerm]]]] = []
         if "motion" not in residuals:
             stages.append((" and ".join(residuals), lambda: direct(residuals)))
@@ -134,7 +152,7 @@ class Problem:
         """Of a model that MJX steps: its motion, in short windows."""
         if tuple(settings.residuals) != ("motion",) or settings.emg_noise is not None:  # nor unmeasured muscles
             model.host.only_tree("another residual than the motion, or a noise of the EMG,")
-        steps = min(settings.horizon or WINDOW, WINDOW)
+        steps = min(settings.horizon or window_steps(model), window_steps(model))
         term = cache(lambda: stepped_motion_term(model, space, recordings, steps))
 
         def alone() -> list[AbstractTerm]:

@@ -26,6 +26,7 @@ from mjx_msm.estimation.residuals.acceleration import acceleration_term
 from mjx_msm.estimation.residuals.freed import with_unknown_courses
 from mjx_msm.estimation.residuals.moment import MomentTerm, moment_term
 from mjx_msm.estimation.residuals.motion import motion_term
+from mjx_msm.estimation.residuals.stepped_motion import is_stepped, stepped_motion_term
 from mjx_msm.estimation.residuals.term import AbstractExpansion, AbstractTerm, Quadratic
 from mjx_msm.estimation.robust import robust, told, weighed_at
 from mjx_msm.knowledge.records import Outcome
@@ -213,7 +214,11 @@ def posterior_of(
     make: dict[str, Callable[[], AbstractTerm]] = {
         "moment": lambda: moment_term(model, space, recordings, result.rate),
         "acceleration": lambda: acceleration_term(model, space, recordings, result.rate),
-        "motion": lambda: motion_term(model, space, recordings, result.horizon, result.emg_noise),
+        "motion": lambda: (
+            stepped_motion_term(model, space, recordings, result.horizon)
+            if is_stepped(model)
+            else motion_term(model, space, recordings, result.horizon, result.emg_noise)
+        ),
     }
     z, terms = np.array(result.z), [make[kind]() for kind in result.residuals]
     if freed and result.unmeasured:

@@ -88,6 +88,26 @@ class Likelihood:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """Parts of the marginal likelihood of the recordings, as `mjx_msm.identification.evidence` says."""
+
+    samples: int
+    repeated: float
+    """Samples per independent one."""
+    fit: float
+    """Log likelihood of all samples at the estimate."""
+    prior: float
+    """Log density of the prior there, over that at its mean."""
+    information: tuple[float, ...]
+    """Eigenvalues of what the samples tell of the unknowns, in units of the prior."""
+
+    def log_marginal_likelihood(self, repeated: float) -> float:
+        """ln p(y), of samples of which so many count as one."""
+        volume = sum(math.log1p(x / repeated) for x in self.information)
+        return self.fit / repeated + self.prior - 0.5 * volume
+
+
+@dataclass(frozen=True)
 class Direction:
     """One of a complete set of combinations of parameters, and where what is known of it comes from."""
 

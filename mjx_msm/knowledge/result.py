@@ -20,7 +20,7 @@ from mjx_msm.common.printable import printable
 from mjx_msm.knowledge.arviz_tree import arviz_tree
 from mjx_msm.knowledge.dataframe import estimates_dataframe, fits_dataframe
 from mjx_msm.knowledge.posterior import draws_of
-from mjx_msm.knowledge.records import Direction, Estimate, Fit, Likelihood, Outcome, Stage, Unknown
+from mjx_msm.knowledge.records import Direction, Estimate, Evidence, Fit, Likelihood, Outcome, Stage, Unknown
 from mjx_msm.knowledge.result_file import read_result, write_result
 from mjx_msm.knowledge.result_table import (
     against_the_model,
@@ -123,6 +123,8 @@ class Identification:
     """Muscles without EMG and by which method they did without, see `mjx_msm.recordings.settings.Settings`."""
     likelihood: Likelihood | None = None
     """What the recordings alone say of z; None in a file of a version that did not keep it."""
+    evidence: Evidence | None = None
+    """How probable the recordings are under the model; None where that is not known."""
     schema: int = SCHEMA
 
     @property

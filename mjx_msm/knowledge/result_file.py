@@ -20,7 +20,7 @@ from mjx_msm.common.errors import InputError
 from mjx_msm.common.file_kinds import RESULT, refuse_other
 from mjx_msm.common.files import write_text
 from mjx_msm.common.json_files import finite, list_of, plain_json, read_json, record_of, table_of
-from mjx_msm.knowledge.records import Direction, Estimate, Fit, Likelihood, Outcome, Stage, Unknown
+from mjx_msm.knowledge.records import Direction, Estimate, Evidence, Fit, Likelihood, Outcome, Stage, Unknown
 from mjx_msm.knowledge.uncertainty import Knowledge
 from mjx_msm.person.kinds import KINDS
 from mjx_msm.person.mjcf import INTEGRATORS
@@ -61,6 +61,7 @@ NEWER = (
     "held",
     "contradicted",
     "unmeasured",
+    "evidence",
 )
 """Fields that files of schema 2 may lack: they came later."""
 
@@ -92,6 +93,7 @@ def read_result(path: Path, cls: type[Any], schema: int) -> Any:
         "levers": table_of(_lever),
         "emg_noise": _noise,
         "likelihood": record_of(Likelihood),
+        "evidence": record_of(Evidence),
     }
     try:
         result = record_of(cls, readers, optional=NEWER)(data)

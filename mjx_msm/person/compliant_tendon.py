@@ -109,9 +109,10 @@ class CompliantTendon(AbstractMuscle):
         path_velocity: Float[Array, "*batch muscle"],
     ) -> Float[Array, "*batch muscle"]:
         """The tendon's strain [-] while tension does not change: the fibers move as the path does, vmax at most."""
+        activation, path_length, path_velocity = jnp.broadcast_arrays(activation, path_length, path_velocity)
         velocity = _possible(parameters, path_velocity)
         lowest = self.tendon.length(jnp.full_like(path_length, -0.19), parameters.tendon_strain) - 1.0
-        held = Balance(_pulling(activation), path_length, jnp.zeros_like(path_length), velocity)
+        held = Balance(pulling(activation), path_length, jnp.zeros_like(path_length), velocity)
         return self._root(parameters, held, jnp.asarray(lowest), jnp.zeros_like(path_length))
 
     def tension(
@@ -152,7 +153,7 @@ class CompliantTendon(AbstractMuscle):
         offset, slack = last * memory.last + before * memory.before, parameters.tendon_slack_length
         still = (path_length + offset / now) / slack  # the strain at which the fibers do not move
         guess = (path_length - 2.0 * memory.last + memory.before) / slack  # as they moved
-        moving = Balance(_pulling(activation), path_length, jnp.full_like(path_length, now), offset)
+        moving = Balance(pulling(activation), path_length, jnp.full_like(path_length, now), offset)
         return self._root(parameters, moving, jnp.minimum(still, 0.0) - 1e-3, guess)
 
     def pull(
@@ -216,7 +217,7 @@ def _possible(parameters: MuscleParameters, velocity: Array) -> Array:
     return jnp.clip(velocity, -fastest, fastest)
 
 
-def _pulling(activation: Array) -> Array:
+def pulling(activation: Array) -> Array:
     """No less than none: a tendon that is to push may find no length to do so at."""
     return jnp.where(activation < 0, 0.0, activation)
 

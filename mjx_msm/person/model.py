@@ -211,6 +211,7 @@ MUSCLES: Mapping[str, Callable[[], AbstractMuscle]] = {
     "mujoco": MujocoMuscle,
     "degroote": DeGrooteFregly2016,
     "degroote-compliant": CompliantTendon,
+    "mujoco-compliant": lambda: CompliantTendon(MujocoMuscle()),
 }
 """Muscle laws by name."""
 
@@ -242,8 +243,8 @@ def load_model(
     - `side`: ``"left"`` or ``"right"``: mirrored (`mjx_msm.person.mirrored`) where the file is of the other one; names
       that tell no side, like those of the bundled models, are of the right. Coordinates keep their signs; ``_r`` in a
       name becomes ``_l``, also in what is asked for here.
-    - `muscle`: ``"mujoco"`` (native, exported exactly), ``"degroote"`` (rigid tendon), ``"degroote-compliant"`` (a
-      tendon that yields) or a muscle model of your own.
+    - `muscle`: ``"mujoco"`` (native, exported exactly), ``"degroote"`` (rigid tendon), ``"mujoco-compliant"`` and
+      ``"degroote-compliant"`` (the same fibers behind a tendon that yields) or a muscle model of your own.
     - `free`, `prescribed`: coordinate names; what is neither prescribed nor locked is free.
     - `locked`: coordinate to its fixed value [rad or m].
     - `timestep`: [s]; the file's own by default.
@@ -448,15 +449,23 @@ def _coordinates(m: mujoco.MjModel, joints: Iterable[int], engine: str) -> tuple
 def _muscle_model(muscle: str | AbstractMuscle, mj_model: mujoco.MjModel) -> AbstractMuscle:
     if isinstance(muscle, AbstractMuscle):
         return muscle
-    if muscle == "mujoco":
-        gain = mj_model.actuator_gainprm
-        return MujocoMuscle(
-            lmin=gain[:, 4].copy(),
-            lmax=gain[:, 5].copy(),
-            fvmax=gain[:, 8].copy(),
-            tausmooth=mj_model.actuator_dynprm[:, 2].copy(),
-        )
-    return MUSCLES[one_of("muscle model", muscle, MUSCLES)]()
+    law = MUSCLES[one_of("muscle model", muscle, MUSCLES)]()
+    if isinstance(law, CompliantTendon):
+        return replace(law, fibers=_native_curves(law.fibers, mj_model))
+    return _native_curves(law, mj_model)
+
+
+def _native_curves(law: AbstractMuscle, mj_model: mujoco.MjModel) -> AbstractMuscle:
+    """MuJoCo's law with the curves of the file; others have their own."""
+    if not isinstance(law, MujocoMuscle):
+        return law
+    gain = mj_model.actuator_gainprm
+    return MujocoMuscle(
+        lmin=gain[:, 4].copy(),
+        lmax=gain[:, 5].copy(),
+        fvmax=gain[:, 8].copy(),
+        tausmooth=mj_model.actuator_dynprm[:, 2].copy(),
+    )
 
 
 def muscle_constants(model: Model) -> dict[str, float | tuple[float, ...]]:

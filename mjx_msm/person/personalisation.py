@@ -10,6 +10,7 @@ import re
 import shutil
 import warnings
 from collections.abc import Iterable
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,11 @@ from mjx_msm.common.compiled import float64
 from mjx_msm.common.errors import InputError, InputWarning
 from mjx_msm.common.files import write_text
 from mjx_msm.person.inertia import inertia_matrix
+from mjx_msm.person.law_file import is_writable, write_law
 from mjx_msm.person.mjx import import_mjx
-from mjx_msm.person.model import Model
+from mjx_msm.person.model import Model, muscle_name
 from mjx_msm.person.muscle import FPMAX, MujocoMuscle, MuscleParameters
+from mjx_msm.person.native_fit import NativeFit, fitted_native
 from mjx_msm.person.parameters import Parameters
 from mjx_msm.person.stability import too_fast_for_rk4
 from mjx_msm.person.xml_precision import full_precision
@@ -69,6 +72,8 @@ _CURVES = ((4, "lmin"), (5, "lmax"), (8, "fvmax"))
 """Where gainprm holds the shape of the native curves."""
 
 
+FORCE_ERROR = 0.1
+"""Of F0: the largest root mean square error of a muscle with which another law is written as native muscles."""
 _APART = 1e-9
 """By which principal moments are kept apart, relative to their sum."""
 
@@ -209,7 +214,8 @@ def personalised_spec(model: Model, parameters: Parameters) -> mujoco.MjSpec:
     return _edit(model, parameters)
 
 
-def _edit(model: Model, parameters: Parameters) -> mujoco.MjSpec:
+def _edit(model: Model, parameters: Parameters, fit: NativeFit | None = None) -> mujoco.MjSpec:
+    """`fit`: native muscles in the place of those of the model's own law."""
     spec, compiled = model.host.spec.copy(), model.host.mj_model
     p = jax.tree.map(lambda x: np.asarray(x, dtype=float), parameters)
     if p.body.mass.ndim != 1:
@@ -219,6 +225,14 @@ def _edit(model: Model, parameters: Parameters) -> mujoco.MjSpec:
             raise InputError(f"parameter {name} is {value}; it cannot be written to a file")
     with float64():
         muscle = jax.tree.map(np.asarray, native_muscles(model, p.muscle))
+    curves = model.muscle if isinstance(model.muscle, MujocoMuscle) else None
+    if fit is not None:
+        f0, optimal, slack, vmax, passive, lmin, lmax, fvmax = fit.gain.T
+        muscle = replace(
+            muscle, max_isometric_force=f0, optimal_fiber_length=optimal, tendon_slack_length=slack,
+            max_contraction_velocity=vmax, passive_force_scale=passive,
+        )  # fmt: skip
+        curves = MujocoMuscle(lmin=lmin, lmax=lmax, fvmax=fvmax)
     low, high = native_range(muscle, compiled.actuator_lengthrange)
     for i, name in enumerate(parameters.names.muscle):
         actuator = spec.actuator(name)
@@ -226,9 +240,9 @@ def _edit(model: Model, parameters: Parameters) -> mujoco.MjSpec:
             prm[0], prm[1] = low[i], high[i]
             prm[2], prm[6] = muscle.max_isometric_force[i], muscle.max_contraction_velocity[i]
             prm[7] = muscle.passive_force_scale[i] * FPMAX
-            if isinstance(model.muscle, MujocoMuscle):
+            if curves is not None:
                 for slot, curve in _CURVES:
-                    prm[slot] = np.broadcast_to(np.asarray(getattr(model.muscle, curve), dtype=float), low.shape)[i]
+                    prm[slot] = np.broadcast_to(np.asarray(getattr(curves, curve), dtype=float), low.shape)[i]
         actuator.dynprm[0] = muscle.activation_time_constant[i]
         actuator.dynprm[1] = muscle.deactivation_time_constant[i]
         if isinstance(model.muscle, MujocoMuscle):
@@ -268,10 +282,12 @@ def export(
     `InputWarning` says so. The credit of the model it derives from, the versions and the subject's name are carried in
     the file. Numbers are written so that they read back bit for bit. The file appears whole or not at all.
 
-    **Arguments:** `allow_approximation`: a muscle model that MJCF cannot hold is written as MuJoCo's native
-    muscle with the same parameters, and the force error is stated in the file.
+    **Arguments:** `allow_approximation`: a muscle law that MJCF cannot hold is written as the native muscles that come
+    nearest to it (`mjx_msm.person.native_fit`), and the force error over the working range is stated in the file.
+    Beside it, ``<name>_muscles.py`` has the law itself: plain Python with which MuJoCo steps it, without this package.
 
-    **Raises:** `InputError` if the muscle model cannot be written, or the folder cannot be.
+    **Raises:** `InputError` if the muscle law cannot be written, also where native muscles would miss it by more than
+    `FORCE_ERROR` of F0, or the folder cannot be.
     """
     of_kind("model", model, Model, "load_model makes one")
     of_kind("parameters", parameters, Parameters, "a model has them as .nominal")
@@ -305,6 +321,8 @@ def export(
     lines = (text["mjx_msm"], f"subject: {subject}" if subject else "", credit, approximation)
     comment = "\n".join(filter(None, lines)).replace("--", "—")
     write_text(path, f"<!--\n{comment}\n-->\n{xml}")
+    if approximation and is_writable(model):
+        write_law(model, parameters, path)
     return path
 
 
@@ -312,10 +330,18 @@ def _written_spec(model: Model, parameters: Parameters, allow_approximation: boo
     """What is written, and in words what it only approximates."""
     if isinstance(model.muscle, MujocoMuscle) or not allow_approximation:
         return personalised_spec(model, parameters), ""
-    error = native_force_error(model, parameters)
-    return _edit(model, parameters), (
-        f"muscle model {type(model.muscle).__name__} written as MuJoCo's native muscle; isometric force differs by "
-        f"up to {100 * error.max():.1f} % of F0 ({parameters.names.muscle[int(error.argmax())]})"
+    fit, names = fitted_native(model, parameters), parameters.names.muscle
+    worst = int(np.argmax(fit.rms))
+    if not fit.rms[worst] <= FORCE_ERROR:
+        raise InputError(
+            f"muscle '{names[worst]}' under muscle model '{muscle_name(model)}' is none that MJCF can hold: the "
+            f"nearest native muscle misses its force by {100 * fit.rms[worst]:.0f} % of F0 (RMS over the working "
+            f"range, {100 * FORCE_ERROR:.0f} % at most); identify with muscle = 'mujoco'"
+        )
+    return _edit(model, parameters, fit), (
+        f"muscle model {muscle_name(model)} written as the nearest of MuJoCo's native muscles; over the working range "
+        f"force differs by {100 * np.sqrt(np.mean(fit.rms**2)):.1f} % of F0 (RMS), by {100 * fit.rms[worst]:.1f} % in "
+        f"{names[worst]}, and by {100 * fit.worst.max():.0f} % at most ({names[int(np.argmax(fit.worst))]})"
     )
 
 
@@ -368,22 +394,3 @@ def _shorten(attribute: re.Match[str]) -> str:
     single = name in ("rgba", "rgb1", "rgb2", "ambient", "diffuse", "specular", "shininess", "znear", "texrepeat")
     shortest = (lambda n: str(np.float32(n.group()))) if single else (lambda n: repr(float(n.group())))
     return f'{name}="{re.sub(r"-?[0-9]+[.][0-9]{6,}(?:e[-+][0-9]+)?", shortest, text)}"'
-
-
-def native_force_error(model: Model, parameters: Parameters) -> Float[np.ndarray, "muscle"]:
-    """Largest isometric force difference to MuJoCo's native muscle over fiber lengths 0.5–1.5 l_opt, relative to F0.
-
-    The native muscle has the curves of the model's own file, as the exported one does.
-    """
-    gain = model.host.mj_model.actuator_gainprm
-    native = MujocoMuscle(lmin=gain[:, 4], lmax=gain[:, 5], fvmax=gain[:, 8])
-    p, q = parameters.muscle, native_muscles(model, parameters.muscle)
-    worst = np.zeros(len(parameters.names.muscle))
-    for length in np.linspace(0.5, 1.5, 41):
-        path = p.tendon_slack_length + length * p.optimal_fiber_length * jnp.cos(p.pennation_angle)
-        for activation in (0.0, 1.0):
-            a = jnp.full(len(worst), activation)
-            still = jnp.zeros_like(a)
-            difference = model.muscle.tension(p, a, path, still) - native.tension(q, a, path, still)
-            worst = np.maximum(worst, np.abs(np.asarray(difference / p.max_isometric_force)))
-    return worst

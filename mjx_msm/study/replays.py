@@ -16,6 +16,7 @@ from mjx_msm.dynamics.excitation import excitation
 from mjx_msm.dynamics.simulation import activate
 from mjx_msm.estimation.residuals.moment import MomentTerm, moment_term
 from mjx_msm.estimation.residuals.motion import motion_term, window_steps
+from mjx_msm.estimation.residuals.stepped_motion import is_stepped, stepped_motion_term
 from mjx_msm.estimation.robust import FREEDOM
 from mjx_msm.identification.problem import complete
 from mjx_msm.knowledge.result import Identification
@@ -88,7 +89,8 @@ def _replays(
 ) -> list[Replay]:
     moments = positions = None
     if "motion" in study.identify.residuals:
-        positions = motion_term(model, space, recordings, steps)
+        made = stepped_motion_term if is_stepped(model) else motion_term
+        positions = made(model, space, recordings, steps)
     if any(r.moment_weight.any() for r in recordings):
         moments = moment_term(model, space, recordings, rate)
     simulated = {v: positions.evaluate(z, scale) for v, z in versions.items()} if positions is not None else {}

@@ -18,13 +18,11 @@ from sympy.physics import biomechanics
 from mjx_msm.common.compiled import jit
 from mjx_msm.common.errors import InputError
 from mjx_msm.dynamics.simulation import State, initial_state, rollout
-from mjx_msm.identification.identify import identify
 from mjx_msm.person import compliant_tendon
 from mjx_msm.person import degroote as dg
 from mjx_msm.person.compliant_tendon import Balance, CompliantTendon, backward_difference, span
 from mjx_msm.person.model import load_model, model_of, muscle_constants, muscle_name, with_muscle_constants
 from mjx_msm.person.muscle import MujocoMuscle, MuscleParameters
-from mjx_msm.recordings.trial import Trial
 
 opensim.Logger.removeFileSink()
 opensim.Logger.setLevelString("error")
@@ -448,7 +446,11 @@ def test_its_constants_have_names():
     assert float(damped.muscle.fibers.fiber_damping) == 0.1
     assert muscle_constants(damped) == {"fibers.fiber_damping": 0.1}
     other = load_model("arm", muscle=CompliantTendon(MujocoMuscle()))
-    assert muscle_name(other) == "CompliantTendon"  # a file cannot name it
+    assert muscle_name(other) == "mujoco-compliant"
+    named = load_model("arm", muscle="mujoco-compliant")  # with the curves of the file
+    np.testing.assert_array_equal(named.muscle.fibers.lmax, named.host.mj_model.actuator_gainprm[:, 5])
+    assert muscle_constants(named) == {}
+    assert set(muscle_constants(other)) == {"fibers.lmax", "fibers.tausmooth"}
     with pytest.raises(ValueError, match="choose a law without a tendon"):
         CompliantTendon(CompliantTendon())
 
@@ -461,13 +463,3 @@ def test_what_has_no_tendon_is_refused():
     """
     with pytest.raises(InputError, match=r"muscle 'biceps' has a tendon slack length of -0\.3"):
         model_of(mujoco.MjSpec.from_string(xml), "finger.xml", muscle="degroote-compliant")
-
-
-@pytest.mark.parametrize("residual", ["acceleration", "motion", "moment"])
-def test_identification_is_refused(residual):
-    model = load_model("arm", muscle="degroote-compliant")
-    time, steady = np.arange(0.0, 0.5, 0.01), np.full((50, 6), 0.2)
-    angles = np.stack([0.3 + 0.0 * time, 1.0 + 0.1 * np.sin(9 * time)], -1)
-    trial = Trial("lift", time, model.coordinates, angles, model.muscles, steady)
-    with pytest.raises(InputError, match="identification is not there for muscle model 'degroote-compliant'"):
-        identify(model, [trial], free=["muscle/*/tendon_strain"], residuals=(residual,))

@@ -11,8 +11,15 @@ from scipy.ndimage import binary_closing, binary_erosion
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.dynamics.geometry import Geometry
-from mjx_msm.dynamics.sensitivities import Factors, Pairs, acceleration_columns, free_acceleration
-from mjx_msm.dynamics.simulation import free_response, mechanics
+from mjx_msm.dynamics.sensitivities import (
+    Factors,
+    Pairs,
+    acceleration_columns,
+    free_acceleration,
+    muscle_columns,
+    tension_columns,
+)
+from mjx_msm.dynamics.simulation import free_response, mechanics, muscle_tension
 from mjx_msm.estimation.residuals.instants import InstantTerm, picked
 from mjx_msm.person.model import Model
 from mjx_msm.person.space import ParameterSpace
@@ -31,20 +38,25 @@ def _acceleration(
     position: Array,
     velocity: Array,
     recorded: Array,
-    activation: Array,
-    activation_by_pair: Array,
+    drive: Array,
+    drive_by_pair: Array,
     *,
     derivatives: bool,
 ) -> tuple[Array, ...]:
     """q̈ of the free coordinates from the equations of motion, the held ones accelerated as recorded [rad/s²]."""
     free, held = model.host.free_index, model.host.held_index
     terms = mechanics(model, at.parameters, at.inertia, shape, position, velocity)
-    value = free_acceleration(model, at, terms, velocity, activation, recorded[held])
+    pull = drive if model.muscle.remembers else muscle_tension(model, at.parameters, terms, velocity, drive)
+    value = free_acceleration(model, at, terms, pull, recorded[held])
     if not derivatives:
         return (value,)
     everything = recorded.at[free].set(value)
-    state = (position, velocity, activation, activation_by_pair)
-    columns = acceleration_columns(model, space, at, pairs, shape, *state, everything)
+    if model.muscle.remembers:
+        muscles = tension_columns(model, pairs, shape, drive_by_pair)
+    else:
+        speed = -shape.moment_arm @ velocity
+        muscles = muscle_columns(model, space, at.parameters, pairs, shape, drive, drive_by_pair, speed)
+    columns = acceleration_columns(model, space, at, muscles, shape, position, velocity, everything)
     return value, free_response(model, at.parameters, terms, columns)
 
 
@@ -79,6 +91,6 @@ def acceleration_term(
     if not sum(map(len, picks)):
         names = ", ".join(r.name for r in recordings)
         raise InputError(f"no stretch of {names} is long enough to differentiate; record longer, or with fewer gaps")
-    chosen = picked(recordings, picks)
+    chosen = picked(model, recordings, picks)
     target = chosen["acceleration"][:, model.host.free_index]
     return AccelerationTerm(model, space, **chosen, target=target, mask=np.ones_like(target))

@@ -13,9 +13,12 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from mjx_msm.common.compiled import compile_job, float64, jit, shapes
+from mjx_msm.dynamics.activation_sensitivities import activation_pairs
 from mjx_msm.dynamics.geometry import Geometry, geometry
 from mjx_msm.dynamics.paths import paths
 from mjx_msm.dynamics.sensitivities import Factors, Pairs, factors
+from mjx_msm.dynamics.tendon_course import Acting, Course, Tensions, tension_derivatives, tension_pairs
+from mjx_msm.estimation.residuals.path_courses import course_of, path_courses
 from mjx_msm.estimation.residuals.pieces import blank, filled, padded, parts
 from mjx_msm.estimation.residuals.term import AbstractExpansion, AbstractTerm, Quadratic
 from mjx_msm.person.model import Model
@@ -39,8 +42,8 @@ class PlainExpansion(AbstractExpansion):
 
 Law = Callable[..., tuple[Array, ...]]
 """What a residual compares at one instant, and its derivatives: (model, space, at, pairs, geometry, q, q̇, recorded q̈,
-activation, activation by pair, *, derivatives) to the values of the free coordinates (free,) and, if asked for, their
-columns (free, entry)."""
+drive, drive by pair, *, derivatives) to the values of the free coordinates (free,) and, if asked for, their columns
+(free, entry). Muscles are driven by their activation; of those that remember, it is their tension."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +57,8 @@ class InstantTerm(AbstractTerm):
     acceleration: Float[np.ndarray, "instant coordinate"]
     target: Float[np.ndarray, "instant free"]
     mask: Float[np.ndarray, "instant free"]
+    course: Float[np.ndarray, "recording time two_muscle"] | None
+    """Path lengths [m] and velocities [m/s] of muscles that remember, sample by sample; None: they do not."""
     law: ClassVar[Law]
 
     @property
@@ -66,6 +71,18 @@ class InstantTerm(AbstractTerm):
 
     def signal(self) -> Float[np.ndarray, "sample coordinate"]:
         return self.target
+
+    @cached_property
+    def pairs(self) -> Pairs:
+        if self.course is None:
+            return activation_pairs(self.space, np.asarray(self.mixing))
+        return tension_pairs(self.space, np.asarray(self.mixing), self.acting)
+
+    @cached_property
+    def acting(self) -> tuple[int, ...]:
+        """Muscles that pull at a free coordinate."""
+        arms = np.concatenate([np.asarray(shape.moment_arm) for _, shape, *_ in self._chunks])
+        return acting_muscles(np.swapaxes(arms[..., self.model.host.free_index], 1, 2))
 
     @cached_property
     def _chunks(self) -> list[tuple[Any, ...]]:
@@ -97,13 +114,24 @@ class InstantTerm(AbstractTerm):
         return jax.tree.map(lambda *x: jax.device_put(np.concatenate([np.asarray(y) for y in x])[rows]), *parts)
 
     def _run(self, z: np.ndarray, *, derivatives: bool) -> Iterator[tuple[slice, Any]]:
-        activation, _, by_pair = self.activations(z)
         at = factors(self.space, z)
+        drive = self._drive(z)
         for part, *fixed in self._chunks:
-            rows = self.recording[part], self.sample[part]
-            moving = (jax.device_put(filled(x[rows], INSTANTS)) for x in (activation, by_pair))
+            moving = (jax.device_put(filled(x[part], INSTANTS)) for x in drive)
             lead: Any = (self.model, self.space, self.law, self.pairs, derivatives, at)
             yield part, _instants(*lead, *moving, *fixed)
+
+    def _drive(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What drives the muscles at the instants, and its derivatives by pair."""
+        rows = self.recording, self.sample
+        if self.course is None:
+            activation, _, by_pair = self.activations(z)
+            return activation[rows], by_pair[rows]
+        recorded = (np.swapaxes(x, 0, 1) for x in (self.envelope, self.course))
+        envelope, course = next(recorded), course_of(next(recorded))
+        lead: Any = (self.model, self.space, z, envelope, np.asarray(self.mixing), self.acting, self.pairs, course)
+        value, by_pair = _tensions(*lead, self.sample, self.recording)
+        return np.asarray(value), np.asarray(by_pair)
 
     def expand(self, z: Float[np.ndarray, "free"], nuisance: Any = None) -> AbstractExpansion:
         with float64():
@@ -121,6 +149,24 @@ class InstantTerm(AbstractTerm):
 
 
 @jit
+def _tensions(
+    model: Model,
+    space: ParameterSpace,
+    z: Float[Array, "free"],
+    envelope: Float[Array, "time recording channel"],
+    mixing: Float[Any, "muscle channel"],
+    acting: Acting,
+    pairs: Pairs,
+    course: Course,
+    sample: Int[Array, "instant"],
+    recording: Int[Array, "instant"],
+) -> Tensions:
+    """At the instants, and their derivatives by pair."""
+    drive = jnp.asarray(envelope), mixing, acting, pairs, course
+    return tension_derivatives(model, space, space.unpack(jnp.asarray(z)), *drive, sample, recording)
+
+
+@jit
 def _geometries(model: Model, position: Array, velocity: Array) -> Geometry:
     return jax.vmap(lambda q, v, along: geometry(model, q, v, along))(position, velocity, paths(model, position))
 
@@ -133,8 +179,8 @@ def _instants(
     pairs: Pairs,
     derivatives: bool,
     at: Factors,
-    activation: Float[Array, "instant muscle"],
-    activation_by_pair: Float[Array, "instant pair"],
+    drive: Float[Array, "instant muscle"],
+    drive_by_pair: Float[Array, "instant pair"],
     shape: Geometry,
     position: Float[Array, "instant coordinate"],
     velocity: Float[Array, "instant coordinate"],
@@ -147,7 +193,7 @@ def _instants(
     def one(*state: Any) -> tuple[Array, ...]:
         return law(model, space, at, pairs, *state, derivatives=derivatives)
 
-    value, *columns = jax.vmap(one)(shape, position, velocity, acceleration, activation, activation_by_pair)
+    value, *columns = jax.vmap(one)(shape, position, velocity, acceleration, drive, drive_by_pair)
     residual = (value - target) * mask
     if not derivatives:
         return (residual,)
@@ -160,7 +206,12 @@ def _squares(rows: Float[Array, "row coordinate columns"]) -> tuple[Array, Array
     return total[:, -1, -1], total[:, :-1, -1], total[:, :-1, :-1]
 
 
-def picked(recordings: Sequence[Recording], picks: Sequence[Int[np.ndarray, "pick"]]) -> dict[str, Any]:
+def acting_muscles(moment_arm: Float[np.ndarray, "instant free muscle"]) -> Acting:
+    """Those that pull at a free coordinate."""
+    return tuple(np.flatnonzero(np.abs(moment_arm).max((0, 1), initial=0.0) > 0).tolist())
+
+
+def picked(model: Model, recordings: Sequence[Recording], picks: Sequence[Int[np.ndarray, "pick"]]) -> dict[str, Any]:
     """What the recordings hold at the chosen samples, as the arguments of an `InstantTerm`."""
 
     def pick(name: str) -> np.ndarray:
@@ -174,4 +225,5 @@ def picked(recordings: Sequence[Recording], picks: Sequence[Int[np.ndarray, "pic
         "position": pick("smooth_position"),
         "velocity": pick("smooth_velocity"),
         "acceleration": pick("smooth_acceleration"),
+        "course": path_courses(model, recordings) if model.muscle.remembers else None,
     }

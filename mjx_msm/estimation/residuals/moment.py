@@ -17,8 +17,17 @@ from mjx_msm.common.compiled import compile_job, float64
 from mjx_msm.common.errors import InputError
 from mjx_msm.dynamics.activation_expansion import Lanes, lanes_of
 from mjx_msm.dynamics.activation_sensitivities import TIME_CONSTANTS
-from mjx_msm.dynamics.moment_sensitivities import Instants, instants, moment_sums, moments
-from mjx_msm.estimation.residuals.instants import INSTANTS, InstantTerm, PlainExpansion, picked
+from mjx_msm.dynamics.moment_sensitivities import (
+    Instants,
+    instants,
+    moment_sums,
+    moment_sums_of_courses,
+    moments,
+    moments_of_courses,
+)
+from mjx_msm.dynamics.tendon_course import Course, forgetting
+from mjx_msm.estimation.residuals.instants import INSTANTS, InstantTerm, PlainExpansion, acting_muscles, picked
+from mjx_msm.estimation.residuals.path_courses import course_of
 from mjx_msm.estimation.residuals.pieces import filled, parts, windows
 from mjx_msm.estimation.residuals.term import AbstractExpansion, Quadratic
 from mjx_msm.person.model import Model
@@ -53,6 +62,8 @@ class Share(NamedTuple):
     real: Float[np.ndarray, "instant 1"]
     """0 for what is repeated."""
     envelope: Float[AnyArray, "time window channel"]
+    course: Course | None
+    """Of muscles that remember."""
     at: Instants
 
 
@@ -61,7 +72,7 @@ class MomentTerm(InstantTerm):
     """Muscle and passive joint moment against the recorded net moment of the free coordinates [N·m].
 
     No parameter changes the geometry at its instants, so all of it is arithmetic on what is computed once; and it knows
-    its second derivatives.
+    its second derivatives, but for muscles whose tendons yield.
     """
 
     at: Instants
@@ -91,7 +102,7 @@ class MomentTerm(InstantTerm):
         """About `count` pieces of the recordings (None: `PIECES`), at least two of each: one from each of as many equal
         spans of it, by chance, so that no rhythm is met in step. A recording weighs as much among them as in the whole.
         Itself where that is not much less to compute."""
-        lead, own = _forgotten(self.space, self.model.timestep, FAINT), max(round(seconds / self.model.timestep), 1)
+        lead, own = _forgotten(self.model, self.space, FAINT), max(round(seconds / self.model.timestep), 1)
         measured = np.flatnonzero(self.mask.any(axis=1))
         part = np.stack([self.recording, np.maximum(self.sample - lead - 1, 0) // own], 1)[measured]
         every, which = np.unique(part, axis=0, return_inverse=True)
@@ -106,7 +117,8 @@ class MomentTerm(InstantTerm):
             chosen += [rng.choice(span) for span in np.array_split(np.arange(begin, begin + n), some)]
         rows = measured[np.isin(which.reshape(-1), chosen)]
         about = {name: getattr(self, name)[rows] for name in OF_INSTANTS}
-        envelope, window, sample = windows(self.envelope, about["recording"], about["sample"], lead, own)
+        recorded = self._recorded
+        recorded, window, sample = windows(recorded, about["recording"], about["sample"], lead, own)
         at = replace(jax.tree.map(lambda x: x[rows], self.at), sample=sample, recording=window)
         about |= {name: None if getattr(self, name) is None else getattr(self, name)[rows] for name in WEIGHTS}
         share = (taken / there) / (taken.sum() / there.sum())
@@ -114,28 +126,51 @@ class MomentTerm(InstantTerm):
             known = 1.0 if about["relative"] is None else about["relative"]
             more = share[np.searchsorted(owner, about["recording"])] ** 0.5
             about["relative"] = known * more[:, None] * np.ones_like(about["target"])
-        return replace(self, **about, at=at, shares=tuple(_shares(envelope, at, ALIKE)))
+        return replace(self, **about, at=at, shares=tuple(_shares(recorded, self.envelope.shape[-1], at, ALIKE)))
 
-    def _arguments(self, z: Float[np.ndarray, "free"], share: Share) -> tuple[Any, ...]:
+    @property
+    def _recorded(self) -> Float[np.ndarray, "recording time more"]:
+        """What is cut into windows: EMG, and the paths of muscles that remember."""
+        return self.envelope if self.course is None else np.concatenate([self.envelope, self.course], -1)
+
+    @cached_property
+    def acting(self) -> tuple[int, ...]:
+        """Muscles that pull at a free coordinate."""
+        return acting_muscles(self.at.moment_arm)
+
+    def _lead(self, z: Float[np.ndarray, "free"], share: Share) -> tuple[Any, ...]:
+        return self.model, self.space, np.asarray(z, dtype=float), share.envelope, np.asarray(self.mixing)
+
+    def _sums(self, z: Float[np.ndarray, "free"], share: Share) -> tuple[Any, ...]:
+        """A function of a share and its arguments."""
         counts = self.mask if self.trust is None else self.mask * np.sqrt(self.trust)
         counts = counts if self.relative is None else counts / self.relative
-        lead = self.model, self.space, np.asarray(z, dtype=float), share.envelope, np.asarray(self.mixing)
-        return *lead, self.lanes, share.at, self.target[share.rows], counts[share.rows] * share.real
+        compared = share.at, self.target[share.rows], counts[share.rows] * share.real
+        if share.course is None:
+            return moment_sums, *self._lead(z, share), self.lanes, *compared
+        own = self.acting, self.pairs, share.course
+        return moment_sums_of_courses, *self._lead(z, share), *own, *compared
+
+    def _moments(self, z: Float[np.ndarray, "free"], share: Share) -> tuple[Any, ...]:
+        """A function of a share and its arguments."""
+        if share.course is None:
+            return moments, *self._lead(z, share), self.lanes, share.at
+        return moments_of_courses, *self._lead(z, share), self.acting, share.course, share.at
 
     def compile_jobs(self, z: Float[np.ndarray, "free"]) -> Iterator[Callable[[], None]]:
         with float64():
-            yield compile_job(moment_sums, *self._arguments(z, self.shares[0]))
+            yield compile_job(*self._sums(z, self.shares[0]))
 
     def expand(self, z: Float[np.ndarray, "free"], nuisance: Any = None) -> AbstractExpansion:
-        found = self._abreast(moment_sums, lambda share: self._arguments(z, share))
-        squares, gradient, hessian, curvature = (np.sum([x[k] for x in found], axis=0) for k in range(4))
-        return PlainExpansion(Quadratic(squares, gradient, hessian, curvature=curvature))
+        found = [np.sum(x, axis=0) for x in zip(*self._abreast(lambda share: self._sums(z, share)), strict=True)]
+        squares, gradient, hessian, *curvature = found
+        return PlainExpansion(Quadratic(squares, gradient, hessian, curvature=curvature[0] if curvature else None))
 
     def evaluate(
         self, z: Float[np.ndarray, "free"], scale: Float[np.ndarray, "coordinate"]
     ) -> Float[np.ndarray, "sample coordinate"]:
         out = np.zeros_like(self.target)
-        found = self._abreast(moments, lambda share: self._arguments(z, share)[:7])
+        found = self._abreast(lambda share: self._moments(z, share))
         for share, value in zip(self.shares, found, strict=True):
             out[share.rows] = value
         return (out - self.target) * self.mask
@@ -145,13 +180,15 @@ class MomentTerm(InstantTerm):
         """What has been compiled for the shares."""
         return set()
 
-    def _abreast(self, function: Callable[..., Any], arguments: Callable[[Share], tuple[Any, ...]]) -> list[Any]:
+    def _abreast(self, calls: Callable[[Share], tuple[Any, ...]]) -> list[Any]:
         """A compiled function of every share, a thread each: it leaves Python's lock alone."""
 
         def call(share: Share) -> Any:
             with float64():  # which is of a thread
-                return jax.tree.map(np.asarray, function(*arguments(share)))
+                function, *arguments = calls(share)
+                return jax.tree.map(np.asarray, function(*arguments))
 
+        function = calls(self.shares[0])[0]
         if len(self.shares) == 1 or function not in self._called:  # threads would all compile
             self._called.add(function)
             return [call(share) for share in self.shares]
@@ -171,14 +208,15 @@ def _instants(model: Model, window: np.ndarray, sample: np.ndarray, picked: dict
     return jax.tree.map(lambda *x: np.concatenate(x), *found)
 
 
-def _forgotten(space: ParameterSpace, timestep: float, left: float = FORGOTTEN) -> int:
-    """Steps after which an activation and its derivatives are what the last excitations made them."""
+def _forgotten(model: Model, space: ParameterSpace, left: float = FORGOTTEN) -> int:
+    """Steps after which an activation, a tendon and their derivatives are what the last excitations made them."""
     rows = list(zip(space.scalars, space.owner, space.offset, strict=True))
     constants = [float(np.max(getattr(space.nominal.muscle, f))) for f in TIME_CONSTANTS]
     constants += [math.exp(space.upper[o] + offset) for s, o, offset in rows if s.field in TIME_CONSTANTS]
     delays = [0.0, *np.ravel(space.nominal.emg.delay)]
     delays += [space.upper[o] + offset for s, o, offset in rows if s.field == "delay"]
-    return math.ceil((SLOWER * max(constants) * math.log(1.0 / left) + max(delays)) / timestep)
+    slowest = max(constants) + (forgetting(model) if model.muscle.remembers else 0.0)
+    return math.ceil((SLOWER * slowest * math.log(1.0 / left) + max(delays)) / model.timestep)
 
 
 def moment_term(model: Model, space: ParameterSpace, recordings: Sequence[Recording], rate: float) -> MomentTerm:
@@ -192,25 +230,34 @@ def moment_term(model: Model, space: ParameterSpace, recordings: Sequence[Record
         picks.append(own[:: max(1, round(1.0 / (rate * spacing)))])
         seen.append((r.moment_weight * r.complete[:, None])[picks[-1]])  # a posture is needed to predict a moment in
     target = np.concatenate([r.moment[p] for r, p in zip(recordings, picks, strict=True)])
-    about = picked(recordings, picks)
-    lead = _forgotten(space, model.timestep)
-    envelope, window, sample = windows(about["envelope"], about["recording"], about["sample"], lead)
+    about = picked(model, recordings, picks)
+    envelope, course = about["envelope"], about["course"]
+    recorded = envelope if course is None else np.concatenate([envelope, course], -1)
+    lead = _forgotten(model, space)
+    recorded, window, sample = windows(recorded, about["recording"], about["sample"], lead)
     at, mixing = _instants(model, window, sample, about), np.asarray(about["mixing"])
-    lanes = lanes_of(model, space, mixing, np.abs(at.moment_arm).max((0, 1)) > 0)
-    mask, shares = np.concatenate(seen), tuple(_shares(envelope, at))
-    return MomentTerm(model, space, **about, target=target, mask=mask, at=at, shares=shares, lanes=lanes)
+    lanes = lanes_of(model, space, mixing, np.isin(np.arange(len(model.muscles)), acting_muscles(at.moment_arm)))
+    mask, shares = np.concatenate(seen), tuple(_shares(recorded, mixing.shape[-1], at))
+    about |= {"target": target, "mask": mask, "at": at, "shares": shares, "lanes": lanes}
+    return MomentTerm(model, space, **about)
 
 
-def _shares(envelope: Float[np.ndarray, "window time channel"], at: Instants, unit: int = 1) -> Iterator[Share]:
-    """In which a multiple of `unit` instants is."""
-    count, samples = envelope.shape[:2]
+def _shares(
+    recorded: Float[np.ndarray, "window time more"], channels: int, at: Instants, unit: int = 1
+) -> Iterator[Share]:
+    """In which a multiple of `unit` instants is.
+
+    **Arguments:** `recorded`: EMG of so many channels, and then path lengths and velocities of muscles that remember.
+    """
+    count, samples = recorded.shape[:2]
     some = np.array_split(np.arange(count), 2 if count > 1 and count * samples >= ABREAST else 1)
     own = [np.flatnonzero(np.isin(at.recording, mine)) for mine in some]
     most = -(-max(map(len, own)) // unit) * unit
     for mine, rows in zip(some, own, strict=True):
         real, rows = (np.arange(most) < len(rows)).astype(float)[:, None], filled(rows, most)
-        cut = np.swapaxes(envelope[filled(mine, len(some[0]))], 0, 1).copy()
+        cut = np.swapaxes(recorded[filled(mine, len(some[0]))], 0, 1).copy()
+        envelope, course = cut[..., :channels].copy(), course_of(cut[..., channels:])
         there = jax.tree.map(lambda x, rows=rows: x[rows], at)
         there = replace(there, recording=there.recording - mine[0])
         with float64():
-            yield Share(rows, real, jax.device_put(cut), jax.tree.map(jax.device_put, there))
+            yield Share(rows, real, *jax.tree.map(jax.device_put, (envelope, course, there)))

@@ -1,8 +1,11 @@
-"""Simulated against recorded motion of a model that MJX steps, by short windows in forward mode.
+"""Simulated against recorded motion by short windows in forward mode: of a model that MJX steps, or whose muscles
+remember.
 
 Every window starts from a state of its own, a nuisance unknown which is eliminated for given parameters; derivatives
-are one tangent through `mjx.step` per unknown and window. Windows are short, since a contact makes a motion forget its
-start, and a derivative is one-sided where a contact begins or ends.
+are one tangent through the steps per unknown and window. What muscles with tendons that yield remember at the start of
+a window is what the recorded motion until then has made of them (`mjx_msm.dynamics.tendon_course`). Windows are short:
+with MJX because a contact makes a motion forget its start, and a derivative is one-sided where a contact begins or
+ends; else so that none runs away.
 """
 
 from __future__ import annotations
@@ -20,15 +23,20 @@ from mjx_msm.common.compiled import float64, jit
 from mjx_msm.common.errors import InputError
 from mjx_msm.dynamics.excitation import excitation
 from mjx_msm.dynamics.simulation import activate, engine_of
+from mjx_msm.dynamics.tendon_course import Course, memories
+from mjx_msm.estimation.residuals.path_courses import course_of, path_courses
 from mjx_msm.estimation.residuals.pieces import padded
 from mjx_msm.estimation.residuals.term import AbstractExpansion, Quadratic
 from mjx_msm.estimation.residuals.windows import WindowTerm
 from mjx_msm.person.model import Model
+from mjx_msm.person.obstacles import TREE
 from mjx_msm.person.space import ParameterSpace
 from mjx_msm.recordings.model_clock import Recording
 
 WINDOW = 32
-"""Steps of a window."""
+"""Steps of a window that MJX takes."""
+SECONDS = 0.5
+"""Of a window of muscles that remember."""
 SETTLED = 1e-10
 """Change of a window's initial state that is none [rad, rad/s]."""
 
@@ -77,6 +85,10 @@ class SteppedMotionTerm(WindowTerm):
 
     first: Float[np.ndarray, "window two_n"]
     """Recorded state at the start."""
+    held: Float[np.ndarray, "window step_plus_1 held"]
+    """Positions of the coordinates that are not free."""
+    course: Float[np.ndarray, "recording time two_muscle"] | None = None
+    """Path lengths [m] and velocities [m/s] of muscles that remember, sample by sample; None: they do not."""
     closing: ClassVar[int] = 12
     """Most Gauss–Newton steps that `evaluate` takes for the states."""
 
@@ -84,12 +96,16 @@ class SteppedMotionTerm(WindowTerm):
     def eliminated(self) -> int:
         return 2 * len(self.recording)
 
+    @property
+    def _course(self) -> Course | None:
+        return None if self.course is None else course_of(np.swapaxes(self.course, 0, 1))
+
     def expand(self, z: Float[np.ndarray, "free"], nuisance: Any = None) -> SteppedExpansion:
         states = self.first if nuisance is None else nuisance
         with float64():
             at, drive, mixing, first = (jnp.asarray(x) for x in (z, self.envelope, self.mixing, states))
-            given = at, drive, mixing, self.recording, self.start, first
-            out = _linearised(self.model, self.space, *given, self.mask.shape[1] - 1)
+            given = at, drive, mixing, self.recording, self.start, first, self.held, self._course
+            out = _linearised(self.model, self.space, *given)
             moved, by_state, by_z = map(np.asarray, out)
         mask = self.mask[..., None]
         return SteppedExpansion(states, (moved - self.target) * self.mask, by_state * mask, by_z * mask)
@@ -119,21 +135,24 @@ def _linearised(
     recording: Int[np.ndarray, "window"],
     start: Int[np.ndarray, "window"],
     states: Float[Array, "window two_n"],
-    steps: int,
+    held: Float[Array, "window step_plus_1 held"],
+    course: Course | None,
 ) -> tuple[Array, Array, Array]:
     """Positions of every window at its samples, and their derivatives by its own first state and by z."""
-    n = len(model.coordinates)
-    index = jnp.minimum(jnp.asarray(start)[:, None] + np.arange(steps + 1), envelope.shape[1] - 1)
+    free, n, count = model.host.free_index, states.shape[1] // 2, len(model.coordinates)
+    index = jnp.minimum(jnp.asarray(start)[:, None] + np.arange(held.shape[1]), envelope.shape[1] - 1)
 
     def moved(z: Array, states: Array) -> Array:
         parameters = space.unpack(z)
         u = excitation(parameters.emg, jnp.swapaxes(envelope, 0, 1), mixing, model.timestep)
-        a = activate(model, parameters, u[0], u)[0][start, recording]
+        every = activate(model, parameters, u[0], u)[0]
         drive = u[index, jnp.asarray(recording)[:, None]]
-        held = jnp.zeros((*index.shape, 0))
-        return engine_of(model).motion(
-            model, parameters, states[:, :n], states[:, n:], a, drive, held, None
-        ).position  # fmt: skip
+        q, v = (jnp.zeros((len(states), count)).at[:, free].set(x) for x in (states[:, :n], states[:, n:]))
+        memory = () if course is None else memories(model, parameters, every, course, start, recording)
+        motion = engine_of(model).motion(
+            model, parameters, q, v, every[start, recording], drive, held, None, memory=memory
+        )  # fmt: skip
+        return motion.position[..., free]
 
     # one tangent through the same steps for every entry of z and, of all windows at once, of their first states
     by_z, by_state = np.eye(z.shape[0], z.shape[0] + 2 * n).T, np.eye(z.shape[0] + 2 * n)[:, z.shape[0] :]
@@ -145,23 +164,33 @@ def _linearised(
     return value, slope[..., z.shape[0] :], slope[..., : z.shape[0]]
 
 
+def is_stepped(model: Model) -> bool:
+    """Whether this is a model's motion residual, and not `mjx_msm.estimation.residuals.motion`."""
+    return model.host.engine != TREE or model.muscle.remembers
+
+
+def window_steps(model: Model) -> int:
+    """Of a window, at most."""
+    return WINDOW if model.host.engine != TREE else round(SECONDS / model.timestep)
+
+
 def stepped_motion_term(
     model: Model, space: ParameterSpace, recordings: Sequence[Recording], horizon: int
 ) -> SteppedMotionTerm:
-    """Motion residual over windows of at most `WINDOW` steps, which share their ends.
+    """Motion residual over windows of at most `window_steps`, which share their ends.
 
-    **Raises:** `InputError` if the model has free or ball joints, or steps otherwise than by Euler's rule.
+    **Raises:** `InputError` if MJX steps the model, and it has free or ball joints, or another rule than Euler's.
     """
-    m = model.host.mj_model
-    if m.nq != m.njnt:
+    m, free, held = model.host.mj_model, model.host.free_index, model.host.held_index
+    if model.host.engine != TREE and m.nq != m.njnt:
         raise InputError(
             f"model '{model.host.source}' has free or ball joints, from whose motion nothing is identified; load it "
             "with joints=[…] that leaves them out, or write them as slides and hinges"
         )
-    if model.integrator != "Euler":
+    if model.host.engine != TREE and model.integrator != "Euler":
         raise InputError("a model that MJX steps is identified by Euler's rule; load it with integrator='Euler'")
-    steps = min(WINDOW, horizon)
-    rows: dict[str, list[Any]] = {k: [] for k in ("recording", "start", "first", "target", "mask")}
+    steps = min(window_steps(model), horizon)
+    rows: dict[str, list[Any]] = {k: [] for k in ("recording", "start", "first", "held", "target", "mask")}
     for i, r in enumerate(recordings):
         for begin in range(r.first, r.last, steps):
             index = begin + np.arange(steps + 1)
@@ -169,7 +198,8 @@ def stepped_motion_term(
             index = np.minimum(index, r.last)
             rows["recording"].append(i)
             rows["start"].append(begin)
-            rows["first"].append(np.concatenate([r.smooth_position[begin], r.smooth_velocity[begin]]))
+            rows["first"].append(np.concatenate([r.smooth_position[begin, free], r.smooth_velocity[begin, free]]))
+            rows["held"].append(r.smooth_position[index][:, held])
             rows["target"].append(r.position[index])
             rows["mask"].append(r.weight[index] * inside[:, None])
     longest = max(len(r.position) for r in recordings)
@@ -178,5 +208,6 @@ def stepped_motion_term(
         space=space,
         envelope=padded([r.envelope for r in recordings], longest),
         mixing=recordings[0].mixing,
+        course=path_courses(model, recordings) if model.muscle.remembers else None,
         **{k: np.array(v) for k, v in rows.items()},
     )

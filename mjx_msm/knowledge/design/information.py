@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.estimation.residuals.motion import motion_term
-from mjx_msm.person.model import Model, check_model
+from mjx_msm.person.model import Model, check_model, refuse_memory
 from mjx_msm.person.payload import Grip, space_with_payload, with_payload
 from mjx_msm.person.space import ParameterSpace
 from mjx_msm.recordings.model_clock import Recording, record
@@ -100,6 +100,7 @@ def informations(
     model: Model, space: ParameterSpace, recordings: Sequence[Recording], z: np.ndarray, angle_noise: float
 ) -> Float[np.ndarray, "recording free free"]:
     """JᵀJ/σ² of every recording about its motion, its initial state eliminated."""
+    refuse_memory(model, "designing an experiment")
     term = motion_term(model, space, recordings, max(len(r.position) for r in recordings))
     short = BATCH - len(term.envelope)
     if short > 0:  # one shape for any number of recordings; rows that no window reads

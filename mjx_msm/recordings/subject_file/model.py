@@ -20,6 +20,8 @@ SEGMENTS = ("upper_arm", "forearm", "hand", "thigh", "shank", "foot")
 KEYS = (
     "source", "joints", "muscles", "posture", "side", "muscle", "free", "prescribed", "locked", "units", "segments"
 )  # fmt: skip
+MUSCLE_LAWS = ("mujoco", "degroote", "mujoco-compliant", "degroote-compliant")
+"""The names of `mjx_msm.person.model.MUSCLES`, which needs MuJoCo."""
 UNITS = ("auto", "rad", "deg")
 """Of angles."""
 
@@ -74,7 +76,7 @@ def parse_model(top: Section, folder: Path, units: str) -> ModelSpec:
         if sum(name in names for names in (*roles.values(), locked)) > 1:
             what = f"coordinate '{name}' has two roles; keep it in one of free, prescribed, locked"
             section.refuse(InputError(f"{section.where}: {what}"), "free")
-    muscle = section.text("muscle", "mujoco", options=("mujoco", "degroote")) or ""
+    muscle = section.text("muscle", "mujoco", options=MUSCLE_LAWS) or ""
     joints, muscles = (section.names(key) or None for key in ("joints", "muscles"))
     return ModelSpec(
         source,

@@ -1,0 +1,232 @@
+"""The muscles of MODEL as they were identified, for plain MuJoCo: laws that an MJCF file cannot hold, as callbacks.
+
+It needs Python and `mujoco`, nothing else. The file beside it has MuJoCo's native muscles, fitted to these.
+
+    law, model = load("MODEL")
+    data = mujoco.MjData(model)
+    with law:  # MuJoCo's callbacks belong to the whole process: one law at a time
+        while data.time < 1.0:
+            data.ctrl[:] = 0.2
+            mujoco.mj_step(model, data)
+
+What tendons that yield remember is in `data.userdata`, and so is copied with the data. After `mujoco.mj_resetData`, or
+where `data.userdata` is zeroed, muscles begin where their tension does not change.
+
+Laws: De Groote et al. 2016, doi 10.1007/s10439-016-1591-9; MuJoCo's own; behind a tendon that yields, the fibers' rate
+by the second backward difference. Written by mjx_msm, whose documentation has the equations.
+"""
+
+import math
+from pathlib import Path
+
+import mujoco
+
+MUSCLES: list = []
+"""Of every muscle its name, law, and parameters in SI units."""
+
+ACTIVE = (
+    (0.8150671134243542, 1.055033428970575, 0.162384573599574, 0.063303448465465),
+    (0.433004984392647, 0.716775413397760, -0.029947116970696, 0.200356847296188),
+    (0.1, 1.0, 0.353553390593274, 0.0),
+)
+VELOCITY = (-0.3211346127989808, -8.149, -0.374, 0.8825327733249912)
+KPE, C1, C3 = 4.0, 0.2, 0.2
+
+
+class Law:
+    """Callbacks for a model that `load` made."""
+
+    def __init__(self, model):
+        self.h = model.opt.timestep
+        self.muscles = {model.actuator(m["name"]).id: _Muscle(m) for m in MUSCLES}
+        self.count, self.yielding = model.nu, any(m.yields for m in self.muscles.values())
+
+    def __enter__(self):
+        self._before = mujoco.get_mjcb_act_dyn(), mujoco.get_mjcb_act_bias(), mujoco.get_mjcb_sensor()
+        mujoco.set_mjcb_act_dyn(self.rate)
+        mujoco.set_mjcb_act_bias(self.force)
+        mujoco.set_mjcb_sensor(self.keep)
+        return self
+
+    def __exit__(self, *_):
+        mujoco.set_mjcb_act_dyn(self._before[0])
+        mujoco.set_mjcb_act_bias(self._before[1])
+        mujoco.set_mjcb_sensor(self._before[2])
+
+    def rate(self, model, data, i):
+        """Time derivative of activation [1/s]."""
+        return self.muscles[i].rate(data.ctrl[i], data.act[model.actuator_actadr[i]])
+
+    def force(self, model, data, i):
+        """Of an actuator [N]: minus the muscle's tension."""
+        return -self._pull(model, data, i)[0]
+
+    def keep(self, model, data, stage):
+        """What fibers span is kept once a step: MuJoCo asks for sensors in its first stage only."""
+        if stage != mujoco.mjtStage.mjSTAGE_ACC or not self.yielding:
+            return
+        n, kept = self.count, data.userdata
+        if kept[0] and data.time <= kept[1] + 1e-9:  # the same sample again
+            for i, m in self.muscles.items():
+                kept[2 + i] = self._pull(model, data, i)[1] if m.yields else 0.0
+            return
+        now = {i: self._pull(model, data, i) for i, m in self.muscles.items() if m.yields}
+        for i, (_, span, last) in now.items():
+            kept[2 + i], kept[2 + n + i], kept[2 + 2 * n + i] = span, *last
+        kept[0], kept[1] = 1.0, data.time
+
+    def _pull(self, model, data, i):
+        """Tension [N], what the fibers span [m], and what they spanned at the two samples before."""
+        m, n, kept = self.muscles[i], self.count, data.userdata
+        a, length, speed = data.act[model.actuator_actadr[i]], data.actuator_length[i], data.actuator_velocity[i]
+        if not m.yields:
+            return m.fibers(a, length, speed), 0.0, (0.0, 0.0)
+        if not kept[0]:
+            last, elapsed = m.begin(a, length, speed, self.h), self.h
+        elif data.time <= kept[1] + 1e-9:
+            last, elapsed = (kept[2 + n + i], kept[2 + 2 * n + i]), self.h
+        else:
+            last, elapsed = (kept[2 + i], kept[2 + n + i]), data.time - kept[1]
+        strain = m.advance(a, length, last, self.h, elapsed)
+        return m.tendon(strain), length - m.slack * strain, last
+
+
+class _Muscle:
+    def __init__(self, m):
+        self.p, self.law, self.yields = m, m["fibers"], bool(m["yields"])
+        self.f0, self.opt, self.slack = m["max_isometric_force"], m["optimal_fiber_length"], m["tendon_slack_length"]
+        self.vmax, self.scale = self.opt * m["max_contraction_velocity"], m["passive_force_scale"]
+        self.stiffness = math.log((1 + C3) / C1) / m["tendon_strain"]
+
+    def rate(self, u, a):
+        p, u, b = self.p, min(max(u, 0.0), 1.0), min(max(a, 0.0), 1.0)
+        z, rise, fall = 0.5 + 1.5 * b, p["activation_time_constant"], p["deactivation_time_constant"]
+        if self.law == "mujoco":
+            if p["tausmooth"] < 1e-15:
+                return (u - a) / (rise * z if u > a else fall / z)
+            x = min(max((u - a) / p["tausmooth"] + 0.5, 0.0), 1.0)
+            return (u - a) / (fall / z + (rise * z - fall / z) * x**3 * (3 * x * (2 * x - 5) + 10))
+        share = 0.5 + 0.5 * math.tanh(p["activation_smoothing"] * (u - a))
+        return (share / (rise * z) + (1 - share) * z / fall) * (u - a)
+
+    def fibers(self, a, length, speed):
+        """Tension of the fibers' law on a path, its tendon rigid [N]."""
+        x, v = (length - self.slack) / self.opt, speed / self.vmax
+        if self.law == "mujoco":
+            p = self.p
+            active = _native_length(x, p["lmin"], p["lmax"]) * _native_velocity(v, p["fvmax"])
+            return self.f0 * (a * active + self.scale * _native_passive(x, p["lmax"]))
+        slope = 1.0
+        if x < 0.2:
+            s = (0.2 - x) / 0.1
+            x, slope = 0.1 + 0.1 / (1 + s + s * s), (1 + 2 * s) / (1 + s + s * s) ** 2
+        fiber = math.hypot(x, math.sin(self.p["pennation_angle"]))
+        cos, v = x / fiber, slope * v * x / fiber
+        d1, d2, d3, d4 = VELOCITY
+        active = sum(b1 * math.exp(-0.5 * ((fiber - b2) / (b3 + b4 * fiber or 1e-9)) ** 2) for b1, b2, b3, b4 in ACTIVE)
+        steep = KPE / self.p["passive_fiber_strain"]
+        low = math.exp(-0.8 * steep)
+        passive = (math.exp(steep * (fiber - 1)) - low) / (math.exp(KPE) - low)
+        force = a * active * (d1 * math.asinh(d2 * v + d3) + d4) + self.scale * passive + self.p["fiber_damping"] * v
+        return self.f0 * force * cos
+
+    def tendon(self, strain):
+        """Tension of the tendon [N]."""
+        return self.f0 * (C1 * math.exp(self.stiffness * strain) - C3)
+
+    def begin(self, a, length, speed, h):
+        """What the fibers spanned in two steps before, had tension not changed in them."""
+        speed = min(max(speed, -self.vmax), self.vmax)
+        strain = self.balance(a, length, 0.0, speed, math.log((C3 - 0.19) / C1) / self.stiffness)
+        span = length - self.slack * strain
+        return span - h * speed, span - 2 * h * speed
+
+    def advance(self, a, length, last, h, elapsed):
+        """Strain of the tendon, `elapsed` after the last sample."""
+        w = elapsed / h
+        now, before, earlier = (1 + 2 * w) / (1 + w) / elapsed, -(1 + w) / elapsed, w * w / (1 + w) / elapsed
+        offset = before * last[0] + earlier * last[1]
+        still = (length + offset / now) / self.slack
+        return self.balance(a, length, now, offset, min(still, 0.0) - 1e-3)
+
+    def balance(self, a, length, slope, offset, low):
+        """Strain at which the tendon carries what fibers pull with, their rate slope · span + offset."""
+        a = max(a, 0.0)
+
+        def gap(strain):
+            span = length - self.slack * strain
+            return (self.tendon(strain) - self.fibers(a, span, slope * span + offset)) / self.f0
+
+        high = low + 1e-3
+        while gap(high) < 0:
+            low, high = high, high + 2 * (high - low)
+            if high > 10:
+                raise ValueError(f"muscle {self.p['name']}: no balance of tendon and fibers at length {length:g} m")
+        return _root(gap, low, high)
+
+
+def _native_length(x, lmin, lmax):
+    low, high = 0.5 * (lmin + 1), 0.5 * (1 + lmax)
+    if not lmin <= x <= lmax:
+        return 0.0
+    if x <= low:
+        return 0.5 * ((x - lmin) / (low - lmin)) ** 2
+    if x <= 1:
+        return 1 - 0.5 * ((1 - x) / (1 - low)) ** 2
+    if x <= high:
+        return 1 - 0.5 * ((x - 1) / (high - 1)) ** 2
+    return 0.5 * ((lmax - x) / (lmax - high)) ** 2
+
+
+def _native_velocity(v, fvmax):
+    y = fvmax - 1
+    if v <= 0:
+        return (1 + v) ** 2 if v > -1 else 0.0
+    return fvmax - (y - v) ** 2 / y if v <= y else fvmax
+
+
+def _native_passive(x, lmax):
+    high = 0.5 * (1 + lmax)
+    if x <= 1:
+        return 0.0
+    toe = (x - 1) / (high - 1)
+    return 1.3 * (0.5 * toe**2 if x <= high else 0.5 + (x - high) / (high - 1))
+
+
+def _root(f, low, high):
+    """Where a rising function is zero: Chandrupatla's method (1997, doi 10.1016/S0965-9978(96)00051-8)."""
+    a, b, fa, fb = high, low, f(high), f(low)
+    c, fc, t = a, fa, 0.5
+    for _ in range(200):
+        x = a + t * (b - a)
+        fx = f(x)
+        if (fx > 0) == (fa > 0):
+            c, fc = a, fa
+        else:
+            c, b, fc, fb = b, a, fb, fa
+        a, fa = x, fx
+        best, value = (a, fa) if abs(fa) < abs(fb) else (b, fb)
+        close = 1e-15 / max(abs(b - a), 1e-300)
+        if value == 0 or close > 0.5:
+            return best
+        t = 0.5
+        if fc in (fa, fb) or fa == fb:
+            continue
+        xi, phi = (a - b) / (c - b), (fa - fb) / (fc - fb)
+        if phi**2 < xi and (1 - phi) ** 2 < 1 - xi:
+            t = fa / (fb - fa) * fc / (fb - fc) + (c - a) / (b - a) * fa / (fc - fa) * fb / (fc - fb)
+        t = min(max(t, close), 1 - close)
+    return best
+
+
+def load(path):
+    """The file's model with its muscles left to callbacks, and these."""
+    spec = mujoco.MjSpec.from_file(str(Path(__file__).parent / path))
+    for m in MUSCLES:
+        actuator = spec.actuator(m["name"])
+        actuator.dyntype, actuator.gaintype = mujoco.mjtDyn.mjDYN_USER, mujoco.mjtGain.mjGAIN_FIXED
+        actuator.biastype, actuator.gainprm[0], actuator.actdim = mujoco.mjtBias.mjBIAS_USER, 0.0, 1
+    spec.nuserdata = 2 + 3 * len(spec.actuators)
+    spec.add_sensor(type=mujoco.mjtSensor.mjSENS_USER, dim=1, needstage=mujoco.mjtStage.mjSTAGE_ACC, name="kept spans")
+    model = spec.compile()
+    return Law(model), model

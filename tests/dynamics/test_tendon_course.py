@@ -1,0 +1,83 @@
+"""Tendons that yield along a recorded motion: as a rollout has them, and their sums against finite differences."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mjx_msm.common.compiled import float64, jit
+from mjx_msm.dynamics.geometry import geometry
+from mjx_msm.dynamics.moment_sensitivities import instants, moment_sums_of_courses, moments_of_courses
+from mjx_msm.dynamics.paths import paths
+from mjx_msm.dynamics.simulation import initial_state, rollout
+from mjx_msm.dynamics.tendon_course import Course, memories, tension_pairs
+from mjx_msm.estimation.residuals.instants import acting_muscles
+from mjx_msm.person.model import load_model
+from mjx_msm.person.space import parameter_space
+
+CHANNELS = ("front", "back", "calf")
+FREE = ("muscle/*/max_isometric_force", "muscle/*/optimal_fiber_length", "muscle/*/tendon_slack_length",
+        "muscle/*/tendon_strain", "muscle/*/passive_fiber_strain", "muscle/*/deactivation_time_constant",
+        "emg/*/gain", "emg/*/delay", "emg/*/shape", "joint/*/damping", "strap/*/lever")  # fmt: skip
+TIED = ("muscle/vas*/max_isometric_force", "muscle/*/tendon_strain", "emg/*/delay")
+SAMPLES, COUNT = 40, 12
+
+
+def test_fibers_are_where_a_rollout_has_them():
+    """Along the motion that a rollout made, what is remembered is what the rollout remembered."""
+    with float64():
+        arm = load_model("arm", muscle="degroote-compliant")
+        u = jnp.asarray(0.3 + 0.25 * np.sin(0.1 * np.arange(60)[:, None] + np.arange(len(arm.muscles))))
+        motion = rollout(arm, arm.nominal, initial_state(arm, {"elbow_flex": 0.8}, 0.3), u)
+        q, v = motion.position, motion.velocity
+        shape = jit(lambda q, v: jax.vmap(lambda *at: geometry(arm, *at))(q, v, paths(arm, q)))(q, v)
+        course = Course(shape.path_length[:, None], -(shape.moment_arm[0] @ v[0])[None])
+        sample = np.arange(len(q))
+        found = jit(memories)(arm, arm.nominal, motion.activation[:, None], course, sample, 0 * sample)
+        np.testing.assert_allclose(found.last, motion.memory.last, atol=1e-10)
+        np.testing.assert_allclose(found.before, motion.memory.before, atol=1e-10)
+
+
+@pytest.mark.slow
+def test_sums_are_those_of_differences():
+    """In more directions than one has free hand to be wrong in; every kind of parameter is in all of them."""
+    model = load_model(
+        "knee", muscle="degroote-compliant", free=["knee_angle", "ankle_angle"], prescribed=["hip_flexion"]
+    )
+    nominal = model.nominal.with_channels(CHANNELS).with_levers({"ankle_angle": 0.2})
+    space = parameter_space(nominal, FREE, tied=TIED)
+    rng, t = np.random.default_rng(4), model.timestep * np.arange(SAMPLES)[:, None, None]
+    share = {"rec": [1, 0, 0], "vas": [0.7, 0, 0.2], "bfl": [0, 1, 0], "bfs": [0, 0.8, 0.1], "sem": [0, 1, 0]}
+    mixing = np.array([share.get(m[:3], [0, 0, 1]) for m in model.muscles], float)
+    envelope = 0.3 + 0.2 * np.sin(80 * t + rng.uniform(0, 6, (1, 2, 3)))
+    q = 0.4 + 0.3 * np.sin(15 * t + rng.uniform(0, 6, (1, 2, 3)))
+    v = 4.5 * np.cos(15 * t + rng.uniform(0, 6, (1, 2, 3)))  # of its own: what is known of velocities is measured
+    sample, recording = rng.integers(5, SAMPLES, COUNT), rng.integers(0, 2, COUNT)
+    z = space.clip(space.prior_mean + 0.2 * space.prior_scale * rng.uniform(-1, 1, space.size))
+    z = np.where([p.endswith("delay") for p in space.paths], 0.0073, z)
+    z = np.where([p.endswith("shape") for p in space.paths], -0.8, z)
+    target, mask = rng.normal(0, 30, (COUNT, 2)), rng.uniform(0.3, 1.0, (COUNT, 2))
+    with float64():
+        at = instants(model, sample, recording, q[sample, recording], v[sample, recording])
+        every = [instants(model, np.arange(SAMPLES), np.full(SAMPLES, r), q[:, r], v[:, r]) for r in (0, 1)]
+        length, speed = (np.stack([getattr(x, f) for x in every], 1) for f in ("path_length", "path_velocity"))
+        course, acting = Course(length, speed[0]), acting_muscles(np.asarray(at.moment_arm))
+        pairs = tension_pairs(space, mixing, acting)
+        lead = envelope, mixing, acting
+
+        def moments(z):
+            return moments_of_courses(model, space, z, *lead, course, at)
+
+        sums = moment_sums_of_courses(model, space, jnp.asarray(z), *lead, pairs, course, at, target, mask)
+        squares, gradient, hessian = (np.asarray(x) for x in sums)
+        along, step = rng.normal(size=(12, space.size)) * 0.1, 1e-4
+        moved = [np.asarray([moments(z + k * step * d) for k in (-2, -1, 1, 2)]) for d in along]
+        residual = (np.asarray(moments(z)) - target) * mask
+    weights = np.array([1, -8, 8, -1]) / (12 * step)
+    rows = np.stack([np.einsum("k,krc->rc", weights, m) for m in moved], -1) * mask[..., None]
+    np.testing.assert_allclose(squares, np.sum(residual**2, 0), rtol=1e-10)
+    slope, dense = np.einsum("rci,rc->ci", rows, residual), np.einsum("rci,rcj->cij", rows, rows)
+    assert np.abs(gradient @ along.T - slope).max() < 1e-8 * np.abs(slope).max()
+    assert np.abs(along @ hessian @ along.T - dense).max() < 1e-8 * np.abs(dense).max()
+    by_strain = [k for k, p in enumerate(space.paths) if p.endswith("tendon_strain")]
+    assert np.abs(gradient[:, by_strain]).max() > 1e-4 * np.abs(gradient).max()  # else there is nothing to see
