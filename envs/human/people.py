@@ -87,7 +87,7 @@ def with_native_muscles(model: Any, everyone: Any) -> Any:
     from mjx_msm.person.model import refuse_memory
     from mjx_msm.person.personalisation import native_muscles
 
-    refuse_memory(model, "an environment, whose muscles are MuJoCo's native ones,")
+    refuse_memory(model, "drawing people for an environment, whose muscles are MuJoCo's native ones,")
     with float64():
         muscle = jax.vmap(lambda p: native_muscles(model, p))(everyone.muscle)
     return jax.tree.map(np.asarray, eqx.tree_at(lambda p: p.muscle, everyone, muscle))
@@ -139,9 +139,7 @@ def _read_mjcf(path: Path) -> mujoco.MjSpec:
 
 def _from_identification(path: Path) -> mujoco.MjSpec:
     from mjx_msm.knowledge.result import Identification
-    from mjx_msm.person.model import refuse_memory
 
     result = Identification.load(path)
-    refuse_memory(result.model(), "an environment, whose muscles are MuJoCo's native ones,")
     with tempfile.TemporaryDirectory() as folder:
         return _read_mjcf(result.export(Path(folder) / "model.xml"))

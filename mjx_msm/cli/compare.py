@@ -22,7 +22,8 @@ def compare(
 ) -> int:
     """Results side by side: a person before and after, two people, one recording with two settings.
 
-    Says which parameters differ beyond chance, and which of them predicts better what none was made from.
+    Says which parameters differ beyond chance, and which of them predicts better what none was made from; of one
+    recording under several muscle laws, which law it prefers.
 
     Example: mjx-msm compare runs/before runs/after --out before_after.html
     """
@@ -31,6 +32,7 @@ def compare(
         refuse_other(folder, RESULT)
     load_libraries("scipy.stats")
     from mjx_msm.knowledge.comparison import compare as compared
+    from mjx_msm.knowledge.law_comparison import compare_laws
     from mjx_msm.knowledge.result import Identification
     from mjx_msm.views.report.comparison_page import save_comparison_report, verdict
 
@@ -42,5 +44,8 @@ def compare(
     save_comparison_report(out, found, command)
     for sentence in verdict(found, [found.differences(k + 1) for k in range(len(loaded) - 1)]):
         console.print(sentence, markup=False)
+    if len({r.muscle_model for r in loaded}) > 1 and found.same_recordings:
+        console.print()
+        console.print(compare_laws(dict(zip(found.names, loaded, strict=True))))
     console.print(f"\nwritten to {out}", markup=False)
     return 0

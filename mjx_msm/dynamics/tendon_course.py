@@ -123,6 +123,25 @@ def memories(
     return jax.tree.map(lambda x: x[sample, recording], before)
 
 
+def fibers_along(
+    model: Model,
+    parameters: Parameters,
+    activation: Float[Array, "time recording muscle"],
+    course: Course,
+    sample: Int[Array, "instant"],
+    recording: Int[Array, "instant"],
+) -> tuple[Float[Array, "instant muscle"], Float[Array, "instant muscle"]]:
+    """What the fibers of all muscles span at some samples of recordings [m], and its rate [m/s]: a path on which their
+    own law, its tendon rigid, pulls as the tendon does."""
+    every = tuple(range(len(model.muscles)))
+    law, muscles, paths = _of(model, parameters, every, course)
+    strain, before = _followed(law, muscles, paths, activation, model.timestep)
+    now, last, earlier = backward_difference(model.timestep, model.timestep)
+    left = span(muscles, jnp.asarray(paths.path_length), strain)
+    rate = now * left + last * before.last + earlier * before.before
+    return left[sample, recording], rate[sample, recording]
+
+
 def tension_derivatives(
     model: Model,
     space: ParameterSpace,

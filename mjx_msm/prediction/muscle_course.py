@@ -20,7 +20,10 @@ from mjx_msm.dynamics.excitation import excitation
 from mjx_msm.dynamics.metabolics import Bhargava2004, Contraction, Muscles, muscle_mass
 from mjx_msm.dynamics.moment_sensitivities import Instants, net_moment
 from mjx_msm.dynamics.simulation import activate, spatial_inertia
+from mjx_msm.dynamics.tendon_course import Course as PathCourse
+from mjx_msm.dynamics.tendon_course import fibers_along
 from mjx_msm.knowledge.result import Identification
+from mjx_msm.person.compliant_tendon import CompliantTendon
 from mjx_msm.person.degroote import DeGrooteFregly2016
 from mjx_msm.person.model import Model
 from mjx_msm.person.muscle import AnyArray
@@ -70,6 +73,33 @@ def activations(
 
 
 @jit
+def fiber_spans(
+    model: Model,
+    everyone: Parameters,
+    envelope: Float[Any, "time channel"],
+    mixing: Float[Any, "muscle channel"],
+    path: PathCourse | None,
+    at: Instants,
+    sample: Any,
+) -> tuple[Float[Array, "person instant muscle"], Float[Array, "person instant muscle"]]:
+    """Path that is left to the fibers of all people at chosen samples of a recording [m], and its rate [m/s].
+
+    **Arguments:** `path`: of the muscles along all of the recording, where their tendons yield, else None.
+    """
+    if path is None:
+        count = everyone.joint.damping.shape[0]
+        rigid = jnp.asarray(at.path_length), jnp.asarray(at.path_velocity)
+        return tuple(jnp.broadcast_to(x, (count, *x.shape)) for x in rigid)  # type: ignore[return-value]
+
+    def one(parameters: Parameters) -> tuple[Array, Array]:
+        u = excitation(parameters.emg, jnp.asarray(envelope), mixing, model.timestep)
+        activation = activate(model, parameters, u[0], u)[0][:, None]
+        return fibers_along(model, parameters, activation, path, sample, jnp.zeros_like(sample))
+
+    return jax.lax.map(one, everyone, batch_size=LANES)
+
+
+@jit
 def courses(
     model: Model,
     everyone: Parameters,
@@ -78,24 +108,29 @@ def courses(
     crossing: Crossing,
     excitations: Float[AnyArray, "person instant muscle"],
     activation: Float[AnyArray, "person instant muscle"],
+    spans: tuple[Float[AnyArray, "person instant muscle"], Float[AnyArray, "person instant muscle"]],
 ) -> Course:
-    """What all people's muscles and joints do at the instants of a recording."""
+    """What all people's muscles and joints do at the instants of a recording.
 
-    def one(drive: tuple[Parameters, Array, Array]) -> Course:
-        parameters, u, a = drive
-        law, length, speed = parameters.muscle, jnp.asarray(at.path_length), jnp.asarray(at.path_velocity)
+    **Arguments:** `spans`: what `fiber_spans` gave.
+    """
+    fibers: Any = model.muscle.fibers if isinstance(model.muscle, CompliantTendon) else model.muscle
+
+    def one(drive: tuple[Parameters, Array, Array, tuple[Array, Array]]) -> Course:
+        parameters, u, a, (length, speed) = drive
+        law = parameters.muscle
 
         def tension(a: Any, v: Any) -> Array:
-            return model.muscle.tension(law, a, length, v)
+            return fibers.tension(law, a, length, v)
 
         normal, slope = jax.jvp(
-            lambda x: model.muscle.normalized_fiber_length(law, x),  # type: ignore[attr-defined]
+            lambda x: fibers.normalized_fiber_length(law, x),
             (length,),
             (jnp.ones_like(length),),
         )
         pull, none = tension(a, speed), jnp.zeros_like(a)
         cosine = jnp.ones_like(normal)
-        if isinstance(model.muscle, DeGrooteFregly2016):
+        if isinstance(fibers, DeGrooteFregly2016):
             cosine = jnp.sqrt(1.0 - jnp.minimum(jnp.sin(law.pennation_angle) / normal, 0.999) ** 2)
         passive = tension(none, speed) / cosine
         strongest, optimal = jnp.asarray(law.max_isometric_force), jnp.asarray(law.optimal_fiber_length)
@@ -122,7 +157,7 @@ def courses(
             contact.reshape(len(contact), -1, 3),
         )
 
-    return jax.lax.map(one, (everyone, excitations, activation), batch_size=LANES)
+    return jax.lax.map(one, (everyone, excitations, activation, spans), batch_size=LANES)
 
 
 def estimate_first(identification: Identification, model: Model, draws: int) -> Parameters:

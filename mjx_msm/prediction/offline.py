@@ -19,6 +19,7 @@ from mjx_msm.dynamics.moment_sensitivities import Instants
 from mjx_msm.dynamics.simulation import rollout_segments
 from mjx_msm.estimation.residuals.instants import INSTANTS
 from mjx_msm.estimation.residuals.moment import MomentTerm, moment_term
+from mjx_msm.estimation.residuals.path_courses import course_of
 from mjx_msm.estimation.residuals.pieces import filled, parts
 from mjx_msm.identification.assembly import fits_of, with_others
 from mjx_msm.knowledge.log_posterior import identified_from
@@ -28,7 +29,7 @@ from mjx_msm.person.model import Model
 from mjx_msm.person.muscle import AnyArray
 from mjx_msm.person.parameters import Parameters
 from mjx_msm.prediction.contact_force import AXES, crossing
-from mjx_msm.prediction.muscle_course import Course, activations, courses, estimate_first
+from mjx_msm.prediction.muscle_course import Course, activations, courses, estimate_first, fiber_spans
 from mjx_msm.prediction.prediction import Curves, Prediction
 from mjx_msm.recordings.evidence.contradictions import contradictions
 from mjx_msm.recordings.model_clock import Recording, record
@@ -94,7 +95,10 @@ def predict(
         everyone = estimate_first(identification, model, draws)
         sample = np.asarray(term.sample)
         u, a = activations(model, everyone, recording.envelope, recording.mixing, sample)
-        found = _courses(model, everyone, term, np.asarray(u), np.asarray(a))
+        path = None if term.course is None else course_of(np.swapaxes(term.course, 0, 1))
+        drive = recording.envelope, recording.mixing
+        spans = fiber_spans(model, everyone, *drive, path, term.at, np.asarray(term.sample))
+        found = _courses(model, everyone, term, *map(np.asarray, (u, a, *spans)))
     noise = identification.stages[-1].noise if identification.stages else {}
     spread = np.array([noise.get(f"moment/{c}", 0.0) for c in model.free])
     curves = _curves(model, np.asarray(u), np.asarray(a), found, spread)
@@ -124,15 +128,15 @@ def _put(
     return recording, moment_term(model, space, (recording,), rate)
 
 
-def _courses(model: Model, everyone: Parameters, term: MomentTerm, u: np.ndarray, a: np.ndarray) -> Course:
+def _courses(model: Model, everyone: Parameters, term: MomentTerm, *driven: np.ndarray) -> Course:
     """In pieces of one shape, which are compiled for once."""
     slow, found = slow_twitch(model.muscles), []
     for part in parts(len(term.sample), INSTANTS):
         at = Instants(*(filled(np.asarray(getattr(term.at, f))[part], INSTANTS) for f in Instants.__dataclass_fields__))
         motion = (filled(x[part], INSTANTS) for x in (term.position, term.velocity, term.acceleration))
         across = crossing(model, *motion)
-        drive = (np.moveaxis(filled(np.moveaxis(x[:, part], 1, 0), INSTANTS), 0, 1) for x in (u, a))
-        piece = courses(model, everyone, slow, at, across, *drive)
+        u, a, *spans = (np.moveaxis(filled(np.moveaxis(x[:, part], 1, 0), INSTANTS), 0, 1) for x in driven)
+        piece = courses(model, everyone, slow, at, across, u, a, (spans[0], spans[1]))
         count = len(term.sample[part])
         found.append(jax.tree.map(lambda x, n=count: np.asarray(x)[:, :n], piece))
     return jax.tree.map(lambda *x: np.concatenate(x, axis=1), *found)

@@ -180,7 +180,8 @@ def write_result(
     folder = Path(folder)
     (folder / "trials").mkdir(parents=True, exist_ok=True)
     result.save(folder / RESULT)
-    result.export(folder / "model.xml")
+    with _or_without("model.xml"):
+        result.export(folder / "model.xml")
     with _or_without("excitation.csv"):
         save_excitation(folder / "excitation.csv", study, model, result)
     signals: tuple[Replay, ...] = ()

@@ -42,8 +42,8 @@ def trial_page(server: ViserServer, folder: Path, trial: str | None = None) -> T
 
 
 def _motion(result: Identification, trial: Replay) -> RecordedMotion | None:
-    """Where moments were recorded, and the motion is the recording's."""
-    if trial.moment is None or trial.simulated:
-        return None
+    """Where moments were recorded, the motion is the recording's, and muscles do not remember what was before."""
     model = result.model()
+    if trial.moment is None or trial.simulated or model.muscle.remembers:
+        return None
     return RecordedMotion(model, result.personalised(model), trial)
