@@ -43,6 +43,7 @@ from mjx_msm.recordings.replay import Replay
 from mjx_msm.recordings.subject_file.loading import Study
 from mjx_msm.study.settings import settings, study_model
 
+LAWS = ("mujoco", "degroote", "mujoco-compliant", "degroote-compliant")
 NOISE = 0.3
 """Of the moments with a known truth [N·m]."""
 
@@ -54,7 +55,7 @@ def under(study: Study, law: str) -> tuple[Study, Model]:
 
 def walks(quick: bool) -> Iterator[Row]:
     results = {}
-    for law in MUSCLES:
+    for law in LAWS:
         study, model = under(strides(), law)
         asked = settings(study, model)
         found = identify(model, study.trials, settings=asked, held_out=study.held_out, held="exact")

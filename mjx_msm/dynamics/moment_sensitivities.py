@@ -14,7 +14,7 @@ gradient, Σ JᵀJ and Σ r ∂²m.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -156,7 +156,7 @@ def _joint_columns(
     predicted: Float[Array, "instant free"],
     levers: dict[int, int],
     curved: Curved,
-) -> Iterator[tuple[int, Float[Array, "instant 1"]]]:
+) -> Iterator[tuple[int, Float[AnyArray, "instant 1"]]]:
     """Derivatives of a free coordinate's moment by what is not a muscle's: entry of z, and column."""
     j, share = int(model.host.free_index[c]), _shares(model, space, parameters).get(c, 1.0)
     for field, effect in (("damping", at.velocity), ("stiffness", at.stretch)):
@@ -175,8 +175,8 @@ def _joint_columns(
 
 def _squares(
     space: ParameterSpace,
-    columns: list[Array],
-    entries: list[int],
+    columns: Sequence[AnyArray],
+    entries: Sequence[int],
     residual: Float[Array, "instant 1"],
     mask: Float[Array, "instant 1"],
 ) -> Float[Array, "entry_plus_1 entry_plus_1"]:
@@ -184,7 +184,7 @@ def _squares(
     rows = jnp.concatenate([*columns, residual], 1) * mask
     to = np.pad(entry_matrix(space, entries), ((0, 1), (0, 1)))
     to[-1, -1] = 1.0
-    return to.T @ (rows.T @ rows) @ to
+    return jnp.asarray(to.T @ (rows.T @ rows) @ to)
 
 
 def _tension(model: Model, parameters: Parameters, at: Instants, activation: Array) -> Float[Array, "instant muscle"]:
@@ -340,7 +340,8 @@ def moment_sums_of_courses(
     muscle, own = (np.array(x, int) for x in zip(*pairs, strict=True)) if pairs else (np.zeros(0, int),) * 2
     sums = []
     for c in range(len(model.free)):
-        columns, entries = [shares.get(c, 1.0) * at.moment_arm[:, c][:, muscle] * pull.by_pair], list(own)
+        columns: list[AnyArray] = [shares.get(c, 1.0) * at.moment_arm[:, c][:, muscle] * pull.by_pair]
+        entries = list(own)
         for entry, column in _joint_columns(model, space, parameters, at, c, predicted, levers, curved):
             columns.append(column)
             entries.append(entry)

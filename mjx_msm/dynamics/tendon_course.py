@@ -97,8 +97,8 @@ def tensions(
     mixing: Float[Any, "muscle channel"],
     acting: Acting,
     course: Course,
-    sample: Int[Array, "instant"],
-    recording: Int[Array, "instant"],
+    sample: Int[AnyArray, "instant"],
+    recording: Int[AnyArray, "instant"],
 ) -> Float[Array, "instant muscle"]:
     """Tensions at some samples of recordings [N]; 0 of muscles that do not matter, NaN where no balance was found."""
     u = excitation(parameters.emg, envelope, mixing, model.timestep)
@@ -113,8 +113,8 @@ def memories(
     parameters: Parameters,
     activation: Float[Array, "time recording muscle"],
     course: Course,
-    sample: Int[Array, "instant"],
-    recording: Int[Array, "instant"],
+    sample: Int[AnyArray, "instant"],
+    recording: Int[AnyArray, "instant"],
 ) -> Spans:
     """What muscles remember before some samples of recordings, (instant, muscle)."""
     every = tuple(range(len(model.muscles)))
@@ -128,8 +128,8 @@ def fibers_along(
     parameters: Parameters,
     activation: Float[Array, "time recording muscle"],
     course: Course,
-    sample: Int[Array, "instant"],
-    recording: Int[Array, "instant"],
+    sample: Int[AnyArray, "instant"],
+    recording: Int[AnyArray, "instant"],
 ) -> tuple[Float[Array, "instant muscle"], Float[Array, "instant muscle"]]:
     """What the fibers of all muscles span at some samples of recordings [m], and its rate [m/s]: a path on which their
     own law, its tendon rigid, pulls as the tendon does."""
@@ -151,8 +151,8 @@ def tension_derivatives(
     acting: Acting,
     pairs: Pairs,
     course: Course,
-    sample: Int[Array, "instant"],
-    recording: Int[Array, "instant"],
+    sample: Int[AnyArray, "instant"],
+    recording: Int[AnyArray, "instant"],
 ) -> Tensions:
     """Tensions at some samples of recordings, and their derivatives by the pairs of `tension_pairs`."""
     moving = {

@@ -36,7 +36,7 @@ def evidence(
     """
     if len(terms) != 1 or not isinstance(terms[0], MomentTerm) or terms[0].trust is not None:
         return None
-    (term,), (part,), (scale,), z = terms, parts, solution.scales, solution.z
+    term, (part,), (scale,), z = terms[0], parts, solution.scales, solution.z
     seen = term.weight > 0
     sigma = np.broadcast_to(scale * (1.0 if term.relative is None else term.relative), seen.shape)
     left = term.evaluate(z, scale)

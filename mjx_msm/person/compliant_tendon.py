@@ -32,6 +32,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from mjx_msm.person.degroote import DeGrooteFregly2016, DeGrooteTendon
 from mjx_msm.person.muscle import AbstractMuscle, Memory, MuscleParameters
+from mjx_msm.person.thelen import ThelenTendon
 
 ITERATIONS = 100
 """At most; a step in a motion takes about three."""
@@ -75,7 +76,7 @@ class CompliantTendon(AbstractMuscle):
 
     fibers: AbstractMuscle = eqx.field(default_factory=DeGrooteFregly2016)
     """The law of the fibers, which has no memory of its own."""
-    tendon: DeGrooteTendon = eqx.field(default_factory=DeGrooteTendon)
+    tendon: DeGrooteTendon | ThelenTendon = eqx.field(default_factory=DeGrooteTendon)
 
     def __check_init__(self) -> None:
         if self.fibers.remembers:
@@ -111,7 +112,7 @@ class CompliantTendon(AbstractMuscle):
         """The tendon's strain [-] while tension does not change: the fibers move as the path does, vmax at most."""
         activation, path_length, path_velocity = jnp.broadcast_arrays(activation, path_length, path_velocity)
         velocity = _possible(parameters, path_velocity)
-        lowest = self.tendon.length(jnp.full_like(path_length, -0.19), parameters.tendon_strain) - 1.0
+        lowest = self.tendon.length(jnp.full_like(path_length, self.tendon.least), parameters.tendon_strain) - 1.0
         held = Balance(pulling(activation), path_length, jnp.zeros_like(path_length), velocity)
         return self._root(parameters, held, jnp.asarray(lowest), jnp.zeros_like(path_length))
 

@@ -8,7 +8,7 @@ Source: De Groote, Kinney, Rao, Fregly 2016, doi 10.1007/s10439-016-1591-9; cons
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -90,6 +90,9 @@ class DeGrooteTendon(eqx.Module):
     f_T(1) = 0 and f_T(1 + eT) = 1. A tendon shorter than its slack length pushes a little, by less than 0.2.
     """
 
+    least: ClassVar[float] = -0.19
+    """Force over F0 [-] that it has at some strain."""
+
     def stiffness(self, strain: Float[AnyArray, "*batch muscle"] | float) -> Any:
         """kT [-] of a tendon that stretches by `strain` [-] at F0: 36.6 at 4.9 %."""
         c1, c2, c3 = TENDON
@@ -110,7 +113,7 @@ class DeGrooteTendon(eqx.Module):
         return namespace(force).log((force + c3) / c1) / self.stiffness(strain) + c2
 
 
-def _taken_up(length: Array) -> tuple[Array, Array]:
+def taken_up(length: Array) -> tuple[Array, Array]:
     """Length along the tendon that the fiber takes up, and its derivative, both over l_opt [-].
 
     The identity from 0.2 upwards; below, with s = (0.2 - length)/0.1, it is 0.1 + 0.1/(1 + s + s**2), which
@@ -165,8 +168,7 @@ class DeGrooteFregly2016(AbstractMuscle):
     ) -> Float[Array, "*batch muscle"]:
         """Fiber length l over the optimal one [-], at least 0.1; `path_length` in m."""
         x = (path_length - parameters.tendon_slack_length) / parameters.optimal_fiber_length
-        taken_up, _ = _taken_up(x)
-        return jnp.sqrt(taken_up**2 + jnp.sin(parameters.pennation_angle) ** 2)
+        return jnp.sqrt(taken_up(x)[0] ** 2 + jnp.sin(parameters.pennation_angle) ** 2)
 
     def tension(
         self,
@@ -180,7 +182,7 @@ class DeGrooteFregly2016(AbstractMuscle):
         `activation` [-], `path_length` [m], `path_velocity` [m/s], each (..., muscle).
         """
         optimal = parameters.optimal_fiber_length
-        x, slope = _taken_up((path_length - parameters.tendon_slack_length) / optimal)
+        x, slope = taken_up((path_length - parameters.tendon_slack_length) / optimal)
         length = jnp.sqrt(x**2 + jnp.sin(parameters.pennation_angle) ** 2)
         cos = x / length
         velocity = slope * path_velocity / (optimal * parameters.max_contraction_velocity) * cos

@@ -12,8 +12,9 @@ It needs Python and `mujoco`, nothing else. The file beside it has MuJoCo's nati
 What tendons that yield remember is in `data.userdata`, and so is copied with the data. After `mujoco.mj_resetData`, or
 where `data.userdata` is zeroed, muscles begin where their tension does not change.
 
-Laws: De Groote et al. 2016, doi 10.1007/s10439-016-1591-9; MuJoCo's own; behind a tendon that yields, the fibers' rate
-by the second backward difference. Written by mjx_msm, whose documentation has the equations.
+Laws: De Groote et al. 2016, doi 10.1007/s10439-016-1591-9; Thelen 2003, doi 10.1115/1.1531112; MuJoCo's own. Behind a
+tendon that yields, fibers move at a rate by the second backward difference. Written by mjx_msm, whose documentation has
+the equations.
 """
 
 import math
@@ -97,12 +98,16 @@ class _Muscle:
         self.f0, self.opt, self.slack = m["max_isometric_force"], m["optimal_fiber_length"], m["tendon_slack_length"]
         self.vmax, self.scale = self.opt * m["max_contraction_velocity"], m["passive_force_scale"]
         self.stiffness = math.log((1 + C3) / C1) / m["tendon_strain"]
+        self.lowest = math.log((C3 - 0.19) / C1) / self.stiffness
+        if m["tendon"] == "thelen":
+            toe = 99 * math.exp(3) / (166 * math.exp(3) - 67) * m["tendon_strain"]
+            self.lowest = toe / 3 * math.log1p(-0.016 * math.expm1(3) / 0.33)
 
     def rate(self, u, a):
         p, u, b = self.p, min(max(u, 0.0), 1.0), min(max(a, 0.0), 1.0)
         z, rise, fall = 0.5 + 1.5 * b, p["activation_time_constant"], p["deactivation_time_constant"]
-        if self.law == "mujoco":
-            if p["tausmooth"] < 1e-15:
+        if self.law != "degroote":
+            if p.get("tausmooth", 0.0) < 1e-15:
                 return (u - a) / (rise * z if u > a else fall / z)
             x = min(max((u - a) / p["tausmooth"] + 0.5, 0.0), 1.0)
             return (u - a) / (fall / z + (rise * z - fall / z) * x**3 * (3 * x * (2 * x - 5) + 10))
@@ -122,6 +127,10 @@ class _Muscle:
             x, slope = 0.1 + 0.1 / (1 + s + s * s), (1 + 2 * s) / (1 + s + s * s) ** 2
         fiber = math.hypot(x, math.sin(self.p["pennation_angle"]))
         cos, v = x / fiber, slope * v * x / fiber
+        if self.law == "thelen":
+            passive = math.expm1(5 / self.p["passive_fiber_strain"] * max(fiber - 1, 0.0)) / math.expm1(5)
+            active = math.exp(-((fiber - 1) ** 2) / 0.45) * _thelen_velocity(v / (0.25 + 0.75 * a))
+            return self.f0 * (a * active + self.scale * passive) * cos
         d1, d2, d3, d4 = VELOCITY
         active = sum(b1 * math.exp(-0.5 * ((fiber - b2) / (b3 + b4 * fiber or 1e-9)) ** 2) for b1, b2, b3, b4 in ACTIVE)
         steep = KPE / self.p["passive_fiber_strain"]
@@ -132,12 +141,17 @@ class _Muscle:
 
     def tendon(self, strain):
         """Tension of the tendon [N]."""
+        if self.p["tendon"] == "thelen":
+            e0 = self.p["tendon_strain"]
+            toe = 99 * math.exp(3) / (166 * math.exp(3) - 67) * e0
+            bent = 0.33 * math.expm1(3 * min(strain, toe) / toe) / math.expm1(3)
+            return self.f0 * (bent + 0.67 / (e0 - toe) * max(strain - toe, 0.0))
         return self.f0 * (C1 * math.exp(self.stiffness * strain) - C3)
 
     def begin(self, a, length, speed, h):
         """What the fibers spanned in two steps before, had tension not changed in them."""
         speed = min(max(speed, -self.vmax), self.vmax)
-        strain = self.balance(a, length, 0.0, speed, math.log((C3 - 0.19) / C1) / self.stiffness)
+        strain = self.balance(a, length, 0.0, speed, self.lowest)
         span = length - self.slack * strain
         return span - h * speed, span - 2 * h * speed
 
@@ -163,6 +177,15 @@ class _Muscle:
             if high > 10:
                 raise ValueError(f"muscle {self.p['name']}: no balance of tendon and fibers at length {length:g} m")
         return _root(gap, low, high)
+
+
+def _thelen_velocity(w):
+    if w <= 0:
+        w = max(w, -1.0)
+        return (1 + w) / (1 - 4 * w)
+    end = 0.4 * (0.95 * 1.4 - 1) / (10 * 1.4 * 0.05)
+    on, slope = min(w, end), 0.4 * 10 * 0.4 / (0.4 + 10 * end) ** 2
+    return (0.4 + 10 * on * 1.4) / (0.4 + 10 * on) + slope * (w - on)
 
 
 def _native_length(x, lmin, lmax):
@@ -196,6 +219,7 @@ def _native_passive(x, lmax):
 def _root(f, low, high):
     """Where a rising function is zero: Chandrupatla's method (1997, doi 10.1016/S0965-9978(96)00051-8)."""
     a, b, fa, fb = high, low, f(high), f(low)
+    best = a
     c, fc, t = a, fa, 0.5
     for _ in range(200):
         x = a + t * (b - a)

@@ -16,6 +16,7 @@ from mjx_msm.person.degroote import DeGrooteFregly2016
 from mjx_msm.person.model import Model, muscle_name
 from mjx_msm.person.muscle import MujocoMuscle
 from mjx_msm.person.parameters import Parameters
+from mjx_msm.person.thelen import Thelen2003, ThelenTendon
 
 FIELDS = (
     "max_isometric_force", "optimal_fiber_length", "tendon_slack_length", "max_contraction_velocity",
@@ -25,6 +26,7 @@ FIELDS = (
 CONSTANTS: dict[type, tuple[str, tuple[str, ...]]] = {
     MujocoMuscle: ("mujoco", ("lmin", "lmax", "fvmax", "tausmooth")),
     DeGrooteFregly2016: ("degroote", ("fiber_damping", "activation_smoothing")),
+    Thelen2003: ("thelen", ()),
 }
 """Fibers' laws that the file knows, and their constants."""
 
@@ -56,6 +58,7 @@ def write_law(model: Model, parameters: Parameters, model_file: Path) -> Path:
     rows = []
     for i, muscle in enumerate(model.muscles):
         row: dict[str, Any] = {"name": muscle, "fibers": name, "yields": isinstance(law, CompliantTendon)}
+        row["tendon"] = "thelen" if row["yields"] and isinstance(law.tendon, ThelenTendon) else "degroote"
         row |= {f: float(np.asarray(getattr(parameters.muscle, f))[i]) for f in FIELDS}
         row |= {c: float(np.broadcast_to(np.asarray(getattr(fibers, c)), len(model.muscles))[i]) for c in constants}
         rows.append(row)

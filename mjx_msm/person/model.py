@@ -44,6 +44,7 @@ from mjx_msm.person.passive_curves import PassiveCurve, add_passive_curves, pass
 from mjx_msm.person.reduction import Part, reduced
 from mjx_msm.person.sources import spec_of
 from mjx_msm.person.stability import warn_if_too_fast
+from mjx_msm.person.thelen import Thelen2003, ThelenTendon
 from mjx_msm.person.xml_precision import full_precision
 
 _REDUCE = 'load a part that needs no constraint solver (joints=[…], posture={…}), or engine="tree"'
@@ -212,6 +213,8 @@ MUSCLES: Mapping[str, Callable[[], AbstractMuscle]] = {
     "degroote": DeGrooteFregly2016,
     "degroote-compliant": CompliantTendon,
     "mujoco-compliant": lambda: CompliantTendon(MujocoMuscle()),
+    "thelen": Thelen2003,
+    "thelen-compliant": lambda: CompliantTendon(Thelen2003(), ThelenTendon()),
 }
 """Muscle laws by name."""
 
@@ -243,8 +246,8 @@ def load_model(
     - `side`: ``"left"`` or ``"right"``: mirrored (`mjx_msm.person.mirrored`) where the file is of the other one; names
       that tell no side, like those of the bundled models, are of the right. Coordinates keep their signs; ``_r`` in a
       name becomes ``_l``, also in what is asked for here.
-    - `muscle`: ``"mujoco"`` (native, exported exactly), ``"degroote"`` (rigid tendon), ``"mujoco-compliant"`` and
-      ``"degroote-compliant"`` (the same fibers behind a tendon that yields) or a muscle model of your own.
+    - `muscle`: ``"mujoco"`` (native, exported exactly), ``"degroote"`` or ``"thelen"`` (rigid tendon), one of them with
+      ``-compliant`` behind it (the same fibers behind a tendon that yields) or a muscle model of your own.
     - `free`, `prescribed`: coordinate names; what is neither prescribed nor locked is free.
     - `locked`: coordinate to its fixed value [rad or m].
     - `timestep`: [s]; the file's own by default.

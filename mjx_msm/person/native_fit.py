@@ -19,7 +19,7 @@ from scipy.optimize import least_squares
 from mjx_msm.common.compiled import float64, jit
 from mjx_msm.person.compliant_tendon import CompliantTendon
 from mjx_msm.person.model import Model
-from mjx_msm.person.muscle import FPMAX, MujocoMuscle, MuscleParameters
+from mjx_msm.person.muscle import FPMAX, AnyArray, MujocoMuscle, MuscleParameters
 from mjx_msm.person.parameters import Parameters
 
 LENGTHS, SPEEDS, ACTIVATIONS = 25, (-0.5, -0.25, -0.1, 0.0, 0.1, 0.25, 0.5), (0.0, 0.1, 0.3, 0.6, 1.0)
@@ -58,7 +58,7 @@ def fitted_native(model: Model, parameters: Parameters) -> NativeFit:
             fit = least_squares(
                 lambda x, at=at: np.asarray(_missed(x, *at)),
                 np.clip(start, np.array(LOWER) + 1e-6, np.array(UPPER) - 1e-6),
-                jac=lambda x, at=at: np.asarray(_slope(x, *at)),
+                jac=lambda x, at=at: np.asarray(_slope(x, *at)),  # type: ignore[arg-type]
                 bounds=(LOWER, UPPER),
                 max_nfev=100,
             )
@@ -104,8 +104,8 @@ def _start(model: Model, p: MuscleParameters, i: int) -> list[float]:
     return [along, along, longer, 1.0, passive, gain[4], gain[5], gain[8]]
 
 
-def _physical(x: Float[Array, "8"], own: Float[Array, "4"]) -> Float[Array, "8"]:
-    f0, optimal, slack, vmax = jnp.asarray(own)
+def _physical(x: Float[AnyArray, "8"], own: Float[AnyArray, "4"]) -> Float[Array, "8"]:
+    x, (f0, optimal, slack, vmax) = jnp.asarray(x), jnp.asarray(own)
     return jnp.stack([x[0] * f0, x[1] * optimal, slack + x[2] * optimal, x[3] * vmax, x[4], x[5], x[6], x[7]])
 
 

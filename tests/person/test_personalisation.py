@@ -270,7 +270,7 @@ def test_another_law_is_written_as_the_nearest_native_muscles(approximated):
     assert "approximation" not in {t.name for t in model.host.spec.texts}
 
 
-@pytest.mark.parametrize("law", ["degroote", "degroote-compliant", "mujoco-compliant"])
+@pytest.mark.parametrize("law", ["degroote", "thelen", "degroote-compliant", "thelen-compliant"])
 def test_plain_mujoco_steps_the_law_itself(law, approximated, tmp_path):
     """With the file beside the model, and no other than `mujoco` and Python's own, C comes to our rollout."""
     if law == "degroote-compliant":

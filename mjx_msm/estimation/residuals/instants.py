@@ -22,6 +22,7 @@ from mjx_msm.estimation.residuals.path_courses import course_of, path_courses
 from mjx_msm.estimation.residuals.pieces import blank, filled, padded, parts
 from mjx_msm.estimation.residuals.term import AbstractExpansion, AbstractTerm, Quadratic
 from mjx_msm.person.model import Model
+from mjx_msm.person.muscle import AnyArray
 from mjx_msm.person.space import ParameterSpace
 from mjx_msm.recordings.model_clock import Recording
 
@@ -123,14 +124,13 @@ class InstantTerm(AbstractTerm):
 
     def _drive(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What drives the muscles at the instants, and its derivatives by pair."""
-        rows = self.recording, self.sample
         if self.course is None:
             activation, _, by_pair = self.activations(z)
-            return activation[rows], by_pair[rows]
+            return activation[self.recording, self.sample], by_pair[self.recording, self.sample]
         recorded = (np.swapaxes(x, 0, 1) for x in (self.envelope, self.course))
         envelope, course = next(recorded), course_of(next(recorded))
-        lead: Any = (self.model, self.space, z, envelope, np.asarray(self.mixing), self.acting, self.pairs, course)
-        value, by_pair = _tensions(*lead, self.sample, self.recording)
+        given: Any = (envelope, np.asarray(self.mixing), self.acting, self.pairs, course, self.sample, self.recording)
+        value, by_pair = _tensions(self.model, self.space, z, *given)
         return np.asarray(value), np.asarray(by_pair)
 
     def expand(self, z: Float[np.ndarray, "free"], nuisance: Any = None) -> AbstractExpansion:
@@ -158,8 +158,8 @@ def _tensions(
     acting: Acting,
     pairs: Pairs,
     course: Course,
-    sample: Int[Array, "instant"],
-    recording: Int[Array, "instant"],
+    sample: Int[AnyArray, "instant"],
+    recording: Int[AnyArray, "instant"],
 ) -> Tensions:
     """At the instants, and their derivatives by pair."""
     drive = jnp.asarray(envelope), mixing, acting, pairs, course
@@ -206,9 +206,9 @@ def _squares(rows: Float[Array, "row coordinate columns"]) -> tuple[Array, Array
     return total[:, -1, -1], total[:, :-1, -1], total[:, :-1, :-1]
 
 
-def acting_muscles(moment_arm: Float[np.ndarray, "instant free muscle"]) -> Acting:
+def acting_muscles(moment_arm: Float[AnyArray, "instant free muscle"]) -> Acting:
     """Those that pull at a free coordinate."""
-    return tuple(np.flatnonzero(np.abs(moment_arm).max((0, 1), initial=0.0) > 0).tolist())
+    return tuple(np.flatnonzero(np.abs(np.asarray(moment_arm)).max((0, 1), initial=0.0) > 0).tolist())
 
 
 def picked(model: Model, recordings: Sequence[Recording], picks: Sequence[Int[np.ndarray, "pick"]]) -> dict[str, Any]:

@@ -236,7 +236,8 @@ def moment_term(model: Model, space: ParameterSpace, recordings: Sequence[Record
     lead = _forgotten(model, space)
     recorded, window, sample = windows(recorded, about["recording"], about["sample"], lead)
     at, mixing = _instants(model, window, sample, about), np.asarray(about["mixing"])
-    lanes = lanes_of(model, space, mixing, np.isin(np.arange(len(model.muscles)), acting_muscles(at.moment_arm)))
+    acting = np.isin(np.arange(len(model.muscles)), acting_muscles(at.moment_arm))
+    lanes = lanes_of(model, space, mixing, acting.tolist())
     mask, shares = np.concatenate(seen), tuple(_shares(recorded, mixing.shape[-1], at))
     about |= {"target": target, "mask": mask, "at": at, "shares": shares, "lanes": lanes}
     return MomentTerm(model, space, **about)

@@ -15,6 +15,7 @@ from mjx_msm.dynamics.paths import paths
 from mjx_msm.dynamics.tendon_course import Course
 from mjx_msm.estimation.residuals.pieces import filled, padded, parts
 from mjx_msm.person.model import Model
+from mjx_msm.person.muscle import AnyArray
 from mjx_msm.recordings.model_clock import Recording
 
 SAMPLES = 1024
@@ -47,7 +48,8 @@ def course_of(recorded: Float[np.ndarray, "time recording two_muscle"]) -> Cours
 
 @jit
 def _path_states(
-    model: Model, position: Float[Array, "time coordinate"], velocity: Float[Array, "time coordinate"]
+    model: Model, position: Float[AnyArray, "time coordinate"], velocity: Float[AnyArray, "time coordinate"]
 ) -> Float[Array, "time two_muscle"]:
+    position, velocity = jnp.asarray(position), jnp.asarray(velocity)
     shape = jax.vmap(lambda *at: geometry(model, *at))(position, velocity, paths(model, position))
     return jnp.concatenate([shape.path_length, -jnp.sum(shape.moment_arm * velocity[:, None], -1)], -1)

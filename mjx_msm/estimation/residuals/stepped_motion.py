@@ -29,6 +29,7 @@ from mjx_msm.estimation.residuals.pieces import padded
 from mjx_msm.estimation.residuals.term import AbstractExpansion, Quadratic
 from mjx_msm.estimation.residuals.windows import WindowTerm
 from mjx_msm.person.model import Model
+from mjx_msm.person.muscle import AnyArray
 from mjx_msm.person.obstacles import TREE
 from mjx_msm.person.space import ParameterSpace
 from mjx_msm.recordings.model_clock import Recording
@@ -135,7 +136,7 @@ def _linearised(
     recording: Int[np.ndarray, "window"],
     start: Int[np.ndarray, "window"],
     states: Float[Array, "window two_n"],
-    held: Float[Array, "window step_plus_1 held"],
+    held: Float[AnyArray, "window step_plus_1 held"],
     course: Course | None,
 ) -> tuple[Array, Array, Array]:
     """Positions of every window at its samples, and their derivatives by its own first state and by z."""
@@ -150,7 +151,7 @@ def _linearised(
         q, v = (jnp.zeros((len(states), count)).at[:, free].set(x) for x in (states[:, :n], states[:, n:]))
         memory = () if course is None else memories(model, parameters, every, course, start, recording)
         motion = engine_of(model).motion(
-            model, parameters, q, v, every[start, recording], drive, held, None, memory=memory
+            model, parameters, q, v, every[start, recording], drive, jnp.asarray(held), None, memory=memory
         )  # fmt: skip
         return motion.position[..., free]
 
