@@ -450,7 +450,7 @@ def test_its_constants_have_names():
     named = load_model("arm", muscle="mujoco-compliant")  # with the curves of the file
     np.testing.assert_array_equal(named.muscle.fibers.lmax, named.host.mj_model.actuator_gainprm[:, 5])
     assert muscle_constants(named) == {}
-    assert set(muscle_constants(other)) == {"fibers.lmax", "fibers.tausmooth"}
+    assert set(muscle_constants(other)) == {"fibers.lmin", "fibers.lmax", "fibers.fvmax", "fibers.tausmooth"}
     with pytest.raises(ValueError, match="choose a law without a tendon"):
         CompliantTendon(CompliantTendon())
 

@@ -401,8 +401,8 @@ TRIAL = ("trials", 0)
         ),
         (_set("model", "source", value="my/leg.xml"), "source: no file"),
         (
-            _set("model", "muscle", value="thelen"),
-            "muscle = 'thelen' is unknown; choose from: mujoco, degroote",
+            _set("model", "muscle", value="hill"),
+            "muscle = 'hill' is unknown; choose from: mujoco, degroote, thelen, mujoco-compliant",
         ),
         (_set("model", "free", value=[]), "free is empty"),
         (
