@@ -3,7 +3,8 @@
     python examples/pictures/muscle_curves.py [PATH]
 
 Lines are this package's curves; dots are other programs' own: SymPy's `biomechanics` for De Groote and Fregly 2016, C
-MuJoCo's `mju_muscleGain` and `mju_muscleBias` for the native muscle. What is left between them stands in the titles.
+MuJoCo's `mju_muscleGain` and `mju_muscleBias` for the native muscle, OpenSim's `Thelen2003Muscle` for Thelen 2003. What
+is left between them stands in the titles.
 """
 
 from __future__ import annotations
@@ -16,16 +17,17 @@ import jax
 import jax.numpy as jnp
 import mujoco
 import numpy as np
+import opensim
 import sympy
 from jaxtyping import Float
 from matplotlib import pyplot as plt
 from sympy.physics import biomechanics
 
-from mjx_msm.person import degroote
+from mjx_msm.person import degroote, thelen
 from mjx_msm.person.muscle import FPMAX, mujoco_active_force_length, mujoco_force_velocity, mujoco_passive_force_length
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "pages" / "understand"
-INK, BLUE, RED = "#222222", "#1f5fa8", "#c0392b"
+INK, BLUE, RED, GREEN = "#222222", "#1f5fa8", "#c0392b", "#3f8f4f"
 Samples = Float[np.ndarray, "sample"]
 
 
@@ -43,7 +45,52 @@ def native(length: float, velocity: float, *, passive: bool) -> float:
     return -mujoco.mju_muscleGain(length, velocity, unit, 1.0, prm)
 
 
+def of_opensim() -> dict[str, tuple[Samples, Samples]]:
+    """Points of the curves of OpenSim's `Thelen2003Muscle`, fully active, and where they are."""
+    opensim.Logger.removeFileSink()
+    opensim.Logger.setLevelString("error")
+    model, slack = opensim.Model(), 2.0
+    body = opensim.Body("body", 1.0, opensim.Vec3(0), opensim.Inertia(1, 1, 1))
+    model.addBody(body)
+    joint = opensim.SliderJoint("joint", model.getGround(), body)
+    model.addJoint(joint)
+    muscle = opensim.Thelen2003Muscle("muscle", 1.0, 1.0, slack, 0.0)
+    muscle.addNewPathPoint("origin", model.updGround(), opensim.Vec3(0))
+    muscle.addNewPathPoint("insertion", body, opensim.Vec3(0))
+    model.addForce(muscle)
+    state = model.initSystem()
+    muscle = opensim.Thelen2003Muscle.safeDownCast(model.getMuscles().get(0))
+
+    def at(fiber: float, strain: float) -> opensim.Thelen2003Muscle:
+        model.updCoordinateSet().get(0).setValue(state, fiber + slack * (1 + strain), False)
+        muscle.setActivation(state, 1.0)
+        muscle.setFiberLength(state, fiber)
+        model.realizeDynamics(state)
+        return muscle
+
+    lengths, strains = np.linspace(0.3, 1.8, 20), np.linspace(0.0, 0.06, 20)
+    active = [at(x, 0.01).getActiveForceLengthMultiplier(state) for x in lengths]
+    passive = [at(x, 0.01).getPassiveForceMultiplier(state) for x in lengths]
+    moving = [(at(1.0, e).getNormalizedFiberVelocity(state), muscle.getForceVelocityMultiplier(state)) for e in strains]
+    tendon = [at(1.0, e).getTendonForce(state) for e in strains]
+    return {
+        "active force–length": (lengths, np.array(active)),
+        "passive force–length": (lengths, np.array(passive)),
+        "force–velocity": (np.array(moving)[:, 0], np.array(moving)[:, 1]),
+        "tendon force–length": (1 + strains, np.array(tendon)),
+    }
+
+
+THELEN: dict[str, Callable[[Samples], Samples]] = {
+    "active force–length": thelen.active_force_length,
+    "passive force–length": lambda x: thelen.passive_force_length(x, degroote.PASSIVE_STRAIN),
+    "force–velocity": lambda x: thelen.force_velocity(x, np.ones_like(x)),
+    "tendon force–length": lambda x: thelen.ThelenTendon().force(x, 0.04),
+}
+
+
 def main(path: Path) -> None:
+    opensims = of_opensim()
     length, velocity, tendon = np.linspace(0.2, 1.8, 400), np.linspace(-1.2, 1.2, 400), np.linspace(0.98, 1.06, 400)
     at, speed = jnp.asarray(length), jnp.asarray(velocity)
     active = [constant for row in degroote.ACTIVE for constant in row]
@@ -65,7 +112,7 @@ def main(path: Path) -> None:
          degroote.DeGrooteTendon().force(tendon, degroote.TENDON_STRAIN),
          of_sympy(biomechanics.TendonForceLengthDeGroote2016, *degroote.TENDON, stiffness), None, None),
     ]  # fmt: skip
-    figure, axes = plt.subplots(2, 2, figsize=(10, 7.5), constrained_layout=True)
+    figure, axes = plt.subplots(2, 2, figsize=(12, 7.5), constrained_layout=True)
     for ax, (name, label, x, ours, theirs, own, c) in zip(axes.flat, panels, strict=True):
         off = float(np.abs(np.asarray(ours) - theirs(x)).max())
         ax.plot(x, ours, color=BLUE, label="degroote")
@@ -76,8 +123,13 @@ def main(path: Path) -> None:
             ax.plot(x, own, color=RED, label="mujoco")
             ax.plot(x[::20], of_c[::20], "s", ms=4.5, mfc="none", color=RED, label="C MuJoCo")
             title += f",   mujoco − C ≤ {float(np.abs(np.asarray(own) - of_c).max()):.0e}"
+        where, points = opensims[name]
+        shown = (where >= x[0]) & (where <= x[-1])
+        ax.plot(x, THELEN[name](x), color=GREEN, label="thelen")
+        ax.plot(where[shown], points[shown], "^", ms=4.5, mfc="none", color=GREEN, label="OpenSim")
+        title += f",   thelen − OpenSim ≤ {float(np.abs(THELEN[name](where) - points).max()):.0e}"
         ax.set(xlabel=label, ylabel="force [F0]", ylim=(-0.25, 2.0))
-        ax.set_title(title, fontsize=10, color=INK)
+        ax.set_title(title, fontsize=8.5, color=INK)
         ax.axhline(0, color=INK, lw=0.5)
         ax.spines[["top", "right"]].set_visible(False)
         ax.legend(frameon=False, fontsize=9)
