@@ -44,7 +44,7 @@ from mjx_msm.estimation.residuals.moment import MomentTerm
 from mjx_msm.estimation.residuals.pieces import filled
 from mjx_msm.estimation.residuals.term import AbstractExpansion, AbstractTerm, Quadratic
 from mjx_msm.estimation.unknown_courses import Courses, ForceCourses, courses_of
-from mjx_msm.person.model import Model
+from mjx_msm.person.model import Model, refuse_memory
 from mjx_msm.person.space import ParameterSpace
 
 Term = TypeVar("Term", bound=AbstractTerm)
@@ -220,9 +220,9 @@ def _acceleration(
     if not derivatives:
         return value, pushed, jnp.zeros((len(free), space.size))
     everything = recorded.at[free].set(value)
-    columns = acceleration_columns(
-        model, space, at, pairs, shape, position, velocity, activation, by_pair, everything
-    )  # fmt: skip
+    speed = -shape.moment_arm @ velocity
+    muscles = muscle_columns(model, space, at.parameters, pairs, shape, activation, by_pair, speed)
+    columns = acceleration_columns(model, space, at, muscles, shape, position, velocity, everything)
     return value, pushed, free_response(model, at.parameters, terms, columns)
 
 
@@ -254,6 +254,8 @@ def with_unknown_courses(model: Model, term: Term, unmeasured: Mapping[str, str]
         if muscle not in model.muscles:
             raise InputError(f"unmeasured: there is no muscle '{muscle}'{suggest(muscle, model.muscles)}")
     numbers = tuple(i for i, m in enumerate(model.muscles) if m in unmeasured)
+    if numbers:
+        refuse_memory(model, "a muscle without EMG by an unknown course")
     return _freed(term, numbers, next(iter(unmeasured.values()))) if numbers else term
 
 
@@ -284,6 +286,7 @@ _KEPT = (
     "acceleration",
     "target",
     "mask",
+    "course",
 )
 
 
