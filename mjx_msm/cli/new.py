@@ -51,7 +51,7 @@ def new(
     prepare_jax()
     from mjx_msm.common.errors import InputWarning
     from mjx_msm.person.model import load_model
-    from mjx_msm.recordings.evidence.contradictions import contradictions
+    from mjx_msm.recordings.evidence.contradictions import channels_and_joints, contradictions
     from mjx_msm.recordings.readers.timing import Timing
     from mjx_msm.recordings.survey.draft import drafted
     from mjx_msm.recordings.survey.draft_writing import written
@@ -69,15 +69,20 @@ def new(
         posture=_posture(posture or [], loaded.coordinates),
     )  # fmt: skip
     against: list[str] = []
+    channels: list[str] = []
 
     def check(study: Study) -> None:
-        against[:] = contradictions(study_model(study), (*study.trials, *study.held_out), study.emg_map)
+        own, trials = study_model(study), (*study.trials, *study.held_out)
+        against[:] = contradictions(own, trials, study.emg_map)
+        channels[:] = channels_and_joints(own, trials, study.emg_map)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InputWarning)  # they are in study.notes
         study = written(draft, check)
     beside = f"; beside it {', '.join(p.name for p in draft.beside)}" if draft.beside else ""
     console.print(f"{out}: {draft.doubts} doubts, each a comment in it{beside}", markup=False)
+    for line in channels:
+        console.print(f"channel {line}", style="dim", markup=False)
     for note in (*study.notes, *against):
         console.print(f"note: {note}", style="dim", markup=False)
     console.print(f"next: mjx-msm identify {out} --out {out.with_suffix('')}-result", markup=False)

@@ -52,6 +52,15 @@ class Relation:
     """That [s]."""
     share: float
     """Part of the moment that the channels explain together, less what they explain without this one."""
+    coordinate: str
+
+    def __str__(self) -> str:
+        way, lost = "along" if self.direction > 0 else "against", 100 * max(self.share, 0.0)
+        return (
+            f"{self.channel} ({', '.join(self.muscles)}) pulls {way} '{self.coordinate}': r = {self.correlation:.2f} "
+            f"with its moment in that direction {1e3 * self.delay:.0f} ms later; without it {lost:.0f} points less are "
+            "explained"
+        )
 
 
 @dataclass(frozen=True)
@@ -98,8 +107,8 @@ class Parts:
         return max((_predicted(parts, pick) for parts in self._by_delay), default=0.0) if pick.size else 0.0
 
 
-def relations(trials: Sequence[Judged], muscles: Sequence[str], mapping: Mapped) -> tuple[Relation, ...]:
-    """What every channel whose muscles cross the joint has to do with its moment."""
+def relations(name: str, trials: Sequence[Judged], muscles: Sequence[str], mapping: Mapped) -> tuple[Relation, ...]:
+    """What every channel whose muscles cross a joint has to do with its moment."""
     sides = _sides(trials, muscles, mapping)
     parts = Parts(trials, muscles, tuple(sides))
     whole, out = parts.explained(mapping), []
@@ -116,7 +125,7 @@ def relations(trials: Sequence[Judged], muscles: Sequence[str], mapping: Mapped)
             found.append((float(np.corrcoef(x, moment)[0, 1]) if varies else 0.0, delay))
         r, delay = max(found)
         own = tuple(m for m, mix in mapping.items() if channel in mix and _arm(trials, muscles, m) != 0)
-        out.append(Relation(channel, own, side, r, delay, whole - parts.explained(less)))
+        out.append(Relation(channel, own, side, r, delay, whole - parts.explained(less), name))
     return tuple(out)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from mjx_msm.person.model import Model
 from mjx_msm.recordings.evidence.angles import out_of_range, wrong_velocities
-from mjx_msm.recordings.evidence.moments import contradicted_moments
+from mjx_msm.recordings.evidence.moments import channel_lines, contradicted_moments
 from mjx_msm.recordings.evidence.states import States, states
 from mjx_msm.recordings.trial import Trial
 
@@ -29,3 +29,11 @@ def contradictions(
             said += wrong_velocities(model, trial, at)
             moving.append((trial, at))
     return (*said, *contradicted_moments(model, moving, mapping))
+
+
+def channels_and_joints(
+    model: Model, trials: Iterable[Trial], emg_map: Mapping[str, Mapping[str, float]]
+) -> tuple[str, ...]:
+    """One line a channel of EMG: which way its muscles pull, and how it goes with the moment that they should make."""
+    known = [(trial, at) for trial in trials if (at := states(model, trial)) is not None]
+    return tuple(channel_lines(model, known, emg_map))

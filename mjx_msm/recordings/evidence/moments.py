@@ -14,7 +14,7 @@ from jaxtyping import Float
 from scipy.optimize import nnls
 
 from mjx_msm.person.model import Model
-from mjx_msm.recordings.evidence.channels import Mistake, exchange_line, mistake, mistake_line
+from mjx_msm.recordings.evidence.channels import Mistake, exchange_line, mistake, mistake_line, relations
 from mjx_msm.recordings.evidence.cycles import unlike_other_cycles
 from mjx_msm.recordings.evidence.judged import DELAYS, Judged
 from mjx_msm.recordings.evidence.states import States
@@ -57,10 +57,8 @@ def contradicted_moments(
                     name, Judged(trial, at, at.needed[:, c], _drive(model, trial, emg_map), k), c
                 )
                 continue
-            moment = at.of(trial, trial.moment[:, trial.moment_coordinates.index(name)])
+            moment = _made_by_muscles(model, trial, at, name, k)
             known = np.isfinite(moment)
-            if trial.metadata.get("gravity") == "included":  # muscles make what the device shows and the limb's weight
-                moment = moment + weight_moment(model, at.position, known)[:, k]
             if known.sum() * at.step < 0.5 or np.ptp(moment[known]) == 0:
                 continue
             here = f"trial '{trial.name}': the moment of '{name}'"
@@ -75,6 +73,30 @@ def contradicted_moments(
             if not dynamics and not unrelated and known.sum() * at.step >= SHORTEST:
                 open_to_emg.append(Judged(trial, at, moment, _drive(model, trial, emg_map), k))
         yield from _against_emg(name, [j for j in open_to_emg if j.drive is not None], model.muscles, emg_map)
+
+
+def channel_lines(
+    model: Model, trials: Sequence[tuple[Trial, States]], emg_map: Mapping[str, Mapping[str, float]]
+) -> Iterator[str]:
+    """One line a channel: what it has to do with the moment that its muscles should make."""
+    for k, name in enumerate(model.free):
+        own = []
+        for trial, at in trials:
+            if trial.moment is not None and name in trial.moment_coordinates:
+                moment, drive = _made_by_muscles(model, trial, at, name, k), _drive(model, trial, emg_map)
+                if drive is not None and np.isfinite(moment).sum() * at.step >= SHORTEST:
+                    own.append(Judged(trial, at, moment, drive, k))
+        if own:
+            yield from map(str, relations(name, own, model.muscles, emg_map))
+
+
+def _made_by_muscles(model: Model, trial: Trial, at: States, name: str, k: int) -> Float[np.ndarray, "time"]:
+    """The recorded moment of a coordinate, with the limb's weight where a device shows it less that."""
+    assert trial.moment is not None
+    moment = at.of(trial, trial.moment[:, trial.moment_coordinates.index(name)])
+    if trial.metadata.get("gravity") == "included":
+        moment = moment + weight_moment(model, at.position, np.isfinite(moment))[:, k]
+    return moment
 
 
 def _against_dynamics(trial: Trial, name: str, here: str, moment: np.ndarray, needed: np.ndarray) -> Iterator[str]:

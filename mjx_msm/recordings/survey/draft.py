@@ -21,7 +21,8 @@ from mjx_msm.recordings.survey.columns import Seen
 from mjx_msm.recordings.survey.draft_emg import Drive, drive_of, write_emg
 from mjx_msm.recordings.survey.draft_moments import write_moments
 from mjx_msm.recordings.survey.draft_text import Draft, column_entry, key, path_from, quoted
-from mjx_msm.recordings.survey.draft_trials import write_trial
+from mjx_msm.recordings.survey.draft_trials import seated, write_trial
+from mjx_msm.recordings.survey.dynamometers import maker_of, of_joint
 from mjx_msm.recordings.survey.files import Survey
 from mjx_msm.recordings.survey.matching import coordinate_column, sides_of
 from mjx_msm.recordings.survey.spellings import called, exactly, words_of
@@ -53,6 +54,8 @@ def drafted(
 
     **Raises:** `InputError` if the files do not make trials of this model.
     """
+    usual = STUDIED.get(source, model.coordinates)
+    found = [of_joint(one, model.coordinates, usual) for one in found]
     groups = grouped(found, model.coordinates)
     for g in groups:
         if g.motion is None and g.moments is None:
@@ -82,7 +85,8 @@ def drafted(
     else:
         d.say(f"mass = {mass:g}")
     d.say('# height = 1.75  # [m]; with sex = "male" or "female", segments start from de Leva\'s tables')
-    free = _model(d, angles, moments, studied, drive)
+    held = {c: seated(model, c, posture or {}) for c in model.coordinates} if any(map(maker_of, found)) else {}
+    free = _model(d, angles, moments, studied, drive, {**held, **(posture or {})})
     write_emg(d, drive)
     for g in groups:
         write_trial(d, g, folder, posture or {}, tuple(moments), drive)
@@ -196,7 +200,12 @@ def _values(found: Survey, column: str) -> np.ndarray:
 
 
 def _model(
-    d: Draft, angles: Mapping[str, object], moments: Mapping[str, Seen], studied: Sequence[str], drive: Drive
+    d: Draft,
+    angles: Mapping[str, object],
+    moments: Mapping[str, Seen],
+    studied: Sequence[str],
+    drive: Drive,
+    posture: Mapping[str, float],
 ) -> tuple[str, ...]:
     d.say()
     d.say("[model]")
@@ -222,8 +231,10 @@ def _model(
     if held:
         d.say(f"prescribed = [{', '.join(map(quoted, held))}]", why="follow the recording")
     if locked:
-        values = ", ".join(f"{key(c)} = 0.0" for c in locked)
-        d.say(f"locked = {{ {values} }}", doubt="no file tells of these; held at 0")
+        where = {c: posture.get(c, 0.0) for c in locked}
+        values = ", ".join(f"{key(c)} = {round(math.radians(x), 4)}" for c, x in where.items())
+        said = " and ".join(dict.fromkeys(f"{x:.0f}°" for x in where.values()))
+        d.say(f"locked = {{ {values} }}", doubt=f"no file tells of these; held at {said} [rad] (--posture changes it)")
     return free
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from mjx_msm.recordings.readers.units import Unit, unit_of
 from mjx_msm.recordings.survey.columns import Seen
 from mjx_msm.recordings.survey.draft_text import Draft, column_entry, key
+from mjx_msm.recordings.survey.dynamometers import maker_of
 from mjx_msm.recordings.survey.matching import coordinate_column
 from mjx_msm.recordings.survey.trials import Group
 
@@ -43,7 +44,7 @@ def write_moments(
     if not out and not angles and len(studied) == 1 and dynamometer:
         out[studied[0]] = dynamometer[0]
         return out  # its sign differs from trial to trial
-    if lines:
+    if lines and not maker_of(lead):  # of a dynamometer its sign differs from trial to trial
         d.say()
         d.say("[moment_columns]")
         for line, doubt, why in lines:

@@ -17,6 +17,7 @@ from mjx_msm.recordings.survey.columns import Seen
 from mjx_msm.recordings.survey.draft_emg import Drive
 from mjx_msm.recordings.survey.draft_moments import moment_unit
 from mjx_msm.recordings.survey.draft_text import Draft, column_entry, key, path_from, quoted
+from mjx_msm.recordings.survey.dynamometers import maker_of
 from mjx_msm.recordings.survey.files import Survey
 from mjx_msm.recordings.survey.spellings import called
 from mjx_msm.recordings.survey.trials import Group
@@ -57,6 +58,14 @@ def write_trial(
     if g.moments is None:
         return
     d.say(f"moments = {relative(g.moments)}")
+    if maker_of(g.moments):
+        own = next(c for c in g.moments.of("moment") if c.called.coordinate or c.called.plain)
+        _dynamometer(d, g, own, studied[0], drive)
+        d.say(
+            'gravity = "corrected"',
+            doubt=f'{maker_of(g.moments)} takes the limb\'s weight out if the limb was weighed; else write "included"',
+        )
+        return
     force = [c for c in g.moments.of("force", "moment") if not c.called.coordinate]
     if g.motion is None and force:
         _dynamometer(d, g, force[0], studied[0], drive)
@@ -70,7 +79,7 @@ def _still(d: Draft, g: Group, folder: Path, posture: Mapping[str, float]) -> st
     assert like is not None
     first, last = like.clocks[0].span
     time = np.arange(first, last + 0.05, 0.1)
-    values = {c: np.full(len(time), math.radians(_seated(d.model, c, posture))) for c in d.model.coordinates}
+    values = {c: np.full(len(time), math.radians(seated(d.model, c, posture))) for c in d.model.coordinates}
     path = d.out.with_name(f"{d.out.stem}_{g.name}_posture.csv")
     d.beside[path] = time, values
     said = ", ".join(f"{c} {math.degrees(v[0]):.0f}°" for c, v in values.items())
@@ -88,9 +97,10 @@ def _dynamometer(d: Draft, g: Group, column: Seen, name: str, drive: Drive) -> N
     sign = -1.0 if extends is not _turned(d.model, name) else 1.0
     if column.kind == "moment":
         keys, doubt = moment_unit(column)
+        assert g.moments is not None
         d.say(
             f"moment_columns = {{ {key(name)} = {column_entry(column.name, {**keys, 'scale': sign})} }}",
-            doubt=f"{why}; {WEIGHT}{f'; {doubt}' if doubt else ''}",
+            doubt=f"{why}{'' if maker_of(g.moments) else f'; {WEIGHT}'}{f'; {doubt}' if doubt else ''}",
         )
         return
     keys, said, guess = _force(column, sign)
@@ -200,7 +210,7 @@ def _loudness(found: Survey, name: str) -> float:
     return 0.0
 
 
-def _seated(model: Model, coordinate: str, posture: Mapping[str, float]) -> float:
+def seated(model: Model, coordinate: str, posture: Mapping[str, float]) -> float:
     """Where a coordinate of any model stays [°]."""
     usual = SEATED.get(coordinate, SEATED.get(called(coordinate).coordinate, 0.0))
     return posture.get(coordinate, -usual if _turned(model, coordinate) else usual)

@@ -16,7 +16,8 @@ from mjx_msm.recordings.survey.spellings import exactly
 ROLES = ("motion", "emg", "moments")
 _WORDS = re.compile(
     r"(?:[_\-. ]|^)(?:ik|id|emg|motion|kin|kinematics|angles?|moments?|inverse|dyn|dynamics|coordinates|"
-    r"electromyography|analogs?|markers?|forces?|grf|raw|filtered|envelopes?)(?=[_\-. ]|$)",
+    r"electromyography|analogs?|markers?|forces?|grf|raw|filtered|envelopes?|biodex|humac|cybex|"
+    r"delsys|trigno|emgworks|noraxon|vicon|nexus|qualisys)(?=[_\-. ]|$)",
     re.IGNORECASE,
 )
 

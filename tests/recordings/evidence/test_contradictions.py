@@ -13,7 +13,7 @@ import pytest
 from mjx_msm.common.errors import InputWarning
 from mjx_msm.person.model import load_model
 from mjx_msm.recordings.evidence.angles import out_of_range
-from mjx_msm.recordings.evidence.contradictions import contradictions
+from mjx_msm.recordings.evidence.contradictions import channels_and_joints, contradictions
 from mjx_msm.recordings.evidence.states import states
 from mjx_msm.recordings.model_clock import weight_moment
 from mjx_msm.recordings.readers.delimited import write_csv
@@ -280,6 +280,17 @@ def test_recorded_channels_that_are_exchanged(recorded, pair):
     assert "exchanged would explain" in said
     columns = tomllib.loads(said.split("write ")[1].split(" in [emg.channels]")[0].replace(", ", "\n"))
     assert columns == other
+
+
+def test_a_line_a_channel_says_what_it_does(recorded):
+    model, trials, emg_map = recorded["treadmill"]
+    said = {line.split(" ")[0]: line for line in channels_and_joints(model, trials.values(), emg_map)}
+    assert set(said) == {c for m, mix in emg_map.items() if m not in ("soleus", "tibant") for c in mix}
+    assert "(vaslat" in said["vas_lat_r"]
+    assert "pulls against 'knee_angle': r = 0.8" in said["vas_lat_r"]
+    assert "pulls along 'knee_angle'" in said["bifemlh_r"]
+    # the oracle of what is lost: the lateral vastus carries most, its neighbours what it leaves
+    assert int(said["vas_lat_r"].split("without it ")[1].split(" ")[0]) >= 5
 
 
 @pytest.mark.parametrize(("name", "late"), [("walk36", -0.4), ("walk36", 0.2), ("walk45", -0.2), ("walk45", 0.4)])
