@@ -127,19 +127,26 @@ def _best(columns: Sequence[Seen], coordinate: str, names: Sequence[str], side: 
 
 def _studied(d: Draft, groups: Sequence[Group], angles: Mapping[str, object], drive: Drive) -> tuple[str, ...]:
     """Coordinates that may be free: of the side that is studied, moved, and crossed by a muscle with a channel."""
-    if d.source in STUDIED:
-        return tuple(c for c in STUDIED[d.source] if c in angles or not angles)
     names = d.model.coordinates
-    both = len(sides_of(names)) > 1
-    moved = [c for c in names if c in angles or not angles]
-    moved = [c for c in moved if not both or called(c).side in (d.side, "")]
-    found = tuple(c for c in moved if drive.across([c]))
-    if not found:
+    if d.source in STUDIED:
+        moved = [c for c in STUDIED[d.source] if c in angles or not angles]
+        found = tuple(moved)
+        silent = bool(found) and not drive.across(found)
+    else:
+        both = len(sides_of(names)) > 1
+        moved = [c for c in names if c in angles or not angles]
+        moved = [c for c in moved if not both or called(c).side in (d.side, "")]
+        found = tuple(c for c in moved if drive.across([c]))
+        silent = not found
+    if silent:
         channels, muscles = (", ".join(n[:6]) for n in ([c.name for c in drive.columns], list(d.model.muscles)))
         raise InputError(
             f"no channel of EMG ({channels}) is called like a muscle ({muscles}) that moves "
-            f"{' or '.join(moved[:6]) or 'what a file tells of'}; call the columns of the EMG like the model's muscles"
+            f"{' or '.join(moved[:6]) or 'what a file tells of'}; call the columns of the EMG like its muscles, "
+            "or choose another --model"
         )
+    if d.source in STUDIED:
+        return found
     if angles:
         return found
     told = " ".join(w for g in groups for s in (g.emg, g.moments) if s for w in words_of(f"{g.name} {s.path.name}"))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from mjx_msm.common.errors import InputWarning
+from mjx_msm.common.errors import InputError, InputWarning
 from mjx_msm.person.model import Model
 from mjx_msm.recordings.evidence.contradictions import contradictions
 from mjx_msm.recordings.readers.timing import Timing
@@ -96,6 +96,13 @@ def test_a_dynamometers_draft_is_right(tmp_path, knee, maker, direction):
     assert trial.moment is not None
     np.testing.assert_allclose(trial.moment[known, 0], sign * 60 * (0.5 + 0.5 * np.sin(2 * (at - 0.05)))[:], atol=3.5)
     assert contradictions(model, study.trials, study.emg_map) == ()
+
+
+def test_a_knees_muscles_drive_no_arm(tmp_path, arm):
+    files = dynamometer(tmp_path, "biodex", "extension")
+    found = [survey(f, None, arm.coordinates, arm.muscles) for f in files]
+    with pytest.raises(InputError, match=r"no channel of EMG \(R VASTUS.* that moves elbow_flex; .*another --model"):
+        drafted(arm, "arm", found, tmp_path / "s.toml")
 
 
 @pytest.mark.slow
