@@ -27,3 +27,13 @@ def test_a_person_of_a_model_of_myosim(name, unknowns, bodies):
     error, count = bodies.found_again(name, 3, 1.5)
     assert count == unknowns
     assert error < bodies.TARGET
+
+
+@pytest.mark.skipif(importlib.util.find_spec("opensim") is None, reason="needs the extra [opensim]")
+@pytest.mark.slow
+def test_a_person_of_an_imported_leg(bodies, data_dir, monkeypatch):
+    """Accelerations are exact enough where they are derivatives of exact velocities."""
+    monkeypatch.setenv("MJX_MSM_DATA", str(data_dir))
+    error, count = bodies.found_again("leg of gait2392", 3, 1.5, residuals=("acceleration",), rate=500.0)
+    assert count == 33
+    assert error < bodies.TARGET
