@@ -85,7 +85,8 @@ def info(
         table.add_row(name, f"{np.asarray(p.body.mass)[i]:.3f}", com)
     console.print(table)
     console.print(f"\nengine: {ENGINES[loaded.host.engine]}", markup=False)
-    for note in loaded.host.notes:
+    changed = next((t.data.split("; ") for t in loaded.host.spec.texts if t.name == "changed"), [])
+    for note in (*changed, *loaded.host.notes):
         console.print(f"note: {note}", markup=False)
     credit = next((t.data for t in loaded.host.spec.texts if t.name == "credit"), "the file names none")
     console.print(f"\ncredit: {credit}", markup=False)

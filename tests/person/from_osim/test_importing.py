@@ -261,6 +261,8 @@ def test_the_command_writes_a_person_and_prints_the_errors(limb_osim, tmp_path, 
     text = out.read_text()
     assert "A. Author" in text
     assert "tilt" in next(t.data for t in model.host.spec.texts if t.name == "changed")
+    assert run(["info", str(out)]) == 0
+    assert "hinge follows it" in " ".join(capsys.readouterr().out.split()), "what the import changed is said again"
 
 
 REFERENCES = {  # coordinates to keep, paths beyond the bar, inverse dynamics: a knee that rolls is not a hinge
