@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from mjx_msm.cli.console import make_console
+from mjx_msm.cli.console import make_console, notes_on
 from mjx_msm.cli.libraries import prepare_jax
 
 ENGINES = {
@@ -40,7 +40,8 @@ def info(
 
     console = make_console()
     path = Path(model)
-    loaded = load_model(path / "model.xml" if (path / "model.xml").is_file() else model, joints=joint)
+    with notes_on(console):
+        loaded = load_model(path / "model.xml" if (path / "model.xml").is_file() else model, joints=joint)
     m, p = loaded.host.mj_model, loaded.nominal
     size = f"{len(loaded.coordinates)} coordinates, {m.nu} muscles, step {1e3 * loaded.timestep:g} ms"
     console.print(f"[bold]{escape(model)}[/bold]: {size}\n")

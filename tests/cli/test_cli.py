@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 
 import imageio.v3 as iio
 import mujoco
@@ -275,6 +276,20 @@ def test_info(capsys):
     out = capsys.readouterr().out
     for word in ("shoulder_elev", "-70 … 150", "BIClong", "624.3", "l_opt (mm)", "forearm", "Holzbaur", "engine: tree"):
         assert word in out
+
+
+def test_what_is_odd_about_a_model_is_a_note_of_info(capsys, tmp_path):
+    path = tmp_path / "limb.xml"
+    path.write_text("""<mujoco><worldbody><body name="limb"><joint name="bend"/><geom size="0.1"/></body></worldbody>
+<tendon><fixed name="t"><joint joint="bend" coef="0.05"/></fixed></tendon><actuator><muscle name="short" tendon="t"
+force="10" lengthrange="-0.1 0.1" range="0.75 1.05"/></actuator></mujoco>""")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert cli.run(["info", str(path)]) == 0
+    said = capsys.readouterr()
+    assert "note: model" in said.out
+    assert "tendon slack length below zero" in " ".join(said.out.split())
+    assert "Warning" not in said.out + said.err
 
 
 def test_info_of_a_part_draws_its_moment_arms(capsys, tmp_path):
