@@ -93,7 +93,9 @@ def _predicts(fits: Sequence[Fit]) -> str:
         return "How well it predicts is not known: no trial was held out, and there was no cross-validation."
     kind = measure(rows)
     error, spread, unit = pooled(rows, kind=kind), pooled(rows, "spread", kind=kind), _unit(rows, kind)
-    where = "On held-out trials" if rows[0].role == "held-out" else "Cross-validated, on parts it had not seen"
+    of = " of the same trial" if len({f.trial for f in rows}) == 1 else ""
+    unseen_parts = f"Cross-validated, on parts{of} it had not seen"
+    where = "On held-out trials" if rows[0].role == "held-out" else unseen_parts
     said = f"{where}, it misses the {kind} by {size(error, unit)} (spread {size(spread, unit)})"
     other = rival(rows, kind)
     if other is None:
