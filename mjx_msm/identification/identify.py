@@ -186,6 +186,8 @@ def identify(
         stages += [r.stage(name, model.free) for name, r in reached.items()]
         *_, last = reached.values()
         result = assembled(problem, last.terms, last.solution, stages, held_out, subject, hashes or {})
+        for line in result.notes:  # of unmeasured muscles
+            warnings.warn(line, InputWarning, stacklevel=3)
         result = replace(result, notes=(*notes, *result.notes))
     return replace(result, outcome=Outcome.INTERRUPTED) if interrupts else result
 

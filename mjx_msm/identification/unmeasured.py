@@ -18,7 +18,7 @@ from scipy.optimize import nnls
 
 from mjx_msm.common.compiled import float64
 from mjx_msm.dynamics.activation_sensitivities import activation_derivatives
-from mjx_msm.estimation.least_squares import Solution
+from mjx_msm.estimation.least_squares import NOISE_FLOOR, Solution
 from mjx_msm.estimation.residuals.acceleration import acceleration_term
 from mjx_msm.estimation.residuals.freed import FreedTerm
 from mjx_msm.estimation.residuals.instants import InstantTerm
@@ -64,7 +64,8 @@ def simulated(
         plain = simulated_term(problem, term.kind, recordings) if isinstance(term, FreedTerm) else term
         left, count = plain.evaluate(solution.z, np.ones(plain.weight.shape[1])), plain.weight.sum(axis=0)
         out.append(plain)
-        scales.append(np.sqrt(np.sum(left**2, axis=0) / np.maximum(count, 1.0)))
+        spread = np.sqrt(np.sum(left**2, axis=0) / np.maximum(count, 1.0))
+        scales.append(np.maximum(spread, NOISE_FLOOR[plain.kind]))
     return Simulated(problem, out, scales, tuple(notes))
 
 
@@ -111,7 +112,7 @@ def _mixes(
         made = own @ weight
         varies = np.std(made) > 0 and np.std(wanted) > 0
         r = f"r = {np.corrcoef(made, wanted)[0, 1]:.2f}" if varies else "nothing goes with it"
-        words = " + ".join(f"{w:.2f} {c}" for c, w in mix.items()) or "silent"
+        words = " + ".join(f"{w:.2g} {c}" for c, w in mix.items()) or "silent"
         said.append(
             f"{model.muscles[m]}: no EMG; where its course is not estimated it counts as {words}, which goes with the "
             f"one that was found ({r})"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import mjx_msm as msm
-from mjx_msm.common.errors import InputError
+from mjx_msm.common.errors import InputError, InputWarning
 from mjx_msm.estimation.residuals.moment import moment_term
 from mjx_msm.identification.problem import Problem
 from mjx_msm.identification.resume import resumed
@@ -44,13 +44,13 @@ def asked(method, free=(PATH,)):
 def test_a_biarticular_muscle_is_found_beside_unknown_ones(arm, recorded, method, tmp_path):
     """It crosses the shoulder, which neither of the unmeasured does."""
     first, second = recorded
-    result = msm.identify(arm, first, held_out=[second], settings=asked(method))
+    with pytest.warns(InputWarning, match="determine 1 of 1 parameters"):
+        result = msm.identify(arm, first, held_out=[second], settings=asked(method))
     found = result[PATH]
     truth = 1.2 * arm.nominal.to_dict()[PATH]
     assert found.determined
     assert found.low < truth < found.high
     assert abs(found.value / truth - 1) < 0.05
-    assert any("determine 1 of 1 parameters" in note for note in result.notes)
     assert sum("no EMG; where its course" in note for note in result.notes) == 2
     assert result.unmeasured == dict.fromkeys(DEEP, method)
     assert set(result.emg_map["BRA"]) <= set(arm.muscles) - set(DEEP)
@@ -68,6 +68,15 @@ def test_a_biarticular_muscle_is_found_beside_unknown_ones(arm, recorded, method
         resumed(again, other, {})
     predicted = msm.predict(again, replace(second, moment=None, moment_coordinates=()), draws=3)
     assert all(np.isfinite(curves.value).all() for curves in predicted.curves.values())
+
+
+@pytest.mark.slow
+def test_nothing_to_learn_from_is_said(arm, recorded):
+    """Of the elbow alone, which an unmeasured flexor and an unmeasured extensor cross."""
+    moment = np.where([False, True], recorded[0].moment, np.nan)
+    with pytest.warns(InputWarning, match="nothing is left to learn from: unknown courses of TRImed, BRA"):
+        result = msm.identify(arm, replace(recorded[0], moment=moment), settings=asked("projected"))
+    assert not result[PATH].determined
 
 
 def test_settings_say_what_does_not_go_together():
