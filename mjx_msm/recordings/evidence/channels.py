@@ -168,8 +168,8 @@ def mistake_line(name: str, trials: Sequence[Judged], mapping: Mapped, wrong: Mi
     figures = f"{100 * wrong.other:.0f} % of the moment of '{name}' instead of {100 * wrong.usual:.0f} %"
     if wrong.exchanged:
         return (
-            f"{who}: EMG channels '{a}' and '{b}' exchanged would explain {figures}; {exchange_line(trials, wrong)}, "
-            "if electrodes or plugs were"
+            f"{who}: EMG channels '{a}' and '{b}' exchanged would explain {figures}; if their electrodes were, "
+            f"{exchange_line(trials, wrong)}"
         )
     own = [m for m, mix in mapping.items() if a in mix]
     lines = ", ".join(f"{m} = {json.dumps(b, ensure_ascii=False)}" for m in own)
