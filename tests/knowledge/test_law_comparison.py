@@ -8,9 +8,11 @@ from made_result import made_result
 from scipy.integrate import quad
 
 import mjx_msm as msm
+from mjx_msm.cli.app import run
 from mjx_msm.common.errors import InputError
 from mjx_msm.knowledge.law_comparison import compare_laws
 from mjx_msm.knowledge.records import Evidence, Fit
+from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.space import parameter_space
 
 
@@ -78,3 +80,17 @@ def test_only_the_same_recordings_are_compared(some):
         compare_laws({"a": one, "b": louder})
     with pytest.raises(InputError, match="their residuals or rates differ"):
         compare_laws({"a": one, "b": replace(one, rate=one.rate + 1)})
+
+
+def test_the_command_says_which_law(some, tmp_path, capsys):
+    """Of two results of one recording; in the file of a result, the parts of its marginal likelihood."""
+    for name, fit in (("mujoco", -200.0), ("degroote", -100.0)):
+        made = with_law(some, name, {"held-out": 6.0}, Evidence(100, 4.0, fit, -1.0, (50.0,)))
+        (tmp_path / name).mkdir()
+        replace(made, hashes={"walk.csv": "1"}).save(tmp_path / name / "identification.json")
+        assert Identification.load(tmp_path / name).evidence == made.evidence
+    folders = [str(tmp_path / name) for name in ("mujoco", "degroote")]
+    assert run(["compare", *folders, "--out", str(tmp_path / "laws.html")]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "degroote is preferred" in said
+    assert "error of moments, held-out: no one clearly less than another" in said
