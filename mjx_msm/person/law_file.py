@@ -53,12 +53,13 @@ def write_law(model: Model, parameters: Parameters, model_file: Path) -> Path:
             "one after that of a model with muscle='degroote'"
         )
     law = model.muscle
+    tendon = law.tendon if isinstance(law, CompliantTendon) else None
     fibers = law.fibers if isinstance(law, CompliantTendon) else law
     name, constants = CONSTANTS[type(fibers)]
     rows = []
     for i, muscle in enumerate(model.muscles):
-        row: dict[str, Any] = {"name": muscle, "fibers": name, "yields": isinstance(law, CompliantTendon)}
-        row["tendon"] = "thelen" if row["yields"] and isinstance(law.tendon, ThelenTendon) else "degroote"
+        row: dict[str, Any] = {"name": muscle, "fibers": name, "yields": tendon is not None}
+        row["tendon"] = "thelen" if isinstance(tendon, ThelenTendon) else "degroote"
         row |= {f: float(np.asarray(getattr(parameters.muscle, f))[i]) for f in FIELDS}
         row |= {c: float(np.broadcast_to(np.asarray(getattr(fibers, c)), len(model.muscles))[i]) for c in constants}
         rows.append(row)

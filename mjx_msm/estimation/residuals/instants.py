@@ -152,7 +152,7 @@ class InstantTerm(AbstractTerm):
 def _tensions(
     model: Model,
     space: ParameterSpace,
-    z: Float[Array, "free"],
+    z: Float[AnyArray, "free"],
     envelope: Float[Array, "time recording channel"],
     mixing: Float[Any, "muscle channel"],
     acting: Acting,
