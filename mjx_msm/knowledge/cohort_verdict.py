@@ -9,6 +9,7 @@ import numpy as np
 from mjx_msm.knowledge.cohort import Cohort
 from mjx_msm.knowledge.population import errors_of, in_z
 from mjx_msm.knowledge.uncertainty import Knowledge
+from mjx_msm.knowledge.wording import FIELDS
 
 SURPRISING = 2.5
 """Standard deviations by which somebody is unlike what the others lead to expect."""
@@ -18,8 +19,8 @@ MOST_SURPRISES = MOST_APART = 4
 def cohort_verdict(cohort: Cohort) -> tuple[str, ...]:
     """Who was identified, how well it predicts, what is known of them, how they differ, and what to do next."""
     said = (
-        _who(cohort), _predicts(cohort), _known(cohort), _differ(cohort), _learned(cohort), _foretold(cohort),
-        _unlike(cohort), _next(cohort),
+        _who(cohort), _predicts(cohort), _known(cohort), _differ(cohort), _average(cohort), _learned(cohort),
+        _foretold(cohort), _unlike(cohort), _next(cohort),
     )  # fmt: skip
     return tuple(s for s in said if s)
 
@@ -132,6 +133,22 @@ def foretold_errors(c: Cohort) -> tuple[float, float]:
         return math.nan, math.nan
     ours, usual = (np.array([x for pair in both for x in pair[i]]) for i in (0, 1))
     return float(np.sqrt(np.mean(ours**2))), float(np.sqrt(np.mean(usual**2)))
+
+
+def _average(c: Cohort) -> str:
+    """What the average person is beside the model, kind by kind."""
+    if c.population is None:
+        return ""
+    anybody, kinds = c.population.expected(), {}
+    for path, shift in zip(anybody.paths, anybody.shift, strict=True):
+        if c.positive(path):
+            kinds.setdefault((path.split("/")[0], path.split("/")[-1]), []).append(shift)
+    said = [
+        f"{FIELDS.get(field, field)} {np.exp(np.mean(x)):.2f} times"
+        for (group, field), x in kinds.items()
+        if group == "muscle"
+    ]
+    return f"Their average person has, of the model's, {', '.join(said)} in the middle of all muscles." if said else ""
 
 
 def _foretold(c: Cohort) -> str:

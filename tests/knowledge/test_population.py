@@ -1,6 +1,7 @@
 """A population learned from what each person's recordings alone say: a known one is found again, and helps."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -119,6 +120,16 @@ def test_a_kind_tells_of_its_members(alike, most):
         assert both[0][1] > 0.9
     new, old = np.sqrt(np.mean(np.square(errors), axis=0))
     assert new < most * old
+
+
+def test_the_average_person_is_in_the_verdict(space, cohort):
+    """The people were made exp(SHIFT) times as strong as the model."""
+    results, traits, _ = cohort
+    some = list(results)[:12]
+    found = Cohort("weak", tuple(Member(n, n, results[n], traits=traits[n]) for n in some)).with_population()
+    said = " ".join(cohort_verdict(found))
+    times = float(re.search(r"maximal isometric force (\S+) times in the middle of all muscles", said)[1])
+    assert times == pytest.approx(np.exp(-0.3), abs=0.06)
 
 
 def test_people_help_each_other(space, cohort):

@@ -14,7 +14,7 @@ import gymnasium as gym
 import mjx_msm as msm
 from mjx_msm.envs.controllers import controller, names
 
-env = gym.make("mjx_msm/KneeExo-v0", render_mode="rgb_array")
+env = gym.make("mjx_msm/KneeExo-v0", render_mode="rgb_array", width=320, height=240)
 names(env)
 
 # %% [markdown]
@@ -26,13 +26,14 @@ names(env)
 import pandas as pd
 
 
-def episode(name: str, periods: int = 50) -> tuple[pd.DataFrame, list]:
+def episode(name: str, periods: int = 40) -> tuple[pd.DataFrame, list]:
     act, rows, frames = controller(name, env), [], []
     observation, info = env.reset(seed=1)
     for _ in range(periods):
         observation, reward, terminated, truncated, info = env.step(act(observation))
         rows.append({"reward": reward, **{k: v for k, v in info.items() if isinstance(v, float)}})
-        frames.append(env.render())
+        if name == "tracking":
+            frames.append(env.render())
         if terminated or truncated:
             break
     return pd.DataFrame(rows), frames
