@@ -4,8 +4,8 @@
 
 Knee moments from EMG: eight strides on a treadmill (41 unknowns), three recordings of 40 s (50 unknowns), and the walk
 of examples/knee_walk with its starting points, draws and cross-validation. The peers minimise what `identify` does, the
-negative log posterior with the noise it found, from the same start inside the same bounds: scipy's trust region with
-finite differences, and simulated annealing, the way CEINMS calibrates (Pizzolato et al. 2015, doi
+negative log posterior with the noise that it found of every trial, from the same start inside the same bounds: scipy's
+trust region with finite differences, and simulated annealing, the way CEINMS calibrates (Pizzolato et al. 2015, doi
 10.1016/j.jbiomech.2015.09.021). Their residual is the compiled one of this package, so that only the search differs.
 An error beside a time says what it is worth: on strides that were not identified from, or cross-validated.
 """
@@ -135,6 +135,7 @@ def eight_strides(limit: float) -> Iterator[Row]:
     problem, judge = problem_of(study, model), held_out_term(study, model)
     (term,) = problem.stages[0][1]()
     assert isinstance(term, MomentTerm)
+    term = term.at_own_scales(np.array(result.z))
     scale = np.array([result.stages[-1].noise[f"moment/{c}"] for c in model.free])
     goal = Objective(problem, term, scale, np.inf)(np.array(result.z)) + NEAR
     peers = {

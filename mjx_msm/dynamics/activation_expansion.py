@@ -162,7 +162,7 @@ class Expansion(NamedTuple):
 
     by_pair: Float[Array, "time window pair"]
     """In the order of `Lanes.pairs`."""
-    curvature: Float[Array, "entry entry"]
+    curvature: Float[Array, "trial entry entry"]
 
 
 def expansion(
@@ -174,9 +174,14 @@ def expansion(
     lanes: Lanes,
     value: Float[Array, "time window lane"],
     weight: Float[Array, "time window lane"],
+    member: Float[Array, "window trial"],
 ) -> Expansion:
-    """About activations that `lane_activations` gave; `curvature` is Σ weight · ∂²a."""
-    steps, windows, total = value.shape[0] - 1, value.shape[1], jnp.zeros((space.size, space.size))
+    """About activations that `lane_activations` gave; `curvature` is Σ weight · ∂²a over the windows of every trial.
+
+    **Arguments:** `member`: 1 where a window is of a trial, else 0.
+    """
+    steps, windows = value.shape[0] - 1, value.shape[1]
+    total = jnp.zeros((member.shape[1], space.size, space.size))
     if not lanes.pairs:
         return Expansion(jnp.zeros((*value.shape[:2], 0)), total)
     length = min(max(BLOCK // (windows * len(lanes.each)), 16), steps)
@@ -205,7 +210,7 @@ def expansion(
         if not some[0].columns:
             continue
         entry = np.array([[c.entry for c in lane.columns] for lane in some], int).T
-        total = total.at[entry[:, None], entry[None]].add(own.sum(-1))
+        total = total.at[:, entry[:, None], entry[None]].add(jnp.moveaxis(own @ member, -1, 0))
     return Expansion(jnp.concatenate(by_pair, -1), total)
 
 

@@ -32,8 +32,8 @@ def delayed(
     """
     last = envelope.shape[0] - 1
     time = jnp.arange(envelope.shape[0]).reshape(-1, *[1] * (envelope.ndim - 1))
-    position = time - delay / timestep
-    position = jnp.where(position > 0, jnp.where(position > last, last, position), 0.0)
+    late = time - delay / timestep
+    position = jnp.where(late > 0, jnp.where(late > last, last, late), 0.0)
     index = jnp.clip(jnp.ceil(jax.lax.stop_gradient(position)).astype(int) - 1, 0, max(last - 1, 0))
     fraction = position - index
     below = jnp.take_along_axis(envelope, index, axis=0)
@@ -41,7 +41,8 @@ def delayed(
     turns = jnp.diff(envelope, 2, axis=0, prepend=envelope[:1], append=envelope[-1:])
     turn = (1 - fraction) * jnp.take_along_axis(turns, index, axis=0)
     turn = turn + fraction * jnp.take_along_axis(turns, jnp.minimum(index + 1, last), axis=0)
-    turn = jax.lax.stop_gradient(jnp.where((position > 0) & (position < last), turn, 0.0))
+    begins = jnp.maximum(1 + late, 0.0) * turns[:1]  # the kink at the first sample, seen from before it
+    turn = jax.lax.stop_gradient(jnp.where(late > 0, jnp.where(late < last, turn, 0.0), begins))
     return (1 - fraction) * below + fraction * above + 0.5 * turn * _none(delay / timestep) ** 2
 
 

@@ -45,6 +45,30 @@ from mjx_msm.person.passive_curves import PassiveCurve, fields_of
 from mjx_msm.person.space import ParameterSpace
 
 
+class OfTrials(eqx.Module):
+    """Which trial instants and windows are of."""
+
+    window: Float[AnyArray, "window trial"]
+    """1 where a window is of a trial, else 0."""
+    instant: Int[AnyArray, "block row"]
+    """Instants in blocks that are of one trial each; one past the last instant where a block has none left."""
+    block: Float[AnyArray, "block trial"]
+    """1 where a block is of a trial, else 0."""
+
+    def total(self, rows: Float[Array, "instant *columns"]) -> Float[Array, "trial *columns"]:
+        """Sums over the instants of every trial."""
+        return jnp.tensordot(self.block.T, self._blocks(rows).sum(1), 1)
+
+    def products(
+        self, left: Float[Array, "instant column"], right: Float[Array, "instant other"]
+    ) -> Float[Array, "trial column other"]:
+        """leftᵀ right over the instants of every trial."""
+        return jnp.tensordot(self.block.T, jnp.einsum("kri,krj->kij", self._blocks(left), self._blocks(right)), 1)
+
+    def _blocks(self, rows: Array) -> Array:
+        return jnp.concatenate([rows, jnp.zeros((1, *rows.shape[1:]))])[self.instant]
+
+
 class Instants(eqx.Module):
     """What no parameter changes at the instants of some recordings."""
 
@@ -179,12 +203,13 @@ def _squares(
     entries: Sequence[int],
     residual: Float[Array, "instant 1"],
     mask: Float[Array, "instant 1"],
-) -> Float[Array, "entry_plus_1 entry_plus_1"]:
-    """Sums of products of the derivatives by every entry, and of the residual, which comes last."""
+    trials: OfTrials,
+) -> Float[Array, "trial entry_plus_1 entry_plus_1"]:
+    """Sums of products of the derivatives by every entry, and of the residual, which comes last, over every trial."""
     rows = jnp.concatenate([*columns, residual], 1) * mask
     to = np.pad(entry_matrix(space, entries), ((0, 1), (0, 1)))
     to[-1, -1] = 1.0
-    return jnp.asarray(to.T @ (rows.T @ rows) @ to)
+    return jnp.asarray(to.T @ trials.products(rows, rows) @ to)
 
 
 def _tension(model: Model, parameters: Parameters, at: Instants, activation: Array) -> Float[Array, "instant muscle"]:
@@ -193,7 +218,7 @@ def _tension(model: Model, parameters: Parameters, at: Instants, activation: Arr
 
 
 @jit
-def moments(
+def activations(
     model: Model,
     space: ParameterSpace,
     z: Float[AnyArray, "free"],
@@ -201,11 +226,24 @@ def moments(
     mixing: Float[Any, "muscle channel"],
     lanes: Lanes,
     at: Instants,
+) -> Float[Array, "instant lane"]:
+    """What takes nearly all of a moment's time: a recursion over every sample."""
+    value = lane_activations(model, space.unpack(jnp.asarray(z)), jnp.asarray(envelope), mixing, lanes)
+    return value[at.sample, at.recording]
+
+
+@jit
+def moments_by(
+    model: Model,
+    space: ParameterSpace,
+    z: Float[AnyArray, "free"],
+    activation: Float[AnyArray, "instant lane"],
+    lanes: Lanes,
+    at: Instants,
 ) -> Float[Array, "instant free"]:
-    """Moments of the free coordinates [N·m]."""
+    """Moments of the free coordinates [N·m] at activations that are known."""
     parameters = space.unpack(jnp.asarray(z))
-    value = lane_activations(model, parameters, jnp.asarray(envelope), mixing, lanes)
-    a = value[at.sample, at.recording][:, np.array(lanes.of, int)]
+    a = jnp.asarray(activation)[:, np.array(lanes.of, int)]
     return _shared(model, space, parameters, net_moment(model, parameters, at, _tension(model, parameters, at, a)))[0]
 
 
@@ -218,14 +256,16 @@ def moment_sums(
     mixing: Float[Any, "muscle channel"],
     lanes: Lanes,
     at: Instants,
+    trials: OfTrials,
     target: Float[AnyArray, "instant free"],
     mask: Float[AnyArray, "instant free"],
-) -> tuple[Array, Array, Array, Array]:
-    """Σ r², Σ r J, Σ JᵀJ and Σ r ∂²m of every free coordinate.
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Σ r², Σ r J, Σ JᵀJ and Σ r ∂²m of every trial and free coordinate, and residuals r.
 
-    **Arguments:** `mask`: what residuals are multiplied by, the root of their weights.
+    **Arguments:** `mask`: what residuals are multiplied by in the sums, the root of their weights.
     """
     parameters, mask = space.unpack(jnp.asarray(z)), jnp.asarray(mask)
+    trials = jax.tree.map(jnp.asarray, trials)
     recorded = jnp.asarray(envelope), mixing, lanes
     value = lane_activations(model, parameters, *recorded)
     fields = list(
@@ -252,7 +292,7 @@ def moment_sums(
         arm = share * at.moment_arm[:, c]
         weight = (residual * mask**2)[:, c : c + 1] * arm
         onto = jnp.zeros_like(value).at[at.sample, at.recording].add((weight * slope["activation"]) @ by_lane)
-        moving = expansion(model, space, parameters, *recorded, value, onto)
+        moving = expansion(model, space, parameters, *recorded, value, onto, jnp.asarray(trials.window))
         lane, own = np.array(lanes.pairs, int).reshape(-1, 2).T
         by_pair, entries = moving.by_pair[at.sample, at.recording], list(own)
         columns = [((arm * slope["activation"]) @ by_lane)[:, lane] * by_pair]
@@ -263,36 +303,38 @@ def moment_sums(
         for entry, column in _joint_columns(model, space, parameters, at, c, predicted, levers, curved):
             columns.append(column)
             entries.append(entry)
-        sums.append(_squares(space, columns, entries, residual[:, c : c + 1], mask[:, c : c + 1]))
+        sums.append(_squares(space, columns, entries, residual[:, c : c + 1], mask[:, c : c + 1], trials))
 
         turned = ((weight * bend["activation", "activation"]) @ by_lane)[:, lane] * by_pair
-        same = entry_matrix(space, list(own)).T @ ((by_pair.T @ turned) * (lane[:, None] == lane))
+        same = entry_matrix(space, list(own)).T @ (trials.products(by_pair, turned) * (lane[:, None] == lane))
         total = moving.curvature + same @ entry_matrix(space, list(own))
         for i, field in enumerate(fields):
             entry = owners(space, "muscle", field)
             both = [(m, p) for m in entry for p, k in enumerate(lane) if k == of[m]]
             muscle, pair = np.array(both, int).reshape(-1, 2).T
-            cross = jnp.sum((weight * bend[field, "activation"])[:, muscle] * by_pair[:, pair], 0)
+            cross = trials.total((weight * bend[field, "activation"])[:, muscle] * by_pair[:, pair])
             its, theirs = np.array([entry[m] for m, _ in both], int), own[pair]
-            total = total.at[its, theirs].add(cross).at[theirs, its].add(cross)
+            total = total.at[:, its, theirs].add(cross).at[:, theirs, its].add(cross)
             for other in fields[i:]:
-                total = total + meeting(space, "muscle", field, other, jnp.sum(weight * bend[field, other], 0))
+                of_muscles = trials.total(weight * bend[field, other])
+                total = total + jax.vmap(partial(meeting, space, "muscle", field, other))(of_muscles)
         for curve, stretch, entry in curved:
             if curve.along[j]:
                 twice = jax.jacfwd(jax.jacfwd(springs_of(curve, parameters.joint)))(jnp.zeros(2))
                 pull = -share * curve.along[j] * (residual * mask**2)[:, c : c + 1] * stretch
-                bent = jnp.einsum("ip,pab->ab", pull, twice)
+                bent = trials.total(jnp.asarray(pull)) @ twice.reshape(len(twice), -1)
+                bent = bent.reshape(-1, *twice.shape[1:])
                 for a, first in enumerate(entry):
                     for b, other in enumerate(entry):
                         if first is not None and other is not None:
-                            total = total.at[first, other].add(bent[a, b])
+                            total = total.at[:, first, other].add(bent[:, a, b])
         if c in levers:
-            slope_of_all = sums[-1][:-1, -1]  # Σ r J, whose own derivative by the lever is its negative
-            total = total.at[levers[c], :].add(-slope_of_all).at[:, levers[c]].add(-slope_of_all)
-            total = total.at[levers[c], levers[c]].add(slope_of_all[levers[c]])
+            slope_of_all = sums[-1][:, :-1, -1]  # Σ r J, whose own derivative by the lever is its negative
+            total = total.at[:, levers[c], :].add(-slope_of_all).at[:, :, levers[c]].add(-slope_of_all)
+            total = total.at[:, levers[c], levers[c]].add(slope_of_all[:, levers[c]])
         second.append(total)
-    stacked = jnp.stack(sums)
-    return stacked[:, -1, -1], stacked[:, :-1, -1], stacked[:, :-1, :-1], jnp.stack(second)
+    found = jnp.stack(sums, 1)
+    return found[..., -1, -1], found[..., :-1, -1], found[..., :-1, :-1], jnp.stack(second, 1), residual
 
 
 # Muscles whose tendons yield -------------------------------------------------------------------------------------
@@ -309,7 +351,7 @@ def moments_of_courses(
     course: Course,
     at: Instants,
 ) -> Float[Array, "instant free"]:
-    """As `moments`, of muscles that remember."""
+    """As `moments_by`, of muscles that remember."""
     parameters = space.unpack(jnp.asarray(z))
     drive = jnp.asarray(envelope), mixing, acting
     pull = tensions(model, parameters, *drive, course, at.sample, at.recording)
@@ -327,11 +369,13 @@ def moment_sums_of_courses(
     pairs: Pairs,
     course: Course,
     at: Instants,
+    trials: OfTrials,
     target: Float[AnyArray, "instant free"],
     mask: Float[AnyArray, "instant free"],
-) -> tuple[Array, Array, Array]:
-    """As `moment_sums`, of muscles that remember: Σ r², Σ r J and Σ JᵀJ."""
+) -> tuple[Array, Array, Array, Array]:
+    """As `moment_sums`, of muscles that remember: Σ r², Σ r J and Σ JᵀJ, and residuals."""
     parameters, mask = space.unpack(jnp.asarray(z)), jnp.asarray(mask)
+    trials = jax.tree.map(jnp.asarray, trials)
     drive = jnp.asarray(envelope), mixing, acting, pairs
     pull = tension_derivatives(model, space, parameters, *drive, course, at.sample, at.recording)
     predicted, levers = _shared(model, space, parameters, net_moment(model, parameters, at, pull.value))
@@ -345,6 +389,6 @@ def moment_sums_of_courses(
         for entry, column in _joint_columns(model, space, parameters, at, c, predicted, levers, curved):
             columns.append(column)
             entries.append(entry)
-        sums.append(_squares(space, columns, entries, residual[:, c : c + 1], mask[:, c : c + 1]))
-    stacked = jnp.stack(sums)
-    return stacked[:, -1, -1], stacked[:, :-1, -1], stacked[:, :-1, :-1]
+        sums.append(_squares(space, columns, entries, residual[:, c : c + 1], mask[:, c : c + 1], trials))
+    found = jnp.stack(sums, 1)
+    return found[..., -1, -1], found[..., :-1, -1], found[..., :-1, :-1], residual

@@ -11,9 +11,10 @@ by Nielsen's update (IMM-REP-1999-05).
 
 A model of a person leaves residuals that are not small, and then Gauss–Newton crawls: on recorded walks the curvature
 of the posterior is up to 17 times that of its matrix. Where a term knows its second derivatives, Σ r ∂²r is added.
-Where residuals vanish at the solution Gauss–Newton is the better model from far away: each step uses the one that
-foretold the last step better (Dennis, Gay, Welsch 1981, doi 10.1145/355958.355965). Where no term knows them, they are
-learnt from how the gradient changes from iterate to iterate, as there.
+Where residuals vanish at the solution Gauss–Newton is the better model from far away: there it comes first, and each
+step uses the one that foretold the last step better (Dennis, Gay, Welsch 1981, doi 10.1145/355958.355965). Where no
+term knows them, they are learnt from how the gradient changes from iterate to iterate, as there. A step that lost is
+shortened to where the parabola through its slope and its loss is least.
 """
 
 from __future__ import annotations
@@ -37,6 +38,11 @@ CAREFUL, BOLD, LARGEST_DAMPING = 1e-2, 1e-6, 1e6
 """Damping to begin with far from a solution and near it, and at most, relative to the trace of the matrix."""
 CLEARLY = 1.2
 """By which factor the other of two models has to foretell a step better to be taken instead."""
+SHORTER, SHORTEST, LONGEST = 2.0, 0.1, 0.7
+"""Factor by which damping grows until a step is short enough, and parts of a step that lost something to try next."""
+KINKED, KEPT, UNKEPT = 5e-3, 0.25, 3
+"""Promised gains of a tenth of a standard deviation at most, of which no more than this part was kept by so many steps
+in a row: what is left are kinks, where samples of EMG meet 1 or a delay meets samples."""
 COUNTED_ANEW = 0.1
 """Gain of a step after which the unknowns that the samples use up are counted anew."""
 
@@ -52,9 +58,13 @@ class Place:
     """That the nuisance unknowns are weighed by."""
     used: list[Float[np.ndarray, "coordinate"]] | None
     """Degrees of freedom that were taken over; None: counted."""
+    spreads: list[Any] | None
+    """How noise differs between trials, of every term, where that was taken over; None: found anew."""
     damping: float
     bent: bool
     """Whether the next step is by the model with second derivatives."""
+    unkept: int
+    """Steps in a row that kept little of what they promised."""
     evaluations: int
     learnt: Float[np.ndarray, "free free"] | None = None
     """Second derivatives learnt on the way; None where terms know them, or nothing was learnt yet."""
@@ -76,6 +86,8 @@ class Solution:
     """Starting points tried to their end, where it is the best of several."""
     nuisance: list[Any] | None = None
     """Nuisance unknowns of every term at z."""
+    relative: list[Float[np.ndarray, "trial coordinate"] | None] | None = None
+    """Noise of every trial over that of all, of every term where it differs."""
     place: Place | None = None
     """Where to go on from, if need be."""
 
@@ -89,8 +101,10 @@ class _Point:
     scales: list[Float[np.ndarray, "coordinate"]]
     used: list[Float[np.ndarray, "coordinate"]]
     """Unknowns that the samples of every term and coordinate use up."""
-    given: tuple[list[Float[np.ndarray, "coordinate"]], list[Float[np.ndarray, "coordinate"]] | None]
-    """Scales and unknowns used up that it was assessed with."""
+    spreads: list[Any]
+    """How noise differs between trials, of every term."""
+    given: tuple[list[Float[np.ndarray, "coordinate"]], list[Float[np.ndarray, "coordinate"]] | None, list[Any] | None]
+    """Scales, unknowns used up and spreads that it was assessed with."""
     cost: float
     gradient: Float[np.ndarray, "free"]
     data: Float[np.ndarray, "free free"]
@@ -109,6 +123,7 @@ def minimise(
     damping: float = CAREFUL,
     nuisance: list[Any] | None = None,
     scales: list[Float[np.ndarray, "coordinate"]] | None = None,
+    by_trial: bool = False,
     place: Place | None = None,
     report: Callable[[Solution], None] = lambda solution: None,
 ) -> Solution:
@@ -121,6 +136,7 @@ def minimise(
     - `nuisance`: of the terms, to begin with.
     - `scales`: noise scales to keep as they are; without them a start far off takes its misfit for noise and lets the
       prior pull it away.
+    - `by_trial`: whether noise differs between trials, see `mjx_msm.estimation.noise_by_trial`.
     - `place`: of an iterate that an earlier call with the same arguments reported, to go on from.
     - `report`: called with every new iterate.
 
@@ -133,20 +149,21 @@ def minimise(
     the states too, by half with every rejected step, brought back none of the five of them that were tried again.
     """
     solution = Solution(space.clip(z), [np.ones(t.weight.shape[1]) for t in terms], nuisance=nuisance)
-    problem = _Problem(terms, space, scales)
+    problem = _Problem(terms, space, scales, by_trial and scales is None)
     try:
         if place is None:
             point = problem.linearise(solution.z, solution.nuisance)
             solution.evaluations = 1
         else:
             about = [t.expand(place.z, n) for t, n in zip(terms, place.nuisance, strict=True)]
-            point = problem.assess(place.z, about, place.scales, place.used)
+            point = problem.assess(place.z, about, place.scales, place.used, place.spreads)
             solution.evaluations, damping = place.evaluations, place.damping
         if not np.isfinite(point.cost):
             return solution
-        growth, bent = 2.0, place is not None and place.bent
+        growth, reach = 2.0, np.inf
+        bent, unkept = (damping < CAREFUL, 0) if place is None else (place.bent, place.unkept)
         learnt = None if place is None else place.learnt
-        _accept(solution, point, damping, bent, learnt)
+        _accept(solution, point, damping, bent, unkept, learnt)
         report(solution)
         while solution.evaluations < limit:
             if _at_floor(terms, point.scales):
@@ -161,53 +178,74 @@ def minimise(
                 growth *= 2
                 continue
             refused = growth > 2.0  # larger steps from here
+            if _length(space, step) > reach and damping <= LARGEST_DAMPING:
+                damping = max(damping, BOLD) * SHORTER
+                continue
             if promised <= tolerance and not refused and damping > 1e-12:
                 damping *= 0.1  # a small step because it was damped, not because there is nothing to gain
                 continue
-            if promised <= tolerance or damping > LARGEST_DAMPING:
+            if promised <= tolerance or unkept >= UNKEPT or damping > LARGEST_DAMPING:
                 again, evaluations = problem.again(point)
                 solution.evaluations += evaluations
-                if not abs(again.cost - point.cost) > tolerance:
+                if not abs(again.cost - point.cost) > (KINKED if unkept >= UNKEPT else tolerance):
                     solution.converged = True
                     break
                 if not np.isfinite(again.cost):
                     break
-                point, damping, growth = again, min(damping, BOLD), 2.0
-                _accept(solution, point, damping, bent, learnt)
+                point, damping, growth, reach, unkept = again, min(damping, BOLD), 2.0, np.inf, 0
+                _accept(solution, point, damping, bent, unkept, learnt)
                 continue
             guess = [e.follow(step) for e in point.expansions]
             trial = problem.linearise(point.z + step, guess, point)
             solution.evaluations += 1
             gained = point.cost - trial.cost
-            before, bent = bent, _bends(space, point, bend, step, gained, bent)
+            bent = _bends(space, point, bend, step, gained, bent)
+            unkept = unkept + 1 if promised < KINKED and gained < KEPT * promised else 0
             if np.isfinite(trial.cost) and gained > 0:
                 ratio = gained / promised
                 damping *= max(1 / 10, 1 - (2 * min(ratio, 1.5) - 1) ** 3)
-                growth = 2.0
+                growth, reach = 2.0, np.inf
                 # the count of unknowns changes what is minimised: it stays once steps gain little
-                used = None if gained > COUNTED_ANEW else trial.used
-                last, point = point, problem.assess(trial.z, trial.expansions, trial.scales, used)
+                known = (None, None) if gained > COUNTED_ANEW else (trial.used, trial.spreads)
+                last, point = point, problem.assess(trial.z, trial.expansions, trial.scales, *known)
                 if point.bend is None:
                     learnt = _learnt(space, learnt, last, point)
-                _accept(solution, point, damping, bent, learnt)
+                _accept(solution, point, damping, bent, unkept, learnt)
                 report(solution)
             else:
-                if refused or bent == before:  # else the same again with the other model
-                    damping = max(damping, BOLD) * growth
-                growth *= 2
+                growth, reach = growth * 2, _length(space, step) * _part(point, step, gained)
     except KeyboardInterrupt:
         solution.interrupted = True
     return solution
 
 
 def _accept(
-    solution: Solution, point: _Point, damping: float, bent: bool, learnt: Float[np.ndarray, "free free"] | None
+    solution: Solution,
+    point: _Point,
+    damping: float,
+    bent: bool,
+    unkept: int,
+    learnt: Float[np.ndarray, "free free"] | None,
 ) -> None:
     nuisance = [e.follow(np.zeros_like(point.z)) for e in point.expansions]
     about = [e.about for e in point.expansions]
-    solution.place = Place(point.z, about, *point.given, damping, bent, solution.evaluations, learnt)
+    solution.place = Place(point.z, about, *point.given, damping, bent, unkept, solution.evaluations, learnt)
     # at once: an interrupt must not leave half of it
-    solution.z, solution.scales, solution.cost, solution.nuisance = point.z, point.scales, point.cost, nuisance
+    relative = [getattr(e, "relative", None) for e in point.expansions]
+    solution.z, solution.scales, solution.cost = point.z, point.scales, point.cost
+    solution.nuisance, solution.relative = nuisance, relative
+
+
+def _length(space: ParameterSpace, step: Float[np.ndarray, "free"]) -> float:
+    """Of a step, in the unit of each unknown's usual spread."""
+    return float(np.linalg.norm(step / [kind.prior_scale for kind in space.kinds]))
+
+
+def _part(point: _Point, step: Float[np.ndarray, "free"], gained: float) -> float:
+    """Which part of a step that lost something gains most: where the parabola through slope and loss is least."""
+    slope = -float(point.gradient @ step)
+    part = slope / (2 * (slope - gained)) if np.isfinite(gained) and slope > 0 else 0.0
+    return float(np.clip(part, SHORTEST, LONGEST))
 
 
 def _at_floor(terms: Sequence[AbstractTerm], scales: Sequence[np.ndarray]) -> bool:
@@ -220,6 +258,8 @@ class _Problem:
     space: ParameterSpace
     scales: list[Float[np.ndarray, "coordinate"]] | None
     """Noise scales, if they are known."""
+    by_trial: bool
+    """Whether trials have their own."""
 
     def linearise(
         self, z: Float[np.ndarray, "free"], nuisance: list[Any] | None, beside: _Point | None = None
@@ -232,9 +272,9 @@ class _Problem:
         guesses = [None] * len(self.terms) if nuisance is None else nuisance
         expansions = [t.expand(z, n) for t, n in zip(self.terms, guesses, strict=True)]
         if beside is not None:
-            return self.assess(z, expansions, beside.scales, beside.used)
+            return self.assess(z, expansions, beside.scales, beside.used, beside.spreads)
         scales = rough_scales(self.terms, expansions) if self.scales is None else self.scales
-        return self.assess(z, expansions, scales, None)
+        return self.assess(z, expansions, scales)
 
     def again(self, point: _Point) -> tuple[_Point, int]:
         """The point with its unknowns counted, and looked at again with nuisance unknowns where it foresaw them.
@@ -244,7 +284,7 @@ class _Problem:
         """
         follow = [e.follow(np.zeros_like(point.z)) for e in point.expansions]
         if all(f is None for f in follow):
-            return self.assess(point.z, point.expansions, point.scales, None), 0
+            return self.assess(point.z, point.expansions, point.scales), 0
         return self.linearise(point.z, follow, point), 1
 
     def assess(
@@ -252,10 +292,19 @@ class _Problem:
         z: Float[np.ndarray, "free"],
         expansions: list[AbstractExpansion],
         scales: list[Float[np.ndarray, "coordinate"]],
-        used: list[Float[np.ndarray, "coordinate"]] | None,
+        used: list[Float[np.ndarray, "coordinate"]] | None = None,
+        spreads: list[Any] | None = None,
     ) -> _Point:
-        """Noise scales, cost and Gauss–Newton system; `used`: unknowns used up, None to count them."""
-        terms, space, given = self.terms, self.space, (scales, used)
+        """Noise scales, cost and Gauss–Newton system.
+
+        **Arguments:** `used`: unknowns used up, None to count them. `spreads`: of the trials' noise, None to find them.
+        """
+        terms, space, given = self.terms, self.space, (scales, used, spreads)
+        saved: list[Any] = [0.0] * len(terms)
+        if self.by_trial:
+            spreads = [e.spread() for e in expansions] if spreads is None else spreads
+            weighed = [(e, 0.0) if d is None else e.at_own_noise(d) for e, d in zip(expansions, spreads, strict=True)]
+            expansions, saved = map(list, zip(*weighed, strict=True))
         parts = [e.reduce(s) for e, s in zip(expansions, scales, strict=True)]
         if used is None and self.scales is not None:
             used = [0.0 * s for s in self.scales]  # they say nothing new of known scales
@@ -266,7 +315,7 @@ class _Problem:
         if self.scales is None:
             left = [freedom(t, u) for t, u in zip(terms, used, strict=True)]
             parts, scales = reweighed(terms, expansions, parts, left)
-            cost += sum(float(np.sum(v * np.log(s))) for v, s in zip(left, scales, strict=True))
+            cost += sum(float(np.sum(v * (np.log(s) + e))) for v, s, e in zip(left, scales, saved, strict=True))
         else:
             cost += sum(0.5 * float(np.sum(p.squares / s**2)) for p, s in zip(parts, scales, strict=True))
         gradient, data = weighted(parts, scales)
@@ -274,7 +323,7 @@ class _Problem:
         away = (z - space.prior_mean) / space.prior_scale
         cost += 0.5 * float(away @ away)
         gradient += away / space.prior_scale
-        return _Point(z, expansions, scales, used, given, cost, gradient, data, bend)
+        return _Point(z, expansions, scales, used, spreads or [], given, cost, gradient, data, bend)
 
 
 # Noise scales ----------------------------------------------------------------------------------------------
@@ -381,8 +430,9 @@ def _bends(
     gained: float,
     bent: bool,
 ) -> bool:
-    """Whether the model with second derivatives foretold the gain of a step better than the one without."""
-    if bend is None or not np.isfinite(gained):
+    """Whether the model with second derivatives foretold the gain of a step better than the one without. Of a step
+    that lost, neither knew much: it is no reason to leave it again."""
+    if bend is None or not np.isfinite(gained) or (bent and gained <= 0):
         return bent
     prior = step / space.prior_scale
     flat = -float(point.gradient @ step + 0.5 * (step @ point.data @ step + prior @ prior))

@@ -1,100 +1,120 @@
 """Noise of every trial, where trials differ in it: what is left of a run's moments is several times that of a walk's.
 
 At one scale for all, the squares of the worst trial bend every estimate, and what the quiet ones tell is lost. Here a
-trial's moments are weighed by its own: with sᵢ the root mean square of what is left of trial i,
+trial's moments are weighed by its own scale σᵢ, which is drawn towards that of the others by as much as it is known
+less well: minus the log likelihood of nᵢ residuals with the sum of squares Sᵢ, and a normal distribution of ln σᵢ
+about its mean m with variance v,
 
-    ln σᵢ = m + kᵢ (ln sᵢ − m),    kᵢ = v/(v + eᵢ),    eᵢ = 1/(2 nᵢ),    m: mean of ln sᵢ,
+    Σ (nᵢ ln σᵢ + Sᵢ/(2 σᵢ²) + τᵢ (ln σᵢ − m)²/(2 v)),
 
-nᵢ its independent samples, eᵢ the variance with which they tell ln σᵢ, and v that of ln σᵢ between trials: what their
-spread holds beyond chance (DerSimonian & Laird 1986, doi 10.1016/0197-2456(86)90046-2). Trials that are alike keep one
-scale, and a short one does not come to rule by chance. Scales and estimate in turns, each from where the last one
-ended: estimated weighted least squares (Carroll & Ruppert 1988, doi 10.1201/9780203735268).
+at its least in all ln σᵢ and m. To first order that is ln σᵢ = m + kᵢ (ln sᵢ − m) with sᵢ² = Sᵢ/nᵢ, kᵢ = v/(v + eᵢ) and
+eᵢ = τᵢ/(2 nᵢ), the variance with which nᵢ/τᵢ independent residuals tell ln σᵢ; τᵢ: their autocorrelation time. v is
+what the spread of ln sᵢ holds beyond chance (DerSimonian & Laird 1986, doi 10.1016/0197-2456(86)90046-2): trials that
+are alike keep one scale, and a short one does not come to rule by chance.
+
+The least depends on the parameters through the sums of squares alone, so the solver takes it into what it minimises:
+the scales go with every step, and need no turns of their own. Its gradient is that of weighted least squares with the
+weights 1/σᵢ² (they are at their best), and the scales' own change adds −4 Uᵀ A⁻¹ U to the curvature, the rows of U
+being half the gradients of Sᵢ/σᵢ², and A the second derivatives of the sum by all ln σᵢ.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Protocol
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from mjx_msm.estimation.autocorrelation import autocorrelation_time
-from mjx_msm.estimation.least_squares import Solution
-from mjx_msm.estimation.residuals.moment import MomentTerm
-from mjx_msm.estimation.residuals.term import AbstractTerm
 
-TURNS = 20
-SETTLED = 0.02
-"""Relative change of every scale that ends the turns: some samples of a trial tell its scale to a tenth at best."""
-STILL_FAR, ROUGH = 0.03, 0.1
-"""As long as scales change by more than that, the gain in log posterior that is worth no further step."""
 MOST = 5.0
 """Factor between a trial's scale and the mean one, at most: less is left of one trial alone by overfitting."""
 
 
-class Again(Protocol):
-    def __call__(self, terms: list[AbstractTerm], before: Solution, *, tolerance: float = ...) -> Solution: ...
+class Spread(NamedTuple):
+    """How noise differs between trials."""
+
+    between: Float[np.ndarray, "coordinate"]
+    """v: variance of its logarithm, beyond chance."""
+    repeats: Float[np.ndarray, "trial coordinate"]
+    """τ: samples per independent sample."""
 
 
-def noise_by_trial(
-    terms: Sequence[AbstractTerm], solution: Solution, again: Again
-) -> tuple[list[AbstractTerm], Solution]:
-    """Terms with the moments of every trial at their own scale, and the solution they have.
+class Scales(NamedTuple):
+    """The trials' noise of one coordinate, at its best."""
 
-    **Arguments:** `solution`: at one scale. `again`: solves terms from where a solution is.
-
-    **Returns:** without `converged` where scales still move by more than `STILL_FAR` after `TURNS`.
-    """
-    terms, evaluations, rough = list(terms), solution.evaluations, False
-    for turn in range(TURNS + 1):
-        if solution.interrupted or not np.isfinite(solution.cost):
-            break
-        weighed = [at_own_scales(t, solution.z) if isinstance(t, MomentTerm) else t for t in terms]
-        change = max(_change(a, b) for a, b in zip(terms, weighed, strict=True))
-        if change < SETTLED and not rough:
-            break
-        if turn == TURNS:
-            if rough:  # what is returned is solved to the end
-                solution = again(terms, solution)
-                evaluations += solution.evaluations
-            solution = replace(solution, converged=solution.converged and change <= STILL_FAR)
-            break
-        terms, rough = weighed, change > STILL_FAR
-        solution = again(terms, solution, tolerance=ROUGH) if rough else again(terms, solution)
-        evaluations += solution.evaluations
-    return terms, replace(solution, evaluations=evaluations)
+    relative: Float[np.ndarray, "trial"]
+    """Over that of all; the mean square of all stays what it is."""
+    cost: float
+    """What is minimised, less what it is at one scale, per sample."""
+    inverse: Float[np.ndarray, "trial trial"]
+    """A⁻¹."""
 
 
-def at_own_scales(term: MomentTerm, z: Float[np.ndarray, "free"]) -> MomentTerm:
-    """The term with every trial's moments at the scale of what is left of them at z, over the one of all."""
-    residual = term.evaluate(z, np.ones(term.weight.shape[1]))
-    relative = np.ones_like(residual)
+def spread_of(
+    residual: Float[np.ndarray, "sample coordinate"],
+    counted: Bool[np.ndarray, "sample coordinate"],
+    trial: Int[np.ndarray, "sample"],
+    trials: int,
+) -> Spread:
+    """From what is left of the trials."""
+    between, repeats = np.zeros(residual.shape[1]), np.ones((trials, residual.shape[1]))
     for c in range(residual.shape[1]):
-        rows = [np.flatnonzero((term.trial == i) & (term.weight[:, c] > 0)) for i in np.unique(term.trial)]
-        rows = [r for r in rows if len(r)]
-        for r, scale in zip(rows, relative_scales([residual[r, c] for r in rows]), strict=True):
-            relative[r, c] = scale
-    return term.at_scales(relative)
+        own, chance = [], []
+        for i in range(trials):
+            rows = (trial == i) & counted[:, c]
+            left = residual[rows, c]
+            if len(left):
+                repeats[i, c] = autocorrelation_time(left)
+                chance.append(0.5 * repeats[i, c] / len(left))
+                own.append(0.5 * np.log(np.mean(left**2)) if np.any(left) else -np.inf)
+        if len(own) > 1 and np.isfinite(own).all():  # of a trial that is explained exactly nothing can be said
+            between[c] = max(float(np.var(own, ddof=1) - np.mean(chance)), 0.0)
+    return Spread(between, repeats)
+
+
+def scales_of(
+    squares: Float[np.ndarray, "trial"],
+    count: Float[np.ndarray, "trial"],
+    between: float,
+    repeats: Float[np.ndarray, "trial"],
+) -> Scales:
+    """Every trial's noise from the sum of its squares, of `count` samples."""
+    relative, counts = np.ones(len(count)), count > 0
+    n, s, total = count[counts], squares[counts], squares.sum()
+    inverse = np.zeros((len(count), len(count)))
+    if not between > 0 or not (s > 0).all():
+        inverse[np.ix_(counts, counts)] = 0.5 / max(n.sum(), 1.0)  # they move together
+        return Scales(relative, 0.0, inverse)
+    pull = repeats[counts] / between
+
+    def mean(log: np.ndarray) -> float:
+        return float(pull @ log / pull.sum())
+
+    own = 0.5 * np.log(s / n)
+    log = own + pull / (2 * n + pull) * (mean(own) - own)
+
+    def bend(log: np.ndarray) -> np.ndarray:
+        return np.diag(2 * s * np.exp(-2 * log) + pull) - np.outer(pull, pull) / pull.sum()
+
+    for _ in range(100):
+        slope = n - s * np.exp(-2 * log) + pull * (log - mean(log))
+        step = np.clip(-np.linalg.solve(bend(log), slope), -1.0, 1.0)
+        log += step
+        if np.abs(step).max() < 1e-12:
+            break
+    away = np.clip(log - mean(log), -np.log(MOST), np.log(MOST))
+    own = np.exp(away)
+    relative[counts] = own = own * np.sqrt((s / own**2).sum() / total)
+    inverse[np.ix_(counts, counts)] = np.linalg.inv(bend(log))
+    return Scales(relative, float(n @ np.log(own) + 0.5 * pull @ away**2) / n.sum(), inverse)
 
 
 def relative_scales(left: Sequence[Float[np.ndarray, "sample"]]) -> Float[np.ndarray, "trial"]:
-    """Noise of every trial over that of all, from what is left of it; the mean square of all stays what it is."""
-    squares = np.array([float(np.mean(r**2)) for r in left])
-    if len(left) < 2 or not (squares > 0).all():
-        return np.ones(len(left))
-    count = np.array([len(r) for r in left], dtype=float)
-    own = 0.5 * np.log(squares)
-    chance = np.array([0.5 * autocorrelation_time(r) / len(r) for r in left])
-    between = max(float(np.var(own, ddof=1) - chance.mean()), 0.0)
-    away = between / (between + chance) * (own - own.mean())
-    out = np.exp(np.clip(away, -np.log(MOST), np.log(MOST)))
-    return out * np.sqrt((count * squares / out**2).sum() / (count * squares).sum())
-
-
-def _change(before: AbstractTerm, after: AbstractTerm) -> float:
-    if not isinstance(before, MomentTerm) or not isinstance(after, MomentTerm) or after.relative is None:
-        return 0.0
-    was = 1.0 if before.relative is None else before.relative
-    return float(np.max(np.abs(np.log(after.relative / was)), initial=0.0))
+    """Noise of every trial over that of all, from what is left of it."""
+    trial = np.repeat(np.arange(len(left)), [len(r) for r in left])
+    residual = np.concatenate(left)[:, None]
+    spread = spread_of(residual, np.ones_like(residual, dtype=bool), trial, len(left))
+    squares, count = (np.array([f(r) for r in left], dtype=float) for f in (lambda r: r @ r, len))
+    return scales_of(squares, count, float(spread.between[0]), spread.repeats[:, 0]).relative

@@ -26,6 +26,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from mjx_msm.common.compiled import float64
+from mjx_msm.dynamics.activation_sensitivities import TIME_CONSTANTS
 from mjx_msm.estimation.least_squares import Solution
 from mjx_msm.estimation.residuals.freed import FreedTerm
 from mjx_msm.estimation.residuals.moment import MomentTerm
@@ -33,11 +34,12 @@ from mjx_msm.estimation.residuals.motion import MotionTerm
 from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.estimation.robust import told
 from mjx_msm.identification.problem import Problem
-from mjx_msm.identification.repetition import autocorrelation_times
+from mjx_msm.identification.repetition import times_by_trial
 from mjx_msm.knowledge.uncertainty import Uncertainty, allowing, uncertainty
 from mjx_msm.person.inspection import moving_bodies
+from mjx_msm.person.kinds import KINDS
 from mjx_msm.person.obstacles import TREE
-from mjx_msm.person.parameters import Parameters, matching
+from mjx_msm.person.parameters import Parameters, matching, with_arrays
 from mjx_msm.person.space import ParameterSpace, parameter_space
 
 MOMENT_ARM = 0.05
@@ -105,9 +107,11 @@ def allowed(problem: Problem, terms: Sequence[AbstractTerm], solution: Solution,
     for term, scale, states in zip(terms, solution.scales, solution.nuisance or [None] * len(terms), strict=True):
         residual, slopes, weight = _differences(term, space, rest, z, person, scale, states, prior_scale, width)
         samples, slope, square = told(term, residual)
-        information = np.einsum("rci,rc,rcj->cij", slopes, weight, slopes)
-        data += np.einsum("cij,c->ij", information, slope)
-        score += np.einsum("cij,c->ij", information, square * autocorrelation_times(term, samples))
+        repeated = weight * times_by_trial(term, samples)[term.trial]
+        for c in range(residual.shape[1]):
+            rows = slopes[:, c]
+            data += rows.T @ (rows * weight[:, c : c + 1]) * slope[c]
+            score += rows.T @ (rows * repeated[:, c : c + 1]) * square[c]
         gradient += np.einsum("rci,rc,rc->i", slopes, weight, residual)
     gradient[own] += (z - space.prior_mean) / space.prior_scale**2
     if not (np.isfinite(data).all() and np.isfinite(gradient).all()):
@@ -176,15 +180,19 @@ def _differences(
     no expansion in all of the parameters has to be compiled, which would take longer than the estimate.
     """
 
-    def residual(z: np.ndarray, person: Parameters) -> Float[np.ndarray, "row coordinate"]:
+    def residual(z: np.ndarray, person: Parameters, drives: bool = True) -> Float[np.ndarray, "row coordinate"]:
         own = eqx.tree_at(lambda s: s.nominal, space, person)
         if isinstance(term, MotionTerm):
             error = term.error and replace(term.error, space=own, latest={})
             there = replace(term, space=own, error=error, latest={})
             return there.simulate(z, scale, states)[0].reshape(-1, term.mask.shape[-1])
-        return replace(term, space=own).evaluate(z, scale)
+        there = replace(term, space=own)
+        if isinstance(there, MomentTerm) and there.course is None and not drives:
+            return there.evaluate_by(z, active)
+        return there.evaluate(z, scale)
 
-    about = residual(z, person)
+    active = term.activations_of(z) if isinstance(term, MomentTerm) and term.course is None else []
+    person, about = jax.tree.map(np.asarray, person), residual(z, person)
     with float64():
         held = np.asarray(rest.pack(person))
     slopes = np.empty((*about.shape, space.size + rest.size))
@@ -192,17 +200,33 @@ def _differences(
     for k, h in enumerate(over):
         if k < space.size:
             h = h if z[k] + h <= space.upper[k] else -h
-            there = residual(z + h * (np.arange(space.size) == k), person)
+            there = residual(z + h * (np.arange(space.size) == k), person, _drives(space, k))
         else:
-            with float64():
-                other = rest.unpack(held + h * (np.arange(rest.size) == k - space.size))
-            there = residual(z, jax.tree.map(np.asarray, other))
+            entry = k - space.size
+            there = residual(z, _other(rest, person, entry, held[entry] + h), _drives(rest, entry))
         slopes[..., k] = (there - about) / h
     weight = np.broadcast_to(scale**-2.0, about.shape).copy()
     if isinstance(term, MomentTerm):
         weight *= 1.0 if term.relative is None else term.relative**-2.0
         weight *= 1.0 if term.trust is None else term.trust
     return about, slopes, weight
+
+
+def _drives(space: ParameterSpace, entry: int) -> bool:
+    """Whether activations depend on an entry of z."""
+    own = (s for s, owner in zip(space.scalars, space.owner, strict=True) if owner == entry)
+    return any(s.group == "emg" or s.field in TIME_CONSTANTS for s in own)
+
+
+def _other(rest: ParameterSpace, person: Parameters, entry: int, value: float) -> Parameters:
+    """A person of whom one entry of what is held has another value; by `ParameterSpace.unpack`, which is made to be
+    compiled, each takes twenty milliseconds."""
+    arrays: dict[tuple[str, str], np.ndarray] = {}
+    for s, owner, offset in zip(rest.scalars, rest.owner, rest.offset, strict=True):
+        if owner == entry:
+            own = arrays.setdefault((s.group, s.field), np.array(getattr(getattr(person, s.group), s.field)))
+            own[s.index] = np.exp(value + offset) if KINDS[s.group, s.field].transform == "log" else value + offset
+    return with_arrays(person, arrays)
 
 
 def _newton_step(

@@ -14,7 +14,7 @@ from mjx_msm.dynamics.sensitivities import factors
 from mjx_msm.estimation.least_squares import Solution, bending
 from mjx_msm.estimation.residuals.acceleration import acceleration_term
 from mjx_msm.estimation.residuals.instants import InstantTerm
-from mjx_msm.estimation.residuals.moment import MomentTerm, moment_term
+from mjx_msm.estimation.residuals.moment import MomentExpansion, MomentTerm, moment_term
 from mjx_msm.estimation.residuals.motion import MotionTerm, motion_term, window_steps
 from mjx_msm.estimation.residuals.stepped_motion import is_stepped, stepped_motion_term
 from mjx_msm.estimation.residuals.term import AbstractTerm
@@ -27,7 +27,7 @@ from mjx_msm.identification.evidence import evidence
 from mjx_msm.identification.inputs import Inputs
 from mjx_msm.identification.misfit import against_the_model, disagreement
 from mjx_msm.identification.problem import Problem
-from mjx_msm.identification.repetition import autocorrelation_times
+from mjx_msm.identification.repetition import autocorrelation_times, times_by_trial
 from mjx_msm.identification.unmeasured import simulated
 from mjx_msm.knowledge.posterior import posterior_record
 from mjx_msm.knowledge.records import Estimate, Fit, Outcome, Stage
@@ -52,13 +52,18 @@ def assembled(
     for term, scale, nuisance in zip(terms, scales, solution.nuisance or [None] * len(terms), strict=True):
         if isinstance(term, MotionTerm):
             term.simulate(z, scale, nuisance)  # from where the solver left the states; kept for what follows
-        about = term.expand(z, nuisance).reduce(scale)
+        expanded = term.expand(z, nuisance)
+        about = expanded.reduce(scale)
         parts.append(about)
         information = about.hessian / scale[:, None, None] ** 2
         samples, slope, square = told(term, term.evaluate(z, scale))
-        repetition = autocorrelation_times(term, samples)  # what repeats itself counts as fewer
         fisher += np.einsum("cij,c->ij", information, slope)
-        score += np.einsum("cij,c->ij", information, square * repetition)
+        # what repeats itself counts as fewer
+        if isinstance(expanded, MomentExpansion):
+            own = expanded.by_trial.hessian / scale[:, None, None] ** 2
+            score += np.einsum("tcij,tc,c->ij", own, times_by_trial(term, samples), square)
+        else:
+            score += np.einsum("cij,c->ij", information, square * autocorrelation_times(term, samples))
         if about.nuisance is not None:
             fisher, score = fisher + about.nuisance.hessian[0], score + about.nuisance.hessian[0]
     bend, width = bending(parts, scales), space.upper - space.lower

@@ -10,13 +10,16 @@ import numpy as np
 from jaxtyping import Float
 
 from mjx_msm.estimation.checkpoint import Descents
-from mjx_msm.estimation.least_squares import BOLD, CAREFUL, Solution, minimise
+from mjx_msm.estimation.least_squares import CAREFUL, Solution, minimise
 from mjx_msm.estimation.residuals.moment import MomentTerm
 from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.person.space import ParameterSpace
 
-TOLERANCE = 1e-2
-"""Gain in log posterior of the pieces that is worth no further step: theirs is not the solution that is looked for."""
+TOLERANCE = 0.3
+"""Gain in log posterior of the pieces that is worth no further step: theirs is not the solution that is looked for, and
+an eighth of the samples is off it by several times that."""
+NEAR = 1e-3
+"""Damping to begin with at what the pieces came to."""
 
 
 def pieces_of(terms: Sequence[AbstractTerm]) -> list[AbstractTerm] | None:
@@ -38,21 +41,35 @@ def descend(
     limit: int,
     tolerance: float,
     report: Callable[[Solution], None],
+    by_trial: bool = False,
+    resumed: bool = False,
 ) -> Solution:
-    """From one starting point to a solution. What all of the recordings need is compiled meanwhile."""
+    """From one starting point to a solution. What all of the recordings need is compiled meanwhile.
+
+    **Arguments:** those of `minimise`. `resumed`: z is what an earlier run came to, on its way through pieces or
+    beyond: what they come to from there is taken where it is better for all there is.
+    """
     some, damping, spent = pieces_of(terms), CAREFUL, 0
     if some is not None:
         pool = ThreadPoolExecutor(1)
         try:
             later = [pool.submit(job) for term in terms for job in term.compile_jobs(z)]
-            there = descents.minimise(some, space, z, limit=limit, tolerance=TOLERANCE, report=report)
+            there = descents.minimise(
+                some, space, z, limit=limit, tolerance=TOLERANCE, report=report, by_trial=by_trial
+            )
             wait(later)  # what goes wrong there goes wrong again where it is used
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
         if there.interrupted:
             # of what the pieces came to, the cost and the noise of all there is
-            return replace(minimise(terms, space, there.z, limit=1), interrupted=True)
+            return replace(minimise(terms, space, there.z, limit=1, by_trial=by_trial), interrupted=True)
+        spent = there.evaluations
+        if resumed and np.isfinite(there.cost):
+            begin, end = (minimise(terms, space, at, limit=1, by_trial=by_trial) for at in (z, there.z))
+            there, spent = replace(there, z=z if begin.cost <= end.cost else there.z), spent + 2
         if np.isfinite(there.cost):
-            z, damping, spent = there.z, BOLD, there.evaluations
-    found = descents.minimise(terms, space, z, limit=limit, tolerance=tolerance, damping=damping, report=report)
+            z, damping = there.z, NEAR
+    found = descents.minimise(
+        terms, space, z, limit=limit, tolerance=tolerance, damping=damping, report=report, by_trial=by_trial
+    )
     return replace(found, evaluations=spent + found.evaluations)

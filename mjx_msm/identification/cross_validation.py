@@ -14,7 +14,6 @@ from jaxtyping import Float
 from mjx_msm.common.errors import InputError, one_of
 from mjx_msm.estimation.checkpoint import computed_from, digest, kept_descents
 from mjx_msm.estimation.least_squares import BOLD, NOISE_FLOOR, TOLERANCE, Solution
-from mjx_msm.estimation.noise_by_trial import noise_by_trial
 from mjx_msm.estimation.residuals.freed import FreedTerm, with_unknown_courses
 from mjx_msm.estimation.residuals.instants import InstantTerm
 from mjx_msm.estimation.residuals.moment import MomentTerm, moment_term
@@ -221,23 +220,26 @@ def _from_the_rest(
         what = {"what": f"fold {fold + 1} of {folds}", "settings": deciding(settings), "moments": digest(*recorded)}
         return {**what, "around": digest(*near), **computed_from(problem.model, ())}
 
+    by_trial = settings.loss == "normal"
     with kept_descents(_of_fold(checkpoint, fold), configuration) as descents:
         if settings.starts > 1:
             starts = min(settings.starts, STARTS) if near else settings.starts
             found = search(
-                [term], problem, problem.start, starts, 0, settings.seed, TOLERANCE, descents, report, near
+                [term], problem, problem.start, starts, 0, settings.seed, TOLERANCE, descents, report, near, by_trial
             )  # fmt: skip
         else:
             found = descend(
-                [term], problem.space, problem.start, descents, limit=EVALUATIONS, tolerance=TOLERANCE, report=report
+                [term], problem.space, problem.start, descents, limit=EVALUATIONS, tolerance=TOLERANCE, report=report,
+                by_trial=by_trial,
             )  # fmt: skip
 
-        def again(terms: list[AbstractTerm], before: Solution, tolerance: float = TOLERANCE) -> Solution:
+        def again(terms: list[AbstractTerm], before: Solution) -> Solution:
             return descents.minimise(
-                terms, problem.space, before.z, limit=EVALUATIONS, tolerance=tolerance, damping=BOLD, report=report
+                terms, problem.space, before.z, limit=EVALUATIONS, tolerance=TOLERANCE, damping=BOLD, report=report
             )
 
-        _, found = (noise_by_trial if settings.loss == "normal" else robust)([term], found, again)
+        if settings.loss == "student":
+            _, found = robust([term], found, again)
     if found.interrupted:
         raise KeyboardInterrupt
     return found.z

@@ -23,7 +23,7 @@ from mjx_msm.common.errors import InputWarning
 from mjx_msm.common.interrupts import held_interrupts, repeated_interrupts
 from mjx_msm.estimation.checkpoint import Descents, computed_from, digest, kept_descents
 from mjx_msm.estimation.least_squares import BOLD, CAREFUL, TOLERANCE, Solution
-from mjx_msm.estimation.noise_by_trial import noise_by_trial
+from mjx_msm.estimation.residuals.moment import at_their_scales
 from mjx_msm.estimation.residuals.motion import MotionTerm
 from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.estimation.robust import robust
@@ -140,11 +140,15 @@ def identify(
 
                 tolerance = TOLERANCE if settings.emg_noise is None else EMG_NOISE_TOLERANCE
                 tolerance = tolerance if index + 1 == len(problem.stages) else SEARCH_TOLERANCE
+                by_trial = settings.loss == "normal"
                 if index == 0 and starts > 1:
-                    solution = search(terms, problem, z, starts, tried, settings.seed, tolerance, descents, report)
-                elif index == 0 and resume is None:
+                    solution = search(
+                        terms, problem, z, starts, tried, settings.seed, tolerance, descents, report, by_trial=by_trial
+                    )
+                elif index == 0:
                     solution = descend(
-                        terms, space, z, descents, limit=EVALUATIONS, tolerance=tolerance, report=report
+                        terms, space, z, descents, limit=EVALUATIONS, tolerance=tolerance, report=report,
+                        by_trial=by_trial, resumed=resume is not None,
                     )  # fmt: skip
                 else:
                     solution = descents.minimise(
@@ -155,8 +159,9 @@ def identify(
                         tolerance=tolerance,
                         damping=BOLD if index else CAREFUL,
                         report=report,
+                        by_trial=by_trial,
                     )
-                    terms, solution = _recentred(terms, space, solution, tolerance, descents, report)
+                    terms, solution = _recentred(terms, space, solution, tolerance, descents, report, by_trial)
 
                 def again(
                     terms: list[AbstractTerm],
@@ -169,8 +174,8 @@ def identify(
                         nuisance=before.nuisance, report=report,
                     )  # fmt: skip
 
-                weigh = noise_by_trial if settings.loss == "normal" else robust
-                terms, solution = weigh(terms, solution, again)
+                if settings.loss == "student":
+                    terms, solution = robust(terms, solution, again)
                 if solution.interrupted and not np.isfinite(solution.cost):
                     raise KeyboardInterrupt  # before this stage's first iterate: what there is, is the last stage's
                 reached[name] = _Reached(terms, solution, seconds())
@@ -185,7 +190,8 @@ def identify(
     with held_interrupts() as interrupts:
         stages += [r.stage(name, model.free) for name, r in reached.items()]
         *_, last = reached.values()
-        result = assembled(problem, last.terms, last.solution, stages, held_out, subject, hashes or {})
+        terms = at_their_scales(last.terms, last.solution.relative)
+        result = assembled(problem, terms, last.solution, stages, held_out, subject, hashes or {})
         for line in result.notes:  # of unmeasured muscles
             warnings.warn(line, InputWarning, stacklevel=3)
         result = replace(result, notes=(*notes, *result.notes))
@@ -224,6 +230,7 @@ def _recentred(
     tolerance: float,
     descents: Descents,
     report: Callable[[Solution], None],
+    by_trial: bool,
 ) -> tuple[list[AbstractTerm], Solution]:
     """Where EMG has errors: solved again with activations linear about the errors that were found."""
     for _ in range(RECENTRINGS if any(isinstance(t, MotionTerm) and t.error for t in terms) else 0):
@@ -233,7 +240,7 @@ def _recentred(
         terms = [t.recentred(n) if isinstance(t, MotionTerm) else t for t, n in pairs]
         again = descents.minimise(
             terms, space, solution.z, limit=EVALUATIONS, tolerance=tolerance, damping=BOLD,
-            nuisance=solution.nuisance, report=report,
+            nuisance=solution.nuisance, report=report, by_trial=by_trial,
         )  # fmt: skip
         solution = replace(again, evaluations=solution.evaluations + again.evaluations)
     return terms, solution

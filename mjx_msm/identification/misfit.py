@@ -80,16 +80,13 @@ def _influence(
 ) -> dict[int, tuple[str, ...]]:
     """Where one trial alone decides: the estimate that would move most without it.
 
-    One Newton step from the estimate with the trial left out, which needs one expansion a trial and no search; a step
-    over a bound ends there.
+    One Newton step from the estimate with the trial left out, which needs no search; a step over a bound ends there.
     """
-    count = len(problem.recordings)
-    if count < 2:
+    if len(problem.recordings) < 2:
         return {}
-    each = [term.only(i).expand(z).reduce(scale) for i in range(count)]
-    weight = scale[:, None, None] ** -2.0
-    information = [(q.hessian * weight).sum(axis=0) for q in each]
-    gradients = [(q.gradient * weight[:, :, 0]).sum(axis=0) for q in each]
+    each, weight = term.expand(z).by_trial, scale[:, None, None] ** -2.0
+    information = list((each.hessian * weight).sum(axis=1))
+    gradients = list((each.gradient * weight[:, :, 0]).sum(axis=1))
     moved = _without(problem, information, gradients, z, covariance)
     return {
         i: (f"without this trial {path} would move by about {by:.1f} standard deviations",)

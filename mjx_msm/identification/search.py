@@ -34,6 +34,7 @@ def search(
     descents: Descents,
     report: Callable[[Solution], None],
     beside: Sequence[Float[np.ndarray, "free"]] = (),
+    by_trial: bool = False,
 ) -> Solution:
     """The best of several starting points; of long recordings, by some pieces of them.
 
@@ -41,7 +42,7 @@ def search(
     from the prior.
 
     **Arguments:** `z`: the first starting point, or the best that was found from the `tried` ones before. `beside`:
-    more of them, which come first.
+    more of them, which come first. `by_trial`: whether noise differs between trials.
     """
     everything, terms = terms, pieces_of(terms) or terms
     space, centre = problem.space, problem.start
@@ -51,7 +52,7 @@ def search(
     relaxes = bool(accelerations) and can_relax(space)
     found: list[Solution] = []
     best, used = Solution(z, []), 0
-    settings: dict[str, Any] = {"limit": SEARCH_EVALUATIONS, "tolerance": SEARCH_TOLERANCE}
+    settings: dict[str, Any] = {"limit": SEARCH_EVALUATIONS, "tolerance": SEARCH_TOLERANCE, "by_trial": by_trial}
     try:
         for guess in beside:
             found.append(descents.minimise(terms, space, guess, report=report, **settings))
@@ -81,7 +82,14 @@ def search(
                 break
         if terms is not everything or not best.converged or tolerance < SEARCH_TOLERANCE:
             final = descents.minimise(
-                everything, space, best.z, limit=EVALUATIONS, tolerance=tolerance, damping=BOLD, report=report
+                everything,
+                space,
+                best.z,
+                limit=EVALUATIONS,
+                tolerance=tolerance,
+                damping=BOLD,
+                report=report,
+                by_trial=by_trial,
             )
             used += final.evaluations
             best = final if np.isfinite(final.cost) else replace(best, interrupted=final.interrupted)
@@ -97,6 +105,9 @@ def _evidence(terms: Sequence[AbstractTerm], solution: Solution) -> float:
     if not np.isfinite(solution.cost):
         return np.inf
     data = sum(float(t.weight.sum(axis=0) @ np.log(s)) for t, s in zip(terms, solution.scales, strict=True))
+    for term, relative in zip(terms, solution.relative or [None] * len(terms), strict=True):
+        if relative is not None:
+            data += float(np.sum(term.weight * np.log(relative)[term.trial]))
     space = terms[0].space
     return data + 0.5 * float(np.sum(((solution.z - space.prior_mean) / space.prior_scale) ** 2))
 

@@ -21,7 +21,6 @@ from mjx_msm.estimation.least_squares import (
     unknowns_used,
     weighted,
 )
-from mjx_msm.estimation.noise_by_trial import at_own_scales
 from mjx_msm.estimation.residuals.acceleration import acceleration_term
 from mjx_msm.estimation.residuals.freed import with_unknown_courses
 from mjx_msm.estimation.residuals.moment import MomentTerm, moment_term
@@ -224,5 +223,5 @@ def posterior_of(
     if freed and result.unmeasured:
         terms = [with_unknown_courses(model, t, result.unmeasured) for t in terms]
     if result.loss == "normal":
-        terms = [at_own_scales(t, z) if isinstance(t, MomentTerm) else t for t in terms]
+        terms = [t.at_own_scales(z) if isinstance(t, MomentTerm) else t for t in terms]
     return Posterior(terms, space, z, student=result.loss == "student")

@@ -8,7 +8,7 @@ import pytest
 from mjx_msm.common.compiled import float64
 from mjx_msm.dynamics.activation_expansion import lanes_of
 from mjx_msm.dynamics.geometry import geometry
-from mjx_msm.dynamics.moment_sensitivities import instants, moment_sums, moments
+from mjx_msm.dynamics.moment_sensitivities import OfTrials, activations, instants, moment_sums, moments_by
 from mjx_msm.dynamics.simulation import mechanics, muscle_tension, spatial_inertia
 from mjx_msm.person.model import load_model
 from mjx_msm.person.space import parameter_space
@@ -44,8 +44,19 @@ class Case:
         acting = np.abs(self.at.moment_arm).max((0, 1)) > 0
         self.lanes = lanes_of(self.model, self.space, self.mixing, acting)
 
+        own = [np.flatnonzero(self.recording == k) for k in range(self.envelope.shape[1])]
+        blocks = [part for rows in own for part in np.split(rows, [5])]  # those of five and of all others
+        instant = np.full((len(blocks), max(map(len, blocks))), COUNT)
+        for k, part in enumerate(blocks):
+            instant[k, : len(part)] = part
+        self.trials = OfTrials(np.eye(len(own)), instant, np.repeat(np.eye(len(own)), 2, axis=0))
+
     def moments(self, z):
-        return moments(self.model, self.space, z, self.envelope, self.mixing, self.lanes, self.at)
+        return self.moments_of(self.envelope, z)
+
+    def moments_of(self, envelope, z):
+        active = activations(self.model, self.space, z, envelope, self.mixing, self.lanes, self.at)
+        return moments_by(self.model, self.space, z, active, self.lanes, self.at)
 
 
 @pytest.fixture(scope="module", params=["mujoco", "degroote"])
@@ -60,7 +71,7 @@ def test_moments_are_those_of_the_equations_of_motion(case):
         nothing = np.zeros((COUNT, len(case.model.muscles)))  # at rest, EMG aside: activations are checked elsewhere
         parameters = case.space.unpack(jnp.asarray(case.z))
         quiet = 0 * case.envelope
-        silent = np.asarray(moments(case.model, case.space, case.z, quiet, case.mixing, case.lanes, case.at))
+        silent = np.asarray(case.moments_of(quiet, case.z))
         inertia = spatial_inertia(parameters.body)
         for k in range(COUNT):
             q, v = jnp.asarray(case.q[k]), jnp.asarray(case.v[k])
@@ -75,14 +86,15 @@ def test_moments_are_those_of_the_equations_of_motion(case):
 def test_sums_and_second_derivatives_are_those_of_automatic_differentiation(case):
     with float64():
         z = jnp.asarray(case.z)
-        sums = moment_sums(
-            case.model, case.space, z, case.envelope, case.mixing, case.lanes, case.at, case.target, case.mask
-        )
+        lead = case.model, case.space, z, case.envelope, case.mixing, case.lanes, case.at
+        sums = moment_sums(*lead, case.trials, case.target, case.mask)
 
         def half(z):
-            return 0.5 * jnp.sum(((case.moments(z) - case.target) * case.mask) ** 2, 0)
+            found = 0.5 * ((case.moments(z) - case.target) * case.mask) ** 2
+            return jnp.stack([found[case.recording == k].sum(0) for k in range(case.envelope.shape[1])])
 
-        squares, gradient, hessian, curvature = (np.asarray(x) for x in sums)
+        squares, gradient, hessian, curvature, residual = (np.asarray(x) for x in sums)
+        np.testing.assert_allclose(residual, case.moments(z) - case.target, atol=1e-12)
         slope, dense = jax.jit(jax.jacfwd(half))(z), jax.jit(jax.jacfwd(jax.jacfwd(half)))(z)
         np.testing.assert_allclose(squares, 2 * half(z), rtol=1e-12)
     assert np.abs(gradient - slope).max() < 1e-10 * np.abs(slope).max()

@@ -7,7 +7,12 @@ import pytest
 
 from mjx_msm.common.compiled import float64, jit
 from mjx_msm.dynamics.geometry import geometry
-from mjx_msm.dynamics.moment_sensitivities import instants, moment_sums_of_courses, moments_of_courses
+from mjx_msm.dynamics.moment_sensitivities import (
+    OfTrials,
+    instants,
+    moment_sums_of_courses,
+    moments_of_courses,
+)
 from mjx_msm.dynamics.paths import paths
 from mjx_msm.dynamics.simulation import initial_state, rollout
 from mjx_msm.dynamics.tendon_course import Course, memories, tension_pairs
@@ -68,8 +73,9 @@ def test_sums_are_those_of_differences():
         def moments(z):
             return moments_of_courses(model, space, z, *lead, course, at)
 
-        sums = moment_sums_of_courses(model, space, jnp.asarray(z), *lead, pairs, course, at, target, mask)
-        squares, gradient, hessian = (np.asarray(x) for x in sums)
+        trials = OfTrials(np.ones((2, 1)), np.arange(COUNT)[None], np.ones((1, 1)))  # both recordings are of one
+        sums = moment_sums_of_courses(model, space, jnp.asarray(z), *lead, pairs, course, at, trials, target, mask)
+        squares, gradient, hessian = (np.asarray(x)[0] for x in sums[:3])
         along, step = rng.normal(size=(12, space.size)) * 0.1, 1e-4
         moved = [np.asarray([moments(z + k * step * d) for k in (-2, -1, 1, 2)]) for d in along]
         residual = (np.asarray(moments(z)) - target) * mask

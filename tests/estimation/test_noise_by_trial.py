@@ -3,14 +3,16 @@
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 
 import mjx_msm as msm
 from mjx_msm.estimation import noise_by_trial, robust
-from mjx_msm.estimation.least_squares import TOLERANCE, Solution
-from mjx_msm.estimation.noise_by_trial import MOST, relative_scales
+from mjx_msm.estimation.least_squares import Solution
+from mjx_msm.estimation.noise_by_trial import MOST, relative_scales, scales_of
 from mjx_msm.estimation.residuals.moment import moment_term
 from mjx_msm.identification.problem import Problem
 from mjx_msm.knowledge.log_posterior import posterior_of
@@ -52,6 +54,46 @@ def test_what_cannot_be_weighed_is_left_alone():
     assert np.ptp(np.log(relative_scales([one, 1e6 * one, 1e-6 * one]))) <= 2 * np.log(MOST) + 1e-12
 
 
+def test_scales_are_the_least_of_what_is_said_to_be_minimised():
+    """By another minimiser; with the derivatives that the solver takes them for."""
+    rng = np.random.default_rng(5)
+    count, repeats, between = np.array([40.0, 0.0, 90.0, 25.0]), np.array([2.0, 1.0, 5.0, 1.0]), 0.2
+    rows, target = rng.normal(size=(4, 30, 2)), rng.normal(0, [[1.0], [1.0], [2.5], [0.4]], (4, 30))
+    seen = np.flatnonzero(count)
+
+    def squares(x):
+        return np.where(count > 0, np.sum((rows @ x - target) ** 2, axis=1) * count / 30, 0.0)
+
+    def concentrated(x):
+        """As the solver has it: pooled, and what own scales save."""
+        s = squares(x)
+        return count.sum() * (0.5 * np.log(s.sum() / count.sum()) + scales_of(s, count, between, repeats).cost)
+
+    def plain(log, x):
+        pull = repeats[seen] * (log - repeats[seen] @ log / repeats[seen].sum()) ** 2 / (2 * between)
+        return np.sum(count[seen] * log + 0.5 * squares(x)[seen] * np.exp(-2 * log) + pull)
+
+    x = np.array([0.3, -0.2])
+    found = minimize(plain, np.zeros(3), args=(x,), tol=1e-12)
+    own = scales_of(squares(x), count, between, repeats)
+    s = np.sqrt(squares(x).sum() / count.sum())
+    np.testing.assert_allclose(own.relative[seen] * s, np.exp(found.x), rtol=1e-5)
+    assert concentrated(x) + 0.5 * count.sum() == pytest.approx(found.fun, abs=1e-9)
+    assert own.relative[1] == 1.0
+
+    def half(x, i):
+        return count[i] / 30 * rows[i].T @ (rows[i] @ x - target[i])
+
+    pushes = np.stack([half(x, i) / own.relative[i] ** 2 for i in range(4)]) / s**2
+    step = 1e-4 * np.eye(2)
+    slope = [(concentrated(x + h) - concentrated(x - h)) / 2e-4 for h in step]
+    np.testing.assert_allclose(pushes.sum(axis=0), slope, rtol=1e-6)
+    plainly = sum(count[i] / 30 * rows[i].T @ rows[i] / (own.relative[i] * s) ** 2 for i in range(4))
+    bend = [[(concentrated(x + a + b) - concentrated(x + a - b) - concentrated(x - a + b) + concentrated(x - a - b))
+             / 4e-8 for a in step] for b in step]  # fmt: skip
+    np.testing.assert_allclose(plainly - 4 * pushes.T @ own.inverse @ pushes, bend, rtol=1e-4)
+
+
 @pytest.mark.slow
 def test_as_efficient_as_with_known_scales(arm):
     """Moments of one trial have six times the noise of the other's: the covariance is the best there is."""
@@ -70,8 +112,9 @@ def test_as_efficient_as_with_known_scales(arm):
     result = msm.identify(arm, trials, settings=asked)
     problem, z = Problem.build(arm, trials, asked), np.array(result.z)
     term = moment_term(problem.model, problem.space, problem.recordings, asked.rate)
+    alone = [replace(term, mask=term.mask * (term.recording == i)[:, None]) for i in range(2)]
     information = sum(
-        term.only(i).expand(z).reduce(one).hessian.sum(axis=0) / s**2 for i, s in enumerate(sd)
+        t.expand(z).reduce(one).hessian.sum(axis=0) / s**2 for t, s in zip(alone, sd, strict=True)
     ) + np.diag(problem.space.prior_scale**-2.0)
     best = np.sqrt(np.diag(np.linalg.inv(information)))
     np.testing.assert_allclose(np.sqrt(np.diag(result.covariance)), best, rtol=0.2)
@@ -111,29 +154,15 @@ def test_walks_are_not_bent_by_a_run(data_dir, monkeypatch):
     assert np.all(own[:2] < [5.0, 6.0])  # N·m
 
 
-class Drifting:
-    """Scales that move by as much in every turn."""
+@pytest.mark.parametrize(("by", "converged"), [(1.0, False), (0.05, True)])
+def test_weights_that_do_not_settle_are_not_called_converged(monkeypatch, by, converged):
+    """They move by as much in every turn."""
+    monkeypatch.setattr(robust, "MomentTerm", SimpleNamespace)
+    monkeypatch.setattr(robust, "_weighed", lambda term, *given: term)
+    monkeypatch.setattr(robust, "_change", lambda before, after: by)
 
-    def __init__(self, monkeypatch, module, name, by):
-        monkeypatch.setattr(module, "MomentTerm", SimpleNamespace)
-        monkeypatch.setattr(module, name, lambda term, *given: term)
-        monkeypatch.setattr(module, "_change", lambda before, after: by)
-        self.tolerances = []
-
-    def again(self, terms, before, *, tolerance=TOLERANCE):
-        self.tolerances.append(tolerance)
+    def solved(*given):
         return Solution(np.zeros(1), [np.ones(1)], cost=1.0, evaluations=1, converged=True)
 
-
-@pytest.mark.parametrize(("by", "converged"), [(0.5, False), (0.025, True)])
-def test_turns_that_do_not_settle_are_not_called_converged(monkeypatch, by, converged):
-    """And what is returned is solved at the full tolerance."""
-    drifting = Drifting(monkeypatch, noise_by_trial, "at_own_scales", by)
-    begin = Solution(np.zeros(1), [np.ones(1)], cost=1.0, converged=True)
-    found = noise_by_trial.noise_by_trial([SimpleNamespace()], begin, drifting.again)[1]
-    assert found.converged == converged
-    assert drifting.tolerances[-1] == TOLERANCE
-    assert found.evaluations == len(drifting.tolerances)
-    drifting = Drifting(monkeypatch, robust, "_weighed", 2 * by)
-    found = robust.robust([SimpleNamespace()], begin, drifting.again)[1]
-    assert found.converged == converged
+    terms: Any = [SimpleNamespace()]
+    assert robust.robust(terms, solved(), solved)[1].converged == converged

@@ -11,19 +11,18 @@ from mjx_msm.identification.misfit import INFLUENTIAL, _influence, _without
 
 
 class Linear:
-    """Moments A z of some trials, and the interface that influence needs."""
+    """What `_influence` asks of a term: sums over every trial."""
 
     def __init__(self, a, y, trial):
         self.a, self.y, self.trial = a, y, trial
 
-    def only(self, i):
-        rows = self.trial == i
-        return Linear(self.a[rows], self.y[rows], self.trial[rows])
-
     def expand(self, z):
-        r = self.a @ z - self.y
-        sums = (r @ r)[None], (self.a.T @ r)[None], (self.a.T @ self.a)[None]
-        return SimpleNamespace(reduce=lambda scale: Quadratic(*sums))
+        each = []
+        for i in np.unique(self.trial):
+            a, r = self.a[self.trial == i], self.a[self.trial == i] @ z - self.y[self.trial == i]
+            each.append(([r @ r], [a.T @ r], [a.T @ a]))
+        squares, gradient, hessian = (np.array(x) for x in zip(*each, strict=True))
+        return SimpleNamespace(by_trial=Quadratic(squares, gradient, hessian))
 
 
 def test_influence_is_what_leaving_a_trial_out_does():

@@ -1,6 +1,7 @@
 """The real job, reduced: strides of a person on a treadmill, by the benchmark's own problem."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from mjx_msm.estimation import noise_by_trial
 from mjx_msm.estimation.residuals.moment import moment_term
 from mjx_msm.identification.problem import Problem
-from mjx_msm.identification.repetition import autocorrelation_times
+from mjx_msm.identification.repetition import times_by_trial
 from mjx_msm.knowledge.log_posterior import Posterior
 from mjx_msm.knowledge.records import Outcome
 from mjx_msm.study.identification import identify_study
@@ -83,8 +84,11 @@ def test_what_is_known_has_the_curvature_of_the_posterior(identified):
     bread = np.linalg.inv(curvature)
     shares = [e.data_share for e in result.estimates]
     np.testing.assert_allclose(shares, np.clip(1 - np.diag(bread @ precision), 0, 1), atol=1e-2)
-    (repetition,) = autocorrelation_times(term, term.evaluate(z, scale))
-    score = repetition * posterior.information(z) + precision
+    times = times_by_trial(term, term.evaluate(z, scale))[:, 0]
+    alone = [replace(term, mask=term.mask * (term.recording == i)[:, None]) for i in range(len(times))]
+    score = precision + sum(
+        tau * t.expand(z).reduce(scale).hessian[0] / scale[0] ** 2 for t, tau in zip(alone, times, strict=True)
+    )
     sd, expected = (np.sqrt(np.diag(x)) for x in (np.array(result.covariance), bread @ score @ bread))
     np.testing.assert_allclose(sd, expected, rtol=0.06)
     flat = np.linalg.inv(posterior.information(z) + precision)

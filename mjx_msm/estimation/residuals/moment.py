@@ -19,17 +19,20 @@ from mjx_msm.dynamics.activation_expansion import Lanes, lanes_of
 from mjx_msm.dynamics.activation_sensitivities import TIME_CONSTANTS
 from mjx_msm.dynamics.moment_sensitivities import (
     Instants,
+    OfTrials,
+    activations,
     instants,
     moment_sums,
     moment_sums_of_courses,
-    moments,
+    moments_by,
     moments_of_courses,
 )
 from mjx_msm.dynamics.tendon_course import Course, forgetting
-from mjx_msm.estimation.residuals.instants import INSTANTS, InstantTerm, PlainExpansion, acting_muscles, picked
+from mjx_msm.estimation.noise_by_trial import Spread, scales_of, spread_of
+from mjx_msm.estimation.residuals.instants import INSTANTS, InstantTerm, acting_muscles, picked
 from mjx_msm.estimation.residuals.path_courses import course_of
 from mjx_msm.estimation.residuals.pieces import filled, parts, windows
-from mjx_msm.estimation.residuals.term import AbstractExpansion, Quadratic
+from mjx_msm.estimation.residuals.term import AbstractExpansion, AbstractTerm, Quadratic
 from mjx_msm.person.model import Model
 from mjx_msm.person.muscle import AnyArray
 from mjx_msm.person.space import ParameterSpace
@@ -48,6 +51,8 @@ LESS = 2.0
 """How many times less than the whole there is to compute in pieces that are taken for it."""
 ALIKE = 512
 """Instants of pieces are filled up to a multiple of it, so that what is compiled for some serves others."""
+BLOCK = 64
+"""Instants of a trial whose products are summed at a time."""
 OF_INSTANTS = "recording", "sample", "position", "velocity", "acceleration", "target", "mask"
 WEIGHTS = "trust", "relative"
 ABREAST = 50_000
@@ -65,6 +70,52 @@ class Share(NamedTuple):
     course: Course | None
     """Of muscles that remember."""
     at: Instants
+    trials: OfTrials
+
+
+@dataclass(frozen=True)
+class MomentExpansion(AbstractExpansion):
+    """Sums of every trial, which weigh by its noise."""
+
+    term: MomentTerm
+    by_trial: Quadratic
+    """Of every (trial, coordinate), as the term weighs them, but for the curvature."""
+    curvature: Float[np.ndarray, "trial free entry entry"] | None
+    """Σ r ∂²r of them, where it is known."""
+    residual: Float[np.ndarray, "instant free"]
+    """[N·m]."""
+    relative: Float[np.ndarray, "trial free"]
+    """Noise of every trial over that of all."""
+    moving: Float[np.ndarray, "free entry entry"] | None = None
+    """What the scales' going with the parameters adds to the curvature; None: they are held."""
+
+    def reduce(self, scale: Float[np.ndarray, "coordinate"]) -> Quadratic:
+        weight, q = self.relative**-2.0, self.by_trial
+        curvature = None if self.curvature is None else np.einsum("tc,tcij->cij", weight, self.curvature)
+        return Quadratic(
+            np.einsum("tc,tc->c", weight, q.squares),
+            np.einsum("tc,tci->ci", weight, q.gradient),
+            np.einsum("tc,tcij->cij", weight, q.hessian),
+            curvature=curvature if self.moving is None or curvature is None else curvature + self.moving,
+        )
+
+    def follow(self, change: Float[np.ndarray, "free"]) -> None:
+        return None
+
+    def spread(self) -> Spread:
+        return spread_of(self.residual, self.term.counts > 0, self.term.trial, len(self.relative))
+
+    def at_own_noise(self, spread: Spread) -> tuple[MomentExpansion, Float[np.ndarray, "coordinate"]]:
+        between, repeats = spread
+        relative, moving, cost = np.ones_like(self.relative), [], []
+        for c in range(self.relative.shape[1]):
+            squares, count = self.by_trial.squares[:, c], self.term.counted[:, c]
+            own = scales_of(squares, count, float(between[c]), repeats[:, c])
+            pushes = self.by_trial.gradient[:, c] / own.relative[:, None] ** 2
+            moving.append(-4 * count.sum() / max(squares.sum(), 1e-300) * pushes.T @ own.inverse @ pushes)
+            relative[:, c] = own.relative
+            cost.append(own.cost)
+        return replace(self, relative=relative, moving=np.array(moving)), np.array(cost)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,17 +137,30 @@ class MomentTerm(InstantTerm):
     kind: ClassVar[str] = "moment"
     unit: ClassVar[str] = "N·m"
 
-    def only(self, recording: int) -> MomentTerm:
-        """The same with the moments of one recording alone."""
-        return replace(self, mask=self.mask * (self.recording == recording)[:, None])
-
     def trusting(self, trust: Float[np.ndarray, "instant free"]) -> MomentTerm:
         """The same with every squared residual weighed; errors, and what was measured, stay as they are."""
         return replace(self, trust=trust)
 
-    def at_scales(self, relative: Float[np.ndarray, "instant free"]) -> MomentTerm:
-        """The same with noise that differs between instants; errors, and what was measured, stay as they are."""
-        return replace(self, relative=relative)
+    def at_scales(self, relative: Float[np.ndarray, "trial free"]) -> MomentTerm:
+        """The same with noise that differs between trials; errors, and what was measured, stay as they are."""
+        return replace(self, relative=relative[self.recording])
+
+    def at_own_scales(self, z: Float[np.ndarray, "free"]) -> MomentTerm:
+        """The same with every trial's moments at the scale of what is left of them at z."""
+        return self.at_scales(_weighed_anew(self.expand(z)).relative)
+
+    @cached_property
+    def counts(self) -> Float[np.ndarray, "instant free"]:
+        """Weight of every squared residual."""
+        counts = self.mask**2 if self.trust is None else self.mask**2 * self.trust
+        return counts if self.relative is None else counts / self.relative**2
+
+    @cached_property
+    def counted(self) -> Float[np.ndarray, "trial free"]:
+        """Weights of every trial's samples."""
+        out = np.zeros((int(self.recording.max(initial=0)) + 1, self.mask.shape[1]))
+        np.add.at(out, self.recording, self.counts)
+        return out
 
     def in_pieces(self, count: int | None = None, seconds: float = 1.0) -> MomentTerm:
         """About `count` pieces of the recordings (None: `PIECES`), at least two of each: one from each of as many equal
@@ -126,7 +190,8 @@ class MomentTerm(InstantTerm):
             known = 1.0 if about["relative"] is None else about["relative"]
             more = share[np.searchsorted(owner, about["recording"])] ** 0.5
             about["relative"] = known * more[:, None] * np.ones_like(about["target"])
-        return replace(self, **about, at=at, shares=tuple(_shares(recorded, self.envelope.shape[-1], at, ALIKE)))
+        shares = _shares(recorded, self.envelope.shape[-1], at, about["recording"], ALIKE)
+        return replace(self, **about, at=at, shares=tuple(shares))
 
     @property
     def _recorded(self) -> Float[np.ndarray, "recording time more"]:
@@ -143,34 +208,50 @@ class MomentTerm(InstantTerm):
 
     def _sums(self, z: Float[np.ndarray, "free"], share: Share) -> tuple[Any, ...]:
         """A function of a share and its arguments."""
-        counts = self.mask if self.trust is None else self.mask * np.sqrt(self.trust)
-        counts = counts if self.relative is None else counts / self.relative
-        compared = share.at, self.target[share.rows], counts[share.rows] * share.real
+        counts = np.sqrt(self.counts[share.rows]) * share.real
+        compared = share.at, share.trials, self.target[share.rows], counts
         if share.course is None:
             return moment_sums, *self._lead(z, share), self.lanes, *compared
         own = self.acting, self.pairs, share.course
         return moment_sums_of_courses, *self._lead(z, share), *own, *compared
 
-    def _moments(self, z: Float[np.ndarray, "free"], share: Share) -> tuple[Any, ...]:
-        """A function of a share and its arguments."""
-        if share.course is None:
-            return moments, *self._lead(z, share), self.lanes, share.at
-        return moments_of_courses, *self._lead(z, share), self.acting, share.course, share.at
-
     def compile_jobs(self, z: Float[np.ndarray, "free"]) -> Iterator[Callable[[], None]]:
         with float64():
             yield compile_job(*self._sums(z, self.shares[0]))
 
-    def expand(self, z: Float[np.ndarray, "free"], nuisance: Any = None) -> AbstractExpansion:
-        found = [np.sum(x, axis=0) for x in zip(*self._abreast(lambda share: self._sums(z, share)), strict=True)]
-        squares, gradient, hessian, *curvature = found
-        return PlainExpansion(Quadratic(squares, gradient, hessian, curvature=curvature[0] if curvature else None))
+    def expand(self, z: Float[np.ndarray, "free"], nuisance: Any = None) -> MomentExpansion:
+        found = self._abreast([self._sums(z, share) for share in self.shares])
+        *sums, _ = ([x[k] for x in found] for k in range(len(found[0])))
+        squares, gradient, hessian, *curvature = (np.sum(x, axis=0) for x in sums)
+        residual = np.zeros_like(self.target)
+        for share, (*_, own) in zip(self.shares, found, strict=True):
+            residual[share.rows] = own
+        by_trial = Quadratic(squares, gradient, hessian)
+        bends = curvature[0] if curvature else None
+        return MomentExpansion(self, by_trial, bends, residual, np.ones_like(squares))
 
     def evaluate(
         self, z: Float[np.ndarray, "free"], scale: Float[np.ndarray, "coordinate"]
     ) -> Float[np.ndarray, "sample coordinate"]:
+        if self.course is None:
+            return self.evaluate_by(z, self.activations_of(z))
+        own = ((*self._lead(z, share), self.acting, share.course, share.at) for share in self.shares)
+        return self._missed(self._abreast([(moments_of_courses, *arguments) for arguments in own]))
+
+    def activations_of(self, z: Float[np.ndarray, "free"]) -> list[Float[np.ndarray, "instant lane"]]:
+        """Activations at the instants of every share; of muscles that do not remember."""
+        return self._abreast([(activations, *self._lead(z, share), self.lanes, share.at) for share in self.shares])
+
+    def evaluate_by(
+        self, z: Float[np.ndarray, "free"], activation: Sequence[Float[np.ndarray, "instant lane"]]
+    ) -> Float[np.ndarray, "sample coordinate"]:
+        """`evaluate` at activations that are known, in no time: parameters of EMG and time constants move no others."""
+        lead, pairs = (self.model, self.space, np.asarray(z, dtype=float)), zip(self.shares, activation, strict=True)
+        return self._missed(self._abreast([(moments_by, *lead, a, self.lanes, share.at) for share, a in pairs]))
+
+    def _missed(self, found: Sequence[Float[np.ndarray, "instant free"]]) -> Float[np.ndarray, "sample coordinate"]:
+        """What moments of every share are off by."""
         out = np.zeros_like(self.target)
-        found = self._abreast(lambda share: self._moments(z, share))
         for share, value in zip(self.shares, found, strict=True):
             out[share.rows] = value
         return (out - self.target) * self.mask
@@ -180,20 +261,34 @@ class MomentTerm(InstantTerm):
         """What has been compiled for the shares."""
         return set()
 
-    def _abreast(self, calls: Callable[[Share], tuple[Any, ...]]) -> list[Any]:
-        """A compiled function of every share, a thread each: it leaves Python's lock alone."""
+    def _abreast(self, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """A compiled function of every share with its arguments, a thread each: it leaves Python's lock alone."""
 
-        def call(share: Share) -> Any:
+        def call(own: tuple[Any, ...]) -> Any:
+            function, *arguments = own
             with float64():  # which is of a thread
-                function, *arguments = calls(share)
                 return jax.tree.map(np.asarray, function(*arguments))
 
-        function = calls(self.shares[0])[0]
-        if len(self.shares) == 1 or function not in self._called:  # threads would all compile
+        function = calls[0][0]
+        if len(calls) == 1 or function not in self._called:  # threads would all compile
             self._called.add(function)
-            return [call(share) for share in self.shares]
-        with ThreadPoolExecutor(len(self.shares)) as pool:
-            return list(pool.map(call, self.shares))
+            return [call(own) for own in calls]
+        with ThreadPoolExecutor(len(calls)) as pool:
+            return list(pool.map(call, calls))
+
+
+def at_their_scales(
+    terms: Sequence[AbstractTerm], relative: Sequence[Float[np.ndarray, "trial free"] | None] | None
+) -> list[AbstractTerm]:
+    """Terms with every trial's moments at its own noise, as a solution has it (`Solution.relative`)."""
+    if relative is None:
+        return list(terms)
+    pairs = zip(terms, relative, strict=True)
+    return [t.at_scales(r) if isinstance(t, MomentTerm) and r is not None and np.any(r != 1.0) else t for t, r in pairs]
+
+
+def _weighed_anew(about: MomentExpansion) -> MomentExpansion:
+    return about.at_own_noise(about.spread())[0]
 
 
 def _instants(model: Model, window: np.ndarray, sample: np.ndarray, picked: dict[str, Any]) -> Instants:
@@ -238,27 +333,45 @@ def moment_term(model: Model, space: ParameterSpace, recordings: Sequence[Record
     at, mixing = _instants(model, window, sample, about), np.asarray(about["mixing"])
     acting = np.isin(np.arange(len(model.muscles)), acting_muscles(at.moment_arm))
     lanes = lanes_of(model, space, mixing, acting.tolist())
-    mask, shares = np.concatenate(seen), tuple(_shares(recorded, mixing.shape[-1], at))
+    mask, shares = np.concatenate(seen), tuple(_shares(recorded, mixing.shape[-1], at, about["recording"]))
     about |= {"target": target, "mask": mask, "at": at, "shares": shares, "lanes": lanes}
     return MomentTerm(model, space, **about)
 
 
 def _shares(
-    recorded: Float[np.ndarray, "window time more"], channels: int, at: Instants, unit: int = 1
+    recorded: Float[np.ndarray, "window time more"],
+    channels: int,
+    at: Instants,
+    trial: Int[np.ndarray, "instant"],
+    unit: int = 1,
 ) -> Iterator[Share]:
     """In which a multiple of `unit` instants is.
 
     **Arguments:** `recorded`: EMG of so many channels, and then path lengths and velocities of muscles that remember.
+    `trial`: of every instant.
     """
     count, samples = recorded.shape[:2]
     some = np.array_split(np.arange(count), 2 if count > 1 and count * samples >= ABREAST else 1)
     own = [np.flatnonzero(np.isin(at.recording, mine)) for mine in some]
-    most = -(-max(map(len, own)) // unit) * unit
+    most, trials = -(-max(map(len, own)) // unit) * unit, int(trial.max(initial=0)) + 1
+    blocks = most // BLOCK + trials
     for mine, rows in zip(some, own, strict=True):
-        real, rows = (np.arange(most) < len(rows)).astype(float)[:, None], filled(rows, most)
+        real = (np.arange(most) < len(rows)).astype(float)[:, None]
+        member = np.zeros((len(some[0]), trials))
+        member[at.recording[rows] - mine[0], trial[rows]] = 1.0
+        instant, block = np.full((blocks, BLOCK), most, dtype=np.int32), np.zeros((blocks, trials))
+        parts_of = [(i, part) for i in range(trials) for part in _cut(np.flatnonzero(trial[rows] == i))]
+        for k, (i, part) in enumerate(parts_of):
+            instant[k, : len(part)], block[k, i] = part, 1.0
+        rows = filled(rows, most)
         cut = np.swapaxes(recorded[filled(mine, len(some[0]))], 0, 1).copy()
         envelope, course = cut[..., :channels].copy(), course_of(cut[..., channels:])
         there = jax.tree.map(lambda x, rows=rows: x[rows], at)
         there = replace(there, recording=there.recording - mine[0])
+        of = OfTrials(member, instant, block)
         with float64():
-            yield Share(rows, real, *jax.tree.map(jax.device_put, (envelope, course, there)))
+            yield Share(rows, real, *jax.tree.map(jax.device_put, (envelope, course, there, of)))
+
+
+def _cut(rows: Int[np.ndarray, "row"]) -> Iterator[np.ndarray]:
+    return (rows[part] for part in parts(len(rows), BLOCK))

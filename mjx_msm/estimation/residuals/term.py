@@ -45,6 +45,15 @@ class AbstractExpansion(ABC):
     def follow(self, change: Float[np.ndarray, "free"]) -> Any:
         """Nuisance unknowns to go with z + change; None if there are none."""
 
+    def spread(self) -> Any:
+        """How noise differs between trials; None where that is not asked."""
+        return None
+
+    def at_own_noise(self, spread: Any) -> tuple[AbstractExpansion, Float[np.ndarray, "coordinate"] | float]:
+        """The same with every trial weighed by its own noise, which goes with the parameters, and what that costs or
+        saves of the negative log likelihood of every coordinate, per sample."""
+        return self, 0.0
+
     def absorbed(self, scale: Float[np.ndarray, "coordinate"]) -> Float[np.ndarray, "coordinate"]:
         """Nuisance unknowns with a prior that the samples of every coordinate use up."""
         return np.zeros(len(scale))
