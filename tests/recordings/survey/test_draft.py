@@ -407,7 +407,10 @@ def test_a_workbook_of_one_sheet_a_signal(tmp_path, knee):
     (tmp_path / "both.toml").write_text(text[:start] + taken + text[stop:])
     both, model = loaded(tmp_path / "both.toml")
     assert [t.name for t in both.trials] == ["ID 1", "ID 1 column 2"]
-    assert both.trials[0].moment[:, 0].mean() < 0 < both.trials[1].moment[:, 0].mean()
+    first, second = (t.moment for t in both.trials)
+    assert first is not None
+    assert second is not None
+    assert first[:, 0].mean() < 0 < second[:, 0].mean()
     assert contradictions(model, both.trials, both.emg_map) == ()
     assert "# not used: EMG_VL/column 2, EMG_BF/column 2  # DOUBT" in text
     assert text.count("in its stead vastus lateralis") == 1  # three muscles, one doubt
