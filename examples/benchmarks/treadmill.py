@@ -98,8 +98,13 @@ def _study(trials: Sequence[dict[str, Any]], free: Sequence[str], tied: Sequence
             "rate": rate,
             "free": list(free),
             "tied": ["emg/*/delay", *tied],
-            "bounds": {"emg/*/gain": {"range": [0.005, 5.0]}},
-            "priors": {"emg/*/gain": {"mean": 0.4, "sd": 0.4}, "emg/*/shape": {"mean": -1.0, "sd": 1.0}},
+            # delays as they were by default when the figures of this problem were taken
+            "bounds": {"emg/*/gain": {"range": [0.005, 5.0]}, "emg/*/delay": {"range": [0.0, 0.07]}},
+            "priors": {
+                "emg/*/gain": {"mean": 0.4, "sd": 0.4},
+                "emg/*/shape": {"mean": -1.0, "sd": 1.0},
+                "emg/*/delay": {"sd": 0.02},
+            },
         },
     }
     with tempfile.TemporaryDirectory() as made, warnings.catch_warnings():
