@@ -224,7 +224,7 @@ def _clock(
     return block.start + np.arange(len(block.values)) / _own_rate(contents, block, rate, timing, longest, notes), ()
 
 
-def _named(contents: Contents, block: Block) -> str:
+def _block_name(contents: Contents, block: Block) -> str:
     """A block, for messages: by its columns, where others have the same name."""
     shared = not block.name or sum(b.name == block.name for b in contents.blocks) > 1
     columns = ", ".join(full_name(block, c) for c in block.columns[: None if block.name else 1])
@@ -244,7 +244,7 @@ def _own_rate(contents: Contents, block: Block, rate: float, timing: Timing, lon
     if ratio >= 1 and abs(longest - ratio * count) <= max(ratio, 0.02 * longest):
         if ratio > 1:
             notes.append(
-                f"{contents.path}: {_named(contents, block)} has {count} samples, 1/{ratio} of others' "
+                f"{contents.path}: {_block_name(contents, block)} has {count} samples, 1/{ratio} of others' "
                 f"{longest}; taken as {rate / ratio:g} Hz over the same time"
             )
         return rate / ratio
