@@ -37,7 +37,7 @@ class NotebookProgress:
         text = f"{it.stage}, iteration {it.iteration}: cost {it.cost:.4g} ({now:.0f} s)"
         if self._display is None:
             if new:
-                print(text, file=sys.stderr)
+                sys.stderr.write(f"{text}\n")
             return
         if not new and now - self._shown < SOONEST:
             return
