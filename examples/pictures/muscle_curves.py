@@ -24,7 +24,13 @@ from matplotlib import pyplot as plt
 from sympy.physics import biomechanics
 
 from mjx_msm.person import degroote, thelen
-from mjx_msm.person.muscle import FPMAX, mujoco_active_force_length, mujoco_force_velocity, mujoco_passive_force_length
+from mjx_msm.person.muscle import (
+    FPMAX,
+    AnyArray,
+    mujoco_active_force_length,
+    mujoco_force_velocity,
+    mujoco_passive_force_length,
+)
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "pages" / "understand"
 INK, BLUE, RED, GREEN = "#222222", "#1f5fa8", "#c0392b", "#3f8f4f"
@@ -81,7 +87,7 @@ def of_opensim() -> dict[str, tuple[Samples, Samples]]:
     }
 
 
-THELEN: dict[str, Callable[[Samples], Samples]] = {
+THELEN: dict[str, Callable[[Samples], AnyArray]] = {
     "active force–length": thelen.active_force_length,
     "passive force–length": lambda x: thelen.passive_force_length(x, degroote.PASSIVE_STRAIN),
     "force–velocity": lambda x: thelen.force_velocity(x, np.ones_like(x)),
@@ -125,9 +131,9 @@ def main(path: Path) -> None:
             title += f",   mujoco − C ≤ {float(np.abs(np.asarray(own) - of_c).max()):.0e}"
         where, points = opensims[name]
         shown = (where >= x[0]) & (where <= x[-1])
-        ax.plot(x, THELEN[name](x), color=GREEN, label="thelen")
+        ax.plot(x, np.asarray(THELEN[name](x)), color=GREEN, label="thelen")
         ax.plot(where[shown], points[shown], "^", ms=4.5, mfc="none", color=GREEN, label="OpenSim")
-        title += f",   thelen − OpenSim ≤ {float(np.abs(THELEN[name](where) - points).max()):.0e}"
+        title += f",   thelen − OpenSim ≤ {float(np.abs(np.asarray(THELEN[name](where)) - points).max()):.0e}"
         ax.set(xlabel=label, ylabel="force [F0]", ylim=(-0.25, 2.0))
         ax.set_title(title, fontsize=8.5, color=INK)
         ax.axhline(0, color=INK, lw=0.5)
