@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mjx_msm.identification.discrepancy import correction
+from mjx_msm.identification.discrepancy import _held_out, _mean, correction
 from mjx_msm.identification.inputs import DELAYS, Inputs
 
 INSTANTS = 1200
@@ -75,3 +75,15 @@ def test_what_holds_in_every_trial_is_used_for_a_new_one(inputs, later):
     left = 4 * np.exp(inputs.position[:, 0]) + 0.5 * inputs.velocity[:, 1]
     found = correction(inputs, left, ~later, replace(inputs, tasks=("jump", "hop")))
     assert np.sqrt(np.mean((found - left)[later] ** 2)) < 0.15 * np.sqrt(np.mean(left[later] ** 2))
+
+
+def test_parts_are_missed_by_what_the_others_miss_them_by():
+    """Without solving for each of them."""
+    rng = np.random.default_rng(0)
+    state, part = rng.normal(size=(60, 3)), np.arange(60) * 4 // 60
+    left = np.sin(state[:, 0]) + 0.1 * rng.normal(size=60)
+    square = ((state[:, None] - state[None]) ** 2).sum(-1)
+    found = _held_out(np.exp(-0.5 * square / 2.0**2), 0.3, left, part)
+    for p in range(4):
+        expected = left[part == p] - _mean(state, left, part != p, part == p, 2.0, 0.3)
+        np.testing.assert_allclose(found[part == p], expected, rtol=0, atol=1e-12)
