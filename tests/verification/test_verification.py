@@ -652,7 +652,7 @@ def test_the_command(subject, scenarios, result, capsys, tmp_path):
     number = result.worst.episode.number
     assert f"episode {number}: person {WEAK}" in " ".join(said.split())
     assert {p.name for p in out.iterdir()} == {
-        JOURNAL, "report.md", "results.csv", "summary.json", "worst.csv", "worst.mp4"
+        JOURNAL, "report.html", "report.md", "results.csv", "summary.json", "worst.csv", "worst.mp4"
     }  # fmt: skip
     summary = json.loads((out / "summary.json").read_text())
     assert summary["worst"]["person"] == WEAK
