@@ -91,10 +91,12 @@ def record(model: Model, trial: Trial, emg_map: Mapping[str, Mapping[str, float]
         inside[:, i] = _inside(trial.time[np.isfinite(column)], time, max(GAP, 1.5 * trial.timestep))
         if trial.velocity is not None:
             measured = trial.velocity[:, trial.coordinates.index(name)]
-            if np.any(np.isfinite(measured)):
+            if np.any(good := np.isfinite(measured)):
                 # its first derivative is nearer the acceleration than the second one of the coordinate
                 what = f"velocity of '{name}' of trial '{trial.name}'"
-                smooth[1][:, i], smooth[2][:, i], _ = _spline(trial.time, measured, time, what)
+                velocity, acceleration, _ = _spline(trial.time, measured, time, what)
+                there = _inside(trial.time[good], time, max(GAP, 1.5 * trial.timestep))
+                smooth[1][there, i], smooth[2][there, i] = velocity[there], acceleration[there]
         if name in model.free:
             k = model.free.index(name)
             position[:, k], weight[:, k] = _sampled(trial.time, column, time)

@@ -286,6 +286,16 @@ def test_stretches_are_left_out_as_the_file_says(tmp_path):
     assert "unknown key 'emg'" in refused(tmp_path, doc)
 
 
+def test_what_was_not_recorded_cannot_be_left_out(tmp_path):
+    write_csv(tmp_path / "all.csv", TIME, {"knee": KNEE, "RF": envelope(TIME), "knee_moment": MOMENT})
+    doc = document(trial={"mask": {"moments": [[0.5, 0.9]]}, "role": "predict"})
+    doc["trials"].append({**document()["trials"][0], "name": "two"})
+    del doc["trials"][0]["moments"]
+    assert "'one' mask: the trial has no file of its moments; remove 'moments' from it" in refused(tmp_path, doc)
+    doc["trials"][0] |= {"role": "normalise", "moments": "all.csv"}
+    assert 'mask: a trial of role "normalise" is used from start to stop; remove' in refused(tmp_path, doc)
+
+
 def test_a_trial_has_its_own_columns_of_emg(tmp_path):
     """A plug that was moved, or attempts side by side in one table."""
     columns = {"knee": KNEE, "RF": 0 * TIME + 0.2, "RF 2": envelope(TIME), "knee_moment": MOMENT}

@@ -85,6 +85,19 @@ def test_a_measured_velocity_is_used(arm, own):
     assert error < 0.1 * np.max(np.abs(record(arm, trial, own).smooth_acceleration - a)[50:-50])
 
 
+def test_where_no_velocity_was_measured_the_angles_derivatives_stand(arm, own):
+    """A velocity that begins late, pauses and ends early takes nothing from the acceleration elsewhere."""
+    trial = make(arm)
+    velocity = wave(trial.time)[1]
+    velocity[:30] = velocity[50:80] = velocity[-20:] = np.nan
+    plain, r = record(arm, trial, own), record(arm, replace(trial, velocity=velocity), own)
+    at = clock(arm, r)
+    away = (at < 0.28) | ((at > 0.52) & (at < 0.77)) | (at > at[-1] - 0.18)
+    np.testing.assert_array_equal(r.smooth_velocity[away], plain.smooth_velocity[away])
+    np.testing.assert_array_equal(r.smooth_acceleration[away], plain.smooth_acceleration[away])
+    assert not np.array_equal(r.smooth_acceleration[~away], plain.smooth_acceleration[~away])
+
+
 @pytest.mark.parametrize(("rate", "start"), [(100.0, 0.0), (120.0, 3.217), (500.0, -0.4)])
 def test_the_clock_and_what_counts_as_measured(arm, own, rate, start):
     """Every measured sample has one sample of the clock, the nearest; upsampling adds none."""

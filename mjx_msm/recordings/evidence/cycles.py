@@ -53,20 +53,23 @@ def unlike_other_cycles(here: str, at: States, moment: Float[np.ndarray, "time"]
         return
     worst = max(found, key=lambda f: off[f[0] : f[1]].max())
     i = worst[0] + int(np.argmax(off[worst[0] : worst[1]]))
-    count = len(parts := _around([(float(time[a]), float(time[b - 1]), float(off[a:b].max())) for a, b in found]))
+    parts = _around([(float(time[a]), float(time[b - 1]), float(off[a:b].max())) for a, b in found])
+    listed = sorted(sorted(parts, key=lambda part: -part[2])[:LISTED])
+    mask, count = [[first, last] for first, last, _ in listed], len(parts)
+    those = "that" if count == 1 else "those" if count <= LISTED else f"the {LISTED} greatest"
     yield (
         f"{here} is unlike that of other cycles in the same motion {count} time{'s' if count > 1 else ''}, "
         f"most at {time[i]:.4g} s: {x[i]:.3g} N·m, where it usually is {middle[i]:.3g} (another foot on the plate, or "
-        f"a stumble?); to leave that out, write mask = {{ moments = {json.dumps(parts)} }} in the trial"
+        f"a stumble?); to leave {those} out, write mask = {{ moments = {json.dumps(mask)} }} in the trial"
     )
 
 
-def _around(found: list[tuple[float, float, float]]) -> list[list[float]]:
-    """The greatest stretches, in order, with what is about them; those that touch are one."""
-    out: list[list[float]] = []
-    for first, last, _ in sorted(sorted(found, key=lambda f: -f[2])[: 2 * LISTED]):
+def _around(found: list[tuple[float, float, float]]) -> list[tuple[float, float, float]]:
+    """Stretches and by how much they are off, with what is about them; those that touch are one."""
+    out: list[tuple[float, float, float]] = []
+    for first, last, off in sorted(found):
         if out and first - AROUND <= out[-1][1]:
-            out[-1][1] = round(last + AROUND, 2)
+            out[-1] = out[-1][0], round(last + AROUND, 2), max(off, out[-1][2])
         else:
-            out.append([round(first - AROUND, 2), round(last + AROUND, 2)])
-    return out[:LISTED]
+            out.append((round(first - AROUND, 2), round(last + AROUND, 2), off))
+    return out

@@ -58,9 +58,9 @@ def contradicted_moments(
                 )
                 continue
             moment = _made_by_muscles(model, trial, at, name, k)
-            known = np.isfinite(moment)
-            if known.sum() * at.step < 0.5 or np.ptp(moment[known]) == 0:
+            if not _tells(moment, at, 0.5):
                 continue
+            known = np.isfinite(moment)
             here = f"trial '{trial.name}': the moment of '{name}'"
             held = bool(trial.metadata.get("gravity"))  # by a dynamometer: the motion does not say the moment
             dynamics = [] if held else list(_against_dynamics(trial, name, here, moment[known], at.needed[known, c]))
@@ -84,10 +84,16 @@ def channel_lines(
         for trial, at in trials:
             if trial.moment is not None and name in trial.moment_coordinates:
                 moment, drive = _made_by_muscles(model, trial, at, name, k), _drive(model, trial, emg_map)
-                if drive is not None and np.isfinite(moment).sum() * at.step >= SHORTEST:
+                if drive is not None and _tells(moment, at, SHORTEST):
                     own.append(Judged(trial, at, moment, drive, k))
         if own:
             yield from map(str, relations(name, own, model.muscles, emg_map))
+
+
+def _tells(moment: Float[np.ndarray, "time"], at: States, least: float) -> bool:
+    """Whether a moment changes, and was recorded for so long [s]."""
+    known = moment[np.isfinite(moment)]
+    return known.size * at.step >= least and float(np.ptp(known)) > 0
 
 
 def _made_by_muscles(model: Model, trial: Trial, at: States, name: str, k: int) -> Float[np.ndarray, "time"]:

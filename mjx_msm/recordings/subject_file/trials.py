@@ -146,7 +146,7 @@ def parse_trial(
         gravity=section.text("gravity", top.text("gravity", options=GRAVITY), options=GRAVITY),  # type: ignore[arg-type]
         posture=posture,
         channels=_channels(section, channels_of(emg_map)),
-        masked=_masked(section),
+        masked=_masked(section, role),
     )
 
 
@@ -160,7 +160,7 @@ def _channels(section: Section, known: tuple[str, ...]) -> dict[str, str]:
     return {name: inside.text(name) or "" for name in inside.data if not known or name in known}
 
 
-def _masked(section: Section) -> dict[str, tuple[tuple[float, float], ...]]:
+def _masked(section: Section, role: str) -> dict[str, tuple[tuple[float, float], ...]]:
     """``mask = { moments = [[28.4, 28.7]] }``: stretches that are left out."""
     inside = section.inside(section.data.get("mask", {}), f"{section.where} mask", MASKED, "mask")
     out: dict[str, tuple[tuple[float, float], ...]] = {}
@@ -168,7 +168,11 @@ def _masked(section: Section) -> dict[str, tuple[tuple[float, float], ...]]:
         right = isinstance(given, list | tuple) and all(
             isinstance(s, list | tuple) and len(s) == 2 and all(map(is_number, s)) and s[0] < s[1] for s in given
         )
-        if right:
+        if role == NORMALISE or kind not in section.data:
+            greatest = f'a trial of role "{NORMALISE}" is used from start to stop'
+            why = greatest if role == NORMALISE else f"the trial has no file of its {kind}"
+            inside.refuse(InputError(f"{inside.where}: {why}; remove '{kind}' from it"), kind)
+        elif right:
             out[kind] = tuple((float(a), float(b)) for a, b in given)
         else:
             inside.refuse(inside.fail(kind, "stretches from and to [s], like [[28.4, 28.7]]"), kind)

@@ -182,30 +182,35 @@ def _extends(d: Draft, g: Group, force: Seen, name: str, drive: Drive) -> tuple[
             continue
         sheet = column.name.rpartition("/column ")[0]
         every = [c for c in g.emg.columns if number is not None and c.name.rpartition("/column ")[0] == sheet]
-        greatest = max((_loudness(g.emg, c.name) for c in every), default=0.0) if len(every) > 1 else 1.0
+        loud = {c.name: _loudness(g.emg, c.name, drive.raw) for c in (*every, own)}
+        greatest = max(loud[c.name] for c in every) if len(every) > 1 else 1.0
         if greatest > 0 and (side not in level or abs(strength) > level[side][0]):
             called = column.called.muscles[0].replace("_", " ")
-            level[side] = abs(strength), _loudness(g.emg, own.name) / greatest, called
+            level[side] = abs(strength), loud[own.name] / greatest, called
     if len(level) < 2:
         return False, "which way?"
     (_, along, flexor), (_, against, extensor) = level[1], level[-1]
+    if not min(along, against) > 0:
+        return False, f"which way? How loud {flexor if along <= against else extensor} is cannot be told"
     least = LOUD if any(c for c in drive.columns if number is not None and _sibling(g, c.name, "2")) else 0.0
     if max(along, against) < max(least, LOUDER * min(along, against)):
         return False, f"which way? Neither {flexor} nor {extensor} is clearly the louder"
     extends = (against > along) is not _turned(d.model, name)
     loud, quiet = (extensor, flexor) if against > along else (flexor, extensor)
-    times = max(along, against) / max(min(along, against), 1e-300)
+    times = max(along, against) / min(along, against)
     return extends, f"{'extension' if extends else 'flexion'}, as {loud} is {times:.2g} times as loud as {quiet}"
 
 
-def _loudness(found: Survey, name: str) -> float:
-    """Of raw EMG, without offset and slow artefacts: the root mean square."""
+def _loudness(found: Survey, name: str, raw: bool) -> float:
+    """Of raw EMG, without offset and slow artefacts: the root mean square. Of an envelope: its mean. 0: unknown."""
     for clock in found.clocks:
         if name in clock.table.columns:
             x = clock.table.values[:, clock.table.columns.index(name)]
             x = x[np.isfinite(x)]
-            if len(x) < 50 or clock.table.rate < 100:
+            if len(x) < 50 or (raw and clock.table.rate < 100):
                 return 0.0
+            if not raw:
+                return float(np.mean(x))
             return float(np.std(zero_phase(x, clock.table.rate, 20.0, 2, "highpass")))
     return 0.0
 

@@ -14,7 +14,8 @@ from mjx_msm.common.errors import InputWarning
 from mjx_msm.person.model import load_model
 from mjx_msm.recordings.evidence.angles import out_of_range
 from mjx_msm.recordings.evidence.contradictions import channels_and_joints, contradictions
-from mjx_msm.recordings.evidence.states import states
+from mjx_msm.recordings.evidence.cycles import unlike_other_cycles
+from mjx_msm.recordings.evidence.states import States, states
 from mjx_msm.recordings.model_clock import weight_moment
 from mjx_msm.recordings.readers.delimited import write_csv
 from mjx_msm.recordings.readers.units import unit_of
@@ -224,6 +225,31 @@ def test_a_trial_too_short_or_with_gaps_is_left_alone(arm, swing):
     gone = swing.position.copy()
     gone[200:] = np.nan
     assert contradictions(arm, [replace(swing, position=gone)]) == ()
+
+
+def test_a_moment_of_zeros_says_nothing(arm, swing):
+    drive = np.tile(1 + np.sin(3 * TIME)[:, None], (1, len(arm.muscles)))
+    silent = replace(swing, emg=drive, moment=0 * swing.moment)
+    assert channels_and_joints(arm, [silent], {m: {m: 1.0} for m in arm.muscles}) == ()
+    assert channels_and_joints(arm, [replace(silent, moment=np.nan * swing.moment)], {"BRA": {"BRA": 1.0}}) == ()
+
+
+def test_the_greatest_of_many_odd_cycles_are_listed():
+    """Eight of 24, the later the greater: all are counted, the last six listed, in order; two that touch are one."""
+    time = np.arange(0, 24, 0.01)
+    angle = np.stack([np.sin(2 * np.pi * time), np.cos(2 * np.pi * time)], axis=1)
+    moment = 10 * angle[:, 0]
+    for i in range(8):
+        moment += (30 + i) * ((time > 3 * i + 0.2) & (time < 3 * i + 0.3))
+    moment += 30 * ((time > 21.33) & (time < 21.4))  # 30 ms after the eighth
+    nothing = np.zeros((len(time), 2))
+    at = States(time, angle, 2 * np.pi * angle[:, ::-1] * [1, -1], slice(None), nothing, np.zeros((len(time), 1, 1)))
+    (said,) = unlike_other_cycles("it", at, moment, 1.0)
+    assert "motion 8 times, most at 21." in said
+    assert "to leave the 6 greatest out" in said
+    stretches = tomllib.loads(said.split("write ")[1].split(" in the trial")[0])["mask"]["moments"]
+    assert [int(first / 3) for first, _ in stretches] == [2, 3, 4, 5, 6, 7]
+    assert stretches[-1] == pytest.approx([21.16, 21.44], abs=0.02)
 
 
 # Recorded walks ------------------------------------------------------------------------------------------------

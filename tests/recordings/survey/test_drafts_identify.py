@@ -11,6 +11,7 @@ from scipy import signal
 from mjx_msm.common.errors import InputError, InputWarning
 from mjx_msm.person.model import Model
 from mjx_msm.recordings.evidence.contradictions import contradictions
+from mjx_msm.recordings.readers.delimited import write_csv
 from mjx_msm.recordings.readers.timing import Timing
 from mjx_msm.recordings.subject_file.loading import Study, load_subject
 from mjx_msm.recordings.survey.draft import drafted
@@ -96,6 +97,30 @@ def test_a_dynamometers_draft_is_right(tmp_path, knee, maker, direction):
     assert trial.moment is not None
     np.testing.assert_allclose(trial.moment[known, 0], sign * 60 * (0.5 + 0.5 * np.sin(2 * (at - 0.05)))[:], atol=3.5)
     assert contradictions(model, study.trials, study.emg_map) == ()
+
+
+def enveloped(folder: Path, direction: str, dip: float = 0.0) -> list[Path]:
+    """The same export beside envelopes of 80 Hz; with a `dip` they swing about zero, as raw EMG does."""
+    found = dynamometer(folder, "humac", direction)
+    time = np.arange(0, 4, 1 / 80)
+    loud = 0.5 + 0.4 * np.sin(2 * time)
+    vl, bf = (loud, 0.2 * loud) if direction == "extension" else (0.2 * loud, loud)
+    write_csv(found[1], time, {"R VASTUS LATERALIS": vl - dip, "R BICEPS FEMORIS": bf - dip})
+    return found
+
+
+@pytest.mark.parametrize("direction", ["extension", "flexion"])
+def test_a_dynamometers_sign_by_envelopes(tmp_path, knee, direction):
+    text = draft(knee, enveloped(tmp_path, direction), tmp_path / "s.toml")
+    assert f"{direction}, as " in text
+    assert "5 times as loud as" in text
+    assert ("scale = -1.0" in text) is (direction == "extension")
+
+
+def test_a_loudness_that_cannot_be_told_gives_no_sign(tmp_path, knee):
+    text = draft(knee, enveloped(tmp_path, "extension", dip=0.3), tmp_path / "s.toml")
+    assert "which way? How loud biceps femoris is cannot be told" in text
+    assert "times as loud" not in text
 
 
 def test_a_knees_muscles_drive_no_arm(tmp_path, arm):
