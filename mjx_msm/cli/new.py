@@ -29,7 +29,7 @@ def new(
     ] = None,
     posture: Annotated[
         list[str] | None,
-        typer.Option(help="coordinate=degrees (repeat) of what no file moves, at a dynamometer.", show_default=False),
+        typer.Option(help="coordinate=degrees (of a slide metres; repeat) of what no file moves.", show_default=False),
     ] = None,
     sampling_rate: Annotated[
         float | None, typer.Option(min=1.0, help="Samples a second, where there is no time [Hz].", show_default=False)

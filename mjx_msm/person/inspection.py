@@ -35,6 +35,15 @@ def coordinate_range(model: Model, name: str) -> tuple[float, float]:
     return low, high
 
 
+def coordinate_unit(model: Model, name: str) -> str:
+    """ "rad" of what turns, "m" of what slides, "" of a part of a quaternion."""
+    m = model.host.mj_model
+    kinds = {m.joint(j).name: mujoco.mjtJoint(m.jnt_type[j]) for j in range(m.njnt)}
+    if name not in kinds:  # a part of a free or ball joint
+        return "m" if name.rpartition("/")[2] in ("x", "y", "z") else ""
+    return "rad" if kinds[name] == mujoco.mjtJoint.mjJNT_HINGE else "m"
+
+
 def moment_arm_curves(
     model: Model, samples: int = 41
 ) -> dict[str, tuple[Float[np.ndarray, "sample"], Float[np.ndarray, "sample muscle"]]]:

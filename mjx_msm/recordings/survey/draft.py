@@ -21,7 +21,7 @@ from mjx_msm.recordings.survey.columns import Seen
 from mjx_msm.recordings.survey.draft_emg import Drive, drive_of, write_emg
 from mjx_msm.recordings.survey.draft_moments import write_moments
 from mjx_msm.recordings.survey.draft_text import Draft, column_entry, key, path_from, quoted
-from mjx_msm.recordings.survey.draft_trials import seated, write_trial
+from mjx_msm.recordings.survey.draft_trials import place, seated, write_trial
 from mjx_msm.recordings.survey.dynamometers import maker_of, of_joint
 from mjx_msm.recordings.survey.files import Survey
 from mjx_msm.recordings.survey.matching import coordinate_column, sides_of
@@ -49,13 +49,13 @@ def drafted(
     """Draft a subject file.
 
     **Arguments:** `source`: the model's name or path, as the file will say it. `out`: where it will lie. `side`:
-    "left" or "right"; by default the one that more columns are of. `mass` [kg]. `posture`: of what no file moves [°].
-    `rate`: of files without a time, with which they were looked at [Hz].
+    "left" or "right"; by default the one that more columns are of. `mass` [kg]. `posture`: of what no file moves [°,
+    m]. `rate`: of files without a time, with which they were looked at [Hz].
 
     **Raises:** `InputError` if the files do not make trials of this model.
     """
     usual = STUDIED.get(source, model.coordinates)
-    found = [of_joint(one, model.coordinates, usual) for one in found]
+    found = [of_joint(one, model.coordinates, usual, side or "") for one in found]
     groups = grouped(found, model.coordinates)
     for g in groups:
         if g.motion is None and g.moments is None:
@@ -72,8 +72,7 @@ def drafted(
     d.say(f"data = {quoted(path_from(out.parent, folder))}")
     if rate is not None:
         d.say(f"sampling_rate = {rate:g}", why="of files without a time [Hz]")
-    lead = next((g for g in groups if g.motion), None)
-    angles = _angles(d, groups, lead)
+    angles = _angles(d, groups, usual)
     drive = drive_of(d, groups)
     studied = _studied(d, groups, angles, drive)
     moments = write_moments(d, groups, angles, studied)
@@ -89,7 +88,7 @@ def drafted(
     free = _model(d, angles, moments, studied, drive, {**held, **(posture or {})})
     write_emg(d, drive)
     for g in groups:
-        write_trial(d, g, folder, posture or {}, tuple(moments), drive)
+        write_trial(d, g, folder, posture or {}, tuple(moments) or studied, drive, _other_columns(d, g, angles))
     _identify(d, free, bool(moments), drive)
     return d
 
@@ -154,29 +153,17 @@ def _studied(d: Draft, groups: Sequence[Group], angles: Mapping[str, object], dr
     return named or found
 
 
-def _angles(d: Draft, groups: Sequence[Group], lead: Group | None) -> dict[str, tuple[Seen, dict[str, object]]]:
-    """Columns of the coordinates, with what the file should say of them; written out."""
-    if lead is None or lead.motion is None:
-        return {}
-    out: dict[str, tuple[Seen, dict[str, object]]] = {}
+def _angles(d: Draft, groups: Sequence[Group], usual: Sequence[str]) -> dict[str, tuple[Seen, dict[str, object]]]:
+    """Columns of the coordinates, with what the file should say of them; written out.
+
+    As they are called in the first file that tells of a `usual` one; of a dynamometer every file tells of one joint.
+    """
     files = [g.motion for g in groups if g.motion is not None]
-    for name in d.model.coordinates:
-        slides = [c for c in lead.motion.of("position") if exactly(c.name, name)]
-        column = _best([*lead.motion.of("angle"), *slides], name, d.model.coordinates, d.side)
-        if column is None:
-            continue
-        keys: dict[str, object] = {}
-        declared = lead.motion.clocks[0].table.in_degrees
-        if column.kind == "angle" and not column.told and (column.unit == "deg") is not (declared is True):
-            keys["units"] = column.unit
-        unit = unit_of(column.unit)
-        factor = unit.factor if unit is not None else 1.0
-        values = np.concatenate([_values(f, column.name) for f in files]) * factor
-        low, high = coordinate_range(d.model, name)
-        turned = _outside(-values, low, high)
-        if _outside(values, low, high) > 0.05 and turned < 0.01:
-            keys["scale"] = -1.0
-        out[name] = column, keys
+    lead = next((f for f in files if any(_angle(d, c, [f]) for c in usual)), files[0] if files else None)
+    if lead is None:
+        return {}
+    files = [lead, *(f for f in files if f is not lead)]
+    out = {name: found for name in d.model.coordinates if (found := _angle(d, name, files)) is not None}
     if not out:
         return {}
     d.say()
@@ -192,6 +179,35 @@ def _angles(d: Draft, groups: Sequence[Group], lead: Group | None) -> dict[str, 
             doubt = f"{why}{'; ' + doubt if doubt else ''}"
         d.say(f"{key(name)} = {column_entry(column.name, keys)}", doubt=doubt, why=why)
     return out
+
+
+def _angle(d: Draft, name: str, files: Sequence[Survey]) -> tuple[Seen, dict[str, object]] | None:
+    """The column of a coordinate in the first of these files, and what is to be said of it, as all of them have it."""
+    lead = files[0]
+    slides = [c for c in lead.of("position") if exactly(c.name, name)]
+    column = _best([*lead.of("angle"), *slides], name, d.model.coordinates, d.side)
+    if column is None:
+        return None
+    keys: dict[str, object] = {}
+    declared = lead.clocks[0].table.in_degrees
+    if column.kind == "angle" and not column.told and (column.unit == "deg") is not (declared is True):
+        keys["units"] = column.unit
+    unit = unit_of(column.unit)
+    factor = unit.factor if unit is not None else 1.0
+    values = np.concatenate([_values(f, column.name) for f in files]) * factor
+    low, high = coordinate_range(d.model, name)
+    turned = _outside(-values, low, high)
+    if _outside(values, low, high) > 0.05 and turned < 0.01:
+        keys["scale"] = -1.0
+    return column, keys
+
+
+def _other_columns(d: Draft, g: Group, angles: Mapping[str, tuple[Seen, dict[str, object]]]) -> dict[str, str]:
+    """What the file should say of angles that are called otherwise in one trial's file."""
+    if g.motion is None:
+        return {}
+    own = {name: found for name in angles if (found := _angle(d, name, [g.motion])) is not None}
+    return {n: column_entry(c.name, keys) for n, (c, keys) in own.items() if c.name != angles[n][0].name}
 
 
 def _outside(x: np.ndarray, low: float, high: float) -> float:
@@ -238,10 +254,12 @@ def _model(
     if held:
         d.say(f"prescribed = [{', '.join(map(quoted, held))}]", why="follow the recording")
     if locked:
-        where = {c: posture.get(c, 0.0) for c in locked}
-        values = ", ".join(f"{key(c)} = {round(math.radians(x), 4)}" for c, x in where.items())
-        said = " and ".join(dict.fromkeys(f"{x:.0f}°" for x in where.values()))
-        d.say(f"locked = {{ {values} }}", doubt=f"no file tells of these; held at {said} [rad] (--posture changes it)")
+        where = {c: place(d.model, c, posture.get(c, 0.0)) for c in locked}
+        values = ", ".join(f"{key(c)} = {round(x, 4)}" for c, (x, _) in where.items())
+        said = " and ".join(dict.fromkeys(words for _, words in where.values()))
+        units = "rad" if all("°" in words for _, words in where.values()) else "rad, m"
+        doubt = f"no file tells of these; held at {said} [{units}] (--posture changes it)"
+        d.say(f"locked = {{ {values} }}", doubt=doubt)
     return free
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mjx_msm.person.inspection import coordinate_range
+from mjx_msm.common.errors import InputError
+from mjx_msm.person.inspection import coordinate_range, coordinate_unit
 from mjx_msm.person.model import Model
 from mjx_msm.recordings.emg import zero_phase
 from mjx_msm.recordings.readers.units import unit_of
@@ -17,8 +18,9 @@ from mjx_msm.recordings.survey.columns import Seen
 from mjx_msm.recordings.survey.draft_emg import Drive
 from mjx_msm.recordings.survey.draft_moments import moment_unit
 from mjx_msm.recordings.survey.draft_text import Draft, column_entry, key, path_from, quoted
-from mjx_msm.recordings.survey.dynamometers import maker_of
+from mjx_msm.recordings.survey.dynamometers import maker_of, named_in
 from mjx_msm.recordings.survey.files import Survey
+from mjx_msm.recordings.survey.matching import coordinate_column
 from mjx_msm.recordings.survey.spellings import called
 from mjx_msm.recordings.survey.trials import Group
 
@@ -34,12 +36,20 @@ WEIGHT = 'is the limb\'s weight in it? Then gravity = "included" below, "correct
 
 
 def write_trial(
-    d: Draft, g: Group, folder: Path, posture: Mapping[str, float], studied: Sequence[str], drive: Drive
+    d: Draft,
+    g: Group,
+    folder: Path,
+    posture: Mapping[str, float],
+    studied: Sequence[str],
+    drive: Drive,
+    columns: Mapping[str, str],
 ) -> None:
     """One trial.
 
-    **Arguments:** `folder`: from which paths go. `posture`: of what no file moves [°]. `studied`: coordinates whose
-    moments there are.
+    **Arguments:** `folder`: from which paths go. `posture`: of what no file moves [°, m]. `studied`: coordinates whose
+    moments there are. `columns`: what the file should say of angles that are called otherwise in this trial.
+
+    **Raises:** `InputError` if its moment, or force, is of another joint.
     """
     d.say()
     d.say("[[trials]]")
@@ -51,6 +61,9 @@ def write_trial(
     still = ""
     if g.motion is not None:
         d.say(f"motion = {relative(g.motion)}")
+        if columns:
+            own = ", ".join(f"{key(name)} = {entry}" for name, entry in columns.items())
+            d.say(f"columns = {{ {own} }}", why="called so in this file")
     else:
         still = _still(d, g, folder, posture)
     if g.emg is not None:
@@ -60,7 +73,7 @@ def write_trial(
     d.say(f"moments = {relative(g.moments)}")
     if maker_of(g.moments):
         own = next(c for c in g.moments.of("moment") if c.called.coordinate or c.called.plain)
-        _dynamometer(d, g, own, studied[0], drive)
+        _dynamometer(d, g, own, _joint(d, g, own, studied), drive)
         d.say(
             'gravity = "corrected"',
             doubt=f'{maker_of(g.moments)} takes the limb\'s weight out if the limb was weighed; else write "included"',
@@ -68,9 +81,28 @@ def write_trial(
         return
     force = [c for c in g.moments.of("force", "moment") if not c.called.coordinate]
     if g.motion is None and force:
-        _dynamometer(d, g, force[0], studied[0], drive)
+        name = _joint(d, g, force[0], studied)
+        _dynamometer(d, g, force[0], name, drive)
         if g.emg is not None:
-            _attempts(d, g, force, relative(g.emg), relative(g.moments), still, studied[0], drive)
+            _attempts(d, g, force, relative(g.emg), relative(g.moments), still, name, drive)
+
+
+def _joint(d: Draft, g: Group, column: Seen, studied: Sequence[str]) -> str:
+    """The coordinate that a dynamometer measured: as its column says, else its name, else the only one there is.
+
+    **Raises:** `InputError` if the draft is not of that one.
+    """
+    assert g.moments is not None
+    every = d.model.coordinates
+    told = [c for c in every if coordinate_column(column, c, every, d.side) is not None]
+    told = told or named_in(f"{g.name} {g.moments.path.name}", every, d.side)
+    own = [c for c in studied if c in told] if told else list(studied)
+    if len(own) != 1:
+        raise InputError(
+            f"{g.moments.path}: its {column.kind} is of {' or '.join(told) or 'a joint that nothing names'}, and the "
+            f"draft of {' and '.join(studied) or 'no moment'}; draft one joint at a time: leave it out, or rename it"
+        )
+    return own[0]
 
 
 def _still(d: Draft, g: Group, folder: Path, posture: Mapping[str, float]) -> str:
@@ -79,10 +111,11 @@ def _still(d: Draft, g: Group, folder: Path, posture: Mapping[str, float]) -> st
     assert like is not None
     first, last = like.clocks[0].span
     time = np.arange(first, last + 0.05, 0.1)
-    values = {c: np.full(len(time), math.radians(seated(d.model, c, posture))) for c in d.model.coordinates}
+    places = {c: place(d.model, c, seated(d.model, c, posture)) for c in d.model.coordinates}
+    values = {c: np.full(len(time), x) for c, (x, _) in places.items()}
     path = d.out.with_name(f"{d.out.stem}_{g.name}_posture.csv")
     d.beside[path] = time, values
-    said = ", ".join(f"{c} {math.degrees(v[0]):.0f}°" for c, v in values.items())
+    said = ", ".join(f"{c} {words}" for c, (_, words) in places.items())
     motion = quoted(path_from(folder, path))
     d.say(f"motion = {motion}", doubt=f"no motion: held still at {said} (--posture changes it)")
     return motion
@@ -215,8 +248,14 @@ def _loudness(found: Survey, name: str, raw: bool) -> float:
     return 0.0
 
 
+def place(model: Model, coordinate: str, value: float) -> tuple[float, str]:
+    """Where a coordinate is [rad, m] that a posture says in degrees, or metres; and in words."""
+    unit = coordinate_unit(model, coordinate)
+    return (math.radians(value), f"{value:.0f}°") if unit == "rad" else (value, f"{value:g} {unit}".rstrip())
+
+
 def seated(model: Model, coordinate: str, posture: Mapping[str, float]) -> float:
-    """Where a coordinate of any model stays [°]."""
+    """Where a coordinate of any model stays [°, m]."""
     usual = SEATED.get(coordinate, SEATED.get(called(coordinate).coordinate, 0.0))
     return posture.get(coordinate, -usual if _turned(model, coordinate) else usual)
 

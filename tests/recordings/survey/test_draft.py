@@ -253,6 +253,18 @@ def test_a_left_leg_drives_a_model_of_the_right_if_asked(tmp_path):
     assert document["emg"]["muscles"]["soleus_r"] == 0.0
 
 
+def test_a_posture_of_a_slide_is_in_metres(tmp_path):
+    path = limb(tmp_path, "knee_angle_r")
+    slide = '<joint name="pelvis_ty" type="slide" axis="0 0 1" range="-2 2"/>'
+    path.write_text(path.read_text().replace("<worldbody><body>", f"<worldbody><body>{slide}"))
+    write_csv(tmp_path / "ik.csv", TIME, {"knee_angle_r": -50 + TIME})
+    write_csv(tmp_path / "emg.csv", TIME, {"rect_fem_r": 1 + np.sin(TIME), "soleus_r": 1 + np.cos(TIME)})
+    files = [tmp_path / "ik.csv", tmp_path / "emg.csv"]
+    _, document = draft(load_model(path), str(path), files, tmp_path / "s.toml", posture={"pelvis_ty": 0.95})
+    assert document["model"]["locked"] == {"pelvis_ty": 0.95}
+    assert "held at 0.95 m [rad, m] (--posture" in (tmp_path / "s.toml").read_text()
+
+
 def test_a_draft_without_a_muscle_it_knows_is_refused_with_the_names(tmp_path):
     path = limb(tmp_path, "knee_angle_r", muscles=("one", "two", "three"))
     ik, emg, moments = walk(tmp_path / "data")

@@ -16,6 +16,7 @@ from mjx_msm.recordings.readers.timing import Timing
 from mjx_msm.recordings.subject_file.loading import Study, load_subject
 from mjx_msm.recordings.survey.draft import drafted
 from mjx_msm.recordings.survey.draft_writing import written
+from mjx_msm.recordings.survey.dynamometers import named_in
 from mjx_msm.recordings.survey.files import survey
 from mjx_msm.study.identification import identify_study
 from mjx_msm.study.settings import study_model
@@ -121,6 +122,42 @@ def test_a_loudness_that_cannot_be_told_gives_no_sign(tmp_path, knee):
     text = draft(knee, enveloped(tmp_path, "extension", dip=0.3), tmp_path / "s.toml")
     assert "which way? How loud biceps femoris is cannot be told" in text
     assert "times as loud" not in text
+
+
+def test_another_joints_export_is_not_drafted_as_the_knees(tmp_path, knee):
+    for name in ("ankle", "knee"):
+        (tmp_path / name).mkdir()
+        enveloped(tmp_path / name, "extension")
+    files = sorted(tmp_path.glob("*/*"))
+    with pytest.raises(InputError, match=r"ankle/humac_1.txt: its moment is of ankle_angle, and the draft of knee_an"):
+        draft(knee, files, tmp_path / "s.toml")
+    force = {"vastus_lateralis": 1 + np.sin(TIME), "biceps_femoris": 1 + np.cos(TIME), "force": 10 + TIME}
+    write_csv(tmp_path / "ankle_flexion.csv", TIME, force)
+    with pytest.raises(InputError, match=r"ankle_flexion.csv: its force is of ankle_angle, and the draft of knee_an"):
+        draft(knee, [tmp_path / "ankle_flexion.csv"], tmp_path / "s.toml")
+
+
+def test_an_angle_that_is_called_otherwise_in_a_trial(tmp_path, knee):
+    for name, maker in (("one", "humac"), ("two", "biodex")):
+        (tmp_path / name).mkdir()
+        dynamometer(tmp_path / name, maker, "extension")
+    text = draft(knee, sorted(tmp_path.glob("*/*.*")), tmp_path / "s.toml")
+    assert 'knee_angle = { column = "Position (deg)"' in text or 'knee_angle = "Position (deg)"' in text
+    assert 'columns = { knee_angle = "POS (ANAT)" }  # called so' in text
+    study, _ = loaded(tmp_path / "s.toml")
+    for trial in study.trials:
+        known = np.isfinite(trial.position[:, 0])
+        here = np.interp(trial.time[known], TIME, KNEE)
+        np.testing.assert_allclose(np.rad2deg(trial.position[known, 0]), here, atol=0.1)
+
+
+def test_the_joint_that_a_files_name_says_best():
+    every = ("hip_flexion_r", "hip_adduction_r", "hip_flexion_l", "knee_angle_r", "knee_angle_l")
+    assert named_in("hip_adduction.txt", every, "") == ["hip_adduction_r"]
+    assert named_in("left_hip_flexion_60.txt", every, "right") == ["hip_flexion_l"]
+    assert named_in("knee extension", every, "left") == ["knee_angle_l"]
+    assert named_in("knee extension", every, "") == ["knee_angle_r", "knee_angle_l"]
+    assert named_in("subject 3", every, "left") == []
 
 
 def test_a_knees_muscles_drive_no_arm(tmp_path, arm):
