@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,12 @@ class Body:
     bones: tuple[str, ...]
     """Not a kneecap of 28 g, nor a clavicle of which only what it adds to the arm's inertia is felt: those are the
     generic model's in everybody."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Of `identify`."""
 
+
+ACCELERATIONS: Mapping[str, Any] = {"residuals": ("acceleration",), "rate": 500.0}
+"""Of trials like these they are exact enough alone: derivatives of exact velocities."""
 
 BODIES: Mapping[str, Body] = {
     "MyoElbow": Body(partial(msm.load_model, "myo_sim:myoelbow"), ("r_ulna_radius_hand",)),
@@ -76,6 +81,7 @@ BODIES: Mapping[str, Body] = {
             muscles=["DELT1", "DELT2", "TRIlong", "TRIlat", "BIClong", "BICshort", "BRA", "BRD"],
         ),
         ("humphant1_r", "ulna_r"),
+        ACCELERATIONS,
     ),
     "leg of gait2392": Body(
         partial(
@@ -87,6 +93,7 @@ BODIES: Mapping[str, Body] = {
             ],
         ),
         ("femur_r", "tibia_r", "talus_r"),
+        ACCELERATIONS,
     ),
     "leg that lands on the ground, by MJX": Body(partial(msm.load_model, LEG), ("pelvis", "thigh", "shank")),
 }
@@ -142,10 +149,10 @@ def on_the_ground(model: msm.Model, person: msm.Parameters, count: int, steps: i
     return trials
 
 
-def found_again(name: str, count: int, duration: float, **options: Any) -> tuple[float, int]:
+def found_again(name: str, count: int, duration: float) -> tuple[float, int]:
     """Error of the worst estimate [%] of a person of one of the bodies, and of how many.
 
-    **Arguments:** `count`, `duration`: of the trials [s]. `options`: of `identify`.
+    **Arguments:** `count`, `duration`: of the trials [s].
     """
     body = BODIES[name]
     model = body.load()
@@ -155,7 +162,7 @@ def found_again(name: str, count: int, duration: float, **options: Any) -> tuple
         trials = on_the_ground(model, person, count, round(0.16 * duration / model.timestep))
     else:
         trials = msm.synthetic_trials(model, person, seed=1, count=count, duration=duration)
-    return worst(model, free, person, trials, **options)
+    return worst(model, free, person, trials, **body.options)
 
 
 def line(name: str, quick: bool) -> Iterator[Row]:

@@ -9,8 +9,9 @@ It needs Python and `mujoco`, nothing else. The file beside it has MuJoCo's nati
             data.ctrl[:] = 0.2
             mujoco.mj_step(model, data)
 
-What tendons that yield remember is in `data.userdata`, and so is copied with the data. After `mujoco.mj_resetData`, or
-where `data.userdata` is zeroed, muscles begin where their tension does not change.
+What tendons that yield remember is in `data.userdata`, and so is copied with the data. Muscles begin where their
+tension does not change: until a first step is taken, after `mujoco.mj_resetData`, and where `data.time` goes back.
+Whoever moves the state of a running simulation says so by `data.userdata[:] = 0`.
 
 Laws: De Groote et al. 2016, doi 10.1007/s10439-016-1591-9; Thelen 2003, doi 10.1115/1.1531112; MuJoCo's own. Behind a
 tendon that yields, fibers move at a rate by the second backward difference. Written by mjx_msm, whose documentation has
@@ -38,7 +39,6 @@ class Law:
     """Callbacks for a model that `load` made."""
 
     def __init__(self, model):
-        self.h = model.opt.timestep
         self.muscles = {model.actuator(m["name"]).id: _Muscle(m) for m in MUSCLES}
         self.count, self.yielding = model.nu, any(m.yields for m in self.muscles.values())
 
@@ -66,29 +66,33 @@ class Law:
         """What fibers span is kept once a step: MuJoCo asks for sensors in its first stage only."""
         if stage != mujoco.mjtStage.mjSTAGE_ACC or not self.yielding:
             return
-        n, kept = self.count, data.userdata
-        if kept[0] and data.time <= kept[1] + 1e-9:  # the same sample again
-            for i, m in self.muscles.items():
-                kept[2 + i] = self._pull(model, data, i)[1] if m.yields else 0.0
-            return
-        now = {i: self._pull(model, data, i) for i, m in self.muscles.items() if m.yields}
-        for i, (_, span, last) in now.items():
-            kept[2 + i], kept[2 + n + i], kept[2 + 2 * n + i] = span, *last
-        kept[0], kept[1] = 1.0, data.time
+        pulled = {i: self._pull(model, data, i) for i, m in self.muscles.items() if m.yields}
+        newest, spacing, elapsed = self._last(model, data)
+        data.userdata[:4] = 1.0 if newest is None else 2.0, data.time, elapsed, spacing
+        for i, (_, span, last) in pulled.items():
+            data.userdata[4 + i :: self.count] = span, *last
+
+    def _last(self, model, data):
+        """Of the three kept samples, which is the last before this time, None where muscles begin; how far it is from
+        the one before it [s], and how long ago [s]. The first is of this very time where that was looked at already."""
+        begun, newest, elapsed, spacing = data.userdata[:4]
+        ago = data.time - newest
+        if begun == 0 or ago < -1e-9 or (ago < 1e-9 and begun == 1):
+            return None, model.opt.timestep, model.opt.timestep
+        return (1, spacing, elapsed) if ago < 1e-9 else (0, elapsed, ago)
 
     def _pull(self, model, data, i):
         """Tension [N], what the fibers span [m], and what they spanned at the two samples before."""
-        m, n, kept = self.muscles[i], self.count, data.userdata
+        m = self.muscles[i]
         a, length, speed = data.act[model.actuator_actadr[i]], data.actuator_length[i], data.actuator_velocity[i]
         if not m.yields:
             return m.fibers(a, length, speed), 0.0, (0.0, 0.0)
-        if not kept[0]:
-            last, elapsed = m.begin(a, length, speed, self.h), self.h
-        elif data.time <= kept[1] + 1e-9:
-            last, elapsed = (kept[2 + n + i], kept[2 + 2 * n + i]), self.h
+        newest, spacing, elapsed = self._last(model, data)
+        if newest is None:
+            last = m.begin(a, length, speed, spacing)
         else:
-            last, elapsed = (kept[2 + i], kept[2 + n + i]), data.time - kept[1]
-        strain = m.advance(a, length, last, self.h, elapsed)
+            last = tuple(data.userdata[4 + i :: self.count][newest : newest + 2])
+        strain = m.advance(a, length, last, spacing, elapsed)
         return m.tendon(strain), length - m.slack * strain, last
 
 
@@ -250,7 +254,7 @@ def load(path):
         actuator = spec.actuator(m["name"])
         actuator.dyntype, actuator.gaintype = mujoco.mjtDyn.mjDYN_USER, mujoco.mjtGain.mjGAIN_FIXED
         actuator.biastype, actuator.gainprm[0], actuator.actdim = mujoco.mjtBias.mjBIAS_USER, 0.0, 1
-    spec.nuserdata = 2 + 3 * len(spec.actuators)
+    spec.nuserdata = 4 + 3 * len(spec.actuators)
     spec.add_sensor(type=mujoco.mjtSensor.mjSENS_USER, dim=1, needstage=mujoco.mjtStage.mjSTAGE_ACC, name="kept spans")
     model = spec.compile()
     return Law(model), model

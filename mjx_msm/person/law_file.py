@@ -29,11 +29,20 @@ CONSTANTS: dict[type, tuple[str, tuple[str, ...]]] = {
     Thelen2003: ("thelen", ()),
 }
 """Fibers' laws that the file knows, and their constants."""
+SIGNATURE = "Written by mjx_msm, whose documentation has"
+"""What the file says of itself."""
 
 
 def law_path(model_file: Path) -> Path:
     """Of the file of muscles beside an exported model."""
     return model_file.with_name(f"{model_file.stem}_muscles.py")
+
+
+def remove_law(model_file: Path) -> None:
+    """Take away the file of muscles beside a model that is written without one, unless somebody else wrote it."""
+    path = law_path(model_file)
+    if path.is_file() and SIGNATURE in path.read_text(encoding="utf-8", errors="replace"):
+        path.unlink()
 
 
 def is_writable(model: Model) -> bool:

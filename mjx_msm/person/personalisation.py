@@ -28,7 +28,7 @@ from mjx_msm.common.compiled import float64
 from mjx_msm.common.errors import InputError, InputWarning
 from mjx_msm.common.files import write_text
 from mjx_msm.person.inertia import inertia_matrix
-from mjx_msm.person.law_file import is_writable, write_law
+from mjx_msm.person.law_file import is_writable, law_path, remove_law, write_law
 from mjx_msm.person.mjx import import_mjx
 from mjx_msm.person.model import Model, muscle_name
 from mjx_msm.person.muscle import FPMAX, MujocoMuscle, MuscleParameters
@@ -73,7 +73,7 @@ _CURVES = ((4, "lmin"), (5, "lmax"), (8, "fvmax"))
 
 
 FORCE_ERROR = 0.1
-"""Of F0: the largest root mean square error of a muscle with which another law is written as native muscles."""
+"""Of F0: the largest root mean square error of a muscle with which native muscles stand alone for another law."""
 _APART = 1e-9
 """By which principal moments are kept apart, relative to their sum."""
 
@@ -285,14 +285,15 @@ def export(
     **Arguments:** `allow_approximation`: a muscle law that MJCF cannot hold is written as the native muscles that come
     nearest to it (`mjx_msm.person.native_fit`), and the force error over the working range is stated in the file.
     Beside it, ``<name>_muscles.py`` has the law itself: plain Python with which MuJoCo steps it, without this package.
+    Where a native muscle misses it by more than `FORCE_ERROR` of F0, an `InputWarning` says that this file is needed.
 
-    **Raises:** `InputError` if the muscle law cannot be written, also where native muscles would miss it by more than
-    `FORCE_ERROR` of F0, or the folder cannot be.
+    **Raises:** `InputError` if the muscle law cannot be written, as one of your own which native muscles miss by more
+    than `FORCE_ERROR` of F0, or the folder cannot be.
     """
     of_kind("model", model, Model, "load_model makes one")
     of_kind("parameters", parameters, Parameters, "a model has them as .nominal")
     path = Path(path)
-    spec, approximation = _written_spec(model, parameters, allow_approximation)
+    spec, approximation, poor = _written_spec(model, parameters, allow_approximation)
     source = Path(model.host.source).name
     text = {
         "mjx_msm": f"written by mjx_msm {version('mjx-msm')} with MuJoCo {mujoco.__version__}, from model {source}",
@@ -323,26 +324,35 @@ def export(
     write_text(path, f"<!--\n{comment}\n-->\n{xml}")
     if approximation and is_writable(model):
         write_law(model, parameters, path)
+    else:
+        remove_law(path)  # of somebody who was written here before
+    if poor:
+        note = f"{path}: {poor}; step it with {law_path(path).name} beside it, which is exact"
+        warnings.warn(note, InputWarning, stacklevel=2)
     return path
 
 
-def _written_spec(model: Model, parameters: Parameters, allow_approximation: bool) -> tuple[mujoco.MjSpec, str]:
-    """What is written, and in words what it only approximates."""
+def _written_spec(model: Model, parameters: Parameters, allow_approximation: bool) -> tuple[mujoco.MjSpec, str, str]:
+    """What is written, in words what it only approximates, and why it does not stand alone, if so."""
     if isinstance(model.muscle, MujocoMuscle) or not allow_approximation:
-        return personalised_spec(model, parameters), ""
+        return personalised_spec(model, parameters), "", ""
     fit, names = fitted_native(model, parameters), parameters.names.muscle
     worst = int(np.argmax(fit.rms))
+    poor = ""
     if not fit.rms[worst] <= FORCE_ERROR:
-        raise InputError(
+        poor = (
             f"muscle '{names[worst]}' under muscle model '{muscle_name(model)}' is none that MJCF can hold: the "
             f"nearest native muscle misses its force by {100 * fit.rms[worst]:.0f} % of F0 (RMS over the working "
-            f"range, {100 * FORCE_ERROR:.0f} % at most); identify with muscle = 'mujoco'"
+            f"range, {100 * FORCE_ERROR:.0f} % at most)"
         )
-    return _edit(model, parameters, fit), (
+        if not is_writable(model) or not np.isfinite(fit.rms[worst]):
+            raise InputError(f"{poor}; identify with muscle = 'mujoco'")
+    approximation = (
         f"muscle model {muscle_name(model)} written as the nearest of MuJoCo's native muscles; over the working range "
         f"force differs by {100 * np.sqrt(np.mean(fit.rms**2)):.1f} % of F0 (RMS), by {100 * fit.rms[worst]:.1f} % in "
         f"{names[worst]}, and by {100 * fit.worst.max():.0f} % at most ({names[int(np.argmax(fit.worst))]})"
     )
+    return _edit(model, parameters, fit), approximation, poor
 
 
 def _with_files(spec: mujoco.MjSpec, xml: str, path: Path) -> str:

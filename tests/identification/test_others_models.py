@@ -33,8 +33,7 @@ def test_a_person_of_a_model_of_myosim(name, unknowns, bodies):
 @pytest.mark.slow
 def test_a_person_of_myoarm_by_accelerations(bodies):
     """They are exact enough where they are derivatives of exact velocities."""
-    arm = "shoulder elevation and elbow of MyoArm"
-    error, count = bodies.found_again(arm, 4, 2.0, residuals=("acceleration",), rate=500.0)
+    error, count = bodies.found_again("shoulder elevation and elbow of MyoArm", 4, 2.0)
     assert count == 28
     assert error < bodies.TARGET
 
@@ -44,6 +43,6 @@ def test_a_person_of_myoarm_by_accelerations(bodies):
 def test_a_person_of_an_imported_leg(bodies, data_dir, monkeypatch):
     """Rolling knee, fitted paths and all, as a file of OpenSim brings it."""
     monkeypatch.setenv("MJX_MSM_DATA", str(data_dir))
-    error, count = bodies.found_again("leg of gait2392", 3, 1.5, residuals=("acceleration",), rate=500.0)
+    error, count = bodies.found_again("leg of gait2392", 3, 1.5)
     assert count == 33
     assert error < bodies.TARGET

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mjx_msm.common.compiled import float64, jit
-from mjx_msm.common.errors import InputError
+from mjx_msm.common.errors import InputError, InputWarning
 from mjx_msm.common.files import write_text
 from mjx_msm.dynamics.simulation import State, initial_state, rollout
 from mjx_msm.person import personalisation
@@ -270,7 +270,15 @@ def test_another_law_is_written_as_the_nearest_native_muscles(approximated):
     assert "approximation" not in {t.name for t in model.host.spec.texts}
 
 
-@pytest.mark.parametrize("law", ["degroote", "thelen", "degroote-compliant", "thelen-compliant"])
+def loaded_law(path):
+    """What the file beside a model has, as Python loads it."""
+    file = path.with_name(f"{path.stem}_muscles.py")
+    space = {"__name__": file.stem, "__file__": str(file)}
+    exec(compile(file.read_text(), file.name, "exec"), space)
+    return space["load"](path.name)
+
+
+@pytest.mark.parametrize("law", ["degroote", "thelen", "degroote-compliant", "thelen-compliant", "mujoco-compliant"])
 def test_plain_mujoco_steps_the_law_itself(law, approximated, tmp_path):
     """With the file beside the model, and no other than `mujoco` and Python's own, C comes to our rollout."""
     if law == "degroote-compliant":
@@ -281,9 +289,7 @@ def test_plain_mujoco_steps_the_law_itself(law, approximated, tmp_path):
         path = export(model, parameters, tmp_path / "anna.xml", allow_approximation=True)
     text = path.with_name("anna_muscles.py").read_text()
     assert set(re.findall(r"^(?:import|from) (\w+)", text, re.MULTILINE)) == {"math", "mujoco", "pathlib"}
-    space = {"__name__": "anna_muscles", "__file__": str(path.with_name("anna_muscles.py"))}
-    exec(compile(text, "anna_muscles.py", "exec"), space)
-    exact, compiled = space["load"](path.name)
+    exact, compiled = loaded_law(path)
     steps, data = 50, mujoco.MjData(compiled)
     time = model.timestep * np.arange(steps + 1)
     drive = 0.4 + 0.3 * np.sin(40 * time[:-1, None] + np.arange(len(model.muscles)))
@@ -301,9 +307,72 @@ def test_plain_mujoco_steps_the_law_itself(law, approximated, tmp_path):
     np.testing.assert_allclose(found, ours, atol=1e-11)
 
 
-def test_a_law_that_no_native_muscle_comes_near_is_refused(tmp_path, monkeypatch):
+def forces(model, data):
+    mujoco.mj_forward(model, data)
+    return data.qfrc_actuator.copy()
+
+
+def test_muscles_begin_anew_until_a_step_is_taken_and_where_time_goes_back(approximated):
+    """Whoever looks before the first step, and then moves the arm, has the forces of the arm where it is."""
+    exact, model = loaded_law(approximated[2])
+    elsewhere, fresh = mujoco.MjData(model), mujoco.MjData(model)
+    fresh.qpos[:], fresh.act[:] = 0.9, 0.4
+    elsewhere.qpos[:], elsewhere.act[:] = 0.3, 0.1
+    with exact:
+        expected, before = forces(model, fresh), forces(model, elsewhere)
+        elsewhere.qpos[:], elsewhere.act[:] = 0.9, 0.4
+        np.testing.assert_array_equal(forces(model, elsewhere), expected)
+        assert np.abs(before - expected).max() > 0.1
+        for _ in range(3):
+            mujoco.mj_step(model, elsewhere)
+        stepped = forces(model, elsewhere)
+        np.testing.assert_array_equal(forces(model, elsewhere), stepped)  # looking changes nothing
+        elsewhere.qvel[:] = 0.0
+        assert np.abs(forces(model, elsewhere) - stepped).max() < 1e-9, "the fibers are where they were"
+        elsewhere.qpos[:], elsewhere.qvel[:], elsewhere.act[:], elsewhere.time = 0.9, 0.0, 0.4, 0.0
+        np.testing.assert_allclose(forces(model, elsewhere), expected, rtol=1e-12)
+        mujoco.mj_resetData(model, elsewhere)
+        elsewhere.qpos[:], elsewhere.act[:] = 0.9, 0.4
+        np.testing.assert_array_equal(forces(model, elsewhere), expected)
+
+
+def test_the_timestep_is_that_which_was_taken(approximated):
+    """In steps of other lengths, and of two, the motion stays the same; with a wrong one it is 0.1 rad/s off."""
+    exact, model = loaded_law(approximated[2])
+    usual, ends = model.opt.timestep, []
+    for lengths in ((0.25, 0.25), (1.0, 1.0), (1.0, 0.25), (0.25, 1.0)):
+        data = mujoco.MjData(model)
+        data.qpos[:], data.act[:], data.ctrl[:] = 0.8, 0.3, 0.4
+        with exact:
+            for length in lengths:
+                model.opt.timestep = length * usual
+                for _ in range(round(10 / length)):
+                    mujoco.mj_step(model, data)
+        ends.append([*data.qpos, *data.qvel])
+    assert np.abs(data.qvel).min() > 1.0
+    np.testing.assert_allclose(ends[1:], ends[:1] * 3, rtol=0, atol=5e-3)
+
+
+def test_muscles_that_native_ones_miss_are_written_with_a_warning_and_their_law(tmp_path, monkeypatch):
+    """Nothing is lost: the exact law is beside the model. A law of one's own, without such a file, is refused."""
     model = load_model("arm", muscle="degroote")
     monkeypatch.setattr(personalisation, "FORCE_ERROR", 0.01)
-    with pytest.raises(InputError, match=r"is none that MJCF can hold: .* misses its force by [2-9] % of F0"):
-        export(model, model.nominal, tmp_path / "a.xml", allow_approximation=True)
-    assert not list(tmp_path.iterdir())
+    said = r"is none that MJCF can hold: .* misses its force by [2-9] % of F0"
+    with pytest.warns(InputWarning, match=rf"a\.xml: .*{said}.*step it with a_muscles\.py beside it, which is exact"):
+        path = export(model, model.nominal, tmp_path / "a.xml", allow_approximation=True)
+    loaded_law(path)
+    monkeypatch.setattr(personalisation, "is_writable", lambda model: False)
+    with pytest.raises(InputError, match=rf"{said}.*; identify with muscle = 'mujoco'"):
+        export(model, model.nominal, tmp_path / "b.xml", allow_approximation=True)
+    assert not (tmp_path / "b.xml").exists()
+
+
+def test_no_law_of_somebody_else_is_left_beside_a_model(arm, approximated, tmp_path):
+    """Who is written with native muscles where another was with a law of its own; what a user wrote there stays."""
+    law = tmp_path / "anna_muscles.py"
+    law.write_text(approximated[2].with_name("anna_muscles.py").read_text())
+    path = export(arm, arm.nominal, tmp_path / "anna.xml")
+    assert [p.name for p in tmp_path.iterdir()] == ["anna.xml"]
+    law.write_text("MUSCLES = ['BIC']\n")
+    export(arm, arm.nominal, path)
+    assert law.read_text() == "MUSCLES = ['BIC']\n"
