@@ -261,9 +261,15 @@ def test_a_spike_of_a_moment_is_masked_and_told(tmp_path):
         assert "trial 'one': the moment of 'knee' (" in line
         assert "has 1 spike that no joint makes" in line
         assert "at 1 s" in line or "at 1.01 s" in line
-        assert line.endswith("; masked")
+        assert line.endswith('; masked, unless spikes = "kept"')
         check(trial)
         assert line in trial.metadata["notes"] or any(line in n for n in said)
+    for doc in (document(spikes="kept"), document(spikes="masked", trial={"spikes": "kept"})):
+        trial, said = load(tmp_path, doc)
+        assert not [s for s in said if "spike" in s]
+        assert np.nanmax(trial.moment) > 1000
+    _, said = load(tmp_path, document(trial={"time_offset": {"motion": 7.0, "moments": 7.0, "emg": 7.0}}))
+    assert any("at 8 s" in s or "at 8.01 s" in s for s in said)
 
 
 def test_stretches_are_left_out_as_the_file_says(tmp_path):

@@ -8,8 +8,9 @@ What other gains make up for cannot be told; a mapping that is wrong costs what 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -76,10 +77,16 @@ class Mistake:
 
 
 class Parts:
-    """Products of what every channel would make through every muscle, by delay and part of the recording."""
+    """Products of what channels would make through muscles, by delay and part of the recording.
 
-    def __init__(self, trials: Sequence[Judged], muscles: Sequence[str], channels: Sequence[str]) -> None:
-        self.muscles, self.channels = tuple(muscles), tuple(channels)
+    **Arguments:** `pairs`: muscle and channel, those that a mapping may have.
+    """
+
+    def __init__(self, trials: Sequence[Judged], muscles: Sequence[str], pairs: Iterable[tuple[str, str]]) -> None:
+        self.pairs = tuple(pairs)
+        channels = list(dict.fromkeys(c for _, c in self.pairs))
+        at = [muscles.index(m) for m, _ in self.pairs]
+        by = [channels.index(c) for _, c in self.pairs]
         each = max(1, round(BLOCKS / len(trials)))
         self._by_delay: list[list[tuple[np.ndarray, np.ndarray, float]]] = []
         for delay in DELAYS:
@@ -87,9 +94,8 @@ class Parts:
             for j in trials:
                 size = float(np.sqrt(np.sum(j.moment[j.known] ** 2)))  # every trial counts alike
                 times = j.at.time[j.known] - delay
-                early = [np.interp(times, j.trial.time, _channel(j, c)) for c in channels]
-                made = np.einsum("tm,ct->tmc", j.at.arms[j.known, :, j.k], np.asarray(early))
-                made = made.reshape(len(times), -1) / size
+                early = np.array([np.interp(times, j.trial.time, _channel(j, c)) for c in channels])
+                made = j.at.arms[j.known][:, at, j.k] * early[by].T / size
                 moment = j.moment[j.known] / size
                 for rows in np.array_split(np.arange(len(moment)), each):
                     f, y = made[rows], moment[rows]
@@ -98,11 +104,10 @@ class Parts:
 
     def explained(self, mapping: Mapped) -> float:
         """Part of the moments' square that is explained where the gains were not fitted, at the best delay."""
-        pick = np.zeros((len(self.muscles) * len(self.channels), len(self.muscles)))
-        for i, muscle in enumerate(self.muscles):
-            for channel, weight in mapping.get(muscle, {}).items():
-                if channel in self.channels:
-                    pick[i * len(self.channels) + self.channels.index(channel), i] = weight
+        owners = list(dict.fromkeys(m for m, _ in self.pairs))
+        pick = np.zeros((len(self.pairs), len(owners)))
+        for i, (muscle, channel) in enumerate(self.pairs):
+            pick[i, owners.index(muscle)] = mapping.get(muscle, {}).get(channel, 0.0)
         pick = pick[:, pick.any(axis=0)]
         return max((_predicted(parts, pick) for parts in self._by_delay), default=0.0) if pick.size else 0.0
 
@@ -110,7 +115,7 @@ class Parts:
 def relations(name: str, trials: Sequence[Judged], muscles: Sequence[str], mapping: Mapped) -> tuple[Relation, ...]:
     """What every channel whose muscles cross a joint has to do with its moment."""
     sides = _sides(trials, muscles, mapping)
-    parts = Parts(trials, muscles, tuple(sides))
+    parts = Parts(trials, muscles, _mapped(trials, muscles, mapping, sides))
     whole, out = parts.explained(mapping), []
     for channel, side in sides.items():
         if side == 0:
@@ -141,13 +146,17 @@ def mistake(trials: Sequence[Judged], muscles: Sequence[str], mapping: Mapped) -
     sides = _sides(trials, muscles, mapping)
     if len(sides) < 2 or not any(sides.values()):
         return None
-    parts = Parts(trials, muscles, tuple(sides))
-    usual = parts.explained(mapping)
+    mapped = _mapped(trials, muscles, mapping, sides)
+    usual = Parts(trials, muscles, mapped).explained(mapping)
+    least = MORE if span >= LONG else MORE_IF_SHORT
+    if 1 - max(usual, 0.0) <= min(least, SURE):  # nothing can explain so much more
+        return None
     names = list(sides)
+    parts = Parts(trials, muscles, [(m, c) for m in dict.fromkeys(m for m, _ in mapped) for c in names])
     swaps = [(a, b) for i, a in enumerate(names) for b in names[:i] if sides[a] != sides[b]]
     stand_ins = [(a, b) for a in names for b in names if a != b and sides[a] == sides[b] != 0]
     best = Mistake((names[0], names[0]), True, max(usual, 0.0), -np.inf)
-    for pairs, exchanged, more in ((swaps, True, MORE if span >= LONG else MORE_IF_SHORT), (stand_ins, False, SURE)):
+    for pairs, exchanged, more in ((swaps, True, least), (stand_ins, False, SURE)):
         for pair in pairs:
             names_of = {pair[0]: pair[1], pair[1]: pair[0]} if exchanged else {pair[0]: pair[1]}
             other = parts.explained(renamed(mapping, names_of))
@@ -180,10 +189,11 @@ def mistake_line(name: str, trials: Sequence[Judged], mapping: Mapped, wrong: Mi
 
 
 def exchange_line(trials: Sequence[Judged], wrong: Mistake) -> str:
-    """`write VL = "Ch 2", BF = "Ch 1" in [emg.channels]`: the two channels' columns the other way round."""
+    """`write VL = "Ch 2", BF = "Ch 1" in [emg.channels]`: the two channels' columns the other way round.
+
+    A trial that has columns of its own for one of them says both itself.
+    """
     a, b = wrong.channels
-    columns: object = trials[0].trial.metadata.get("emg_columns")
-    of = columns if isinstance(columns, Mapping) else {}
 
     def text(name: str) -> str:
         return json.dumps(name, ensure_ascii=False)
@@ -191,7 +201,13 @@ def exchange_line(trials: Sequence[Judged], wrong: Mistake) -> str:
     def key(name: str) -> str:
         return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else text(name)
 
-    return f"write {key(a)} = {text(of.get(b, b))}, {key(b)} = {text(of.get(a, a))} in [emg.channels]"
+    lines: dict[str, str] = {}
+    for trial in (j.trial for j in trials):
+        columns: Any = trial.metadata.get("emg_columns", {})
+        own: Any = trial.metadata.get("own_channels", ())
+        place = f"channels of trial '{trial.name}'" if {a, b} & set(own) else "[emg.channels]"
+        lines[place] = f"{key(a)} = {text(columns.get(b, b))}, {key(b)} = {text(columns.get(a, a))}"
+    return f"write {', and '.join(f'{line} in {place}' for place, line in lines.items())}"
 
 
 def _channel(j: Judged, channel: str) -> Float[np.ndarray, "time"]:
@@ -205,6 +221,15 @@ def _arm(trials: Sequence[Judged], muscles: Sequence[str], muscle: str) -> float
         return 0.0
     arm = float(np.median(np.concatenate([j.at.arms[:, muscles.index(muscle), j.k] for j in trials])))
     return arm if abs(arm) > ARM else 0.0
+
+
+def _mapped(
+    trials: Sequence[Judged], muscles: Sequence[str], mapping: Mapped, channels: Iterable[str]
+) -> list[tuple[str, str]]:
+    """Muscles that have an arm somewhere, with the channels that drive them."""
+    arms = np.max([np.abs(j.at.arms[:, :, j.k]).max(axis=0) for j in trials], axis=0)
+    crossing = [m for m, arm in zip(muscles, arms, strict=True) if arm > ARM]
+    return [(m, c) for m in crossing for c in mapping.get(m, {}) if c in channels]
 
 
 def _sides(trials: Sequence[Judged], muscles: Sequence[str], mapping: Mapped) -> dict[str, int]:

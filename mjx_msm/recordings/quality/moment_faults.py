@@ -15,6 +15,8 @@ SHORT = 0.04
 50 ms and more that the moments of an impact take to rise and fall."""
 SLOWEST = 50.0
 """Fewer samples a second show an impact as one sample, like a spike [Hz]."""
+LEAST = 2.0
+"""So high a spike is at least [N·m]; at rest, what a dynamometer rounds to (often 1 ft·lb) stands out."""
 OF_RANGE, OF_USUAL = 0.7, 6.0
 """Of the range of the rest of the signal, and of what nineteen of twenty samples are from their neighbours, by which a
 spike stands out. What filters leave of a heel's strike in inverse dynamics stays below: in six recorded sets at most
@@ -24,7 +26,7 @@ spike stands out. What filters leave of a heel's strike in inverse dynamics stay
 def moment_spikes(moment: Float[np.ndarray, "time"], rate: float) -> Bool[np.ndarray, "time"]:
     """Samples in isolated events that are too short for a joint's moment and tower over all the rest.
 
-    **Arguments:** `moment`: in any unit, NaN where missing; `rate` [Hz].
+    **Arguments:** `moment`: [N·m], NaN where missing; `rate` [Hz].
     """
     good = np.isfinite(moment)
     none = np.zeros(len(moment), dtype=bool)
@@ -34,12 +36,12 @@ def moment_spikes(moment: Float[np.ndarray, "time"], rate: float) -> Bool[np.nda
     rest = median_filter(x, 2 * round(NEAR * rate) + 1, mode="nearest")
     off = np.abs(x - rest)
     low, high = np.quantile(rest, [0.005, 0.995])
-    least = max(OF_RANGE * float(high - low), OF_USUAL * float(np.quantile(off, 0.95)))
+    least = max(LEAST, OF_RANGE * float(high - low), OF_USUAL * float(np.quantile(off, 0.95)))
     out = none.copy()
-    for start, stop in zip(*runs(off > 0.25 * np.maximum(least, 1e-300)), strict=True):
+    for start, stop in zip(*runs(off > 0.25 * least), strict=True):
         top = float(off[start:stop].max())
         tall = start + np.flatnonzero(off[start:stop] > 0.25 * top)
-        if top > least and top > 0 and len(tall) <= max(1, round(SHORT * rate)):
+        if top > least and len(tall) <= max(1, round(SHORT * rate)):
             out[tall[0] : tall[-1] + 1] = True
     return out & good
 
@@ -60,5 +62,5 @@ def spike_lines(
     count = len(starts)
     return (
         f"has {count} spike{'s' if count > 1 else ''} that no joint makes, the greatest {moment[worst]:.3g} N·m at "
-        f"{time[worst]:.4g} s (all else lies between {usual[0]:.3g} and {usual[1]:.3g}); masked"
+        f'{time[worst]:.4g} s (all else lies between {usual[0]:.3g} and {usual[1]:.3g}); masked, unless spikes = "kept"'
     )

@@ -11,6 +11,7 @@ time_column = "stamp"        # optional: for all files, or by kind, { motion = "
 time_unit = { emg = "ms" }   # likewise: "s" (default), "ms", "us", "min", or "frames" with
 sampling_rate = { emg = 2000.0 }  # [Hz], likewise: where there is no time, or it counts frames
 gravity = "corrected"        # of a dynamometer: limb weighed out; "included": the model's limb is taken out
+spikes = "masked"            # the default: samples of moments, 40 ms at most, that no joint makes; or "kept"
 
 [columns]                    # model coordinate -> column; needed only where the names differ
 knee_angle = "knee_angle_r"
@@ -78,10 +79,9 @@ role = "identify"            # or "held-out", to judge by; "predict", which need
 task = "walk"                # optional, for cross-validation by task: trials of one task; default: none
 start = 0.5                  # [s], optional, like stop
 time_offset = { emg = 0.02 } # added to a file's time [s], optional
-# mask = { moments = [[28.4, 28.7]] }  # stretches of the trial's time that are left out [s]; also of motion. Spikes of
-#                              moments, 40 ms at most, are left out by themselves, with a note
+# mask = { moments = [[28.4, 28.7]] }  # stretches of the trial's time that are left out [s]; also of motion
 # channels = { biceps = "EMG 5" }  # likewise: columns of channels that are others in this trial
-# columns, moment_columns, units, time_column, time_unit, sampling_rate, gravity: as above, for this trial
+# columns, moment_columns, units, time_column, time_unit, sampling_rate, gravity, spikes: as above, for this trial
 
 [identify]
 free = ["muscle/*/max_isometric_force", "emg/*/gain", "emg/*/delay"]

@@ -82,7 +82,7 @@ def motion(document: Document, trial: TrialEntry, files: Files, notes: list[str]
 
 
 def moments(document: Document, trial: TrialEntry, files: Files, notes: list[str]) -> tuple[Table, dict[str, Reading]]:
-    """Joint moments [N·m], those measured as a force at a lever included, without spikes; and how each was read.
+    """Joint moments [N·m], those measured as a force at a lever included, spikes masked or kept; and how each was read.
 
     **Raises:** `InputError` if a column is missing, or no moment; all such in one message.
     """
@@ -131,8 +131,8 @@ def moments(document: Document, trial: TrialEntry, files: Files, notes: list[str
                     f"{table.path}: column '{column.column}' reaches {peak:.3g} N·m per kg of body mass, more than a "
                     f"joint can bear; {fix}"
                 )
-            if spikes.any():
-                said = spike_lines(table.time, values[:, i], spikes)
+            if spikes.any() and trial.spikes == "masked":
+                said = spike_lines(table.time + trial.offsets.get("moments", 0.0), values[:, i], spikes)
                 notes.append(f"trial '{trial.name}': the moment of '{name}' ({table.path}) {said}")
                 values[spikes, i] = np.nan
     faults.raise_any()

@@ -90,6 +90,7 @@ def read_recordings(document: Document) -> Recordings:
                     "gravity": trial.gravity,
                     "levers": _levers(trial),
                     "emg_columns": {c: _column_of(document, trial, c) for c in channels},
+                    "own_channels": tuple(trial.channels),
                     **how[trial.name],
                 },
                 task=trial.task,

@@ -21,6 +21,7 @@ NORMALISE = "normalise"
 ROLES = ("identify", "held-out", "predict", NORMALISE)
 """What a trial is for; one that is only to be predicted needs no moments, one of greatest effort nothing but EMG."""
 GRAVITY = ("included", "corrected")
+SPIKES = ("masked", "kept")
 MASKED = ("motion", "moments")
 """Kinds of file of which stretches may be left out; muscles cannot be driven through a gap of their EMG."""
 
@@ -48,6 +49,8 @@ class TrialEntry:
     moment_columns: Mapping[str, Column]
     gravity: Literal["included", "corrected"] | None
     """Whether the weight of limb and device is in the recorded moment; None: nothing is said."""
+    spikes: Literal["masked", "kept"] = "masked"
+    """What becomes of samples of a moment that no joint made."""
     posture: Mapping[str, float] | None = None
     """Of every free and prescribed coordinate, where it was held and not recorded [rad, m]."""
     channels: Mapping[str, str] = field(default_factory=dict)
@@ -83,6 +86,7 @@ def parse_trial(
         "mask",
         "channels",
         "gravity",
+        "spikes",
         "units",
         *TIMING,
         "columns",
@@ -144,6 +148,7 @@ def parse_trial(
         columns=columns,
         moment_columns=moment_columns,
         gravity=section.text("gravity", top.text("gravity", options=GRAVITY), options=GRAVITY),  # type: ignore[arg-type]
+        spikes=section.text("spikes", top.text("spikes", "masked", options=SPIKES), options=SPIKES),  # type: ignore[arg-type]
         posture=posture,
         channels=_channels(section, channels_of(emg_map)),
         masked=_masked(section, role),

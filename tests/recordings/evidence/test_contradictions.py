@@ -13,8 +13,10 @@ import pytest
 from mjx_msm.common.errors import InputWarning
 from mjx_msm.person.model import load_model
 from mjx_msm.recordings.evidence.angles import out_of_range
+from mjx_msm.recordings.evidence.channels import Mistake, Parts, exchange_line
 from mjx_msm.recordings.evidence.contradictions import channels_and_joints, contradictions
 from mjx_msm.recordings.evidence.cycles import unlike_other_cycles
+from mjx_msm.recordings.evidence.judged import Judged
 from mjx_msm.recordings.evidence.states import States, states
 from mjx_msm.recordings.model_clock import weight_moment
 from mjx_msm.recordings.readers.delimited import write_csv
@@ -232,6 +234,32 @@ def test_a_moment_of_zeros_says_nothing(arm, swing):
     silent = replace(swing, emg=drive, moment=0 * swing.moment)
     assert channels_and_joints(arm, [silent], {m: {m: 1.0} for m in arm.muscles}) == ()
     assert channels_and_joints(arm, [replace(silent, moment=np.nan * swing.moment)], {"BRA": {"BRA": 1.0}}) == ()
+
+
+def test_trials_with_columns_of_their_own_say_an_exchange_themselves(arm, swing):
+    """What is said for all of them does not reach a trial that overrides it."""
+    at = states(arm, swing)
+    assert at is not None
+    told = {
+        "one": {"emg_columns": {"VL": "Ch 1", "BF": "Ch 2"}, "own_channels": ()},
+        "two": {"emg_columns": {"VL": "Ch 5", "BF": "Ch 2"}, "own_channels": ("VL",)},
+    }
+    trials = [Judged(replace(swing, name=n, metadata=m), at, at.needed[:, 1], None, 1) for n, m in told.items()]
+    assert exchange_line(trials, Mistake(("VL", "BF"), True, 0.1, 0.5)) == (
+        'write VL = "Ch 2", BF = "Ch 1" in [emg.channels], and VL = "Ch 2", BF = "Ch 5" in channels of trial \'two\''
+    )
+
+
+def test_pairs_that_a_mapping_leaves_out_change_nothing(arm, swing):
+    at = states(arm, swing)
+    assert at is not None
+    emg = np.abs(np.sin(TIME[:, None] * (1 + 0.3 * np.arange(len(arm.muscles)))))
+    trial = Judged(replace(swing, emg=emg), at, at.needed[:, 1], None, 1)
+    own = {"BRA": {"BRA": 1.0}, "TRIlat": {"TRIlat": 0.6, "TRIlong": 0.4}}
+    mapped = [(m, c) for m, mix in own.items() for c in mix]
+    every = [(m, c) for m in arm.muscles for c in arm.muscles]
+    part = Parts([trial], arm.muscles, mapped).explained(own)
+    assert part == pytest.approx(Parts([trial], arm.muscles, every).explained(own), abs=1e-9)
 
 
 def test_the_greatest_of_many_odd_cycles_are_listed():

@@ -40,6 +40,12 @@ def test_steps_gaps_and_slow_recordings_have_none():
     assert not moment_spikes(WALK + 200 * (np.arange(len(WALK)) == 300), 25).any()
 
 
+def test_what_a_resting_channel_is_rounded_to_is_no_spike():
+    rounded = 1.3558 * ((TIME > 5) & (TIME < 5.02))
+    assert not moment_spikes(rounded, 100).any()
+    assert moment_spikes(3 * rounded, 100).sum() == np.count_nonzero(rounded)
+
+
 def test_recorded_moments(data_dir):
     """The knee's have none in any set; the hip's of walk36 do: -321 N·m between -302 and 40 around it."""
     treadmill = data_dir / "treadmill"
