@@ -329,7 +329,8 @@ class Identification:
 
         console = Console(file=StringIO(), width=118, record=True, force_jupyter=False)
         console.print(self)
-        page = '<pre style="font-family: ui-monospace, monospace; line-height: 1.2">{code}</pre>'
+        style = "font-family: ui-monospace, monospace; line-height: 1.2; white-space: pre; overflow-x: auto"
+        page = f'<pre style="{style}">{{code}}</pre>'
         return console.export_html(inline_styles=True, code_format=page)
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
