@@ -9,6 +9,7 @@ import pytest
 from mjx_msm.common.errors import InputError
 from mjx_msm.estimation.residuals.acceleration import acceleration_term
 from mjx_msm.estimation.residuals.moment import moment_term
+from mjx_msm.estimation.residuals.stepped_motion import stepped_motion_term
 from mjx_msm.identification.identify import identify
 from mjx_msm.identification.problem import Problem
 from mjx_msm.knowledge.records import Outcome
@@ -81,6 +82,29 @@ def test_accelerations_have_exact_derivatives(soft, truth, trials):
         slope = (term.evaluate(z + step * d, one) - term.evaluate(z - step * d, one)) / (2 * step)
         np.testing.assert_allclose(found.gradient @ d, np.sum(residual * slope, 0), rtol=1e-5)
         np.testing.assert_allclose(d @ found.hessian @ d, np.sum(slope**2, 0), rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_motion_has_exact_derivatives_also_of_what_muscles_remember(soft, truth, trials):
+    """Of two windows, the second from what the recorded first has made of the fibers; the truth is without error."""
+    whole, steps = trials[0], 50
+    short = {k: getattr(whole, k)[: 2 * steps + 1] for k in ("time", "position", "velocity", "emg")}
+    own = {m: {m: 1.0} for m in soft.muscles}
+    space = parameter_space(truth.with_channels(soft.muscles), FREE)
+    term = stepped_motion_term(soft, space, [record(soft, replace(whole, **short), own)], steps)
+    assert term.start.tolist() == [0, steps]
+    real, rng, step = np.asarray(space.prior_mean), np.random.default_rng(0), 1e-5
+    assert np.abs(term.expand(real).residual).max() < 1e-11
+    z = space.clip(real + 0.3 * space.prior_scale * rng.normal(size=space.size))
+    states = term.first + 0.05 * rng.normal(size=term.first.shape)
+    found = term.expand(z, states)
+    for _ in range(3):
+        by_z, by_state = space.prior_scale * rng.normal(size=space.size), rng.normal(size=states.shape)
+        by_state *= 0.1
+        ahead, back = (term.expand(z + k * step * by_z, states + k * step * by_state).residual for k in (1, -1))
+        slope = (ahead - back) / (2 * step)
+        expected = found.by_z @ by_z + np.einsum("wscj,wj->wsc", found.by_state, by_state)
+        np.testing.assert_allclose(expected, slope, rtol=0, atol=1e-6 * np.abs(slope).max())
 
 
 def test_what_is_not_there_is_said(soft, trials):
