@@ -10,6 +10,7 @@ import typer
 
 from mjx_msm.cli.console import make_console
 from mjx_msm.cli.libraries import load_libraries
+from mjx_msm.common.errors import InputError
 from mjx_msm.common.file_kinds import RESULT, refuse_other
 
 
@@ -44,8 +45,11 @@ def compare(
     save_comparison_report(out, found, command)
     for sentence in verdict(found, [found.differences(k + 1) for k in range(len(loaded) - 1)]):
         console.print(sentence, markup=False)
-    if len({r.muscle_model for r in loaded}) > 1 and found.same_recordings:
+    if len({r.muscle_model for r in loaded}) > 1 and any(found.same_recordings(k) for k in range(1, len(loaded))):
         console.print()
-        console.print(compare_laws(dict(zip(found.names, loaded, strict=True))))
+        try:
+            console.print(compare_laws(dict(zip(found.names, loaded, strict=True))))
+        except InputError as reason:  # the report stands: it compares what it can
+            console.print(f"muscle laws are not compared: {reason}", markup=False)
     console.print(f"\nwritten to {out}", markup=False)
     return 0

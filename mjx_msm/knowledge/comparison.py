@@ -17,6 +17,7 @@ from jaxtyping import Float
 from mjx_msm.common.errors import InputError
 from mjx_msm.knowledge.records import Estimate, Fit
 from mjx_msm.knowledge.result import Identification
+from mjx_msm.knowledge.shared_recordings import same_samples, share_recordings
 from mjx_msm.person.kinds import kind_of
 
 DIFFERENT = 1.959963984540054
@@ -47,13 +48,21 @@ class Comparison:
 
     names: tuple[str, ...]
     results: tuple[Identification, ...]
-    same_recordings: bool
-    """Whether they share a recording: their errors then have it in common, and nothing is said of differences."""
+
+    def same_recordings(self, other: int = 1) -> bool:
+        """Whether the first and another are made from a recording that they share: their errors then have it in
+        common, and nothing is said of differences."""
+        return share_recordings(self.results[0], self.results[other])
+
+    def told(self, of: int) -> frozenset[str] | None:
+        """Paths of which the recordings of one result tell by themselves; None in an older one, which does not say."""
+        result = self.results[of]
+        return None if result.likelihood is None else frozenset(_alone(result))
 
     def differences(self, other: int = 1) -> tuple[Difference, ...]:
         """Of every parameter that both have."""
         a, b = self.results[0], self.results[other]
-        mine, theirs = _alone(a), _alone(b)
+        mine, theirs, apart = _alone(a), _alone(b), not self.same_recordings(other)
         rows = []
         for e in a.estimates:
             k = next((k for k, f in enumerate(b.estimates) if f.path == e.path), None)
@@ -61,7 +70,7 @@ class Comparison:
                 continue
             f = b.estimates[k]
             sigmas = math.nan
-            if not self.same_recordings and e.path in mine and e.path in theirs:
+            if apart and e.path in mine and e.path in theirs:
                 (x, sx), (y, sy) = mine[e.path], theirs[e.path]
                 sigmas = (y - x) / math.hypot(sx, sy)
             ratio = f.value / e.value if e.value > 0 and f.value > 0 else math.nan
@@ -72,10 +81,14 @@ class Comparison:
         )
 
     def common_fits(self) -> tuple[tuple[tuple[str, str, str, str], tuple[Fit, ...]], ...]:
-        """Rows of errors that all results have: (trial, role, kind, coordinate), and each one's."""
-        keyed = [{(f.trial, f.role, f.kind, f.coordinate): f for f in r.fits} for r in self.results]
-        keys = [key for key in keyed[0] if all(key in other for other in keyed[1:])]
-        return tuple((key, tuple(k[key] for k in keyed)) for key in keys)
+        """Errors that all results have of the same samples: (trial, role, kind, coordinate), and each one's."""
+        first, *others = self.results
+        rows = []
+        for f in first.fits:
+            same = [next((g for g in r.fits if same_samples(first, f, r, g)), None) for r in others]
+            if None not in same:
+                rows.append(((f.trial, f.role, f.kind, f.coordinate), (f, *same)))
+        return tuple(rows)
 
 
 def compare(results: Sequence[Identification], names: Sequence[str] = ()) -> Comparison:
@@ -95,9 +108,7 @@ def compare(results: Sequence[Identification], names: Sequence[str] = ()) -> Com
     for name, r in zip(labels[1:], results[1:], strict=True):
         if not first & {e.path for e in r.estimates}:
             raise InputError(f"'{labels[0]}' and '{name}' have no parameter in common; compare results of one model")
-    recordings = [{v for k, v in r.hashes.items() if not k.endswith(".toml")} for r in results]
-    shared = any(a & b for i, a in enumerate(recordings) for b in recordings[i + 1 :])
-    return Comparison(tuple(labels), tuple(results), shared)
+    return Comparison(tuple(labels), tuple(results))
 
 
 def _alone(result: Identification) -> dict[str, tuple[float, float]]:

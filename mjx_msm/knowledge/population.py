@@ -278,8 +278,8 @@ def _somebody(of: Identification, expectation: Expectation, name: str, people: i
     new = moved(of, mean, covariance, np.zeros(len(mean)), prior=(mean, np.sqrt(np.diag(covariance))))
     note = f"nobody's recording: what {people} people of the population '{name}' lead to expect"
     return replace(
-        new, subject=f"somebody of {name}", outcome=Outcome.CONVERGED, fits=(), stages=(), hashes={}, residuals=(),
-        completed=False, likelihood=None, notes=(note,),
+        new, subject=f"somebody of {name}", outcome=Outcome.CONVERGED, fits=(), stages=(), hashes={}, recordings={},
+        residuals=(), completed=False, likelihood=None, notes=(note,),
     )  # fmt: skip
 
 

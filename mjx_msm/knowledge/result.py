@@ -81,6 +81,8 @@ class Identification:
     versions: Mapping[str, str]
     hashes: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of the input files."""
+    recordings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By trial, the files of `hashes` that hold it: of those to identify from and held out; empty if not known."""
     unknowns: tuple[Unknown, ...] = ()
     """Every entry of z: what it stands for, its bounds and prior."""
     directions: tuple[Direction, ...] = ()

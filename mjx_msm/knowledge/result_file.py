@@ -19,7 +19,7 @@ import numpy as np
 from mjx_msm.common.errors import InputError
 from mjx_msm.common.file_kinds import RESULT, refuse_other
 from mjx_msm.common.files import write_text
-from mjx_msm.common.json_files import finite, list_of, plain_json, read_json, record_of, table_of
+from mjx_msm.common.json_files import finite, list_of, plain_json, read_json, record_of, table_of, word
 from mjx_msm.knowledge.records import Direction, Estimate, Evidence, Fit, Likelihood, Outcome, Stage, Unknown
 from mjx_msm.knowledge.uncertainty import Knowledge
 from mjx_msm.person.kinds import KINDS
@@ -62,6 +62,7 @@ NEWER = (
     "contradicted",
     "unmeasured",
     "evidence",
+    "recordings",
 )
 """Fields that files of schema 2 may lack: they came later."""
 
@@ -91,6 +92,7 @@ def read_result(path: Path, cls: type[Any], schema: int) -> Any:
         "part": record_of(Part, optional=("side",)),
         "scaling": table_of(_factors),
         "levers": table_of(_lever),
+        "recordings": table_of(list_of(word)),
         "emg_noise": _noise,
         "likelihood": record_of(Likelihood),
         "evidence": record_of(Evidence),

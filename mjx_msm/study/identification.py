@@ -45,7 +45,8 @@ def identify_study(
         checkpoint=checkpoint,
         **options,
     )
-    return replace(result, notes=tuple(dict.fromkeys((*study.notes, *result.notes))))
+    notes = tuple(dict.fromkeys((*study.notes, *result.notes)))
+    return replace(result, notes=notes, recordings=study.recordings)
 
 
 def can_cross_validate(study: Study, by: str = "block") -> bool:

@@ -94,3 +94,7 @@ def test_the_command_says_which_law(some, tmp_path, capsys):
     said = " ".join(capsys.readouterr().out.split())
     assert "degroote is preferred" in said
     assert "error of moments, held-out: no one clearly less than another" in said
+    other = replace(Identification.load(folders[1]), rate=12.0)
+    other.save(tmp_path / "degroote" / "identification.json")
+    assert run(["compare", *folders, "--out", str(tmp_path / "laws.html")]) == 0
+    assert "muscle laws are not compared: results 'mujoco' and 'degroote'" in capsys.readouterr().out

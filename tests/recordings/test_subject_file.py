@@ -176,6 +176,7 @@ def test_loads_everything_onto_one_clock(tmp_path):
     np.testing.assert_allclose(trial.moment[32:-2, 0], 30 * np.sin(2 * np.pi * trial.time[32:-2]), atol=0.02)
     assert sorted(study.hashes) == ["emg.csv", "id.csv", "motion.csv", "subject.toml"]
     assert all(len(h) == 64 for h in study.hashes.values())
+    assert study.recordings == {trial.name: ("motion.csv", "emg.csv", "id.csv")}
     assert load(tmp_path, document()).hashes == study.hashes
 
 

@@ -47,6 +47,11 @@ def person(name, off=(0.0, 0.0, 0.0), *, files="a", fits=(), **changed):
     return replace(made, **changed)
 
 
+def said_of(*results):
+    found = compare(results)
+    return comparison_page.verdict(found, [found.differences(k) for k in range(1, len(results))])
+
+
 def wanted(*fits):
     return [fit("held-out", 2.0), *fits]
 
@@ -74,7 +79,7 @@ def test_chance_alone_differs_in_five_of_a_hundred_pairs():
 
 def test_of_one_recording_no_difference_is_judged():
     found = compare([person("rigid"), person("elastic", (9.0, 0.0, 0.0))])
-    assert found.same_recordings
+    assert found.same_recordings()
     assert all(np.isnan(d.sigmas) and not d.certain for d in found.differences())
     assert "same recording" in comparison_page.comparison_report(found, "")
 
@@ -95,14 +100,43 @@ def test_what_a_recording_does_not_tell_cannot_differ():
     ],
 )
 def test_what_to_do_next(a, b, words):
-    found = compare([a, b])
-    assert words in comparison_page.verdict(found, [found.differences()])[-1]
+    assert words in said_of(a, b)[-1]
 
 
 def test_the_better_prediction_is_named():
-    found = compare([person("anna", fits=[fit(identified=2.0)]), person("bob", files="b", fits=[fit(identified=3.0)])])
-    said = " ".join(comparison_page.verdict(found, [found.differences()]))
+    said = " ".join(said_of(person("anna", fits=[fit(identified=2.0)]), person("bob", fits=[fit(identified=3.0)])))
     assert "anna 2 N·m, bob 3 N·m; anna predicts better" in said
+
+
+@pytest.mark.parametrize("other", [{"files": "b"}, {"files": "a", "spread": 9.0}])
+def test_of_different_recordings_none_predicts_better(other):
+    """Two people's trials are called the same, and are not the same samples."""
+    rows = [fit(identified=2.0)], [fit(identified=3.0, spread=other.get("spread", 10.0))]
+    said = " ".join(said_of(person("anna", fits=rows[0]), person("bob", files=other["files"], fits=rows[1])))
+    assert "predicts better is not known" in said
+    assert f"anna the moment by 2 N·m of 10 N·m, bob the moment by 3 N·m of {rows[1][0].spread:.3g} N·m" in said
+
+
+def test_a_model_file_and_a_prior_are_no_shared_recording():
+    both = {"leg.xml": "m", "population.json": "p", "static.c3d": "s"}
+    anna, ben, anna_again = (
+        replace(made, hashes={**made.hashes, **both}, recordings={"reach": (f"{files}.csv",)})
+        for made, files in ((person("anna"), "a"), (person("ben", (4, 0, 0), files="b"), "b"), (person("anna"), "a"))
+    )
+    found = compare([anna, ben, anna_again])
+    assert (found.same_recordings(1), found.same_recordings(2)) == (False, True)
+    first, second = comparison_page.verdict(found, [found.differences(1), found.differences(2)])[:2]
+    assert "differs from" in first
+    assert "made from the same recording" in second
+
+
+def test_it_is_said_why_no_parameter_is_compared():
+    blind = Likelihood(tuple(map(tuple, np.zeros((3, 3)).tolist())), (0.0, 0.0, 0.0))
+    assert "told by both recordings (anna tells 3, ben tells none)" in said_of(
+        person("anna"), person("ben", files="b", likelihood=blind)
+    )[0]
+    old = said_of(person("anna"), person("ben", files="b", likelihood=None))
+    assert "what the recording of ben says; identify again" in old[0]
 
 
 @pytest.mark.parametrize(

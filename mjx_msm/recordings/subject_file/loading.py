@@ -6,7 +6,7 @@ import hashlib
 import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +45,17 @@ class Study:
     """What deserves a look; each was also issued as an `InputWarning`."""
     to_predict: tuple[Trial, ...] = ()
     """Of the role "predict": neither to identify from nor to judge by."""
+    recordings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By trial, the files of `hashes` that hold it: of those to identify from and held out."""
 
     @property
     def emg_map(self) -> Mapping[str, Mapping[str, float]]:
         """Muscle → {channel: weight}; empty for a muscle taken as silent."""
         return self.identify.emg_map or {}
+
+    def under(self, law: str) -> Study:
+        """The study with another muscle law, of `MUSCLE_LAWS`."""
+        return replace(self, model=replace(self.model, muscle=law))
 
     @property
     def levers(self) -> Mapping[str, float]:
@@ -94,6 +100,11 @@ def study_of(document: Mapping[str, Any], path: Path, names: Callable[[ModelSpec
         hashes=_hashes(path, checked.model.source, (*recordings.files, *_other_files(checked))),
         notes=recordings.notes,
         to_predict=tuple(t for role, t in recordings.trials if role == "predict"),
+        recordings={
+            t.name: tuple(_relative(path, file) for file in (t.motion, t.emg, t.moments) if file is not None)
+            for t in checked.trials
+            if t.role in ("identify", "held-out")
+        },
     )
     muscles, method, count = parse_unmeasured(Section(document, str(path), None))
     return _with_synergies(study, muscles, count) if muscles and method == BY_SYNERGIES else study
@@ -167,15 +178,18 @@ def _other_files(checked: Document) -> tuple[Path, ...]:
 
 def _hashes(path: Path, source: str, recordings: Iterable[Path]) -> dict[str, str]:
     """SHA-256 of the subject file and all it uses, by path relative to its folder."""
-    files, folder = [path, *recordings], path.resolve().parent
+    files = [path, *recordings]
     if source not in BUNDLED and not source.startswith(PREFIX):
         model = Path(source)
         if not model.is_file():
             raise InputError(f"{path} [model]: source: no file {model}; correct the path")
         files.append(model)
-    return {
-        Path(os.path.relpath(p.resolve(), folder)).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files
-    }
+    return {_relative(path, p): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def _relative(path: Path, file: Path) -> str:
+    """The path of a file relative to the folder of the subject file."""
+    return Path(os.path.relpath(file.resolve(), path.resolve().parent)).as_posix()
 
 
 def write_subject(path: str | Path, document: Mapping[str, Any]) -> None:

@@ -24,8 +24,7 @@ NAMED = 3
 
 def comparison_report(found: Comparison, command: str) -> str:
     """The report as the text of an HTML file. `command`: that makes it again."""
-    first, *others = found.names
-    each = [found.differences(k + 1) for k in range(len(others))]
+    each = [found.differences(k) for k in range(1, len(found.names))]
     sections = [
         Section(
             "Parameters",
@@ -37,8 +36,8 @@ def comparison_report(found: Comparison, command: str) -> str:
             [("", _chart(found))],
         )
     ]
-    for name, rows in zip(others, each, strict=True):
-        sections.append(_differences(found, name, rows))
+    for k, rows in enumerate(each, start=1):
+        sections.append(_differences(found, k, rows))
     if errors := _errors(found):
         sections.append(errors)
     asked = Section(
@@ -57,7 +56,7 @@ def comparison_report(found: Comparison, command: str) -> str:
     )  # fmt: skip
     return sections_report(
         " and ".join(found.names) if len(found.names) < 4 else f"{len(found.names)} results",
-        f"compared with {first}", verdict(found, each), [*sections, asked],
+        f"compared with {found.names[0]}", verdict(found, each), [*sections, asked],
     )  # fmt: skip
 
 
@@ -68,15 +67,8 @@ def save_comparison_report(path: str | Path, found: Comparison, command: str) ->
 
 def verdict(found: Comparison, each: Sequence[Sequence[Difference]]) -> tuple[str, ...]:
     """Which differ, which predicts better, and what to make of it."""
-    said: list[str] = []
-    if found.same_recordings:
-        said.append(
-            "They are made from the same recording, so their parameters are not compared by intervals: what differs "
-            "is what was assumed. Judge them by what each predicts that neither was made from."
-        )
-    else:
-        for name, rows in zip(found.names[1:], each, strict=True):
-            said.append(_of_parameters(found.names[0], name, rows))
+    others = range(1, len(found.names))
+    said = [_of_parameters(found, k, rows) for k, rows in zip(others, each, strict=True)]
     best = _best(found)
     if best:
         said.append(best)
@@ -89,11 +81,25 @@ def verdict(found: Comparison, each: Sequence[Sequence[Difference]]) -> tuple[st
     return (*said, _next(found, each))
 
 
-def _of_parameters(first: str, name: str, rows: Sequence[Difference]) -> str:
+def _of_parameters(found: Comparison, other: int, rows: Sequence[Difference]) -> str:
+    first, name = found.names[0], found.names[other]
+    if found.same_recordings(other):
+        return (
+            f"{name} and {first} are made from the same recording, so their parameters are not compared by intervals: "
+            "what differs is what was assumed. Judge them by what each predicts that neither was made from."
+        )
     told = [d for d in rows if math.isfinite(d.sigmas)]
     sure = sorted((d for d in told if d.certain), key=lambda d: -abs(d.sigmas))
     if not told:
-        return f"{name} and {first}: neither recording says enough of any parameter to compare them."
+        counts = [(found.names[k], found.told(k)) for k in (0, other)]
+        old = [n for n, paths in counts if paths is None]
+        if old:
+            return (
+                f"{name} and {first}: parameters are not compared, since an earlier version did not keep what the "
+                f"recording of {' and '.join(old)} says; identify again."
+            )
+        said = ", ".join(f"{n} tells {len(paths or ()) or 'none'}" for n, paths in counts)
+        return f"{name} and {first}: no parameter is told by both recordings ({said})."
     if not sure:
         return (
             f"{name} and {first}: of {len(told)} parameters that both recordings tell of, none differs by more than "
@@ -115,7 +121,7 @@ def _best(found: Comparison) -> str:
     unseen_roles = ("held-out", "cross-validated")
     rows = [fits for (_, role, _, _), fits in found.common_fits() if role in unseen_roles]
     if not rows:
-        return ""
+        return _own_errors(found)
     kind = measure([fits[0] for fits in rows])
     errors = [pooled([fits[k] for fits in rows], kind=kind) for k in range(len(found.names))]
     unit = next(fits[0].unit for fits in rows if fits[0].kind == kind)
@@ -126,27 +132,52 @@ def _best(found: Comparison) -> str:
     return f"On what none was made from and all have predicted, they miss the {kind} by: {listed}; {judged}."
 
 
+def _own_errors(found: Comparison) -> str:
+    """Of results that no samples can judge between: each one's error, as far as it is known."""
+    said = []
+    for name, result in zip(found.names, found.results, strict=True):
+        rows = unseen(result.fits)
+        if rows:
+            kind = measure(rows)
+            unit = next(f.unit for f in rows if f.kind == kind)
+            error, spread = pooled(rows, kind=kind), pooled(rows, "spread", kind=kind)
+            said.append(f"{name} the {kind} by {size(error, unit)} of {size(spread, unit)}")
+    if not said:
+        return ""
+    return (
+        "No samples judge all of them, so which predicts better is not known. On what it was not made from, each misses "
+        f"so much of its own spread: {', '.join(said)}."
+    )
+
+
 def _next(found: Comparison, each: Sequence[Sequence[Difference]]) -> str:
     if not any(unseen(r.fits) for r in found.results):
         return "Next: hold a trial out of each, the same task; without it neither is known to be right."
-    if found.same_recordings:
+    apart = [k for k in range(1, len(found.names)) if not found.same_recordings(k)]
+    if not apart:
         return "Next: keep the settings that predict better on trials you did not choose them by."
-    sure = [d for rows in each for d in rows if d.certain]
+    old = [found.names[k] for k in (0, *apart) if found.told(k) is None]
+    if old:
+        return f"Next: identify {' and '.join(old)} again, so that what each recording says can be compared."
+    compared = [each[k - 1] for k in apart]
+    sure = [d for rows in compared for d in rows if d.certain]
     if sure:
         return (
             f"Next: before you believe that {sure[0].path} differs, ask whether electrodes, normalisation or lever "
             "changed between the recordings: a gain of the EMG looks like strength."
         )
-    blind = [d.path for rows in each for d in rows if not math.isfinite(d.sigmas)]
+    blind = [d.path for rows in compared for d in rows if not math.isfinite(d.sigmas)]
     if blind:
         return f"Next: record a task that moves {blind[0]} in both; what only a prior holds cannot differ."
     return "Next: report that no difference was found, with the intervals: how large one could have been missed."
 
 
-def _differences(found: Comparison, name: str, rows: Sequence[Difference]) -> Section:
+def _differences(found: Comparison, other: int, rows: Sequence[Difference]) -> Section:
+    name, same = found.names[other], found.same_recordings(other)
+
     def judged(d: Difference) -> str:
         if not math.isfinite(d.sigmas):
-            return "same recording" if found.same_recordings else "left to the prior"
+            return "same recording" if same else "left to the prior"
         return "differs" if d.certain else "may differ" if abs(d.sigmas) > DIFFERENT else ""
 
     table = Table(
