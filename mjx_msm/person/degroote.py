@@ -16,7 +16,8 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from mjx_msm.common.arrays import namespace
-from mjx_msm.person.muscle import AbstractMuscle, AnyArray, MuscleParameters, _clip_unit, _like, _require
+from mjx_msm.person.muscle import AnyArray, MuscleParameters, _clip_unit, _like, _require
+from mjx_msm.person.pennation import MIN_FIBER_LENGTH, PennateMuscle
 
 # Rows (b1, b2, b3, b4) of the active force-length curve. The paper prints three digits; these are OpenSim's
 # (DeGrooteFregly2016Muscle.h), chosen so that the curve is 1 at length 1.
@@ -35,8 +36,6 @@ TENDON = (0.2, 1.0, 0.2)
 """c1, c2, c3."""
 TENDON_STRAIN = 0.049
 """eT, strain of the tendon at F0 [-]; Maganaris and Paul 2002 (J Biomech 35:1639) found 4.9 ± 1 %."""
-_MIN_FIBER_LENGTH = 0.2  # [optimal fiber lengths], where the passive curve is 0
-_FLOOR_FIBER_LENGTH = 0.1  # [optimal fiber lengths], what a slack fiber tends to
 
 
 def active_force_length(fiber_length: Float[AnyArray, "*batch muscle"]) -> Float[AnyArray, "*batch muscle"]:
@@ -76,7 +75,7 @@ def passive_force_length(
     on shorter fibers.
     """
     steepness = PASSIVE_STIFFNESS / strain
-    offset = namespace(steepness).exp(steepness * (_MIN_FIBER_LENGTH - 1))
+    offset = namespace(steepness).exp(steepness * (MIN_FIBER_LENGTH - 1))
     stretched = namespace(fiber_length).exp(steepness * (fiber_length - 1))
     return (stretched - offset) / (float(np.exp(PASSIVE_STIFFNESS)) - offset)
 
@@ -113,22 +112,8 @@ class DeGrooteTendon(eqx.Module):
         return namespace(force).log((force + c3) / c1) / self.stiffness(strain) + c2
 
 
-def taken_up(length: Array) -> tuple[Array, Array]:
-    """Length along the tendon that the fiber takes up, and its derivative, both over l_opt [-].
-
-    The identity from 0.2 upwards; below, with s = (0.2 - length)/0.1, it is 0.1 + 0.1/(1 + s + s**2), which
-    meets the identity with two continuous derivatives and tends to 0.1.
-    """
-    room = _MIN_FIBER_LENGTH - _FLOOR_FIBER_LENGTH
-    s = jnp.where(length < _MIN_FIBER_LENGTH, (_MIN_FIBER_LENGTH - length) / room, 0)
-    inverse = 1 / (1 + s + s * s)
-    below = _FLOOR_FIBER_LENGTH + room * inverse
-    slope = (1 + 2 * s) * inverse * inverse
-    return jnp.where(length < _MIN_FIBER_LENGTH, below, length), slope
-
-
 @final
-class DeGrooteFregly2016(AbstractMuscle):
+class DeGrooteFregly2016(PennateMuscle):
     """De Groote-Fregly 2016 muscle with a rigid tendon and pennation, as OpenSim's `DeGrooteFregly2016Muscle`
     with `ignore_tendon_compliance`.
 
@@ -163,13 +148,6 @@ class DeGrooteFregly2016(AbstractMuscle):
         _require(self, "fiber_damping", 0, np.inf, open_interval=False, fix="choose fiber_damping >= 0")
         _require(self, "activation_smoothing", 0, np.inf, open_interval=True, fix="choose activation_smoothing > 0")
 
-    def normalized_fiber_length(
-        self, parameters: MuscleParameters, path_length: Float[Array, "*batch muscle"]
-    ) -> Float[Array, "*batch muscle"]:
-        """Fiber length l over the optimal one [-], at least 0.1; `path_length` in m."""
-        x = (path_length - parameters.tendon_slack_length) / parameters.optimal_fiber_length
-        return jnp.sqrt(taken_up(x)[0] ** 2 + jnp.sin(parameters.pennation_angle) ** 2)
-
     def tension(
         self,
         parameters: MuscleParameters,
@@ -182,9 +160,7 @@ class DeGrooteFregly2016(AbstractMuscle):
         `activation` [-], `path_length` [m], `path_velocity` [m/s], each (..., muscle).
         """
         optimal = parameters.optimal_fiber_length
-        x, slope = taken_up((path_length - parameters.tendon_slack_length) / optimal)
-        length = jnp.sqrt(x**2 + jnp.sin(parameters.pennation_angle) ** 2)
-        cos = x / length
+        length, cos, slope = self.fibers(parameters, path_length)
         velocity = slope * path_velocity / (optimal * parameters.max_contraction_velocity) * cos
         fiber_force = (
             activation * active_force_length(length) * force_velocity(velocity)

@@ -94,6 +94,19 @@ class AbstractMuscle(eqx.Module):
     ) -> Float[Array, "*batch muscle"]:
         """Time derivative of activation [1/s]; excitation outside 0..1 is clipped."""
 
+    def normalized_fiber_length(
+        self, parameters: MuscleParameters, path_length: Float[Array, "*batch muscle"]
+    ) -> Float[Array, "*batch muscle"]:
+        """L = (path_length - l_slack)/l_opt [-], of fibers along a rigid tendon; `path_length` in m. Negative on a path
+        below l_slack."""
+        return (path_length - parameters.tendon_slack_length) / parameters.optimal_fiber_length
+
+    def cosine(
+        self, parameters: MuscleParameters, path_length: Float[Array, "*batch muscle"]
+    ) -> Float[Array, "*batch muscle"]:
+        """Tension along the path over the force along the fibers [-]: 1 without pennation."""
+        return jnp.ones_like(path_length)
+
     def begin(
         self,
         parameters: MuscleParameters,
@@ -264,12 +277,6 @@ class MujocoMuscle(AbstractMuscle):
         _require(self, "lmax", 1, np.inf, open_interval=True, fix="choose lmax > 1")
         _require(self, "fvmax", 1, np.inf, open_interval=False, fix="choose fvmax >= 1")
         _require(self, "tausmooth", 0, np.inf, open_interval=False, fix="choose tausmooth >= 0")
-
-    def normalized_fiber_length(
-        self, parameters: MuscleParameters, path_length: Float[Array, "*batch muscle"]
-    ) -> Float[Array, "*batch muscle"]:
-        """L = (path_length - l_slack)/l_opt [-]; `path_length` in m. Negative on a path below l_slack."""
-        return (path_length - parameters.tendon_slack_length) / parameters.optimal_fiber_length
 
     def tension(
         self,

@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from mjx_msm.common.arrays import namespace
-from mjx_msm.person.degroote import taken_up
-from mjx_msm.person.muscle import AbstractMuscle, AnyArray, MujocoMuscle, MuscleParameters
+from mjx_msm.person.muscle import AnyArray, MujocoMuscle, MuscleParameters
+from mjx_msm.person.pennation import PennateMuscle
 
 ACTIVE_WIDTH = 0.45
 """γ [-]."""
@@ -105,20 +105,13 @@ class ThelenTendon(eqx.Module):
 
 
 @final
-class Thelen2003(AbstractMuscle):
+class Thelen2003(PennateMuscle):
     """Thelen's muscle with a rigid tendon and pennation; with x, l, cos α as `DeGrooteFregly2016` has them,
 
         tension = F0 (a f_L(l) f_V(v; a) + passive_force_scale f_PE(l)) cos α.
 
     Activation dynamics are those of MuJoCo's muscle (Millard et al. 2013, doi 10.1115/1.4023390), after Thelen's.
     """
-
-    def normalized_fiber_length(
-        self, parameters: MuscleParameters, path_length: Float[Array, "*batch muscle"]
-    ) -> Float[Array, "*batch muscle"]:
-        """Fiber length l over the optimal one [-], at least 0.1; `path_length` in m."""
-        x = (path_length - parameters.tendon_slack_length) / parameters.optimal_fiber_length
-        return jnp.sqrt(taken_up(x)[0] ** 2 + jnp.sin(parameters.pennation_angle) ** 2)
 
     def tension(
         self,
@@ -132,9 +125,7 @@ class Thelen2003(AbstractMuscle):
         `activation` [-], `path_length` [m], `path_velocity` [m/s], each (..., muscle).
         """
         optimal = parameters.optimal_fiber_length
-        x, slope = taken_up((path_length - parameters.tendon_slack_length) / optimal)
-        length = jnp.sqrt(x**2 + jnp.sin(parameters.pennation_angle) ** 2)
-        cos = x / length
+        length, cos, slope = self.fibers(parameters, path_length)
         velocity = slope * path_velocity / (optimal * parameters.max_contraction_velocity) * cos
         active = activation * active_force_length(length) * force_velocity(velocity, activation)
         passive = parameters.passive_force_scale * passive_force_length(length, parameters.passive_fiber_strain)

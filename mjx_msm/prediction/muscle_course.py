@@ -24,7 +24,6 @@ from mjx_msm.dynamics.tendon_course import Course as PathCourse
 from mjx_msm.dynamics.tendon_course import fibers_along
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.compliant_tendon import CompliantTendon
-from mjx_msm.person.degroote import DeGrooteFregly2016
 from mjx_msm.person.model import Model
 from mjx_msm.person.muscle import AnyArray
 from mjx_msm.person.parameters import Parameters
@@ -128,10 +127,7 @@ def courses(
             (length,),
             (jnp.ones_like(length),),
         )
-        pull, none = tension(a, speed), jnp.zeros_like(a)
-        cosine = jnp.ones_like(normal)
-        if isinstance(fibers, DeGrooteFregly2016):
-            cosine = jnp.sqrt(1.0 - jnp.minimum(jnp.sin(law.pennation_angle) / normal, 0.999) ** 2)
+        pull, none, cosine = tension(a, speed), jnp.zeros_like(a), fibers.cosine(law, length)
         passive = tension(none, speed) / cosine
         strongest, optimal = jnp.asarray(law.max_isometric_force), jnp.asarray(law.optimal_fiber_length)
         isometric = (tension(none + 1.0, 0.0 * speed) - tension(none, 0.0 * speed)) / (cosine * strongest)

@@ -38,7 +38,7 @@ def theirs():
         "length": muscle.getNormalizedFiberLength, "velocity": muscle.getNormalizedFiberVelocity,
         "strain": muscle.getTendonStrain, "active": muscle.getActiveForceLengthMultiplier,
         "passive": muscle.getPassiveForceMultiplier, "speed": muscle.getForceVelocityMultiplier,
-        "tension": muscle.getTendonForce,
+        "tension": muscle.getTendonForce, "cosine": muscle.getCosPennationAngle, "fibers": muscle.getFiberForce,
     }  # fmt: skip
     rng, rows = np.random.default_rng(0), []
     for k in range(120):
@@ -86,3 +86,6 @@ def test_tension_at_rest_is_opensims(theirs):
     assert np.abs(tension - at["tension"]).max() < 1e-5 * F0
     rigid = Thelen2003().tension(p, at["a"], at["path"] - SLACK * at["strain"], 0.0 * at["path"])
     assert np.abs(rigid - at["tension"]).max() < 1e-5 * F0
+    cosine = Thelen2003().cosine(p, at["path"] - SLACK * at["strain"])
+    np.testing.assert_allclose(cosine, at["cosine"], atol=1e-5)
+    np.testing.assert_allclose(rigid / cosine, at["fibers"], atol=1e-5 * F0)
