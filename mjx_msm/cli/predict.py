@@ -11,10 +11,16 @@ import typer
 
 from mjx_msm.cli.console import contents, make_console, notes_on
 from mjx_msm.cli.libraries import prepare_jax
+from mjx_msm.common.errors import InputError
 from mjx_msm.common.file_kinds import RESULT, SUBJECT, refuse_swapped
 
 if TYPE_CHECKING:
+    from mujoco import MjModel
+    from rich.console import Console
+
     from mjx_msm.knowledge.records import Fit
+    from mjx_msm.knowledge.result import Identification
+    from mjx_msm.person.model import Model
 
 
 HELD = 0.8
@@ -42,8 +48,6 @@ def predict(
     console = make_console(quiet)
     refuse_swapped("predict", (result, RESULT), (subject, SUBJECT))
     prepare_jax()
-    import mujoco
-
     from mjx_msm.common.files import file_names
     from mjx_msm.knowledge.result import Identification
     from mjx_msm.prediction.asked_trials import asked_trials
@@ -58,15 +62,15 @@ def predict(
     for note in asked.study.notes:
         console.print(f"note: {note}", style="dim", markup=False)
     model, fits = found.model(), []
-    with notes_on(console), result_folder(out) as folder, tempfile.TemporaryDirectory() as scratch:
-        scene = mujoco.MjModel.from_xml_path(str(found.export(Path(scratch) / "model.xml", model)))
+    with notes_on(console), result_folder(out) as folder:
+        scene = _scene(found, model, console) if film else None
         names = file_names(t.name for t in asked.trials)
         for trial in asked.trials:
             made = predicted(found, trial, model=model, draws=draws, learnt_from=asked.study.trials)
             own = folder / names[trial.name]
             made.save(own)
             prediction_figure(made).savefig(own / "prediction.png", dpi=130)
-            if film:
+            if scene is not None:
                 film_prediction(scene, made, own / "prediction.mp4")
             fits += made.fits
             for fit in made.fits:
@@ -82,6 +86,19 @@ def predict(
         _print_errors(console, fits)
     console.print(f"written to {out}: {', '.join(contents(out))}", markup=False)
     return 0
+
+
+def _scene(found: Identification, model: Model, console: Console) -> MjModel | None:
+    """The person to film; None, and why, where MJCF cannot hold their muscles."""
+    import mujoco
+
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            path = found.export(Path(scratch) / "model.xml", model)
+        except InputError as reason:
+            console.print(f"no film: {reason}", markup=False)
+            return None
+        return mujoco.MjModel.from_xml_path(str(path))
 
 
 def _print_errors(console, fits: list[Fit]) -> None:

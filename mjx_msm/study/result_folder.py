@@ -39,6 +39,11 @@ from mjx_msm.views.replay import Replay
 from mjx_msm.views.report.page import REPORT, save_report
 
 RESULT = "identification.json"
+OF_A_RESULT = (
+    "model.xml", "model_muscles.py", "model_files/*", "excitation.csv", "trials/*.csv", "motion.png", "moment.png",
+    "parameters.png", REPORT, "profile.html", "profile_*.csv", "profile_*.png",
+)  # fmt: skip
+"""What of a folder is made from its result, so that nothing of it may outlive this."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,8 @@ def result_folder(path: str | Path) -> Iterator[Path]:
     """A folder to fill, which appears under `path` when it is complete.
 
     Where `path` exists, only files of the same names are replaced, `identification.json` last; nothing else in it
-    is touched, but trials of an earlier result go when a new one comes. On an error nothing appears.
+    is touched, but what was made from an earlier result (`OF_A_RESULT`) goes when a new one comes. On an error nothing
+    appears.
 
     **Raises:** `InputError` if it cannot be written.
     """
@@ -116,8 +122,9 @@ def _move(source: Path, target: Path) -> None:
         os.rename(source, target)
         return
     if (source / RESULT).is_file() and (target / RESULT).is_file():
-        for old in (target / "trials").glob("*.csv"):
-            old.unlink()
+        for old in {p for pattern in OF_A_RESULT for p in target.glob(pattern) if p.is_file()}:
+            if not (source / old.relative_to(target)).is_file():
+                old.unlink()
     files = sorted((p for p in source.rglob("*") if p.is_file()), key=lambda p: p.name == RESULT)
     for file in files:
         to = target / file.relative_to(source)

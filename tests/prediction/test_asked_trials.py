@@ -8,6 +8,7 @@ from mjx_msm.cli.app import run
 from mjx_msm.common.compiled import float64
 from mjx_msm.common.errors import InputError
 from mjx_msm.common.toml_tables import read_toml
+from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.space import parameter_space
 from mjx_msm.prediction.asked_trials import asked_trials
 from mjx_msm.recordings.readers.delimited import read_csv
@@ -95,7 +96,7 @@ def test_what_is_not_there_is_named(folder, asked, says):
 
 
 @pytest.mark.slow
-def test_the_command_writes_files_figure_and_film(folder, arm, result_of, tmp_path, capsys):
+def test_the_command_writes_files_figure_and_film(folder, arm, result_of, tmp_path, capsys, monkeypatch):
     place, names, third = folder
     nominal = arm.nominal.with_channels(arm.muscles)
     space = parameter_space(nominal, ["muscle/*/max_isometric_force"])
@@ -113,5 +114,14 @@ def test_the_command_writes_files_figure_and_film(folder, arm, result_of, tmp_pa
         assert (own / "prediction.png").stat().st_size > 10_000
         assert (own / "prediction.mp4").stat().st_size > 1_000
         assert read_storage(own / "moment.sto").columns == ("shoulder_elev_moment", "elbow_flex_moment")
+
+    def refused(*_):
+        raise InputError("BRA is none that MJCF can hold")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Identification, "export", refused)
+        assert run([*lead, names[1], "--out", str(tmp_path / "still"), "--draws", "4"]) == 0
+    assert "no film: BRA is none" in capsys.readouterr().out
+    assert not list((tmp_path / "still").rglob("*.mp4"))
     assert run([*lead, "nobody", "--out", str(out)]) == 2
     assert "nobody" in capsys.readouterr().err

@@ -45,6 +45,20 @@ def test_a_figure_or_trial_that_cannot_be_made_does_not_cost_the_result(arm, res
     assert mujoco.MjModel.from_xml_path(str(tmp_path / "out" / "model.xml")).nu == len(arm.muscles)
 
 
+def test_nothing_made_from_an_earlier_result_outlives_it(tmp_path):
+    """A file of the user's does; so does everything where only a profile is added."""
+    for written in (("model.xml", "model_muscles.py", "trials/a.csv"), ("report.html", "trials/b.csv")):
+        with result_folder(tmp_path / "out") as folder:
+            (folder / "trials").mkdir()
+            for name in ("identification.json", *written):
+                (folder / name).write_text("x")
+        (tmp_path / "out" / "notes.txt").write_text("x")
+        with result_folder(tmp_path / "out") as folder:
+            (folder / "profile.html").write_text("x")
+    kept = {str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    assert kept == {"identification.json", "report.html", "profile.html", "trials/b.csv", "notes.txt"}
+
+
 @pytest.mark.parametrize(
     ("by", "moments", "applies"),
     [
