@@ -7,7 +7,6 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,7 +75,7 @@ def identify(
         warnings.simplefilter("ignore")  # they are also in study.notes, printed below
         study = load_subject(subject, _names)
     if muscle is not None:
-        study = replace(study, model=replace(study.model, muscle=one_of("--muscle", muscle, MUSCLE_LAWS)))
+        study = study.under(one_of("--muscle", muscle, MUSCLE_LAWS))
     prepare_jax()
     from mjx_msm.common.interrupts import held_interrupts
     from mjx_msm.knowledge.verdict import next_step

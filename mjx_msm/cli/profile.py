@@ -47,8 +47,9 @@ def profile(
     from mjx_msm.views.report.profile_page import save_profile_report
 
     folder = out if out is not None else result if result.is_dir() else result.parent
-    model = study_model(study)
+    model = study_model(study.under(found.muscle_model))
     words = ["mjx-msm", "profile", str(subject), str(result), *(w for p in parameter for w in ("--parameter", p))]
+    words += ["--out", str(out)] if out is not None else []
     profiles = []
     for path in parameter:
         console.print(f"{path}: everything else is estimated again at each value", style="dim", markup=False)

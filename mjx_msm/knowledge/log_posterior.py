@@ -31,7 +31,7 @@ from mjx_msm.estimation.robust import robust, told, weighed_at
 from mjx_msm.knowledge.records import Outcome
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.uncertainty import Uncertainty, uncertainty
-from mjx_msm.person.model import Model, check_model
+from mjx_msm.person.model import Model, check_model, muscle_name
 from mjx_msm.person.space import ParameterSpace
 from mjx_msm.recordings.model_clock import record
 from mjx_msm.recordings.trial import Trial, reordered, trials_of
@@ -193,8 +193,8 @@ def posterior_of(
     **Arguments:** `freed`: with the courses of unmeasured muscles unknown, as the estimate had them; else with what
     they were found to go with, as a person is simulated.
 
-    **Raises:** `InputError` if the result does not say how it was made or was made with another integrator, or the
-    recordings do not fit it.
+    **Raises:** `InputError` if the result does not say how it was made or was made with another integrator or muscle
+    law, or the recordings do not fit it.
     """
     check_model(model)
     if not result.residuals:
@@ -205,6 +205,11 @@ def posterior_of(
     if result.integrator != model.integrator:
         raise InputError(
             f"the result was made with another integrator ({result.integrator}, now {model.integrator}); identify again"
+        )
+    if result.muscle_model != muscle_name(model):
+        raise InputError(
+            f"the result was made with another muscle law ({result.muscle_model}, now {muscle_name(model)}); give the "
+            "model it was identified on"
         )
     space = result.space(model)
     recordings = tuple(

@@ -95,11 +95,14 @@ def profile_study(
     model: Model | None = None,
     listener: ProfileListener | None = None,
 ) -> Profile:
-    """`mjx_msm.profile` of one parameter of a result, on the recordings of its subject file.
+    """`mjx_msm.profile` of one parameter of a result, on the recordings of its subject file and under its own muscle
+    law, whatever the file says.
 
     **Raises:** `InputError` if one of the files has changed since, or the result is of other recordings.
     """
     changed = changed_file(result.hashes, study.hashes)
     if changed:
-        raise InputError(f"{changed} since the result; identify again")
-    return profile(study_model(study) if model is None else model, study.trials, result, path, listener=listener)
+        law = "" if result.muscle_model == study.model.muscle else f" with --muscle {result.muscle_model}"
+        raise InputError(f"{changed} since the result; identify again{law}")
+    model = study_model(study.under(result.muscle_model)) if model is None else model
+    return profile(model, study.trials, result, path, listener=listener)

@@ -80,7 +80,7 @@ def test_it_shows_what_the_result_holds(page):
     made = result(fit("identify"), fit(ridge=3.0))
     for part in (*verdict(made), *PATHS, made.directions[0].text, "3 N·m", "ab" * 32):
         assert part in text
-    assert "mjx-msm identify subject.toml --out FOLDER --starts 1 --seed 7 --no-cv" in text
+    assert "mjx-msm identify subject.toml --out FOLDER --muscle mujoco --starts 1 --seed 7 --no-cv" in text
 
 
 def test_what_speaks_against_the_model_is_in_it():

@@ -132,9 +132,10 @@ def test_a_model_file_and_a_prior_are_no_shared_recording():
 
 def test_it_is_said_why_no_parameter_is_compared():
     blind = Likelihood(tuple(map(tuple, np.zeros((3, 3)).tolist())), (0.0, 0.0, 0.0))
-    assert "told by both recordings (anna tells 3, ben tells none)" in said_of(
-        person("anna"), person("ben", files="b", likelihood=blind)
-    )[0]
+    assert (
+        "told by both recordings (anna tells 3, ben tells none)"
+        in said_of(person("anna"), person("ben", files="b", likelihood=blind))[0]
+    )
     old = said_of(person("anna"), person("ben", files="b", likelihood=None))
     assert "what the recording of ben says; identify again" in old[0]
 

@@ -24,6 +24,7 @@ NAMED = 3
 
 def comparison_report(found: Comparison, command: str) -> str:
     """The report as the text of an HTML file. `command`: that makes it again."""
+    first = found.names[0]
     each = [found.differences(k) for k in range(1, len(found.names))]
     sections = [
         Section(
@@ -56,7 +57,7 @@ def comparison_report(found: Comparison, command: str) -> str:
     )  # fmt: skip
     return sections_report(
         " and ".join(found.names) if len(found.names) < 4 else f"{len(found.names)} results",
-        f"compared with {found.names[0]}", verdict(found, each), [*sections, asked],
+        f"compared with {first}", verdict(found, each), [*sections, asked],
     )  # fmt: skip
 
 
@@ -145,8 +146,8 @@ def _own_errors(found: Comparison) -> str:
     if not said:
         return ""
     return (
-        "No samples judge all of them, so which predicts better is not known. On what it was not made from, each misses "
-        f"so much of its own spread: {', '.join(said)}."
+        "No samples judge all of them, so which predicts better is not known. On what it was not made from, each "
+        f"misses so much of its own spread: {', '.join(said)}."
     )
 
 

@@ -14,6 +14,7 @@ from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.uncertainty import Knowledge
 from mjx_msm.knowledge.verdict import size, verdict
 from mjx_msm.knowledge.wording import number
+from mjx_msm.recordings.subject_file.model import MUSCLE_LAWS
 from mjx_msm.views.replay import Replay
 from mjx_msm.views.report.charts import activation_chart, correlation_chart, parameter_chart, trial_charts
 
@@ -141,7 +142,8 @@ def _command(result: Identification) -> str:
     """What makes the result again, as far as it knows: whether it was cross-validated, but not what else was asked."""
     file = next((shlex.quote(name) for name in result.hashes if name.endswith(".toml")), "subject.toml")
     cv = "" if any(f.role == "cross-validated" for f in result.fits) else " --no-cv"
-    return f"mjx-msm identify {file} --out FOLDER --starts {result.starts} --seed {result.seed}{cv}"
+    law = f" --muscle {result.muscle_model}" if result.muscle_model in MUSCLE_LAWS else ""
+    return f"mjx-msm identify {file} --out FOLDER{law} --starts {result.starts} --seed {result.seed}{cv}"
 
 
 def _best(fit: Fit) -> float:
