@@ -3,6 +3,7 @@
 import csv
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -21,7 +22,12 @@ from mjx_msm.knowledge.profile_likelihood import DROP, profile
 from mjx_msm.knowledge.uncertainty import uncertainty
 from mjx_msm.person.model import load_model
 from mjx_msm.person.space import parameter_space
+from mjx_msm.recordings.subject_file.identify import IdentifySpec
+from mjx_msm.recordings.subject_file.loading import Study
+from mjx_msm.recordings.subject_file.model import ModelSpec
+from mjx_msm.recordings.subject_file.person import Person
 from mjx_msm.recordings.synthetic import synthetic_trials
+from mjx_msm.study import identification as of_studies
 from mjx_msm.views.figures import profile_figure
 
 STRENGTH, FIBER, TENDON = (
@@ -250,6 +256,23 @@ def test_a_result_of_another_integrator_is_refused(arm, recorded):
     euler = load_model("arm", integrator="Euler")  # what people are identified by does not hang on the file
     z = np.array(result.z)
     assert posterior_of(euler, trials, result)(z)[0] == pytest.approx(posterior_of(arm, trials, result)(z)[0], rel=1e-9)
+
+
+def test_a_result_is_profiled_under_its_own_law(arm, recorded, monkeypatch):
+    """Of `mjx-msm identify --muscle`, whatever the subject file says."""
+    trials, result = recorded
+    with pytest.raises(InputError, match=r"another muscle law \(degroote, now mujoco\)"):
+        profile(arm, trials, replace(result, muscle_model="degroote"), FREE[0])
+    asked = []
+    monkeypatch.setattr(of_studies, "study_model", lambda study: asked.append(study.model.muscle))
+    monkeypatch.setattr(of_studies, "profile", lambda *_, **__: None)
+    model = ModelSpec("arm", "mujoco", arm.free, (), {})
+    study = Study(Person("one", 70.0), model, trials, (), IdentifySpec(tuple(FREE)), Path("a.toml"), {"walk.csv": "00"})
+    of_studies.profile_study(study, replace(result, muscle_model="degroote"), FREE[0])
+    assert asked == ["degroote"]
+    changed = replace(study, hashes={"walk.csv": "01"})
+    with pytest.raises(InputError, match="identify again with --muscle degroote"):
+        of_studies.profile_study(changed, replace(result, muscle_model="degroote"), FREE[0])
 
 
 def test_table_and_figure(linear, tmp_path):
