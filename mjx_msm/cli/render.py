@@ -27,8 +27,12 @@ def render(
     out: Annotated[Path, typer.Option("--out", help="Video, .mp4 or .gif; or a picture, .png.", show_default=False)],
     trial: Annotated[str | None, typer.Option(help="Which trial; the first one by default.")] = None,
     size: Annotated[str, typer.Option(help="Width x height of the scene, in pixels.")] = "640x480",
-    fps: Annotated[float, typer.Option(min=1, max=240, help="Frames per second.")] = 30.0,
-    speed: Annotated[float, typer.Option(min=0.01, max=10, help="0.5 is slow motion.")] = 1.0,
+    fps: Annotated[
+        float | None, typer.Option(min=1, max=240, help="Of a video: frames per second; default: 30.")
+    ] = None,
+    speed: Annotated[
+        float | None, typer.Option(min=0.01, max=10, help="Of a video: 0.5 is slow motion; default: 1.")
+    ] = None,
     camera: Annotated[
         str | None,
         typer.Option(
@@ -57,11 +61,14 @@ def render(
     from mjx_msm.views.video import video
 
     if out.suffix.lower() == ".png":
+        if any(given is not None for given in (fps, speed, largest)):
+            raise InputError(f"{out}: --fps, --speed and --largest are of a video, .mp4 or .gif")
         _picture(folders, out, trial, pixels, camera, at, transparent)
         console.print(f"{out}", markup=False)
         return
     if at is not None or transparent:
         raise InputError(f"{out}: --at and --transparent are of a picture, .png")
+    fps, speed = fps or 30.0, speed or 1.0
     shown, names = [], []
     for folder in folders:
         _, trials = load_result(folder)

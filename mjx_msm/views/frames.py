@@ -29,6 +29,20 @@ _QUALITY = {"shadowsize": 2048, "offsamples": 4, "numslices": 20, "numstacks": 1
 """The most a frame gets of each: beyond it a video looks the same and takes twice as long on a CPU."""
 
 
+SMALLEST, LARGEST = 16, 8192
+"""Width or height of a picture [pixels]."""
+
+
+def checked_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Width and height of a picture [pixels].
+
+    **Raises:** `InputError` if it is none, or one that cannot be drawn.
+    """
+    if len(size) != 2 or any(int(n) != n or not SMALLEST <= n <= LARGEST for n in size):
+        raise InputError(f"size {size}: give (width, height) in pixels, each {SMALLEST} to {LARGEST}")
+    return int(size[0]), int(size[1])
+
+
 class FrameRenderer:
     """Draws poses of one model; close it, or use it as a context manager.
 
@@ -50,9 +64,7 @@ class FrameRenderer:
         backend: str | None = None,
     ):
         self._canvas: Canvas | None = None
-        if len(size) != 2 or any(int(n) != n or not 16 <= n <= 8192 for n in size):
-            raise InputError(f"size {size}: give (width, height) in pixels, each 16 to 8192")
-        width, height = self._size = int(size[0]), int(size[1])
+        width, height = self._size = checked_size(size)
         self._posed = PosedScene(mj_model, camera=camera)
         self._model = model = self._posed.model
         model.vis.global_.offwidth, model.vis.global_.offheight = width, height

@@ -17,11 +17,11 @@ from numpy.typing import ArrayLike
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.common.files import beside
-from mjx_msm.views.frames import FrameRenderer
+from mjx_msm.views.frames import LARGEST, FrameRenderer, checked_size
 from mjx_msm.views.posed_scene import muscle_tendons
 
 FINER = 2
-"""Edges are smoothed by drawing so many times as large."""
+"""Edges are smoothed by drawing so many times as large, where there can be so large a picture."""
 INK = (40, 40, 40, 255)
 
 
@@ -39,7 +39,7 @@ def picture(
     """Write a pose (nq,) [rad, m] as a PNG; `activation` (muscle,) in 0..1 colours the muscles.
 
     **Arguments:** `camera`: as of `FrameRenderer`. `labels`: muscles by name, at both sides. `transparent`: without
-    floor and sky.
+    floor and sky, cut to what is left: `size` is then what it is cut from.
 
     **Raises:** `InputError` if the path is not of a PNG or cannot be written, or the pose does not fit the model.
     """
@@ -74,23 +74,31 @@ def drawn(
     """What `picture` writes."""
     from PIL import Image
 
-    fine = (FINER * size[0], FINER * size[1])
+    size = checked_size(size)
+    finer = FINER if FINER * max(size) <= LARGEST else 1
+    fine = (finer * size[0], finer * size[1])
     with FrameRenderer(mj_model, camera=camera, size=fine) as renderer:
         if transparent:
             pixels = renderer.cut_out(qpos, activation)
         else:
             frame = renderer.frame(qpos, activation)
             pixels = np.dstack([frame, np.full(frame.shape[:2], 255, np.uint8)])
-        places = renderer.muscle_places(qpos) / FINER if labels else np.empty((0, 2))
+        places = renderer.muscle_places(qpos) / finer if labels else np.empty((0, 2))
     # colours are weighed by how opaque they are, else the background shines through at the edges
     smaller = Image.fromarray(pixels).convert("RGBa").resize(size, Image.Resampling.BOX).convert("RGBA")
     if labels:
-        _write_names(smaller, [mj_model.tendon(int(i)).name or "" for i in muscle_tendons(mj_model)], places)
-    return np.array(smaller)
+        names = [mj_model.tendon(int(i)).name or "" for i in muscle_tendons(mj_model)]
+        _write_names(smaller, names, places, smaller.getbbox() or (0, 0, *size))
+    return np.array(smaller.crop(smaller.getbbox()) if transparent else smaller)
 
 
-def _write_names(shown: Any, names: Sequence[str], places: Float[np.ndarray, "muscle 2"]) -> None:
-    """Names at the nearer side, in the order of their muscles' heights, with a line to each."""
+def _write_names(
+    shown: Any, names: Sequence[str], places: Float[np.ndarray, "muscle 2"], body: tuple[int, int, int, int]
+) -> None:
+    """Names at the nearer side of the body, in the order of their muscles' heights, with a line to each.
+
+    **Arguments:** `body`: left, upper, right and lower end of what is drawn; names keep as near to it as there is room.
+    """
     from PIL import ImageDraw, ImageFont
 
     width, height = shown.size
@@ -98,20 +106,28 @@ def _write_names(shown: Any, names: Sequence[str], places: Float[np.ndarray, "mu
     font, draw = ImageFont.load_default(points), ImageDraw.Draw(shown)
     seen = np.isfinite(places).all(axis=1)
     middle = np.median(places[seen, 0]) if seen.any() else width / 2
+    longest = max((draw.textlength(_plain(n), font=font) for n in names), default=0.0)
+    left = max(points, body[0] - 3 * points - longest)
+    right_end = min(width - points, body[2] + 3 * points + longest)
     for right in (False, True):
         side = [int(k) for k in np.flatnonzero(seen) if (places[k, 0] >= middle) == right]
         side.sort(key=lambda k: places[k, 1])
         step = 1.35 * points
         heights = _apart(np.array([places[k, 1] for k in side]), step, height - step)
         for k, y in zip(side, heights, strict=True):
-            text = names[k].removesuffix("_tendon")
+            text = _plain(names[k])
             long = draw.textlength(text, font=font)
-            x = width - long - points if right else points
+            x = right_end - long if right else left
             end = x - points // 3 if right else x + long + points // 3
             draw.line([(end, y), tuple(places[k])], fill=(90, 90, 90, 255), width=max(1, points // 12))
             r = points // 6
             draw.ellipse([places[k][0] - r, places[k][1] - r, places[k][0] + r, places[k][1] + r], fill=INK)
             draw.text((x, y), text, fill=INK, font=font, anchor="lm", stroke_width=2, stroke_fill=(255, 255, 255, 220))
+
+
+def _plain(name: str) -> str:
+    """A muscle, by the name of its tendon."""
+    return name.removesuffix("_tendon")
 
 
 def _apart(wanted: Float[np.ndarray, "label"], step: float, last: float) -> Float[np.ndarray, "label"]:

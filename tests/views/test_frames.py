@@ -107,8 +107,8 @@ def test_our_models_are_drawn(name, backend, bluish, draw, reddish):
 
 
 def test_what_a_user_can_get_wrong(model, no_opengl):
-    with pytest.raises(InputError, match=r"no camera 'front'.*sagittal, oblique"):
-        FrameRenderer(model, camera="front")
+    with pytest.raises(InputError, match=r"no camera 'behind'.*sagittal, oblique"):
+        FrameRenderer(model, camera="behind")
     with pytest.raises(InputError, match="size"):
         FrameRenderer(model, size=(0, 100))
     with pytest.raises(InputError, match="backend 'vulkan' is unknown; choose one of egl"):
