@@ -59,7 +59,7 @@ class People:
         if result.misses_recording:
             warnings.warn(f"{self.source}: {MISSES}", stacklevel=2)
         model = result.model()
-        return with_native_muscles(model, result.population(model=model))
+        return with_native_muscles(model, result.population(model=model), result.personalised(model))
 
     @property
     def count(self) -> int:
@@ -78,18 +78,27 @@ class People:
         return jax.tree.map(lambda x: x[index], self.drawn)
 
 
-def with_native_muscles(model: Any, everyone: Any) -> Any:
-    """`Parameters` with a leading axis, in NumPy, their muscles as MuJoCo's native ones."""
+def with_native_muscles(model: Any, everyone: Any, estimate: Any) -> Any:
+    """`Parameters` with a leading axis, in NumPy, their muscles as MuJoCo's native ones.
+
+    **Arguments:** `estimate`: whose native muscles are those of the exported file; under another muscle law they are
+    fitted, and everyone's are then off their own as these are.
+    """
     import equinox as eqx
     import jax
 
     from mjx_msm.common.compiled import float64
     from mjx_msm.person.model import refuse_memory
+    from mjx_msm.person.muscle import MujocoMuscle
+    from mjx_msm.person.native_fit import fitted_native, in_proportion
     from mjx_msm.person.personalisation import native_muscles
 
     refuse_memory(model, "drawing people for an environment, whose muscles are MuJoCo's native ones,")
     with float64():
         muscle = jax.vmap(lambda p: native_muscles(model, p))(everyone.muscle)
+        if not isinstance(model.muscle, MujocoMuscle):
+            own = native_muscles(model, estimate.muscle)
+            muscle = in_proportion(fitted_native(model, estimate), own, muscle)
     return jax.tree.map(np.asarray, eqx.tree_at(lambda p: p.muscle, everyone, muscle))
 
 

@@ -8,6 +8,7 @@ activations from none to full. Of tendons that yield it is the tension that does
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -65,6 +66,28 @@ def fitted_native(model: Model, parameters: Parameters) -> NativeFit:
             found.append((np.asarray(_physical(fit.x, own)), fit.fun))
     gain, missed = (np.array(x) for x in zip(*found, strict=True))
     return NativeFit(gain, np.sqrt(np.mean(missed**2, 1)), np.abs(missed).max(1))
+
+
+def in_proportion(fit: NativeFit, of: MuscleParameters, others: MuscleParameters) -> MuscleParameters:
+    """Native muscles of people like the one that a fit was made for, off their own as this one's are.
+
+    F0, l_opt, vmax and the passive height in proportion, l_slack by as many l_opt. The curves' ends stay the fit's.
+
+    **Arguments:** `of`, `others`: the native muscles that stand for that person's and for theirs without a fit
+    (`mjx_msm.person.personalisation.native_muscles`); `others` may have leading axes.
+    """
+    f0, optimal, slack, vmax, passive = fit.gain.T[:5]
+    longer = (slack - of.tendon_slack_length) / of.optimal_fiber_length
+    has = of.passive_force_scale > 0
+    height = jnp.where(has, others.passive_force_scale / jnp.where(has, of.passive_force_scale, 1.0), 1.0)
+    return replace(
+        others,
+        max_isometric_force=others.max_isometric_force * f0 / of.max_isometric_force,
+        optimal_fiber_length=others.optimal_fiber_length * optimal / of.optimal_fiber_length,
+        tendon_slack_length=others.tendon_slack_length + longer * others.optimal_fiber_length,
+        max_contraction_velocity=others.max_contraction_velocity * vmax / of.max_contraction_velocity,
+        passive_force_scale=passive * height,
+    )
 
 
 _OWN = ("max_isometric_force", "optimal_fiber_length", "tendon_slack_length", "max_contraction_velocity")

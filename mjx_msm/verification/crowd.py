@@ -65,7 +65,9 @@ def gather(people: People, task: Task, count: int, seed: int) -> Crowd:
         )
     saved = np.array(result.samples)[:count] if count <= len(result.samples) else result.sample(count, seed)
     space = result.space(model)
-    everyone = with_native_muscles(model, _unpacked(space, np.concatenate([[result.z], saved])))
+    everyone = with_native_muscles(
+        model, _unpacked(space, np.concatenate([[result.z], saved])), result.personalised(model)
+    )
     bodies = [_plain(jax.tree.map(lambda x, i=i: x[i], everyone)) for i in range(count + 1)]
     own = OwnExcitation(None)
     if task.recording is not None:

@@ -267,7 +267,8 @@ def test_a_result_is_profiled_under_its_own_law(arm, recorded, monkeypatch):
     monkeypatch.setattr(of_studies, "study_model", lambda study: asked.append(study.model.muscle))
     monkeypatch.setattr(of_studies, "profile", lambda *_, **__: None)
     model = ModelSpec("arm", "mujoco", arm.free, (), {})
-    study = Study(Person("one", 70.0), model, trials, (), IdentifySpec(tuple(FREE)), Path("a.toml"), {"walk.csv": "00"})
+    asks = IdentifySpec(free=tuple(FREE), residuals=("acceleration",))
+    study = Study(Person("one", 70.0), model, trials, (), asks, Path("a.toml"), {"walk.csv": "00"})
     of_studies.profile_study(study, replace(result, muscle_model="degroote"), FREE[0])
     assert asked == ["degroote"]
     changed = replace(study, hashes={"walk.csv": "01"})

@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
+import equinox as eqx
 import gymnasium
+import jax
+import mujoco
 import numpy as np
 import pytest
 
@@ -13,8 +16,10 @@ from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, KNEE_EXO, make_task
 from mjx_msm.envs.engines.c_engine import CEngine
 from mjx_msm.envs.human.intent import Replay, Tracking
 from mjx_msm.envs.human.leg import JOINTS
+from mjx_msm.envs.human.people import with_native_muscles
 from mjx_msm.person.model import load_model
-from mjx_msm.person.personalisation import export
+from mjx_msm.person.muscle import FPMAX, MujocoMuscle
+from mjx_msm.person.personalisation import export, native_muscles, native_range
 from mjx_msm.person.space import parameter_space
 from mjx_msm.recordings.readers.delimited import write_csv
 
@@ -256,6 +261,41 @@ def test_everybody_is_drawn_from_the_posterior(cohort) -> None:
     assert env.reset(seed=3)[1]["person"] == seen[3]
     with pytest.raises(InputError, match="person 100000"):
         env.reset(options={"person": 100000})
+
+
+def test_people_of_another_law_are_drawn_by_the_fit_of_the_file(tmp_path) -> None:
+    """The estimate has the muscles of its file; somebody else some that pull as theirs do under the law."""
+    model = load_model("arm", muscle="degroote")
+    who = model.nominal
+    other = eqx.tree_at(
+        lambda p: (p.muscle.max_isometric_force, p.muscle.optimal_fiber_length),
+        who,
+        (1.3 * who.muscle.max_isometric_force, 1.03 * who.muscle.optimal_fiber_length),
+    )
+    drawn = with_native_muscles(model, jax.tree.map(lambda x, y: np.stack([x, y]), who, other), who).muscle
+    file = mujoco.MjModel.from_xml_path(str(export(model, who, tmp_path / "model.xml", allow_approximation=True)))
+    gain = file.actuator_gainprm
+    low, high = native_range(jax.tree.map(lambda x: x[0], drawn), file.actuator_lengthrange)
+    found = [low, high, drawn.max_isometric_force[0], drawn.max_contraction_velocity[0]]
+    np.testing.assert_allclose(np.transpose(found), gain[:, [0, 1, 2, 6]], rtol=1e-5)
+    np.testing.assert_allclose(drawn.passive_force_scale[0] * FPMAX, gain[:, 7], rtol=1e-5, atol=1e-9)
+    p, rng = other.muscle, np.random.default_rng(0)
+    along, fastest = p.optimal_fiber_length * np.cos(p.pennation_angle), p.optimal_fiber_length * 10
+    length = p.tendon_slack_length + rng.uniform(0.6, 1.4, (300, len(along))) * along
+    at = (
+        rng.uniform(0, 1, length.shape),
+        np.clip(length, *file.actuator_lengthrange.T),
+        fastest * rng.uniform(-0.3, 0.3),
+    )
+    curves = MujocoMuscle(lmin=gain[:, 4], lmax=gain[:, 5], fvmax=gain[:, 8])
+
+    def missed(muscle):
+        error = curves.tension(muscle, *at) - model.muscle.tension(p, *at)
+        return float(np.sqrt(np.mean((error / p.max_isometric_force) ** 2)))
+
+    found = missed(jax.tree.map(lambda x: x[1], drawn))
+    assert found < 0.04  # 3 % of F0, as the fits themselves
+    assert found < 0.7 * missed(native_muscles(model, p))  # as they were, beside the curves of the file
 
 
 @pytest.mark.slow
