@@ -14,9 +14,9 @@ import numpy as np
 from mjx_msm.common.errors import InputError
 from mjx_msm.common.files import write_text
 from mjx_msm.knowledge.comparable_people import comparable
+from mjx_msm.knowledge.judged_errors import measure, pooled, rival, unseen
 from mjx_msm.knowledge.population import FEWEST, Population, learned, left_out
 from mjx_msm.knowledge.result import Identification
-from mjx_msm.knowledge.verdict import measure, pooled, rival, unseen
 from mjx_msm.person.expectation import Expectation
 from mjx_msm.person.kinds import kind_of
 
@@ -88,10 +88,20 @@ class Cohort:
 
     def positive(self, path: str) -> bool:
         """Whether a parameter has no sign and no zero, so that people can be compared by factors."""
-        unknown = next(
-            u for r in self.results.values() for e, u in zip(r.estimates, r.unknowns, strict=True) if e.path == path
+        return kind_of(self.members_of(path)[0]).transform == "log"
+
+    def units(self) -> dict[str, str]:
+        """Of every parameter."""
+        return {e.path: e.unit for r in reversed(self.results.values()) for e in r.estimates}
+
+    def members_of(self, path: str) -> tuple[str, ...]:
+        """Paths of the parameters behind one that stands for several."""
+        return next(
+            u.members
+            for r in self.results.values()
+            for e, u in zip(r.estimates, r.unknowns, strict=True)
+            if e.path == path
         )
-        return kind_of(unknown.members[0]).transform == "log"
 
     def unseen_error(self, member: Member) -> dict[str, float | str]:
         """Error on what a person's result was not made from, beside the recording's spread and the best regression."""
@@ -111,10 +121,8 @@ class Cohort:
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Header and a row for every person, as `TABLE` has them; numbers in the unit of the header."""
         traits = [t for t in ("sex", "age", "height", "mass") if any(t in m.traits for m in self.members)]
-        units: dict[str, str] = {}
-        for m in self.identified:
-            for e in m.result.estimates:  # type: ignore[union-attr]
-                units.setdefault(e.path, e.unit)
+        every = self.units()
+        units = {path: every[path] for path in self.paths()}
         head = ["person", "outcome", "fault", "folder", *traits, "unseen_error", "unseen_spread", "best_regression",
                 "best_regression_error", "error_unit"]  # fmt: skip
         for path, unit in units.items():

@@ -1,4 +1,4 @@
-"""A study in plain sentences: who was identified, how well it predicts, what is known, how people differ, what next."""
+"""A study in plain sentences: who was identified, how well it fits and predicts, what is known, how people differ."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import math
 
 import numpy as np
 
+from mjx_msm.knowledge.between_bounds import determined_between_bounds, held_by_bounds
 from mjx_msm.knowledge.cohort import Cohort
+from mjx_msm.knowledge.cohort_errors import poorly_fitted, relative_errors
+from mjx_msm.knowledge.cohort_next import next_of_all
+from mjx_msm.knowledge.judged_errors import POOR, is_noise
 from mjx_msm.knowledge.population import errors_of, in_z
-from mjx_msm.knowledge.uncertainty import Knowledge
-from mjx_msm.knowledge.wording import FIELDS
+from mjx_msm.knowledge.wording import FIELDS, some, with_members
 
 SURPRISING = 2.5
 """Standard deviations by which somebody is unlike what the others lead to expect."""
@@ -17,10 +20,10 @@ MOST_SURPRISES = MOST_APART = 4
 
 
 def cohort_verdict(cohort: Cohort) -> tuple[str, ...]:
-    """Who was identified, how well it predicts, what is known of them, how they differ, and what to do next."""
+    """Who was identified, how well it fits and predicts, what is known, how people differ, and what to do next."""
     said = (
-        _who(cohort), _predicts(cohort), _known(cohort), _differ(cohort), _average(cohort), _learned(cohort),
-        _foretold(cohort), _unlike(cohort), _next(cohort),
+        _who(cohort), _fits(cohort), _predicts(cohort), *_known(cohort), _differ(cohort), _average(cohort),
+        _learned(cohort), _foretold(cohort), _unlike(cohort), next_of_all(cohort),
     )  # fmt: skip
     return tuple(s for s in said if s)
 
@@ -30,22 +33,29 @@ def _who(c: Cohort) -> str:
     open_ = [m.name for m in c.identified if m.result.outcome.name != "CONVERGED"]  # type: ignore[union-attr]
     said = f"{done} of {all_} people were identified"
     if c.failed:
-        said += f"; {_named([m.name for m in c.failed])} could not be, each for the reason in the table"
+        said += f"; {some([m.name for m in c.failed], 4)} could not be, each for the reason in the table"
     if open_:
-        said += f"; {_named(open_)} did not converge"
+        said += f"; {some(open_, 4)} did not converge"
     return said + "."
 
 
-def relative_errors(c: Cohort) -> dict[str, tuple[float, float]]:
-    """By person, the error on what was unseen over the recording's spread, ours and the best regression's."""
-    out = {}
-    for m in c.identified:
-        e = c.unseen_error(m)
-        if e and isinstance(e["error"], float) and isinstance(e["spread"], float) and e["spread"] > 0:
-            theirs = e.get("rival_error", math.nan)
-            assert isinstance(theirs, float)
-            out[m.name] = e["error"] / e["spread"], theirs / e["spread"]
-    return out
+def _fits(c: Cohort) -> str:
+    poor, people = poorly_fitted(c), len(c.identified)
+    noisy = sum(is_noise(result.fits) for result in c.results.values())
+    said = []
+    if poor:
+        worse = [name for name, x in poor.items() if x > 1.0]
+        more = f"; in {some(worse, 8)} by more than all of it, where a constant does better" if worse else ""
+        said.append(
+            f"{len(poor)} of {people} fit poorly: on the trials they were identified from, the model misses the "
+            f"recording by more than {_percent(POOR)} of its spread{more}"
+        )
+    if noisy:
+        said.append(
+            f"Of {noisy} of {people} more than {_percent(POOR)} of the spread is left, but as noise: it goes with "
+            "nothing and does not repeat itself"
+        )
+    return " ".join(f"{s}." for s in said)
 
 
 def _predicts(c: Cohort) -> str:
@@ -71,34 +81,49 @@ def _percent(share: float) -> str:
 
 
 def determined_in(c: Cohort) -> dict[str, int]:
-    """By parameter, in how many people the recordings determine it."""
+    """By parameter, in how many people the recordings determine it between its bounds."""
     out = dict.fromkeys(c.paths(), 0)
-    for m in c.identified:
-        assert m.result is not None
-        for e, k in zip(m.result.estimates, m.result.knowledge, strict=True):
-            out[e.path] += k is Knowledge.DETERMINED
+    for result in c.results.values():
+        for e, clear in zip(result.estimates, determined_between_bounds(result), strict=True):
+            out[e.path] += clear
     return out
 
 
-def _known(c: Cohort) -> str:
+def by_knowledge(c: Cohort) -> list[str]:
+    """Paths of all parameters, those first that are determined in most people."""
+    counts = determined_in(c)
+    return sorted(counts, key=lambda path: -counts[path])
+
+
+def _known(c: Cohort) -> tuple[str, ...]:
     counts, people = determined_in(c), len(c.identified)
     if not counts:
-        return ""
+        return ()
     always, never = [p for p, n in counts.items() if n == people], [p for p, n in counts.items() if not n]
-    said = f"Of {len(counts)} parameters the recordings determine {len(always)} in everybody"
-    return said + (f" and {len(never)} in nobody ({_named(never)})." if never else ".")
+    said = f"Of {len(counts)} parameters the recordings determine {len(always) or 'none'} in everybody"
+    said += f" ({some(always, 4)})" if always else ""
+    said += f" and {len(never)} in nobody ({some(never, 4)})" if never else ""
+    held: dict[str, int] = {}
+    for result in c.results.values():
+        for path in held_by_bounds(result):
+            held[path] = held.get(path, 0) + 1
+    if not held:
+        return (f"{said}.",)
+    most = sorted(held.items(), key=lambda x: -x[1])
+    which = some([f"{path} in {n}" for path, n in most], 4)
+    return (f"{said}.", f"Not counted is what rests on a bound, or is as wide as all that was allowed: {which} people.")
 
 
 def spreads(c: Cohort) -> dict[str, tuple[float, float, float]]:
     """By positive parameter that is determined in two people or more: least, middle and greatest estimate of those."""
     out = {}
     for path in filter(c.positive, c.paths()):
-        values = []
-        for m in c.identified:
-            assert m.result is not None
-            for e, k in zip(m.result.estimates, m.result.knowledge, strict=True):
-                if e.path == path and k is Knowledge.DETERMINED:
-                    values.append(e.value)
+        values = [
+            e.value
+            for result in c.results.values()
+            for e, clear in zip(result.estimates, determined_between_bounds(result), strict=True)
+            if e.path == path and clear
+        ]
         if len(values) > 1:
             out[path] = min(values), float(np.median(values)), max(values)
     return out
@@ -109,8 +134,14 @@ def _differ(c: Cohort) -> str:
     if not found:
         return ""
     return "Where they are determined, people differ most in " + "; ".join(
-        f"{path} ({low:.3g} to {high:.3g}, {high / low:.1f}-fold)" for path, (low, _, high) in found
+        f"{with_members(path, c.members_of(path))} ({low:.3g} to {high:.3g}{_unit(c, path)}, {high / low:.1f}-fold)"
+        for path, (low, _, high) in found
     ) + "."  # fmt: skip
+
+
+def _unit(c: Cohort, path: str) -> str:
+    unit = c.units()[path]
+    return {"-": "", "": "", "×": " times the model's"}.get(unit, f" {unit}")
 
 
 def _learned(c: Cohort) -> str:
@@ -157,7 +188,7 @@ def _foretold(c: Cohort) -> str:
     ours, usual = foretold_errors(c)
     if math.isnan(ours):
         return ""
-    by = f", by {_named([t.name for t in c.population.traits])}" if c.population.traits else ""
+    by = f", by {some([t.name for t in c.population.traits], 4)}" if c.population.traits else ""
     return (
         f"Of somebody left out, the others foretell{by} what the recordings determine of positive parameters to within "
         f"{_percent(ours)} (root mean square of the logarithm); the usual priors are {_percent(usual)} off."
@@ -188,34 +219,3 @@ def _unlike(c: Cohort) -> str:
         for _, who, path, factor in found
     ]
     return f"Unlike what the others foretell, by more than {SURPRISING:g} standard deviations: {'; '.join(words)}."
-
-
-def _next(c: Cohort) -> str:
-    if c.failed:
-        first = c.failed[0]
-        everybody = _named([m.name for m in c.failed])
-        return f"Next: put right what is wrong with {everybody}, first {first.name} ({first.fault}); then run it again."
-    errors = relative_errors(c)
-    bad = [name for name, (ours, _) in errors.items() if ours > 1.0]
-    if bad:
-        return (
-            f"Next: look at the reports of {_named(bad)}: what it had not seen of them, the model predicts worse than "
-            "the constant that fits best. A sign, a channel at fault, a task that nothing else says anything of; or, "
-            "where something was held, hardly anything to predict."
-        )
-    if not errors:
-        return (
-            'Next: hold a trial of everybody out (role = "held-out"), or set cross_validation = true in [run], to see '
-            "how well it predicts; before that, do not rely on anybody."
-        )
-    counts, people = determined_in(c), len(c.identified)
-    if any(n < people for n in counts.values()) and c.population is not None:
-        return (
-            "Next: for whom a recording leaves much open, identify again with what the others expect of them "
-            '([identify] prior = "population.json"), or record a task that moves it.'
-        )
-    return "Next: use the people: `gymnasium.make` and `mjx-msm verify` take each of their folders."
-
-
-def _named(names: list[str], most: int = 4) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -6,12 +6,14 @@ errs alike in all that was recorded cannot be seen in it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
 
 from mjx_msm.estimation.autocorrelation import autocorrelation_time
+from mjx_msm.knowledge.records import Fit
 
 WHITE = 2.0
 """Samples per independent sample up to which residuals count as white."""
@@ -46,6 +48,17 @@ def fit_tests(
     found = sorted((s, name) for name, s in shares.items() if s > max(SHARE, chance))[::-1]
     out += [f"{100 * share:.0f} % of their power goes with {name}" for share, name in found[:MOST]]
     return tuple(out)
+
+
+_COUNTED = re.compile(r"(\d+) count as (\d+)")
+"""As `fit_tests` says it; a result keeps the words."""
+
+
+def independent_samples(fits: Sequence[Fit]) -> tuple[int, int] | None:
+    """How many samples a result was made from, and as how many they count; None where not all repeat themselves."""
+    rows = [f for f in fits if f.role == "identify" and f.kind != "acceleration"]
+    found = [m for f in rows for said in f.against if (m := _COUNTED.search(said))]
+    return (sum(int(m[1]) for m in found), sum(int(m[2]) for m in found)) if 0 < len(rows) == len(found) else None
 
 
 def _explained(residual: Float[np.ndarray, "sample"], signal: Float[np.ndarray, "sample"]) -> float:

@@ -135,10 +135,10 @@ def _member(space: ParameterSpace, k: int, sign: float) -> _Member:
     parts = space.paths[k].split("/")
     axis = f" ({parts[3]})" if scalar.field == "com" and len(parts) > 3 else ""
     owner = parts[1]
-    if space.owner.count(k) > 1:  # a tied group: its pattern, or "all"
+    if space.owner.count(k) > 1:  # a tied group: its members, or "all"
         group = {s.path.split("/")[1] for s, o in zip(space.scalars, space.owner, strict=True) if o == k}
-        every = set(getattr(space.nominal.names, scalar.group))
-        owner = f"all {_plural(scalar.group)}" if group == every else parts[1]
+        every = getattr(space.nominal.names, scalar.group)
+        owner = f"all {_plural(scalar.group)}" if group == set(every) else _listed(n for n in every if n in group)
     return _Member(FIELDS[scalar.field] + axis, owner, scalar.group, sign)
 
 
@@ -165,6 +165,17 @@ def _grouped(members: Sequence[_Member], space: ParameterSpace) -> str:
 def _listed(words: Iterable[str]) -> str:
     *first, last = list(words)
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def some(names: Sequence[str], most: int = 3) -> str:
+    """The first of them, and how many more there are."""
+    return f"{', '.join(names[:most])} and {len(names) - most} more" if len(names) > most else _listed(names)
+
+
+def with_members(path: str, members: Sequence[str]) -> str:
+    """A path, and whom it stands for where those are several: "muscle/[rv]*/max_isometric_force (recfem, vasmed)"."""
+    owners = [m.split("/")[1] for m in members]
+    return f"{path} ({', '.join(owners)})" if len(owners) > 1 and path.split("/")[1] != "*" else path
 
 
 def number(value: float, *beside: float) -> str:

@@ -1,14 +1,19 @@
 """A result in words: each sentence says what the numbers say, and the last one names what is most in the way."""
 
+import math
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from results import fit, result
 
 import mjx_msm as msm
+from mjx_msm.knowledge.between_bounds import determined_between_bounds, held_by_bounds
+from mjx_msm.knowledge.goodness_of_fit import fit_tests, independent_samples
+from mjx_msm.knowledge.judged_errors import measure, pooled
 from mjx_msm.knowledge.records import Outcome, Stage
-from mjx_msm.knowledge.verdict import measure, pooled, verdict
+from mjx_msm.knowledge.verdict import verdict
 
 
 def test_a_good_result():
@@ -25,11 +30,19 @@ def test_a_good_result():
 @pytest.mark.parametrize(
     ("made", "next_step"),
     [
-        (result(fit("identify")), "hold a trial out"),
+        (result(fit("identify")), "record another trial of the person and hold it out"),
+        (result(*(fit("identify", trial=t) for t in "abc")), "hold a trial of the person out"),
+        (
+            result(replace(fit("identify", 6.0), against=("not white",)), fit()),
+            "find out why it fits poorly: check the electrodes",
+        ),
         (result(fit(identified=11.0)), "look at reach, which it predicts worse than a constant"),
         (result(fit(ridge=1.0)), "worse than a regression"),
-        (result(fit(), bounds=("upper", "", "")), "muscle/BRA/max_isometric_force can be believed"),
-        (result(fit(), shares=(0.1, 0.1, 0.9)), "record a task that moves them"),
+        (
+            result(fit(), bounds=("upper", "", "")),
+            "max_isometric_force can be believed, since only a bound holds it: check elec",
+        ),
+        (result(fit(), shares=(0.1, 0.1, 0.9)), "record more of the person (2 of 3 parameters are open)"),
         (result(fit(), outcome=Outcome.INTERRUPTED), "--resume"),
         (result(fit(), outcome=Outcome.MAX_EVALUATIONS), "--resume"),
         (result(fit(), outcome=Outcome.NOT_FINITE), "units and signs"),
@@ -44,7 +57,7 @@ def test_none_of_a_thing_is_no_bound_to_widen():
     made = result(fit(), bounds=("", "", "lower"))
     none = replace(made.estimates[2], value=0.0, low=0.0)
     said = verdict(replace(made, estimates=(*made.estimates[:2], none)))
-    assert "at a bound: joint/elbow_flex/damping" in said[-2]
+    assert "at a bound, and not counted: joint/elbow_flex/damping" in said[-2]
     assert "use the person" in said[-1]
 
 
@@ -72,8 +85,80 @@ def test_angles_are_said_in_degrees():
     assert "the motion by 1.1°" in verdict(result(fit(identified=0.02, kind="motion")))[1]
 
 
-def test_a_poor_fit_is_called_one():
-    assert "poor fit" in verdict(result(fit("identify", 6.0), fit()))[1]
+def test_a_poor_fit_is_called_one_and_from_where_on_it_is():
+    def said(error, *against):
+        return verdict(result(replace(fit("identify", error), against=against), fit()))[1]
+
+    assert said(4.9, "not white").endswith("by 8 N·m.")
+    assert "poor fit: the error is more than 50 % of the spread" in said(6.0, "not white")
+    assert "poor" not in said(6.0)
+    assert said(6.0).endswith("does not repeat itself: noise of the recording.")
+    assert "a constant would do better" in said(11.0)
+
+
+def test_what_a_bound_holds_is_not_determined():
+    made = result(fit(), bounds=("upper", "", ""))
+    assert determined_between_bounds(made) == (False, True, True)
+    assert held_by_bounds(made) == (made.estimates[0].path,)
+    assert "determine 2 of 3 parameters" in verdict(made)[-2]
+    assert f"at a bound, and not counted: {made.estimates[0].path}" in verdict(made)[-2]
+
+
+def test_an_interval_as_wide_as_what_was_allowed_determines_nothing():
+    """Bounds are in the solver's coordinates: logarithms of a strength, a damping as it is."""
+    made = result(fit())
+    strength, _, damping = made.estimates
+    log, linear = made.unknowns[0], made.unknowns[2]
+    wide = replace(strength, low=math.exp(log.lower), high=math.exp(log.upper))
+    narrower = replace(strength, low=math.exp(log.lower), high=math.exp(0.5 * log.upper))
+    assert determined_between_bounds(replace(made, estimates=(wide, *made.estimates[1:]))) == (False, True, True)
+    assert all(determined_between_bounds(replace(made, estimates=(narrower, *made.estimates[1:]))))
+    wide = replace(damping, low=linear.lower, high=linear.upper)
+    said = verdict(replace(made, estimates=(*made.estimates[:2], wide)))
+    assert (
+        f"determine 2 of 3 parameters; of the others they say little; as wide as all that was allowed: {damping.path}"
+        in said[-2]
+    )
+
+
+def test_what_rests_on_a_bound_is_asked_about_before_more_is_recorded():
+    said = verdict(result(fit("identify"), shares=(0.1, 0.1, 0.9), bounds=("", "", "upper")))[-1]
+    assert said.index("damping can be believed") < said.index("Then record more of the person")
+    assert "a whole trial more to hold out" in said
+    assert "hold out" not in verdict(result(fit(), shares=(0.1, 0.1, 0.9)))[-1]
+
+
+def test_none_of_a_thing_is_asked_about_where_much_is_to_be_recorded():
+    made = result(fit(), shares=(0.1, 0.1, 0.9), bounds=("", "", "lower"))
+    none = replace(made.estimates[2], value=0.0, low=0.0)
+    said = verdict(replace(made, estimates=(*made.estimates[:2], none)))[-1]
+    assert "damping can be believed" in said
+    assert "too narrow" not in said
+
+
+def test_few_independent_samples_are_said_to_be_few():
+    against = ("not white: they repeat themselves over 0.2 s, 68 count as 2",)
+    said = verdict(result(replace(fit("identify"), against=against), fit()))[-1]
+    assert "its 68 samples repeat themselves and count as 2, fewer than its parameters" in said
+    enough = ("not white: they repeat themselves over 0.2 s, 68 count as 9",)
+    assert "use the person" in verdict(result(replace(fit("identify"), against=enough), fit()))[-1]
+
+
+def test_samples_are_counted_as_the_test_of_fit_says_it():
+    slow = np.repeat(np.random.default_rng(0).normal(size=40), 10)
+    made = [replace(fit("identify", trial=t), against=fit_tests(slow, 0.01, {})) for t in "ab"]
+    counted = independent_samples(made)
+    assert counted is not None
+    samples, independent = counted
+    assert samples == 800
+    assert 40 < independent < 160
+    assert independent_samples([*made, fit("identify", trial="white")]) is None
+
+
+def test_a_band_that_holds_too_little_says_what_that_means():
+    said = verdict(result(fit()), {"run": 0.79})
+    assert "of run the band of 95 % holds 79 %. Something that the model lacks" in " ".join(said)
+    assert "Intervals bear out: of run the band of 95 % holds 94 %." in verdict(result(fit()), {"run": 0.94})
 
 
 def test_one_start_is_said_to_be_one():

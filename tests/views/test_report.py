@@ -10,9 +10,11 @@ import pytest
 from browser import opened
 from results import PATHS, fit, result
 
+from mjx_msm.knowledge.records import Direction
+from mjx_msm.knowledge.uncertainty import Knowledge
 from mjx_msm.knowledge.verdict import verdict
 from mjx_msm.views.replay import Replay
-from mjx_msm.views.report.page import report, save_report
+from mjx_msm.views.report.page import in_short, report, save_report
 
 TIME = np.linspace(0.0, 2.0, 101)
 
@@ -116,6 +118,46 @@ def test_gaps_are_gaps():
     moment = np.full((101, 1), np.nan)
     page = report(result(fit()), [replay(moment=moment, predicted={}), replay("other", simulated={})])
     assert "NaN" not in re.sub(r"<script>.*?</script>", "", page, count=1, flags=re.S)
+
+
+def test_what_the_band_holds_of_the_unseen_is_said_first():
+    low = 10 * np.sin(3 * TIME)[:, None] - np.where(TIME[:, None] <= 1.5, 1.0, -1.0)  # a quarter is outside
+    made, unseen = result(fit("identify"), fit("held-out", trial="run")), replay("run", band=(low, low + 2.0))
+    text = re.sub(r"\s+", " ", Page(report(made, [replay(), unseen])).text)
+    said = f"of run the band of 95 % holds {100 * unseen.band_holds(0):.0f} %"
+    assert text.index("In short") < text.index(said) < text.index("What was asked")
+
+
+def test_what_reads_alike_is_alike_bold():
+    page = report(result(fit(identified=2.001, ridge=2.002, mean_cycle=3.0)))
+    assert re.findall(r'<td class="n best">(.*?)</td>', page) == ["2 N·m", "2 N·m"]
+
+
+def test_a_correction_is_explained_where_it_is_shown():
+    assert "plus a smooth correction" in report(result(fit(with_discrepancy=1.0)))
+    assert "plus a smooth correction" not in report(result(fit(ridge=1.0)))
+
+
+def test_the_weakest_directions_are_unfolded_and_the_others_folded():
+    many = tuple(Direction(f"direction {k}", Knowledge.PRIOR, 0.01 * k, {}) for k in range(9))
+    page = report(result(fit(), directions=many))
+    assert page.index("direction 4") < page.index("<summary>4 more</summary>") < page.index("direction 5")
+    assert "(3 % of this combination from the data)" in page
+
+
+def test_noise_has_its_unit():
+    assert "moment/elbow_flex 1.5 N·m" in Page(report(result(fit("identify")))).text
+
+
+def test_no_path_of_a_machine_is_passed_on():
+    note = "/home/anna/data/walk/emg.sto: EMG channel 'vas' dips to -0.1; taken as 0"
+    page = report(result(fit(), notes=(note,), hashes={"../../../data/walk/ik.sto": "ab" * 32}))
+    text = Page(page).text
+    assert "walk/emg.sto: EMG channel" in text
+    assert "walk/ik.sto" in text
+    assert "anna/data" not in text
+    assert ".." not in text
+    assert in_short("body/forearm/inertia/xx and emg/*/gain") == "body/forearm/inertia/xx and emg/*/gain"
 
 
 def test_what_was_noticed_and_doubted_is_in_it():

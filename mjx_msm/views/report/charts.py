@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mjx_msm.knowledge.between_bounds import determined_between_bounds
 from mjx_msm.knowledge.records import Estimate, Unknown
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.uncertainty import Knowledge
+from mjx_msm.person.kinds import kind_of
 from mjx_msm.views.figures import GENERIC, IDENTIFIED, RECORDED
 from mjx_msm.views.replay import Replay
 
@@ -22,6 +24,8 @@ BAND = "rgba(200, 55, 77, 0.18)"
 """`IDENTIFIED`, faint."""
 LONGEST = 3000
 """Samples of a curve that are drawn; of a longer one, every second, third, …"""
+ABOVE = 56
+"""Room above a chart: for its legend, and over that for the browser's tools [pixels]."""
 MOST_CORRELATED = 40
 """Parameters in the picture of their correlations."""
 
@@ -61,23 +65,26 @@ def parameter_chart(result: Identification) -> Figure | None:
     import plotly.graph_objects as go
 
     rows = [
-        (e, u, k)
-        for e, u, k, z in zip(result.estimates, result.unknowns, result.knowledge, result.z, strict=True)
-        if _is_positive(e, z) and e.start > 0
+        (e, _before(e, u, z), clear)
+        for e, u, clear, z in zip(
+            result.estimates, result.unknowns, determined_between_bounds(result), result.z, strict=True
+        )
+        if kind_of(u.members[0]).transform == "log" and e.start > 0
     ]
     if not rows:
         return None
     names = [e.path for e, _, _ in rows]
     figure = go.Figure()
-    prior = [_before(e, u) for e, u, _ in rows]
+    prior = [before for _, before, _ in rows]
     figure.add_trace(
         go.Bar(
             y=names, base=short([a for a, _ in prior]), x=short([b - a for a, b in prior]), orientation="h",
             marker_color=PRIOR, opacity=0.5, name="prior, 95 %", hoverinfo="skip",
         )
     )  # fmt: skip
-    for known, colour, name in ((True, IDENTIFIED, "estimate, 95 %"), (False, "#8a8a8a", "not determined")):
-        chosen = [e for e, _, k in rows if (k is Knowledge.DETERMINED) == known]
+    open_ = "not determined, or at a bound"
+    for known, colour, name in ((True, IDENTIFIED, "estimate, 95 %"), (False, "#8a8a8a", open_)):
+        chosen = [e for e, _, clear in rows if clear == known]
         if chosen:
             x, low, high = (np.array([getattr(e, f) / e.start for e in chosen]) for f in ("value", "low", "high"))
             figure.add_trace(
@@ -90,16 +97,17 @@ def parameter_chart(result: Identification) -> Figure | None:
                 )
             )  # fmt: skip
     figure.add_vline(x=1.0, line_color=GENERIC, line_width=1.5)
-    figure.update_xaxes(type="log", title="relative to the generic model")
+    factors(figure, "relative to the generic model")
     figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], tickfont={"size": 10})
     return laid_out(figure, height=120 + 17 * len(names))
 
 
-def _before(e: Estimate, u: Unknown) -> tuple[float, float]:
+def _before(e: Estimate, u: Unknown, z: float) -> tuple[float, float]:
     """95 % of the prior, or the bounds where there is none, relative to the start."""
     reach = 1.96 * u.prior_scale
     ends = (u.prior_mean - reach, u.prior_mean + reach) if math.isfinite(reach) else (u.lower, u.upper)
-    return math.exp(ends[0]) / e.start, math.exp(ends[1]) / e.start
+    low, high = (math.exp(end - z) * e.value / e.start for end in ends)  # z is the logarithm of its first member
+    return low, high
 
 
 def correlation_chart(result: Identification) -> Figure | None:
@@ -117,9 +125,9 @@ def correlation_chart(result: Identification) -> Figure | None:
         colorbar={"thickness": 10}, hovertemplate="%{y}<br>%{x}: %{z:.2f}<extra></extra>",
     )  # fmt: skip
     figure = go.Figure(heat)
-    figure.update_xaxes(showticklabels=False)
+    figure.update_xaxes(tickangle=-90, tickfont={"size": 9}, automargin=True)
     figure.update_yaxes(autorange="reversed", tickfont={"size": 9})
-    return laid_out(figure, height=120 + 14 * len(names))
+    return laid_out(figure, height=330 + 14 * len(names))
 
 
 _STYLES = {
@@ -160,13 +168,19 @@ def _over_time(
 def laid_out(figure: Figure, *, height: int, x: str | None = None) -> Figure:
     """The look that all charts share; `x`: title of their axis."""
     figure.update_layout(
-        height=height, template="plotly_white", margin={"l": 10, "r": 10, "t": 30, "b": 10}, bargap=0.4,
+        height=height + ABOVE - 30, template="plotly_white", margin={"l": 10, "r": 10, "t": ABOVE, "b": 10}, bargap=0.4,
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}, font={"size": 11},
     )  # fmt: skip
     figure.update_yaxes(automargin=True)
     if x is not None:
         figure.update_xaxes(title=x)
     return figure
+
+
+def factors(figure: Figure, title: str) -> None:
+    """An axis of factors, its ticks at 1, 2 and 5."""
+    ticks = [m * 10.0**k for k in range(-4, 5) for m in (1, 2, 5)]
+    figure.update_xaxes(type="log", title=title, tickvals=ticks, ticktext=[f"{x:g}" for x in ticks])
 
 
 def _thinned(count: int) -> slice:
@@ -179,8 +193,3 @@ def short(values: Sequence[Any] | np.ndarray) -> Any:
     if x.ndim == 2:
         return [short(row) for row in x]
     return [None if not math.isfinite(v) else float(f"{v:.5g}") for v in x]
-
-
-def _is_positive(e: Estimate, z: float) -> bool:
-    """Whether the solver saw the logarithm of it, and not the number itself."""
-    return e.value > 0 and e.low > 0 and math.isclose(math.log(e.value), z, rel_tol=1e-4, abs_tol=1e-6)

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mjx_msm.knowledge.between_bounds import determined_between_bounds
 from mjx_msm.knowledge.cohort import Cohort
-from mjx_msm.knowledge.cohort_verdict import relative_errors
+from mjx_msm.knowledge.cohort_errors import relative_errors
+from mjx_msm.knowledge.cohort_verdict import by_knowledge
 from mjx_msm.knowledge.population import Population
 from mjx_msm.knowledge.records import Estimate
-from mjx_msm.knowledge.uncertainty import Knowledge
 from mjx_msm.views.figures import GENERIC, IDENTIFIED
-from mjx_msm.views.report.charts import PRIOR, laid_out, short
+from mjx_msm.views.report.charts import PRIOR, factors, laid_out, short
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
+OPEN = "left to the prior, or to a bound"
 OPEN_COLOUR = "#9aa4ad"
 RIVAL_COLOUR = "#4f7fa8"
 
@@ -56,7 +58,7 @@ def overview_chart(cohort: Cohort) -> Figure | None:
     """Every positive parameter's estimates in all people, relative to the generic model's."""
     import plotly.graph_objects as go
 
-    rows = [(path, found) for path in cohort.paths() if (found := list(_estimates(cohort, path)))]
+    rows = [(path, found) for path in by_knowledge(cohort) if (found := list(_estimates(cohort, path)))]
     rows = [(path, found) for path, found in rows if cohort.positive(path)]
     if not rows:
         return None
@@ -64,8 +66,8 @@ def overview_chart(cohort: Cohort) -> Figure | None:
     names = [path for path, _ in rows]
     if cohort.population is not None:
         figure.add_trace(_expected(cohort.population, names))
-    for known, colour, name in ((False, OPEN_COLOUR, "left to the prior"), (True, IDENTIFIED, "determined")):
-        chosen = [(path, who, e) for path, found in rows for who, e, k in found if (k is Knowledge.DETERMINED) == known]
+    for known, colour, name in ((False, OPEN_COLOUR, OPEN), (True, IDENTIFIED, "determined")):
+        chosen = [(path, who, e) for path, found in rows for who, e, clear in found if clear == known]
         if chosen:
             figure.add_trace(
                 go.Scatter(
@@ -76,7 +78,7 @@ def overview_chart(cohort: Cohort) -> Figure | None:
                 )
             )  # fmt: skip
     figure.add_vline(x=1.0, line_color=GENERIC, line_width=1.5)
-    figure.update_xaxes(type="log", title="relative to the model before the recording")
+    factors(figure, "relative to the model before the recording")
     figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], tickfont={"size": 10})
     return laid_out(figure, height=130 + 20 * len(names))
 
@@ -99,14 +101,14 @@ def _expected(population: Population, names: list[str]) -> Any:
 
 
 def parameter_charts(cohort: Cohort) -> Iterator[tuple[str, Figure]]:
-    """Of every parameter its path, and everybody's estimate with its interval."""
+    """Of every parameter its path, and everybody's estimate with its interval; first what is determined in most."""
     import plotly.graph_objects as go
 
-    for path in cohort.paths():
+    for path in by_knowledge(cohort):
         found = sorted(_estimates(cohort, path), key=lambda x: x[1].value)
         figure = go.Figure()
-        for known, colour, name in ((True, IDENTIFIED, "estimate, 95 %"), (False, OPEN_COLOUR, "left to the prior")):
-            chosen = [(who, e) for who, e, k in found if (k is Knowledge.DETERMINED) == known]
+        for known, colour, name in ((True, IDENTIFIED, "estimate, 95 %"), (False, OPEN_COLOUR, OPEN)):
+            chosen = [(who, e) for who, e, clear in found if clear == known]
             if chosen:
                 value, low, high = (np.array([getattr(e, f) for _, e in chosen]) for f in ("value", "low", "high"))
                 figure.add_trace(
@@ -128,14 +130,15 @@ def parameter_charts(cohort: Cohort) -> Iterator[tuple[str, Figure]]:
         yield path, laid_out(figure, height=110 + 17 * len(found))
 
 
-def _estimates(cohort: Cohort, path: str) -> Iterator[tuple[str, Estimate, Knowledge]]:
-    for m in cohort.identified:
-        assert m.result is not None
-        for e, k in zip(m.result.estimates, m.result.knowledge, strict=True):
+def _estimates(cohort: Cohort, path: str) -> Iterator[tuple[str, Estimate, bool]]:
+    """Everybody's estimate, and whether the recordings determine it between its bounds."""
+    for who, result in cohort.results.items():
+        for e, clear in zip(result.estimates, determined_between_bounds(result), strict=True):
             if e.path == path:
-                yield m.name, e, k
+                yield who, e, clear
 
 
 def _words(e: Estimate) -> str:
     unit = "" if e.unit == "-" else f" {e.unit}"
-    return f"{e.value:.4g}{unit} [{e.low:.4g}, {e.high:.4g}], {100 * e.data_share:.0f} % from the data"
+    bound = f", at its {e.bound} bound" if e.bound else ""
+    return f"{e.value:.4g}{unit} [{e.low:.4g}, {e.high:.4g}], {100 * e.data_share:.0f} % from the data{bound}"

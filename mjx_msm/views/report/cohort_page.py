@@ -6,31 +6,36 @@ from pathlib import Path
 
 from mjx_msm.common.files import write_text
 from mjx_msm.knowledge.cohort import Cohort, Member
-from mjx_msm.knowledge.cohort_verdict import cohort_verdict, determined_in, spreads
-from mjx_msm.knowledge.verdict import next_step, size
+from mjx_msm.knowledge.cohort_next import at_bounds
+from mjx_msm.knowledge.cohort_verdict import by_knowledge, cohort_verdict, determined_in, spreads
+from mjx_msm.knowledge.judged_errors import POOR, fits_poorly, fitted, is_noise, measure, misfit, pooled, size, unit_of
+from mjx_msm.knowledge.next_step import steps
+from mjx_msm.knowledge.result import Identification
+from mjx_msm.knowledge.wording import with_members
 from mjx_msm.views.report.cohort_charts import overview_chart, parameter_charts, prediction_chart
-from mjx_msm.views.report.page import REPORT, Chart, chart_html, page
+from mjx_msm.views.report.page import REPORT, Chart, asked, chart_html, page
 
 UNITS = {"sex": "", "age": " [years]", "height": " [m]", "mass": " [kg]"}
 OPEN = 4
 """Parameters whose charts are unfolded."""
 
 
-def cohort_report(cohort: Cohort) -> str:
-    """The report as the text of an HTML file; links in it are relative to the study's folder."""
-    people = len(cohort.identified)
-    counts, middle = determined_in(cohort), spreads(cohort)
-    numbers = {path: [f"{x:.4g}" for x in middle[path]] if path in middle else ["", "", ""] for path in counts}
-    summary = [(path, f"{n} of {people}", *numbers[path]) for path, n in counts.items()]
+def cohort_report(cohort: Cohort, folder: Path | None = None) -> str:
+    """The report as the text of an HTML file.
+
+    **Arguments:** `folder`: where the file will lie; names lead to those reports of people that are there.
+    """
     return page(
         "cohort.html.j2",
         cohort=cohort,
         verdict=cohort_verdict(cohort),
+        asked=_asked(cohort),
         traits=[(t, unit) for t, unit in UNITS.items() if any(t in m.traits for m in cohort.members)],
-        rows=[_row(cohort, m) for m in cohort.members],
+        rows=[_row(cohort, m, folder) for m in cohort.members],
+        poor=POOR,
         prediction=chart_html(prediction_chart(cohort)),
         overview=chart_html(overview_chart(cohort)),
-        summary=summary,
+        summary=_summary(cohort),
         charts=[Chart(path, chart_html(figure)) for path, figure in parameter_charts(cohort)],
         opened=OPEN,
     )
@@ -39,17 +44,57 @@ def cohort_report(cohort: Cohort) -> str:
 def save_cohort_report(path: str | Path, cohort: Cohort) -> Path:
     """Write `cohort_report`, whole or not at all."""
     path = Path(path)
-    write_text(path, cohort_report(cohort))
+    write_text(path, cohort_report(cohort, path.parent))
     return path
 
 
-def _row(cohort: Cohort, m: Member) -> dict[str, str]:
-    row = {"name": m.name, "link": f"{m.folder}/{REPORT}" if m.result is not None else "", "fault": m.fault}
+def _asked(cohort: Cohort) -> list[tuple[str, str]]:
+    """What was asked of everybody; where people differ, of the first, and of how many something else was."""
+    each = [dict(asked(result)) for result in cohort.results.values()]
+    out = []
+    for name in dict.fromkeys(name for one in each for name in one):
+        said = [one.get(name, "none") for one in each]
+        unlike = sum(x != said[0] for x in said)
+        out.append((name, said[0] + (f" (of {unlike} people otherwise)" if unlike else "")))
+    return out
+
+
+def _summary(cohort: Cohort) -> list[dict[str, str]]:
+    """A row a parameter, those first that are determined in most people."""
+    counts, middle, bounds, units = determined_in(cohort), spreads(cohort), at_bounds(cohort), cohort.units()
+    people, out = len(cohort.identified), []
+    for path in by_knowledge(cohort):
+        low, mid, high = (f"{x:.4g}" for x in middle[path]) if path in middle else ("", "", "")
+        out.append({
+            "path": with_members(path, cohort.members_of(path)), "unit": units[path].replace("-", ""),
+            "people": f"{counts[path]} of {people}", "bound": f"{bounds[path]} of {people}" if path in bounds else "",
+            "low": low, "middle": mid, "high": high,
+        })  # fmt: skip
+    return out
+
+
+def _row(cohort: Cohort, m: Member, folder: Path | None) -> dict[str, str]:
+    there = m.result is not None and folder is not None and (folder / m.folder / REPORT).is_file()
+    row = {"name": m.name, "link": f"{m.folder}/{REPORT}" if there else "", "fault": m.fault}
     row |= {name: value if isinstance(value, str) else f"{value:.4g}" for name, value in m.traits.items()}
     error = cohort.unseen_error(m)
     unit = str(error.get("unit", ""))
     for key in ("error", "spread", "rival_error"):
         x = error.get(key)
-        row[key] = size(x, unit) if isinstance(x, float) else ""
-    row["next"] = "" if m.result is None else next_step(m.result).removeprefix("Next: ")
-    return row
+        row[f"unseen_{key}"] = size(x, unit) if isinstance(x, float) else ""
+    return row | _fit(m.result)
+
+
+def _fit(result: Identification | None) -> dict[str, str]:
+    """Error and spread on what a person was identified from, in numbers and words, and the head of what to do first."""
+    if result is None:
+        return dict.fromkeys(("error", "spread", "remark", "next"), "")
+    rows = fitted(result.fits)
+    kind = measure(rows)
+    said = "noise" if is_noise(result.fits) else "poor" if fits_poorly(result.fits) else ""
+    said = "worse than a constant" if misfit(result.fits) > 1.0 else said
+    error, spread = (size(pooled(rows, of, kind=kind), unit_of(rows, kind)) if rows else "" for of in _ERRORS)
+    return {"error": error, "spread": spread, "remark": said, "next": steps(result)[0].partition(":")[0]}
+
+
+_ERRORS = ("identified", "spread")

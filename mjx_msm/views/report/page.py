@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mjx_msm.common.files import write_text
-from mjx_msm.knowledge.records import Fit
+from mjx_msm.knowledge.judged_errors import size
+from mjx_msm.knowledge.records import WITH_DISCREPANCY, Fit, Stage
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.uncertainty import Knowledge
-from mjx_msm.knowledge.verdict import size, verdict
+from mjx_msm.knowledge.verdict import verdict
 from mjx_msm.knowledge.wording import number
 from mjx_msm.recordings.subject_file.model import MUSCLE_LAWS
 from mjx_msm.views.replay import Replay
@@ -24,6 +27,10 @@ if TYPE_CHECKING:
 REPORT = "report.html"
 OPEN = 3
 """Trials whose charts are unfolded."""
+STRONGEST = 5
+"""Directions that are named before the others are folded."""
+_LONG = re.compile(r"(?<![\w*\]])(?:\.\.|[A-Za-z]:)?[\\/](?:[^\\/:'\n]+[\\/])+(?=[^\\/:'\n]+[\\/][^\\/:'\n]+)")
+"""Of a path, what stands before a file and its folder."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +72,19 @@ def report(result: Identification, trials: Sequence[Replay] = ()) -> str:
         result=result,
         subject=result.subject or "subject",
         model=Path(result.source).name,
-        verdict=verdict(result),
-        asked=_asked(result),
+        verdict=verdict(result, _bands(result, trials)),
+        notes=[in_short(note) for note in result.notes],
+        asked=asked(result),
         rows=[_row(result, i) for i in range(len(result.estimates))],
         open_directions=[d for d in result.directions if d.knowledge is not Knowledge.DETERMINED],
         fits=result.fits,
         others=tuple(dict.fromkeys(name for f in result.fits for name in f.beside)),
         size=size,
         best=_best,
+        discrepancy=any(WITH_DISCREPANCY in f.beside for f in result.fits),
+        noise=[_noise(stage, result.fits) for stage in result.stages],
+        hashes={in_short(name): x for name, x in result.hashes.items()},
+        strongest=STRONGEST,
         against=[f for f in result.fits if f.against],
         command=_command(result),
         doubted=any(f.doubted for f in result.fits),
@@ -112,7 +124,7 @@ def chart_html(figure: Figure | None) -> str:
     )  # fmt: skip
 
 
-def _asked(result: Identification) -> list[tuple[str, str]]:
+def asked(result: Identification) -> list[tuple[str, str]]:
     """What was estimated, from what and how."""
     free, others = ", ".join(result.free), {"prescribed": result.prescribed, "locked": tuple(result.locked)}
     held = "; ".join(f"{name}: {', '.join(names)}" for name, names in others.items() if names)
@@ -146,5 +158,27 @@ def _command(result: Identification) -> str:
     return f"mjx-msm identify {file} --out FOLDER{law} --starts {result.starts} --seed {result.seed}{cv}"
 
 
-def _best(fit: Fit) -> float:
-    return min((fit.identified, *fit.beside.values()))
+def _best(fit: Fit) -> str:
+    """The smallest of the errors beside each other, as it is written: what reads alike is equally good."""
+    return size(min((fit.identified, *fit.beside.values())), fit.unit)
+
+
+def _bands(result: Identification, trials: Sequence[Replay]) -> Mapping[str, float]:
+    """By held-out trial, the least part of a recorded moment that its band holds."""
+    held = {f.trial for f in result.fits if f.role == "held-out"}
+    each = {t.name: [t.band_holds(k) for k in range(len(t.free))] for t in trials if t.name in held}
+    known = {name: [x for x in parts if math.isfinite(x)] for name, parts in each.items()}
+    return {name: min(parts) for name, parts in known.items() if parts}
+
+
+def _noise(stage: Stage, fits: Sequence[Fit]) -> str:
+    units = {f.kind: f.unit for f in fits}
+    return ", ".join(
+        f"{name} {size(x, units[kind]) if (kind := name.split('/')[0]) in units else f'{x:.3g}'}"
+        for name, x in stage.noise.items()
+    )
+
+
+def in_short(text: str) -> str:
+    """The same with a file's folder and name for its whole path: a page that is passed on tells of no machine."""
+    return _LONG.sub("", text)

@@ -1,0 +1,27 @@
+"""How well people fit and are predicted, in parts of their recordings' spread."""
+
+from __future__ import annotations
+
+import math
+
+from mjx_msm.knowledge.cohort import Cohort
+from mjx_msm.knowledge.judged_errors import fits_poorly, misfit
+
+
+def relative_errors(c: Cohort) -> dict[str, tuple[float, float]]:
+    """By person, the error on what was unseen over the recording's spread, ours and the best regression's."""
+    out = {}
+    for m in c.identified:
+        e = c.unseen_error(m)
+        if e and isinstance(e["error"], float) and isinstance(e["spread"], float) and e["spread"] > 0:
+            theirs = e.get("rival_error", math.nan)
+            assert isinstance(theirs, float)
+            out[m.name] = e["error"] / e["spread"], theirs / e["spread"]
+    return out
+
+
+def poorly_fitted(c: Cohort) -> dict[str, float]:
+    """By person whom the model fits poorly, the error over the spread of what they were identified from; the worst
+    first."""
+    found = [(name, misfit(result.fits)) for name, result in c.results.items() if fits_poorly(result.fits)]
+    return dict(sorted(found, key=lambda x: -x[1]))

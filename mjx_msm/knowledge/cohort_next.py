@@ -1,0 +1,73 @@
+"""What to do next with a study: what is in the way of relying on its people, the first thing first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import median
+
+from mjx_msm.knowledge.between_bounds import determined_between_bounds
+from mjx_msm.knowledge.cohort import Cohort
+from mjx_msm.knowledge.cohort_errors import poorly_fitted, relative_errors
+from mjx_msm.knowledge.judged_errors import fitted
+from mjx_msm.knowledge.next_step import hold_out
+from mjx_msm.knowledge.wording import some
+
+OFTEN = 0.5
+"""Part of the people in whom a parameter rests on a bound, from which it is no matter of one recording."""
+
+
+def next_of_all(cohort: Cohort) -> str:
+    """The first two things that are in the way of relying on the people; what to use them for where nothing is."""
+    first, *others = tuple(_in_the_way(cohort)) or (
+        "use the people: `gymnasium.make` and `mjx-msm verify` take each of their folders",
+    )
+    return f"Next: {first}." + "".join(f" Then {step}." for step in others[:2])
+
+
+def _in_the_way(c: Cohort) -> Iterator[str]:
+    if c.failed:
+        first = c.failed[0]
+        everybody = some([m.name for m in c.failed], 4)
+        yield f"put right what is wrong with {everybody}, first {first.name} ({first.fault}); then run it again"
+        return
+    errors, poor = relative_errors(c), poorly_fitted(c)
+    bad = [name for name, (ours, _) in errors.items() if ours > 1.0]
+    if bad:
+        yield (
+            f"look at the reports of {some(bad, 4)}: what it had not seen of them, the model predicts worse than the "
+            "constant that fits best; a sign, a channel at fault, a task that nothing else says anything of, or, where "
+            "something was held, hardly anything to predict"
+        )
+    if poor:
+        yield (
+            f"look at the reports of {some(list(poor))}, who fit poorly: check the electrodes, the normalisation of "
+            "the EMG, and scale, sign and clock of the moment (a contraction that is held varies little: judge its "
+            "error in N·m)"
+        )
+    often = {path: n for path, n in at_bounds(c).items() if n >= OFTEN * len(c.identified)}
+    if often:
+        which = some([f"{path} (at a bound in {n} people)" for path, n in often.items()])
+        yield (
+            f"ask whether {which} can be believed: what many share comes from the recordings or the model, a delay "
+            "between EMG and moment, a normalisation, rather than from them"
+        )
+    if not errors:
+        trials = round(median(len({f.trial for f in fitted(m.result.fits)}) for m in c.identified if m.result))
+        yield hold_out(trials, "everybody") + " (`cross_validation = true` in [run]), and rely on nobody"
+        return
+    clear = [all(determined_between_bounds(m.result)) for m in c.identified if m.result is not None]
+    if not all(clear) and c.population is not None:
+        yield (
+            "for whom a recording leaves much open, identify again with what the others expect of them ([identify] "
+            'prior = "population.json"), or record a task that moves it'
+        )
+
+
+def at_bounds(c: Cohort) -> dict[str, int]:
+    """By parameter that rests on a bound in somebody, in how many people."""
+    counts: dict[str, int] = {}
+    for m in c.identified:
+        for e in m.result.estimates if m.result is not None else ():
+            if e.bound:
+                counts[e.path] = counts.get(e.path, 0) + 1
+    return dict(sorted(counts.items(), key=lambda x: -x[1]))

@@ -1,0 +1,74 @@
+"""The errors that a result is judged by: of which rows, of which kind, beside what, and from where on a fit is poor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from mjx_msm.knowledge.records import WITH_DISCREPANCY, Fit
+from mjx_msm.knowledge.result_table import STILL
+
+POOR = 0.5
+"""Of the spread of a recorded signal, above which an error leaves little of it explained."""
+
+
+def fitted(fits: Sequence[Fit]) -> tuple[Fit, ...]:
+    """Errors on what the estimate was made from."""
+    return tuple(f for f in fits if f.role == "identify")
+
+
+def unseen(fits: Sequence[Fit]) -> tuple[Fit, ...]:
+    """Errors on what the estimate was not made from: held-out trials, or else the folds of a cross-validation."""
+    held = tuple(f for f in fits if f.role == "held-out")
+    return held or tuple(f for f in fits if f.role == "cross-validated")
+
+
+def pooled(fits: Sequence[Fit], of: str = "identified", *, kind: str) -> float:
+    """Root mean square over the rows of one kind; `of`: a field of `Fit`, or a name in `Fit.beside`. NaN without."""
+    values = [f.beside.get(of, math.nan) if of not in _OWN else getattr(f, of) for f in fits if f.kind == kind]
+    return math.sqrt(sum(x * x for x in values) / len(values)) if values else math.nan
+
+
+_OWN = ("generic", "identified", "spread")
+
+
+def measure(fits: Sequence[Fit]) -> str:
+    """The kind of error to judge by: moments where there are any, else motions."""
+    kinds = [f.kind for f in fits]
+    return next((k for k in ("moment", "motion") if k in kinds), kinds[0] if kinds else "")
+
+
+def rival(fits: Sequence[Fit], kind: str) -> tuple[str, float] | None:
+    """The prediction without a model of the person that has the smallest error, of those that every row has."""
+    rows = [f for f in fits if f.kind == kind]
+    common = set.intersection(*(set(f.beside) - {WITH_DISCREPANCY} for f in rows)) if rows else set()
+    return min(((name, pooled(rows, name, kind=kind)) for name in common), key=lambda x: x[1], default=None)
+
+
+def misfit(fits: Sequence[Fit]) -> float:
+    """Error over spread on what the estimate was made from; NaN without such, or where hardly anything changes."""
+    rows = fitted(fits)
+    kind = measure(rows)
+    spread = pooled(rows, "spread", kind=kind)
+    return pooled(rows, kind=kind) / spread if rows and spread > STILL.get(kind, 0.0) else math.nan
+
+
+def fits_poorly(fits: Sequence[Fit]) -> bool:
+    """Whether much of what was recorded is left unexplained: above `POOR` of its spread where a test of fit
+    (`mjx_msm.knowledge.goodness_of_fit`) says that it is no noise, and above all of it whatever it is."""
+    return misfit(fits) > (POOR if any(f.against for f in fitted(fits)) else 1.0)
+
+
+def is_noise(fits: Sequence[Fit]) -> bool:
+    """Whether as much is left, but no test of fit finds anything in it."""
+    return misfit(fits) > POOR and not fits_poorly(fits)
+
+
+def size(value: float, unit: str) -> str:
+    """An error with the unit of its row, angles in degrees."""
+    return f"{math.degrees(value):.2g}°" if unit == "rad" else f"{value:.3g} {unit}"
+
+
+def unit_of(fits: Sequence[Fit], kind: str) -> str:
+    """Of the errors of one kind."""
+    return next(f.unit for f in fits if f.kind == kind)

@@ -1,0 +1,132 @@
+"""What to do next with a person: what is in the way of relying on the result, the first thing first.
+
+Every step is one for the lab: what to check at the electrode, the clock or the scale, and what to record; the option or
+the function that does it stands behind it in brackets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mjx_msm.knowledge.between_bounds import determined_between_bounds
+from mjx_msm.knowledge.goodness_of_fit import independent_samples
+from mjx_msm.knowledge.judged_errors import fits_poorly, fitted, measure, pooled, rival, unseen
+from mjx_msm.knowledge.records import Estimate, Outcome
+from mjx_msm.knowledge.result import Identification
+from mjx_msm.knowledge.result_table import CLEARLY, STILL
+from mjx_msm.knowledge.wording import number, some
+
+MUCH_OPEN = 0.25
+"""Part of the parameters that are not determined, from which on more has to be recorded."""
+SPARED = 3
+"""Trials of which one can be held out; of fewer, each may be all that tells of its muscles."""
+HELD_OUT = '`role = "held-out"` in the subject file'
+ELECTRODE, SIZE = "electrode and normalisation of the EMG", "the size of the person"
+MOMENT, CLOCK = "scale, zero and clock of the moment", "whether EMG and motion share a clock"
+CHECKS = {
+    "gain": (ELECTRODE,), "shape": (ELECTRODE,), "delay": (CLOCK,), "lever": ("where the strap was",),
+    "muscle": (ELECTRODE, SIZE), "body": (SIZE,), "joint": (MOMENT,),
+}  # fmt: skip
+"""By field, or else by what it is of: what in the lab makes a parameter go to its bound."""
+
+
+def next_step(result: Identification) -> str:
+    """The first thing that is in the way of relying on the result, and the one after it."""
+    first, *others = steps(result)
+    return f"Next: {first}." + "".join(f" Then {step}." for step in others[:1])
+
+
+def steps(result: Identification) -> tuple[str, ...]:
+    """All that is in the way of relying on the result, the first thing first; what to use it for where nothing is."""
+    if result.outcome is Outcome.INTERRUPTED:
+        return ("go on with `mjx-msm identify … --resume`",)
+    if result.outcome is Outcome.NOT_FINITE:
+        return ("check units and signs of angles and EMG; then try fewer free parameters",)
+    found = tuple(_in_the_way(result))
+    return found or ("use the person: `gymnasium.make` and `mjx-msm verify` take this folder",)
+
+
+def _in_the_way(result: Identification) -> Iterator[str]:
+    rows = unseen(result.fits)
+    kind, other = measure(rows), rival(rows, measure(rows))
+    moving = [f for f in rows if f.spread > STILL.get(f.kind, 0.0)]
+    if any(f.identified > f.spread for f in moving):
+        worst = max(moving, key=lambda f: f.identified / f.spread)
+        yield (
+            f"look at {worst.trial}, which it predicts worse than a constant would: a sign, a unit, or a task that the "
+            "others say nothing of"
+        )
+    if result.outcome is Outcome.MAX_EVALUATIONS:
+        yield "let it go on with `--resume`"
+    if fits_poorly(result.fits):
+        yield (
+            "find out why it fits poorly: check the electrodes, the normalisation of the EMG, and scale, sign and "
+            "clock of the moment, beside the curves in the report (a contraction that is held varies little: judge its "
+            "error in N·m)"
+        )
+    if other is not None and other[1] < CLEARLY * pooled(rows, kind=kind):
+        yield (
+            "look where in the curves of the report the error is: a model that predicts worse than a regression lacks "
+            "something, a muscle without EMG, passive tissue, a right delay"
+        )
+    more = _to_record(result)
+    yield from _to_believe(result, with_none=bool(more))
+    if more:
+        yield more
+
+
+def _to_believe(result: Identification, *, with_none: bool) -> Iterator[str]:
+    """What rests on a bound. None of a thing (no damping, no delay, no curvature of the EMG) is no bound to widen, and
+    asked of only where there is much else to record."""
+    wide = [e for e in result.estimates if e.bound and not _is_none(e)]
+    bound = [e for e in result.estimates if e.bound and (with_none or not _is_none(e))]
+    if bound:
+        widen = "; if all is right, the bound is too narrow (set it in the subject file)" if wide else ""
+        checks = dict.fromkeys(check for e in bound for check in _checks(e.path))
+        yield (
+            f"ask whether {some([e.path for e in bound])} can be believed, since only a bound holds "
+            f"{'it' if len(bound) == 1 else 'them'}: check {'; '.join(checks)}{widen}"
+        )
+
+
+def _is_none(e: Estimate) -> bool:
+    return number(e.value, e.low, e.high) == "0"
+
+
+def _checks(path: str) -> tuple[str, ...]:
+    group, *_, field = path.split("/")
+    return CHECKS.get(field) or CHECKS.get(group, ("scale and sign of what was measured",))
+
+
+def _to_record(result: Identification) -> str:
+    """What the recordings leave unsaid, and a session that would say it; "" where that is little."""
+    clear = determined_between_bounds(result)
+    left = [e.path for e, c in zip(result.estimates, clear, strict=True) if not c and not (e.bound and _is_none(e))]
+    count, samples = len(result.estimates), independent_samples(result.fits)
+    few = samples is not None and samples[1] < count
+    trials, held = len({f.trial for f in fitted(result.fits)}), any(f.role == "held-out" for f in result.fits)
+    if not few and len(left) <= MUCH_OPEN * count:
+        return "" if unseen(result.fits) else hold_out(trials)
+    why = f"{count - sum(clear)} of {count} parameters are open"
+    if few and samples:
+        why = f"its {samples[0]} samples repeat themselves and count as {samples[1]}, fewer than its parameters: {why}"
+    trial, role = ("", "") if held else (", and a whole trial more to hold out", f"; {HELD_OUT}")
+    return (
+        f"record more of the person ({why}): several strides or repetitions at two speeds at least, slow passive "
+        f"swings of the joint through its range{trial} (`msm.design_experiment` finds what tells most{role}); until "
+        "then no open parameter is worth reporting by itself"
+    )
+
+
+def hold_out(trials: int, whose: str = "the person") -> str:
+    """How it comes to be known how well a person is predicted.
+
+    **Arguments:** `trials`: that the estimate was made from.
+    """
+    if trials >= SPARED:
+        return f"hold a trial of {whose} out ({HELD_OUT}), and see what it predicts of it"
+    none = "the one trial cannot be spared" if trials == 1 else f"none of the {trials} trials can be spared"
+    return (
+        f"record another trial of {whose} and hold it out ({HELD_OUT}): {none}; until then cross-validate within "
+        "trials, which flatters"
+    )

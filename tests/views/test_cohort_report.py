@@ -1,0 +1,133 @@
+"""The report of a study says who fits poorly, what bounds hold, and what to do first; nobody was identified."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+from results import PATHS, fit, result
+
+from mjx_msm.knowledge.cohort import Cohort, Member
+from mjx_msm.knowledge.cohort_errors import poorly_fitted
+from mjx_msm.knowledge.cohort_verdict import by_knowledge, cohort_verdict, determined_in, spreads
+from mjx_msm.knowledge.wording import with_members
+from mjx_msm.views.report.cohort_page import cohort_report, save_cohort_report
+
+STRENGTH, LENGTH, DAMPING = PATHS
+
+
+def cohort(**people):
+    return Cohort("some", tuple(Member(name, f"people/{name}", made) for name, made in people.items()))
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    """Good, poor and worse than a constant, of two trials each; a strength that rests on a bound in two of three."""
+
+    def two(error):
+        return [replace(fit("identify", error, trial=t), against=("not white",)) for t in ("extension", "flexion")]
+
+    at = ("upper", "", "")
+    return cohort(anna=result(*two(2.0)), bob=result(*two(6.0), bounds=at), eve=result(*two(11.0), bounds=at))
+
+
+class Text(HTMLParser):
+    """Of a page, outside scripts; and where its links lead."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.links, self._seen, self._inside = [], [], False
+        self.feed(page)
+        self.text = re.sub(r"\s+", " ", " ".join(self._seen))
+
+    def handle_starttag(self, tag, attrs):
+        self._inside = tag in ("script", "style")
+        self.links += [v for k, v in attrs if k == "href"]
+
+    def handle_endtag(self, tag):
+        self._inside = False
+
+    def handle_data(self, data):
+        if not self._inside:
+            self._seen.append(data)
+
+
+def test_who_fits_poorly_is_counted_and_who_fits_worse_than_a_constant_named(mixed):
+    said = " ".join(cohort_verdict(mixed))
+    assert list(poorly_fitted(mixed)) == ["eve", "bob"]
+    assert "2 of 3 fit poorly" in said
+    assert "by more than 50 % of its spread; in eve by more than all of it" in said
+    assert "fit poorly" not in " ".join(cohort_verdict(cohort(anna=result(fit("identify"), fit()))))
+
+
+def test_what_is_left_as_noise_is_no_poor_fit():
+    noisy = result(fit("identify", 6.0))
+    said = " ".join(cohort_verdict(cohort(anna=noisy, bob=noisy)))
+    assert "Of 2 of 2 more than 50 % of the spread is left, but as noise" in said
+    assert "poor" not in said
+    assert "10 N·m noise" in Text(cohort_report(cohort(anna=noisy))).text
+
+
+def test_next_comes_the_fit_then_bounds_then_another_trial(mixed):
+    said = cohort_verdict(mixed)[-1]
+    parts = [
+        "eve and bob, who fit poorly: check the electrodes",
+        f"{STRENGTH} (at a bound in 2 people)",
+        "record another trial of everybody",
+    ]
+    places = [said.index(part) for part in parts]
+    assert places == sorted(places)
+    assert "none of the 2 trials can be spared" in said
+
+
+def test_what_a_bound_holds_is_determined_in_nobody(mixed):
+    assert determined_in(mixed) == {STRENGTH: 1, LENGTH: 3, DAMPING: 3}
+    assert by_knowledge(mixed) == [LENGTH, DAMPING, STRENGTH]
+    assert STRENGTH not in spreads(mixed)
+    said = " ".join(cohort_verdict(mixed))
+    assert f"determine 2 in everybody ({LENGTH} and {DAMPING})" in said
+    assert f"as wide as all that was allowed: {STRENGTH} in 2 people" in said
+
+
+def test_people_who_fit_and_are_predicted_are_to_be_used():
+    good = result(fit("identify"), fit())
+    assert cohort_verdict(cohort(anna=good, bob=good))[-1].startswith("Next: use the people")
+
+
+def test_the_page_shows_errors_and_what_was_asked(mixed):
+    text = Text(cohort_report(mixed)).text
+    assert "Who, and how well each fits Errors are" in text
+    assert "extension, flexion" in text
+    assert "eve 11 N·m 10 N·m worse than a constant" in text
+    assert "bob 6 N·m 10 N·m poor" in text
+    assert f"{LENGTH} N 3 of 3" in text
+    assert f"{STRENGTH} N 1 of 3 2 of 3" in text
+    other = cohort(anna=result(fit("identify"), fit()), bob=result(fit("identify", trial="x"), fit(identified=4.0)))
+    text = Text(cohort_report(other)).text
+    assert "how well each fits and is predicted" in text
+    assert "bob 2 N·m 10 N·m 4 N·m 10 N·m" in text
+    assert "identify reach (of 1 people otherwise)" in text
+
+
+def test_a_link_leads_to_a_report_that_is_there(mixed, tmp_path):
+    (tmp_path / "people" / "bob").mkdir(parents=True)
+    (tmp_path / "people" / "bob" / "report.html").write_text("")
+    page = Text(save_cohort_report(tmp_path / "report.html", mixed).read_text(encoding="utf-8"))
+    assert page.links == ["people/bob/report.html"]
+    assert "A name leads" in page.text
+    assert "A name leads" not in Text(cohort_report(mixed)).text
+
+
+def test_whom_a_pattern_stands_for():
+    members = ("muscle/recfem/max_isometric_force", "muscle/vasmed/max_isometric_force")
+    assert with_members("muscle/[rv]*/max_isometric_force", members).endswith("(recfem, vasmed)")
+    assert with_members("emg/*/delay", ("emg/a/delay", "emg/b/delay")) == "emg/*/delay"
+    assert with_members(members[0], members[:1]) == members[0]
+
+
+def test_somebody_who_failed_comes_first(mixed):
+    failed = Member("zoe", "", fault="no <moment>")
+    found = replace(mixed, members=(*mixed.members, failed))
+    said = cohort_verdict(found)[-1]
+    assert said == "Next: put right what is wrong with zoe, first zoe (no <moment>); then run it again."
+    assert "zoe no <moment>" in Text(cohort_report(found)).text
