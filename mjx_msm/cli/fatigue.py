@@ -87,7 +87,7 @@ def _print(console, made: FatigueEstimate) -> None:
     def shown(value, digits: str) -> str:
         return f"{value.value:{digits}} ({value.low:{digits}} … {value.high:{digits}})"
 
-    what = "recorded moments" if made.recorded else "motion alone: the moments that it takes"
+    what = "recorded moments" if made.recorded else "motion: the moments that it takes if nothing touches the person"
     minutes = (made.time[-1] - made.time[0]) / 60
     console.print(f"\n{made.trial}: {minutes:.2g} min, from EMG and {what}", markup=False)
     table = Table("group", "muscles", "capacity, first", "last", "F [1/s]", "R [1/s]", "data", box=None, pad_edge=False)
@@ -96,7 +96,8 @@ def _print(console, made: FatigueEstimate) -> None:
         row += (shown(g.fatigue_rate, ".4f"), shown(g.recovery_rate, ".4f"))
         table.add_row(g.name, ", ".join(g.muscles), *row, f"{100 * g.data_share:.0f} %")
     console.print(table)
-    console.print("(low … high): 95 % intervals, if muscles tire as 3CC-r says", style="dim")
+    console.print("(low … high): 95 % intervals, if muscles tire as 3CC-r says, by its rates F and R", style="dim")
+    console.print("data: what the recording tells of all that is known of the last capacity", style="dim")
     for g in made.groups:
         console.print(g.words, markup=False)
     for note in made.notes:

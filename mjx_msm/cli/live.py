@@ -33,14 +33,14 @@ def live(
         ),
     ] = None,
     encoder: Annotated[
-        str | None, typer.Option(help="Name of the stream of joint angles [rad].", show_default=False)
+        str | None, typer.Option(help="Name of the stream of joint angles (rad).", show_default=False)
     ] = None,
     replay: Annotated[str | None, typer.Option(help="Play this trial of --subject as streams.")] = None,
     subject: Annotated[Path | None, typer.Option(help="Subject file (TOML), for --replay and --learn.")] = None,
     learn: Annotated[
         bool, typer.Option("--learn", help="Learn from --subject's trials how EMG goes on; default: it stays.")
     ] = False,
-    horizon: Annotated[float, typer.Option(help="How far ahead [s].")] = 0.1,
+    horizon: Annotated[float, typer.Option(help="How far ahead (s).")] = 0.1,
     rate: Annotated[float, typer.Option(help="Samples a second.")] = 1000.0,
     name: Annotated[str, typer.Option(help="Of the stream that goes out.")] = "mjx_msm",
     seconds: Annotated[float | None, typer.Option(help="End after so long.", show_default=False)] = None,

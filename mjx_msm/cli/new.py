@@ -25,7 +25,7 @@ def new(
     ] = None,
     name: Annotated[str | None, typer.Option(help="Of the person; default: of the folder.", show_default=False)] = None,
     mass: Annotated[
-        float | None, typer.Option(min=2.0, max=400.0, help="Of the person [kg].", show_default=False)
+        float | None, typer.Option(min=2.0, max=400.0, help="Of the person (kg).", show_default=False)
     ] = None,
     posture: Annotated[
         list[str] | None,

@@ -43,7 +43,7 @@ def render(
     largest: Annotated[
         float | None, typer.Option(min=0.01, help="Of a GIF: made smaller until it keeps to so many MB.")
     ] = None,
-    at: Annotated[float | None, typer.Option(help="Of a picture: when [s]; default: the middle of the trial.")] = None,
+    at: Annotated[float | None, typer.Option(help="Of a picture: when (s); default: the middle of the trial.")] = None,
     transparent: Annotated[bool, typer.Option("--transparent", help="Of a picture: without floor and sky.")] = False,
 ) -> None:
     """Video of a trial: measured (translucent) and simulated motion, or the joint moment under the recorded motion.

@@ -101,6 +101,12 @@ class GroupFatigue:
             why = "it hardly works" if self.effort < 0.05 else "what it does is lost among what is not known"
             return f"{self.name}: the recording cannot tell, {why} (mean activation {self.effort:.2f})"
         if self.verdict == "fatigued":
+            first = self.capacity[0]
+            if first.high < 1.0 - LOSS and first.value < self.now.value + LOSS:
+                left += (
+                    f", {100 * first.value:.0f} % at the first second already: of somebody who came rested that says"
+                )
+                left += " that their strength was identified too high, not that they tire"
             return f"{self.name}: fatigued, {left}"
         if self.verdict == "not fatigued":
             return f"{self.name}: not fatigued, {left}"

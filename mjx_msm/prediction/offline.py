@@ -39,6 +39,9 @@ ROLE = "predicted"
 DRAWS = 40
 """People drawn from the posterior, unless told otherwise."""
 LEVELS = (0.025, 0.975)
+WORKING = 0.4, 1.6
+"""Fiber lengths over the optimal one between which muscles make active force: 0.5 to 1.5 (Zajac 1989), somewhat
+widened, as a model's own curves are."""
 UNITS = {
     "fiber_length": "m",
     "fiber_velocity": "m/s",
@@ -79,8 +82,8 @@ def predict(
 
     **Raises:** `InputError` if a channel or coordinate is missing, or no draws are left.
 
-    **Warns:** `InputWarning` of what in the trial contradicts the model, and of people whose motion cannot be
-    simulated.
+    **Warns:** `InputWarning` of what in the trial contradicts the model, of fibers that are outside the range in which
+    muscles work, and of people whose motion cannot be simulated.
     """
     of_kind("identification", identification, Identification, "identify makes one, Identification.load reads one")
     of_kind("trial", trial, Trial, "load_subject reads them from files")
@@ -105,6 +108,11 @@ def predict(
     if "motion" in identification.residuals:
         scale = np.array([noise.get(f"motion/{c}", 0.0) for c in model.free])
         curves["motion"] = _motion(identification, model, everyone, recording, sample, scale)
+    beyond = _beyond_their_range(
+        model, curves["fiber_length"].value, np.asarray(everyone.muscle.optimal_fiber_length)[0]
+    )
+    if beyond:
+        warnings.warn(f"trial '{trial.name}': {beyond}", InputWarning, stacklevel=2)
     seen = term.mask > 0
     return Prediction(
         subject=identification.subject,
@@ -118,6 +126,25 @@ def predict(
         strength=np.asarray(everyone.muscle.max_isometric_force)[0],
         recorded_moment=np.where(seen, term.target, np.nan) if seen.any() else None,
         fits=_fits(identification, model, space, recording, term, trials_of(learnt_from), rate) if seen.any() else (),
+    )
+
+
+def _beyond_their_range(
+    model: Model, length: Float[np.ndarray, "instant muscle"], optimal: Float[np.ndarray, "muscle"]
+) -> str:
+    """Muscles whose fibers leave `WORKING`, in words; empty if none do."""
+    relative = length / optimal
+    low, high = relative.min(axis=0), relative.max(axis=0)
+    odd = [
+        f"{m} {a:.2g} to {b:.2g}"
+        for m, a, b in zip(model.muscles, low, high, strict=True)
+        if a < WORKING[0] or b > WORKING[1]
+    ]
+    if not odd:
+        return ""
+    return (
+        f"fibers leave {WORKING[0]:g} to {WORKING[1]:g} of their optimal length, in which muscles work: "
+        f"{', '.join(odd)}; do not believe these muscles' forces, whatever the sum of moments says"
     )
 
 

@@ -46,7 +46,8 @@ def prediction_figure(made: Prediction) -> Figure:
     order = np.argsort(-force.value.max(axis=0))[:STRONGEST]
     left, right = figure.add_subplot(grid[rows, 0]), figure.add_subplot(grid[rows, 1])
     for n, m in enumerate(order):
-        _banded(left, t, force, m, shown, f"C{n}", made.muscles[m])
+        known = np.any(force.low[:, m] < force.high[:, m])  # a muscle of which nothing was estimated has no band
+        _banded(left, t, force, m, shown, f"C{n}", made.muscles[m] + ("" if known else ", not estimated"))
         _banded(right, t, made["activation"], m, shown, f"C{n}", made.muscles[m])
     _titled(left, "tendon force [N]")
     _titled(right, "activation")

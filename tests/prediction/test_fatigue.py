@@ -123,6 +123,19 @@ def test_verdicts_in_words(probability, told, effort, verdict, word):
     assert word in group.words
 
 
+def test_strength_that_lacks_from_the_first_second_on_is_not_called_tiredness():
+    value, low, rate = Value(0.83, 0.73, 0.89), Value(0.66, 0.5, 0.8), Value(0.01, 0.005, 0.02)
+    group = GroupFatigue(
+        "calf", ("soleus",), "ankle", (low, value), low, rate, rate, 0.99, 0.9, (), (), 0.3, 1.0
+    )  # fmt: skip
+    assert "66 % at the first second already" in group.words
+    assert "their strength was identified too high" in group.words
+    falls = GroupFatigue(
+        "calf", ("soleus",), "ankle", (value, low), value, rate, rate, 0.99, 0.9, (), (), 0.3, 1.0
+    )  # fmt: skip
+    assert "identified too high" not in falls.words
+
+
 def test_the_shortest_interval_reaches_the_edge_that_draws_pile_up_at():
     """Of an exponential below 1: from its mode, 1, down to 1 − log 20; a normal one is symmetric."""
     rng = np.random.default_rng(0)

@@ -82,6 +82,16 @@ def test_what_contradicts_the_model_is_said(person, arm):
         msm.predict(result, replace(trial, velocity=-np.asarray(trial.velocity)), model=arm, draws=6)
 
 
+def test_fibers_beyond_where_muscles_work_are_named(arm):
+    optimal = np.full(len(arm.muscles), 0.1)
+    length = np.tile(0.1, (5, len(arm.muscles)))
+    assert offline._beyond_their_range(arm, length, optimal) == ""
+    length[2, 0] = 0.003
+    said = offline._beyond_their_range(arm, length, optimal)
+    assert f"{arm.muscles[0]} 0.03 to 1;" in said
+    assert arm.muscles[1] not in said
+
+
 def test_people_who_cannot_be_simulated_are_counted(person, arm, monkeypatch):
     _, result, trial = person
 

@@ -126,10 +126,10 @@ def parse_unmeasured(top: Section) -> tuple[tuple[str, ...], str, int]:
     count = section.number("synergies", SYNERGIES, low=1, high=20) or SYNERGIES
     if count != int(count):
         raise section.fail("synergies", "a whole number")
+    method = section.text("unmeasured", BY_SYNERGIES, options=(BY_SYNERGIES, *UNMEASURED_BY)) or BY_SYNERGIES
     for key in ("unmeasured", "synergies"):
         if key in section.data and not muscles:
             raise InputError(f'{section.where}: {key} is for muscles that are "unmeasured", and none is; remove it')
-    method = section.text("unmeasured", BY_SYNERGIES, options=(BY_SYNERGIES, *UNMEASURED_BY)) or BY_SYNERGIES
     if "synergies" in section.data and method != BY_SYNERGIES:
         raise InputError(f'{section.where}: unmeasured = "{method}" has no synergies; remove one of the two')
     return muscles, method, int(count)
