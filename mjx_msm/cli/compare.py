@@ -29,6 +29,8 @@ def compare(
     Example: mjx-msm compare runs/before runs/after --out before_after.html
     """
     console = make_console(quiet)
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"--out {out}: a report is a page; end its name in .html")
     for folder in results:
         refuse_other(folder, RESULT)
     load_libraries("scipy.stats")

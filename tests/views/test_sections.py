@@ -164,6 +164,9 @@ def test_the_command_writes_the_report(tmp_path, capsys):
     assert command(["compare", *folders, "--out", str(tmp_path / "both.html")]) == 0
     assert "after and before: of 3 parameters" in " ".join(capsys.readouterr().out.split())
     assert "before and after" in (tmp_path / "both.html").read_text(encoding="utf-8")
+    assert command(["compare", *folders, "--out", str(tmp_path / "both.pdf")]) == 2
+    assert "end its name in .html" in capsys.readouterr().err
+    assert not (tmp_path / "both.pdf").exists()
 
 
 # Profile ---------------------------------------------------------------------------------------------------
