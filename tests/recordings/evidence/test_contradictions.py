@@ -354,8 +354,28 @@ def test_a_clock_is_suggested_by_the_motion_alone(recorded, name, late):
     assert contradictions(model, [bare], emg_map) == ()
     moved = np.roll(bare.emg, round(late / bare.timestep), axis=0)
     (said,) = contradictions(model, [replace(bare, emg=moved)], emg_map)
+    assert "as far as nothing but gravity acts" in said
     assert "what inertia and gravity take in the model" in said
-    assert float(said.split("emg = ")[1].split(" ")[0]) == pytest.approx(-late, abs=0.07)
+    moved_by = float(said.split(", EMG ")[1].split(" s ")[0])
+    assert moved_by == pytest.approx(abs(late), abs=0.07)
+    assert ("s later" in said) is (late < 0)
+    # a third of a stride may be a phase: that is asked, and no line given to copy
+    assert (f"emg = {'-' * (late > 0)}{moved_by}" in said) is (abs(late) < 0.3)
+
+
+@pytest.mark.parametrize(("period", "low", "ahead"), [(2.0, 0.1, 0.0), (1.0, 0.6, 0.6)])
+def test_who_stands_or_pedals_is_not_told_another_clock(period, low, ahead):
+    """A squat, and pedalling: quadriceps against the ground or pedal, when the motion by itself asks for none."""
+    model = load_model("knee", free=("knee_angle",), prescribed=("hip_flexion", "ankle_angle"))
+    turn = 2 * np.pi * TIME / period
+    bent, hip = ((1 - np.cos(turn + x)) / 2 for x in (0.0, ahead))
+    angles = {"knee_angle": low + (1.8 - low) * bent, "hip_flexion": 0.4 + 0.8 * hip, "ankle_angle": 0.2 * hip}
+    quadriceps = ("recfem", "vasmed", "vasint", "vaslat")
+    position = np.stack([angles[c] for c in model.coordinates], axis=1)
+    for phase in (2.5, 2.8, 3.7):  # most of it about the deepest point
+        push, pull = (0.03 + ((1 + np.cos(turn - p)) / 2) ** 2 for p in (phase, phase + 2.2))
+        emg = np.stack([push if m in quadriceps else 0.4 * pull for m in model.muscles], axis=1)
+        assert contradictions(model, [Trial("squat", TIME, model.coordinates, position, model.muscles, emg)]) == ()
 
 
 def test_recorded_moments_of_the_other_sign(recorded):
