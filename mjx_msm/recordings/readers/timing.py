@@ -8,7 +8,7 @@ printed with too few digits are taken apart again, with a note.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,25 +41,34 @@ class Timing:
     unit: str | None = None
     """Of it, one of `UNITS`; None: as it says, else seconds."""
     rate: float | None = None
-    """Samples a second [Hz], where there is no time column, or it counts frames."""
+    """Samples a second [Hz], where there is no time column, or it counts frames; of the longest of several blocks."""
+    of_file: bool = False
+    """Whether `rate` is said of the whole file: then its longest block may be one from which no column is wanted."""
 
 
-def tables_of(contents: Contents, timing: Timing | None = None, *, full_names: bool = False) -> tuple[Table, ...]:
+def tables_of(
+    contents: Contents,
+    timing: Timing | None = None,
+    *,
+    columns: Iterable[str] | None = None,
+    full_names: bool = False,
+) -> tuple[Table, ...]:
     """The blocks of a file over time, those on the same clock as one table.
 
-    **Arguments:** `full_names`: whether columns are called with the name of their block also where theirs is the only
-    one.
+    **Arguments:** `columns`: only the blocks that these are in; what is wrong with others is of no matter.
+    `full_names`: whether columns are called with the name of their block also where theirs is the only one.
 
-    **Raises:** `InputError` if a block has no time, or one that does not run forwards.
+    **Raises:** `InputError` if a column is not there, or a block has no time, or one that does not run forwards.
     """
     timing = timing or Timing()
+    whole = contents
+    contents = contents if columns is None else contents.only(columns)
     path = contents.path
     notes = list(contents.notes)
     if timing.column is not None and not any(_named(b, timing.column) for b in contents.blocks):
         names = [c for b in contents.blocks for c in b.columns]
         raise InputError(f"{path}: no time column '{timing.column}'{suggest(timing.column, names)}")
-    untimed = [b for b in contents.blocks if b.time is None and b.rate is None and not any(map(is_time, b.columns))]
-    longest = max((len(b.values) for b in untimed), default=0)
+    longest = _longest(contents, whole if timing.of_file else contents)
     timed: list[tuple[np.ndarray, list[tuple[Block, int]]]] = []
     for block in contents.blocks:
         time, taken = _clock(contents, block, timing, longest, notes)
@@ -231,6 +240,19 @@ def _block_name(contents: Contents, block: Block) -> str:
     return f"'{columns if shared else block.name}'"
 
 
+def _longest(wanted: Contents, whole: Contents) -> int:
+    """Rows of the longest block without a time: of those that are wanted, or one that has a whole multiple of its rows
+    and so tells that these were sampled more slowly."""
+
+    def rows(contents: Contents) -> list[int]:
+        blocks = [b for b in contents.blocks if b.time is None and b.rate is None]
+        return [len(b.values) for b in blocks if not any(map(is_time, b.columns))]
+
+    own = max(rows(wanted), default=0)
+    ratios = {n: round(n / own) for n in rows(whole) if n > own > 0}
+    return max([own, *(n for n, ratio in ratios.items() if ratio > 1 and abs(n - ratio * own) <= ratio)])
+
+
 def _own_rate(contents: Contents, block: Block, rate: float, timing: Timing, longest: int, notes: list[str]) -> float:
     """Of a block: the user's is that of the longest; one with a whole fraction of its samples spans the same time."""
     count = len(block.values)
@@ -238,7 +260,7 @@ def _own_rate(contents: Contents, block: Block, rate: float, timing: Timing, lon
         return block.rate
     if block.rate is not None and abs(rate - block.rate) > 1e-3 * rate:
         notes.append(f"{contents.path}: says {block.rate:g} samples a second; sampling_rate = {rate:g} overrides it")
-    if count >= longest or len(contents.blocks) == 1:
+    if count >= longest:
         return rate
     ratio = round(longest / count)
     if ratio >= 1 and abs(longest - ratio * count) <= max(ratio, 0.02 * longest):

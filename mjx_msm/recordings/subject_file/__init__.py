@@ -9,7 +9,8 @@ data = "recordings"          # folder of the files below; default: the folder of
 units = "deg"                # of angles: "deg", "rad", or "auto" (default: as each file says, else rad)
 time_column = "stamp"        # optional: for all files, or by kind, { motion = "stamp", emg = "t", moments = "Time" };
 time_unit = { emg = "ms" }   # likewise: "s" (default), "ms", "us", "min", or "frames" with
-sampling_rate = { emg = 2000.0 }  # [Hz], likewise: where there is no time, or it counts frames
+sampling_rate = { emg = 2000.0 }  # [Hz], likewise: where there is no time, or it counts frames. One number is that of
+                             # the longest sheet or variable of a file; those of half or a third of its rows are slower
 gravity = "corrected"        # of a dynamometer: limb weighed out; "included": the model's limb is taken out
 spikes = "masked"            # the default: samples of moments, 40 ms at most, that no joint makes; or "kept"
 

@@ -51,6 +51,7 @@ def parse_timing(top: Section, trial: Section) -> dict[str, Timing]:
     out = {}
     for kind in KINDS:
         said: dict[str, str | float | None] = dict.fromkeys(TIMING)
+        of_file = False
         for section in (top, trial):
             for key in TIMING:
                 value = section.data.get(key)
@@ -60,10 +61,11 @@ def parse_timing(top: Section, trial: Section) -> dict[str, Timing]:
                 if name not in holder.data:
                     continue
                 if key == "sampling_rate":
+                    of_file = holder is section  # one number, for whatever the file holds
                     said[key] = holder.number(name, low=1, high=1e6, unit="Hz")
                 else:
                     said[key] = holder.text(name, options=TIME_UNITS if key == "time_unit" else None)
-        out[kind] = Timing(said["time_column"], said["time_unit"], said["sampling_rate"])  # type: ignore[arg-type]
+        out[kind] = Timing(said["time_column"], said["time_unit"], said["sampling_rate"], of_file)  # type: ignore[arg-type]
     return out
 
 

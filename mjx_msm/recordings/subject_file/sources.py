@@ -48,8 +48,8 @@ class Files:
 
         **Raises:** `InputError` if the file cannot be read, a column is not in it, or its time cannot be told.
         """
-        contents = self.contents(path).only(columns.values())
-        tables = tables_of(contents, timing, full_names=True)
+        contents = self.contents(path)
+        tables = tables_of(contents, timing, columns=columns.values(), full_names=True)
         names = [name for table in tables for name in table.columns]
         owners = [table for table in tables for _ in table.columns]
         places = {new: place_of(contents.path, old, names) for new, old in columns.items()}

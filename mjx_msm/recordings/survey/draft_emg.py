@@ -9,6 +9,7 @@ import numpy as np
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.person.inspection import moment_arm_ranges
+from mjx_msm.recordings.survey.attempts import attempt_of, of_one_attempt
 from mjx_msm.recordings.survey.columns import Seen
 from mjx_msm.recordings.survey.draft_text import Draft, key, quoted
 from mjx_msm.recordings.survey.matching import beside, muscle_column, sides_of
@@ -51,6 +52,11 @@ class Drive:
         """Names of the columns that drive some muscle."""
         return frozenset(c.name for own, _ in self.chosen.values() for c in own)
 
+    @property
+    def attempt(self) -> int | None:
+        """Which column of every sheet the channels are, where these have no header."""
+        return next((attempt_of(c.name) for c in self.columns if c.name in self.taken), None)
+
     def alias(self, column: str) -> str:
         """What a column is called in the draft."""
         return _aliases(self.columns)[column]
@@ -83,6 +89,7 @@ def drive_of(d: Draft, groups: Sequence[Group]) -> Drive:
     usable = [c for c in columns if c not in noise]
     if not usable:
         raise InputError(f"{columns[0].name} and every other channel of EMG {noise[0].faults[-1]}")
+    usable = of_one_attempt(usable)
     chosen = {muscle: _channels(d, muscle, usable, noise) for muscle in d.model.muscles}
     strength = dict(
         zip(d.model.muscles, map(float, np.asarray(d.model.nominal.muscle.max_isometric_force)), strict=True)
@@ -136,7 +143,7 @@ def write_emg(d: Draft, drive: Drive) -> None:
     if again:
         d.say(
             f"# not used: {', '.join(again)}",
-            doubt="called like muscles that have a channel; the first of each is taken: of which test are these?",
+            doubt="called like muscles that have a channel; one of each is taken: of which test are these?",
         )
     if len(left) > len(again):
         d.say(f"# not used: {', '.join(c.name for c in left if c.name not in again)}")

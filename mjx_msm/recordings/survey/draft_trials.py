@@ -14,6 +14,7 @@ from mjx_msm.person.inspection import coordinate_range, coordinate_unit
 from mjx_msm.person.model import Model
 from mjx_msm.recordings.emg import zero_phase
 from mjx_msm.recordings.readers.units import unit_of
+from mjx_msm.recordings.survey.attempts import attempt_of, in_order, sheet_of, sibling
 from mjx_msm.recordings.survey.columns import Seen
 from mjx_msm.recordings.survey.draft_emg import Drive
 from mjx_msm.recordings.survey.draft_moments import moment_unit
@@ -81,6 +82,7 @@ def write_trial(
         return
     force = [c for c in g.moments.of("force", "moment") if not c.called.coordinate]
     if g.motion is None and force:
+        force = in_order(force, drive.attempt)
         name = _joint(d, g, force[0], studied)
         _dynamometer(d, g, force[0], name, drive)
         if g.emg is not None:
@@ -164,10 +166,11 @@ def _attempts(
 
     Which of them are of this joint no file says.
     """
-    others = [c for c in force[1:] if _attempt(c.name) not in (None, _attempt(force[0].name))]
+    assert g.emg is not None
+    others = [c for c in force[1:] if attempt_of(c.name) not in (None, attempt_of(force[0].name))]
     for column in others:
-        number = _attempt(column.name)
-        own = {c.name: _sibling(g, c.name, number) for c in drive.columns if c.name in drive.taken}
+        number = attempt_of(column.name)
+        own = {c.name: sibling(g.emg.columns, c.name, number) for c in drive.columns if c.name in drive.taken}
         if not all(own.values()):
             continue
         extends, why = _extends(d, g, column, name, drive)
@@ -186,19 +189,6 @@ def _attempts(
             d.say(f"# {line}")
 
 
-def _attempt(name: str) -> str | None:
-    """Which column of its sheet a nameless one is."""
-    sheet, _, number = name.rpartition("/column ")
-    return number if sheet and number.isdigit() else None
-
-
-def _sibling(g: Group, name: str, number: str | None) -> Seen | None:
-    """The column of a channel's sheet that is of another attempt."""
-    assert g.emg is not None
-    wanted = f"{name.rpartition('/column ')[0]}/column {number}"
-    return next((c for c in g.emg.columns if c.name == wanted), None)
-
-
 def _extends(d: Draft, g: Group, force: Seen, name: str, drive: Drive) -> tuple[bool, str]:
     """Whether a force is an extension's, by which side's main mover is the louder; and why, in words.
 
@@ -206,15 +196,17 @@ def _extends(d: Draft, g: Group, force: Seen, name: str, drive: Drive) -> tuple[
     greatest over the attempts there are; of one attempt, its size in the file's unit.
     """
     level: dict[int, tuple[float, float, str]] = {}
-    number = _attempt(force.name)
+    number = attempt_of(force.name)
     for column in drive.columns:
         strength = drive.moves(column, name)
         side = (strength > 0) - (strength < 0)
-        own = _sibling(g, column.name, number) if number is not None else column
-        if side == 0 or column.name not in drive.taken or own is None or g.emg is None:
+        if side == 0 or column.name not in drive.taken or g.emg is None:
             continue
-        sheet = column.name.rpartition("/column ")[0]
-        every = [c for c in g.emg.columns if number is not None and c.name.rpartition("/column ")[0] == sheet]
+        own = sibling(g.emg.columns, column.name, number) if number is not None else column
+        if own is None:
+            continue
+        sheet = sheet_of(column.name)
+        every = [c for c in g.emg.columns if number is not None and sheet_of(c.name) == sheet]
         loud = {c.name: _loudness(g.emg, c.name, drive.raw) for c in (*every, own)}
         greatest = max(loud[c.name] for c in every) if len(every) > 1 else 1.0
         if greatest > 0 and (side not in level or abs(strength) > level[side][0]):
@@ -225,7 +217,8 @@ def _extends(d: Draft, g: Group, force: Seen, name: str, drive: Drive) -> tuple[
     (_, along, flexor), (_, against, extensor) = level[1], level[-1]
     if not min(along, against) > 0:
         return False, f"which way? How loud {flexor if along <= against else extensor} is cannot be told"
-    least = LOUD if any(c for c in drive.columns if number is not None and _sibling(g, c.name, "2")) else 0.0
+    several = number is not None and any((attempt_of(c.name) or 0) > 1 for c in drive.columns)
+    least = LOUD if several else 0.0
     if max(along, against) < max(least, LOUDER * min(along, against)):
         return False, f"which way? Neither {flexor} nor {extensor} is clearly the louder"
     extends = (against > along) is not _turned(d.model, name)

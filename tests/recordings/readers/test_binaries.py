@@ -9,7 +9,7 @@ import pytest
 from mjx_msm.common.errors import InputError
 from mjx_msm.recordings.readers import confined
 from mjx_msm.recordings.readers.reading import read_contents, read_table, read_tables
-from mjx_msm.recordings.readers.timing import Timing
+from mjx_msm.recordings.readers.timing import Timing, tables_of
 
 EMG = np.random.default_rng(0).normal(size=(400, 3))
 KNEE = np.sin(np.arange(40) / 20)
@@ -153,6 +153,20 @@ def test_a_sheet_a_signal_without_header_or_time(tmp_path):
     assert "'EMG_VL' has 201 samples, 1/2 of others' 401; taken as 1000 Hz over the same time" in fast.notes[0]
     with pytest.raises(InputError, match=r"no time column 'time' in 'DNM'.*set sampling_rate"):
         read_tables(path)
+
+
+def test_a_rate_of_a_whole_file_is_that_of_its_longest_sheet(tmp_path):
+    """Also where only columns of slower sheets are wanted; a rate of one kind of columns is theirs."""
+    path = tmp_path / "ID 6.xlsx"
+    sheets = {"DNM": 401, "EMG_VL": 201, "notes": 333}
+    write_workbook(path, {name: [[float(i)] for i in range(n)] for name, n in sheets.items()})
+    contents = read_contents(path)
+    (slow,) = tables_of(contents, Timing(rate=2000.0, of_file=True), columns=["EMG_VL"])
+    assert slow.rate == pytest.approx(1000)
+    assert "'EMG_VL' has 201 samples, 1/2 of others' 401" in slow.notes[-1]
+    (own,) = tables_of(contents, Timing(rate=2000.0), columns=["EMG_VL"])
+    (odd,) = tables_of(contents, Timing(rate=2000.0, of_file=True), columns=["notes"])  # no fraction of the longest
+    assert (own.rate, odd.rate, len(own.notes), len(odd.notes)) == pytest.approx((2000, 2000, 0, 0))
 
 
 def test_a_sheet_like_a_table_of_text(tmp_path):

@@ -429,6 +429,42 @@ def test_a_workbook_of_one_sheet_a_signal(tmp_path, knee):
     assert made.doubts + 1 >= text.count("DOUBT")
 
 
+def test_a_workbooks_sheets_at_two_rates(tmp_path, knee):
+    """What the draft takes together is of one attempt, and lasts as long as what it does not take."""
+    openpyxl = pytest.importorskip("openpyxl")
+    rng = np.random.default_rng(4)
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    band = signal.butter(2, [30, 180], "bandpass", fs=1000, output="sos")
+    t = np.arange(4000) / 1000
+    effort = 1 + np.sin(3 * t)
+    loud = {"EMG_VL": (4.0, 0.6), "EMG_BF": (0.2, 3.0)}  # an extension, then a flexion
+    for name in ("DNM", "EMG_VL", "EMG_BF"):
+        sheet = book.create_sheet(name)
+        if name == "DNM":  # the first attempt's force was stored at half the rate: the second's is read before it
+            rows = list(zip([*(12 + 5 * effort[::2]), *[None] * 2000], 3 + effort, strict=True))
+        else:
+            emg = [k * 20 * effort * signal.sosfilt(band, rng.normal(size=4000)) for k in loud[name]]
+            rows = list(zip(*emg, strict=True))
+        for row in rows:
+            sheet.append([None if x is None else float(x) for x in row])
+    book.save(tmp_path / "ID 6.xlsx")
+    found = survey(tmp_path / "ID 6.xlsx", Timing(rate=1000.0), knee.coordinates, knee.muscles)
+    assert [c.name for c in found.of("force")] == ["DNM/column 2", "DNM/column 1"]
+    with pytest.warns(InputWarning, match="'DNM' has 2000 samples, 1/2 of others' 4000; taken as 500 Hz"):
+        study = written(drafted(knee, "knee", [found], tmp_path / "s.toml", rate=1000.0))
+    text = (tmp_path / "s.toml").read_text()
+    assert 'vastus_lateralis = "EMG_VL/column 1"' in text
+    assert re.search(r'^moment_columns = .*"DNM/column 1".*scale = -1.0 .*extension, as vastus', text, re.MULTILINE)
+    assert re.search(r'^# moment_columns = .*"DNM/column 2"', text, re.MULTILINE)
+    (trial,) = study.trials
+    assert trial.moment is not None
+    known = np.isfinite(trial.moment[:, 0])
+    assert known.mean() > 0.95
+    expected = -0.3 * 9.80665 * (12 + 5 * (1 + np.sin(3 * trial.time[known])))
+    np.testing.assert_allclose(trial.moment[known, 0], expected, atol=0.3)
+
+
 def test_a_left_leg_is_a_mirrored_model(tmp_path, knee):
     files = walk(tmp_path / "left", names="{}_l")
     emg = np.abs(np.sin(TIME))
