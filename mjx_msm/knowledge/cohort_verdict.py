@@ -52,8 +52,8 @@ def _fits(c: Cohort) -> str:
         )
     if noisy:
         said.append(
-            f"Of {noisy} of {people} more than {_percent(POOR)} of the spread is left, but as noise: it goes with "
-            "nothing and does not repeat itself"
+            f"Of {noisy} of {people} more than {_percent(POOR)} of the spread is left, but as noise: it does not "
+            "repeat itself"
         )
     return " ".join(f"{s}." for s in said)
 

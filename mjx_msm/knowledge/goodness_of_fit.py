@@ -54,6 +54,11 @@ _COUNTED = re.compile(r"(\d+) count as (\d+)")
 """As `fit_tests` says it; a result keeps the words."""
 
 
+def repeats_itself(fit: Fit) -> bool:
+    """Whether what is left of a trial is no noise: one sample goes with the next."""
+    return any(_COUNTED.search(said) for said in fit.against)
+
+
 def independent_samples(fits: Sequence[Fit]) -> tuple[int, int] | None:
     """How many samples a result was made from, and as how many they count; None where not all repeat themselves."""
     rows = [f for f in fits if f.role == "identify" and f.kind != "acceleration"]

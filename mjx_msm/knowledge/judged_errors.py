@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from mjx_msm.knowledge.goodness_of_fit import repeats_itself
 from mjx_msm.knowledge.records import WITH_DISCREPANCY, Fit
 from mjx_msm.knowledge.result_table import STILL
 
@@ -54,13 +55,13 @@ def misfit(fits: Sequence[Fit]) -> float:
 
 
 def fits_poorly(fits: Sequence[Fit]) -> bool:
-    """Whether much of what was recorded is left unexplained: above `POOR` of its spread where a test of fit
-    (`mjx_msm.knowledge.goodness_of_fit`) says that it is no noise, and above all of it whatever it is."""
-    return misfit(fits) > (POOR if any(f.against for f in fitted(fits)) else 1.0)
+    """Whether much of what was recorded is left unexplained: above `POOR` of its spread where what is left repeats
+    itself, and so is no noise, and above all of it whatever it is."""
+    return misfit(fits) > (POOR if any(repeats_itself(f) for f in fitted(fits)) else 1.0)
 
 
 def is_noise(fits: Sequence[Fit]) -> bool:
-    """Whether as much is left, but no test of fit finds anything in it."""
+    """Whether as much is left, but no sample of it goes with the next: what a right model leaves of a noisy signal."""
     return misfit(fits) > POOR and not fits_poorly(fits)
 
 

@@ -62,7 +62,7 @@ def _fits(fits: Sequence[Fit]) -> str:
     elif fits_poorly(fits):
         poor = f" That is a poor fit: the error is {half}."
     elif is_noise(fits):
-        poor = f" The error is {half}, but it goes with nothing and does not repeat itself: noise of the recording."
+        poor = f" The error is {half}, but what is left does not repeat itself: noise of the recording."
     return (
         f"On the trials it was made from, it misses the recorded {kind} by {size(pooled(rows, kind=kind), unit)} (root "
         f"mean square), where the recording itself varies by {size(pooled(rows, 'spread', kind=kind), unit)} and the "

@@ -15,6 +15,8 @@ from mjx_msm.knowledge.judged_errors import measure, pooled
 from mjx_msm.knowledge.records import Outcome, Stage
 from mjx_msm.knowledge.verdict import verdict
 
+REPEATS = "not white: they repeat themselves over 0.2 s, 99 count as 33"
+
 
 def test_a_good_result():
     said = verdict(result(fit("identify", 1.5), fit("held-out", 2.0, ridge=3.0, mean_cycle=2.5)))
@@ -33,7 +35,7 @@ def test_a_good_result():
         (result(fit("identify")), "record another trial of the person and hold it out"),
         (result(*(fit("identify", trial=t) for t in "abc")), "hold a trial of the person out"),
         (
-            result(replace(fit("identify", 6.0), against=("not white",)), fit()),
+            result(replace(fit("identify", 6.0), against=(REPEATS,)), fit()),
             "find out why it fits poorly: check the electrodes",
         ),
         (result(fit(identified=11.0)), "look at reach, which it predicts worse than a constant"),
@@ -89,8 +91,8 @@ def test_a_poor_fit_is_called_one_and_from_where_on_it_is():
     def said(error, *against):
         return verdict(result(replace(fit("identify", error), against=against), fit()))[1]
 
-    assert said(4.9, "not white").endswith("by 8 N·m.")
-    assert "poor fit: the error is more than 50 % of the spread" in said(6.0, "not white")
+    assert said(4.9, REPEATS).endswith("by 8 N·m.")
+    assert "poor fit: the error is more than 50 % of the spread" in said(6.0, REPEATS)
     assert "poor" not in said(6.0)
     assert said(6.0).endswith("does not repeat itself: noise of the recording.")
     assert "a constant would do better" in said(11.0)

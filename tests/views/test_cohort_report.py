@@ -13,6 +13,7 @@ from mjx_msm.knowledge.cohort_verdict import by_knowledge, cohort_verdict, deter
 from mjx_msm.knowledge.wording import with_members
 from mjx_msm.views.report.cohort_page import cohort_report, save_cohort_report
 
+REPEATS = "not white: they repeat themselves over 0.2 s, 99 count as 33"
 STRENGTH, LENGTH, DAMPING = PATHS
 
 
@@ -25,7 +26,7 @@ def mixed():
     """Good, poor and worse than a constant, of two trials each; a strength that rests on a bound in two of three."""
 
     def two(error):
-        return [replace(fit("identify", error, trial=t), against=("not white",)) for t in ("extension", "flexion")]
+        return [replace(fit("identify", error, trial=t), against=(REPEATS,)) for t in ("extension", "flexion")]
 
     at = ("upper", "", "")
     return cohort(anna=result(*two(2.0)), bob=result(*two(6.0), bounds=at), eve=result(*two(11.0), bounds=at))

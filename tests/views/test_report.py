@@ -128,6 +128,23 @@ def test_what_the_band_holds_of_the_unseen_is_said_first():
     assert text.index("In short") < text.index(said) < text.index("What was asked")
 
 
+def test_what_to_do_next_is_a_line_a_step():
+    page = report(result(fit("identify"), shares=(0.1, 0.1, 0.9), bounds=("", "", "upper")))
+    assert "<br> Then record more of the person" in page
+
+
+def test_who_stands_behind_a_row_and_what_only_its_range_holds():
+    made = result(fit())
+    strength, *others = made.estimates
+    path, members = "muscle/B*/max_isometric_force", (PATHS[0], "muscle/BIC/max_isometric_force")
+    wide = replace(strength, path=path, low=0.3, high=2.8)
+    tied = replace(made.unknowns[0], members=members)
+    made = replace(made, estimates=(wide, *others), unknowns=(tied, *made.unknowns[1:]))
+    text = re.sub(r"\s+", " ", Page(report(made)).text)
+    assert f"{path} (BRA, BIC)" in text
+    assert text.count("as wide as all that was allowed") == 2, "in short, and in its row"
+
+
 def test_what_reads_alike_is_alike_bold():
     page = report(result(fit(identified=2.001, ridge=2.002, mean_cycle=3.0)))
     assert re.findall(r'<td class="n best">(.*?)</td>', page) == ["2 N·m", "2 N·m"]

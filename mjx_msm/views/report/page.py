@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mjx_msm.common.files import write_text
+from mjx_msm.knowledge.between_bounds import held_by_bounds
 from mjx_msm.knowledge.judged_errors import size
 from mjx_msm.knowledge.records import WITH_DISCREPANCY, Fit, Stage
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.uncertainty import Knowledge
 from mjx_msm.knowledge.verdict import verdict
-from mjx_msm.knowledge.wording import number
+from mjx_msm.knowledge.wording import number, with_members
 from mjx_msm.recordings.subject_file.model import MUSCLE_LAWS
 from mjx_msm.views.replay import Replay
 from mjx_msm.views.report.charts import activation_chart, correlation_chart, parameter_chart, trial_charts
@@ -146,8 +147,19 @@ def _row(result: Identification, i: int) -> _Row:
     e, known, off = result.estimates[i], result.knowledge[i], result.off_prior[i]
     value, start, low, high = (number(x, e.start, e.low, e.high) for x in (e.value, e.start, e.low, e.high))
     determined = known is Knowledge.DETERMINED
-    remark = f"at {e.bound} bound" if e.bound else "" if determined else "off its prior" if off else known.value
-    return _Row(e.path, e.unit, start, value, f"{low} … {high}", f"{100 * e.data_share:.0f} %", remark, determined)
+    members = result.unknowns[i].members if result.unknowns else ()
+    wide = "as wide as all that was allowed" if e.path in held_by_bounds(result) else ""
+    remark = f"at {e.bound} bound" if e.bound else wide if determined else "off its prior" if off else known.value
+    return _Row(
+        with_members(e.path, members),
+        e.unit,
+        start,
+        value,
+        f"{low} … {high}",
+        f"{100 * e.data_share:.0f} %",
+        remark,
+        determined,
+    )
 
 
 def _command(result: Identification) -> str:
