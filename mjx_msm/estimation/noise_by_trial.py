@@ -7,15 +7,17 @@ about its mean m with variance v,
 
     Σ (nᵢ ln σᵢ + Sᵢ/(2 σᵢ²) + τᵢ (ln σᵢ − m)²/(2 v)),
 
-at its least in all ln σᵢ and m. To first order that is ln σᵢ = m + kᵢ (ln sᵢ − m) with sᵢ² = Sᵢ/nᵢ, kᵢ = v/(v + eᵢ) and
-eᵢ = τᵢ/(2 nᵢ), the variance with which nᵢ/τᵢ independent residuals tell ln σᵢ; τᵢ: their autocorrelation time. v is
-what the spread of ln sᵢ holds beyond chance (DerSimonian & Laird 1986, doi 10.1016/0197-2456(86)90046-2): trials that
-are alike keep one scale, and a short one does not come to rule by chance.
+at its least in all ln σᵢ and m, with |ln σᵢ − m| ≤ ln 5. To first order that is ln σᵢ = m + kᵢ (ln sᵢ − m) with
+sᵢ² = Sᵢ/nᵢ, kᵢ = v/(v + eᵢ) and eᵢ = τᵢ/(2 nᵢ), the variance with which nᵢ/τᵢ independent residuals tell ln σᵢ;
+τᵢ: their autocorrelation time. v is what the spread of ln sᵢ holds beyond chance (DerSimonian & Laird 1986, doi
+10.1016/0197-2456(86)90046-2): trials that are alike keep one scale, and a short one does not come to rule by chance.
 
 The least depends on the parameters through the sums of squares alone, so the solver takes it into what it minimises:
 the scales go with every step, and need no turns of their own. Its gradient is that of weighted least squares with the
 weights 1/σᵢ² (they are at their best), and the scales' own change adds −4 Uᵀ A⁻¹ U to the curvature, the rows of U
-being half the gradients of Sᵢ/σᵢ², and A the second derivatives of the sum by all ln σᵢ.
+being half the gradients of Sᵢ/σᵢ², and A the second derivatives of the sum by all ln σᵢ. The bound is part of what is
+minimised: a trial that rests on it goes with m alone. With T the ways that are left, of m and of ln σᵢ − m of the
+others, and B the second derivatives of the sum by these, A⁻¹ is T B⁻¹ Tᵀ.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.optimize import root_scalar
+from scipy.special import wrightomega
 
 from mjx_msm.estimation.autocorrelation import autocorrelation_time
 
@@ -49,7 +53,7 @@ class Scales(NamedTuple):
     cost: float
     """What is minimised, less what it is at one scale, per sample."""
     inverse: Float[np.ndarray, "trial trial"]
-    """A⁻¹."""
+    """A⁻¹, of what the bound leaves."""
 
 
 def spread_of(
@@ -84,31 +88,26 @@ def scales_of(
     relative, counts = np.ones(len(count)), count > 0
     n, s, total = count[counts], squares[counts], squares.sum()
     inverse = np.zeros((len(count), len(count)))
-    if not between > 0 or not (s > 0).all():
+    if not between > 0 or not ((s > 0) & np.isfinite(s)).all():
         inverse[np.ix_(counts, counts)] = 0.5 / max(n.sum(), 1.0)  # they move together
         return Scales(relative, 0.0, inverse)
-    pull = repeats[counts] / between
+    pull, most = repeats[counts] / between, np.log(MOST)
 
-    def mean(log: np.ndarray) -> float:
-        return float(pull @ log / pull.sum())
+    def away(m: float) -> Float[np.ndarray, "counted"]:
+        """ln σ − m at its best for m: n − S e^(−2 (m + x)) + pull x = 0 by Wright's ω, or the bound before it."""
+        own = wrightomega(np.log(2 * s / pull) - 2 * m + 2 * n / pull)
+        return np.clip(0.5 * own - n / pull, -most, most)
 
     own = 0.5 * np.log(s / n)
-    log = own + pull / (2 * n + pull) * (mean(own) - own)
-
-    def bend(log: np.ndarray) -> np.ndarray:
-        return np.diag(2 * s * np.exp(-2 * log) + pull) - np.outer(pull, pull) / pull.sum()
-
-    for _ in range(100):
-        slope = n - s * np.exp(-2 * log) + pull * (log - mean(log))
-        step = np.clip(-np.linalg.solve(bend(log), slope), -1.0, 1.0)
-        log += step
-        if np.abs(step).max() < 1e-12:
-            break
-    away = np.clip(log - mean(log), -np.log(MOST), np.log(MOST))
-    own = np.exp(away)
-    relative[counts] = own = own * np.sqrt((s / own**2).sum() / total)
-    inverse[np.ix_(counts, counts)] = np.linalg.inv(bend(log))
-    return Scales(relative, float(n @ np.log(own) + 0.5 * pull @ away**2) / n.sum(), inverse)
+    between_them = own.min() - 1.0, own.max() + 1.0
+    m = root_scalar(lambda m: np.sum(n - s * np.exp(-2 * (m + away(m)))), bracket=between_them, xtol=1e-14).root
+    log = away(m)
+    free = np.abs(log) < most
+    relative[counts] = own = np.exp(log) * np.sqrt(np.sum(s * np.exp(-2 * log)) / total)
+    ways = np.column_stack([np.eye(len(n))[:, free], np.ones(len(n))])  # the bound leaves these
+    bend = (ways.T * (2 * s * np.exp(-2 * (m + log)))) @ ways + np.diag(np.append(pull[free], 0.0))
+    inverse[np.ix_(counts, counts)] = ways @ np.linalg.solve(bend, ways.T)
+    return Scales(relative, float(n @ np.log(own) + 0.5 * pull @ log**2) / n.sum(), inverse)
 
 
 def relative_scales(left: Sequence[Float[np.ndarray, "sample"]]) -> Float[np.ndarray, "trial"]:

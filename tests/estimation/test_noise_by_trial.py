@@ -52,13 +52,22 @@ def test_what_cannot_be_weighed_is_left_alone():
     np.testing.assert_array_equal(relative_scales([one]), [1.0])
     np.testing.assert_array_equal(relative_scales([one, 0.0 * one]), [1.0, 1.0])  # a trial that is explained exactly
     assert np.ptp(np.log(relative_scales([one, 1e6 * one, 1e-6 * one]))) <= 2 * np.log(MOST) + 1e-12
+    squares, three = np.array([1.0, np.inf, 2.0]), np.ones(3)  # after a step that went too far
+    np.testing.assert_array_equal(scales_of(squares, 50 * three, 0.5, three).relative, three)
 
 
-def test_scales_are_the_least_of_what_is_said_to_be_minimised():
+@pytest.mark.parametrize(
+    ("sd", "between", "bound", "on_it"),
+    [((1.0, 2.5, 0.4), 0.2, MOST, 0), ((1.0, 10.0, 0.05), 2.0, MOST, 2), ((1.0, 2.5, 0.4), 0.2, 1.0, 3)],
+    ids=["alone", "two on the bound", "one scale"],
+)
+def test_scales_are_the_least_of_what_is_said_to_be_minimised(monkeypatch, sd, between, bound, on_it):
     """By another minimiser; with the derivatives that the solver takes them for."""
+    monkeypatch.setattr(noise_by_trial, "MOST", bound)
     rng = np.random.default_rng(5)
-    count, repeats, between = np.array([40.0, 0.0, 90.0, 25.0]), np.array([2.0, 1.0, 5.0, 1.0]), 0.2
-    rows, target = rng.normal(size=(4, 30, 2)), rng.normal(0, [[1.0], [1.0], [2.5], [0.4]], (4, 30))
+    count, repeats = np.array([40.0, 0.0, 90.0, 25.0]), np.array([2.0, 1.0, 5.0, 1.0])
+    noise = np.array([sd[0], 1.0, *sd[1:]])[:, None]
+    rows, target = rng.normal(size=(4, 30, 2)), rng.normal(0, noise, (4, 30))
     seen = np.flatnonzero(count)
 
     def squares(x):
@@ -69,28 +78,32 @@ def test_scales_are_the_least_of_what_is_said_to_be_minimised():
         s = squares(x)
         return count.sum() * (0.5 * np.log(s.sum() / count.sum()) + scales_of(s, count, between, repeats).cost)
 
-    def plain(log, x):
-        pull = repeats[seen] * (log - repeats[seen] @ log / repeats[seen].sum()) ** 2 / (2 * between)
-        return np.sum(count[seen] * log + 0.5 * squares(x)[seen] * np.exp(-2 * log) + pull)
+    def plain(about, x):
+        m, away = about[0], about[1:]
+        pull = repeats[seen] * away**2 / (2 * between)
+        return np.sum(count[seen] * (m + away) + 0.5 * squares(x)[seen] * np.exp(-2 * (m + away)) + pull)
 
-    x = np.array([0.3, -0.2])
-    found = minimize(plain, np.zeros(3), args=(x,), tol=1e-12)
+    x, most = np.array([0.3, -0.2]) * min(sd), np.log(bound)
+    bounds = [(None, None), *[(-most, most)] * 3]
+    found = minimize(plain, np.zeros(4), args=(x,), bounds=bounds, tol=1e-14, options={"maxiter": 10000})
     own = scales_of(squares(x), count, between, repeats)
     s = np.sqrt(squares(x).sum() / count.sum())
-    np.testing.assert_allclose(own.relative[seen] * s, np.exp(found.x), rtol=1e-5)
-    assert concentrated(x) + 0.5 * count.sum() == pytest.approx(found.fun, abs=1e-9)
+    np.testing.assert_allclose(own.relative[seen] * s, np.exp(found.x[0] + found.x[1:]), rtol=1e-4)
+    assert concentrated(x) + 0.5 * count.sum() == pytest.approx(found.fun, abs=1e-8)
+    assert np.sum(np.abs(found.x[1:]) >= most - 1e-9) == on_it
     assert own.relative[1] == 1.0
 
     def half(x, i):
         return count[i] / 30 * rows[i].T @ (rows[i] @ x - target[i])
 
     pushes = np.stack([half(x, i) / own.relative[i] ** 2 for i in range(4)]) / s**2
-    step = 1e-4 * np.eye(2)
-    slope = [(concentrated(x + h) - concentrated(x - h)) / 2e-4 for h in step]
-    np.testing.assert_allclose(pushes.sum(axis=0), slope, rtol=1e-6)
+    h = 1e-3 * min(sd)
+    step = h * np.eye(2)
+    slope = [(concentrated(x + d) - concentrated(x - d)) / (2 * h) for d in step]
+    np.testing.assert_allclose(pushes.sum(axis=0), slope, rtol=1e-5)
     plainly = sum(count[i] / 30 * rows[i].T @ rows[i] / (own.relative[i] * s) ** 2 for i in range(4))
     bend = [[(concentrated(x + a + b) - concentrated(x + a - b) - concentrated(x - a + b) + concentrated(x - a - b))
-             / 4e-8 for a in step] for b in step]  # fmt: skip
+             / (4 * h**2) for a in step] for b in step]  # fmt: skip
     np.testing.assert_allclose(plainly - 4 * pushes.T @ own.inverse @ pushes, bend, rtol=1e-4)
 
 
