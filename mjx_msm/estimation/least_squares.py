@@ -42,7 +42,8 @@ SHORTER, SHORTEST, LONGEST = 2.0, 0.1, 0.7
 """Factor by which damping grows until a step is short enough, and parts of a step that lost something to try next."""
 KINKED, KEPT, UNKEPT = 5e-3, 0.25, 3
 """Promised gains of a tenth of a standard deviation at most, of which no more than this part was kept by so many steps
-in a row: what is left are kinks, where samples of EMG meet 1 or a delay meets samples."""
+in a row, the first of which gained something: what is left are kinks, where samples of EMG meet 1 or a delay meets
+samples. Where none gains, it is the slope that is wrong, and no kink."""
 COUNTED_ANEW = 0.1
 """Gain of a step after which the unknowns that the samples use up are counted anew."""
 
@@ -64,7 +65,7 @@ class Place:
     bent: bool
     """Whether the next step is by the model with second derivatives."""
     unkept: int
-    """Steps in a row that kept little of what they promised."""
+    """Steps in a row that kept little of what they promised, from one that gained something."""
     evaluations: int
     learnt: Float[np.ndarray, "free free"] | None = None
     """Second derivatives learnt on the way; None where terms know them, or nothing was learnt yet."""
@@ -140,7 +141,9 @@ def minimise(
     - `place`: of an iterate that an earlier call with the same arguments reported, to go on from.
     - `report`: called with every new iterate.
 
-    **Returns:** the best point seen; a `KeyboardInterrupt` at any time returns it too.
+    **Returns:** the best point seen; a `KeyboardInterrupt` at any time returns it too. It is `converged` where no step
+    promises more than the tolerance, or where residuals are round-off; or beside kinks of the cost, where three steps
+    in a row, the first of which gained something, promised less than 0.005 and kept less than a quarter of that.
 
     Nuisance unknowns are not damped with z: they go all the way to where the linearisation sees them at their best,
     which makes convergence quadratic near a solution. Far from one the states of a motion may run away, and the solver
@@ -200,7 +203,8 @@ def minimise(
             solution.evaluations += 1
             gained = point.cost - trial.cost
             bent = _bends(space, point, bend, step, gained, bent)
-            unkept = unkept + 1 if promised < KINKED and gained < KEPT * promised else 0
+            kinked = promised < KINKED and gained < KEPT * promised
+            unkept = unkept + 1 if kinked and (unkept or gained > 0) else 0
             if np.isfinite(trial.cost) and gained > 0:
                 ratio = gained / promised
                 damping *= max(1 / 10, 1 - (2 * min(ratio, 1.5) - 1) ** 3)
@@ -217,6 +221,22 @@ def minimise(
     except KeyboardInterrupt:
         solution.interrupted = True
     return solution
+
+
+def better(
+    terms: Sequence[AbstractTerm],
+    space: ParameterSpace,
+    one: Float[np.ndarray, "free"],
+    other: Float[np.ndarray, "free"],
+    *,
+    by_trial: bool = False,
+) -> Float[np.ndarray, "free"]:
+    """The better one of two points, with the unknowns that samples use up, and how noise differs between trials, as at
+    the first: what is counted anew at each is another cost. Takes two evaluations."""
+    problem = _Problem(terms, space, None, by_trial)
+    begin = problem.linearise(space.clip(one), None)
+    end = problem.linearise(space.clip(other), None, begin)
+    return end.z if end.cost < begin.cost or not np.isfinite(begin.cost) else begin.z
 
 
 def _accept(

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mjx_msm.estimation.checkpoint import Descents
-from mjx_msm.estimation.least_squares import CAREFUL, Solution, minimise
+from mjx_msm.estimation.least_squares import CAREFUL, Solution, better, minimise
 from mjx_msm.estimation.residuals.moment import MomentTerm
 from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.person.space import ParameterSpace
@@ -65,8 +65,7 @@ def descend(
             return replace(minimise(terms, space, there.z, limit=1, by_trial=by_trial), interrupted=True)
         spent = there.evaluations
         if resumed and np.isfinite(there.cost):
-            begin, end = (minimise(terms, space, at, limit=1, by_trial=by_trial) for at in (z, there.z))
-            there, spent = replace(there, z=z if begin.cost <= end.cost else there.z), spent + 2
+            there, spent = replace(there, z=better(terms, space, z, there.z, by_trial=by_trial)), spent + 2
         if np.isfinite(there.cost):
             z, damping = there.z, NEAR
     found = descents.minimise(

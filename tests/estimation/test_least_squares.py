@@ -10,7 +10,16 @@ import pytest
 from scipy.optimize import minimize
 
 from mjx_msm.estimation import least_squares
-from mjx_msm.estimation.least_squares import NOISE_FLOOR, TOLERANCE, freedom, minimise, noise, unknowns_used, weighted
+from mjx_msm.estimation.least_squares import (
+    NOISE_FLOOR,
+    TOLERANCE,
+    better,
+    freedom,
+    minimise,
+    noise,
+    unknowns_used,
+    weighted,
+)
 from mjx_msm.estimation.residuals.term import AbstractExpansion, AbstractTerm, Quadratic
 from mjx_msm.person.space import parameter_space
 
@@ -434,3 +443,42 @@ def test_a_posterior_that_opens_downwards_is_left(box, term):
     found = minimise([bent], space, np.array([3.0]), limit=LIMIT)
     assert found.converged
     np.testing.assert_allclose(found.z, 0.0, atol=1e-3)
+
+
+# Kinks -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Uphill(Known):
+    """The same, with the slope of the wrong sign."""
+
+    def expand(self, z, nuisance=None):
+        known = super().expand(z).quadratic
+        return Expansion(Quadratic(known.squares, -known.gradient, known.hessian))
+
+
+def test_steps_that_all_lose_are_no_kink(box, term):
+    """A twentieth of a standard deviation off the optimum: shorter ones are tried before the solver gives up."""
+    line, noise = np.linspace(-1, 1, 60), np.random.default_rng(0).normal(size=60)
+    plain = term(box(1), column(lambda z: z[0] * line), noise)
+    space, wrong = plain.space, Uphill(plain.model, plain.space, plain.envelope, plain.mixing, plain.function,
+                                       plain.data, [])  # fmt: skip
+    start = minimise([plain], space, np.zeros(1), limit=LIMIT).z + 0.05 / np.linalg.norm(line)
+    minimise([wrong], space, start, limit=LIMIT)
+    tried = np.abs(np.concatenate(wrong.calls) - start)
+    tried = tried[tried > 0]
+    assert len(tried) > least_squares.UNKEPT
+    assert tried[-1] < 0.02 * tried[0]
+
+
+def test_points_are_compared_by_one_count_of_unknowns(box, term):
+    """Where residuals do not move, no unknown is used up; with it counted, the better of two points seems worse."""
+    moves, stays = np.array([1.0, 1.0, -1.0, -1.0]), np.array([1.0, -1.0, 1.0, -1.0])
+    one = term(
+        box(1, scale=10.0), column(lambda z: 0.01 * (stays + 0.2 * np.cos(2.5 * np.pi * z) * moves)), np.zeros(4)
+    )
+    still, moving = np.zeros(1), np.ones(1)
+    alone = [minimise([one], one.space, z, limit=1).cost for z in (still, moving)]
+    assert alone[0] < alone[1]
+    for pair in ((still, moving), (moving, still)):
+        assert better([one], one.space, *pair) == moving
