@@ -98,7 +98,7 @@ def allowed(problem: Problem, terms: Sequence[AbstractTerm], solution: Solution,
         return Allowed(known, (), "exact")
     with float64():
         person = space.unpack(z)
-    scaled, moving = (any(isinstance(t, MomentTerm) is is_moment for t in terms) for is_moment in (True, False))
+    scaled, moving = (any((t.kind == "moment") is is_moment for t in terms) for is_moment in (True, False))
     rest = _rest(problem, person, moving=moving)
     both = [np.concatenate(x) for x in ((space.prior_scale, _scales(rest)), (_width(space), _width(rest)))]
     prior_scale, width = both

@@ -98,8 +98,8 @@ def _mixes(
 ) -> tuple[dict[str, Mapping[str, float]], list[str]]:
     """Also, in words, how well they go with the courses that were found."""
     model, out, said = problem.model, {}, []
-    rows = term.about(z, term.courses.none, derivatives=False)
-    course = term.courses.at_instants(term.courses.best(rows.residual, rows.push, scale))
+    rows, _, best = term.settled(z, scale)
+    course = term.courses.at_instants(best)
     worth = np.sqrt(np.einsum("tcd,c->td", rows.push**2, scale**-2.0))
     activation, unit = _activations(problem, term, z)
     if isinstance(term.courses, ForceCourses):  # of forces over strengths

@@ -191,7 +191,8 @@ def posterior_of(
     """The posterior whose mode a result is, on the recordings it was made from.
 
     **Arguments:** `freed`: with the courses of unmeasured muscles unknown, as the estimate had them; else with what
-    they were found to go with, as a person is simulated.
+    they were found to go with, as a person is simulated. Trials weigh as they did in the estimate: by their own noise,
+    or where muscles are unmeasured all alike.
 
     **Raises:** `InputError` if the result does not say how it was made or was made with another integrator or muscle
     law, or the recordings do not fit it.
@@ -227,6 +228,6 @@ def posterior_of(
     z, terms = np.array(result.z), [make[kind]() for kind in result.residuals]
     if freed and result.unmeasured:
         terms = [with_unknown_courses(model, t, result.unmeasured) for t in terms]
-    if result.loss == "normal":
+    if result.loss == "normal" and not result.unmeasured:  # beside unknown courses all trials weigh alike
         terms = [t.at_own_scales(z) if isinstance(t, MomentTerm) else t for t in terms]
     return Posterior(terms, space, z, student=result.loss == "student")

@@ -8,8 +8,9 @@ import pytest
 from mjx_msm.common.compiled import float64
 from mjx_msm.common.errors import InputError
 from mjx_msm.estimation.residuals.acceleration import acceleration_term
-from mjx_msm.estimation.residuals.freed import with_unknown_courses
+from mjx_msm.estimation.residuals.freed import FreedTerm, with_unknown_courses
 from mjx_msm.estimation.residuals.moment import moment_term
+from mjx_msm.person.model import load_model
 from mjx_msm.person.space import parameter_space
 from mjx_msm.recordings.model_clock import record
 from mjx_msm.recordings.synthetic import synthetic_trials
@@ -66,6 +67,36 @@ def test_the_course_enters_as_the_muscle_does_and_the_gradient_is_right(arm, ter
         assert gradient[k] == pytest.approx(difference, rel=2e-4, abs=2e-4 * np.abs(gradient).max())
     if method == "projected":
         assert gradient[whole.space.paths.index("muscle/BRA/max_isometric_force")] == 0.0
+
+
+@pytest.mark.slow
+def test_activations_that_enter_otherwise_than_linearly_settle():
+    """Fibers of Thelen's law are slower the less active they are: about no activation they seem to do more, or less."""
+    arm = load_model("arm", muscle="thelen")
+    (trial,) = synthetic_trials(arm, arm.nominal, count=1, duration=0.5, rate=250, seed=4)
+    trial = replace(trial, moment=np.ones_like(trial.position), moment_coordinates=arm.free)
+    space = parameter_space(arm.nominal.with_channels(arm.muscles), FREE)
+    silent = {m: {} if m in DEEP else {m: 1.0} for m in arm.muscles}
+    term = with_unknown_courses(
+        arm, moment_term(arm, space, [record(arm, trial, silent)], 100.0), dict.fromkeys(DEEP, "effort")
+    )
+    assert isinstance(term, FreedTerm)
+    z, courses = space.prior_mean, term.courses
+
+    def cost(unknown):
+        left = term.about(z, unknown, derivatives=False).residual
+        return 0.5 * np.sum((left / SCALE) ** 2) + 0.5 * np.sum(courses.prior(unknown) ** 2)
+
+    _, change, best = term.settled(z, SCALE)
+    assert np.abs(change).max() < 1e-6
+    exact = term.about(z, best, derivatives=False).residual
+    np.testing.assert_allclose(term.evaluate(z, SCALE), exact, atol=1e-4 * np.abs(exact).max())
+    rows = term.about(z, courses.none, derivatives=False)
+    once = courses.best(rows.residual, rows.push, SCALE)
+    assert cost(best) < 0.99 * cost(once)
+    for k in np.flatnonzero(best.max(axis=1) > 0.02)[:5]:
+        for by in (-0.01, 0.01):
+            assert cost(np.maximum(best + by * (np.arange(len(best)) == k)[:, None], 0)) > cost(best)
 
 
 def test_what_cannot_be_is_refused(arm, terms):

@@ -1,12 +1,17 @@
 """What was not estimated: intervals as wide as if it had been, and it is named where the recordings contradict it."""
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mjx_msm import InputError, Settings, identify
+from mjx_msm.estimation.least_squares import Solution
+from mjx_msm.estimation.residuals.freed import with_unknown_courses
 from mjx_msm.estimation.residuals.moment import moment_term
+from mjx_msm.identification import allowance
 from mjx_msm.identification.allowance import _MUSCLE, MOMENT_ARM, TOGETHER, _contradicted, _geometry
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.space import parameter_space
@@ -98,6 +103,30 @@ def test_moment_arms_that_are_off_together_are_resistance_unless_moments_were_re
     for k in np.flatnonzero(~strength):
         assert motion[k] == pytest.approx(TOGETHER * parts.get(space.paths[k], z[k]))
         assert moments[k] == 0.0
+
+
+def test_moments_beside_unmeasured_muscles_are_moments(arm, trial, monkeypatch):
+    """Of which no mass is found, and which say how large everything is."""
+    asked: list[Any] = []
+
+    def rest(problem, person, *, moving):
+        asked.append(moving)
+        return parameter_space(person, ["joint/elbow_flex/damping"])
+
+    def geometry(*given, scaled):
+        asked.append(scaled)
+        return np.zeros(space.size)
+
+    monkeypatch.setattr(allowance, "_rest", rest)
+    monkeypatch.setattr(allowance, "_geometry", geometry)
+    space = parameter_space(arm.nominal.with_channels(arm.muscles), ["muscle/TRIlong/max_isometric_force"])
+    own = {m: {} if m == "BRA" else {m: 1.0} for m in arm.muscles}
+    term = with_unknown_courses(arm, moment_term(arm, space, [record(arm, trial, own)], 25.0), {"BRA": "projected"})
+    problem: Any = SimpleNamespace(model=arm, space=space, settings=Settings(free=STRENGTH))
+    z = space.prior_mean
+    known = allowance.uncertainty(np.eye(1), space.prior_scale, score=np.eye(1), width=space.upper - space.lower)
+    allowance.allowed(problem, [term], Solution(z, [np.ones(2)], cost=1.0), known)
+    assert asked == [False, True]
 
 
 def test_how_well_the_rest_is_known_is_one_of_two():

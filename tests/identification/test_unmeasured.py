@@ -7,9 +7,10 @@ import pytest
 
 import mjx_msm as msm
 from mjx_msm.common.errors import InputError, InputWarning
-from mjx_msm.estimation.residuals.moment import moment_term
+from mjx_msm.estimation.residuals.moment import MomentTerm, moment_term
 from mjx_msm.identification.problem import Problem
 from mjx_msm.identification.resume import resumed
+from mjx_msm.knowledge.log_posterior import posterior_of
 from mjx_msm.person.space import parameter_space
 from mjx_msm.recordings.model_clock import record
 from mjx_msm.recordings.settings import Settings
@@ -58,6 +59,9 @@ def test_a_biarticular_muscle_is_found_beside_unknown_ones(arm, recorded, method
     assert result.stages[-1].noise["moment/elbow_flex"] == pytest.approx(
         next(f.identified for f in result.fits if f.role == "identify" and f.coordinate == "elbow_flex"), rel=1e-6
     )
+    posterior = posterior_of(arm, [first], result)  # in which trials weigh as they did in the estimate
+    assert isinstance(posterior.terms[0], MomentTerm)
+    assert posterior.terms[0].relative is None
     again = msm.Identification.load(result.save(tmp_path / "r.json"))
     assert again == replace(result, samples=again.samples)
     z, stages, _ = resumed(again, Problem.build(arm, [first], asked(method)), {})

@@ -49,6 +49,9 @@ from mjx_msm.person.space import ParameterSpace
 
 Term = TypeVar("Term", bound=AbstractTerm)
 
+TURNS, SETTLED = 20, 1e-6
+"""Linearisations in activations nobody measured, at most, and a change of these that is none [-]."""
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -103,8 +106,28 @@ class FreedTerm(InstantTerm):
     def evaluate(
         self, z: Float[np.ndarray, "free"], scale: Float[np.ndarray, "coordinate"]
     ) -> Float[np.ndarray, "sample coordinate"]:
+        rows, change = self.settled(z, scale)[:2]
+        return rows.residual + _pushed(self.courses, rows.push, change)
+
+    def settled(
+        self, z: Float[np.ndarray, "free"], scale: Float[np.ndarray, "coordinate"]
+    ) -> tuple[Rows, Float[np.ndarray, "unknown muscle"], Float[np.ndarray, "unknown muscle"]]:
+        """Unknowns at their best for residuals weighted by 1/scale.
+
+        Forces enter linearly. Activations do not in every law (fibers of Thelen's shorten faster the more active they
+        are): there each turn is about what the last one came to, as in the solver.
+
+        **Returns:** rows about those of the last turn, by how much the best differ from these, and the best.
+        """
         rows = self.about(z, self.courses.none, derivatives=False)
-        return _with_course(self.courses, rows, self.courses.best(rows.residual, rows.push, scale))
+        best = change = self.courses.best(rows.residual, rows.push, scale)
+        for _ in range(TURNS if self.of_prior else 0):
+            if np.abs(change).max(initial=0.0) < SETTLED:
+                break
+            rows, last = self.about(z, best, derivatives=False), best
+            best = self.courses.best(rows.residual - _pushed(self.courses, rows.push, last), rows.push, scale)
+            change = best - last
+        return rows, change, best
 
     def compile_jobs(self, z: Float[np.ndarray, "free"]) -> Iterator[Callable[[], None]]:
         return iter(())
@@ -157,11 +180,6 @@ class FreedExpansion(AbstractExpansion):
 
 def _pushed(courses: Courses, push: np.ndarray, unknown: np.ndarray) -> Float[np.ndarray, "instant coordinate"]:
     return np.einsum("tcd,td->tc", push, courses.at_instants(unknown))
-
-
-def _with_course(courses: Courses, rows: Rows, unknown: np.ndarray) -> Float[np.ndarray, "instant coordinate"]:
-    """Residuals with the course that `unknown` stands for, of rows about none."""
-    return rows.residual + _pushed(courses, rows.push, unknown)
 
 
 # Physics at one instant ------------------------------------------------------------------------------------
