@@ -14,6 +14,7 @@ by themselves, all steps at once. Only what the unknowns do to p goes on in time
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -22,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from mjx_msm.common.compiled import float64, jit
 from mjx_msm.dynamics.activation_sensitivities import (
     TIME_CONSTANTS,
     ActivationDerivatives,
@@ -34,8 +36,7 @@ from mjx_msm.dynamics.excitation import excitation
 from mjx_msm.dynamics.simulation import activate
 from mjx_msm.dynamics.taylor import slopes
 from mjx_msm.person.compliant_tendon import Balance, CompliantTendon, Spans, backward_difference, pulling, span
-from mjx_msm.person.degroote import FORCE_VELOCITY, TENDON
-from mjx_msm.person.model import Model, law_constants
+from mjx_msm.person.model import Model
 from mjx_msm.person.muscle import AnyArray, MuscleParameters
 from mjx_msm.person.parameters import Parameters
 from mjx_msm.person.space import ParameterSpace
@@ -50,8 +51,9 @@ class Course(eqx.Module):
     """At the first sample [m/s]."""
 
 
-_STEEPEST = -FORCE_VELOCITY[0] * -FORCE_VELOCITY[1]
-"""Slope of the force–velocity curve where it is steepest; MuJoCo's is less steep."""
+ACTIVATIONS = np.concatenate([[0.0], np.geomspace(1e-3, 1.0, 31)])
+VELOCITIES = np.concatenate([np.linspace(-1.0, 0.0, 101), np.geomspace(1e-4, 1.0, 41)])
+"""Of fibers, over vmax, among which the slowest tendon is looked for."""
 
 Acting = tuple[int, ...]
 """Muscles that matter, in their order."""
@@ -76,18 +78,38 @@ def tension_pairs(space: ParameterSpace, mixing: Float[np.ndarray, "muscle chann
     return tuple(sorted(p for p in {*activation_pairs(space, mixing), *own} if p[0] in acting))
 
 
-def forgetting(model: Model) -> float:
-    """How long tendons of a person as the model has one take to forget a part 1/e of where they were [s], at most.
+def forgetting(model: Model, space: ParameterSpace) -> float:
+    """How long tendons take to forget a part 1/e of where they were [s], at most: those of the model's muscles, as
+    compliant as their bounds allow where they are to be found.
 
-    Fibers of activation a resist a change of length by β = F0 (a f_V′ + damping)/(l_opt vmax), and their tendon answers
-    with k = F0 k_T (f_T + c₃)/l_slack. Of β/k, the greatest is that of a fully active muscle, or of a damped slack one.
+    Fibers resist a change of length by β = ∂F/∂ṗ, and their tendon answers with k = F0 f_T′/l_slack at the same force.
+    Of β/k, by the law's own curves, it is the greatest at any activation and velocity, of fibers at their optimal
+    length; whether they are shorter or longer, F counts as that of a less active muscle.
     """
-    muscle, (c1, _, c3) = model.nominal.muscle, TENDON
-    damping = np.max([np.max(x) for name, x in law_constants(model.muscle).items() if name.endswith("damping")] or [0])
-    stiffness = np.log((1 + c3) / c1) / muscle.tendon_strain / muscle.tendon_slack_length
-    fibers = muscle.optimal_fiber_length * muscle.max_contraction_velocity
-    slowest = max((_STEEPEST + damping) / (1 + c3), damping / c3)
-    return float(np.max(slowest / fibers / stiffness))
+    values: dict[str, np.ndarray] = {}
+    for s, owner, offset in zip(space.scalars, space.owner, space.offset, strict=True):
+        if s.group == "muscle" and s.field in ("tendon_strain", "tendon_slack_length"):
+            own = values.setdefault(s.field, np.array(getattr(model.nominal.muscle, s.field), float))
+            own[s.index] = np.exp(space.upper[owner] + offset)
+    muscles = replace(jax.tree.map(np.asarray, model.nominal.muscle), **values)
+    with float64():
+        law: Any = model.muscle
+        return float(_slowest(law, muscles))
+
+
+@jit
+def _slowest(law: CompliantTendon, muscles: MuscleParameters) -> Float[Array, ""]:
+    """The greatest β/k [s]."""
+    fastest = muscles.optimal_fiber_length * muscles.max_contraction_velocity
+    path = muscles.tendon_slack_length + muscles.optimal_fiber_length * jnp.cos(muscles.pennation_angle)
+    activation, speed, path = jnp.broadcast_arrays(ACTIVATIONS[:, None, None], VELOCITIES[:, None] * fastest, path)
+    pull, resists = jax.jvp(
+        lambda v: law.fibers.tension(muscles, activation, path, v), (speed,), (jnp.ones_like(speed),)
+    )
+    force = jnp.maximum(pull / muscles.max_isometric_force, 0.0)
+    length = jnp.asarray(law.tendon.length(force, muscles.tendon_strain))
+    answers = jax.jvp(lambda x: law.tendon.force(x, muscles.tendon_strain), (length,), (jnp.ones_like(length),))[1]
+    return jnp.max(resists * muscles.tendon_slack_length / (muscles.max_isometric_force * answers))
 
 
 def tensions(

@@ -15,8 +15,9 @@ from mjx_msm.dynamics.moment_sensitivities import (
 )
 from mjx_msm.dynamics.paths import paths
 from mjx_msm.dynamics.simulation import initial_state, rollout
-from mjx_msm.dynamics.tendon_course import Course, memories, tension_pairs
+from mjx_msm.dynamics.tendon_course import Course, forgetting, memories, tension_pairs
 from mjx_msm.estimation.residuals.instants import acting_muscles
+from mjx_msm.person.compliant_tendon import Spans
 from mjx_msm.person.model import load_model
 from mjx_msm.person.space import parameter_space
 
@@ -41,6 +42,37 @@ def test_fibers_are_where_a_rollout_has_them():
         found = jit(memories)(arm, arm.nominal, motion.activation[:, None], course, sample, 0 * sample)
         np.testing.assert_allclose(found.last, motion.memory.last, atol=1e-10)
         np.testing.assert_allclose(found.before, motion.memory.before, atol=1e-10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("law", "free"),
+    [("thelen", "muscle/*/tendon_strain"), ("thelen", "joint/*/damping"), ("degroote", "muscle/*/tendon_strain")],
+)
+def test_tendons_forget_as_fast_as_is_said(law, free):
+    """Two courses of fibers with the same activation along paths at rest, a thousandth of a fiber apart at first."""
+    arm = load_model("arm", muscle=f"{law}-compliant")
+    space, steps, step = parameter_space(arm.nominal, [free]), 200, 4e-4
+    upper = {p: float(np.exp(u)) for p, u in zip(space.paths, space.upper, strict=True) if p.endswith("tendon_strain")}
+    muscles = arm.nominal.updated(upper).muscle
+    each = np.array([0.01, 0.05, 0.3, 1.0])[:, None] * np.ones(len(arm.muscles))
+
+    def run(muscles, along):
+        optimal = muscles.tendon_slack_length + muscles.optimal_fiber_length * jnp.cos(muscles.pennation_angle)
+        activation, path = jnp.asarray(each), jnp.broadcast_to(optimal, each.shape)
+        begin = path + along * muscles.optimal_fiber_length
+
+        def one(memory, _):
+            return arm.muscle.pull(muscles, memory, activation, path, 0 * path, step, step)[1], memory.last
+
+        return jax.lax.scan(one, Spans(begin, begin), length=steps)[1]
+
+    with float64():
+        apart = np.abs(np.asarray(jit(run)(muscles, 1e-3)) - np.asarray(jit(run)(muscles, 0.0)))
+        said = forgetting(arm, space)
+    apart = np.where(apart > 1e-9 * apart[0], apart, np.nan)[steps // 2 :]  # settled, but for round-off
+    slowest = np.nanmax(step / -np.diff(np.log(apart), axis=0))
+    assert 0.3 * said < slowest < 1.05 * said
 
 
 @pytest.mark.slow

@@ -97,6 +97,21 @@ def test_a_short_recording_is_among_them_and_weighs_what_it_did(term):
     np.testing.assert_allclose(weight[1] / weight[0], whole[1] / whole[0], rtol=0.3)  # the first second is longer
 
 
+def test_a_trial_without_moments_keeps_its_place(arm, term, recorded):
+    """At the end, too: scales of the pieces' trials are those of the whole's."""
+    blank = replace(recorded[1], name="none", moment=np.full_like(recorded[1].moment, np.nan))
+    own = {m: {m: 1.0} for m in arm.muscles}
+    whole = moment_term(arm, term.space, [record(arm, trial, own) for trial in (*recorded, blank)], RATE)
+    some = whole.in_pieces(COUNT)
+    assert some is not whole
+    assert set(some.recording) == {0, 1}
+    for each in (whole, some):
+        np.testing.assert_array_equal(each.counted.any(axis=1), [True, True, False])
+        assert {share.trials.window.shape[1] for share in each.shares} == {3}
+    scales = np.array([[1.0, 2.0], [3.0, 4.0], [1.0, 1.0]])
+    np.testing.assert_array_equal(whole.at_scales(scales).relative, scales[whole.recording])
+
+
 def test_an_interrupt_during_pieces_leaves_what_is_of_everything(term, monkeypatch):
     monkeypatch.setattr(moment, "PIECES", COUNT)
 

@@ -158,7 +158,7 @@ class MomentTerm(InstantTerm):
     @cached_property
     def counted(self) -> Float[np.ndarray, "trial free"]:
         """Weights of every trial's samples."""
-        out = np.zeros((int(self.recording.max(initial=0)) + 1, self.mask.shape[1]))
+        out = np.zeros((len(self.envelope), self.mask.shape[1]))
         np.add.at(out, self.recording, self.counts)
         return out
 
@@ -190,7 +190,7 @@ class MomentTerm(InstantTerm):
             known = 1.0 if about["relative"] is None else about["relative"]
             more = share[np.searchsorted(owner, about["recording"])] ** 0.5
             about["relative"] = known * more[:, None] * np.ones_like(about["target"])
-        shares = _shares(recorded, self.envelope.shape[-1], at, about["recording"], ALIKE)
+        shares = _shares(recorded, self.envelope, at, about["recording"], ALIKE)
         return replace(self, **about, at=at, shares=tuple(shares))
 
     @property
@@ -310,7 +310,7 @@ def _forgotten(model: Model, space: ParameterSpace, left: float = FORGOTTEN) -> 
     constants += [math.exp(space.upper[o] + offset) for s, o, offset in rows if s.field in TIME_CONSTANTS]
     delays = [0.0, *np.ravel(space.nominal.emg.delay)]
     delays += [space.upper[o] + offset for s, o, offset in rows if s.field == "delay"]
-    slowest = max(constants) + (forgetting(model) if model.muscle.remembers else 0.0)
+    slowest = max(constants) + (forgetting(model, space) if model.muscle.remembers else 0.0)
     return math.ceil((SLOWER * slowest * math.log(1.0 / left) + max(delays)) / model.timestep)
 
 
@@ -333,27 +333,27 @@ def moment_term(model: Model, space: ParameterSpace, recordings: Sequence[Record
     at, mixing = _instants(model, window, sample, about), np.asarray(about["mixing"])
     acting = np.isin(np.arange(len(model.muscles)), acting_muscles(at.moment_arm))
     lanes = lanes_of(model, space, mixing, acting.tolist())
-    mask, shares = np.concatenate(seen), tuple(_shares(recorded, mixing.shape[-1], at, about["recording"]))
+    mask, shares = np.concatenate(seen), tuple(_shares(recorded, envelope, at, about["recording"]))
     about |= {"target": target, "mask": mask, "at": at, "shares": shares, "lanes": lanes}
     return MomentTerm(model, space, **about)
 
 
 def _shares(
     recorded: Float[np.ndarray, "window time more"],
-    channels: int,
+    envelope: Float[np.ndarray, "recording all_time channel"],
     at: Instants,
     trial: Int[np.ndarray, "instant"],
     unit: int = 1,
 ) -> Iterator[Share]:
     """In which a multiple of `unit` instants is.
 
-    **Arguments:** `recorded`: EMG of so many channels, and then path lengths and velocities of muscles that remember.
-    `trial`: of every instant.
+    **Arguments:** `recorded`: EMG, and then path lengths and velocities of muscles that remember, in windows.
+    `envelope`: EMG of all recordings, those without a moment too. `trial`: of every instant.
     """
     count, samples = recorded.shape[:2]
     some = np.array_split(np.arange(count), 2 if count > 1 and count * samples >= ABREAST else 1)
     own = [np.flatnonzero(np.isin(at.recording, mine)) for mine in some]
-    most, trials = -(-max(map(len, own)) // unit) * unit, int(trial.max(initial=0)) + 1
+    most, (trials, _, channels) = -(-max(map(len, own)) // unit) * unit, envelope.shape
     blocks = most // BLOCK + trials
     for mine, rows in zip(some, own, strict=True):
         real = (np.arange(most) < len(rows)).astype(float)[:, None]
@@ -365,12 +365,12 @@ def _shares(
             instant[k, : len(part)], block[k, i] = part, 1.0
         rows = filled(rows, most)
         cut = np.swapaxes(recorded[filled(mine, len(some[0]))], 0, 1).copy()
-        envelope, course = cut[..., :channels].copy(), course_of(cut[..., channels:])
+        signals, course = cut[..., :channels].copy(), course_of(cut[..., channels:])
         there = jax.tree.map(lambda x, rows=rows: x[rows], at)
         there = replace(there, recording=there.recording - mine[0])
         of = OfTrials(member, instant, block)
         with float64():
-            yield Share(rows, real, *jax.tree.map(jax.device_put, (envelope, course, there, of)))
+            yield Share(rows, real, *jax.tree.map(jax.device_put, (signals, course, there, of)))
 
 
 def _cut(rows: Int[np.ndarray, "row"]) -> Iterator[np.ndarray]:
