@@ -5,9 +5,10 @@ were found,
 
     ln p(y) = Σ ln N(rₖ; σₖ) + Σ [ln N(zᵢ; mᵢ, sᵢ) + ½ ln 2π] − ½ ln det(F + P),      F = Σ JᵀJ/σ², P = diag(1/sᵢ²),
 
-r what is left of the moments, N(m, s) the priors; without one, an even density between the bounds. Its parts are kept
-apart, as what is left of a recording repeats itself: of samples that hold the information of a part 1/τ as many, the
-first part and F are a part 1/τ of theirs.
+r what is left of the moments, N(m, s) the priors; without one, an even density between the bounds, which counts as a
+normal one of that height: what no data tell of adds nothing. Its parts are kept apart, as what is left of a recording
+repeats itself: of samples that hold the information of a part 1/τ as many, the first part and F are a part 1/τ of
+theirs.
 """
 
 from __future__ import annotations
@@ -22,9 +23,6 @@ from mjx_msm.estimation.residuals.term import AbstractTerm, Quadratic
 from mjx_msm.identification.repetition import autocorrelation_times
 from mjx_msm.knowledge.records import Evidence
 from mjx_msm.person.space import ParameterSpace
-
-EVEN = 1e3
-"""Standard deviations, of an even density between bounds, that a prior is wide which stands for it."""
 
 
 def evidence(
@@ -45,15 +43,12 @@ def evidence(
     unit = np.where(bounded, (space.upper - space.lower) / np.sqrt(2 * np.pi), space.prior_scale)
     away = np.where(bounded, 0.0, (z - space.prior_mean) / unit)
     information = np.einsum("cij,c->ij", part.hessian, scale**-2.0) * np.outer(unit, unit)
-    # an even density adds nothing to F: next to nothing, as what no data tell of stays where it is
-    spread = np.where(bounded, EVEN, 1.0)
-    scaled = information * np.outer(spread, spread)
     times = autocorrelation_times(term, left / sigma)
     repeated = float(np.sum(times * seen.sum(0)) / seen.sum())
     return Evidence(
         samples=int(seen.sum()),
         repeated=max(repeated, 1.0),
         fit=fit,
-        prior=-0.5 * float(away @ away) + float(np.sum(np.log(spread))),
-        information=tuple(np.maximum(np.linalg.eigvalsh(scaled), 0.0).tolist()),
+        prior=-0.5 * float(away @ away),
+        information=tuple(np.maximum(np.linalg.eigvalsh(information), 0.0).tolist()),
     )

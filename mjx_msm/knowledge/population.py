@@ -300,10 +300,11 @@ def _nearest(
     return results[min(complete or range(len(results)), key=distance)]
 
 
-def _kind(path: str) -> tuple[str, str]:
-    """What a path's parameter is, of whichever muscle, segment, joint or channel."""
+def _kind(path: str) -> tuple[str, ...]:
+    """What a path's parameter is, of whichever muscle, segment, joint or channel. Places in a segment's own frame have
+    signs that mean something else in every segment: each is a kind of its own."""
     group, *_, field = path.split("/")
-    return group, field
+    return (path,) if kind_of(path).offset else (group, field)
 
 
 def _scales(results: Any, paths: Sequence[str]) -> Float[np.ndarray, "free"]:

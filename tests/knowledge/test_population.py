@@ -14,7 +14,7 @@ from mjx_msm.knowledge import hierarchy as hierarchy_module
 from mjx_msm.knowledge.cohort import Cohort, Member
 from mjx_msm.knowledge.cohort_verdict import cohort_verdict
 from mjx_msm.knowledge.hierarchy import Hierarchy, hierarchy
-from mjx_msm.knowledge.population import Population, in_z, learned, left_out
+from mjx_msm.knowledge.population import Population, _kind, in_z, learned, left_out
 from mjx_msm.knowledge.posterior import likelihood_of
 from mjx_msm.knowledge.records import Outcome
 from mjx_msm.knowledge.uncertainty import uncertainty
@@ -120,6 +120,13 @@ def test_a_kind_tells_of_its_members(alike, most):
         assert both[0][1] > 0.9
     new, old = np.sqrt(np.mean(np.square(errors), axis=0))
     assert new < most * old
+
+
+def test_places_in_frames_of_their_own_are_of_no_kind():
+    """Forwards in a thigh says nothing of what is forwards in a foot."""
+    kinds = [_kind(f"body/{b}/{f}") for b in ("tibia", "talus") for f in ("com/z", "inertia/xy", "mass")]
+    assert len(set(kinds)) == 5
+    assert _kind("muscle/BRA/tendon_slack_length") == _kind("muscle/BIC*/tendon_slack_length")
 
 
 def test_the_average_person_is_in_the_verdict(space, cohort):
