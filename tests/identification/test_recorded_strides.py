@@ -38,7 +38,7 @@ def identified(strides):
     """The result at one noise for all strides, the moments it is from, and its posterior."""
     model = study_model(strides)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(noise_by_trial, "MOST", 1.0)
+        patch.setattr(noise_by_trial, "MOST", 1.0)  # a bound that leaves one scale
         result = identify_study(strides, model, held="exact")
     problem = Problem.build(model, strides.trials, settings(strides, model))
     term = moment_term(model, problem.space, problem.recordings, problem.settings.rate)
@@ -71,9 +71,10 @@ def test_eight_strides_converge(identified):
 
 @pytest.mark.slow
 def test_what_is_known_has_the_curvature_of_the_posterior(identified):
-    """By differences of the gradient of its negative logarithm over two fifths of a standard deviation: kinks, between
-    samples and where EMG is clipped, are not seen by shorter ones. Over half of that they give one share of the data as
-    0.33, not 0.29; here it is 0.30, and the others are within 0.01."""
+    """By differences of the gradient of its negative logarithm over two fifths of a standard deviation, which have
+    many kinks within: measured, shares are within 0.008 of theirs and standard deviations within 3 %, but for that of
+    the delay, 6.4 %. It moves envelopes that are linear between samples, so that its curvature is nothing but kinks:
+    over a tenth of a standard deviation it comes out by a third smaller."""
     result, term, posterior = identified
     z, precision = np.array(result.z), np.diag(posterior.space.prior_scale**-2.0)
     steps = 0.2 / np.sqrt(np.diag(posterior.information(z) + precision))
@@ -84,14 +85,16 @@ def test_what_is_known_has_the_curvature_of_the_posterior(identified):
     curvature = 0.5 * (curvature + curvature.T)
     bread = np.linalg.inv(curvature)
     shares = [e.data_share for e in result.estimates]
-    np.testing.assert_allclose(shares, np.clip(1 - np.diag(bread @ precision), 0, 1), atol=2e-2)
+    np.testing.assert_allclose(shares, np.clip(1 - np.diag(bread @ precision), 0, 1), atol=1e-2)
     times = times_by_trial(term, term.evaluate(z, scale))[:, 0]
     alone = [replace(term, mask=term.mask * (term.recording == i)[:, None]) for i in range(len(times))]
     score = precision + sum(
         tau * t.expand(z).reduce(scale).hessian[0] / scale[0] ** 2 for t, tau in zip(alone, times, strict=True)
     )
     sd, expected = (np.sqrt(np.diag(x)) for x in (np.array(result.covariance), bread @ score @ bread))
-    np.testing.assert_allclose(sd, expected, rtol=0.1)
+    delay = np.array([path.endswith("/delay") for path in posterior.space.paths])
+    np.testing.assert_allclose(sd[~delay], expected[~delay], rtol=0.06)
+    np.testing.assert_allclose(sd[delay], expected[delay], rtol=0.1)
     flat = np.linalg.inv(posterior.information(z) + precision)
     ratio = np.sqrt(np.diag(result.covariance) / np.diag(flat @ score @ flat))
     assert ratio.min() < 0.5 < 1.0 < ratio.max()  # Gauss–Newton alone would not do
