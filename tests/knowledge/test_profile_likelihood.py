@@ -87,7 +87,7 @@ def linear(arm, monkeypatch, result_of):
         posterior = Posterior([term], space, z)
         scale = np.sqrt(squares / posterior.freedom[0])
         result = result_of(space, rows.T @ rows / scale**2, z)
-        monkeypatch.setattr(module, "posterior_of", lambda *_: posterior)
+        monkeypatch.setattr(module, "posterior_of", lambda *_, **__: posterior)
         return result, profile(arm, (), result, path, **more), posterior, rows
 
     return make
