@@ -44,7 +44,10 @@ def test_python_examples_of_the_readme(tmp_path):
 def test_readme_is_short_and_its_links_exist():
     assert len(README.splitlines()) <= 200
     for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
-        assert (ROOT / target).exists(), target
+        file, _, heading = target.partition("#")
+        assert (ROOT / file).exists(), target
+        titles = re.findall(r"^#+ (.+)$", (ROOT / file).read_text(encoding="utf-8"), re.M) if heading else []
+        assert not heading or heading in [re.sub(r"[^a-z0-9]+", "-", t.lower()).strip("-") for t in titles], target
 
 
 def test_commands_of_the_readme_exist():

@@ -21,5 +21,5 @@ def test_a_limb_with_joints_that_follow_is_drawn(tmp_path, coupled_file, opengl)
     joints = Replay("t", time, ("bend", "turn"), ("bend",), ("m",), np.zeros((50, 2)), activation, {})
     with pytest.raises(InputError, match=r"does not fit trials/t\.csv"):
         trial_frames(tmp_path, joints, size=(160, 120), fps=20)
-    with pytest.raises(InputError, match="no camera 'front'"):
-        trial_frames(tmp_path, trial, size=(160, 120), fps=20, camera="front")
+    with pytest.raises(InputError, match="no camera 'above'"):
+        trial_frames(tmp_path, trial, size=(160, 120), fps=20, camera="above")
