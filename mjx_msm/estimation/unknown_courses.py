@@ -25,6 +25,8 @@ from jaxtyping import Bool, Float, Int
 from scipy.linalg import solveh_banded
 from scipy.optimize import nnls
 
+from mjx_msm.recordings.emg import correlation_time
+
 EFFORT = 0.2
 """Root mean square of an activation nothing is known of [-]."""
 BAND = 6.0
@@ -176,8 +178,11 @@ class ActivationCourses(Courses):
         return np.zeros((self.knots, self.muscles))
 
     def at_instants(self, unknown: Float[np.ndarray, "unknown muscle"]) -> Float[np.ndarray, "instant muscle"]:
-        part = self.part[:, None]
-        return (1.0 - part) * unknown[self.before] + part * unknown[self.before + 1]
+        return self._between(unknown)
+
+    def _between(self, knots: Float[np.ndarray, "knot *columns"]) -> Float[np.ndarray, "instant *columns"]:
+        part = self.part.reshape(-1, *[1] * (knots.ndim - 1))
+        return (1.0 - part) * knots[self.before] + part * knots[self.before + 1]
 
     def prior(self, unknown: Float[np.ndarray, "unknown muscle"]) -> Float[np.ndarray, "row"]:
         return unknown.reshape(-1) / self.spread
@@ -201,9 +206,7 @@ class ActivationCourses(Courses):
     ) -> Following:
         pull = np.einsum("tcd,tcp->tdp", push, slope / scale[:, None] ** 2)
         moved = -_solved(self._matrix(push, scale), self._onto_knots(pull), unknown.reshape(-1) > 0)
-        each = moved.reshape(self.knots, self.muscles, -1)
-        part = self.part[:, None, None]
-        course = (1.0 - part) * each[self.before] + part * each[self.before + 1]
+        course = self._between(moved.reshape(self.knots, self.muscles, -1))
         return Following(slope + np.einsum("tcd,tdp->tcp", push, course), moved / self.spread)
 
     def used(
@@ -245,11 +248,6 @@ class ActivationCourses(Courses):
                     out[i - j, j::d] = own[:, i, j]
                 out[d + i - j, j::d] = beside[:, i, j]
         return out
-
-
-def correlation_time(band: float) -> float:
-    """Of white noise through a Butterworth low-pass of second order, forwards and backwards [s]."""
-    return 1.0 / (2.0 * band * 3.0 * np.pi / (8.0 * np.sqrt(2.0)))
 
 
 def courses_of(

@@ -24,7 +24,6 @@ from mjx_msm.estimation.residuals.freed import FreedTerm
 from mjx_msm.estimation.residuals.instants import InstantTerm
 from mjx_msm.estimation.residuals.moment import moment_term
 from mjx_msm.estimation.residuals.term import AbstractTerm
-from mjx_msm.estimation.unknown_courses import ForceCourses
 from mjx_msm.identification.problem import Problem
 from mjx_msm.person.model import Model
 from mjx_msm.recordings.model_clock import Recording, mixing_matrix
@@ -102,7 +101,7 @@ def _mixes(
     course = term.courses.at_instants(best)
     worth = np.sqrt(np.einsum("tcd,c->td", rows.push**2, scale**-2.0))
     activation, unit = _activations(problem, term, z)
-    if isinstance(term.courses, ForceCourses):  # of forces over strengths
+    if term.of_forces:  # over strengths
         course, worth = _as_activation(problem, term, z, course, worth)
     for d, m in enumerate(term.unmeasured):
         own, wanted = activation[..., m] * worth[:, d, None], course[:, d] * worth[:, d]

@@ -74,6 +74,12 @@ class EmgProcessing:
                 raise InputError(f"EMG processing: reference of {name} is {show(value)}; give a positive number")
 
 
+def correlation_time(band: float) -> float:
+    """∫ρ(τ)dτ over all lags [s] of white noise through a Butterworth low-pass of second order, forwards and backwards;
+    `band`: its cut-off frequency [Hz]."""
+    return 1.0 / (2.0 * band * 3.0 * np.pi / (8.0 * np.sqrt(2.0)))
+
+
 @dataclass(frozen=True)
 class EmgNoise:
     """How far envelopes are from what drives the muscles.
@@ -104,7 +110,7 @@ class EmgNoise:
     @property
     def correlation_time(self) -> float:
         """∫ρ(τ)dτ over all lags [s], the error's spectral density at rest over its variance."""
-        return 1.0 / (2.0 * self.band * 3.0 * np.pi / (8.0 * np.sqrt(2.0)))
+        return correlation_time(self.band)
 
     def deviation(self, envelope: Float[np.ndarray, "*batch"]) -> Float[np.ndarray, "*batch"]:
         """Standard deviation of the error of an envelope."""

@@ -8,8 +8,8 @@ unknown_courses`), so that the loss sees what the measured muscles and the bones
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -73,9 +73,14 @@ class FreedTerm(InstantTerm):
     courses: Courses
 
     @property
+    def of_forces(self) -> bool:
+        """Whether courses are of forces; else of activations."""
+        return isinstance(self.courses, ForceCourses)
+
+    @property
     def of_prior(self) -> bool:
         """Whether what is unknown has a prior, a part of what it costs."""
-        return not isinstance(self.courses, ForceCourses)
+        return not self.of_forces
 
     def about(
         self, z: Float[np.ndarray, "free"], unknown: Float[np.ndarray, "unknown muscle"], *, derivatives: bool
@@ -84,15 +89,16 @@ class FreedTerm(InstantTerm):
         z = np.asarray(z, dtype=float)
         course = self.courses.at_instants(unknown)
         own = np.array([m not in self.unmeasured for m, _ in self.pairs], float)
-        forces, parts = isinstance(self.courses, ForceCourses), []
+        parts = []
         with float64():
             activation, _, by_pair = self.activations(z)
             at = factors(self.space, z)
             for part, *fixed in self._chunks:
                 rows = self.recording[part], self.sample[part]
                 moving = (filled(x, INSTANTS) for x in (activation[rows], by_pair[rows] * own, course[part]))
-                lead: Any = (self.model, self.space, self.law, forces, derivatives, self.unmeasured, self.pairs, at)
-                found = _rows(*lead, *(jax.device_put(x) for x in moving), *fixed)
+                lead: Any = (self.model, self.space, self.law, self.of_forces, derivatives)
+                which: Any = (self.unmeasured, self.pairs, at)
+                found = _rows(*lead, *which, *(jax.device_put(x) for x in moving), *fixed)
                 parts.append([np.asarray(x)[: len(course[part])] for x in found])
         return Rows(*(np.concatenate(x) for x in zip(*parts, strict=True)))
 
@@ -185,62 +191,58 @@ def _pushed(courses: Courses, push: np.ndarray, unknown: np.ndarray) -> Float[np
 # Physics at one instant ------------------------------------------------------------------------------------
 
 
+class _Here(NamedTuple):
+    """An instant, with the unmeasured muscles' course in it."""
+
+    shape: Geometry
+    position: Array
+    velocity: Array
+    recorded: Array
+    """q̈ [rad/s²]."""
+    activation: Array
+    by_pair: Array
+    more: Array
+    """What forces of unmeasured muscles add to the moments [N·m]."""
+    push: Array
+    """What a course of 1 adds to them."""
+
+    def muscles(self, model: Model, space: ParameterSpace, at: Factors, pairs: Pairs) -> Any:
+        """Derivatives of the muscles' moments."""
+        speed = -self.shape.moment_arm @ self.velocity
+        return muscle_columns(model, space, at.parameters, pairs, self.shape, self.activation, self.by_pair, speed)
+
+
 def _moment(
-    model: Model,
-    space: ParameterSpace,
-    at: Factors,
-    pairs: Pairs,
-    shape: Geometry,
-    position: Array,
-    velocity: Array,
-    recorded: Array,
-    activation: Array,
-    by_pair: Array,
-    more: Array,
-    push: Array,
-    *,
-    derivatives: bool,
+    model: Model, space: ParameterSpace, at: Factors, pairs: Pairs, here: _Here, *, derivatives: bool
 ) -> tuple[Array, Array, Array]:
     """Moment of muscles and passive joint [N·m], what more moments do to it, and its derivatives by z."""
-    free, speed = model.host.free_index, -shape.moment_arm @ velocity
-    tension = model.muscle.tension(at.parameters.muscle, activation, shape.path_length, speed)
-    passive = passive_force(model, at.parameters, shape, position, velocity)
-    value = (passive + shape.moment_arm.T @ tension)[free] + more
+    free, shape, velocity = model.host.free_index, here.shape, here.velocity
+    speed = -shape.moment_arm @ velocity
+    tension = model.muscle.tension(at.parameters.muscle, here.activation, shape.path_length, speed)
+    passive = passive_force(model, at.parameters, shape, here.position, velocity)
+    value = (passive + shape.moment_arm.T @ tension)[free] + here.more
     if not derivatives:
-        return value, push, jnp.zeros((len(free), space.size))
-    muscles = muscle_columns(model, space, at.parameters, pairs, shape, activation, by_pair, speed)
-    joints = joint_columns(model, space, at.parameters.joint, position, velocity)
-    return value, push, by_entry(model, space, (muscles, joints), NOTHING)
+        return value, here.push, jnp.zeros((len(free), space.size))
+    joints = joint_columns(model, space, at.parameters.joint, here.position, velocity)
+    columns = by_entry(model, space, (here.muscles(model, space, at, pairs), joints), NOTHING)
+    return value, here.push, columns
 
 
 def _acceleration(
-    model: Model,
-    space: ParameterSpace,
-    at: Factors,
-    pairs: Pairs,
-    shape: Geometry,
-    position: Array,
-    velocity: Array,
-    recorded: Array,
-    activation: Array,
-    by_pair: Array,
-    more: Array,
-    push: Array,
-    *,
-    derivatives: bool,
+    model: Model, space: ParameterSpace, at: Factors, pairs: Pairs, here: _Here, *, derivatives: bool
 ) -> tuple[Array, Array, Array]:
     """q̈ [rad/s²], what more moments do to it, and its derivatives by z."""
     free, held = model.host.free_index, model.host.held_index
-    terms = mechanics(model, at.parameters, at.inertia, shape, position, velocity)
-    force = generalised_force(terms, muscle_tension(model, at.parameters, terms, velocity, activation))
-    value = solve_acceleration(model, at.parameters, terms, force.at[free].add(more), recorded[held])
-    pushed = free_response(model, at.parameters, terms, push)
+    terms = mechanics(model, at.parameters, at.inertia, here.shape, here.position, here.velocity)
+    force = generalised_force(terms, muscle_tension(model, at.parameters, terms, here.velocity, here.activation))
+    value = solve_acceleration(model, at.parameters, terms, force.at[free].add(here.more), here.recorded[held])
+    pushed = free_response(model, at.parameters, terms, here.push)
     if not derivatives:
         return value, pushed, jnp.zeros((len(free), space.size))
-    everything = recorded.at[free].set(value)
-    speed = -shape.moment_arm @ velocity
-    muscles = muscle_columns(model, space, at.parameters, pairs, shape, activation, by_pair, speed)
-    columns = acceleration_columns(model, space, at, muscles, shape, position, velocity, everything)
+    everything, muscles = here.recorded.at[free].set(value), here.muscles(model, space, at, pairs)
+    columns = acceleration_columns(
+        model, space, at, muscles, here.shape, here.position, here.velocity, everything
+    )  # fmt: skip
     return value, pushed, free_response(model, at.parameters, terms, columns)
 
 
@@ -285,27 +287,11 @@ def _freed(term: AbstractTerm, unmeasured: tuple[int, ...], method: str) -> Free
             f'muscles without EMG by "{method}" need moments, or forces at known levers; leave lever_sd out, or choose '
             'unmeasured = "synergies"'
         )
-    about = {name: getattr(term, name) for name in _KEPT}
+    about = {f.name: getattr(term, f.name) for f in fields(InstantTerm)}
     time = term.model.timestep * term.sample
     courses = courses_of(method, term.recording, time, len(unmeasured))
     own = FreedMomentTerm if isinstance(term, MomentTerm) else FreedAccelerationTerm
     return own(**about, unmeasured=unmeasured, courses=courses)
-
-
-_KEPT = (
-    "model",
-    "space",
-    "envelope",
-    "mixing",
-    "recording",
-    "sample",
-    "position",
-    "velocity",
-    "acceleration",
-    "target",
-    "mask",
-    "course",
-)
 
 
 @jit
@@ -347,8 +333,8 @@ def _rows(
                 (jnp.ones_like(activation),),
             )[1][deep]
         push = (arm * strength[:, None]).T
-        lead = model, space, at, pairs, shape, position, velocity, recorded, activation, by_pair
-        return law(*lead, more, push, derivatives=derivatives)
+        here = _Here(shape, position, velocity, recorded, activation, by_pair, more, push)
+        return law(model, space, at, pairs, here, derivatives=derivatives)
 
     value, push, slope = jax.vmap(one)(shape, position, velocity, acceleration, activation, by_pair, course)
     return (value - target) * mask, push * mask[..., None], slope * mask[..., None]
