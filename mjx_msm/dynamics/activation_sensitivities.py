@@ -67,6 +67,11 @@ def displaced(values: Any, group: str, change: Mapping[str, Array]) -> Any:
     return eqx.tree_at(lambda v: [getattr(v, f) for f in fields], values, moved) if fields else values
 
 
+def tension_fields(space: ParameterSpace) -> list[str]:
+    """Fields of muscles with a free one that their tension depends on at an activation that is known."""
+    return list(dict.fromkeys(s.field for s in space.scalars if s.group == "muscle" and s.field not in TIME_CONSTANTS))
+
+
 def owners(space: ParameterSpace, group: str, field: str) -> dict[int, int]:
     """Entry of z behind a field of every muscle or channel that has a free one."""
     rows = zip(space.scalars, space.owner, strict=True)

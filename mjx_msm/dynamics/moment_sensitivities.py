@@ -27,12 +27,12 @@ from jaxtyping import Array, Float, Int
 from mjx_msm.common.compiled import jit
 from mjx_msm.dynamics.activation_expansion import Lanes, expansion, lane_activations
 from mjx_msm.dynamics.activation_sensitivities import (
-    TIME_CONSTANTS,
     Pairs,
     displaced,
     entry_matrix,
     meeting,
     owners,
+    tension_fields,
 )
 from mjx_msm.dynamics.geometry import geometry
 from mjx_msm.dynamics.paths import paths
@@ -268,9 +268,7 @@ def moment_sums(
     trials = jax.tree.map(jnp.asarray, trials)
     recorded = jnp.asarray(envelope), mixing, lanes
     value = lane_activations(model, parameters, *recorded)
-    fields = list(
-        dict.fromkeys(s.field for s in space.scalars if s.group == "muscle" and s.field not in TIME_CONSTANTS)
-    )
+    fields = tension_fields(space)
 
     def tension(x: dict[str, Array]) -> Array:
         moved = displaced(parameters.muscle, "muscle", {f: x[f] for f in fields})

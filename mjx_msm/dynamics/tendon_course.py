@@ -31,6 +31,7 @@ from mjx_msm.dynamics.activation_sensitivities import (
     activation_pairs,
     displaced,
     owners,
+    tension_fields,
 )
 from mjx_msm.dynamics.excitation import excitation
 from mjx_msm.dynamics.simulation import activate
@@ -70,11 +71,7 @@ class Tensions(NamedTuple):
 
 def tension_pairs(space: ParameterSpace, mixing: Float[np.ndarray, "muscle channel"], acting: Acting) -> Pairs:
     """Which entries of z the tension of which muscle depends on: what moves its activation, and its own parameters."""
-    own = {
-        (s.index[0], entry)
-        for s, entry in zip(space.scalars, space.owner, strict=True)
-        if s.group == "muscle" and s.field not in TIME_CONSTANTS
-    }
+    own = {pair for field in tension_fields(space) for pair in owners(space, "muscle", field).items()}
     return tuple(sorted(p for p in {*activation_pairs(space, mixing), *own} if p[0] in acting))
 
 
@@ -189,7 +186,7 @@ def tension_derivatives(
     muscle = np.array([acting.index(m) for m, _ in pairs], int)
     from_active = np.array([[float(p == q) for p in pairs] for q in active]).reshape(len(active), len(pairs))
     own: dict[str, np.ndarray] = {}
-    for field in dict.fromkeys(s.field for s in space.scalars if s.group == "muscle" and s.field not in TIME_CONSTANTS):
+    for field in tension_fields(space):
         entry = owners(space, "muscle", field)
         mine = np.array([float(entry.get(m) == k) for m, k in pairs])
         if mine.any():

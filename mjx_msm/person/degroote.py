@@ -159,9 +159,7 @@ class DeGrooteFregly2016(PennateMuscle):
 
         `activation` [-], `path_length` [m], `path_velocity` [m/s], each (..., muscle).
         """
-        optimal = parameters.optimal_fiber_length
-        length, cos, slope = self.fibers(parameters, path_length)
-        velocity = slope * path_velocity / (optimal * parameters.max_contraction_velocity) * cos
+        length, velocity, cos = self.moving_fibers(parameters, path_length, path_velocity)
         fiber_force = (
             activation * active_force_length(length) * force_velocity(velocity)
             + parameters.passive_force_scale * passive_force_length(length, parameters.passive_fiber_strain)

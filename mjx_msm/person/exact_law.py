@@ -104,8 +104,8 @@ class _Muscle:
         self.stiffness = math.log((1 + C3) / C1) / m["tendon_strain"]
         self.lowest = math.log((C3 - 0.19) / C1) / self.stiffness
         if m["tendon"] == "thelen":
-            toe = 99 * math.exp(3) / (166 * math.exp(3) - 67) * m["tendon_strain"]
-            self.lowest = toe / 3 * math.log1p(-0.016 * math.expm1(3) / 0.33)
+            self.toe = 99 * math.exp(3) / (166 * math.exp(3) - 67) * m["tendon_strain"]
+            self.lowest = self.toe / 3 * math.log1p(-0.016 * math.expm1(3) / 0.33)
 
     def rate(self, u, a):
         p, u, b = self.p, min(max(u, 0.0), 1.0), min(max(a, 0.0), 1.0)
@@ -146,8 +146,7 @@ class _Muscle:
     def tendon(self, strain):
         """Tension of the tendon [N]."""
         if self.p["tendon"] == "thelen":
-            e0 = self.p["tendon_strain"]
-            toe = 99 * math.exp(3) / (166 * math.exp(3) - 67) * e0
+            e0, toe = self.p["tendon_strain"], self.toe
             bent = 0.33 * math.expm1(3 * min(strain, toe) / toe) / math.expm1(3)
             return self.f0 * (bent + 0.67 / (e0 - toe) * max(strain - toe, 0.0))
         return self.f0 * (C1 * math.exp(self.stiffness * strain) - C3)

@@ -46,6 +46,17 @@ class PennateMuscle(AbstractMuscle):
         length = jnp.sqrt(x**2 + jnp.sin(parameters.pennation_angle) ** 2)
         return length, x / length, slope
 
+    def moving_fibers(
+        self,
+        parameters: MuscleParameters,
+        path_length: Float[Array, "*batch muscle"],
+        path_velocity: Float[Array, "*batch muscle"],
+    ) -> tuple[Float[Array, "*batch muscle"], Float[Array, "*batch muscle"], Float[Array, "*batch muscle"]]:
+        """Length l [-], velocity over l_opt vmax [-] and cos α [-]; of the path in m and m/s."""
+        length, cos, slope = self.fibers(parameters, path_length)
+        fastest = parameters.optimal_fiber_length * parameters.max_contraction_velocity
+        return length, slope * path_velocity / fastest * cos, cos
+
     def normalized_fiber_length(
         self, parameters: MuscleParameters, path_length: Float[Array, "*batch muscle"]
     ) -> Float[Array, "*batch muscle"]:

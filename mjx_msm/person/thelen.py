@@ -124,9 +124,7 @@ class Thelen2003(PennateMuscle):
 
         `activation` [-], `path_length` [m], `path_velocity` [m/s], each (..., muscle).
         """
-        optimal = parameters.optimal_fiber_length
-        length, cos, slope = self.fibers(parameters, path_length)
-        velocity = slope * path_velocity / (optimal * parameters.max_contraction_velocity) * cos
+        length, velocity, cos = self.moving_fibers(parameters, path_length, path_velocity)
         active = activation * active_force_length(length) * force_velocity(velocity, activation)
         passive = parameters.passive_force_scale * passive_force_length(length, parameters.passive_fiber_strain)
         return jnp.asarray(parameters.max_isometric_force) * (active + passive) * cos
