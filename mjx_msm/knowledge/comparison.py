@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -63,22 +63,18 @@ class Comparison:
         """Of every parameter that both have."""
         a, b = self.results[0], self.results[other]
         mine, theirs, apart = _alone(a), _alone(b), not self.same_recordings(other)
-        rows = []
+        rows, beside = [], {f.path: f for f in b.estimates}
         for e in a.estimates:
-            k = next((k for k, f in enumerate(b.estimates) if f.path == e.path), None)
-            if k is None:
+            f, sigmas = beside.get(e.path), math.nan
+            if f is None:
                 continue
-            f = b.estimates[k]
-            sigmas = math.nan
             if apart and e.path in mine and e.path in theirs:
                 (x, sx), (y, sy) = mine[e.path], theirs[e.path]
                 sigmas = (y - x) / math.hypot(sx, sy)
             ratio = f.value / e.value if e.value > 0 and f.value > 0 else math.nan
             rows.append(Difference(e.path, e.unit, e, f, ratio, sigmas, False))
         sure = _holm([d.sigmas for d in rows])
-        return tuple(
-            Difference(d.path, d.unit, d.first, d.second, d.ratio, d.sigmas, s) for d, s in zip(rows, sure, strict=True)
-        )
+        return tuple(replace(d, certain=s) for d, s in zip(rows, sure, strict=True))
 
     def common_fits(self) -> tuple[tuple[tuple[str, str, str, str], tuple[Fit, ...]], ...]:
         """Errors that all results have of the same samples: (trial, role, kind, coordinate), and each one's."""
@@ -87,7 +83,7 @@ class Comparison:
         for f in first.fits:
             same = [next((g for g in r.fits if same_samples(first, f, r, g)), None) for r in others]
             if None not in same:
-                rows.append(((f.trial, f.role, f.kind, f.coordinate), (f, *same)))
+                rows.append((f.row, (f, *same)))
         return tuple(rows)
 
 

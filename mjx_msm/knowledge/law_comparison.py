@@ -18,8 +18,10 @@ from rich.table import Table
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.common.printable import printable
+from mjx_msm.knowledge.judged_errors import pooled
 from mjx_msm.knowledge.records import Fit
 from mjx_msm.knowledge.result import Identification
+from mjx_msm.knowledge.shared_recordings import same_spread
 
 STRONG = 3.0
 """Difference of log marginal likelihoods that is strong evidence; less is not called a preference (Kass and Raftery
@@ -154,7 +156,7 @@ def _check_alike(one: tuple[str, Identification], other: tuple[str, Identificati
     (name, a), (another, b) = one, other
 
     def judged(r: Identification) -> set[tuple[str, str, str, str]]:
-        return {(f.trial, f.role, f.kind, f.coordinate) for f in r.fits if f.role != "cross-validated"}
+        return {f.row for f in r.fits if f.role != "cross-validated"}
 
     apart = sorted(judged(a) ^ judged(b))
     if apart:
@@ -167,10 +169,9 @@ def _check_alike(one: tuple[str, Identification], other: tuple[str, Identificati
     if different or a.residuals != b.residuals or a.rate != b.rate:
         what = f"'{different[0]}' has changed" if different else "their residuals or rates differ"
         raise InputError(f"results '{name}' and '{another}' are not of the same recordings: {what}; identify again")
-    spread = {(f.trial, f.role, f.kind, f.coordinate): f.spread for f in a.fits if f.role != "cross-validated"}
+    known = {f.row: f for f in a.fits if f.role != "cross-validated"}
     for f in b.fits:
-        known = spread.get((f.trial, f.role, f.kind, f.coordinate), f.spread)
-        if not math.isclose(known, f.spread, rel_tol=1e-6, abs_tol=1e-12):
+        if not same_spread(known.get(f.row, f), f):
             raise InputError(
                 f"results '{name}' and '{another}' are not of the same recordings: {f.kind} of '{f.coordinate}' in "
                 f"trial '{f.trial}' differs; identify both from the same files"
@@ -178,10 +179,8 @@ def _check_alike(one: tuple[str, Identification], other: tuple[str, Identificati
 
 
 def _errors(fits: Sequence[Fit]) -> dict[tuple[str, str], float]:
-    found: dict[tuple[str, str], list[float]] = {}
-    for f in fits:
-        found.setdefault((f.role, f.kind), []).append(f.identified)
-    return {key: math.sqrt(sum(e * e for e in errors) / len(errors)) for key, errors in found.items()}
+    found = dict.fromkeys((f.role, f.kind) for f in fits)
+    return {(role, kind): pooled([f for f in fits if f.role == role], kind=kind) for role, kind in found}
 
 
 def _shown(error: float | None, unit: str) -> str:

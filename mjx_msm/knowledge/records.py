@@ -146,6 +146,11 @@ class Fit:
     """What tests of fit (`mjx_msm.knowledge.goodness_of_fit`) and the influence of the trial say against the model, of
     what it was identified from."""
 
+    @property
+    def row(self) -> tuple[str, str, str, str]:
+        """What it is the error of: trial, role, kind, coordinate."""
+        return self.trial, self.role, self.kind, self.coordinate
+
 
 @dataclass(frozen=True)
 class Stage:

@@ -24,12 +24,15 @@ def share_recordings(one: Identification, other: Identification) -> bool:
 
 def same_samples(one: Identification, f: Fit, other: Identification, g: Fit) -> bool:
     """Whether rows of two results are errors of the same samples: of one file, with one standard deviation."""
-    if (f.trial, f.role, f.kind, f.coordinate) != (g.trial, g.role, g.kind, g.coordinate):
+    if f.row != g.row:
         return False
     mine, theirs = _of_trial(one, f.trial), _of_trial(other, g.trial)
-    return (not (mine and theirs) or bool(mine & theirs)) and math.isclose(
-        f.spread, g.spread, rel_tol=1e-6, abs_tol=1e-12
-    )
+    return (not (mine and theirs) or bool(mine & theirs)) and same_spread(f, g)
+
+
+def same_spread(f: Fit, g: Fit) -> bool:
+    """Whether what was recorded has one standard deviation in both."""
+    return math.isclose(f.spread, g.spread, rel_tol=1e-6, abs_tol=1e-12)
 
 
 def _made_from(result: Identification) -> set[str]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mjx_msm.knowledge.comparison import DIFFERENT, Comparison, Difference
+from mjx_msm.knowledge.judged_errors import measure, pooled, size, unit_of, unseen
 from mjx_msm.knowledge.records import Estimate
-from mjx_msm.knowledge.verdict import measure, pooled, size, unseen
 from mjx_msm.knowledge.wording import number
 from mjx_msm.views.figures import GENERIC
 from mjx_msm.views.report.charts import laid_out, short
@@ -125,7 +125,7 @@ def _best(found: Comparison) -> str:
         return _own_errors(found)
     kind = measure([fits[0] for fits in rows])
     errors = [pooled([fits[k] for fits in rows], kind=kind) for k in range(len(found.names))]
-    unit = next(fits[0].unit for fits in rows if fits[0].kind == kind)
+    unit = unit_of([fits[0] for fits in rows], kind)
     best = min(range(len(errors)), key=errors.__getitem__)
     listed = ", ".join(f"{n} {size(e, unit)}" for n, e in zip(found.names, errors, strict=True))
     close = sorted(errors)[1] < 1.05 * min(errors)
@@ -140,7 +140,7 @@ def _own_errors(found: Comparison) -> str:
         rows = unseen(result.fits)
         if rows:
             kind = measure(rows)
-            unit = next(f.unit for f in rows if f.kind == kind)
+            unit = unit_of(rows, kind)
             error, spread = pooled(rows, kind=kind), pooled(rows, "spread", kind=kind)
             said.append(f"{name} the {kind} by {size(error, unit)} of {size(spread, unit)}")
     if not said:
