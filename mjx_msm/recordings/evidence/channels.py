@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.optimize import nnls
 
-from mjx_msm.recordings.evidence.judged import DELAYS, Judged
+from mjx_msm.recordings.evidence.judged import DELAYS, Judged, whose
 
 BLOCKS = 6
 """Parts of a recording, each predicted from the others."""
@@ -92,11 +92,9 @@ class Parts:
         for delay in DELAYS:
             parts = []
             for j in trials:
-                size = float(np.sqrt(np.sum(j.moment[j.known] ** 2)))  # every trial counts alike
-                times = j.at.time[j.known] - delay
-                early = np.array([np.interp(times, j.trial.time, _channel(j, c)) for c in channels])
-                made = j.at.arms[j.known][:, at, j.k] * early[by].T / size
-                moment = j.moment[j.known] / size
+                early = np.array([j.early(_channel(j, c), delay) for c in channels])
+                made = j.at.arms[j.known][:, at, j.k] * early[by].T / j.size
+                moment = j.moment[j.known] / j.size
                 for rows in np.array_split(np.arange(len(moment)), each):
                     f, y = made[rows], moment[rows]
                     parts.append((f.T @ f, f.T @ y, float(y @ y)))
@@ -124,8 +122,7 @@ def relations(name: str, trials: Sequence[Judged], muscles: Sequence[str], mappi
         moment = np.concatenate([side * j.moment[j.known] for j in trials])
         found = []
         for delay in DELAYS:
-            early = [np.interp(j.at.time[j.known] - delay, j.trial.time, _channel(j, channel)) for j in trials]
-            x = np.concatenate(early)
+            x = np.concatenate([j.early(_channel(j, channel), delay) for j in trials])
             varies = np.ptp(x) > 0 and np.ptp(moment) > 0
             found.append((float(np.corrcoef(x, moment)[0, 1]) if varies else 0.0, delay))
         r, delay = max(found)
@@ -140,7 +137,7 @@ def mistake(trials: Sequence[Judged], muscles: Sequence[str], mapping: Mapped) -
     Two channels are exchanged, or one muscle's is that of another: only where the two move the joint in different
     ways, for those of one group tell much the same.
     """
-    span = sum(float(j.known.sum()) * j.at.step for j in trials)
+    span = sum(j.seconds for j in trials)
     if span < SHORTEST:
         return None
     sides = _sides(trials, muscles, mapping)
@@ -172,8 +169,7 @@ def renamed(mapping: Mapped, names: Mapping[str, str]) -> dict[str, dict[str, fl
 
 def mistake_line(name: str, trials: Sequence[Judged], mapping: Mapped, wrong: Mistake) -> str:
     """What a mistake is, with its figures and what to write."""
-    who = f"trial '{trials[0].trial.name}'" if len(trials) == 1 else f"{len(trials)} trials"
-    a, b = wrong.channels
+    who, (a, b) = whose(trials), wrong.channels
     figures = f"{100 * wrong.other:.0f} % of the moment of '{name}' instead of {100 * wrong.usual:.0f} %"
     if wrong.exchanged:
         return (

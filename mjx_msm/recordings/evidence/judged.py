@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -27,13 +29,31 @@ class Judged:
     k: int
     """Of the free coordinate."""
 
-    @property
+    @cached_property
     def known(self) -> Bool[np.ndarray, "time"]:
         return np.isfinite(self.moment)
+
+    @property
+    def seconds(self) -> float:
+        """For which the moment is known."""
+        return float(self.known.sum()) * self.at.step
+
+    @cached_property
+    def size(self) -> float:
+        """Root of the sum of its squares, by which every trial counts alike."""
+        return float(np.sqrt(np.sum(self.moment[self.known] ** 2)))
+
+    def early(self, signal: Float[np.ndarray, "trial"], delay: float) -> Float[np.ndarray, "known"]:
+        """A signal on the trial's clock, `delay` before the moment [s]."""
+        return np.interp(self.at.time[self.known] - delay, self.trial.time, signal)
 
     def features(self, delay: float) -> Float[np.ndarray, "known muscle"]:
         """Moment of every muscle for a tension of its envelope `delay` earlier."""
         assert self.drive is not None
-        times = self.at.time[self.known] - delay
-        early = np.column_stack([np.interp(times, self.trial.time, u) for u in self.drive.T])
+        early = np.column_stack([self.early(u, delay) for u in self.drive.T])
         return self.at.arms[self.known, :, self.k] * early
+
+
+def whose(trials: Sequence[Judged]) -> str:
+    """One trial by its name, several by their number."""
+    return f"trial '{trials[0].trial.name}'" if len(trials) == 1 else f"{len(trials)} trials"

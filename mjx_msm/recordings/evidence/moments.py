@@ -16,7 +16,7 @@ from scipy.optimize import nnls
 from mjx_msm.person.model import Model
 from mjx_msm.recordings.evidence.channels import Mistake, exchange_line, mistake, mistake_line, relations
 from mjx_msm.recordings.evidence.cycles import unlike_other_cycles
-from mjx_msm.recordings.evidence.judged import DELAYS, Judged
+from mjx_msm.recordings.evidence.judged import DELAYS, Judged, whose
 from mjx_msm.recordings.evidence.states import States
 from mjx_msm.recordings.evidence.wording import Change, line_of, reading_of
 from mjx_msm.recordings.model_clock import weight_moment
@@ -176,16 +176,15 @@ def _turned(trials: Sequence[Judged]) -> tuple[float, float] | None:
 
 def _clearly(trials: Sequence[Judged], other: float, usual: float) -> bool:
     """Whether something explains clearly more of the moments than what is said of them."""
-    span = sum(float(j.known.sum()) * j.at.step for j in trials)
+    span = sum(j.seconds for j in trials)
     return other - usual > GAIN and 1 - other < (LEFT if span > LONG else LEFT_IF_SHORT) * (1 - usual)
 
 
 def _explained(trials: Sequence[Judged], sign: float, delay: float) -> float:
     """Part of the moments' square that muscles, which only pull, can make of the EMG `delay` earlier; every trial
     counts alike."""
-    sizes = [float(np.sqrt(np.sum(j.moment[j.known] ** 2))) for j in trials]
-    features = np.concatenate([j.features(delay) / size for j, size in zip(trials, sizes, strict=True)])
-    target = np.concatenate([j.moment[j.known] / size for j, size in zip(trials, sizes, strict=True)])
+    features = np.concatenate([j.features(delay) / j.size for j in trials])
+    target = np.concatenate([j.moment[j.known] / j.size for j in trials])
     features = features[:, np.any(features != 0, axis=0)]
     if not features.size:
         return 0.0
@@ -194,16 +193,15 @@ def _explained(trials: Sequence[Judged], sign: float, delay: float) -> float:
 
 
 def _turned_line(name: str, trials: Sequence[Judged], parts: tuple[float, float], wrong: Mistake | None = None) -> str:
-    who = f"trial '{trials[0].trial.name}'" if len(trials) == 1 else f"{len(trials)} trials"
     line = line_of(trials[0].trial, "moment_columns", name, Change(turned=True))
     exchanged = "flexors and extensors are exchanged in [emg.muscles]"
     if wrong is not None and wrong.exchanged:
         a, b = wrong.channels
         exchanged = f"EMG channels '{a}' and '{b}' are exchanged: {exchange_line(trials, wrong)}"
     return (
-        f"{who}: the moment of '{name}' has the opposite sign of what the EMG makes: muscles that pull explain "
-        f"{100 * max(parts[0], 0):.0f} % of it, and {100 * parts[1]:.0f} % with the other sign. Is it an external "
-        f"moment, or counted the other way? Then write {line}; or {exchanged}"
+        f"{whose(trials)}: the moment of '{name}' has the opposite sign of what the EMG makes: muscles that pull "
+        f"explain {100 * max(parts[0], 0):.0f} % of it, and {100 * parts[1]:.0f} % with the other sign. Is it an "
+        f"external moment, or counted the other way? Then write {line}; or {exchanged}"
     )
 
 
@@ -221,8 +219,7 @@ def _clock(name: str, j: Judged) -> tuple[str, float]:
 def _late(j: Judged) -> tuple[float, float, float]:
     """What to add to the time of the EMG so that it explains clearly more [s], 0 for nothing; how much it explains with
     its best lag, and as it is."""
-    span = float(j.known.sum()) * j.at.step
-    longest = min(LONGEST_LAG, 0.25 * span)
+    longest = min(LONGEST_LAG, 0.25 * j.seconds)
     lags = np.arange(-longest, longest + 1e-9, 0.02)
     parts = {float(lag): _explained([j], 1.0, float(lag)) for lag in lags}
     usual = max(_explained([j], 1.0, d) for d in DELAYS)
