@@ -29,12 +29,16 @@ from mjx_msm.identification.misfit import against_the_model, disagreement
 from mjx_msm.identification.problem import Problem
 from mjx_msm.identification.repetition import autocorrelation_times, times_by_trial
 from mjx_msm.identification.unmeasured import simulated
-from mjx_msm.knowledge.posterior import posterior_record
+from mjx_msm.knowledge.posterior import posterior_record, unknowns_of
 from mjx_msm.knowledge.records import Estimate, Fit, Outcome, Stage
 from mjx_msm.knowledge.result import Identification
+from mjx_msm.knowledge.standing import Standing, standings
 from mjx_msm.knowledge.uncertainty import Uncertainty, uncertainty
 from mjx_msm.recordings.model_clock import Recording, record
 from mjx_msm.recordings.trial import Trial, reordered
+
+HELD = np.deg2rad(5.0)
+"""How far a coordinate may move in a contraction that counts as held [rad]: a dynamometer's frame yields."""
 
 
 def assembled(
@@ -72,7 +76,8 @@ def assembled(
     estimates = _estimates(problem, z, rest.known)
     notes: tuple[str, ...] = ()
     if problem.settings.unmeasured:  # from here on the person as they can be simulated
-        made = simulated(problem, terms, solution, [e.determined for e in estimates])
+        stands = standings(estimates, unknowns_of(space))
+        made = simulated(problem, terms, solution, [s is Standing.DETERMINED for s in stands])
         problem, terms, notes = made.problem, made.terms, made.notes
         solution = replace(solution, scales=made.scales)
         stages = [*stages[:-1], replace(stages[-1], noise=_noise(terms, made.scales, model.free))]
@@ -205,7 +210,13 @@ def fits_of(
                     fit = fit_row(recording.name, role, term, coordinate, *errors, signal[rows, c])
                     trust = term.trust if isinstance(term, MomentTerm) else None
                     doubted = 0.0 if trust is None else float(np.mean(trust[rows, c] < DOUBTED))
-                    yield replace(fit, doubted=doubted)
+                    yield replace(fit, doubted=doubted, held=is_held(recording, c))
+
+
+def is_held(recording: Recording, c: int) -> bool:
+    """Whether a free coordinate hardly moved in a trial."""
+    position = recording.position[recording.weight[:, c] > 0, c]
+    return bool(np.ptp(position) < HELD) if len(position) else False
 
 
 def with_others(

@@ -20,7 +20,7 @@ from mjx_msm.estimation.residuals.moment import MomentTerm, moment_term
 from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.estimation.robust import robust
 from mjx_msm.identification import baselines
-from mjx_msm.identification.assembly import fit_row
+from mjx_msm.identification.assembly import fit_row, is_held
 from mjx_msm.identification.coarse_start import descend
 from mjx_msm.identification.discrepancy import WITH_DISCREPANCY, correction
 from mjx_msm.identification.identify import Iteration, Listener, identify, noise_of
@@ -179,7 +179,8 @@ def _by_block(
                 row = fit_row(
                     recording.name, ROLE, judge, coordinate, generic[where, c], predicted[where, c], recorded
                 )  # fmt: skip
-                rows.append(replace(row, beside=baselines.errors(beside[c], judge.target[:, c], where)))
+                others = baselines.errors(beside[c], judge.target[:, c], where)
+                rows.append(replace(row, beside=others, held=is_held(recording, c), within=True))
     return tuple(rows)
 
 

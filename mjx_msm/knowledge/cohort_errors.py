@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from mjx_msm.knowledge.cohort import Cohort
-from mjx_msm.knowledge.judged_errors import fits_poorly, misfit
+from mjx_msm.knowledge.judged_errors import fits_poorly, misfit, unseen
 
 
 def relative_errors(c: Cohort) -> dict[str, tuple[float, float]]:
@@ -25,3 +25,8 @@ def poorly_fitted(c: Cohort) -> dict[str, float]:
     first."""
     found = [(name, misfit(result.fits)) for name, result in c.results.items() if fits_poorly(result.fits)]
     return dict(sorted(found, key=lambda x: -x[1]))
+
+
+def is_within(c: Cohort) -> bool:
+    """Whether what was unseen of anybody lay between parts of the same trial, which flatters."""
+    return any(f.within for result in c.results.values() for f in unseen(result.fits))

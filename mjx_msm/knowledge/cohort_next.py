@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import median
 
-from mjx_msm.knowledge.between_bounds import determined_between_bounds
 from mjx_msm.knowledge.cohort import Cohort
-from mjx_msm.knowledge.cohort_errors import poorly_fitted, relative_errors
+from mjx_msm.knowledge.cohort_errors import is_within, poorly_fitted, relative_errors
 from mjx_msm.knowledge.judged_errors import fitted
-from mjx_msm.knowledge.next_step import hold_out
+from mjx_msm.knowledge.next_step import JUDGE_HELD, WITHIN, all_held, hold_out
+from mjx_msm.knowledge.standing import Standing
 from mjx_msm.knowledge.wording import some
 
 OFTEN = 0.5
@@ -31,6 +31,7 @@ def _in_the_way(c: Cohort) -> Iterator[str]:
         yield f"put right what is wrong with {everybody}, first {first.name} ({first.fault}); then run it again"
         return
     errors, poor = relative_errors(c), poorly_fitted(c)
+    held = any(all_held(result) for result in c.results.values())
     bad = [name for name, (ours, _) in errors.items() if ours > 1.0]
     if bad:
         yield (
@@ -41,8 +42,7 @@ def _in_the_way(c: Cohort) -> Iterator[str]:
     if poor:
         yield (
             f"look at the reports of {some(list(poor))}, who fit poorly: check the electrodes, the normalisation of "
-            "the EMG, and scale, sign and clock of the moment (a contraction that is held varies little: judge its "
-            "error in N·m)"
+            f"the EMG, and scale, sign and clock of the moment{JUDGE_HELD if held else ''}"
         )
     often = {path: n for path, n in at_bounds(c).items() if n >= OFTEN * len(c.identified)}
     if often:
@@ -51,12 +51,13 @@ def _in_the_way(c: Cohort) -> Iterator[str]:
             f"ask whether {which} can be believed: what many share comes from the recordings or the model, a delay "
             "between EMG and moment, a normalisation, rather than from them"
         )
-    if not errors:
+    if not errors or is_within(c):
         trials = round(median(len({f.trial for f in fitted(m.result.fits)}) for m in c.identified if m.result))
-        yield hold_out(trials, "everybody") + " (`cross_validation = true` in [run]), and rely on nobody"
+        until = "" if errors else f"; {WITHIN} (`cross_validation = true` in [run])"
+        yield f"{hold_out(trials, 'everybody')}; until then rely on nobody's numbers{until}"
         return
-    clear = [all(determined_between_bounds(m.result)) for m in c.identified if m.result is not None]
-    if not all(clear) and c.population is not None:
+    clear = all(s is Standing.DETERMINED for result in c.results.values() for s in result.standing)
+    if not clear and c.population is not None:
         yield (
             "for whom a recording leaves much open, identify again with what the others expect of them ([identify] "
             'prior = "population.json"), or record a task that moves it'

@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 
-from mjx_msm.knowledge.between_bounds import determined_between_bounds, held_by_bounds
 from mjx_msm.knowledge.cohort import Cohort
-from mjx_msm.knowledge.cohort_errors import poorly_fitted, relative_errors
+from mjx_msm.knowledge.cohort_errors import is_within, poorly_fitted, relative_errors
 from mjx_msm.knowledge.cohort_next import next_of_all
 from mjx_msm.knowledge.judged_errors import POOR, is_noise
-from mjx_msm.knowledge.population import errors_of, in_z
-from mjx_msm.knowledge.wording import FIELDS, some, with_members
+from mjx_msm.knowledge.population import Population, errors_of, in_z
+from mjx_msm.knowledge.standing import HELD, Standing
+from mjx_msm.knowledge.wording import CLOSELY, FIELDS, FLATTERS, some, whom, with_members
 
 SURPRISING = 2.5
 """Standard deviations by which somebody is unlike what the others lead to expect."""
@@ -31,7 +31,7 @@ def cohort_verdict(cohort: Cohort) -> tuple[str, ...]:
 def _who(c: Cohort) -> str:
     done, all_ = len(c.identified), len(c.members)
     open_ = [m.name for m in c.identified if m.result.outcome.name != "CONVERGED"]  # type: ignore[union-attr]
-    said = f"{done} of {all_} people were identified"
+    said = f"All {all_} people were identified" if done == all_ else f"{done} of {all_} people were identified"
     if c.failed:
         said += f"; {some([m.name for m in c.failed], 4)} could not be, each for the reason in the table"
     if open_:
@@ -41,19 +41,19 @@ def _who(c: Cohort) -> str:
 
 def _fits(c: Cohort) -> str:
     poor, people = poorly_fitted(c), len(c.identified)
-    noisy = sum(is_noise(result.fits) for result in c.results.values())
+    noisy = [name for name, result in c.results.items() if is_noise(result.fits)]
     said = []
     if poor:
         worse = [name for name, x in poor.items() if x > 1.0]
-        more = f"; in {some(worse, 8)} by more than all of it, where a constant does better" if worse else ""
+        more = f"; of {whom(worse, people)} by more than all of it, where a constant does better" if worse else ""
         said.append(
-            f"{len(poor)} of {people} fit poorly: on the trials they were identified from, the model misses the "
-            f"recording by more than {_percent(POOR)} of its spread{more}"
+            f"Of {whom(list(poor), people)}, the model misses what they were identified from by more than "
+            f"{_percent(POOR)} of its spread{more}"
         )
     if noisy:
         said.append(
-            f"Of {noisy} of {people} more than {_percent(POOR)} of the spread is left, but as noise: it does not "
-            "repeat itself"
+            f"Of {whom(noisy, people, 3)}, more than {_percent(POOR)} of the spread is left, but as noise: it "
+            "does not repeat itself"
         )
     return " ".join(f"{s}." for s in said)
 
@@ -73,7 +73,7 @@ def _predicts(c: Cohort) -> str:
             f"; the best regression on the same inputs by {_percent(np.nanmedian(theirs))}: the model is no worse in "
             f"{better} of {int(np.isfinite(theirs).sum())} people"
         )
-    return said + "."
+    return f"{said}. {FLATTERS}" if is_within(c) else f"{said}."
 
 
 def _percent(share: float) -> str:
@@ -81,11 +81,16 @@ def _percent(share: float) -> str:
 
 
 def determined_in(c: Cohort) -> dict[str, int]:
-    """By parameter, in how many people the recordings determine it between its bounds."""
+    """By parameter, in how many people the recordings determine it."""
+    return counted(c, Standing.DETERMINED)
+
+
+def counted(c: Cohort, *standings: Standing) -> dict[str, int]:
+    """By parameter, in how many people it stands so."""
     out = dict.fromkeys(c.paths(), 0)
     for result in c.results.values():
-        for e, clear in zip(result.estimates, determined_between_bounds(result), strict=True):
-            out[e.path] += clear
+        for e, stands in zip(result.estimates, result.standing, strict=True):
+            out[e.path] += stands in standings
     return out
 
 
@@ -103,15 +108,17 @@ def _known(c: Cohort) -> tuple[str, ...]:
     said = f"Of {len(counts)} parameters the recordings determine {len(always) or 'none'} in everybody"
     said += f" ({some(always, 4)})" if always else ""
     said += f" and {len(never)} in nobody ({some(never, 4)})" if never else ""
-    held: dict[str, int] = {}
-    for result in c.results.values():
-        for path in held_by_bounds(result):
-            held[path] = held.get(path, 0) + 1
-    if not held:
-        return (f"{said}.",)
-    most = sorted(held.items(), key=lambda x: -x[1])
-    which = some([f"{path} in {n}" for path, n in most], 4)
-    return (f"{said}.", f"Not counted is what rests on a bound, or is as wide as all that was allowed: {which} people.")
+    kinds = (
+        (HELD, "what rests on a bound, or is as wide as all that was allowed"),
+        ((Standing.ROUGH,), "what is known only roughly"),
+    )
+    not_counted = []
+    for stands, what in kinds:
+        most = sorted(counted(c, *stands).items(), key=lambda x: -x[1])
+        if which := [f"{path} in {n}" for path, n in most if n]:
+            not_counted.append(f"{what} ({some(which, 4)} people)")
+    more = (f"Not counted is {'; nor '.join(not_counted)}.",) if not_counted else ()
+    return f"{said} {CLOSELY}.", *more
 
 
 def spreads(c: Cohort) -> dict[str, tuple[float, float, float]]:
@@ -121,8 +128,8 @@ def spreads(c: Cohort) -> dict[str, tuple[float, float, float]]:
         values = [
             e.value
             for result in c.results.values()
-            for e, clear in zip(result.estimates, determined_between_bounds(result), strict=True)
-            if e.path == path and clear
+            for e, stands in zip(result.estimates, result.standing, strict=True)
+            if e.path == path and stands is Standing.DETERMINED
         ]
         if len(values) > 1:
             out[path] = min(values), float(np.median(values)), max(values)
@@ -167,19 +174,52 @@ def foretold_errors(c: Cohort) -> tuple[float, float]:
 
 
 def _average(c: Cohort) -> str:
-    """What the average person is beside the model, kind by kind."""
+    """What the muscles of the average person are beside the model's, kind by kind, and how far to believe that."""
     if c.population is None:
         return ""
-    anybody, kinds = c.population.expected(), {}
-    for path, shift in zip(anybody.paths, anybody.shift, strict=True):
-        if c.positive(path):
-            kinds.setdefault((path.split("/")[0], path.split("/")[-1]), []).append(shift)
+    kinds: dict[str, list[int]] = {}
+    for k, path in enumerate(c.population.paths):
+        group, *_, field = path.split("/")
+        if group == "muscle" and c.positive(path):
+            kinds.setdefault(field, []).append(k)
+    said = [f"{FIELDS.get(field, field)} {_times(c, c.population, members)}" for field, members in kinds.items()]
+    if not said:
+        return ""
+    care = f" {_of_strength(c)}" if "max_isometric_force" in kinds else ""
+    return f"Their average person has, of the model's, {'; '.join(said)}.{care}"
+
+
+def _times(c: Cohort, population: Population, members: list[int]) -> str:
+    """The factor of every member of a kind, or of their middle where there are many, with its 95 % interval."""
+    apart = len(members) <= MOST_APART
     said = [
-        f"{FIELDS.get(field, field)} {np.exp(np.mean(x)):.2f} times"
-        for (group, field), x in kinds.items()
-        if group == "muscle"
+        f"{_factor(population, [k])} in {with_members(population.paths[k], c.members_of(population.paths[k]))}"
+        for k in members
     ]
-    return f"Their average person has, of the model's, {', '.join(said)} in the middle of all muscles." if said else ""
+    return some(said, MOST_APART) if apart else f"{_factor(population, members)} in the middle of all muscles"
+
+
+def _factor(population: Population, members: list[int]) -> str:
+    """Of the average person, the middle of some parameters over the model's."""
+    size, scale = len(population.paths), np.array(population.scale)[members]
+    shift = scale * np.array(population.weights[0])[members]
+    covariance = np.array(population.weights_covariance)[:size, :size][np.ix_(members, members)]
+    middle, sd = shift.mean(), math.sqrt(scale @ covariance @ scale) / len(members)
+    low, high = (math.exp(middle + x * sd) for x in (-1.96, 1.96))
+    return f"{math.exp(middle):.2f} times (95 % {low:.2f} to {high:.2f})"
+
+
+def _of_strength(c: Cohort) -> str:
+    """What a strength beside the model's leans on."""
+    gains = any(path.endswith("/gain") for path in c.paths())
+    leans = "the EMG gains that the priors expect, for which strength can be exchanged" if gains else (
+        "the EMG gains as they were held: had they been half, strengths would be twice"
+    )  # fmt: skip
+    levers = ", and the levers of the strap that were assumed" if any(r.levers for r in c.results.values()) else ""
+    return (
+        "Strengths are no measure of weakness yet: the model's are those of the adults its source measured, not a norm "
+        f"for these people, and the factor leans on {leans}{levers}."
+    )
 
 
 def _foretold(c: Cohort) -> str:
@@ -202,8 +242,8 @@ def surprises(c: Cohort) -> list[tuple[float, str, str, float]]:
     for who, expectation in c.foretold.items():
         result = c.results[who]
         mean, covariance = in_z(result, expectation)
-        for k, e in enumerate(result.estimates):
-            if e.determined:
+        for k, (e, stands) in enumerate(zip(result.estimates, result.standing, strict=True)):
+            if stands is Standing.DETERMINED:
                 off = result.z[k] - mean[k]
                 sd = math.sqrt(covariance[k, k] + result.covariance[k][k])
                 out.append((off / sd, who, e.path, math.exp(off) if c.positive(e.path) else off))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mjx_msm.common.optional import optional
 from mjx_msm.knowledge.records import Estimate, Fit
+from mjx_msm.knowledge.standing import Standing
 from mjx_msm.knowledge.uncertainty import Knowledge
 
 if TYPE_CHECKING:
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def estimates_dataframe(
-    estimates: Sequence[Estimate], knowledge: Sequence[Knowledge], off_prior: Sequence[bool]
+    estimates: Sequence[Estimate],
+    knowledge: Sequence[Knowledge],
+    standing: Sequence[Standing],
+    off_prior: Sequence[bool],
 ) -> DataFrame:
     """A row a parameter, named by its path; see `Identification.to_dataframe`."""
     rows = [
@@ -28,10 +32,11 @@ def estimates_dataframe(
             "high": e.high,
             "data_share": e.data_share,
             "knowledge": known.value,
+            "standing": stands.value,
             "off_prior": off,
             "bound": e.bound,
         }
-        for e, known, off in zip(estimates, knowledge, off_prior, strict=True)
+        for e, known, stands, off in zip(estimates, knowledge, standing, off_prior, strict=True)
     ]
     pandas = optional("pandas", "notebook", "a table of pandas")
     columns = list(rows[0]) if rows else ["parameter"]
@@ -53,6 +58,8 @@ def fits_dataframe(fits: Sequence[Fit]) -> DataFrame:
             "spread": f.spread,
             **f.beside,
             "doubted": f.doubted,
+            "held": f.held,
+            "within": f.within,
         }
         for f in fits
     ]

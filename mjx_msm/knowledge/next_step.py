@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mjx_msm.knowledge.between_bounds import determined_between_bounds
 from mjx_msm.knowledge.goodness_of_fit import independent_samples
 from mjx_msm.knowledge.judged_errors import fits_poorly, fitted, measure, pooled, rival, unseen
 from mjx_msm.knowledge.records import Estimate, Outcome
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.result_table import CLEARLY, STILL
+from mjx_msm.knowledge.standing import Standing
 from mjx_msm.knowledge.wording import number, some
 
 MUCH_OPEN = 0.25
 """Part of the parameters that are not determined, from which on more has to be recorded."""
 SPARED = 3
 """Trials of which one can be held out; of fewer, each may be all that tells of its muscles."""
+WITHIN = "there is cross-validation within trials, which flatters"
 HELD_OUT = '`role = "held-out"` in the subject file'
 ELECTRODE, SIZE = "electrode and normalisation of the EMG", "the size of the person"
 MOMENT, CLOCK = "scale, zero and clock of the moment", "whether EMG and motion share a clock"
@@ -28,6 +29,13 @@ CHECKS = {
     "muscle": (ELECTRODE, SIZE), "body": (SIZE,), "joint": (MOMENT,),
 }  # fmt: skip
 """By field, or else by what it is of: what in the lab makes a parameter go to its bound."""
+MOVING = "several strides or repetitions at two speeds at least, slow passive swings of the joint through its range"
+HOLDING = (
+    "contractions at three angles of the joint at least, each slowly from rest to the greatest effort and back, slow "
+    "passive swings of the joint through its range"
+)
+"""What to record more of a person, by what was: a posture that is held tells nothing of lengths and speeds."""
+JUDGE_HELD = " (a contraction that is held varies little: judge its error in N·m)"
 
 
 def next_step(result: Identification) -> str:
@@ -61,8 +69,7 @@ def _in_the_way(result: Identification) -> Iterator[str]:
     if fits_poorly(result.fits):
         yield (
             "find out why it fits poorly: check the electrodes, the normalisation of the EMG, and scale, sign and "
-            "clock of the moment, beside the curves in the report (a contraction that is held varies little: judge its "
-            "error in N·m)"
+            f"clock of the moment, beside the curves in the report{JUDGE_HELD if all_held(result) else ''}"
         )
     if other is not None and other[1] < CLEARLY * pooled(rows, kind=kind):
         yield (
@@ -100,22 +107,31 @@ def _checks(path: str) -> tuple[str, ...]:
 
 def _to_record(result: Identification) -> str:
     """What the recordings leave unsaid, and a session that would say it; "" where that is little."""
-    clear = determined_between_bounds(result)
+    clear = [s is Standing.DETERMINED for s in result.standing]
     left = [e.path for e, c in zip(result.estimates, clear, strict=True) if not c and not (e.bound and _is_none(e))]
     count, samples = len(result.estimates), independent_samples(result.fits)
     few = samples is not None and samples[1] < count
     trials, held = len({f.trial for f in fitted(result.fits)}), any(f.role == "held-out" for f in result.fits)
     if not few and len(left) <= MUCH_OPEN * count:
-        return "" if unseen(result.fits) else hold_out(trials)
+        rows = unseen(result.fits)
+        if any(not f.within for f in rows):
+            return ""
+        return hold_out(trials) + ("" if rows else f"; until then {WITHIN}")
     why = f"{count - sum(clear)} of {count} parameters are open"
     if few and samples:
         why = f"its {samples[0]} samples repeat themselves and count as {samples[1]}, fewer than its parameters: {why}"
     trial, role = ("", "") if held else (", and a whole trial more to hold out", f"; {HELD_OUT}")
     return (
-        f"record more of the person ({why}): several strides or repetitions at two speeds at least, slow passive "
-        f"swings of the joint through its range{trial} (`msm.design_experiment` finds what tells most{role}); until "
-        "then no open parameter is worth reporting by itself"
+        f"record more of the person ({why}): {HOLDING if all_held(result) else MOVING}{trial} "
+        f"(`msm.design_experiment` finds what tells most{role}); until then no open parameter is worth reporting by "
+        "itself"
     )
+
+
+def all_held(result: Identification) -> bool:
+    """Whether it was made from contractions alone whose posture was held."""
+    rows = fitted(result.fits)
+    return bool(rows) and all(f.held for f in rows)
 
 
 def hold_out(trials: int, whose: str = "the person") -> str:
@@ -126,7 +142,4 @@ def hold_out(trials: int, whose: str = "the person") -> str:
     if trials >= SPARED:
         return f"hold a trial of {whose} out ({HELD_OUT}), and see what it predicts of it"
     none = "the one trial cannot be spared" if trials == 1 else f"none of the {trials} trials can be spared"
-    return (
-        f"record another trial of {whose} and hold it out ({HELD_OUT}): {none}; until then cross-validate within "
-        "trials, which flatters"
-    )
+    return f"record another trial of {whose} and hold it out ({HELD_OUT}): {none}"

@@ -36,21 +36,27 @@ def posterior_record(
         weights = {space.paths[k]: round(float(mode.weights[k]), 4) for k in kept}
         text = direction_words(mode.weights, known.unit, space, z)
         directions.append(Direction(text, mode.knowledge, mode.share, weights))
-    each = (space.lower, space.upper, space.prior_mean, space.prior_scale)
-    before: Any = [()] * space.size if usual is None else zip(*(x.tolist() for x in usual), strict=True)
-    unknowns = tuple(
-        Unknown(members, *map(float, x), usual_prior=tuple(b))
-        for members, *x, b in zip(space.members, *each, before, strict=True)
-    )
     draws = draws_of(z, known.spread, space.lower, space.upper, SAMPLES, seed)
     return {
         "z": tuple(map(float, z)),
         "covariance": tuple(tuple(map(float, row)) for row in known.spread),
-        "unknowns": unknowns,
+        "unknowns": unknowns_of(space, usual),
         "directions": tuple(directions),
         "samples": rounded_draws(draws, space.lower, space.upper),
         "likelihood": likelihood_of(space.prior_mean, space.prior_scale, z, known),
     }
+
+
+def unknowns_of(
+    space: ParameterSpace, usual: tuple[Float[np.ndarray, "free"], Float[np.ndarray, "free"]] | None = None
+) -> tuple[Unknown, ...]:
+    """What every entry of z stands for; `usual` as in `posterior_record`."""
+    each = (space.lower, space.upper, space.prior_mean, space.prior_scale)
+    before: Any = [()] * space.size if usual is None else zip(*(x.tolist() for x in usual), strict=True)
+    return tuple(
+        Unknown(members, *map(float, x), usual_prior=tuple(b))
+        for members, *x, b in zip(space.members, *each, before, strict=True)
+    )
 
 
 def likelihood_of(

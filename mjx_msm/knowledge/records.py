@@ -145,6 +145,10 @@ class Fit:
     against: tuple[str, ...] = ()
     """What tests of fit (`mjx_msm.knowledge.goodness_of_fit`) and the influence of the trial say against the model, of
     what it was identified from."""
+    held: bool = False
+    """Whether the coordinate was held where it was: an isometric contraction."""
+    within: bool = False
+    """Whether other parts of the same trial were learned from: what lies between them is told by its neighbours."""
 
     @property
     def row(self) -> tuple[str, str, str, str]:

@@ -32,6 +32,7 @@ from mjx_msm.knowledge.result_table import (
     open_directions,
     what_was_held,
 )
+from mjx_msm.knowledge.standing import Standing, standings
 from mjx_msm.knowledge.uncertainty import Knowledge
 from mjx_msm.person.model import MUSCLES, Model, load_model, with_muscle_constants
 from mjx_msm.person.parameters import Parameters
@@ -156,6 +157,11 @@ class Identification:
         )
 
     @property
+    def standing(self) -> tuple[Standing, ...]:
+        """What may be said of every estimate by itself: `DETERMINED` ones are numbers to report."""
+        return standings(self.estimates, self.unknowns)
+
+    @property
     def off_prior(self) -> tuple[bool, ...]:
         """Whether an estimate that the data do not determine is nevertheless not where its prior is.
 
@@ -273,12 +279,13 @@ class Identification:
         """The table of estimates, for pandas: a row a parameter, indexed by its path.
 
         Columns: ``unit``; ``generic``, the value before; ``estimate``, ``sd``, ``low`` and ``high``, the ends of the
-        95 % interval, in that unit; ``data_share``, 0 to 1; ``knowledge``, where that comes from, in words;
+        95 % interval, in that unit; ``data_share``, 0 to 1; ``knowledge``, where that comes from, and
+        ``standing``, what may be made of it (`mjx_msm.knowledge.standing`), both in words;
         ``off_prior``; ``bound``, "lower" or "upper" where the estimate sits on one.
 
         **Raises:** `InputError` if pandas is not installed (the extra ``[notebook]`` brings it).
         """
-        return estimates_dataframe(self.estimates, self.knowledge, self.off_prior)
+        return estimates_dataframe(self.estimates, self.knowledge, self.standing, self.off_prior)
 
     def fits_to_dataframe(self) -> DataFrame:
         """Errors by trial and coordinate, for pandas: the fields of `Fit`, with other predictions of the same samples
@@ -338,7 +345,7 @@ class Identification:
     def __rich_console__(self, console: Any, options: Any) -> Any:
         name, model = escape(self.subject or "subject"), escape(Path(self.source).name)
         yield f"[bold]{name}[/bold] on model {model}: {self.outcome.value}"
-        yield estimates_table(self.estimates, self.knowledge, self.off_prior)
+        yield estimates_table(self.estimates, self.unknowns, self.standing, self.off_prior)
         yield from moved_off_priors(self.estimates, self.off_prior)
         yield from open_directions(self.directions)
         yield from what_was_held(self.held, self.contradicted)

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from rich.markup import escape
 from rich.table import Table
 
-from mjx_msm.knowledge.records import Direction, Estimate, Fit
+from mjx_msm.knowledge.records import Direction, Estimate, Fit, Unknown
+from mjx_msm.knowledge.standing import Standing, remark
 from mjx_msm.knowledge.uncertainty import Knowledge
 from mjx_msm.knowledge.wording import number
 
@@ -18,28 +19,32 @@ LISTED = 12
 """Most directions that are named."""
 
 
-def estimates_table(estimates: Sequence[Estimate], knowledge: Sequence[Knowledge], off_prior: Sequence[bool]) -> Table:
+def estimates_table(
+    estimates: Sequence[Estimate], unknowns: Sequence[Unknown], standing: Sequence[Standing], off_prior: Sequence[bool]
+) -> Table:
     """Every estimate; a number with no identifiability behind it is not printed as one.
 
-    **Arguments:** `knowledge`, `off_prior`: of the estimates, as `Identification` has them.
+    **Arguments:** as `Identification` has them; `unknowns` may be empty.
     """
     table = Table("parameter", "unit", "start", "estimate", "95 % interval", "data", "", box=None, pad_edge=False)
     for column in table.columns[2:6]:
         column.justify = "right"
-    for e, known, off in zip(estimates, knowledge, off_prior, strict=True):
-        share, bound = f"{100 * e.data_share:.0f} %", f"[yellow]at {e.bound} bound[/yellow]" if e.bound else ""
+    every = zip(estimates, unknowns or (None,) * len(estimates), standing, off_prior, strict=True)
+    for e, u, stands, off in every:
         value, start, low, high = (number(x, e.start, e.low, e.high) for x in (e.value, e.start, e.low, e.high))
-        interval = f"{low} … {high}" if math.isfinite(e.sd) else ""
-        if known is Knowledge.DETERMINED:
-            row = (value, interval, share, bound)
-        elif known is Knowledge.PRIOR:
-            whose = "[yellow]off its prior[/yellow]" if off else "[dim]its prior's[/dim]"
-            row = ("[dim]not determined[/dim]", f"[dim]{interval}[/dim]", share, bound or whose)
-        else:
-            row = ("[dim]not determined[/dim]", "", share, bound or "[dim]no prior[/dim]")
-        table.add_row(escape(e.path), e.unit, start, *row)
+        if stands in (Standing.PRIOR, Standing.UNDETERMINED):
+            value = "not determined"
+        interval = f"{low} … {high}" if math.isfinite(e.sd) and stands is not Standing.UNDETERMINED else ""
+        style = "" if stands is Standing.DETERMINED else "dim"
+        look = "dim" if stands in (Standing.PRIOR, Standing.UNDETERMINED) and not off else "yellow"
+        said, why = (_in(style, x) for x in (value, interval)), _in(look, remark(e, u, stands, off_prior=off))
+        table.add_row(escape(e.path), e.unit, start, *said, f"{100 * e.data_share:.0f} %", why)
     table.columns[0].overflow = "fold"  # a name that is cut is none
     return table
+
+
+def _in(style: str, text: str) -> str:
+    return f"[{style}]{text}[/{style}]" if style and text else text
 
 
 def moved_off_priors(estimates: Sequence[Estimate], off_prior: Sequence[bool]) -> Iterator[str]:

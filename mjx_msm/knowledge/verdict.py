@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mjx_msm.knowledge.between_bounds import determined_between_bounds, held_by_bounds
 from mjx_msm.knowledge.judged_errors import (
     POOR,
     fits_poorly,
@@ -22,7 +21,8 @@ from mjx_msm.knowledge.next_step import next_step
 from mjx_msm.knowledge.records import Fit, Outcome
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.result_table import CLEARLY
-from mjx_msm.knowledge.wording import some
+from mjx_msm.knowledge.standing import Standing, spans
+from mjx_msm.knowledge.wording import CLOSELY, FLATTERS, some
 
 NARROW = 0.9
 """Part below which it holds clearly too little."""
@@ -76,18 +76,27 @@ def _predicts(fits: Sequence[Fit]) -> str:
         return "How well it predicts is not known: no trial was held out, and there was no cross-validation."
     kind = measure(rows)
     error, spread, unit = pooled(rows, kind=kind), pooled(rows, "spread", kind=kind), unit_of(rows, kind)
-    of = " of the same trial" if len({f.trial for f in rows}) == 1 else ""
-    unseen_parts = f"Cross-validated, on parts{of} it had not seen"
-    where = "On held-out trials" if rows[0].role == "held-out" else unseen_parts
-    said = f"{where}, it misses the {kind} by {size(error, unit)} (spread {size(spread, unit)})"
+    said = f"{_where(rows)}, it misses the {kind} by {size(error, unit)} (spread {size(spread, unit)})"
+    flatters = f" {FLATTERS}" if any(f.within for f in rows) else ""
     other = rival(rows, kind)
     if other is None:
-        return f"{said}."
+        return f"{said}.{flatters}"
     name, theirs = other
     if theirs < CLEARLY * error:
-        return f"{said}; {name} misses it by only {size(theirs, unit)}: for prediction alone it is the better."
-    better = "is the better prediction" if error < CLEARLY * theirs else "predicts no worse"
-    return f"{said}; the best of those without a person, {name}, misses it by {size(theirs, unit)}: the model {better}."
+        end = f"{name} misses it by only {size(theirs, unit)}: for prediction alone it is the better."
+    else:
+        better = "is the better prediction" if error < CLEARLY * theirs else "predicts no worse"
+        end = f"the best of those without a person, {name}, misses it by {size(theirs, unit)}: the model {better}."
+    return f"{said}; {end}{flatters}"
+
+
+def _where(rows: Sequence[Fit]) -> str:
+    if rows[0].role == "held-out":
+        return "On held-out trials"
+    if not any(f.within for f in rows):
+        return "Cross-validated, on trials it had not seen"
+    same = "the same trial" if len({f.trial for f in rows}) == 1 else "the same trials"
+    return f"Cross-validated, on parts of {same} it had not seen"
 
 
 def _held(bands: Mapping[str, float]) -> str:
@@ -104,11 +113,27 @@ def _held(bands: Mapping[str, float]) -> str:
 
 
 def _known(result: Identification) -> str:
-    count, known = len(result.estimates), sum(determined_between_bounds(result))
-    at = [e.path for e in result.estimates if e.bound]
-    bound = f"; at a bound, and not counted: {some(at)}" if at else ""
-    wide = [path for path in held_by_bounds(result) if path not in at]
-    bound += f"; as wide as all that was allowed: {some(wide)}" if wide else ""
+    by: dict[Standing, list[str]] = {s: [] for s in Standing}
+    unknowns = result.unknowns or (None,) * len(result.estimates)
+    for e, u, stands in zip(result.estimates, unknowns, result.standing, strict=True):
+        fold = f" (its interval {spans(e, u):.2g}-fold)" if stands is Standing.ROUGH and u is not None else ""
+        by[stands].append(e.path + fold)
+    count, known = len(result.estimates), len(by[Standing.DETERMINED])
     if known == count:
-        return f"The recordings determine all {count} parameters."
-    return f"The recordings determine {known} of {count} parameters; of the others they say little{bound}."
+        return f"The recordings determine all {count} parameters {CLOSELY}."
+    not_counted = [
+        f"{what}: {some(by[stands])}"
+        for stands, what in (
+            (Standing.ROUGH, "known only roughly"),
+            (Standing.BOUND, "at a bound"),
+            (Standing.RANGE, "as wide as all that was allowed"),
+        )
+        if by[stands]
+    ]
+    little = len(by[Standing.PRIOR]) + len(by[Standing.UNDETERMINED])
+    return (
+        f"The recordings determine {known or 'none'} of {count} parameters {CLOSELY}"
+        + (f"; of {little} they say little" if little else "")
+        + (f". Not counted, {'; '.join(not_counted)}" if not_counted else "")
+        + "."
+    )

@@ -57,6 +57,13 @@ SCALED = {
     "biarticular_passive_moment": "passive moments",
 }
 """What a common factor of all forces leaves the motion unchanged with, in the words for all of a kind."""
+CLOSELY = "(positive ones to within a factor of two either way)"
+"""How well a parameter is known that counts as determined (`mjx_msm.knowledge.standing`)."""
+FLATTERS = (
+    "That flatters: neighbours in time are alike, and parts of one trial share electrodes, day and task; of another "
+    "trial expect a larger error."
+)
+"""What to think of a cross-validation within trials."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +177,11 @@ def _listed(words: Iterable[str]) -> str:
 def some(names: Sequence[str], most: int = 3) -> str:
     """The first of them, and how many more there are."""
     return f"{', '.join(names[:most])} and {len(names) - most} more" if len(names) > most else _listed(names)
+
+
+def whom(names: Sequence[str], everybody: int, most: int = 8) -> str:
+    """People by name and count: "bob and eve (2 of 3 people)", or "everybody"."""
+    return "everybody" if len(names) == everybody else f"{some(names, most)} ({len(names)} of {everybody} people)"
 
 
 def with_members(path: str, members: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from mjx_msm.knowledge.profile_likelihood import DROP, Profile
 from mjx_msm.knowledge.records import Estimate, Fit
 from mjx_msm.knowledge.result import Identification
+from mjx_msm.knowledge.standing import Standing
 from mjx_msm.views.replay import Replay
 
 if TYPE_CHECKING:
@@ -144,6 +145,7 @@ def parameter_figure(result: Identification, truth: Mapping[str, float] | None =
     figure = Figure(figsize=(8.5, 0.8 + 0.2 * sum(rows)), layout="constrained")
     axes: Any = figure.subplots(len(panels), 1, squeeze=False, height_ratios=rows)
     labelled: set[str] = set()
+    stands = {e.path: s for e, s in zip(result.estimates, result.standing, strict=True)}
 
     def once(label: str) -> str | None:
         if label in labelled:
@@ -155,8 +157,9 @@ def parameter_figure(result: Identification, truth: Mapping[str, float] | None =
         scale = kind == RELATIVE
         for row, e in enumerate(group):
             unit = (lambda x, e=e: x / e.start) if scale else (lambda x: x)
-            colour = IDENTIFIED if e.determined else "0.6"
-            label = once("estimate, 95 % interval" if e.determined else "not determined by the data")
+            clear = stands[e.path] is Standing.DETERMINED
+            colour = IDENTIFIED if clear else "0.6"
+            label = once("estimate, 95 % interval" if clear else "not determined, only roughly, or at a bound")
             if math.isfinite(e.sd):
                 ax.plot([unit(e.low), unit(e.high)], [row, row], color=colour, linewidth=3, alpha=0.4)
             ax.plot(unit(e.value), row, "s" if e.bound else "o", color=colour, markersize=4.5, label=label)

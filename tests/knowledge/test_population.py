@@ -135,8 +135,12 @@ def test_the_average_person_is_in_the_verdict(space, cohort):
     some = list(results)[:12]
     found = Cohort("weak", tuple(Member(n, n, results[n], traits=traits[n]) for n in some)).with_population()
     said = " ".join(cohort_verdict(found))
-    times = float(re.search(r"maximal isometric force (\S+) times in the middle of all muscles", said)[1])
+    pattern = r"maximal isometric force (\S+) times \(95 % (\S+) to (\S+)\) in the middle of all muscles"
+    times, low, high = map(float, re.search(pattern, said).groups())
     assert times == pytest.approx(np.exp(-0.3), abs=0.06)
+    assert low < np.exp(-0.3) < high
+    assert "Strengths are no measure of weakness yet" in said
+    assert "had they been half, strengths would be twice" in said
 
 
 def test_people_help_each_other(space, cohort):

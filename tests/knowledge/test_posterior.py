@@ -240,10 +240,10 @@ def test_three_kinds_of_knowledge_in_the_result(arm, result_of):
     rows = {p: next(line for line in text.splitlines() if line.startswith(f"{p} ")) for p in space.paths}
     assert f"{made[BRA[0]].value:.4g}" in rows[BRA[0]]
     assert "not determined" in rows[BRA[2]]
-    assert "its prior's" in rows[BRA[2]]
+    assert "prior-dominated" in rows[BRA[2]]
     assert "…" in rows[BRA[2]]
     assert "not determined" in rows["body/forearm/mass"]
-    assert "no prior" in rows["body/forearm/mass"]
+    assert "undetermined" in rows["body/forearm/mass"]
     assert "…" not in rows["body/forearm/mass"]
     assert "mass of forearm: neither data nor prior" in text
     assert "tendon slack length of BRA: left to the prior" in text

@@ -9,10 +9,10 @@ import pytest
 from results import fit, result
 
 import mjx_msm as msm
-from mjx_msm.knowledge.between_bounds import determined_between_bounds, held_by_bounds
 from mjx_msm.knowledge.goodness_of_fit import fit_tests, independent_samples
 from mjx_msm.knowledge.judged_errors import measure, pooled
 from mjx_msm.knowledge.records import Outcome, Stage
+from mjx_msm.knowledge.standing import Standing, remark
 from mjx_msm.knowledge.verdict import verdict
 
 REPEATS = "not white: they repeat themselves over 0.2 s, 99 count as 33"
@@ -25,7 +25,7 @@ def test_a_good_result():
     assert "by 1.5 N·m" in said[1]
     assert "On held-out trials, it misses the moment by 2 N·m (spread 10 N·m)" in said[2]
     assert "mean cycle, misses it by 2.5 N·m: the model is the better prediction" in said[2]
-    assert said[3] == "The recordings determine all 3 parameters."
+    assert said[3] == "The recordings determine all 3 parameters (positive ones to within a factor of two either way)."
     assert said[4] == "Next: use the person: `gymnasium.make` and `mjx-msm verify` take this folder."
 
 
@@ -59,7 +59,7 @@ def test_none_of_a_thing_is_no_bound_to_widen():
     made = result(fit(), bounds=("", "", "lower"))
     none = replace(made.estimates[2], value=0.0, low=0.0)
     said = verdict(replace(made, estimates=(*made.estimates[:2], none)))
-    assert "at a bound, and not counted: joint/elbow_flex/damping" in said[-2]
+    assert said[-2].endswith("Not counted, at a bound: joint/elbow_flex/damping.")
     assert "use the person" in said[-1]
 
 
@@ -100,10 +100,9 @@ def test_a_poor_fit_is_called_one_and_from_where_on_it_is():
 
 def test_what_a_bound_holds_is_not_determined():
     made = result(fit(), bounds=("upper", "", ""))
-    assert determined_between_bounds(made) == (False, True, True)
-    assert held_by_bounds(made) == (made.estimates[0].path,)
+    assert made.standing == (Standing.BOUND, Standing.DETERMINED, Standing.DETERMINED)
     assert "determine 2 of 3 parameters" in verdict(made)[-2]
-    assert f"at a bound, and not counted: {made.estimates[0].path}" in verdict(made)[-2]
+    assert f"Not counted, at a bound: {made.estimates[0].path}." in verdict(made)[-2]
 
 
 def test_an_interval_as_wide_as_what_was_allowed_determines_nothing():
@@ -112,15 +111,30 @@ def test_an_interval_as_wide_as_what_was_allowed_determines_nothing():
     strength, _, damping = made.estimates
     log, linear = made.unknowns[0], made.unknowns[2]
     wide = replace(strength, low=math.exp(log.lower), high=math.exp(log.upper))
-    narrower = replace(strength, low=math.exp(log.lower), high=math.exp(0.5 * log.upper))
-    assert determined_between_bounds(replace(made, estimates=(wide, *made.estimates[1:]))) == (False, True, True)
-    assert all(determined_between_bounds(replace(made, estimates=(narrower, *made.estimates[1:]))))
+    narrower = replace(strength, low=math.exp(log.lower), high=math.exp(0.3 * log.upper))
+    assert replace(made, estimates=(wide, *made.estimates[1:])).standing[0] is Standing.RANGE
+    assert replace(made, estimates=(narrower, *made.estimates[1:])).standing[0] is Standing.DETERMINED
     wide = replace(damping, low=linear.lower, high=linear.upper)
     said = verdict(replace(made, estimates=(*made.estimates[:2], wide)))
-    assert (
-        f"determine 2 of 3 parameters; of the others they say little; as wide as all that was allowed: {damping.path}"
-        in said[-2]
-    )
+    assert said[-2].endswith(f"Not counted, as wide as all that was allowed: {damping.path}.")
+
+
+@pytest.mark.parametrize(("times", "standing"), [(1.9, Standing.DETERMINED), (2.1, Standing.ROUGH)])
+def test_what_may_be_twice_as_much_is_known_only_roughly(times, standing):
+    made = result(fit())
+    e, u = made.estimates[0], replace(made.unknowns[0], lower=-5.0, upper=5.0)
+    e = replace(e, low=e.value / times, high=e.value * times)
+    made = replace(made, estimates=(e, *made.estimates[1:]), unknowns=(u, *made.unknowns[1:]))
+    assert made.standing[0] is standing
+    rough = standing is Standing.ROUGH
+    assert ("Not counted, known only roughly" in verdict(made)[-2]) == rough
+    assert (remark(e, u, standing) == "only roughly: 4.4-fold") == rough
+
+
+def test_a_damping_is_told_in_its_unit_not_in_factors():
+    made = result(fit())
+    damping = replace(made.estimates[2], low=0.01, high=1.2)
+    assert replace(made, estimates=(*made.estimates[:2], damping)).standing[2] is Standing.DETERMINED
 
 
 def test_what_rests_on_a_bound_is_asked_about_before_more_is_recorded():
@@ -128,6 +142,24 @@ def test_what_rests_on_a_bound_is_asked_about_before_more_is_recorded():
     assert said.index("damping can be believed") < said.index("Then record more of the person")
     assert "a whole trial more to hold out" in said
     assert "hold out" not in verdict(result(fit(), shares=(0.1, 0.1, 0.9)))[-1]
+
+
+def test_more_strides_are_no_advice_for_contractions_that_were_held():
+    walked, held = (result(replace(fit("identify"), held=h), shares=(0.1, 0.1, 0.9)) for h in (False, True))
+    assert "strides" in verdict(walked)[-1]
+    assert "strides" not in verdict(held)[-1]
+    assert "contractions at three angles" in verdict(held)[-1]
+    poor = [result(replace(fit("identify", 6.0), against=(REPEATS,), held=h), fit()) for h in (False, True)]
+    assert ["varies little" in verdict(made)[-1] for made in poor] == [False, True]
+
+
+def test_a_cross_validation_within_trials_is_said_to_flatter():
+    row = fit("cross-validated", ridge=3.0)
+    for made, flatters in ((row, False), (replace(row, within=True), True)):
+        said = verdict(result(fit("identify"), made))
+        assert ("That flatters" in said[2]) == flatters
+        assert ("parts of the same trial" in said[2]) == flatters
+        assert ("record another trial" in said[-1]) == flatters
 
 
 def test_none_of_a_thing_is_asked_about_where_much_is_to_be_recorded():

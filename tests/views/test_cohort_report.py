@@ -56,15 +56,17 @@ class Text(HTMLParser):
 def test_who_fits_poorly_is_counted_and_who_fits_worse_than_a_constant_named(mixed):
     said = " ".join(cohort_verdict(mixed))
     assert list(poorly_fitted(mixed)) == ["eve", "bob"]
-    assert "2 of 3 fit poorly" in said
-    assert "by more than 50 % of its spread; in eve by more than all of it" in said
-    assert "fit poorly" not in " ".join(cohort_verdict(cohort(anna=result(fit("identify"), fit()))))
+    assert "Of eve and bob (2 of 3 people), the model misses what they were identified from by more than 50 %" in said
+    assert "of eve (1 of 3 people) by more than all of it" in said
+    good = cohort(anna=result(fit("identify"), fit()))
+    assert "misses what they were identified from" not in " ".join(cohort_verdict(good))
 
 
 def test_what_is_left_as_noise_is_no_poor_fit():
     noisy = result(fit("identify", 6.0))
     said = " ".join(cohort_verdict(cohort(anna=noisy, bob=noisy)))
-    assert "Of 2 of 2 more than 50 % of the spread is left, but as noise" in said
+    assert "Of everybody, more than 50 % of the spread is left, but as noise" in said
+    assert "All 2 people were identified" in said
     assert "poor" not in said
     assert "10 N·m noise" in Text(cohort_report(cohort(anna=noisy))).text
 
@@ -87,7 +89,34 @@ def test_what_a_bound_holds_is_determined_in_nobody(mixed):
     assert STRENGTH not in spreads(mixed)
     said = " ".join(cohort_verdict(mixed))
     assert f"determine 2 in everybody ({LENGTH} and {DAMPING})" in said
-    assert f"as wide as all that was allowed: {STRENGTH} in 2 people" in said
+    assert f"as wide as all that was allowed ({STRENGTH} in 2 people)" in said
+
+
+def test_what_is_known_only_roughly_is_counted_apart():
+    made = result(fit("identify"), fit())
+    e, u = replace(made.estimates[0], low=0.1, high=3.1), replace(made.unknowns[0], lower=-5.0, upper=5.0)
+    rough = replace(made, estimates=(e, *made.estimates[1:]), unknowns=(u, *made.unknowns[1:]))
+    found = cohort(anna=rough, bob=made)
+    assert determined_in(found)[STRENGTH] == 1
+    assert f"Not counted is what is known only roughly ({STRENGTH} in 1 people)" in " ".join(cohort_verdict(found))
+
+
+def test_people_whose_contractions_were_held_are_judged_by_their_moment():
+    row = replace(fit("identify", 6.0), against=(REPEATS,))
+    walked, held = (cohort(anna=result(replace(row, held=h), fit())) for h in (False, True))
+    assert "judge its error in N·m" in cohort_verdict(held)[-1]
+    assert "judge its error in N·m" not in cohort_verdict(walked)[-1]
+    assert "Contractions that were held vary little" in Text(cohort_report(held)).text
+    assert "Contractions that were held vary little" not in Text(cohort_report(walked)).text
+
+
+def test_a_cross_validation_within_trials_flatters_everybody():
+    row = fit("cross-validated", ridge=3.0)
+    for within in (False, True):
+        made = result(fit("identify"), replace(row, within=within))
+        said = cohort_verdict(cohort(anna=made, bob=made))
+        assert ("That flatters" in " ".join(said)) == within
+        assert ("record another trial of everybody" in said[-1]) == within
 
 
 def test_people_who_fit_and_are_predicted_are_to_be_used():
@@ -100,7 +129,7 @@ def test_the_page_shows_errors_and_what_was_asked(mixed):
     assert "Who, and how well each fits Errors are" in text
     assert "extension, flexion" in text
     assert "eve 11 N·m 10 N·m worse than a constant" in text
-    assert "bob 6 N·m 10 N·m poor" in text
+    assert "bob 6 N·m 10 N·m over 50 % left" in text
     assert f"{LENGTH} N 3 of 3" in text
     assert f"{STRENGTH} N 1 of 3 2 of 3" in text
     other = cohort(anna=result(fit("identify"), fit()), bob=result(fit("identify", trial="x"), fit(identified=4.0)))

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mjx_msm.knowledge.between_bounds import determined_between_bounds
 from mjx_msm.knowledge.records import Estimate, Unknown
 from mjx_msm.knowledge.result import Identification
+from mjx_msm.knowledge.standing import Standing
 from mjx_msm.knowledge.uncertainty import Knowledge
 from mjx_msm.person.kinds import kind_of
 from mjx_msm.views.figures import GENERIC, IDENTIFIED, RECORDED
@@ -65,10 +65,8 @@ def parameter_chart(result: Identification) -> Figure | None:
     import plotly.graph_objects as go
 
     rows = [
-        (e, _before(e, u, z), clear)
-        for e, u, clear, z in zip(
-            result.estimates, result.unknowns, determined_between_bounds(result), result.z, strict=True
-        )
+        (e, _before(e, u, z), stands is Standing.DETERMINED)
+        for e, u, stands, z in zip(result.estimates, result.unknowns, result.standing, result.z, strict=True)
         if kind_of(u.members[0]).transform == "log" and e.start > 0
     ]
     if not rows:
@@ -82,7 +80,7 @@ def parameter_chart(result: Identification) -> Figure | None:
             marker_color=PRIOR, opacity=0.5, name="prior, 95 %", hoverinfo="skip",
         )
     )  # fmt: skip
-    open_ = "not determined, or at a bound"
+    open_ = "not determined, only roughly, or at a bound"
     for known, colour, name in ((True, IDENTIFIED, "estimate, 95 %"), (False, "#8a8a8a", open_)):
         chosen = [e for e, _, clear in rows if clear == known]
         if chosen:

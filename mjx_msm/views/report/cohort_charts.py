@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mjx_msm.knowledge.between_bounds import determined_between_bounds
 from mjx_msm.knowledge.cohort import Cohort
 from mjx_msm.knowledge.cohort_errors import relative_errors
 from mjx_msm.knowledge.cohort_verdict import by_knowledge
 from mjx_msm.knowledge.population import Population
 from mjx_msm.knowledge.records import Estimate
+from mjx_msm.knowledge.standing import Standing
 from mjx_msm.views.figures import GENERIC, IDENTIFIED
 from mjx_msm.views.report.charts import PRIOR, factors, laid_out, short
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-OPEN = "left to the prior, or to a bound"
+OPEN = "left to the prior or a bound, or known only roughly"
 OPEN_COLOUR = "#9aa4ad"
 RIVAL_COLOUR = "#4f7fa8"
 
@@ -131,11 +131,11 @@ def parameter_charts(cohort: Cohort) -> Iterator[tuple[str, Figure]]:
 
 
 def _estimates(cohort: Cohort, path: str) -> Iterator[tuple[str, Estimate, bool]]:
-    """Everybody's estimate, and whether the recordings determine it between its bounds."""
+    """Everybody's estimate, and whether the recordings determine it."""
     for who, result in cohort.results.items():
-        for e, clear in zip(result.estimates, determined_between_bounds(result), strict=True):
+        for e, stands in zip(result.estimates, result.standing, strict=True):
             if e.path == path:
-                yield who, e, clear
+                yield who, e, stands is Standing.DETERMINED
 
 
 def _words(e: Estimate) -> str:

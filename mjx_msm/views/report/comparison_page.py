@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mjx_msm.knowledge.comparison import DIFFERENT, Comparison, Difference
 from mjx_msm.knowledge.judged_errors import measure, pooled, size, unit_of, unseen
 from mjx_msm.knowledge.records import Estimate
+from mjx_msm.knowledge.standing import Standing
 from mjx_msm.knowledge.wording import number
 from mjx_msm.views.figures import GENERIC
 from mjx_msm.views.report.charts import laid_out, short
@@ -233,6 +234,7 @@ def _chart(found: Comparison) -> Figure:
     figure, names = go.Figure(), []
     for k, (name, r) in enumerate(zip(found.names, found.results, strict=True)):
         chosen = [e for e in r.estimates if e.path in start and e.value > 0 and e.low > 0]
+        clear = {e.path for e, s in zip(r.estimates, r.standing, strict=True) if s is Standing.DETERMINED}
         names += [e.path for e in chosen if e.path not in names]
         x, low, high = ([getattr(e, f) / start[e.path] for e in chosen] for f in ("value", "low", "high"))
         figure.add_trace(
@@ -240,7 +242,7 @@ def _chart(found: Comparison) -> Figure:
                 y=[e.path for e in chosen], x=short(x), mode="markers", name=name, offsetgroup=str(k),
                 orientation="h",
                 marker={"color": COLOURS[k % len(COLOURS)], "size": 7,
-                        "opacity": [1.0 if e.determined else 0.35 for e in chosen]},
+                        "opacity": [1.0 if e.path in clear else 0.35 for e in chosen]},
                 error_x={"array": short([b - a for a, b in zip(x, high, strict=True)]),
                          "arrayminus": short([a - b for a, b in zip(x, low, strict=True)]),
                          "color": COLOURS[k % len(COLOURS)], "thickness": 1.5},

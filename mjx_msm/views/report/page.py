@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mjx_msm.common.files import write_text
-from mjx_msm.knowledge.between_bounds import held_by_bounds
 from mjx_msm.knowledge.judged_errors import size
 from mjx_msm.knowledge.records import WITH_DISCREPANCY, Fit, Stage
 from mjx_msm.knowledge.result import Identification
+from mjx_msm.knowledge.standing import Standing, remark
 from mjx_msm.knowledge.uncertainty import Knowledge
 from mjx_msm.knowledge.verdict import verdict
 from mjx_msm.knowledge.wording import number, with_members
@@ -144,21 +144,18 @@ def asked(result: Identification) -> list[tuple[str, str]]:
 
 
 def _row(result: Identification, i: int) -> _Row:
-    e, known, off = result.estimates[i], result.knowledge[i], result.off_prior[i]
+    e, stands, off = result.estimates[i], result.standing[i], result.off_prior[i]
     value, start, low, high = (number(x, e.start, e.low, e.high) for x in (e.value, e.start, e.low, e.high))
-    determined = known is Knowledge.DETERMINED
-    members = result.unknowns[i].members if result.unknowns else ()
-    wide = "as wide as all that was allowed" if e.path in held_by_bounds(result) else ""
-    remark = f"at {e.bound} bound" if e.bound else wide if determined else "off its prior" if off else known.value
+    unknown = result.unknowns[i] if result.unknowns else None
     return _Row(
-        with_members(e.path, members),
+        with_members(e.path, unknown.members if unknown is not None else ()),
         e.unit,
         start,
         value,
         f"{low} … {high}",
         f"{100 * e.data_share:.0f} %",
-        remark,
-        determined,
+        remark(e, unknown, stands, off_prior=off),
+        stands is Standing.DETERMINED,
     )
 
 
