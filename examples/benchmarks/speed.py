@@ -160,7 +160,7 @@ def jacobians(model: msm.Model, trials: tuple[msm.Trial, ...]) -> Iterator[Row]:
     """Cost of all derivatives against the primal, against C, and as parameters grow."""
     free = muscle_and_bone(model)
     term, z = term_of(model, trials, free)
-    primal, full = best_of(lambda: term.simulate_intervals(z)), best_of(lambda: term.expand(z))
+    primal, full = best_of(lambda: term.intervals(z)), best_of(lambda: term.expand(z))
     yield row("arm, all intervals simulated once", 1e3 * primal, "ms")
     yield row(f"arm, Jacobian of {len(z)} unknowns and normal equations over the primal", full / primal, at_most=6.0)
     difference = CFiniteDifference(synthetic_problem(model, trials, free=free, seed=0), 50, threads=2)
@@ -205,7 +205,7 @@ def cohort(model: msm.Model, count: int) -> Iterator[Row]:
         people[f"s{k}"] = msm.synthetic_trials(model, person, count=2, duration=1.0, seed=k, angle_noise=0.005)
     free = muscle_and_bone(model)
     first = next(iter(people))
-    alone = best_of(lambda: msm.identify(model, people[first], free=free, held="exact"), 3)
+    alone = best_of(lambda: msm.identify(model, people[first], free=free), 3)
     began = time.perf_counter()
     identify_many(model, people, free=free)
     each = (time.perf_counter() - began) / count

@@ -16,9 +16,9 @@ moves these at the next joint, too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -31,6 +31,7 @@ from mjx_msm.estimation.least_squares import Solution
 from mjx_msm.estimation.residuals.freed import FreedTerm
 from mjx_msm.estimation.residuals.moment import MomentTerm
 from mjx_msm.estimation.residuals.motion import MotionTerm
+from mjx_msm.estimation.residuals.motion_differences import motion_slopes
 from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.estimation.robust import told
 from mjx_msm.identification.problem import Problem
@@ -179,37 +180,57 @@ def _differences(
     By differences over a tenth of what is thought possible: what is held enters compiled functions as a value, so that
     no expansion in all of the parameters has to be compiled, which would take longer than the estimate.
     """
+    person = jax.tree.map(np.asarray, person)
+    others = list(_others(space, rest, z, person, PART * np.where(np.isfinite(prior_scale), prior_scale, width)))
 
-    def residual(z: np.ndarray, person: Parameters, drives: bool = True) -> Float[np.ndarray, "row coordinate"]:
+    def of(person: Parameters) -> AbstractTerm:
         own = eqx.tree_at(lambda s: s.nominal, space, person)
-        if isinstance(term, MotionTerm):
-            error = term.error and replace(term.error, space=own, latest={})
-            there = replace(term, space=own, error=error, latest={})
-            return there.simulate(z, scale, states)[0].reshape(-1, term.mask.shape[-1])
-        there = replace(term, space=own)
-        if isinstance(there, MomentTerm) and there.course is None and not drives:
-            return there.evaluate_by(z, active)
-        return there.evaluate(z, scale)
+        return replace(term, space=own, **({"latest": {}} if isinstance(term, MotionTerm) else {}))
 
-    active = term.activations_of(z) if isinstance(term, MomentTerm) and term.course is None else []
-    person, about = jax.tree.map(np.asarray, person), residual(z, person)
-    with float64():
-        held = np.asarray(rest.pack(person))
-    slopes = np.empty((*about.shape, space.size + rest.size))
-    over = PART * np.where(np.isfinite(prior_scale), prior_scale, width)
-    for k, h in enumerate(over):
-        if k < space.size:
-            h = h if z[k] + h <= space.upper[k] else -h
-            there = residual(z + h * (np.arange(space.size) == k), person, _drives(space, k))
-        else:
-            entry = k - space.size
-            there = residual(z, _other(rest, person, entry, held[entry] + h), _drives(rest, entry))
-        slopes[..., k] = (there - about) / h
+    if isinstance(term, MotionTerm):
+        moved = [(cast(MotionTerm, of(o.person)), o.z, o.step) for o in others]
+        about, slopes = motion_slopes(term, z, scale, states, moved)
+        about, slopes = (x.reshape(-1, *x.shape[2:]) for x in (about, slopes))
+    else:
+        active = term.activations_of(z) if isinstance(term, MomentTerm) and term.course is None else None
+        about = of(person).evaluate(z, scale)
+        slopes = np.empty((*about.shape, len(others)))
+        for k, o in enumerate(others):
+            there = of(o.person)
+            if isinstance(there, MomentTerm) and active is not None and not o.drives:
+                moved = there.evaluate_by(o.z, active)
+            else:
+                moved = there.evaluate(o.z, scale)
+            slopes[..., k] = (moved - about) / o.step
     weight = np.broadcast_to(scale**-2.0, about.shape).copy()
     if isinstance(term, MomentTerm):
         weight *= 1.0 if term.relative is None else term.relative**-2.0
         weight *= 1.0 if term.trust is None else term.trust
     return about, slopes, weight
+
+
+@dataclass(frozen=True)
+class _Other:
+    """A person of whom one parameter has another value."""
+
+    z: Float[np.ndarray, "free"]
+    person: Parameters
+    step: float
+    drives: bool
+    """Whether activations differ."""
+
+
+def _others(
+    space: ParameterSpace, rest: ParameterSpace, z: Float[np.ndarray, "free"], person: Parameters, over: np.ndarray
+) -> Iterator[_Other]:
+    """One for every parameter, estimated or held, `over` away from z and `person`."""
+    with float64():
+        held = np.asarray(rest.pack(person))
+    for k, h in enumerate(over[: space.size]):
+        step = h if z[k] + h <= space.upper[k] else -h
+        yield _Other(z + step * (np.arange(space.size) == k), person, step, _drives(space, k))
+    for k, h in enumerate(over[space.size :]):
+        yield _Other(z, _other(rest, person, k, held[k] + h), h, _drives(rest, k))
 
 
 def _drives(space: ParameterSpace, entry: int) -> bool:

@@ -16,10 +16,12 @@ from mjx_msm.common.compiled import COMPILER_OPTIONS, float64
 from mjx_msm.dynamics.activation_sensitivities import activation_derivatives
 from mjx_msm.dynamics.simulation import simulate_motion
 from mjx_msm.estimation.least_squares import minimise
+from mjx_msm.estimation.residuals import motion_differences
 from mjx_msm.estimation.residuals.acceleration import acceleration_term
 from mjx_msm.estimation.residuals.instants import INSTANTS
 from mjx_msm.estimation.residuals.moment import moment_term
 from mjx_msm.estimation.residuals.motion import LANES, motion_term
+from mjx_msm.estimation.residuals.motion_differences import motion_slopes
 from mjx_msm.estimation.residuals.pieces import padded
 from mjx_msm.estimation.residuals.term import Quadratic
 from mjx_msm.person.model import load_model
@@ -385,6 +387,27 @@ def test_states_follow_a_change_of_the_parameters(motion, at_truth, space):
         errors.append(np.abs(expansion.follow(change) - exact).max())
         assert errors[-1] < 0.2 * np.abs(expansion.states - exact).max()
     assert errors[1] < 0.35 * errors[0]
+
+
+def test_differences_of_intervals_are_the_derivatives_of_the_unbroken_motion(motion, at_truth, space):
+    """By the closed forms: squares of the slopes are the matrix of the reduced residual."""
+    scale, step = np.array([0.02, 0.05]), 1e-5
+    z = at_truth + 0.02 * directions(space, 1)[0]
+    others = [(motion, z + step * one, step) for one in np.eye(space.size)]
+    residual, slopes = motion_slopes(motion, z, scale, None, others)
+    np.testing.assert_allclose(residual, motion.simulate(z, scale)[0], atol=1e-7)
+    expected = closed(motion, z, scale).reduce(scale).hessian
+    found = np.einsum("iscj,isck->cjk", slopes, slopes)
+    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_states_that_do_not_settle_are_simulated_anew_for_everyone(motion, at_truth, space, monkeypatch):
+    monkeypatch.setattr(motion_differences, "CLOSING", 0)
+    z, scale, step = at_truth, np.array([0.02, 0.05]), 0.01
+    moved = z + step * (np.arange(space.size) == 0)
+    residual, slopes = motion_slopes(motion, z, scale, None, [(motion, moved, step)])
+    np.testing.assert_array_equal(residual, motion.simulate(z, scale)[0])
+    np.testing.assert_array_equal(slopes[..., 0], (motion.simulate(moved, scale)[0] - residual) / step)
 
 
 def test_states_that_ran_away_cost_the_point_only(motion, at_truth, space, monkeypatch):

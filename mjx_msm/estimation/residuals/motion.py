@@ -221,19 +221,20 @@ class MotionTerm(WindowTerm):
         lanes = (q, v, activation, self.held[part])
         return _simulated(self.model, at, *(jax.device_put(filled(x, LANES)) for x in lanes))
 
-    def simulate_intervals(
+    def intervals(
         self, z: Float[np.ndarray, "free"], states: Float[np.ndarray, "interval two_free"] | None = None
-    ) -> Float[np.ndarray, "interval step_plus_1 coordinate"]:
-        """Positions of every interval, each from a state of its own [rad]; by default the recorded one."""
+    ) -> tuple[Float[np.ndarray, "interval step_plus_1 coordinate"], ...]:
+        """Positions [rad] and velocities [rad/s] of every interval, each from a state of its own; by default the
+        recorded one."""
         states = self.first_guess() if states is None else states
         with float64():
             at = factors(self.space, np.asarray(z, dtype=float))
             activation = self._interval_activations(z, states)[1]
             moved = [
-                np.asarray(self._simulate(at, states[p], activation[p], p)[0])[: len(self.window[p])]
+                [np.asarray(x)[: len(self.window[p])] for x in self._simulate(at, states[p], activation[p], p)]
                 for p in self.parts()
             ]
-        return np.concatenate(moved)
+        return tuple(np.concatenate(x) for x in zip(*moved, strict=True))
 
     def evaluate(
         self, z: Float[np.ndarray, "free"], scale: Float[np.ndarray, "coordinate"]
@@ -283,7 +284,7 @@ class MotionTerm(WindowTerm):
 
     def _joined(self, z: np.ndarray, states: np.ndarray) -> tuple[np.ndarray, bool]:
         """Residuals of intervals that meet: side by side, they are the unbroken motion."""
-        moved = self.simulate_intervals(z, states)[..., self.model.host.free_index]
+        moved = self.intervals(z, states)[0][..., self.model.host.free_index]
         return (moved - self.target) * self.mask, bool(np.isfinite(moved).all())
 
     def _unbroken(self, z: np.ndarray, tries: Sequence[np.ndarray]) -> list[tuple[np.ndarray, bool]]:

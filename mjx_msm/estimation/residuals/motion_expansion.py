@@ -66,12 +66,12 @@ class MotionExpansion(AbstractExpansion):
         """Whether every interval could be simulated and linearised."""
         return all(bool(np.isfinite(x).all()) for x in (self.squares, self.by_window, self.transition))
 
-    def _responses(self, scale: Float[np.ndarray, "coordinate"]) -> Float[np.ndarray, "interval local columns"]:
+    def responses(self, scale: Float[np.ndarray, "coordinate"]) -> Float[np.ndarray, "interval local columns"]:
         """Changes of what is local, at its best and with the gaps closed, in terms of (δz, 1)."""
         return self._solved(scale)[0]
 
     def _solved(self, scale: Float[np.ndarray, "coordinate"]) -> tuple[np.ndarray, np.ndarray]:
-        """`_responses`, and for every interval a triangle over (knot at the end, carried) beside its (δz, 1).
+        """`responses`, and for every interval a triangle over (knot at the end, carried) beside its (δz, 1).
 
         What the data from an interval to its window's end say of the interval's state is carried backwards as the rows
         of a triangular factor (a square-root information filter, Bierman 1977, ISBN 0-12-097350-2): squares of products
@@ -178,14 +178,14 @@ class MotionExpansion(AbstractExpansion):
             nothing = np.zeros((coordinates, free, free))
             return Quadratic(np.full(coordinates, np.inf), nothing[0, :1].repeat(coordinates, 0), nothing)
         with np.errstate(all="ignore"):
-            response = self._responses(scale)
+            response = self.responses(scale)
             sums = self._sums(response, slice(None), slice(None))
             knots = _quadratic(self._knot_squares(response, slice(None))[None]) if self._knots else None
         return replace(_quadratic(sums), nuisance=knots)
 
     def information(self, scale: Float[np.ndarray, "coordinate"]) -> Float[np.ndarray, "window free free"]:
         """What every window alone tells of z, its initial state unknown, for noise of these scales."""
-        response, ends = self._responses(scale), np.searchsorted(self.window, np.arange(len(self.by_window) + 1))
+        response, ends = self.responses(scale), np.searchsorted(self.window, np.arange(len(self.by_window) + 1))
         parts = [slice(a, b) for a, b in pairwise(ends)]
         sums = np.array([self._sums(response, p, slice(w, w + 1))[:, :-1, :-1] for w, p in enumerate(parts)])
         data = np.einsum("wcij,c->wij", sums, np.square(1.0 / np.asarray(scale)))
