@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
@@ -134,6 +134,8 @@ class MomentTerm(InstantTerm):
     """Weight of every squared residual; None: all count alike."""
     relative: Float[np.ndarray, "instant free"] | None = None
     """Noise of every instant over that of the term; None: all have the same."""
+    called: set[Any] = field(default_factory=set, repr=False)
+    """What has been compiled for the shares, of this term and of those that replace parts of it."""
     kind: ClassVar[str] = "moment"
     unit: ClassVar[str] = "N·m"
 
@@ -256,11 +258,6 @@ class MomentTerm(InstantTerm):
             out[share.rows] = value
         return (out - self.target) * self.mask
 
-    @cached_property
-    def _called(self) -> set[Any]:
-        """What has been compiled for the shares."""
-        return set()
-
     def _abreast(self, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
         """A compiled function of every share with its arguments, a thread each: it leaves Python's lock alone."""
 
@@ -269,9 +266,9 @@ class MomentTerm(InstantTerm):
             with float64():  # which is of a thread
                 return jax.tree.map(np.asarray, function(*arguments))
 
-        function = calls[0][0]
-        if len(calls) == 1 or function not in self._called:  # threads would all compile
-            self._called.add(function)
+        what = calls[0][0], *(share.envelope.shape for share in self.shares)
+        if len(calls) == 1 or what not in self.called:  # threads would all compile
+            self.called.add(what)
             return [call(own) for own in calls]
         with ThreadPoolExecutor(len(calls)) as pool:
             return list(pool.map(call, calls))
