@@ -6,6 +6,7 @@ Coordinates are *free* (simulated), *prescribed* (they follow a recording) or *l
 from __future__ import annotations
 
 import difflib
+import hashlib
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
@@ -52,7 +53,10 @@ _REDUCE = 'load a part that needs no constraint solver (joints=[â€¦], posture={â
 
 @dataclass(frozen=True, eq=False)
 class Host:
-    """The part of a model that lives on the host: never traced, compared by identity."""
+    """The part of a model that lives on the host: never traced, compared by content.
+
+    So what is compiled for a model serves whoever loads the same one again.
+    """
 
     source: str
     spec: mujoco.MjSpec
@@ -93,6 +97,18 @@ class Host:
         spec = mujoco.MjSpec.from_string(text, assets=files)
         spec.modelfiledir = folder
         self.__dict__.update(state | {"spec": spec})
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Host) and self._content == other._content)
+
+    def __hash__(self) -> int:
+        return hash(self._content)
+
+    @cached_property
+    def _content(self) -> bytes:
+        """Digest of every field."""
+        each = (hashlib.sha256(_bytes_of(value)).digest() for value in self.__getstate__().values())
+        return hashlib.sha256(b"".join(each)).digest()
 
     @cached_property
     def mjx_model(self) -> Any:
@@ -161,6 +177,15 @@ class Host:
     def held_index(self) -> np.ndarray:
         """Prescribed and locked coordinates, in coordinate order."""
         return np.setdiff1d(np.arange(len(self.coordinates)), self.free_index)
+
+
+def _bytes_of(value: Any) -> bytes:
+    """That tell a field of `Host` from another."""
+    if isinstance(value, mujoco.MjModel):
+        binary = np.zeros(mujoco.mj_sizeModel(value), dtype=np.uint8)
+        mujoco.mj_saveModel(value, None, binary)
+        return binary.tobytes()
+    return repr(value.tolist() if isinstance(value, np.ndarray) else value).encode()
 
 
 class Model(eqx.Module):

@@ -1,11 +1,16 @@
 """Loading: bundled models, coordinates and their roles, what is refused, what is rewritten and why it stays exact."""
 
+import pickle
+from dataclasses import replace
+from typing import Any
+
 import jax.numpy as jnp
 import mujoco
 import numpy as np
 import pytest
 
 from mjx_msm import assets
+from mjx_msm.common.compiled import jit
 from mjx_msm.common.errors import InputError
 from mjx_msm.dynamics.simulation import initial_state, rollout
 from mjx_msm.person.degroote import DeGrooteFregly2016
@@ -13,6 +18,7 @@ from mjx_msm.person.mjcf import LIMIT_STIFFNESS
 from mjx_msm.person.model import load_model
 from mjx_msm.person.muscle import MujocoMuscle
 from mjx_msm.person.personalisation import export
+from mjx_msm.person.scaling import scale
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -145,6 +151,32 @@ def test_muscle_models():
     assert isinstance(load_model("arm", muscle="degroote").muscle, DeGrooteFregly2016)
     own = DeGrooteFregly2016(fiber_damping=0.1)
     assert load_model("arm", muscle=own).muscle is own
+
+
+def test_the_same_model_loaded_again_is_compiled_for_once():
+    """Whatever tells two models apart tells their hosts apart; what does not, shares what was compiled."""
+    first, again = load_model("arm"), load_model("arm")
+    assert first.host == again.host == pickle.loads(pickle.dumps(first.host))
+    assert hash(first.host) == hash(again.host)
+    others: dict[str, Any] = {
+        "timestep": 0.001, "integrator": "Euler", "prescribed": ["elbow_flex"], "locked": {"elbow_flex": 1.0},
+        "joints": ["elbow_flex"], "muscles": ["BRA", "BIClong"],
+    }  # fmt: skip
+    hosts = {load_model("arm", **{name: value}).host for name, value in others.items()} | {load_model("knee").host}
+    assert len(hosts | {first.host}) == len(others) + 2
+    assert scale(first, factors={"forearm": 1.01}).host not in {*hosts, first.host}
+    traced = []
+
+    @jit
+    def total(model, x):
+        traced.append(model)
+        return x + model.nominal.body.mass.sum()
+
+    totals = [float(total(model, jnp.zeros(()))) for model in (first, again)]
+    assert len(traced) == 1
+    heavier = again.nominal.updated({"body/forearm/mass": 3.0})
+    assert float(total(replace(again, nominal=heavier), jnp.zeros(()))) > totals[0] == totals[1]
+    assert len(traced) == 1
 
 
 def test_timestep():
