@@ -106,8 +106,8 @@ class Host:
 
     @cached_property
     def _content(self) -> bytes:
-        """Digest of every field."""
-        each = (hashlib.sha256(_bytes_of(value)).digest() for value in self.__getstate__().values())
+        """Digest of every field; of the MJCF its text, whose numbers the compiled models have in full."""
+        each = (hashlib.sha256(_bytes_of(getattr(self, f.name))).digest() for f in fields(self))
         return hashlib.sha256(b"".join(each)).digest()
 
     @cached_property
@@ -185,6 +185,8 @@ def _bytes_of(value: Any) -> bytes:
         binary = np.zeros(mujoco.mj_sizeModel(value), dtype=np.uint8)
         mujoco.mj_saveModel(value, None, binary)
         return binary.tobytes()
+    if isinstance(value, mujoco.MjSpec):
+        return value.to_xml().encode()
     return repr(value.tolist() if isinstance(value, np.ndarray) else value).encode()
 
 
