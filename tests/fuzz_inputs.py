@@ -39,7 +39,10 @@ import numpy as np
 from lab_inputs import binaries, exports
 
 SECONDS = 10.0
-"""Longest reading of one input."""
+"""Of a processor, its own and that of the processes that it starts: longest reading of one input. The clock would tell
+what else the machine does."""
+WAIT = 30
+"""Seconds on the clock for each of those, after which nothing more is waited for."""
 MEMORY = 3 * 2**30
 """Most that readings may add to the address space of a process [byte]."""
 KINDS = ("csv", "export", "storage", "c3d", "binary", "subject", "identification", "mjcf", "design", "scenario")
@@ -574,27 +577,43 @@ def outcome(kind: str, path: Path) -> str:
     from mjx_msm.common.errors import InputError
 
     def late(*_: Any) -> None:
-        raise TimeoutError(f"longer than {SECONDS:g} s")
+        raise TimeoutError(f"longer than {SECONDS:g} s of a processor, or {WAIT} times that on the clock")
 
-    signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    for timer, number, most in (
+        (signal.ITIMER_PROF, signal.SIGPROF, SECONDS),
+        (signal.ITIMER_REAL, signal.SIGALRM, WAIT * SECONDS),
+    ):
+        signal.signal(number, late)
+        signal.setitimer(timer, most)
+    began = spent()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             read(kind, path)
-        return "reading"
+        found = "reading"
     except InputError as error:
         message = str(error)
         if "\n" in message or len(message) > 2000 or not message.strip():
             return f"other: the message is not one line of reasonable length: {message[:200]!r}"
-        return "error"
+        found = "error"
     except BaseException as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         own = [f for f in traceback.extract_tb(error.__traceback__) if "mjx_msm" in f.filename]
         last = own[-1] if own else where
         return f"other: {type(error).__name__}: {str(error)[:150]} ({Path(last.filename).name}:{last.lineno})"
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        for timer in (signal.ITIMER_PROF, signal.ITIMER_REAL):
+            signal.setitimer(timer, 0)
+    took = spent() - began
+    return found if took <= SECONDS else f"other: took {took:.1f} s of a processor, and ended in: {found}"
+
+
+def spent() -> float:
+    """Of a processor, by this process and those it has waited for [s]."""
+    return sum(
+        usage.ru_utime + usage.ru_stime
+        for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    )
 
 
 # Processes -------------------------------------------------------------------------------------------------
@@ -624,15 +643,17 @@ def work(kind: str, seed: int, indices: list[int]) -> None:
             print(json.dumps([index, "began"]), flush=True)
             path = folder / f"input{SUFFIX.get(kind, '.json')}"
             path.write_bytes(input_of(folder, kind, seed, index, good))
-            print(json.dumps([index, outcome(kind, path)]), flush=True)
+            began = spent()
+            print(json.dumps([index, outcome(kind, path), spent() - began]), flush=True)
 
 
 _LINUX = sys.platform.startswith("linux")
 
 
-def run(kind: str, count: int, seed: int) -> dict[int, str]:
-    """What became of every input of a kind."""
+def run(kind: str, count: int, seed: int) -> tuple[dict[int, str], float]:
+    """What became of every input of a kind, and the longest that one took of a processor [s]."""
     found: dict[int, str] = {}
+    longest = 0.0
     while left := [i for i in range(count) if i not in found]:
         command = [sys.executable, __file__, "--work", kind, "--seed", str(seed), "--indices", *map(str, left)]
         paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
@@ -642,17 +663,18 @@ def run(kind: str, count: int, seed: int) -> dict[int, str]:
         assert child.stdout is not None
         assert child.stderr is not None
         current: int | None = None
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while True:
             ready, _, _ = select.select([child.stdout], [], [], max(0.0, deadline - time.monotonic()))
             line = child.stdout.readline() if ready else ""
             if not line:
                 break
-            index, said = json.loads(line)
+            index, said, *took = json.loads(line)
             current = index if said == "began" else None
-            deadline = time.monotonic() + 3 * SECONDS
+            deadline = time.monotonic() + 2 * WAIT * SECONDS
             if said != "began":
                 found[index] = said
+                longest = max(longest, *took)
         hung = child.poll() is None and current is not None
         child.kill()
         _, errors = child.communicate()
@@ -660,19 +682,22 @@ def run(kind: str, count: int, seed: int) -> dict[int, str]:
             found[current] = "other: hang" if hung else f"other: crash ({child.returncode}) {errors[-300:]}"
         elif len(found) < count:
             raise RuntimeError(f"{kind}: the process ended early: {errors[-2000:]}")
-    return found
+    return found, longest
 
 
-def counts(total: int, seed: int, kinds: tuple[str, ...] = KINDS) -> tuple[dict[str, Counter[str]], list[str]]:
-    """Counts by kind, and every other outcome in words."""
+def counts(
+    total: int, seed: int, kinds: tuple[str, ...] = KINDS
+) -> tuple[dict[str, Counter[str]], dict[str, float], list[str]]:
+    """Counts by kind, the longest reading [s], and every other outcome in words."""
     by_kind: dict[str, Counter[str]] = {}
+    longest: dict[str, float] = {}
     others = []
     for k, kind in enumerate(kinds):
         share = total // len(kinds) + (k < total % len(kinds))
-        found = run(kind, share, seed)
+        found, longest[kind] = run(kind, share, seed)
         by_kind[kind] = Counter(said.split(":")[0] for said in found.values())
         others += [f"{kind} {i}: {said}" for i, said in sorted(found.items()) if said.startswith("other")]
-    return by_kind, others
+    return by_kind, longest, others
 
 
 def main() -> None:
@@ -686,11 +711,13 @@ def main() -> None:
     if chosen.work:
         work(chosen.work, chosen.seed, chosen.indices)
         return
-    by_kind, others = counts(chosen.count, chosen.seed, (chosen.kind,) if chosen.kind else KINDS)
+    by_kind, longest, others = counts(chosen.count, chosen.seed, (chosen.kind,) if chosen.kind else KINDS)
     for line in others:
         print(line)
+    longest["together"] = max(longest.values())
     for kind, found in {**by_kind, "together": sum(by_kind.values(), Counter())}.items():
-        print(f"{kind:15} {found['error']:5} errors {found['reading']:5} readings {found['other']:5} other")
+        told = f"{found['error']:5} errors {found['reading']:5} readings {found['other']:5} other"
+        print(f"{kind:15} {told} {longest[kind]:6.2f} s of a processor at most")
     sys.exit(bool(others))
 
 

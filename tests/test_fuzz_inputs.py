@@ -1,5 +1,8 @@
 """A few mutated inputs of every kind; `python tests/fuzz_inputs.py` reads thousands, in processes with limits."""
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -49,6 +52,18 @@ def test_other_outcomes_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr("fuzz_inputs.read", endless)
     monkeypatch.setattr("fuzz_inputs.SECONDS", 0.1)
+    assert "TimeoutError" in outcome("csv", path)
+
+    def elsewhere(kind: str, path: Path) -> None:
+        subprocess.run([sys.executable, "-c", "sum(range(10_000_000))"], check=True)
+
+    monkeypatch.setattr("fuzz_inputs.read", elsewhere)
+    assert "of a processor, and ended in: reading" in outcome("csv", path)
+
+    def waiting(kind: str, path: Path) -> None:
+        time.sleep(60)
+
+    monkeypatch.setattr("fuzz_inputs.read", waiting)
     assert "TimeoutError" in outcome("csv", path)
 
 

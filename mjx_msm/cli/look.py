@@ -41,9 +41,10 @@ def look(
     load_libraries("scipy.signal")
     from mjx_msm.recordings.readers.timing import Timing
     from mjx_msm.recordings.survey.files import survey
+    from mjx_msm.recordings.survey.mistaken import with_mistaken
 
     timing = Timing(column=time_column, rate=sampling_rate)
-    found = [survey(path, timing) for path in files]
+    found = with_mistaken([survey(path, timing) for path in files])
     for one in found:
         show(console, one, everything=everything)
     if picture is not None:

@@ -64,11 +64,26 @@ class Faults:
         """**Raises:** `InputError` if there were any; `InputErrors` for several, in the order of `document`, if given,
         else as they were found."""
         ordered = sorted(self.found, key=lambda f: _position(document, f[0])) if document is not None else self.found
-        messages = list(dict.fromkeys(message for _, message in ordered))
+        messages = _of_several([message for _, message in ordered])
         if len(messages) > 1:
             raise InputErrors(messages)
         if messages:
             raise InputError(messages[0])
+
+
+def _of_several(messages: Iterable[str]) -> list[str]:
+    """Messages, those that say the same of several files as one: ``a.csv and b.csv: no column 'x'``."""
+    subjects: dict[str, dict[str, None]] = {}
+    for message in messages:
+        subject, colon, said = message.partition(": ")
+        subjects.setdefault(said if colon else message, {})[subject if colon else ""] = None
+    out = []
+    for said, named in subjects.items():
+        first, *others = named
+        more = f"{len(others) - 1} more" if len(others) > 2 else others[-1] if others else ""
+        listed = ", ".join([first, *others[: 1 if len(others) > 2 else -1]])
+        out.append(f"{listed}{f' and {more}' if more else ''}: {said}" if first else said)
+    return out
 
 
 def _position(document: object, keys: tuple[str | int, ...]) -> tuple[int, ...]:
@@ -122,3 +137,10 @@ def suggest(name: str, options: Iterable[str], *, limit: int = 6) -> str:
     if not options:
         return "; there are none"
     return "; choose from: " + ", ".join(options[:limit]) + (", …" if len(options) > limit else "")
+
+
+def misspelt(name: str, options: Iterable[str]) -> str | None:
+    """The one of `options` that a name is so near to that it is read as that; None if there is none."""
+    by_folded = {o.casefold(): o for o in options}
+    close = difflib.get_close_matches(name.casefold(), list(by_folded), n=1, cutoff=0.75)
+    return by_folded[close[0]] if close else None

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mjx_msm.common.errors import Faults, InputError, in_one_line, suggest
+from mjx_msm.common.errors import Faults, InputError, in_one_line, misspelt, suggest
 from mjx_msm.common.files import read_text
 
 # Reading -------------------------------------------------------------------------------------------------
@@ -50,7 +50,7 @@ class Section:
     """A TOML table that knows its place in the file and which keys it may have.
 
     With `faults`, what is wrong is kept there, and a value that is wrong reads as if it were not given; without, it is
-    raised.
+    raised. A key that is misspelt reads as the one that is meant, so that only the spelling is said to be wrong.
     """
 
     def __init__(
@@ -65,6 +65,8 @@ class Section:
         self.where, self.faults, self.at = where, faults, at
         self.is_table = isinstance(data, Mapping)
         self.data: Mapping[str, Any] = data if self.is_table else {}
+        self._spelt: dict[str, str] = {}
+        """Keys that are read, where the file spells them otherwise."""
         own = Faults() if faults is None else faults
         with own.gathered(at):
             if not isinstance(data, Mapping):
@@ -75,12 +77,34 @@ class Section:
                     raise InputError(f"{where}: unknown key '{key}'{suggest(key, allowed, limit=20)}")
         if faults is None:
             own.raise_any()
+        for key in () if allowed is None else [k for k in self.data if k not in allowed]:
+            self._read_as_meant(key, allowed or ())
+
+    def _read_as_meant(self, key: str, allowed: Sequence[str]) -> None:
+        """A key that is misspelt; of a table, also where others of its tables are under the right one."""
+        value = self.data[key]
+
+        def free(name: str) -> bool:
+            if name not in self.data:
+                return True
+            tables = [x for x in (value, self.data[name]) if isinstance(x, Mapping)]
+            return len(tables) == 2 and not {*tables[0]} & {*tables[1]}
+
+        meant = misspelt(key, filter(free, allowed))
+        if meant is not None:
+            self._spelt[meant] = key
+            whole = {**value, **self.data[meant]} if meant in self.data else value
+            self.data = {**{k: v for k, v in self.data.items() if k != key}, meant: whole}
+
+    def _place(self, keys: tuple[str | int, ...]) -> tuple[str | int, ...]:
+        """Where keys lead to from the top of the file, as the file spells them."""
+        return (*self.at, *(self._spelt.get(k, k) if isinstance(k, str) else k for k in keys[:1]), *keys[1:])
 
     def refuse(self, error: InputError, *keys: str) -> None:
         """Keep or raise an error; `keys` lead to where it is, from here."""
         if self.faults is None:
             raise error
-        self.faults.add(error, (*self.at, *keys))
+        self.faults.add(error, self._place(keys))
 
     @contextmanager
     def gathered(self, *keys: str) -> Iterator[None]:
@@ -174,7 +198,7 @@ class Section:
 
     def inside(self, data: Any, where: str, allowed: Sequence[str] | None, *keys: str | int) -> Section:
         """A table in this one; `keys` lead to it."""
-        return Section(data, where, allowed, faults=self.faults, at=(*self.at, *keys))
+        return Section(data, where, allowed, faults=self.faults, at=self._place(keys))
 
 
 def is_number(value: Any) -> bool:

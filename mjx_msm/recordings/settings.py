@@ -258,7 +258,10 @@ def _prior(pattern: str, value: Any) -> Mapping[str, Any] | str:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number that no float holds
+        return False
 
 
 def _numbers(values: Any) -> list[float] | None:

@@ -20,6 +20,7 @@ from mjx_msm.recordings.evidence.judged import DELAYS, Judged, whose
 from mjx_msm.recordings.evidence.states import States
 from mjx_msm.recordings.evidence.wording import Change, line_of, reading_of
 from mjx_msm.recordings.model_clock import weight_moment
+from mjx_msm.recordings.quality.moment_faults import angle_again
 from mjx_msm.recordings.readers.units import unit_of
 from mjx_msm.recordings.trial import Trial
 
@@ -71,6 +72,10 @@ def contradicted_moments(
                 continue
             known = np.isfinite(moment)
             here = f"trial '{trial.name}': the moment of '{name}'"
+            again = list(_angle(model, trial, at, name, here, moment))
+            yield from again
+            if again:
+                continue
             held = bool(trial.metadata.get("gravity"))  # by a dynamometer: the motion does not say the moment
             dynamics = [] if held else list(_against_dynamics(trial, name, here, moment[known], at.needed[known, c]))
             yield from dynamics
@@ -112,6 +117,18 @@ def _made_by_muscles(model: Model, trial: Trial, at: States, name: str, k: int) 
     if trial.metadata.get("gravity") == "included":
         moment = moment + weight_moment(model, at.position, np.isfinite(moment))[:, k]
     return moment
+
+
+def _angle(model: Model, trial: Trial, at: States, name: str, here: str, moment: np.ndarray) -> Iterator[str]:
+    """Whether a moment is an angle that was exported in its place."""
+    slope = angle_again(moment, at.position[:, model.coordinates.index(name)])
+    if slope is None:
+        return
+    column = reading_of(trial, "moment_columns", name).column.column
+    yield (
+        f"{here} is its angle over again ({abs(slope):.3g} times it in radians): the column '{column}' holds the "
+        "angle; export the moments, or name their column in [moment_columns]"
+    )
 
 
 def _against_dynamics(trial: Trial, name: str, here: str, moment: np.ndarray, needed: np.ndarray) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Samples of a recorded moment, or force, that no joint made: spikes of a few milliseconds, masked and told."""
+"""Samples of a recorded moment, or force, that no joint made: spikes, masked and told; and an angle in its place."""
 
 from __future__ import annotations
 
@@ -21,6 +21,23 @@ OF_RANGE, OF_USUAL = 0.7, 6.0
 """Of the range of the rest of the signal, and of what nineteen of twenty samples are from their neighbours, by which a
 spike stands out. What filters leave of a heel's strike in inverse dynamics stays below: in six recorded sets at most
 0.51 and 3.5."""
+
+AGAIN = 0.02
+"""Of a moment's spread, and of the factor between degrees and radians: how near to an angle's numbers it is the angle.
+Filters and print-outs leave less; a spring's moment is as straight, but seldom 1 or 57.3 N·m/rad stiff."""
+LEAST_ANGLE = np.deg2rad(2.0)
+"""Least spread of an angle that can be told again."""
+
+
+def angle_again(moment: Float[np.ndarray, "time"], angle: Float[np.ndarray, "time"]) -> float | None:
+    """How many times an angle [rad] a moment is, where it is that angle's numbers, in degrees or radians; else None."""
+    known = np.isfinite(moment) & np.isfinite(angle)
+    if known.sum() < 20 or np.ptp(angle[known]) < LEAST_ANGLE:
+        return None
+    slope, zero = np.polyfit(angle[known], moment[known], 1)
+    left = np.std(moment[known] - slope * angle[known] - zero)
+    like = min(abs(abs(slope) / factor - 1) for factor in (1.0, np.rad2deg(1.0)))
+    return float(slope) if left <= AGAIN * np.std(moment[known]) and like <= AGAIN else None
 
 
 def moment_spikes(moment: Float[np.ndarray, "time"], rate: float) -> Bool[np.ndarray, "time"]:

@@ -49,6 +49,10 @@ class Document:
         """Muscle → {channel: weight}; empty for a muscle taken as silent."""
         return self.identify.emg_map or {}
 
+    def column_of(self, trial: TrialEntry, channel: str) -> str:
+        """What a channel of EMG is called in a trial's file."""
+        return trial.channels.get(channel, self.aliases.get(channel, channel))
+
 
 def parse_subject(document: Mapping[str, Any], path: str | Path) -> Document:
     """Check keys, types and ranges of a subject file, without opening any file it names.
@@ -97,7 +101,7 @@ def parse_parts(document: Mapping[str, Any], path: str | Path, faults: Faults) -
     path = Path(path)
     top = Section(document, str(path), KEYS, faults=faults)
     for key in ("subject", "model", "trials", "identify"):
-        if key not in document:
+        if key not in top.data:
             missing = f"section [{key}] is missing; add it" if key != "trials" else "no [[trials]]; add at least one"
             top.refuse(InputError(f"{path}: {missing}"), key)
     folder = folder_of(path)
@@ -108,7 +112,7 @@ def parse_parts(document: Mapping[str, Any], path: str | Path, faults: Faults) -
 
     def part(key: str, parse: Callable[[], Any]) -> Any:
         before, found = len(faults), None
-        if key in document or key in ("emg", "sampling"):
+        if key in top.data or key in ("emg", "sampling"):
             with faults.gathered((key,)):
                 found = parse()
         return found if len(faults) == before else None
@@ -122,8 +126,8 @@ def parse_parts(document: Mapping[str, Any], path: str | Path, faults: Faults) -
     emg_map = given.emg[3] if given.emg else {}
     someone = Person("", 70.0, 1.7, "female")
     given.identify = part("identify", lambda: parse_identify(top, given.subject or someone, emg_map, folder))
-    entries = document.get("trials")
-    if "trials" in document and (not isinstance(entries, list | tuple) or not entries):
+    entries = top.data.get("trials")
+    if "trials" in top.data and (not isinstance(entries, list | tuple) or not entries):
         what = f"{path}: trials must be a list of tables; write [[trials]] in double brackets"
         top.refuse(InputError(what), "trials")
         entries = None

@@ -16,6 +16,7 @@ from mjx_msm.recordings.readers.table import Table
 from mjx_msm.recordings.readers.units import Unit, unit_of
 from mjx_msm.recordings.subject_file.columns import ANGLES, MOMENTS, Column, Reading
 from mjx_msm.recordings.subject_file.grammar import Document
+from mjx_msm.recordings.subject_file.missing_columns import check_columns, coordinate_place
 from mjx_msm.recordings.subject_file.sources import Files, found
 from mjx_msm.recordings.subject_file.trials import TrialEntry
 
@@ -34,7 +35,9 @@ def motion(document: Document, trial: TrialEntry, files: Files, notes: list[str]
     contents = files.contents(trial.motion)
     coordinates = (*document.model.free, *document.model.prescribed)
     columns = _mapped(contents, trial, coordinates, trial.columns, "columns", lambda c: (c,))
-    table = files.table(trial.motion, trial.timing["motion"], {c: x.column for c, x in columns.items()})
+    names = {c: x.column for c, x in columns.items()}
+    check_columns(contents, names, coordinate_place(document, trial, "columns"))
+    table = files.table(trial.motion, trial.timing["motion"], names)
     declared = {None: "auto", True: "deg", False: "rad"}[table.in_degrees]
     if trial.units != "auto" and table.in_degrees is not None and trial.units != declared:
         notes.append(
@@ -107,7 +110,9 @@ def moments(document: Document, trial: TrialEntry, files: Files, notes: list[str
             f"{contents.path}: is of a dynamometer ({contents.header[DYNAMOMETER]}), and nothing says whether the "
             f'weight of the limb is in its moment; set gravity = "corrected" or "included" in {trial.where}'
         )
-    table = files.table(trial.moments, trial.timing["moments"], {c: x.column for c, x in given.items()})
+    names = {c: x.column for c, x in given.items()}
+    check_columns(contents, names, coordinate_place(document, trial, "moment_columns"))
+    table = files.table(trial.moments, trial.timing["moments"], names)
     values, faults = table.values.copy(), Faults()
     read: dict[str, Reading] = {}
     for i, (name, column) in enumerate(given.items()):

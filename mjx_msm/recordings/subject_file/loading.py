@@ -16,13 +16,16 @@ from mjx_msm.common.file_kinds import SUBJECT, refuse_other
 from mjx_msm.common.files import write_text
 from mjx_msm.common.patterns import matches
 from mjx_msm.common.toml_tables import Section, plain, read_toml, to_toml
+from mjx_msm.recordings.subject_file.as_meant import channels_as_meant, coordinates_as_meant
 from mjx_msm.recordings.subject_file.emg import BY_SYNERGIES, channels_of, parse_unmeasured
-from mjx_msm.recordings.subject_file.grammar import Document, parse_parts, parse_subject
+from mjx_msm.recordings.subject_file.grammar import Document, Parts, parse_parts, parse_subject
 from mjx_msm.recordings.subject_file.identify import IdentifySpec
 from mjx_msm.recordings.subject_file.model import BUNDLED, PREFIX, ModelSpec
 from mjx_msm.recordings.subject_file.model_names import ModelNames, check_names
 from mjx_msm.recordings.subject_file.person import Person
+from mjx_msm.recordings.subject_file.places import check_folder
 from mjx_msm.recordings.subject_file.recordings import Recordings, check_recordings, read_recordings
+from mjx_msm.recordings.subject_file.sources import Files
 from mjx_msm.recordings.synergies import UNMEASURED, extended
 from mjx_msm.recordings.trial import Trial
 
@@ -117,27 +120,45 @@ def _read(
 
     **Raises:** `InputError`, as `load_subject`.
     """
-    faults, deeper = Faults(), None
-    given = parse_parts(document, path, faults)
+    faults, files, deeper = Faults(), Files(), None
+    given = _parsed(document, path, faults)
     if not faults:
         checked = given.document()
         try:
-            return checked, read_recordings(checked)
+            return checked, read_recordings(checked, files)
         except InputError as error:
             deeper = error
     if names is not None and given.model is not None:
-        levers = [n for t in given.trials for n, c in t.moment_columns.items() if c.lever_sd is not None]
-        emg_map = given.emg[3] if given.emg else None
-        with faults.gathered(("model", "source")):
-            own = names(given.model)
-            check_names(path, given.model, emg_map, given.identify, levers, own, faults)
-            given.model = given.model.only(own.coordinates)  # others have no columns, which is no news
+        said = given.model
+        try:
+            own = names(said)
+        except InputError as error:
+            faults.add(error, ("model", "source"))
+        else:
+            meant = coordinates_as_meant(document, own.coordinates)
+            if meant is not None:
+                faults = Faults()
+                given = _parsed(meant, path, faults)
+            levers = [n for t in given.trials for n, c in t.moment_columns.items() if c.lever_sd is not None]
+            emg_map = channels_as_meant(given, files)
+            check_names(path, said, emg_map, given.identify, levers, own, faults)
+            if given.model is not None:
+                given.model = given.model.only(own.coordinates)  # others have no columns, which is no news
     if faults:
-        check_recordings(given, faults)
+        check_recordings(given, files, faults)
     elif deeper is not None:
         raise deeper
     faults.raise_any(document)
     raise AssertionError("a fault has been found")
+
+
+def _parsed(document: Mapping[str, Any], path: Path, faults: Faults) -> Parts:
+    """The sections of a subject file, whose folder of recordings is there."""
+    given = parse_parts(document, path, faults)
+    if given.data is not None:
+        with faults.gathered(("data",)):
+            check_folder(given.data, f"{path}: data")
+    return given
 
 
 def _with_synergies(study: Study, muscles: Sequence[str], count: int) -> Study:

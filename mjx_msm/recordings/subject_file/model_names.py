@@ -65,6 +65,7 @@ def check_names(
                 what = f"[model.segments]: {of} has no moving body '{name}'{suggest(name, names.bodies)}"
                 add(what, "model", "segments")
     for key in ("free", "tied", "bounds", "priors"):
+        vain: dict[tuple[str, str], list[str]] = {}
         for pattern in getattr(identify, key):
             group, _, rest = pattern.partition("/")
             if group not in owners:
@@ -72,8 +73,11 @@ def check_names(
             paths = [f"{n}/{f}" for n in owners[group] for f in FIELDS[group]]
             forms = (rest, rest.rpartition("/")[0], f"{rest}/*")
             if not any(matches(p, form) for p in paths for form in forms):
-                nearest = suggest(rest.split("/")[0], owners[group])
-                add(f"[identify] {key}: pattern '{pattern}' matches nothing{nearest}", "identify", key)
+                vain.setdefault((group, rest.split("/")[0]), []).append(pattern)
+        for (group, owner), patterns in vain.items():  # one misspelt name may be in several
+            listed = ", ".join(f"'{p}'" for p in patterns)
+            what = f"pattern {listed} matches" if len(patterns) == 1 else f"patterns {listed} match"
+            add(f"[identify] {key}: {what} nothing{suggest(owner, owners[group])}", "identify", key)
 
 
 def _check_muscles(emg_map: Mapping[str, object], muscles: Sequence[str], of: str, add: Callable[..., None]) -> None:

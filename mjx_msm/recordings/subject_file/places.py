@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from mjx_msm.common.errors import InputError
+from mjx_msm.common.errors import InputError, misspelt
 
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
@@ -25,6 +25,16 @@ def data_folder(folder: Path, text: str, where: str) -> Path:
     if named and not data.is_dir():
         raise InputError(f'{where} = "{text}": there is no folder {data}; set {named[1]}')
     return data
+
+
+def check_folder(data: Path, where: str) -> None:
+    """**Raises:** `InputError` if there is no such folder, with the one beside it that is called nearly so."""
+    if data.is_dir():
+        return
+    beside = [p.name for p in data.parent.iterdir() if p.is_dir()] if data.parent.is_dir() else []
+    near = misspelt(data.name, beside)
+    fix = f"did you mean '{near}'?" if near else "correct the path"
+    raise InputError(f"{where}: there is no folder {data}; {fix}")
 
 
 def expanded(text: str, where: str) -> str:

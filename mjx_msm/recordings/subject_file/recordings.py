@@ -19,8 +19,10 @@ from mjx_msm.recordings.readers.table import Table
 from mjx_msm.recordings.subject_file import joints
 from mjx_msm.recordings.subject_file.columns import Reading
 from mjx_msm.recordings.subject_file.emg import channels_of
+from mjx_msm.recordings.subject_file.exchanged_files import refuse_exchanged
 from mjx_msm.recordings.subject_file.grammar import Document, Parts
 from mjx_msm.recordings.subject_file.identify import ANY, IdentifySpec
+from mjx_msm.recordings.subject_file.missing_columns import channel_place, check_columns
 from mjx_msm.recordings.subject_file.model import ModelSpec
 from mjx_msm.recordings.subject_file.normalising import normalised
 from mjx_msm.recordings.subject_file.person import Person
@@ -45,12 +47,12 @@ class Recordings:
     """What deserves a look."""
 
 
-def read_recordings(document: Document) -> Recordings:
+def read_recordings(document: Document, files: Files) -> Recordings:
     """Read the files of all trials, every one once.
 
     **Raises:** `InputError` naming the file and column that does not fit; `InputErrors` with all that do not.
     """
-    files, faults = Files(), Faults()
+    faults = Faults()
     notes: list[str] = []
     channels = channels_of(document.emg_map)
     read: dict[str, tuple[Table, Table | None]] = {}
@@ -89,7 +91,7 @@ def read_recordings(document: Document) -> Recordings:
                     "role": trial.role,
                     "gravity": trial.gravity,
                     "levers": _levers(trial),
-                    "emg_columns": {c: _column_of(document, trial, c) for c in channels},
+                    "emg_columns": {c: document.column_of(trial, c) for c in channels},
                     "own_channels": tuple(trial.channels),
                     **how[trial.name],
                 },
@@ -102,20 +104,20 @@ def read_recordings(document: Document) -> Recordings:
     return Recordings(tuple(trials), files.paths, tuple(notes))
 
 
-def check_recordings(given: Parts, faults: Faults) -> None:
+def check_recordings(given: Parts, files: Files, faults: Faults) -> None:
     """Of a subject file with something wrong in it, also what is wrong with the recordings, as far as that can be told.
 
     Files that are not there; and columns of those trials, and by those sections, that nothing else is wrong with.
     """
-    if given.data is None:
+    if given.data is None or not given.data.is_dir():
         return
-    files = Files()
     filled = replace(
         given,
         subject=given.subject or Person("", 70.0),
         model=given.model or ModelSpec("", "", (), (), {}),
         emg=given.emg or ("envelope", EmgProcessing(), {}, {}),
-        identify=given.identify or IdentifySpec(free=ANY, residuals=("motion",)),
+        identify=given.identify
+        or IdentifySpec(free=ANY, residuals=("motion",), emg_map=given.emg[3] if given.emg else None),
         sampling=given.sampling or {"max_gap": 0.05},
     ).document()
     channels = channels_of(given.emg[3]) if given.emg else ()
@@ -125,6 +127,12 @@ def check_recordings(given: Parts, faults: Faults) -> None:
         "moments": None not in (given.model, given.subject, given.identify),
     }
     for i, (trial, unclear) in enumerate(zip(filled.trials, given.unclear, strict=True)):
+        if all(ready.values()) and not unclear:
+            try:
+                refuse_exchanged(filled, trial, files)
+            except InputError as error:
+                faults.add(error, ("trials", i))
+                continue
         for kind, path in (("motion", trial.motion), ("emg", trial.emg), ("moments", trial.moments)):
             with faults.gathered(("trials", i, kind)):
                 if path is None:
@@ -145,6 +153,7 @@ def _tables(
 ) -> tuple[Table, Table | None, tuple[Table, ...], dict[str, dict[str, Reading]]]:
     """What was recorded of a trial on the trial's time: coordinates, moments, EMG as in its file; and how columns were
     read, by the section of the subject file that says so."""
+    refuse_exchanged(document, trial, files)
     tables: dict[str, tuple[Table, ...]] = {}
     how: dict[str, dict[str, Reading]] = {}
     faults = Faults()
@@ -199,20 +208,12 @@ def _held(posture: Mapping[str, float], moments: Table) -> Table:
 def _emg_tables(document: Document, trial: TrialEntry, files: Files, channels: Sequence[str]) -> tuple[Table, ...]:
     """The channels as they are in a trial's file."""
     assert trial.emg is not None
-    try:
-        wanted = {c: _column_of(document, trial, c) for c in channels}
-        tables = files.tables(trial.emg, trial.timing["emg"], wanted)
-    except InputError as error:
-        hint = f" ([emg] of {document.path.name})" if "no column" in str(error) else ""
-        raise InputError(f"{error}{hint}") from None
+    wanted = {c: document.column_of(trial, c) for c in channels}
+    check_columns(files.contents(trial.emg), wanted, channel_place(document, trial))
+    tables = files.tables(trial.emg, trial.timing["emg"], wanted)
     for table in tables:
         check_pace(table, 1 / SLOWEST_EMG if document.kind == "raw" else None)
     return tables
-
-
-def _column_of(document: Document, trial: TrialEntry, channel: str) -> str:
-    """What a channel is called in a trial's file."""
-    return trial.channels.get(channel, document.aliases.get(channel, channel))
 
 
 def _effort(document: Document, trial: TrialEntry, files: Files, channels: Sequence[str], notes: list[str]) -> Table:
@@ -222,7 +223,7 @@ def _effort(document: Document, trial: TrialEntry, files: Files, channels: Seque
     """
     assert trial.emg is not None
     columns = files.contents(trial.emg).columns
-    names = {c: _column_of(document, trial, c) for c in channels}
+    names = {c: document.column_of(trial, c) for c in channels}
     there = [c for c, own in names.items() if any(ends_in(x, own) for x in columns)]
     tables = _emg_tables(document, trial, files, there or channels)
     table = _emg(document, trial, tables, there, notes)

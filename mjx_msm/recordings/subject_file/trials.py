@@ -11,7 +11,7 @@ from typing import Any, Literal
 from mjx_msm.common.errors import InputError, suggest
 from mjx_msm.common.toml_tables import Section, is_number
 from mjx_msm.recordings.readers.timing import Timing
-from mjx_msm.recordings.subject_file.columns import TIMING, Column, parse_columns, parse_timing
+from mjx_msm.recordings.subject_file.columns import KINDS, TIMING, Column, parse_columns, parse_timing
 from mjx_msm.recordings.subject_file.emg import channels_of
 from mjx_msm.recordings.subject_file.identify import IdentifySpec
 from mjx_msm.recordings.subject_file.model import UNITS, ModelSpec
@@ -22,6 +22,8 @@ ROLES = ("identify", "held-out", "predict", NORMALISE)
 """What a trial is for; one that is only to be predicted needs no moments, one of greatest effort nothing but EMG."""
 GRAVITY = ("included", "corrected")
 SPIKES = ("masked", "kept")
+FURTHEST = 1e10
+"""That clocks may be apart [s]: one of them may count from 1970; beyond, numbers hold no microseconds."""
 MASKED = ("motion", "moments")
 """Kinds of file of which stretches may be left out; muscles cannot be driven through a gap of their EMG."""
 
@@ -55,6 +57,8 @@ class TrialEntry:
     """Of every free and prescribed coordinate, where it was held and not recorded [rad, m]."""
     channels: Mapping[str, str] = field(default_factory=dict)
     """EMG channel → column, where that is another one than for all trials."""
+    said: Mapping[str, str] = field(default_factory=dict)
+    """Files as the subject file names them, by kind."""
     masked: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
     """Stretches of the trial's time that are left out [s], by kind: motion, moments."""
 
@@ -142,7 +146,7 @@ def parse_trial(
         task=section.text("task") or "",
         start=start,
         stop=stop,
-        offsets={key: offsets.number(key, unit="s") or 0.0 for key in offsets.data},
+        offsets={key: offsets.number(key, low=-FURTHEST, high=FURTHEST, unit="s") or 0.0 for key in offsets.data},
         units=section.text("units", units, options=UNITS) or "",
         timing=parse_timing(top, section),
         columns=columns,
@@ -151,6 +155,7 @@ def parse_trial(
         spikes=section.text("spikes", top.text("spikes", "masked", options=SPIKES), options=SPIKES),  # type: ignore[arg-type]
         posture=posture,
         channels=_channels(section, channels_of(emg_map)),
+        said={kind: value for kind in KINDS if isinstance(value := section.data.get(kind), str)},
         masked=_masked(section, role),
     )
 

@@ -93,6 +93,8 @@ def _judged(table: Table, name: str, x: np.ndarray, said: str, names: Called) ->
     if names.quantity in ("moment",):
         guess = said or _moment_unit(x)
         doubts = () if said else (f"no unit is given; its size suggests {guess}",)
+        if table.in_degrees:
+            doubts = ("its file says degrees, as one of angles does", *doubts)
         return "moment", guess, "its name says so", doubts
     if unit is not None and unit.kind == "force" and not point:
         return "force", said, "its unit says so", ()

@@ -25,6 +25,7 @@ from mjx_msm.recordings.survey.draft_trials import place, seated, write_trial
 from mjx_msm.recordings.survey.dynamometers import maker_of, of_joint
 from mjx_msm.recordings.survey.files import Survey
 from mjx_msm.recordings.survey.matching import coordinate_column, sides_of
+from mjx_msm.recordings.survey.mistaken import with_mistaken
 from mjx_msm.recordings.survey.spellings import called, exactly, words_of
 from mjx_msm.recordings.survey.trials import Group, grouped
 
@@ -55,7 +56,7 @@ def drafted(
     **Raises:** `InputError` if the files do not make trials of this model.
     """
     usual = STUDIED.get(source, model.coordinates)
-    found = [of_joint(one, model.coordinates, usual, side or "") for one in found]
+    found = [of_joint(one, model.coordinates, usual, side or "") for one in with_mistaken(found)]
     groups = grouped(found, model.coordinates)
     for g in groups:
         if g.motion is None and g.moments is None:

@@ -47,7 +47,10 @@ def written(d: Draft, check: Callable[[Study], object] = lambda study: None) -> 
         if made:
             d.out.parent.rmdir()
         if isinstance(error, InputError):
-            said = str(error).replace(str(trial), str(d.out)).replace(str(trial.resolve()), str(d.out.resolve()))
+            said = str(error)
+            for own, meant in ((trial, d.out), (trial.resolve(), d.out.resolve())):
+                said = said.replace(str(own), str(meant))
+            said = said.replace(trial.name, d.out.name)
             raise InputError(f"no draft is written, since it does not pass its own check: {said}") from None
         raise
     trial.unlink()

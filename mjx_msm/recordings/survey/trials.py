@@ -11,6 +11,7 @@ from mjx_msm.common.errors import InputError
 from mjx_msm.recordings.survey.columns import Seen
 from mjx_msm.recordings.survey.files import Survey
 from mjx_msm.recordings.survey.matching import coordinate_column
+from mjx_msm.recordings.survey.mistaken import called_otherwise
 from mjx_msm.recordings.survey.spellings import exactly
 
 ROLES = ("motion", "emg", "moments")
@@ -64,6 +65,9 @@ def grouped(found: Sequence[Survey], coordinates: Sequence[str]) -> tuple[Group,
                 f"{s.path}: no column is called like an angle or moment of {', '.join(coordinates)}, or like EMG; "
                 "leave it out, or see what it holds with mjx-msm look"
             )
+    others = {s.path: said for s in found if (said := called_otherwise(s))}
+    if others and any("motion" in own for path, own in roles.items() if path not in others):
+        raise InputError("; ".join(f"{path}: {said}" for path, said in others.items()))
     whole = [s for s in found if {"motion", "emg"} <= set(roles[s.path]) or {"emg", "moments"} <= set(roles[s.path])]
     keys = (
         lambda s: "trial",

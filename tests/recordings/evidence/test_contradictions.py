@@ -72,6 +72,16 @@ def test_moments_of_another_unit(arm, swing, factor, words):
     assert all(words in line for line in said)
 
 
+@pytest.mark.parametrize("factor", [1.0, -57.29578, 57.29578])
+def test_an_angle_exported_in_the_moments_place(arm, swing, factor):
+    said = contradictions(arm, [replace(swing, moment=factor * swing.position)])
+    assert len(said) == 2
+    times = f"{abs(factor):.3g}"
+    assert f"moment of 'elbow_flex' is its angle over again ({times} times it in radians): the column 'M_elb" in said[1]
+    spring = replace(swing, moment=-20.0 * swing.position)
+    assert not [line for line in contradictions(arm, [spring]) if "over again" in line]
+
+
 def test_velocities_that_contradict_positions(arm, swing):
     def said(velocity: np.ndarray) -> str:
         (line,) = contradictions(arm, [replace(swing, velocity=velocity)])

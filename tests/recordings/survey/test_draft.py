@@ -19,6 +19,7 @@ from mjx_msm.recordings.subject_file.loading import load_subject
 from mjx_msm.recordings.survey.draft import drafted
 from mjx_msm.recordings.survey.draft_writing import written
 from mjx_msm.recordings.survey.files import survey
+from mjx_msm.recordings.survey.mistaken import with_mistaken
 from mjx_msm.study.settings import study_model, study_space
 from mjx_msm.views.recording_figures import recordings_figure
 
@@ -166,6 +167,32 @@ def test_files_make_trials_by_folder_or_by_name(tmp_path, knee):
     (flat / "slow_angles.csv").write_bytes((flat / "slow_ik.csv").read_bytes())
     with pytest.raises(InputError, match="both hold motion"):
         draft(knee, "knee", sorted(flat.iterdir()), tmp_path / "c.toml")
+
+
+def storage(path: Path, columns: dict[str, np.ndarray], degrees: str) -> Path:
+    rows = "".join("\t".join(f"{x:.6f}" for x in row) + "\n" for row in zip(TIME, *columns.values(), strict=True))
+    head = f"x\nversion=1\nnRows={len(TIME)}\nnColumns={1 + len(columns)}\ninDegrees={degrees}\nendheader\n"
+    path.write_text(head + "\t".join(["time", *columns]) + "\n" + rows)
+    return path
+
+
+def test_angles_in_a_file_taken_for_moments(tmp_path, knee):
+    """Under the names of moments by their numbers, and by the header; under their own by the file's name."""
+    ik, emg, moments = walk(tmp_path / "data")
+    angle = np.rad2deg(0.6 + 0.5 * np.sin(6 * TIME))
+    write_csv(moments, TIME, {"knee_angle_r_moment": angle})
+    draft(knee, "knee", [ik, emg, moments], tmp_path / "s.toml")
+    doubt = "its numbers are those of the angle 'knee_angle_r' in ik.csv: the moments were not exported"
+    assert doubt in (tmp_path / "s.toml").read_text()
+    assert not [c for c in with_mistaken([survey(moments)])[0].columns if "its numbers" in str(c.doubts)]
+    (column,) = survey(storage(tmp_path / "id.sto", {"knee_angle_r_moment": angle}, "yes")).columns
+    assert "its file says degrees, as one of angles does" in column.doubts
+    alone = storage(tmp_path / "data" / "walk_moments.sto", {"knee_angle_r": angle}, "yes")
+    said = r"called like a file of moments and holds angles \('knee_angle_r' from 5.7.* to 63 deg\); export the moments"
+    assert re.search(said, " ".join(with_mistaken([survey(alone)])[0].notes))
+    with pytest.raises(InputError, match=rf"walk_moments.sto: it is {said}"):
+        draft(knee, "knee", [ik, emg, alone], tmp_path / "t.toml")
+    assert with_mistaken([survey(ik)])[0].notes == ()
 
 
 def test_what_makes_no_trial_is_refused_by_name(tmp_path, knee):
