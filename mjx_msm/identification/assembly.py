@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from mjx_msm.common.compiled import float64
 from mjx_msm.dynamics.sensitivities import factors
-from mjx_msm.estimation.least_squares import Solution, bending
+from mjx_msm.estimation.least_squares import Solution, bending, weighted
 from mjx_msm.estimation.residuals.acceleration import acceleration_term
 from mjx_msm.estimation.residuals.instants import InstantTerm
 from mjx_msm.estimation.residuals.moment import MomentExpansion, MomentTerm, moment_term
@@ -72,6 +72,7 @@ def assembled(
             fisher, score = fisher + about.nuisance.hessian[0], score + about.nuisance.hessian[0]
     bend, width = bending(parts, scales), space.upper - space.lower
     known = uncertainty(fisher, space.prior_scale, score=score, bend=bend, width=width)
+    gradient = weighted(parts, scales)[0]
     rest, told_of_model = allowed(problem, terms, solution, known), evidence(space, terms, parts, solution)
     estimates = _estimates(problem, z, rest.known)
     notes: tuple[str, ...] = ()
@@ -126,7 +127,7 @@ def assembled(
         notes=notes,
         evidence=told_of_model,
         **{**problem.record(), "held": rest.held},
-        **posterior_record(space, z, known, problem.settings.seed, problem.usual),
+        **posterior_record(space, z, known, problem.settings.seed, problem.usual, gradient),
     )
 
 

@@ -24,10 +24,12 @@ def posterior_record(
     known: Uncertainty,
     seed: int,
     usual: tuple[Float[np.ndarray, "free"], Float[np.ndarray, "free"]] | None = None,
+    slope: Float[np.ndarray, "free"] | None = None,
 ) -> dict[str, Any]:
     """The fields of an `Identification` that say what is known, from the estimator's numbers.
 
-    **Arguments:** `usual`: mean and standard deviation of the prior without a population, where there was one.
+    **Arguments:** `usual`: mean and standard deviation of the prior without a population, where there was one. `slope`:
+    of the data's negative log likelihood at z, see `likelihood_of`.
     """
     directions = []
     for mode in known.modes:
@@ -43,7 +45,7 @@ def posterior_record(
         "unknowns": unknowns_of(space, usual),
         "directions": tuple(directions),
         "samples": rounded_draws(draws, space.lower, space.upper),
-        "likelihood": likelihood_of(space.prior_mean, space.prior_scale, z, known),
+        "likelihood": likelihood_of(space.prior_mean, space.prior_scale, z, known, _inside(space, z, slope)),
     }
 
 
@@ -59,17 +61,33 @@ def unknowns_of(
     )
 
 
+def _inside(
+    space: ParameterSpace, z: Float[np.ndarray, "free"], slope: Float[np.ndarray, "free"] | None
+) -> Float[np.ndarray, "free"] | None:
+    """A slope by what does not rest on a bound, NaN by what does: beyond, the data may pull without end."""
+    if slope is None:
+        return None
+    margin = 1e-6 * (space.upper - space.lower)
+    return np.where((z > space.lower + margin) & (z < space.upper - margin), slope, np.nan)
+
+
 def likelihood_of(
     prior_mean: Float[np.ndarray, "free"],
     prior_scale: Float[np.ndarray, "free"],
     z: Float[np.ndarray, "free"],
     known: Uncertainty,
+    slope: Float[np.ndarray, "free"] | None = None,
 ) -> Likelihood:
     """What the recordings alone say, from an estimate and what is known about it.
 
-    At the estimate ẑ the data's pull balances the prior's: D (m − ẑ) = P (ẑ − μ), which gives D m for the best z of the
-    data alone, m. That varies as the score does, by D + E, E the excess of residuals that repeat each other; so its
-    precision is Λ = D (D + E)⁻¹ D, along the directions that the data have any information on.
+    **Arguments:** `slope`: of the data's negative log likelihood at z, where it is known (else NaN, or None).
+
+    D (m − ẑ) is minus that slope, which gives D m for the best z of the data alone, m. At an estimate ẑ it balances the
+    prior's, P (ẑ − μ), which stands in for one that is not known. A solver that stopped short of that along a direction
+    which the data hardly tell of has a prior's slope there and none of theirs: taken for theirs it would be divided by
+    next to nothing, and one person would have a population believe what nobody's recording says. m varies as the score
+    does, by D + E, E the excess of residuals that repeat each other; so its precision is Λ = D (D + E)⁻¹ D, along the
+    directions that the data have any information on.
     """
     unit = known.unit
     data, excess = (np.outer(unit, unit) * x for x in (known.curvature, known.excess))
@@ -78,6 +96,8 @@ def likelihood_of(
     basis, value = basis[:, kept], value[kept]
     anchored = np.isfinite(prior_scale)
     offset = np.where(anchored, (z - prior_mean) * unit / np.where(anchored, prior_scale, 1.0) ** 2, 0.0)
+    if slope is not None:
+        offset = np.where(np.isfinite(slope), -slope * unit, offset)
     about = value * (basis.T @ (z / unit)) + basis.T @ offset  # D m
     varies = np.diag(value) + basis.T @ excess @ basis
     weight = np.linalg.solve(0.5 * (varies + varies.T), np.diag(value)).T  # D (D + E)⁻¹

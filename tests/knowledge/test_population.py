@@ -47,6 +47,20 @@ def test_the_likelihood_is_the_posterior_without_its_prior(space):
         np.testing.assert_allclose(told.pull, jacobian.T @ seen / repeats, rtol=1e-6, atol=1e-6)
 
 
+def test_a_solver_that_stopped_short_along_what_data_hardly_tell_makes_nobody_sure(space):
+    """The prior's slope is not the data's there: their own gives the likelihood wherever it is looked at from."""
+    rng = np.random.default_rng(1)
+    jacobian = rng.normal(size=(space.size, space.size)) / space.prior_scale
+    jacobian[0] *= 1e-3
+    fisher, best = jacobian.T @ jacobian, space.prior_mean + 0.5 * space.prior_scale * rng.normal(size=space.size)
+    z = space.prior_mean + 0.2 * space.prior_scale  # no estimate
+    known = uncertainty(fisher, space.prior_scale, width=space.upper - space.lower)
+    told = likelihood_of(space.prior_mean, space.prior_scale, z, known, fisher @ (z - best))
+    np.testing.assert_allclose(told.pull, fisher @ best, rtol=1e-6, atol=1e-6)
+    balanced = likelihood_of(space.prior_mean, space.prior_scale, z, known)
+    assert np.abs(np.linalg.solve(fisher, balanced.pull) - best).max() > 100 * space.prior_scale.max()
+
+
 def test_a_known_population_is_found_again():
     """Weights, their certainty and the spread, from people who each tell of one parameter in three."""
     rng = np.random.default_rng(2)
