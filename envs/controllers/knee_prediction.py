@@ -58,12 +58,13 @@ class Predictive(Helping):
 
     **Arguments:** `share`: of the moment. `horizon`: [s]; by default what the task's senses, commands and motor are
     late, and half of the period for which an action is held; 0: what is now, without looking ahead. `extrapolation`: of
-    EMG beyond now, as in `Predictor`, which compiles when it is made: it takes some seconds.
+    EMG beyond now, as in `Predictor`, which compiles when it is made: it takes some seconds. Help by EMG that goes on
+    as it went (``"trend"``) comes half as late as by EMG that stays (``"hold"``).
 
     **Raises:** `InputError` if the horizon is negative or beyond `LONGEST`.
     """
 
-    def __init__(self, task: KneeExo, share: float = 0.3, horizon: float | None = None, extrapolation: str = "hold"):
+    def __init__(self, task: KneeExo, share: float = 0.3, horizon: float | None = None, extrapolation: str = "trend"):
         super().__init__(task, share)
         horizon = lateness(task) if horizon is None else number("horizon", horizon)
         if not 0 <= horizon <= LONGEST:

@@ -1,13 +1,15 @@
 """How well a person's torque and angle are known ahead of time, live, and how long a sample takes.
 
-    python examples/benchmarks/prediction.py [--quick] [--only latency] [--json FILE]
+    python examples/benchmarks/prediction.py [--quick] [--only walks|people|latency] [--json FILE]
 
 Each treadmill walk is streamed sample by sample, 100 a second as recorded, to a person identified from the other walk
 alone. Beside the predictor stand the generic model in the same predictor, a linear regression and a neural network
 (two hidden layers of 64, Adam) on what the predictor reads: envelopes now, 20, 50 and 100 ms ago, angles and their
 backward differences; and that nothing changes, or angles go on as they do. They learn from the walk that the person
-is identified from. Latency is of one sample at 1 kHz, on one core; CEINMS-RT's published figure is 0.30 ± 0.65 ms a
-frame of 13 muscles (Durandau 2018), which looks at no moment but the present.
+is identified from. Synthetic people walk as was recorded, with moments of their own, which the same model makes: what
+these rows say is how well a person is found and followed, not whether the model is right. Latency is of one sample at
+1 kHz, on one core; CEINMS-RT's published figure is 0.30 ± 0.65 ms a frame of 13 muscles (Durandau 2018), which looks at
+no moment but the present.
 """
 
 from __future__ import annotations
@@ -18,9 +20,9 @@ import resource
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 
 import jax
@@ -30,17 +32,24 @@ from table import Row, row, run
 import mjx_msm as msm
 from mjx_msm.common.compiled import float64
 from mjx_msm.common.toml_tables import read_toml
+from mjx_msm.estimation.residuals.moment import moment_term
 from mjx_msm.prediction.extrapolation import EARLIER
 from mjx_msm.prediction.known_person import KnownPerson
 from mjx_msm.prediction.predictor import DRAWS
+from mjx_msm.recordings.model_clock import record
 from mjx_msm.recordings.subject_file.loading import Study, study_of
-from mjx_msm.study.settings import settings, study_model
+from mjx_msm.recordings.trial import reordered
+from mjx_msm.study.settings import settings, study_model, study_space
 
 FILE = Path(__file__).resolve().parents[1] / "treadmill" / "subject.toml"
 HORIZONS = (0.05, 0.1, 0.2)
 RATE = 100.0
 SETTLE = 2.0
 """Of a stream, not judged [s]."""
+PEOPLE, LEARNT = 20, 20.0
+"""Synthetic ones, and how long they walk at either speed [s]."""
+APART, NOISE = 0.3, 1.0
+"""Of people, in standard deviations of the subject file's priors; of their recorded moments [N·m]."""
 
 
 def study() -> Study:
@@ -143,10 +152,11 @@ def errors(what: str, said: np.ndarray, truth: np.ndarray) -> Iterator[Row]:
         yield row(f"{what}: {kind}, correlation", float(np.corrcoef(said[:, k], truth[:, k])[0, 1]), "-")
 
 
-def walk(whole: Study, learn: int, ask: int, quick: bool) -> Iterator[Row]:
-    """One walk, from the other."""
+def walk(
+    whole: Study, known: msm.Trial, trial: msm.Trial, horizons: Sequence[float], rules: Sequence[str]
+) -> Iterator[Row]:
+    """One walk, from another of the same person."""
     model, asked = study_model(whole), replace(settings(whole), rate=50.0)
-    known, trial = whole.trials[learn], whole.trials[ask]
     result = msm.identify(model, known, settings=asked)
     nominal = {
         p: v for p, v in model.nominal.with_channels(result.channels).to_dict().items() if p in result.parameters
@@ -154,15 +164,22 @@ def walk(whole: Study, learn: int, ask: int, quick: bool) -> Iterator[Row]:
     generic = replace(result, parameters=nominal)
     coordinates = tuple(c for c in model.coordinates if c not in model.host.locked)
     train, test = (Stream(t, coordinates, result.channels) for t in (known, trial))
-    knee, rules = coordinates.index(model.free[0]), ("learned",) if quick else ("learned", "hold", "decay")
-    for horizon in HORIZONS[1:2] if quick else HORIZONS:
+    knee = coordinates.index(model.free[0])
+
+    def beside(what: str, steps: int, rows: slice, truth: np.ndarray) -> Iterator[Row]:
+        """Of regressions, which learn from the walk that the person is identified from."""
+        x, y = train.features[: len(train.features) - steps], train.targets(knee, steps)
+        yield from errors(f"{what}, linear regression", linear(x, y, test.features[rows]), truth)
+        yield from errors(f"{what}, neural network", network(x, y, test.features[rows]), truth)
+
+    for horizon in horizons:
         steps = round(horizon * RATE)
         truth, rows = test.targets(knee, steps), slice(round(SETTLE * RATE), -steps)
         truth = truth[rows.start :]
         what = f"{trial.name}, {1000 * horizon:.0f} ms ahead"
         people = {f"identified, {rule}": (result, rule) for rule in rules}
         if horizon == 0.1:
-            people["generic, learned"] = (generic, "learned")
+            people[f"generic, {rules[0]}"] = (generic, rules[0])
         for name, (person, rule) in people.items():
             p = msm.Predictor(person, horizon, model=model, rate=RATE, extrapolation=rule, trials=(known,))
             said = streamed(p, test)
@@ -177,11 +194,40 @@ def walk(whole: Study, learn: int, ask: int, quick: bool) -> Iterator[Row]:
                 yield from errors(f"{trial.name}, now, {name}", now, truth_now)
                 inside = held(now[:, 0], said["torque_sd"][rows], truth_now[:, 0])
                 yield row(f"{trial.name}, now, {name}: torque in its 95 % band", inside, "-", at_least=0.8)
-        x, y = train.features[: len(train.features) - steps], train.targets(knee, steps)
-        yield from errors(f"{what}, linear regression", linear(x, y, test.features[rows]), truth)
-        yield from errors(f"{what}, neural network", network(x, y, test.features[rows]), truth)
+        yield from beside(what, steps, rows, truth)
         on = np.stack([test.moment, test.angle[:, knee] + horizon * test.rate[:, knee]], axis=1)[rows]
         yield from errors(f"{what}, recorded moment stays, angle goes on", on, truth)
+    rows = slice(round(SETTLE * RATE), None)
+    yield from beside(f"{trial.name}, now", 0, rows, test.targets(knee, 0)[rows])
+
+
+def made_up(whole: Study, seed: int) -> tuple[msm.Trial, msm.Trial]:
+    """Both walks, their first part, with the moments of a person drawn about what is expected of anybody."""
+    model, rng = study_model(whole), np.random.default_rng(seed)
+    space, out = study_space(model, whole), []
+    with float64():
+        truth = space.clip(space.prior_mean + APART * space.prior_scale * rng.normal(size=space.size))
+    for walk, name in zip(whole.trials, ("known", f"{PEOPLE} synthetic people"), strict=True):
+        rows = walk.time < walk.time[0] + LEARNT
+        part = {f: getattr(walk, f)[rows] for f in ("time", "position", "emg")}
+        blank = replace(walk, **part, name=name, moment=np.zeros((rows.sum(), 1)), moment_coordinates=model.free)
+        term = moment_term(model, space, (record(model, reordered(blank, whole.channels), whole.emg_map),), RATE)
+        said = term.evaluate(truth, np.ones(1))[:, 0]
+        time = walk.time[0] + model.timestep * term.sample
+        moment = np.interp(blank.time, time, said + NOISE * rng.normal(size=len(said)), left=np.nan, right=np.nan)
+        out.append(replace(blank, moment=moment[:, None]))
+    return out[0], out[1]
+
+
+def people(whole: Study, count: int, horizons: Sequence[float]) -> Iterator[Row]:
+    """Means over synthetic people."""
+    found: dict[str, list[Row]] = {}
+    for seed in range(count):
+        for line in walk(whole, *made_up(whole, seed), horizons, ("learned",)):
+            found.setdefault(line["name"], []).append(line)
+    for name, lines in found.items():
+        mean = float(np.mean([line["measured"] for line in lines]))
+        yield row(name, mean, lines[0]["unit"], at_least=lines[0]["target"], n=count)
 
 
 def latency(whole: Study, samples: int) -> Iterator[Row]:
@@ -221,14 +267,33 @@ def latency(whole: Study, samples: int) -> Iterator[Row]:
     yield row("memory that it took since a tenth of them", grown, "MiB", at_most=1.0, n=len(took))
 
 
-def rows(quick: bool) -> Iterator[Row]:
-    """Both walks and ten minutes of samples; one walk, one horizon and twenty seconds in the reduced form."""
+def walks(quick: bool) -> Iterator[Row]:
+    """One from the other; both ways, unless in the reduced form."""
     whole = study()
-    yield from walk(whole, 0, 1, quick)
+    first, second = whole.trials
+    horizons, rules = (HORIZONS[1:2], ("learned",)) if quick else (HORIZONS, ("learned", "trend", "hold"))
+    yield from walk(whole, first, second, horizons, rules)
     if not quick:
-        yield from walk(whole, 1, 0, quick)
-    yield from latency(whole, 20_000 if quick else 600_000)
+        yield from walk(whole, second, first, horizons, rules)
+
+
+def all_people(quick: bool) -> Iterator[Row]:
+    """Twenty, two in the reduced form."""
+    return people(study(), 2 if quick else PEOPLE, HORIZONS[1:2] if quick else HORIZONS)
+
+
+def all_samples(quick: bool) -> Iterator[Row]:
+    """Ten minutes, twenty seconds in the reduced form."""
+    return latency(study(), 20_000 if quick else 600_000)
+
+
+PARTS = {"walks": walks, "people": all_people, "latency": all_samples}
+
+
+def rows(quick: bool) -> Iterator[Row]:
+    """Everything."""
+    return chain.from_iterable(part(quick) for part in PARTS.values())
 
 
 if __name__ == "__main__":
-    run(__doc__, rows, {"latency": lambda quick: latency(study(), 20_000 if quick else 600_000)})
+    run(__doc__, rows, PARTS)

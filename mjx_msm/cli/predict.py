@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from mjx_msm.person.model import Model
 
 
-HELD = 0.8
-"""Share of a recorded moment in its 95 % band below which it is said."""
-
-
 def predict(
     result: Annotated[Path, typer.Argument(help="Folder written by `mjx-msm identify`.", show_default=False)],
     subject: Annotated[
@@ -51,6 +47,7 @@ def predict(
     from mjx_msm.common.files import file_names
     from mjx_msm.knowledge.result import Identification
     from mjx_msm.prediction.asked_trials import asked_trials
+    from mjx_msm.prediction.conclusion import conclusion
     from mjx_msm.prediction.offline import predict as predicted
     from mjx_msm.study.result_folder import result_folder
     from mjx_msm.views.prediction import film_prediction, prediction_figure
@@ -61,7 +58,7 @@ def predict(
         asked = asked_trials(subject, trials or ())
     for note in asked.study.notes:
         console.print(f"note: {note}", style="dim", markup=False)
-    model, fits = found.model(), []
+    model, fits, said = found.model(), [], []
     with notes_on(console), result_folder(out) as folder:
         scene = _scene(found, model, console) if film else None
         names = file_names(t.name for t in asked.trials)
@@ -73,17 +70,12 @@ def predict(
             if scene is not None:
                 film_prediction(scene, made, own / "prediction.mp4")
             fits += made.fits
-            for fit in made.fits:
-                held = made.held(fit.coordinate)
-                if held < HELD:
-                    console.print(
-                        f"{trial.name}: the band holds only {100 * held:.0f} % of the recorded moment of "
-                        f"{fit.coordinate}: it is of parameters and noise, this is beyond what those are from",
-                        markup=False,
-                    )
+            said += conclusion(made, found)
             console.print(f"{trial.name}: {len(made.time)} instants", style="dim", markup=False)
     if fits:
         _print_errors(console, fits)
+    for sentence in said:
+        console.print(sentence, markup=False)
     console.print(f"written to {out}: {', '.join(contents(out))}", markup=False)
     return 0
 

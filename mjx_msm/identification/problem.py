@@ -37,7 +37,7 @@ from mjx_msm.recordings.unknown_channels import filled_in
 
 EVALUATIONS = 300
 """Of a stage, at most."""
-BESIDE = ("held",)
+BESIDE = ("held", "synergies")
 """Settings that change no estimate."""
 
 
@@ -180,6 +180,7 @@ class Problem:
             "levers": dict(zip(self.space.nominal.names.strap, self.space.nominal.strap.lever.tolist(), strict=True)),
             "emg_map": {m: dict(self.emg_map[m]) for m in model.muscles},
             "unmeasured": dict(self.settings.unmeasured),
+            "synergies": self.settings.synergies,
             "rate": self.settings.rate,
             "horizon": self.steps,
             "emg_noise": self.settings.emg_noise,

@@ -34,7 +34,7 @@ from mjx_msm.knowledge.uncertainty import Uncertainty, uncertainty
 from mjx_msm.person.model import Model, check_model, muscle_name
 from mjx_msm.person.space import ParameterSpace
 from mjx_msm.recordings.model_clock import record
-from mjx_msm.recordings.trial import Trial, reordered, trials_of
+from mjx_msm.recordings.trial import Trial, trials_of
 from mjx_msm.recordings.unknown_channels import filled_in
 
 EVALUATIONS = 100
@@ -213,9 +213,7 @@ def posterior_of(
             "model it was identified on"
         )
     space = result.space(model)
-    recordings = tuple(
-        record(model, reordered(t, result.channels), result.emg_map) for t in identified_from(trials, result)
-    )
+    recordings = tuple(record(model, result.heard(t), result.emg_map) for t in identified_from(trials, result))
     make: dict[str, Callable[[], AbstractTerm]] = {
         "moment": lambda: moment_term(model, space, recordings, result.rate),
         "acceleration": lambda: acceleration_term(model, space, recordings, result.rate),

@@ -42,6 +42,8 @@ from mjx_msm.person.reduction import Part
 from mjx_msm.person.scaling import with_factors
 from mjx_msm.person.space import ParameterSpace, restored_space
 from mjx_msm.recordings.emg import EmgNoise
+from mjx_msm.recordings.synergies import Synergies
+from mjx_msm.recordings.trial import Trial, reordered
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -124,6 +126,9 @@ class Identification:
     """What deserved a look in the recordings: samples masked, channels at fault, signs and units that do not fit."""
     unmeasured: Mapping[str, str] = field(default_factory=dict)
     """Muscles without EMG and by which method they did without, see `mjx_msm.recordings.settings.Settings`."""
+    synergies: Synergies | None = None
+    """By which channels of muscles without EMG are made of the measured ones; None: there are none, or the file is of a
+    version that did not keep it."""
     likelihood: Likelihood | None = None
     """What the recordings alone say of z; None in a file of a version that did not keep it."""
     evidence: Evidence | None = None
@@ -247,6 +252,13 @@ class Identification:
         )
         members, paths = [u.members for u in self.unknowns], tuple(e.path for e in self.estimates)
         return restored_space(self.personalised(model), members, lower, upper, mean, scale, paths)
+
+    def heard(self, trial: Trial) -> Trial:
+        """A trial with exactly the channels of this result, in its order; those of synergies are made by its weights.
+
+        **Raises:** `InputError` if the trial lacks a measured one.
+        """
+        return reordered(self.synergies.completed(trial, self.channels) if self.synergies else trial, self.channels)
 
     def sample(self, count: int, seed: int) -> Float[np.ndarray, "count free"]:
         """Draws of z from the posterior: the Laplace approximation inside the bounds.

@@ -28,6 +28,7 @@ from mjx_msm.person.model import MUSCLES, law_constants
 from mjx_msm.person.parameters import INERTIA_COMPONENTS
 from mjx_msm.person.reduction import Part
 from mjx_msm.recordings.emg import EmgNoise
+from mjx_msm.recordings.synergies import Synergies
 
 NAME = "identification.json"
 COMPONENTS = {"com": ("x", "y", "z"), "inertia": INERTIA_COMPONENTS}
@@ -61,6 +62,7 @@ NEWER = (
     "held",
     "contradicted",
     "unmeasured",
+    "synergies",
     "evidence",
     "recordings",
 )
@@ -96,6 +98,7 @@ def read_result(path: Path, cls: type[Any], schema: int) -> Any:
         "emg_noise": _noise,
         "likelihood": record_of(Likelihood),
         "evidence": record_of(Evidence),
+        "synergies": _synergies,
     }
     try:
         result = record_of(cls, readers, optional=NEWER)(data)
@@ -140,6 +143,15 @@ def _lever(value: Any) -> float:
 def _noise(value: Any) -> EmgNoise | None:
     """Null in files of versions that wrote what a result does not hold."""
     return None if value is None else record_of(EmgNoise)(value)
+
+
+def _synergies(value: Any) -> Synergies:
+    read = record_of(Synergies)(value)
+    if not read.weights or {len(row) for row in read.weights} != {len(read.channels)}:
+        raise ValueError("weights are not one a synergy and channel")
+    if not np.isfinite(read.matrix).all() or read.matrix.min() < 0:
+        raise ValueError("a weight is negative or not finite")
+    return read
 
 
 def _check(result: Any) -> None:

@@ -29,6 +29,7 @@ from mjx_msm.dynamics.geometry import geometry
 from mjx_msm.dynamics.paths import paths
 from mjx_msm.dynamics.simulation import inertial_force
 from mjx_msm.dynamics.vectors import array_of
+from mjx_msm.person.inspection import path_slope
 from mjx_msm.person.model import Host, Model, model_of
 from mjx_msm.person.muscle import AnyArray
 
@@ -45,6 +46,24 @@ class Crossing(eqx.Module):
     """−∂L/∂s [-]."""
     regressor: Float[AnyArray, "instant slide body 10"]
     """Force per spatial inertia."""
+
+
+def axes_in_words(model: Model) -> tuple[str, ...]:
+    """Of every free joint: on which segment the force acts, in whose axes, and where it points when muscles pull."""
+    larger, where, slides = _sliding(model.host, "mujoco")
+    m, at = larger.host.mj_model, np.zeros(len(larger.coordinates))
+    at[where] = model.host.reference
+    d, strength = mujoco.MjData(m), np.asarray(model.nominal.muscle.max_isometric_force)
+    force = np.array([strength @ path_slope(m, d, at, int(c)) for c in slides]).reshape(-1, len(AXES))
+    out = []
+    for joint, pressed in zip(model.free, force, strict=True):
+        body = m.body(m.jnt_bodyid[m.joint(joint).id])
+        k = int(np.argmax(np.abs(pressed)))
+        out.append(
+            f"{joint}/x, y, z: force on {body.name} by {m.body(body.parentid[0]).name}, along the axes of {body.name}; "
+            f"muscles that press the joint together make {AXES[k]} {'positive' if pressed[k] > 0 else 'negative'}"
+        )
+    return (*out, "Of muscles, weight and inertia alone: without the ground and whatever else touches the person")
 
 
 @lru_cache(maxsize=16)

@@ -2,6 +2,8 @@
 
 - *hold*: envelopes stay as they are, what acts on the joints from outside fades.
 - *decay*: envelopes go back to their running mean within a tenth of a second.
+- *trend*: envelopes go on as they went over the last `TREND`, ever less: what is h ahead has changed by the rate times
+  T (1 − exp(−h/T)), T a tenth of a second (a damped trend, Gardner & McKenzie 1985, doi 10.1287/mnsc.31.10.1237).
 - *learned*: ridge regressions from recorded trials, one for every step ahead, from envelopes now and a little earlier,
   angles and their rates, to envelopes, to the outer moment of the free coordinates (what the equations of motion leave
   when the person's muscles are taken away: ground, contact, model error) and to the acceleration of the others.
@@ -15,11 +17,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-NAMES = ("hold", "decay", "learned")
+NAMES = ("hold", "decay", "trend", "learned")
 EARLIER = (0.0, 0.02, 0.05, 0.1)
 """How long ago the envelopes are that a learned rule reads [s]."""
 FADE = 0.1
 """Time constant of what fades [s]."""
+TREND = 0.04
+"""Over which the rate of an envelope is taken [s]."""
 PENALTY = 1e-3
 """Of the ridge, per sample, with features of unit variance."""
 

@@ -33,7 +33,7 @@ from mjx_msm.prediction.muscle_course import estimate_first
 from mjx_msm.prediction.muscle_groups import Group, muscle_groups
 from mjx_msm.prediction.muscle_share import Shares, shares
 from mjx_msm.recordings.model_clock import record
-from mjx_msm.recordings.trial import Trial, reordered
+from mjx_msm.recordings.trial import Trial
 
 DRAWS = 60
 """People drawn from the posterior, unless told otherwise."""
@@ -78,7 +78,7 @@ def estimate_fatigue(
     model = identification.model() if model is None else model
     model.host.only_tree("fatigue")
     refuse_memory(model, "finding fatigue")
-    recording = record(model, reordered(trial, identification.channels), identification.emg_map)
+    recording = record(model, identification.heard(trial), identification.emg_map)
     with float64():
         everyone = estimate_first(identification, model, draws)
     found = shares(model, everyone, recording, identification.levers, identification.emg_noise)

@@ -12,6 +12,8 @@ import numpy as np
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import Model
 from mjx_msm.prediction.muscle_course import estimate_first
+from mjx_msm.recordings.synergies import Synergies
+from mjx_msm.recordings.trial import Trial, reordered
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,12 @@ class KnownPerson:
     """`Parameters` along a leading axis: the estimate, then others who may be meant, one at least."""
     moment_spread: Mapping[str, float] = field(default_factory=dict)
     """By which the estimate missed recorded moments, by free coordinate [N·m]."""
+    synergies: Synergies | None = None
+    """By which channels are made of others, which nobody measures."""
+
+    def heard(self, trial: Trial) -> Trial:
+        """A trial with exactly these channels, those of synergies made of the measured ones."""
+        return reordered(self.synergies.completed(trial, self.channels) if self.synergies else trial, self.channels)
 
     @staticmethod
     def identified(identification: Identification, model: Model, draws: int) -> KnownPerson:
@@ -35,6 +43,7 @@ class KnownPerson:
             identification.emg_map,
             estimate_first(identification, model, draws),
             {c: noise[f"moment/{c}"] for c in model.free if f"moment/{c}" in noise},
+            identification.synergies,
         )
 
     @staticmethod

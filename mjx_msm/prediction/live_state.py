@@ -12,6 +12,7 @@ from mjx_msm.person.model import Model
 from mjx_msm.person.parameters import Parameters
 from mjx_msm.prediction.causal_filter import CausalFilter
 from mjx_msm.prediction.extrapolation import Learned
+from mjx_msm.prediction.made_channels import MadeChannels
 
 STEP = 0.02
 """Of the simulation ahead, at most [s]."""
@@ -41,14 +42,14 @@ class Memory(NamedTuple):
     clock: Float[Any, "past"]
     """Times of the last envelopes [s]."""
     history: Float[Any, "past channel"]
-    before: Float[Any, "section 2 channel"]
-    after: Float[Any, "section 2 channel"]
+    before: Float[Any, "section 2 measured"]
+    after: Float[Any, "section 2 measured"]
     """States of the EMG's filters."""
-    seen: Float[Any, "channel"]
+    seen: Float[Any, "measured"]
     """Last valid sample."""
-    age: Float[Any, "channel"]
+    age: Float[Any, "measured"]
     """Since it came [s]."""
-    same: Float[Any, "channel"]
+    same: Float[Any, "measured"]
     """For how long it has been the same [s]."""
     mean: Float[Any, "channel"]
     square: Float[Any, "channel"]
@@ -74,7 +75,7 @@ class Input(NamedTuple):
     """One sample. NaN where there is none."""
 
     time: Float[Any, ""]
-    emg: Float[Any, "channel"]
+    emg: Float[Any, "measured"]
     encoder: Float[Any, "coordinate"]
 
 
@@ -92,7 +93,7 @@ class Output(NamedTuple):
     angle_sd: Float[Array, "free"]
     angle_ahead: Float[Array, "free"]
     angle_ahead_sd: Float[Array, "free"]
-    missing: Float[Array, "channel"]
+    missing: Float[Array, "measured"]
     """For how long a channel is without a sample, or dead [s]."""
     blind: Float[Array, "coordinate"]
     """For how long an encoder is without a sample that was believed [s]."""
@@ -111,13 +112,15 @@ class Setup:
     everyone: Parameters
     """The estimate, then draws."""
     mixing: Float[np.ndarray, "muscle channel"]
+    made: MadeChannels
+    """Which of the channels come in a sample, and how the others are made of them."""
     horizon: float
     past: int
     """Envelopes to keep."""
     filters: CausalFilter
     waiting: Float[np.ndarray, "person channel"]
     """Electromechanical delay that the filter's lag leaves [s]."""
-    reference: Float[np.ndarray, "channel"]
+    reference: Float[np.ndarray, "measured"]
     """Envelope that counts as 1."""
     rule: str
     learned: Learned | None
@@ -166,16 +169,17 @@ def blank(setup: Setup, first: Input) -> Memory:
     position = np.where(np.isfinite(first.encoder), first.encoder, setup.model.host.reference)
     spread = np.concatenate([np.full(n, setup.noise.encoder), np.full(n, 3.0), setup.outer_spread])
     level = np.nan_to_num(np.asarray(first.emg)) if not len(setup.filters.after) else np.zeros(channels)
+    envelope = setup.made(level / setup.reference)[0]
     return Memory(
         clock=np.asarray(first.time) - 1e-3 * np.arange(setup.past, 0, -1),
-        history=np.tile(level / setup.reference, (setup.past, 1)),
+        history=np.tile(envelope, (setup.past, 1)),
         before=np.zeros((len(setup.filters.before), 2, channels)),
         after=np.zeros((len(setup.filters.after), 2, channels)),
         seen=level.copy(),
         age=np.zeros(channels),
         same=np.zeros(channels),
-        mean=level / setup.reference,
-        square=(level / setup.reference) ** 2 + 0.01,
+        mean=envelope,
+        square=envelope**2 + 0.01,
         drive=np.full((people, muscles), np.nan),
         activation=np.full((people, muscles), np.nan),
         state=np.concatenate([position, np.zeros(2 * n)]),

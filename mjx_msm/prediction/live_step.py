@@ -32,7 +32,7 @@ from mjx_msm.dynamics.simulation import (
     solve_acceleration,
     spatial_inertia,
 )
-from mjx_msm.prediction.extrapolation import EARLIER, FADE
+from mjx_msm.prediction.extrapolation import EARLIER, FADE, TREND
 from mjx_msm.prediction.live_state import Input, Memory, Output, Setup
 
 MEAN_TIME = 5.0
@@ -60,7 +60,7 @@ def live_step(setup: Setup) -> Callable[[Memory, Input], tuple[Memory, Output]]:
     muscles, emg = setup.everyone.muscle, setup.everyone.emg
     n, free, held = len(model.coordinates), model.host.free_index, model.host.held_index
     inertia = spatial_inertia(me.body)
-    noise, h = setup.noise, setup.horizon / setup.steps
+    noise, h, made = setup.noise, setup.horizon / setup.steps, setup.made
     outer_sd, outer_time = setup.outer_spread, np.full(n, noise.acceleration_time)
     outer_time[free] = noise.outer_time
     gain, shape = jnp.asarray(emg.gain), jnp.asarray(emg.shape)
@@ -133,9 +133,10 @@ def live_step(setup: Setup) -> Callable[[Memory, Input], tuple[Memory, Output]]:
         filtered = jnp.abs(filtered) if setup.filters.rectify else filtered
         filtered, after = _filtered(setup.filters.after, memory.after, filtered)
         envelope = jnp.maximum(filtered, 0.0) / setup.reference
-        fading = jnp.exp(-missing / FADE)
-        envelope = jnp.where(missing > 0, memory.mean + (envelope - memory.mean) * fading, envelope)
-        keep = jnp.where(missing > 0, 1.0, jnp.exp(-dt / MEAN_TIME))
+        fading, usual = jnp.exp(-missing / FADE), memory.mean[made.measured]
+        envelope, by_measured = made(jnp.where(missing > 0, usual + (envelope - usual) * fading, envelope))
+        gone = made.all_of(missing, jnp.max(missing, initial=0.0))
+        keep = jnp.where(gone > 0, 1.0, jnp.exp(-dt / MEAN_TIME))
         mean = keep * memory.mean + (1 - keep) * envelope
         square = keep * memory.square + (1 - keep) * envelope**2
         clock = jnp.concatenate([memory.clock[1:], sample.time[None]])
@@ -155,6 +156,10 @@ def live_step(setup: Setup) -> Callable[[Memory, Input], tuple[Memory, Output]]:
         beyond = jnp.maximum(due, 0.0)
         if setup.rule == "decay":
             known = mean + (known - mean) * jnp.exp(-beyond / FADE)
+        if setup.rule == "trend":
+            before_now, _ = looked_up(jnp.broadcast_to(sample.time - TREND, (made.count,)))
+            rises = (envelope - before_now) / TREND * FADE
+            known = jnp.maximum(known + rises * (1 - jnp.exp(-beyond / FADE)), 0.0)
         outer_ahead, seen = None, jnp.zeros(0)
         # joints: predict with the last equations, then correct
         forward, grows = transition(memory.slope, dt)
@@ -174,7 +179,7 @@ def live_step(setup: Setup) -> Callable[[Memory, Input], tuple[Memory, Output]]:
         q, v = x[:n], x[n : 2 * n]
 
         if setup.learned is not None:
-            ago, _ = looked_up(sample.time - jnp.asarray(EARLIER)[:, None] + jnp.zeros((1, len(setup.reference))))
+            ago, _ = looked_up(sample.time - jnp.asarray(EARLIER)[:, None] + jnp.zeros((1, made.count)))
             seen = jnp.concatenate([ago.ravel(), q, v, jnp.ones(1)])
             guess = jnp.clip(jnp.asarray(setup.learned.envelope) @ seen, 0.0, None)
             known = known.at[1:].set(jnp.where(beyond[1:] > 0, guess, known[1:]))
@@ -200,7 +205,8 @@ def live_step(setup: Setup) -> Callable[[Memory, Input], tuple[Memory, Output]]:
         torques = moments(terms, shape_, q, v, a)
 
         # what a missing channel leaves open: how far its muscles' moments would go with its usual spread
-        unsure = jnp.sqrt(jnp.maximum(square - mean**2, 1e-4)) * (1 - fading)
+        unsure = jnp.sqrt(jnp.maximum(square - mean**2, 1e-4))[made.measured] * (1 - fading)
+        unsure = made.all_of(unsure, jnp.sqrt(by_measured**2 @ unsure**2))
         full = law.tension(me.muscle, jnp.ones_like(a[0]), terms.path_length, -terms.moment_arm @ v)
         reach = jnp.einsum("mf,m,mc->fc", terms.moment_arm[:, free], full, jnp.asarray(setup.mixing)) * gain[0]
         open_variance = jnp.sum((reach * unsure) ** 2, -1)

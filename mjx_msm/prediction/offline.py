@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -28,12 +29,12 @@ from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import Model
 from mjx_msm.person.muscle import AnyArray
 from mjx_msm.person.parameters import Parameters
-from mjx_msm.prediction.contact_force import AXES, crossing
+from mjx_msm.prediction.contact_force import AXES, axes_in_words, crossing
 from mjx_msm.prediction.muscle_course import Course, activations, courses, estimate_first, fiber_spans
 from mjx_msm.prediction.prediction import Curves, Prediction
 from mjx_msm.recordings.evidence.contradictions import contradictions
 from mjx_msm.recordings.model_clock import Recording, record
-from mjx_msm.recordings.trial import Trial, reordered, trials_of
+from mjx_msm.recordings.trial import Trial, trials_of
 
 ROLE = "predicted"
 DRAWS = 40
@@ -151,7 +152,7 @@ def _beyond_their_range(
 def _put(
     identification: Identification, model: Model, space: Any, trial: Trial, rate: float
 ) -> tuple[Recording, MomentTerm]:
-    recording = record(model, reordered(trial, identification.channels), identification.emg_map)
+    recording = record(model, identification.heard(trial), identification.emg_map)
     return recording, moment_term(model, space, (recording,), rate)
 
 
@@ -191,7 +192,8 @@ def _curves(model: Model, u: np.ndarray, a: np.ndarray, found: Course, spread: n
     out["moment_by_muscle"] = _band("N·m", [p for p, x in zip(pairs, crosses, strict=True) if x], flat[..., crosses])
     out["moment"] = _band("N·m", model.free, found.moment, spread)
     contact = found.contact_force.reshape(*found.moment.shape[:2], -1)
-    out["contact_force"] = _band("N", [f"{c}/{x}" for c in model.free for x in AXES], contact)
+    forces = _band("N", [f"{c}/{x}" for c in model.free for x in AXES], contact)
+    out["contact_force"] = replace(forces, about=axes_in_words(model))
     return out
 
 
@@ -260,5 +262,5 @@ def _fits(
     others = [t for t in seen if t.moment is not None and t.name != recording.name]
     if not others:
         return tuple(rows)
-    known = tuple(record(model, reordered(t, identification.channels), identification.emg_map) for t in others)
+    known = tuple(record(model, identification.heard(t), identification.emg_map) for t in others)
     return tuple(with_others(rows, z, moment_term(model, space, known, rate), known, term, (recording,)))

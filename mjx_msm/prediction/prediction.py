@@ -25,6 +25,8 @@ class Curves:
     """Of the estimate."""
     low: Float[np.ndarray, "time name"]
     high: Float[np.ndarray, "time name"]
+    about: tuple[str, ...] = ()
+    """What a reader of numbers alone would not know, such as the axes they are in; lines of the file's header."""
 
     def __getitem__(self, name: str) -> Float[np.ndarray, "time"]:
         """The best values of one column."""
@@ -87,6 +89,7 @@ class Prediction:
                 self.time,
                 dict(zip(titles, c.value.T, strict=True)),
                 f"{quantity} [{c.unit}] of {self.trial}",
+                c.about,
             )
             for k, name in enumerate(c.names):
                 columns[f"{quantity}/{name}"] = c.value[:, k]

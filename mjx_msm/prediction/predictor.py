@@ -12,7 +12,7 @@ channel by what its muscles could do, a missing encoder by what the person could
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,7 @@ from mjx_msm.prediction import causal_filter, extrapolation
 from mjx_msm.prediction.known_person import KnownPerson
 from mjx_msm.prediction.live_state import STEP, Input, Memory, Noise, Output, Setup, blank, outer_spread
 from mjx_msm.prediction.live_step import live_step
+from mjx_msm.prediction.made_channels import MadeChannels
 from mjx_msm.prediction.teaching import Correction, correction, taught
 from mjx_msm.recordings.emg import EmgProcessing
 from mjx_msm.recordings.model_clock import mixing_matrix
@@ -79,8 +80,8 @@ class Predictor:
 
     - `identification`: the person; or a `KnownPerson`, whose `model` is to be given, too.
     - `horizon`: how far ahead [s], 0 to 0.5.
-    - `extrapolation`: of EMG beyond now, see `mjx_msm.prediction.extrapolation`: ``"hold"``, ``"decay"``, or
-      ``"learned"`` from `trials`, recorded trials of the person.
+    - `extrapolation`: of EMG beyond now, see `mjx_msm.prediction.extrapolation`: ``"hold"``, ``"decay"``,
+      ``"trend"``, or ``"learned"`` from `trials`, recorded trials of the person.
     - `processing`, `reference`: of raw EMG: how it becomes an envelope (the filters run forwards only,
       `mjx_msm.prediction.causal_filter`), and the envelope that counts as 1, one a channel. Without them, envelopes
       come, nominally 0 to 1. An identification does not hold `reference`: it is what the subject file's
@@ -125,19 +126,24 @@ class Predictor:
             of_kind("identification", identification, Identification, source)
             model = identification.model() if model is None else model
             person = KnownPerson.identified(identification, model, draws)
-        self.channels, self.coordinates = person.channels, _moving(model)
+        made = MadeChannels.of(person.channels, person.synergies)
+        self.channels = tuple(person.channels[k] for k in made.measured)
+        """That a sample holds: of muscles without EMG there is none."""
+        self.coordinates = _moving(model)
         self.free, self.horizon = model.free, float(horizon)
         self.patience = 0.0
         """How long a channel or an encoder may be without a sample before it is called missing [s]: encoders may come
         more seldom than EMG."""
         self._names = (*(f"EMG channel {c}" for c in self.channels), *(f"encoder {c}" for c in self.coordinates))
-        self._setup = _setup(person, model, horizon, extrapolation, processing, reference, rate, dead_after, noise)
-        known, _ = filled_in(trials_of(trials), person.channels, instants=True)  # what identify says of them, it said
+        self._setup = _setup(
+            person, made, model, horizon, extrapolation, processing, reference, rate, dead_after, noise
+        )
+        known, _ = filled_in(trials_of(trials), self.channels, instants=True)  # what identify says of them, it said
         if extrapolation == "learned":
             self._setup = taught(self._setup, person, known)
         self.rate, self._usual = float(rate), 1.0 / rate
         delay = np.asarray(self._setup.everyone.emg.delay)[0]
-        self._lag = np.maximum(self._setup.filters.lag - delay, 0.0)
+        self._lag = np.maximum(self._setup.filters.lag - delay[made.measured], 0.0)
         self._columns = [model.coordinates.index(c) for c in self.coordinates]
         self._input = np.full(1 + len(self.channels) + len(model.coordinates), np.nan)
         for name, value in model.host.locked.items():
@@ -293,6 +299,7 @@ def _moving(model: Model) -> tuple[str, ...]:
 
 def _setup(
     person: KnownPerson,
+    made: MadeChannels,
     model: Model,
     horizon: float,
     rule: str,
@@ -303,7 +310,7 @@ def _setup(
     noise: Noise | None,
 ) -> Setup:
     refuse_memory(model, "prediction a sample at a time")
-    channels = person.channels
+    channels = tuple(person.channels[k] for k in made.measured)
     if (processing is None) != (reference is None):
         raise InputError("raw EMG needs both processing and reference, the envelope that counts as 1; give both")
     one = np.ones(len(channels)) if reference is None else np.asarray(reference, dtype=float)
@@ -317,7 +324,8 @@ def _setup(
     return Setup(
         model=model,
         everyone=person.everyone,
-        mixing=mixing_matrix(model, channels, person.emg_map),
+        mixing=mixing_matrix(model, person.channels, person.emg_map),
+        made=made,
         horizon=float(horizon),
         past=past,
         filters=filters,
@@ -332,28 +340,45 @@ def _setup(
     )
 
 
-def _compiled(setup: Setup) -> tuple[Any, dict[str, slice]]:
-    """The function of one sample, ready to be called, and where the fields of its output are.
+def packed_step(setup: Setup, sizes: list[int]) -> Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
+    """The function of one sample, from memory and sample to memory and output, each of them one array: a call spends
+    much of its time on arrays.
 
-    What it remembers, what comes in and what goes out is one array each: a call spends much of its time on arrays.
+    **Arguments:** `sizes`: becomes those of the output's fields, when the function is traced.
     """
     step, channels = live_step(setup), len(setup.reference)
-    first = blank(setup, Input(*_parts(np.zeros(1 + channels + len(setup.model.coordinates)), channels)))
-    shapes, sizes = [np.shape(x) for x in first], []
+    shapes = [np.shape(x) for x in _blank(setup)]
 
     def packed(memory: jax.Array, sample: jax.Array) -> tuple[jax.Array, jax.Array]:
         ends = np.cumsum([int(np.prod(s)) for s in shapes])
         pieces = jnp.split(memory, ends[:-1])
         before = Memory(*(x.reshape(s) for x, s in zip(pieces, shapes, strict=True)))
         kept, out = step(before, _input_of(sample, channels))
-        sizes[:] = [x.shape[0] for x in out]  # told by the only trace: it takes seconds
+        sizes[:] = [x.shape[0] for x in out]
         return _in_one(kept), jnp.concatenate(out)
 
+    return packed
+
+
+def _blank(setup: Setup) -> Memory:
+    channels = len(setup.reference)
+    return blank(setup, Input(*_parts(np.zeros(1 + channels + len(setup.model.coordinates)), channels)))
+
+
+def _compiled(setup: Setup) -> tuple[Any, dict[str, slice]]:
+    """The function of one sample, ready to be called, and where the fields of its output are."""
+    sizes: list[int] = []
     with float64():
-        memory, sample = _in_one(first), jnp.zeros(1 + channels + len(setup.model.coordinates))
-        call = jax.jit(packed, donate_argnums=0, compiler_options=COMPILER_OPTIONS).lower(memory, sample).compile()
+        memory, sample = _in_one(_blank(setup)), jnp.zeros(1 + len(setup.reference) + len(setup.model.coordinates))
+        made = jax.jit(packed_step(setup, sizes), donate_argnums=0, compiler_options=COMPILER_OPTIONS)
+        call = made.lower(memory, sample).compile()
+    return call, slices_of(sizes)
+
+
+def slices_of(sizes: Sequence[int]) -> dict[str, slice]:
+    """Where the fields of an output are."""
     edges = np.cumsum([0, *sizes])
-    return call, {f: slice(a, b) for f, a, b in zip(Output._fields, edges[:-1], edges[1:], strict=True)}
+    return {f: slice(a, b) for f, a, b in zip(Output._fields, edges[:-1], edges[1:], strict=True)}
 
 
 def _in_one(memory: Memory) -> jax.Array:

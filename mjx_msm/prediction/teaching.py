@@ -99,7 +99,7 @@ def taught(setup: Setup, person: KnownPerson, trials: Sequence[Trial]) -> Setup:
     one = jax.tree.map(lambda x: x[0], setup.everyone)
     model, courses = setup.model, []
     for trial in trials:
-        r = record(model, reordered(trial, person.channels), person.emg_map)
+        r = record(model, person.heard(trial), person.emg_map)
         stride = max(1, round(LEARNT_STEP / model.timestep))
         at = np.arange(r.first, r.last + 1, stride)
         q, v, acceleration = (x[at] for x in (r.smooth_position, r.smooth_velocity, r.smooth_acceleration))

@@ -14,6 +14,7 @@ from mjx_msm.common.errors import InputError, suggest
 from mjx_msm.common.toml_tables import show
 from mjx_msm.person.expectation import Expectation
 from mjx_msm.recordings.emg import EmgNoise
+from mjx_msm.recordings.synergies import Synergies
 
 RESIDUALS = ("acceleration", "moment", "motion")
 """Kinds of residual."""
@@ -35,6 +36,7 @@ class Options(TypedDict, total=False):
     free: Iterable[str]
     emg_map: Mapping[str, Mapping[str, float]] | None
     unmeasured: Mapping[str, str]
+    synergies: Synergies | None
     residuals: Sequence[str]
     tied: Iterable[str]
     bounds: Mapping[str, Mapping[str, Any] | Sequence[float]] | None
@@ -66,6 +68,9 @@ class Settings:
     "effort", a smooth activation that is not without a reason (`mjx_msm.estimation.unknown_courses`). Their `emg_map`
     is empty. For one residual, of moments or accelerations. Synergies are channels:
     `mjx_msm.recordings.synergies.extended` makes them."""
+    synergies: Synergies | None = None
+    """By which channels of `emg_map` were made of others. The result keeps it, so that new recordings and streams get
+    theirs, which have the measured channels alone."""
     residuals: tuple[str, ...] = ("motion",)
     """Any of "acceleration", "moment" (needs recorded moments), "motion"."""
     tied: tuple[str, ...] = ()
@@ -134,6 +139,11 @@ class Settings:
                 if not isinstance(mix, Mapping) or not all(map(_is_number, mix.values())):
                     raise InputError(f"emg_map of '{muscle}' must be {{channel: weight}}, got {show(mix)}")
         self._check_unmeasured()
+        if self.synergies is not None and not isinstance(self.synergies, Synergies):
+            raise InputError(
+                f"synergies must be Synergies, or None, got {show(self.synergies)}; "
+                "mjx_msm.recordings.synergies.extended makes them"
+            )
         if self.emg_noise is not None and not isinstance(self.emg_noise, EmgNoise):
             raise InputError(f"emg_noise must be an EmgNoise, or None for exact envelopes, got {show(self.emg_noise)}")
         if self.emg_noise is not None and self.residuals != ("motion",):

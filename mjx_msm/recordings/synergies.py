@@ -6,7 +6,7 @@ identified with everything else (Ao et al. 2020, doi 10.3389/fncom.2020.588943).
 "channels", one a synergy, whose gains are those weights: nothing else of an identification changes.
 
 A new recording's courses are the non-negative least-squares solution, instant by instant, for the weights that were
-found in the trials to identify from.
+found in the trials to identify from. A result holds these weights, so that any recording, and a stream, gets them.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ import numpy as np
 from jaxtyping import Float
 from scipy.optimize import nnls
 
-from mjx_msm.common.errors import InputError
+from mjx_msm.common.errors import InputError, suggest
 from mjx_msm.recordings.trial import Trial
 
 UNMEASURED = "unmeasured"
 """In a muscle's place in ``[emg.muscles]``."""
+MARK = "~"
+"""Between a muscle and the number of a synergy in the name of a channel."""
 ITERATIONS, STARTS = 500, 4
 PRIOR = {"mean": 0.3, "relative_sd": 1.0}
 """Of a weight: courses have a greatest value of 1."""
@@ -34,18 +36,49 @@ class Synergies:
     """Weights of the measured channels on every synergy."""
 
     channels: tuple[str, ...]
-    weights: Float[np.ndarray, "synergy channel"]
+    weights: tuple[tuple[float, ...], ...]
+    """(synergy, channel)."""
     explained: float
     """Part of the envelopes' squares that the synergies account for."""
 
+    @property
+    def matrix(self) -> Float[np.ndarray, "synergy channel"]:
+        """The weights."""
+        return np.array(self.weights)
+
     def courses(self, envelope: Float[np.ndarray, "time channel"]) -> Float[np.ndarray, "time synergy"]:
         """How active the synergies are; channels without a sample (NaN) have no say."""
-        out = np.zeros((len(envelope), len(self.weights)))
+        weights = self.matrix
+        out = np.zeros((len(envelope), len(weights)))
         for k, row in enumerate(envelope):
             known = np.isfinite(row)
             if known.any():
-                out[k] = nnls(self.weights[:, known].T, row[known])[0]
+                out[k] = nnls(weights[:, known].T, row[known])[0]
         return out
+
+    def made(self, channels: Sequence[str]) -> dict[str, int]:
+        """Which of some channels are courses, and of which synergy, counted from 0."""
+        parts = {c: c.rpartition(MARK)[2] for c in channels if MARK in c and c not in self.channels}
+        return {c: int(k) - 1 for c, k in parts.items() if k.isdigit() and 1 <= int(k) <= len(self.weights)}
+
+    def completed(self, trial: Trial, channels: Sequence[str]) -> Trial:
+        """A trial with those of `channels` that are courses, by these weights, whatever it had in their place.
+
+        **Raises:** `InputError` if it lacks a channel that the synergies are of.
+        """
+        made = self.made(channels)
+        missing = [c for c in self.channels if c not in trial.channels]
+        if made and missing:
+            raise InputError(
+                f"trial '{trial.name}' has no channel '{missing[0]}', of whose synergies muscles without EMG are "
+                f"made{suggest(missing[0], trial.channels)}"
+            )
+        if not made:
+            return trial
+        own = [k for k, c in enumerate(trial.channels) if c not in made]
+        courses = self.courses(trial.emg[:, [trial.channels.index(c) for c in self.channels]])
+        emg = np.concatenate([trial.emg[:, own], courses[:, list(made.values())]], axis=1)
+        return replace(trial, channels=(*(trial.channels[k] for k in own), *made), emg=emg)
 
 
 def synergies(
@@ -66,7 +99,8 @@ def synergies(
     course, weights, left = found
     peak = np.maximum(course.max(axis=0), 1e-12)
     order = np.argsort(-(peak * np.linalg.norm(weights, axis=1)))
-    return Synergies(tuple(channels), (weights * peak[:, None])[order], 1.0 - left / float((x**2).sum()))
+    scaled = (weights * peak[:, None])[order].tolist()
+    return Synergies(tuple(channels), tuple(map(tuple, scaled)), 1.0 - left / float((x**2).sum()))
 
 
 def _factored(x: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, float]:
@@ -102,7 +136,7 @@ class Extended:
 
 def channel_of(muscle: str, synergy: int) -> str:
     """The name of an unmeasured muscle's channel for one synergy, counted from 1."""
-    return f"{muscle}~{synergy}"
+    return f"{muscle}{MARK}{synergy}"
 
 
 def extended(
@@ -130,14 +164,10 @@ def extended(
     found = synergies(channels, [of(t) for t in learnt_from], count)
     names = {m: tuple(channel_of(m, k + 1) for k in range(count)) for m in missing}
 
-    def longer(trial: Trial) -> Trial:
-        courses = found.courses(of(trial))
-        emg = np.concatenate([trial.emg, *(courses for _ in missing)], axis=1)
-        return replace(trial, channels=(*trial.channels, *(n for m in missing for n in names[m])), emg=emg)
-
-    free = tuple(f"emg/{n}/gain" for m in missing for n in names[m])
+    every = tuple(n for m in missing for n in names[m])
+    free = tuple(f"emg/{n}/gain" for n in every)
     return Extended(
-        tuple(tuple(longer(t) for t in group) for group in groups),
+        tuple(tuple(found.completed(t, every) for t in group) for group in groups),
         {m: measured[m] if m in measured else dict.fromkeys(names[m], 1.0) for m in emg_map},
         free,
         {pattern: dict(PRIOR) for pattern in free},

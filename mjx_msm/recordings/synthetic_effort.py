@@ -35,8 +35,8 @@ EXCURSION = 0.25
 """Largest of a joint about its posture [rad or m]."""
 CALMER = (1.0, 0.7, 0.5, 0.35, 0.25)
 """Parts of a motion that are tried, until the muscles can do it."""
-USUAL, WANDERING = 0.2, 0.7
-"""Median of a wanted effort, and the standard deviation of its logit."""
+USUAL, WANDERING = 0.2, (0.0, 0.7)
+"""Median of a wanted effort, and the standard deviations of its logit: of all muscles together, of each by itself."""
 
 
 class Effort(NamedTuple):
@@ -54,6 +54,8 @@ def synthetic_effort(
     *,
     start: Compartments | None = None,
     posture: Mapping[str, float] | None = None,
+    usual: float = USUAL,
+    wandering: tuple[float, float] = WANDERING,
     duration: float = 120.0,
     rate: float = 100.0,
     seed: int = 0,
@@ -66,9 +68,11 @@ def synthetic_effort(
     """A recording of a person who tires.
 
     **Arguments:** `fatigue`, `start`: of every muscle; None: rested. `posture`: what coordinates move about [rad], by
-    default the middle of their range. `duration` [s], `rate` [Hz]. `dynamometer`: whether joint moments are recorded,
-    and efforts free; else the motion asks for them. `angle_noise` [rad], white; `emg_noise`: relative and absolute, as
-    smooth as an envelope; `moment_noise` [N·m], white.
+    default the middle of their range. `usual`: median of a wanted effort. `wandering`: standard deviations of its logit
+    over time, of all muscles together and of each by itself; (0, 0): muscles do what the motion takes, and no more, so
+    that two of one action are driven alike. `duration` [s], `rate` [Hz]. `dynamometer`: whether joint moments are
+    recorded, and efforts free; else the motion asks for them. `angle_noise` [rad], white; `emg_noise`: relative and
+    absolute, as smooth as an envelope; `moment_noise` [N·m], white.
 
     **Raises:** `InputError` if the muscles cannot bring up what a motion asks for.
     """
@@ -80,7 +84,8 @@ def synthetic_effort(
     rng = np.random.default_rng(seed)
     time = np.arange(int(duration * rate) + 1) / rate
     wander = smooth_noise(rng, len(time), len(model.muscles), rate, EFFORT_BAND)
-    wanted = expit(logit(USUAL) + WANDERING * wander)
+    common = smooth_noise(rng, len(time), 1, rate, EFFORT_BAND) if wandering[0] else 0.0
+    wanted = expit(logit(usual) + wandering[0] * common + wandering[1] * wander)
     about, course = _course(model, rng, time, rate, posture or {})
     start = Compartments.fresh(len(model.muscles)) if start is None else start
     with float64():

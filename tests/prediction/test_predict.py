@@ -11,9 +11,11 @@ import mjx_msm as msm
 from mjx_msm.common.compiled import float64
 from mjx_msm.common.errors import InputWarning
 from mjx_msm.dynamics.simulation import spatial_inertia
+from mjx_msm.knowledge.records import Fit
 from mjx_msm.person.personalisation import personalised_spec
 from mjx_msm.person.space import parameter_space
 from mjx_msm.prediction import offline
+from mjx_msm.prediction.conclusion import conclusion
 from mjx_msm.prediction.contact_force import crossing
 from mjx_msm.prediction.offline import _simulated
 from mjx_msm.recordings.readers.delimited import read_csv
@@ -134,6 +136,40 @@ def test_muscles_add_up_and_files_hold_what_was_made(made, tmp_path):
     np.testing.assert_array_equal(table.values, made["tendon_force"].value)
     high = columns.values[:, columns.columns.index("moment/elbow_flex/high")]
     np.testing.assert_array_equal(high, made["moment"].high[:, made.free.index("elbow_flex")])
+
+
+def test_the_file_of_contact_forces_says_whose_axes_they_are_in(made, arm, tmp_path):
+    made.save(tmp_path)
+    head = (tmp_path / "contact_force.sto").read_text().split("endheader")[0]
+    assert "elbow_flex/x, y, z: force on forearm by humerus, along the axes of forearm" in head
+    assert "without the ground" in head
+    said = "make z negative" in head
+    at = made["contact_force"].value[:, list(made["contact_force"].names).index("elbow_flex/z")]
+    assert said == (np.median(at) < 0)
+    assert read_storage(tmp_path / "contact_force.sto").columns == made["contact_force"].names
+
+
+def test_a_prediction_ends_in_what_it_is_worth(made, person):
+    """By its error beside others' where moments were recorded; else by its band and what was missed elsewhere."""
+    _, result, _ = person
+    (elbow,) = (s for s in conclusion(made, result) if "elbow_flex" in s)
+    assert "trial1: no moment of elbow_flex was recorded to judge by. Its 95 % band is ± " in elbow
+    unseen = Fit("t", "held-out", "moment", "elbow_flex", "N·m", 9.0, 3.0, 0.9, 8.0)
+    assert "were missed by 3 N·m." in conclusion(made, replace(result, fits=(unseen,)))[made.free.index("elbow_flex")]
+    fit = Fit(
+        "trial1", "predicted", "moment", "elbow_flex", "N·m", 9.0, 3.0, 0.9, 8.0, {"mean cycle": 2.0, "ridge": 5.0}
+    )
+    judged = replace(made, fits=(fit,), recorded_moment=made["moment"].value + 0.01)
+
+    def of(fits, own=fit):
+        given = replace(judged, fits=(own,))
+        return conclusion(given, replace(result, fits=fits))[made.free.index("elbow_flex")]
+
+    assert "misses the recorded moment of elbow_flex by 3 N·m (root mean square; it varies by 8 N·m)" in of(())
+    assert "the generic model misses it by 9 N·m, mean cycle, the best without a person, by 2 N·m" in of(())
+    assert "for the moment alone mean cycle is the better. The 95 % band holds 100 % of it." in of(())
+    assert "that is a fit, and no prediction" in of((replace(fit, role="identify"),))
+    assert "A constant would do better" in of((), replace(fit, identified=9.0))
 
 
 @pytest.mark.parametrize("which", ["arm", "knee"])

@@ -18,8 +18,11 @@ from mjx_msm.person.model import load_model
 from mjx_msm.person.space import parameter_space
 from mjx_msm.prediction.causal_filter import causal_filter
 from mjx_msm.prediction.live_state import Input, blank
+from mjx_msm.prediction.made_channels import MadeChannels
 from mjx_msm.prediction.predictor import Predictor
 from mjx_msm.recordings.emg import EmgProcessing, envelope
+from mjx_msm.recordings.synergies import UNMEASURED, Synergies, extended, synergies
+from mjx_msm.recordings.trial import reordered
 
 RATE, HORIZON = 500.0, 0.1
 
@@ -111,6 +114,60 @@ def test_what_is_taught_is_understood(arm, stream, samples, good):
     plain, learnt = (column(f, "angle_ahead")[rows] - truth for f in (good, out))
     assert np.sqrt((learnt**2).mean()) < 0.8 * np.sqrt((plain**2).mean())
     assert np.isfinite(column(out, "torque_ahead")).all()
+
+
+def test_muscles_without_emg_are_driven_by_synergies_of_what_a_stream_has(arm, result_of, tmp_path):
+    """Live and offline, the measured channels alone say what they say beside the channels that are made of them; one
+    that drops out widens the band."""
+    truth = msm.synthetic_subject(arm, seed=2)
+    (trial,) = msm.synthetic_trials(arm, truth, count=1, duration=2.0, rate=500, seed=4)
+    mixes = {m: UNMEASURED if m in ("BRA", "TRImed") else {m: 1.0} for m in arm.muscles}
+    longer = extended([trial], [[trial]], mixes, 3)
+    channels = tuple(dict.fromkeys(c for mix in longer.emg_map.values() for c in mix))
+    parameters = truth.with_channels(channels).updated({"emg/*~*/gain": 0.4})
+    space = parameter_space(parameters, ["muscle/*/max_isometric_force"])
+    with float64():
+        z = np.asarray(space.pack(parameters))
+    about = {"channels": channels, "emg_map": longer.emg_map, "rate": 100.0, "synergies": longer.synergies}
+    result = result_of(space, np.eye(space.size) / 0.05**2, z, **about)
+    assert msm.Identification.load(result.save(tmp_path / "r.json")).synergies == longer.synergies
+    live = Predictor(result, HORIZON, rate=RATE, model=arm)
+    assert set(live.channels) == set(arm.muscles) - {"BRA", "TRImed"}
+    plain = reordered(trial, live.channels)
+    angle = trial.position[:, [trial.coordinates.index(c) for c in live.coordinates]]
+    good = played(live, trial.time, plain.emg, angle)
+    given, whole = replace(result, synergies=None), reordered(longer.trials[0][0], channels)
+    beside = played(Predictor(given, HORIZON, rate=RATE, model=arm), trial.time, whole.emg, angle)
+    for name in ("torque", "torque_sd", "torque_ahead", "angle_ahead"):
+        np.testing.assert_allclose(column(good, name), column(beside, name), rtol=1e-6, atol=1e-6)
+    own, other = (msm.predict(who, t, model=arm, draws=2) for who, t in ((result, plain), (given, whole)))
+    np.testing.assert_array_equal(own["tendon_force"].value, other["tendon_force"].value)
+    lost = plain.emg.copy()
+    lost[600:, 0] = np.nan
+    torn = played(live, trial.time, lost, angle)
+    assert f"EMG channel {live.channels[0]} is missing" in torn[-1].faults
+    assert (column(torn, "torque_sd")[-1] > column(good, "torque_sd")[-1]).any()
+    with pytest.raises(msm.InputError, match=f"has no channel '{live.channels[0]}', of whose synergies"):
+        msm.predict(result, reordered(plain, live.channels[1:]), model=arm, draws=2)
+
+
+def test_courses_of_a_sample_are_the_non_negative_least_squares_ones():
+    rng = np.random.default_rng(0)
+    found = synergies(("a", "b", "c", "d", "e"), [rng.uniform(0, 1, (200, 5))], 3)
+    made = MadeChannels.of(("b", "deep~2", "a", "e", "deep~3", "d", "c"), found)
+    for _ in range(20):
+        sample = rng.uniform(0, 1, 5)  # of b, a, e, d, c
+        (course,) = found.courses(sample[None, [1, 0, 4, 3, 2]])
+        both, slope = made(sample)
+        np.testing.assert_allclose(both[[1, 4]], course[[1, 2]], atol=1e-9)
+        np.testing.assert_array_equal(both[[0, 2, 3, 5, 6]], sample)
+        np.testing.assert_allclose(slope @ sample, course[[1, 2]], atol=1e-9)
+
+
+def test_more_synergies_than_a_stream_can_have_are_refused():
+    many = Synergies(tuple("abcdefghij"), tuple((1.0,) * 10 for _ in range(9)), 1.0)
+    with pytest.raises(msm.InputError, match="8 synergies at most, not 9"):
+        MadeChannels.of((*many.channels, "deep~1"), many)
 
 
 def test_a_good_stream_has_no_faults(good):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -63,13 +63,21 @@ def _recognised(head: bytes) -> str | None:
 
 
 def write_storage(
-    path: str | Path, time: Float[np.ndarray, "time"], columns: Mapping[str, Float[np.ndarray, "time"]], title: str
+    path: str | Path,
+    time: Float[np.ndarray, "time"],
+    columns: Mapping[str, Float[np.ndarray, "time"]],
+    title: str,
+    about: Sequence[str] = (),
 ) -> None:
-    """Write an OpenSim storage file that `read_storage` and OpenSim read back to the last bit; angles are radians."""
+    """Write an OpenSim storage file that `read_storage` and OpenSim read back to the last bit; angles are radians.
+
+    **Arguments:** `about`: further lines of the header, for people.
+    """
     names = [n.replace("\t", " ") for n in ("time", *columns)]
+    said = [" ".join(line.replace("=", " is ").split()) for line in about]
     header = [" ".join(title.split()), "version=1", f"nRows={len(time)}", f"nColumns={len(names)}", "inDegrees=no"]
     rows = ("\t".join(repr(float(x)) for x in row) for row in zip(time, *columns.values(), strict=True))
-    write_text(Path(path), "\n".join([*header, "endheader", "\t".join(names), *rows, ""]))
+    write_text(Path(path), "\n".join([*header, *said, "endheader", "\t".join(names), *rows, ""]))
 
 
 FORMAT = Format("an OpenSim storage file", (".mot", ".sto"), _recognised, contents_of_storage)

@@ -180,7 +180,11 @@ def _with_synergies(study: Study, muscles: Sequence[str], count: int) -> Study:
         held_out=longer.trials[1],
         to_predict=longer.trials[2],
         identify=replace(
-            asked, emg_map=longer.emg_map, free=(*asked.free, *free), priors={**asked.priors, **longer.priors}
+            asked,
+            emg_map=longer.emg_map,
+            free=(*asked.free, *free),
+            priors={**asked.priors, **longer.priors},
+            synergies=longer.synergies,
         ),
         notes=(*study.notes, note),
     )
