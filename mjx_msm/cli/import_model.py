@@ -14,6 +14,7 @@ from mjx_msm.cli.libraries import prepare_jax
 
 if TYPE_CHECKING:
     from mjx_msm.person.from_osim.importing import ImportReport
+    from mjx_msm.person.from_osim.moments import MomentError
 
 
 def import_model(
@@ -61,6 +62,10 @@ def _listed(values: list[str] | None) -> list[str] | None:
     return None if values is None else [name.strip() for value in values for name in value.split(",") if name.strip()]
 
 
+def _moment(of: MomentError) -> str:
+    return f"{of.coordinate} {100 * of.relative:.2g} %" if of.relative >= 1e-5 else f"{of.coordinate} 0"
+
+
 def show_report(console, report: ImportReport) -> None:
     """The errors muscle by muscle, and what was changed."""
     table = Table("muscle", "length (mm)", "moment arms (mm)", "offset (mm)", box=None, pad_edge=False)
@@ -82,6 +87,13 @@ def show_report(console, report: ImportReport) -> None:
     told = [f"{c} {math.degrees(low):.0f} … {math.degrees(high):.0f}°" for c, (low, high) in report.ranges.items()]
     console.print(
         "range: " + ", ".join(t for c, t in zip(report.ranges, told, strict=True) if c not in slides), markup=False
+    )
+    rolls = ", ".join(f"{c} rolls: --rolling coupled is nearer" for c in report.hinges)
+    console.print(
+        "inverse dynamics without muscles, error over the size of OpenSim's: "
+        + ", ".join(_moment(m) for m in report.moments)
+        + (f" ({rolls})" if rolls else ""),
+        markup=False,
     )
     if report.beyond:
         console.print(f"above 2 mm: {', '.join(p.muscle for p in report.beyond)}", markup=False)

@@ -15,6 +15,7 @@ from mjx_msm.common.arguments import words
 from mjx_msm.common.errors import InputError, one_of
 from mjx_msm.common.patterns import named
 from mjx_msm.person.from_osim.fitting import STEP, Targets, fit_path
+from mjx_msm.person.from_osim.moments import MomentError, moment_errors
 from mjx_msm.person.from_osim.opened import OpenedModel, working_range
 from mjx_msm.person.from_osim.paths import candidates, read_paths
 from mjx_msm.person.from_osim.skeleton import GROUND, Skeleton, skeleton_of
@@ -64,6 +65,8 @@ class ImportReport:
     hinges: Mapping[str, float]
     """Coordinate of a joint that rolls → RMS distance [m] of the nearest hinge."""
     paths: tuple[PathError, ...]
+    moments: tuple[MomentError, ...]
+    """Of inverse dynamics without muscles, coordinate by coordinate."""
     notes: tuple[str, ...]
 
     @property
@@ -152,6 +155,7 @@ def import_osim(
         ranges={c: working_range(opened.coordinates[c]) for c in kept},
         hinges=dict(skeleton.rolling),
         paths=tuple(errors[name] for name in chosen),
+        moments=moment_errors(OpenedModel(path), skeleton),
         notes=(*skeleton.notes, *stops, *_left_out(opened, kept, chosen)),
     )
     add_markers(spec, opened, skeleton)

@@ -166,6 +166,24 @@ def nearest_hinge(
     return zero, direction, centre, missed(fit.x)[: there.size].reshape(there.shape)
 
 
+def axis_wanders(
+    opened: OpenedModel, joint: Any, coordinate: Coordinate, direction: np.ndarray, centre: np.ndarray
+) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
+    """How far the axis about which a body turns at each moment is from a fixed one: distance [m] and tilt [rad].
+
+    **Arguments:** `direction`, `centre`: of the fixed axis in the parent, the direction of length 1.
+    """
+    _, poses = poses_along(opened, base_of(joint.getParentFrame()), base_of(joint.getChildFrame()), coordinate)
+    turn = Rotation.from_matrix(poses[1:, :3, :3] @ poses[:-1, :3, :3].swapaxes(1, 2)).as_rotvec()
+    step, middle = np.diff(poses[:, :3, 3], axis=0), 0.5 * (poses[1:, :3, 3] + poses[:-1, :3, 3])
+    angle = np.linalg.norm(turn, axis=1, keepdims=True)
+    own = turn / angle
+    # a point of the screw axis: half a turn's chord is shorter than its arc
+    away = middle + np.cross(own, step) / (2 * np.tan(angle / 2)) - centre
+    away -= (away * own).sum(1, keepdims=True) * own
+    return np.linalg.norm(away, axis=1), np.arccos(np.clip((own * direction).sum(1), -1.0, 1.0))
+
+
 def poses_along(opened: OpenedModel, parent: str, child: str, along: Coordinate) -> tuple[np.ndarray, np.ndarray]:
     """Values (n,) of a coordinate over its working range, and poses (n, 4, 4) of a body in another at them."""
     values, poses = np.linspace(*working_range(along), SAMPLES), []

@@ -26,6 +26,7 @@ from mjx_msm.person.from_osim.joints import (
     SAMPLES,
     Joint,
     axes_of,
+    axis_wanders,
     base_of,
     exact_joints,
     mean_pose,
@@ -233,9 +234,12 @@ def _nearly(opened: OpenedModel, out: Skeleton, joint: Any, kept: Sequence[str])
     zero, direction, centre, error = nearest_hinge(opened, joint, coordinate)
     rms = float(np.sqrt((error**2).sum(-1).mean()))
     out.rolling[coordinate.name] = rms
+    far, tilted = axis_wanders(opened, joint, coordinate, direction, centre)
     out.notes.append(
         f"joint '{name}' rolls and glides with {coordinate.name}: a fixed hinge follows it to {1e3 * rms:.1f} mm RMS "
-        f"({1e3 * np.sqrt((error**2).sum(-1).max()):.1f} mm at most) over the range"
+        f"({1e3 * np.sqrt((error**2).sum(-1).max()):.1f} mm at most) over the range; OpenSim's own axis is "
+        f"{1e3 * np.sqrt((far**2).mean()):.1f} mm ({1e3 * far.max():.1f} at most) and "
+        f"{np.degrees(np.sqrt((tilted**2).mean())):.0f}° from it, which is an error of moments that no hinge is without"
     )
     back = zero[:3, :3].T
     return zero, [Joint(coordinate, back @ direction, back @ (centre - zero[:3, 3]))]
