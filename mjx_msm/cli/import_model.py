@@ -11,6 +11,7 @@ from rich.table import Table
 
 from mjx_msm.cli.console import make_console, notes_on
 from mjx_msm.cli.libraries import prepare_jax
+from mjx_msm.common.errors import InputError
 
 if TYPE_CHECKING:
     from mjx_msm.person.from_osim.importing import ImportReport
@@ -38,6 +39,8 @@ def import_model(
 
     Example: mjx-msm import scaled.osim --out person.xml --coordinates hip_flexion_r,knee_angle_r,ankle_angle_r
     """
+    if out.suffix.lower() != ".xml":
+        raise InputError(f"--out {out}: an MJCF file is written; end its name in .xml")
     console = make_console()
     prepare_jax()
     from mjx_msm.person.from_osim.importing import import_osim

@@ -127,7 +127,7 @@ def suggest(name: str, options: Iterable[str], *, limit: int = 6) -> str:
     folded = {o: o.casefold() for o in options}
     wanted = name.casefold()
     close = [o for o in options if folded[o] == wanted]
-    close += [o for o in options if len(wanted) > 2 and wanted in folded[o]]
+    close += sorted((o for o in options if len(wanted) > 2 and wanted in folded[o]), key=len)
     close += [o for o in options if len(o) > 2 and folded[o] in wanted]
     by_folded = {f: o for o, f in folded.items()}
     close += [by_folded[f] for f in difflib.get_close_matches(wanted, list(by_folded), n=3, cutoff=0.6)]

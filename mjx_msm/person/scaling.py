@@ -108,6 +108,8 @@ def scale(
         raise InputError(f"mass {mass:g} kg is implausible, expected 2 to 400 kg; correct it")
     if sex is not None:
         one_of("sex", sex, SEGMENTS)
+    if height is None and mass is None and not (segments or markers or factors):
+        raise InputError("there is nothing to scale by; give height, mass, segments, markers or factors")
     bodies = dict(bodies or {})
     known = segment_bodies(model, bodies)
     found = _factors(model, known, bodies, height, sex, segments or {}, markers or {}, factors or {})

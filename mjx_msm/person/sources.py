@@ -35,7 +35,9 @@ def spec_of(
     if not os.path.isfile(path):
         known = ", ".join(f"'{n}'" for n in assets.names())
         similar = suggest(path.name, assets.names()) if get_close_matches(path.name, assets.names()) else ""
-        raise InputError(f"model '{source}' is neither a bundled model ({known}) nor an existing MJCF file{similar}")
+        raise InputError(
+            f"model '{source}' is neither a bundled model ({known}) nor an existing MJCF or OpenSim file{similar}"
+        )
     kind = kind_of(path)
     if kind is not None and kind.role == OSIM:
         from mjx_msm.person.from_osim.importing import import_osim

@@ -258,7 +258,7 @@ def test_refused(case, write):
 
 
 def test_not_a_model(tmp_path):
-    with pytest.raises(InputError, match=r"'leg' is neither a bundled model .*'arm'.* nor an existing MJCF file"):
+    with pytest.raises(InputError, match=r"'leg' is neither a bundled model .*'arm'.* nor an existing MJCF or OpenSim"):
         load_model("leg")
     with pytest.raises(InputError, match="did you mean 'knee'"):
         load_model("kne")

@@ -283,6 +283,8 @@ def test_a_result_on_a_scaled_model_loads_onto_it(knee, tmp_path):
         ({"height": 170}, "height 170 m is implausible"),
         ({"mass": 1}, "mass 1 kg is implausible"),
         ({"sex": "x"}, "sex 'x' is unknown"),
+        ({}, "nothing to scale by; give height"),
+        ({"sex": "male"}, "nothing to scale by"),
         ({"segments": {"shnk": 0.4}}, "no segment 'shnk'; did you mean 'shank'"),
         ({"segments": {"foot": 0.2}}, "foot has no joint at its end"),
         ({"segments": {"shank": 41}}, "'tibia' would be scaled by"),

@@ -182,6 +182,8 @@ def _muscles(
     opened: OpenedModel, kept: Sequence[str], wanted: Iterable[str] | None
 ) -> tuple[list[str], dict[str, tuple[str, ...]]]:
     names = list(opened.muscles)
+    if not names:
+        raise InputError(f"{opened.path}: has no muscles (coordinates and bodies alone); give a model that has them")
     if wanted is not None:
         names = list(named(words("muscles", wanted), opened.muscles, f"{opened.path} has no muscle", limit=40))
     crossed = opened.crossed_by(names, kept)

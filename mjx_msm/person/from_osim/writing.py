@@ -233,7 +233,8 @@ def add_words(spec: mujoco.MjSpec, opened: OpenedModel, muscles: Sequence[str], 
     """Credit, what was changed, and the muscle groups."""
     credit = in_one_line(f"{opened.model.getCredits()} {opened.model.getPublications()}")
     spec.add_text(name="credit", data=f"From {opened.path.name}: {credit or 'the file names no authors'}".strip())
-    spec.add_text(name="changed", data=in_one_line("; ".join(changed)) or "nothing")
+    if changed:
+        spec.add_text(name="changed", data=in_one_line("; ".join(changed)))
     for group, members in groups_of(opened, muscles).items():
         row = spec.add_tuple(name=group)
         row.objtype = [mujoco.mjtObj.mjOBJ_ACTUATOR] * len(members)

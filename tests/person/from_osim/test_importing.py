@@ -271,6 +271,22 @@ def test_the_command_writes_a_person_and_prints_the_errors(limb_osim, tmp_path, 
     assert "hinge follows it" in one_line(capsys.readouterr().out), "what the import changed is said again"
 
 
+@pytest.mark.parametrize("out", ["limb.osim", "person"])
+def test_the_command_writes_mjcf_by_its_name_and_replaces_no_osim(limb_osim, out, capsys):
+    before = limb_osim.read_text()
+    assert run(["import", str(limb_osim), "--out", str(limb_osim.with_name(out))]) == 2
+    assert "an MJCF file is written; end its name in .xml" in one_line(capsys.readouterr().err)
+    assert limb_osim.read_text() == before
+
+
+def test_a_file_without_muscles_is_one_line(limb_osim, tmp_path):
+    path = tmp_path / "bones.osim"
+    path.write_text(re.sub("<ForceSet>.*</ForceSet>", "", limb_osim.read_text()))
+    for read in (import_osim, msm.load_model):
+        with pytest.raises(InputError, match=r"bones\.osim: has no muscles"):
+            read(path)
+
+
 REFERENCES = {  # coordinates to keep, paths beyond the bar, inverse dynamics: a knee that rolls is not a hinge
     "arm26.osim": (None, {"TRIlong"}, 1e-6),
     "gait10dof18musc.osim": (["hip_flexion_r", "knee_angle_r", "ankle_angle_r"], set(), 0.04),
