@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cached_property, wraps
 from typing import Any, TypeVar
 
@@ -23,14 +25,21 @@ BARRIERS_STAY = {"xla_disable_hlo_passes": "cse_barrier_expander"}
 _NARROWER = {np.dtype(f"{kind}64"): np.dtype(f"{kind}32") for kind in ("float", "int", "uint")}
 
 
-def jit(function: Function, *, barriers: bool = False) -> Function:
+_CALLER: ContextVar[Callable[[Any, Any], Any] | None] = ContextVar("caller", default=None)
+"""Who makes the calls of this thread that may be made with others'."""
+
+
+def jit(function: Function, *, barriers: bool = False, abreast: bool = False) -> Function:
     """Compile `function`: arrays are traced, everything else is static.
 
     Called from inside another transformation's trace it is an ordinary function, since compiler options
     belong to the outermost `jax.jit`. Arrays are handed over in the precision of the call; weakly typed ones
     (``jnp.full(3, 0.1)``) are made strong: they would be compiled for again.
 
-    **Arguments:** `barriers`: whether those of `jax.lax.optimization_barrier` hold on a CPU, too.
+    **Arguments:** `barriers`: whether those of `jax.lax.optimization_barrier` hold on a CPU, too. `abreast`: whether
+    calls of several people may be made as one (`mjx_msm.common.executors.abreast`): of what takes nearly all of the
+    time, and returns arrays alone. Not where a `functools.cached_property` asks for it, which in Python 3.11 lets all
+    others of its kind wait.
     """
     compiled: Any = _WithBarriers(function) if barriers else _compiled(function, COMPILER_OPTIONS)
     nested = eqx.filter_jit(function)
@@ -42,10 +51,14 @@ def jit(function: Function, *, barriers: bool = False) -> Function:
             return function(*args, **kwargs)
         if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((args, kwargs))):
             return nested(*args, **kwargs)  # jax.grad and its like, not compiled themselves
-        args, kwargs = _as_compiled_for((args, kwargs))
+        caller = _CALLER.get() if abreast else None
+        if caller is not None:
+            return caller(call, (args, kwargs))
+        args, kwargs = as_compiled_for((args, kwargs))
         return compiled(*args, **kwargs)
 
     call.compiled, call.nested = compiled, nested  # type: ignore[attr-defined]
+    call.for_many = _for_many(function, barriers=barriers) if abreast else None  # type: ignore[attr-defined]
     return call  # type: ignore[return-value]
 
 
@@ -71,9 +84,42 @@ class _WithBarriers:
         return self._made.lower(*args)
 
 
+@contextmanager
+def called_by(caller: Callable[[Any, Any], Any]) -> Iterator[None]:
+    """Inside, and in this thread, calls of functions that may be made abreast are the caller's to make.
+
+    **Arguments:** `caller`: of a function of `jit` and its (args, kwargs), in which arrays have any precision; it
+    returns what the function would.
+    """
+    before = _CALLER.set(caller)
+    try:
+        yield
+    finally:
+        _CALLER.reset(before)
+
+
+def is_abreast() -> bool:
+    """Whether calls of this thread are made with others': then threads of its own would make theirs alone."""
+    return _CALLER.get() is not None
+
+
+def _for_many(function: Callable[..., Any], *, barriers: bool) -> Any:
+    """Compiled for many calls at once: of arrays that all share, arrays stacked along a new first axis, and what makes
+    the arguments of one call of the two, a hashable value."""
+
+    def run(shared: Any, stacked: Any, arguments: Callable[[Any, Any], Any]) -> Any:
+        def one(own: Any) -> Any:
+            args, kwargs = arguments(shared, own)
+            return function(*args, **kwargs)
+
+        return jax.vmap(one)(stacked)
+
+    return _WithBarriers(run) if barriers else _compiled(run, COMPILER_OPTIONS)
+
+
 def compile_job(function: Callable[..., Any], *args: Any) -> Callable[[], None]:
     """Trace a function of `jit` now; what is returned compiles it, and leaves Python's lock alone meanwhile."""
-    lowered = function.compiled.lower(*_as_compiled_for(args))  # type: ignore[attr-defined]
+    lowered = function.compiled.lower(*as_compiled_for(args))  # type: ignore[attr-defined]
 
     def job() -> None:
         lowered.compile()
@@ -83,10 +129,10 @@ def compile_job(function: Callable[..., Any], *args: Any) -> Callable[[], None]:
 
 def shapes(function: Callable[..., Any], *args: Any) -> Any:
     """Shapes and types of what a function of `jit` returns; traced once."""
-    return eqx.filter_eval_shape(function.nested, *_as_compiled_for(args))  # type: ignore[attr-defined]
+    return eqx.filter_eval_shape(function.nested, *as_compiled_for(args))  # type: ignore[attr-defined]
 
 
-def _as_compiled_for(args: Any) -> Any:
+def as_compiled_for(args: Any) -> Any:
     """Arrays in the precision of the call.
 
     JAX makes doubles single too where it computes in single precision, but has been seen to hand the double itself

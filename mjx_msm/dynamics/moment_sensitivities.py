@@ -90,7 +90,7 @@ class Instants(eqx.Module):
     """Stretches of the springs of all passive curves [rad]."""
 
 
-@jit
+@partial(jit, abreast=True)
 def instants(
     model: Model,
     sample: Int[AnyArray, "instant"],
@@ -217,7 +217,7 @@ def _tension(model: Model, parameters: Parameters, at: Instants, activation: Arr
     return model.muscle.tension(parameters.muscle, activation, *path)
 
 
-@jit
+@partial(jit, abreast=True)
 def activations(
     model: Model,
     space: ParameterSpace,
@@ -232,7 +232,7 @@ def activations(
     return value[at.sample, at.recording]
 
 
-@jit
+@partial(jit, abreast=True)
 def moments_by(
     model: Model,
     space: ParameterSpace,
@@ -247,7 +247,7 @@ def moments_by(
     return _shared(model, space, parameters, net_moment(model, parameters, at, _tension(model, parameters, at, a)))[0]
 
 
-@partial(jit, barriers=True)
+@partial(jit, barriers=True, abreast=True)
 def moment_sums(
     model: Model,
     space: ParameterSpace,
@@ -338,7 +338,7 @@ def moment_sums(
 # Muscles whose tendons yield -------------------------------------------------------------------------------------
 
 
-@jit
+@partial(jit, abreast=True)
 def moments_of_courses(
     model: Model,
     space: ParameterSpace,
@@ -356,7 +356,7 @@ def moments_of_courses(
     return _shared(model, space, parameters, net_moment(model, parameters, at, pull))[0]
 
 
-@partial(jit, barriers=True)
+@partial(jit, barriers=True, abreast=True)
 def moment_sums_of_courses(
     model: Model,
     space: ParameterSpace,

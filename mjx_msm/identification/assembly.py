@@ -259,6 +259,8 @@ def fit_row(
     simulated = recorded + identified
     varies = np.std(recorded) > 0 and np.std(simulated) > 0
     correlation = float(np.corrcoef(simulated, recorded)[0, 1]) if varies and len(recorded) > 2 else float("nan")
-    rms_generic, rms_identified = (float(np.sqrt(np.mean(r**2))) for r in (generic, identified))
-    spread = float(np.std(recorded))
-    return Fit(trial, role, term.kind, coordinate, term.unit, rms_generic, rms_identified, correlation, spread)
+    rms_generic, rms_identified, level = (float(np.sqrt(np.mean(r**2))) for r in (generic, identified, recorded))
+    errors = rms_generic, rms_identified
+    return Fit(
+        trial, role, term.kind, coordinate, term.unit, *errors, correlation, float(np.std(recorded)), level=level
+    )

@@ -21,8 +21,8 @@ def relative_errors(c: Cohort) -> dict[str, tuple[float, float]]:
 
 
 def poorly_fitted(c: Cohort) -> dict[str, float]:
-    """By person whom the model fits poorly, the error over the spread of what they were identified from; the worst
-    first."""
+    """By person whom the model fits poorly, the error over the spread of what they were identified from, or over what
+    was held; the worst first."""
     found = [(name, misfit(result.fits)) for name, result in c.results.items() if fits_poorly(result.fits)]
     return dict(sorted(found, key=lambda x: -x[1]))
 

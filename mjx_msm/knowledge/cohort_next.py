@@ -8,7 +8,7 @@ from statistics import median
 from mjx_msm.knowledge.cohort import Cohort
 from mjx_msm.knowledge.cohort_errors import is_within, poorly_fitted, relative_errors
 from mjx_msm.knowledge.judged_errors import fitted
-from mjx_msm.knowledge.next_step import JUDGE_HELD, WITHIN, all_held, hold_out
+from mjx_msm.knowledge.next_step import WITHIN, hold_out
 from mjx_msm.knowledge.standing import Standing
 from mjx_msm.knowledge.wording import some
 
@@ -31,7 +31,6 @@ def _in_the_way(c: Cohort) -> Iterator[str]:
         yield f"put right what is wrong with {everybody}, first {first.name} ({first.fault}); then run it again"
         return
     errors, poor = relative_errors(c), poorly_fitted(c)
-    held = any(all_held(result) for result in c.results.values())
     bad = [name for name, (ours, _) in errors.items() if ours > 1.0]
     if bad:
         yield (
@@ -42,7 +41,7 @@ def _in_the_way(c: Cohort) -> Iterator[str]:
     if poor:
         yield (
             f"look at the reports of {some(list(poor))}, who fit poorly: check the electrodes, the normalisation of "
-            f"the EMG, and scale, sign and clock of the moment{JUDGE_HELD if held else ''}"
+            "the EMG, and scale, sign and clock of the moment"
         )
     often = {path: n for path, n in at_bounds(c).items() if n >= OFTEN * len(c.identified)}
     if often:

@@ -9,7 +9,7 @@ import numpy as np
 from mjx_msm.knowledge.cohort import Cohort
 from mjx_msm.knowledge.cohort_errors import is_within, poorly_fitted, relative_errors
 from mjx_msm.knowledge.cohort_next import next_of_all
-from mjx_msm.knowledge.judged_errors import POOR, is_noise
+from mjx_msm.knowledge.judged_errors import POOR, POOR_HELD, is_noise, misfit, was_held, worse_than_constant
 from mjx_msm.knowledge.population import Population, errors_of, in_z
 from mjx_msm.knowledge.standing import HELD, Standing
 from mjx_msm.knowledge.wording import CLOSELY, FIELDS, FLATTERS, some, whom, with_members
@@ -44,12 +44,22 @@ def _fits(c: Cohort) -> str:
     noisy = [name for name, result in c.results.items() if is_noise(result.fits)]
     said = []
     if poor:
-        worse = [name for name, x in poor.items() if x > 1.0]
+        held = [name for name in poor if was_held(c.results[name].fits)]
+        moved = [name for name in poor if name not in held]
+        worse = [name for name in poor if worse_than_constant(c.results[name].fits)]
         more = f"; of {whom(worse, people)} by more than all of it, where a constant does better" if worse else ""
-        said.append(
-            f"Of {whom(list(poor), people)}, the model misses what they were identified from by more than "
-            f"{_percent(POOR)} of its spread{more}"
-        )
+        for names, part in (
+            (moved, f"{_percent(POOR)} of its spread{more}"),
+            (held, f"{_percent(POOR_HELD)} of the moment that was held"),
+        ):
+            if names:
+                said.append(
+                    f"Of {whom(names, people)}, the model misses what they were identified from by more than {part}"
+                )
+    elif c.results and all(was_held(result.fits) for result in c.results.values()):
+        least, most = min(x := [misfit(r.fits) for r in c.results.values()]), max(x)
+        part = _percent(least) if len(x) == 1 else f"{_percent(least)} to {_percent(most)}"
+        said.append(f"Of the moment that was held, the model misses {part} in each of them")
     if noisy:
         said.append(
             f"Of {whom(noisy, people, 3)}, more than {_percent(POOR)} of the spread is left, but as noise: it "

@@ -59,6 +59,7 @@ def fits_dataframe(fits: Sequence[Fit]) -> DataFrame:
             **f.beside,
             "doubted": f.doubted,
             "held": f.held,
+            "level": f.level,
             "within": f.within,
         }
         for f in fits

@@ -11,6 +11,9 @@ from mjx_msm.knowledge.result_table import STILL
 
 POOR = 0.5
 """Of the spread of a recorded signal, above which an error leaves little of it explained."""
+POOR_HELD = 0.2
+"""Of the moment that was held, above which an error is large: such a contraction varies so little that noise and a
+constant are hard to beat, and what a model of it has to get right is how large it is."""
 
 
 def fitted(fits: Sequence[Fit]) -> tuple[Fit, ...]:
@@ -30,7 +33,7 @@ def pooled(fits: Sequence[Fit], of: str = "identified", *, kind: str) -> float:
     return math.sqrt(sum(x * x for x in values) / len(values)) if values else math.nan
 
 
-_OWN = ("generic", "identified", "spread")
+_OWN = ("generic", "identified", "spread", "level")
 
 
 def measure(fits: Sequence[Fit]) -> str:
@@ -46,23 +49,37 @@ def rival(fits: Sequence[Fit], kind: str) -> tuple[str, float] | None:
     return min(((name, pooled(rows, name, kind=kind)) for name in common), key=lambda x: x[1], default=None)
 
 
+def was_held(fits: Sequence[Fit]) -> bool:
+    """Whether the estimate was made from moments alone whose posture was held."""
+    rows = fitted(fits)
+    return bool(rows) and all(f.held and f.kind == "moment" and f.level > 0 for f in rows)
+
+
 def misfit(fits: Sequence[Fit]) -> float:
-    """Error over spread on what the estimate was made from; NaN without such, or where hardly anything changes."""
+    """Error over spread on what the estimate was made from, of contractions that were held over their own size; NaN
+    without such, or where hardly anything changes."""
     rows = fitted(fits)
     kind = measure(rows)
-    spread = pooled(rows, "spread", kind=kind)
-    return pooled(rows, kind=kind) / spread if rows and spread > STILL.get(kind, 0.0) else math.nan
+    whole = pooled(rows, "level" if was_held(fits) else "spread", kind=kind)
+    return pooled(rows, kind=kind) / whole if rows and whole > STILL.get(kind, 0.0) else math.nan
 
 
 def fits_poorly(fits: Sequence[Fit]) -> bool:
     """Whether much of what was recorded is left unexplained: above `POOR` of its spread where what is left repeats
-    itself, and so is no noise, and above all of it whatever it is."""
+    itself, and so is no noise, and above all of it whatever it is; above `POOR_HELD` of what was held."""
+    if was_held(fits):
+        return misfit(fits) > POOR_HELD
     return misfit(fits) > (POOR if any(repeats_itself(f) for f in fitted(fits)) else 1.0)
 
 
 def is_noise(fits: Sequence[Fit]) -> bool:
     """Whether as much is left, but no sample of it goes with the next: what a right model leaves of a noisy signal."""
     return misfit(fits) > POOR and not fits_poorly(fits)
+
+
+def worse_than_constant(fits: Sequence[Fit]) -> bool:
+    """Whether the error is more than the spread of something that moved."""
+    return not was_held(fits) and misfit(fits) > 1.0
 
 
 def size(value: float, unit: str) -> str:

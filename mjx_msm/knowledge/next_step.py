@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mjx_msm.knowledge.goodness_of_fit import independent_samples
-from mjx_msm.knowledge.judged_errors import fits_poorly, fitted, measure, pooled, rival, unseen
+from mjx_msm.knowledge.judged_errors import fits_poorly, fitted, measure, pooled, rival, unseen, was_held
 from mjx_msm.knowledge.records import Estimate, Outcome
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.result_table import CLEARLY, STILL
@@ -35,7 +35,6 @@ HOLDING = (
     "passive swings of the joint through its range"
 )
 """What to record more of a person, by what was: a posture that is held tells nothing of lengths and speeds."""
-JUDGE_HELD = " (a contraction that is held varies little: judge its error in N·m)"
 
 
 def next_step(result: Identification) -> str:
@@ -57,7 +56,7 @@ def steps(result: Identification) -> tuple[str, ...]:
 def _in_the_way(result: Identification) -> Iterator[str]:
     rows = unseen(result.fits)
     kind, other = measure(rows), rival(rows, measure(rows))
-    moving = [f for f in rows if f.spread > STILL.get(f.kind, 0.0)]
+    moving = [f for f in rows if not f.held and f.spread > STILL.get(f.kind, 0.0)]
     if any(f.identified > f.spread for f in moving):
         worst = max(moving, key=lambda f: f.identified / f.spread)
         yield (
@@ -69,7 +68,7 @@ def _in_the_way(result: Identification) -> Iterator[str]:
     if fits_poorly(result.fits):
         yield (
             "find out why it fits poorly: check the electrodes, the normalisation of the EMG, and scale, sign and "
-            f"clock of the moment, beside the curves in the report{JUDGE_HELD if all_held(result) else ''}"
+            "clock of the moment, beside the curves in the report"
         )
     if other is not None and other[1] < CLEARLY * pooled(rows, kind=kind):
         yield (
@@ -122,16 +121,10 @@ def _to_record(result: Identification) -> str:
         why = f"its {samples[0]} samples repeat themselves and count as {samples[1]}, fewer than its parameters: {why}"
     trial, role = ("", "") if held else (", and a whole trial more to hold out", f"; {HELD_OUT}")
     return (
-        f"record more of the person ({why}): {HOLDING if all_held(result) else MOVING}{trial} "
+        f"record more of the person ({why}): {HOLDING if was_held(result.fits) else MOVING}{trial} "
         f"(`msm.design_experiment` finds what tells most{role}); until then no open parameter is worth reporting by "
         "itself"
     )
-
-
-def all_held(result: Identification) -> bool:
-    """Whether it was made from contractions alone whose posture was held."""
-    rows = fitted(result.fits)
-    return bool(rows) and all(f.held for f in rows)
 
 
 def hold_out(trials: int, whose: str = "the person") -> str:

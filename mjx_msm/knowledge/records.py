@@ -147,6 +147,8 @@ class Fit:
     what it was identified from."""
     held: bool = False
     """Whether the coordinate was held where it was: an isometric contraction."""
+    level: float = 0.0
+    """Root mean square of the recorded signal; 0 in a file of a version that did not keep it."""
     within: bool = False
     """Whether other parts of the same trial were learned from: what lies between them is told by its neighbours."""
 

@@ -86,7 +86,7 @@ def read_result(path: Path, cls: type[Any], schema: int) -> Any:
     readers = {
         "outcome": _member_of(Outcome),
         "estimates": list_of(record_of(Estimate)),
-        "fits": list_of(record_of(Fit, optional=("beside", "doubted", "against", "held", "within"))),
+        "fits": list_of(record_of(Fit, optional=("beside", "doubted", "against", "held", "level", "within"))),
         "stages": list_of(record_of(Stage)),
         "unknowns": list_of(record_of(Unknown, optional=("usual_prior",))),
         "directions": list_of(record_of(Direction, {"knowledge": _member_of(Knowledge)})),

@@ -6,16 +6,18 @@ from collections.abc import Mapping, Sequence
 
 from mjx_msm.knowledge.judged_errors import (
     POOR,
+    POOR_HELD,
     fits_poorly,
     fitted,
     is_noise,
     measure,
-    misfit,
     pooled,
     rival,
     size,
     unit_of,
     unseen,
+    was_held,
+    worse_than_constant,
 )
 from mjx_msm.knowledge.next_step import next_step
 from mjx_msm.knowledge.records import Fit, Outcome
@@ -57,7 +59,15 @@ def _fits(fits: Sequence[Fit]) -> str:
     if not rows:
         return ""
     unit, poor, half = unit_of(rows, kind), "", f"more than {100 * POOR:.0f} % of the spread"
-    if misfit(fits) > 1.0:
+    if was_held(fits):
+        part = f" That is a poor fit: more than {100 * POOR_HELD:.0f} % of what was held." if fits_poorly(fits) else ""
+        return (
+            f"On the contractions it was made from, held at {size(pooled(rows, 'level', kind=kind), unit)} and varying "
+            f"by {size(pooled(rows, 'spread', kind=kind), unit)}, it misses the recorded moment by "
+            f"{size(pooled(rows, kind=kind), unit)} (root mean square), and the generic model by "
+            f"{size(pooled(rows, 'generic', kind=kind), unit)}.{part}"
+        )
+    if worse_than_constant(fits):
         poor = " That is a poor fit: the error is more than the spread, and a constant would do better."
     elif fits_poorly(fits):
         poor = f" That is a poor fit: the error is {half}."

@@ -13,6 +13,7 @@ from executor_jobs import counting
 
 from mjx_msm import InputError
 from mjx_msm.common.errors import InputErrors
+from mjx_msm.common.executors.abreast import Abreast
 from mjx_msm.common.executors.by_name import executor_of
 from mjx_msm.common.executors.executor import InProcess, Lost
 from mjx_msm.common.executors.processes import Processes
@@ -33,13 +34,13 @@ def test_names():
     assert executor_of("ray://head:10001") == Ray("ray://head:10001")
     assert executor_of("ray:auto") == Ray("auto")
     assert executor_of(Processes(2)) == Processes(2)
-    with pytest.raises(InputError, match="'dask' is unknown; choose from: here, processes, ray"):
+    with pytest.raises(InputError, match="'dask' is unknown; choose from: here, abreast, processes, ray"):
         executor_of("dask")
     with pytest.raises(InputError, match="workers = 0"):
         executor_of("processes", 0)
 
 
-@pytest.mark.parametrize("executor", [InProcess(), Processes(2)], ids=str)
+@pytest.mark.parametrize("executor", [InProcess(), Abreast(3), Processes(2)], ids=str)
 def test_every_job_is_done_once(executor, tmp_path):
     jobs = [(k, "") for k in range(7)]
     assert dict(executor.run(counting, tmp_path, jobs)) == {k: 10 * k for k in range(7)}

@@ -145,12 +145,24 @@ def test_what_rests_on_a_bound_is_asked_about_before_more_is_recorded():
 
 
 def test_more_strides_are_no_advice_for_contractions_that_were_held():
-    walked, held = (result(replace(fit("identify"), held=h), shares=(0.1, 0.1, 0.9)) for h in (False, True))
+    row = replace(fit("identify"), level=60.0)
+    walked, held = (result(replace(row, held=h), shares=(0.1, 0.1, 0.9)) for h in (False, True))
     assert "strides" in verdict(walked)[-1]
     assert "strides" not in verdict(held)[-1]
     assert "contractions at three angles" in verdict(held)[-1]
-    poor = [result(replace(fit("identify", 6.0), against=(REPEATS,), held=h), fit()) for h in (False, True)]
-    assert ["varies little" in verdict(made)[-1] for made in poor] == [False, True]
+
+
+def test_contractions_that_were_held_are_judged_by_their_size():
+    row = replace(fit("identify", 11.0), against=(REPEATS,), held=True, level=60.0)
+    said = verdict(result(row, fit()))
+    assert "held at 60 N·m and varying by 10 N·m, it misses the recorded moment by 11 N·m" in said[1]
+    assert "poor" not in " ".join(said)
+    said = verdict(result(replace(row, identified=13.0), fit()))
+    assert said[1].endswith("That is a poor fit: more than 20 % of what was held.")
+    assert "find out why it fits poorly" in said[-1]
+    assert "a constant would do better" in verdict(result(replace(row, held=False), fit()))[1]
+    unseen = replace(fit(identified=11.0), held=True)
+    assert "worse than a constant" not in verdict(result(row, unseen))[-1]
 
 
 def test_a_cross_validation_within_trials_is_said_to_flatter():

@@ -101,13 +101,22 @@ def test_what_is_known_only_roughly_is_counted_apart():
     assert f"Not counted is what is known only roughly ({STRENGTH} in 1 people)" in " ".join(cohort_verdict(found))
 
 
-def test_people_whose_contractions_were_held_are_judged_by_their_moment():
-    row = replace(fit("identify", 6.0), against=(REPEATS,))
-    walked, held = (cohort(anna=result(replace(row, held=h), fit())) for h in (False, True))
-    assert "judge its error in N·m" in cohort_verdict(held)[-1]
-    assert "judge its error in N·m" not in cohort_verdict(walked)[-1]
-    assert "Contractions that were held vary little" in Text(cohort_report(held)).text
-    assert "Contractions that were held vary little" not in Text(cohort_report(walked)).text
+def test_contractions_that_were_held_are_judged_by_their_size():
+    """What varies by 10 N·m and is missed by 6 is much of a walk, and little of 60 N·m that were held."""
+    row = replace(fit("identify", 6.0), against=(REPEATS,), held=True, level=60.0)
+    held, large = cohort(anna=result(row, fit())), cohort(anna=result(replace(row, identified=16.0), fit()))
+    said = " ".join(cohort_verdict(held))
+    assert "Of the moment that was held, the model misses 10 % in each of them" in said
+    assert "fit poorly" not in said
+    assert "anna 6 N·m 60 N·m 10 N·m" in Text(cohort_report(held)).text
+    said = " ".join(cohort_verdict(large))
+    assert "identified from by more than 20 % of the moment that was held" in said
+    assert "constant" not in said
+    assert "16 N·m 60 N·m 10 N·m over 20 % of it" in Text(cohort_report(large)).text
+    walked = cohort(anna=result(replace(row, held=False), fit()))
+    assert "by more than 50 % of its spread" in " ".join(cohort_verdict(walked))
+    assert "Contractions that were held" in Text(cohort_report(large)).text
+    assert "Contractions that were held" not in Text(cohort_report(walked)).text
 
 
 def test_a_cross_validation_within_trials_flatters_everybody():

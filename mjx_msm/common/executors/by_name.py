@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from mjx_msm.common.errors import InputError, suggest
+from mjx_msm.common.executors.abreast import Abreast
 from mjx_msm.common.executors.executor import Executor, InProcess
 from mjx_msm.common.executors.processes import Processes
 from mjx_msm.common.executors.ray_cluster import Ray
 
-NAMES = ("here", "processes", "ray")
+NAMES = ("here", "abreast", "processes", "ray")
 
 
 def executor_of(asked: str | Executor | None, workers: int | None = None) -> Executor:
     """The executor that is meant.
 
-    **Arguments:** `asked`: "here", "processes", "ray" (a cluster of this machine), the address of a running one
-    ("ray://host:10001", or "ray:auto"), or one itself; None: processes, or this one where `workers` is 1.
+    **Arguments:** `asked`: "here", "abreast" (this process, many jobs in one call of a device), "processes", "ray" (a
+    cluster of this machine), the address of a running one ("ray://host:10001", or "ray:auto"), or one itself; None:
+    processes, or this one where `workers` is 1.
 
     **Raises:** `InputError` if there is no such executor.
     """
@@ -24,6 +26,8 @@ def executor_of(asked: str | Executor | None, workers: int | None = None) -> Exe
         return asked
     if asked == "here":
         return InProcess()
+    if asked == "abreast":
+        return Abreast(workers)
     if asked == "processes":
         return Processes(workers)
     if asked == "ray" or asked.startswith("ray:"):

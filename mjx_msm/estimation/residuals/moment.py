@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from mjx_msm.common.compiled import compile_job, float64
+from mjx_msm.common.compiled import compile_job, float64, is_abreast
 from mjx_msm.common.errors import InputError
 from mjx_msm.dynamics.activation_expansion import Lanes, lanes_of
 from mjx_msm.dynamics.activation_sensitivities import TIME_CONSTANTS
@@ -267,7 +267,7 @@ class MomentTerm(InstantTerm):
                 return jax.tree.map(np.asarray, function(*arguments))
 
         what = calls[0][0], *(share.envelope.shape for share in self.shares)
-        if len(calls) == 1 or what not in self.called:  # threads would all compile
+        if len(calls) == 1 or what not in self.called or is_abreast():  # threads would all compile
             self.called.add(what)
             return [call(own) for own in calls]
         with ThreadPoolExecutor(len(calls)) as pool:

@@ -8,8 +8,20 @@ from mjx_msm.common.files import write_text
 from mjx_msm.knowledge.cohort import Cohort, Member
 from mjx_msm.knowledge.cohort_next import at_bounds
 from mjx_msm.knowledge.cohort_verdict import by_knowledge, cohort_verdict, determined_in, spreads
-from mjx_msm.knowledge.judged_errors import POOR, fits_poorly, fitted, is_noise, measure, misfit, pooled, size, unit_of
-from mjx_msm.knowledge.next_step import all_held, steps
+from mjx_msm.knowledge.judged_errors import (
+    POOR,
+    POOR_HELD,
+    fits_poorly,
+    fitted,
+    is_noise,
+    measure,
+    pooled,
+    size,
+    unit_of,
+    was_held,
+    worse_than_constant,
+)
+from mjx_msm.knowledge.next_step import steps
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.wording import with_members
 from mjx_msm.views.report.cohort_charts import overview_chart, parameter_charts, prediction_chart
@@ -33,7 +45,8 @@ def cohort_report(cohort: Cohort, folder: Path | None = None) -> str:
         traits=[(t, unit) for t, unit in UNITS.items() if any(t in m.traits for m in cohort.members)],
         rows=[_row(cohort, m, folder) for m in cohort.members],
         poor=POOR,
-        held=any(all_held(result) for result in cohort.results.values()),
+        poor_held=POOR_HELD,
+        held=any(was_held(result.fits) for result in cohort.results.values()),
         prediction=chart_html(prediction_chart(cohort)),
         overview=chart_html(overview_chart(cohort)),
         summary=_summary(cohort),
@@ -89,14 +102,17 @@ def _row(cohort: Cohort, m: Member, folder: Path | None) -> dict[str, str]:
 def _fit(result: Identification | None) -> dict[str, str]:
     """Error and spread on what a person was identified from, in numbers and words, and the head of what to do first."""
     if result is None:
-        return dict.fromkeys(("error", "spread", "remark", "next"), "")
+        return dict.fromkeys(("error", "spread", "level", "remark", "next"), "")
     rows = fitted(result.fits)
     kind = measure(rows)
-    said = NOISE if is_noise(result.fits) else LEFT if fits_poorly(result.fits) else ""
-    said = "worse than a constant" if misfit(result.fits) > 1.0 else said
-    error, spread = (size(pooled(rows, of, kind=kind), unit_of(rows, kind)) if rows else "" for of in _ERRORS)
-    return {"error": error, "spread": spread, "remark": said, "next": steps(result)[0].partition(":")[0]}
+    held = was_held(result.fits)
+    said = "noise" if is_noise(result.fits) else ""
+    if fits_poorly(result.fits):
+        said = f"over {100 * POOR_HELD:.0f} % of it" if held else f"over {100 * POOR:.0f} % left"
+    said = "worse than a constant" if worse_than_constant(result.fits) else said
+    error, spread, level = (size(pooled(rows, of, kind=kind), unit_of(rows, kind)) if rows else "" for of in _ERRORS)
+    row = {"error": error, "spread": spread, "level": level if held else "", "remark": said}
+    return row | {"next": steps(result)[0].partition(":")[0]}
 
 
-_ERRORS = ("identified", "spread")
-NOISE, LEFT = "noise", f"over {100 * POOR:.0f} % left"
+_ERRORS = ("identified", "spread", "level")

@@ -106,7 +106,15 @@ def page(template: str, **values: Any) -> str:
         loader=PackageLoader("mjx_msm.views.report", "."), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+    environment.filters["with_code"] = _with_code
     return environment.get_template(template).render(**values, plotly=get_plotlyjs())
+
+
+def _with_code(text: str) -> str:
+    """A sentence whose `names in backticks` are set as code."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def save_report(path: str | Path, result: Identification, trials: Sequence[Replay] = ()) -> Path:
