@@ -11,7 +11,7 @@ SIGNAL = np.random.default_rng(0).normal(size=(60, 3)).round(4)
 
 
 def exports(folder: Path) -> list[Path]:
-    """Text: Vicon, Delsys twice, Motive, Qualisys, TRC, Noraxon, Biodex, Humac, a comment with names, BIDS."""
+    """Text: Vicon, Delsys twice, Motive, Qualisys, Visual3D, TRC, Noraxon, Biodex, Humac, named in a comment, BIDS."""
     rows = [",".join(map(str, row)) for row in SIGNAL]
     vicon = "Devices\n1000\n,,Trigno - EMG,,\nFrame,Sub Frame,VL,BF,TA\n,,V,V,V\n"
     vicon += "".join(f"{353 + i // 10},{i % 10},{row}\n" for i, row in enumerate(rows))
@@ -27,6 +27,8 @@ def exports(folder: Path) -> list[Path]:
     motive += "Frame,Time (Seconds),X,Y,Z\n" + "".join(f"{i},{i / 120:.6f},{row}\n" for i, row in enumerate(rows))
     qualisys = "NO_OF_FRAMES\t60\nFREQUENCY\t200\nMARKER_NAMES\tknee\nFrame\tTime\tknee X\tknee Y\tknee Z\n"
     qualisys += "".join(f"{i + 1}\t{i / 200}\t" + row.replace(",", "\t") + "\n" for i, row in enumerate(rows))
+    visual = "\ta.c3d\ta.c3d\tb.c3d\n\tKNEE\tKNEE\tKNEE\n" + "\tLINK\tLINK\tLINK\n" * 2 + "ITEM\tX\tY\tX\n"
+    visual += "".join(f"{i + 1}\t" + row.replace(",", "\t") + "\n" for i, row in enumerate(rows))
     trc = "PathFileType\t4\t(X/Y/Z)\tm.trc\nDataRate\tNumFrames\tUnits\n100\t60\tmm\nFrame#\tTime\tK\t\t\n"
     trc += "\t\tX1\tY1\tZ1\n\n" + "".join(
         f"{i + 1}\t{i / 100}\t" + row.replace(",", "\t") + "\n" for i, row in enumerate(rows)
@@ -38,7 +40,7 @@ def exports(folder: Path) -> list[Path]:
     humac = "sep=;\nTime (msec);Torque (Nm);Position (deg)\n" + "".join(f"{10 * i};{i},5;{90 - i}\n" for i in range(30))
     named = "# RF BF VM\n" + "".join(row.replace(",", " ") + "\n" for row in rows)
     rounded = "time,a\n" + "".join(f"{i / 1926:.3f},{i}\n" for i in range(60))
-    texts = (vicon, delsys, discover, motive, qualisys, trc, noraxon, biodex, named, rounded)
+    texts = (vicon, delsys, discover, motive, qualisys, visual, trc, noraxon, biodex, named, rounded)
     files = []
     for i, text in enumerate(texts):
         files.append(folder / f"export{i}.csv")

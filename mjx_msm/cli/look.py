@@ -43,8 +43,8 @@ def look(
     from mjx_msm.recordings.survey.files import survey
     from mjx_msm.recordings.survey.mistaken import with_mistaken
 
-    timing = Timing(column=time_column, rate=sampling_rate)
-    found = with_mistaken([survey(path, timing) for path in files])
+    timing = Timing(column=time_column)
+    found = with_mistaken([survey(path, timing, rate=sampling_rate) for path in files])
     for one in found:
         show(console, one, everything=everything)
     if picture is not None:

@@ -52,7 +52,6 @@ def new(
     from mjx_msm.common.errors import InputWarning
     from mjx_msm.person.model import load_model
     from mjx_msm.recordings.evidence.contradictions import channels_and_joints, contradictions
-    from mjx_msm.recordings.readers.timing import Timing
     from mjx_msm.recordings.survey.draft import drafted
     from mjx_msm.recordings.survey.draft_writing import written
     from mjx_msm.recordings.survey.files import survey
@@ -60,10 +59,11 @@ def new(
 
     with notes_on(console):
         loaded = load_model(model)
-    found = [survey(path, Timing(rate=sampling_rate), loaded.coordinates, loaded.muscles) for path in files]
+    found = [survey(path, None, loaded.coordinates, loaded.muscles, rate=sampling_rate) for path in files]
     for one in found:
         if one.untimed:
-            raise InputError(f"{one.path}: holds no time; say how many samples a second it has with --sampling-rate")
+            what = one.untimed.partition(";")[0]
+            raise InputError(f"{what}; say how many samples a second there are with --sampling-rate")
     draft = drafted(
         loaded, model, found, out, side=side, name=name, mass=mass, rate=sampling_rate,
         posture=_posture(posture or [], loaded.coordinates),

@@ -51,8 +51,11 @@ def qualisys(folder: Path) -> None:
     import ezc3d
 
     names = ("HIP_ANGLE", "KNEE_ANGLE", "ANKLE_ANGLE", "KNEE_MOMENT")
-    columns = zip(names, (HIP, -KNEE, ANKLE, -MOMENT / 64), strict=True)
-    write_csv(folder / "walk_v3d.txt", TIME, {f"RIGHT_{n}_X": x for n, x in columns})
+    rows = zip(HIP, -KNEE, ANKLE, -MOMENT / 64, strict=True)
+    above = ["C:\\walk.c3d"] * 4, [f"RIGHT_{n}" for n in names], ["LINK_MODEL_BASED"] * 4, ["ORIGINAL"] * 4
+    head = "".join("".join(f"\t{x}" for x in row) + "\n" for row in above) + "ITEM\tX\tX\tX\tX\n"
+    text = "".join("\t".join([str(i + 1), *(f"{x:.6f}" for x in row)]) + "\n" for i, row in enumerate(rows))
+    (folder / "walk_v3d.txt").write_text(head + text)
     file = ezc3d.c3d()
     for group, name, value in (
         ("POINT", "RATE", [100.0]), ("POINT", "UNITS", ["mm"]), ("POINT", "LABELS", ("knee",)),
@@ -89,13 +92,16 @@ def biodex(folder: Path) -> None:
 
 def bids(folder: Path) -> None:
     def table(name: str, names: list[str], rows: np.ndarray, rate: float) -> None:
-        text = "\t".join(names) + "\n" + "".join("\t".join(f"{x:.9f}" for x in row) + "\n" for row in rows)
+        text = "\t".join(names) + "\n" if names else ""  # those of a motion are in the table of channels
+        text += "".join("\t".join(f"{x:.9f}" for x in row) + "\n" for row in rows)
         (folder / f"sub-01_task-walk_{name}.tsv").write_text(text)
         (folder / f"sub-01_task-walk_{name}.json").write_text(json.dumps({"SamplingFrequency": rate}))
 
     table("emg", ["VL", "BF"], emg(), 1000.0)
-    names = ["RHIP", "RKNEE", "RANKLE", "RKNEE_MOMENT"]
-    table("motion", names, np.stack([HIP, KNEE, ANKLE, MOMENT], axis=1), 100.0)
+    table("motion", [], np.stack([HIP, KNEE, ANKLE, MOMENT], axis=1), 100.0)
+    channels = "name\ttype\tunits\n" + "".join(f"{n}\tJNTANG\tdeg\n" for n in ("RHIP", "RKNEE", "RANKLE"))
+    channels += "RKNEE_MOMENT\tMISC\tN*m\n"
+    (folder / "sub-01_task-walk_channels.tsv").write_text(channels)
 
 
 @pytest.mark.parametrize("make", [vicon, qualisys, opensim, biodex, bids], ids=lambda f: f.__name__)

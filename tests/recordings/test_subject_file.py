@@ -542,6 +542,15 @@ def test_refuses_recordings(tmp_path, name, column, change, message):
     [
         ("motion", "knee", lambda x: x, {"units": "deg"}, "angles declared in degrees stay within 1.1°"),
         (
+            "motion",
+            "knee",
+            lambda x: x + np.where(np.arange(len(x)) > 60, math.tau, 0),
+            {},
+            "jumps by a full turn 1 time",
+        ),
+        ("motion", "knee", lambda x: x + 0.6 * (np.arange(len(x)) == 50), {}, "has 1 outlier"),
+        ("motion", "knee", lambda x: x[np.r_[:40, [40] * 14, 54 : len(x)]], {}, "stands still 1 time while the joint"),
+        (
             "emg",
             "bf",
             lambda x: 0 * x + 0.2,

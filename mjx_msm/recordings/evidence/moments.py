@@ -28,6 +28,8 @@ IN_THE_AIR = 0.9
 """Correlation with inverse dynamics from which a moment is taken for that of a limb without contact."""
 FACTOR = 2.5
 """Between a moment and inverse dynamics in the model, what people's masses may make."""
+CONTACT = 20.0
+"""Times as much as inverse dynamics without contact, what a limb may do against something."""
 TOO_SMALL = 0.05
 """Root mean square over that of inverse dynamics, below which a moment is not in N·m: contact only adds to it."""
 GAIN, LEFT, LEFT_IF_SHORT, LONG = 0.2, 0.6, 0.35, 10.0
@@ -77,14 +79,17 @@ def contradicted_moments(
             if again:
                 continue
             held = bool(trial.metadata.get("gravity"))  # by a dynamometer: the motion does not say the moment
-            dynamics = [] if held else list(_against_dynamics(trial, name, here, moment[known], at.needed[known, c]))
-            yield from dynamics
-            unrelated = [] if held or dynamics else list(_against_motion(at, c, here, moment))
+            line, turned = (
+                ("", False) if held else _against_dynamics(trial, name, here, moment[known], at.needed[known, c])
+            )
+            if line:
+                yield line
+            unrelated = [] if held or line else list(_against_motion(at, c, here, moment))
             yield from unrelated
             period = _cycle(at, c, moment)
             if period is not None and not unrelated:
                 yield from unlike_other_cycles(here, at, moment, period)
-            if not dynamics and not unrelated and known.sum() * at.step >= SHORTEST:
+            if not turned and not unrelated and known.sum() * at.step >= SHORTEST:
                 open_to_emg.append(Judged(trial, at, moment, _drive(model, trial, emg_map), k))
         yield from _against_emg(name, [j for j in open_to_emg if j.drive is not None], model.muscles, emg_map)
 
@@ -131,7 +136,11 @@ def _angle(model: Model, trial: Trial, at: States, name: str, here: str, moment:
     )
 
 
-def _against_dynamics(trial: Trial, name: str, here: str, moment: np.ndarray, needed: np.ndarray) -> Iterator[str]:
+def _against_dynamics(trial: Trial, name: str, here: str, moment: np.ndarray, needed: np.ndarray) -> tuple[str, bool]:
+    """What stands against a moment in what the motion takes, "" for nothing; and whether that is its sign.
+
+    A limb that is several times as strong as its motion takes is in contact, and only its EMG tells the sign.
+    """
     size, own = float(np.sqrt(np.mean(needed**2))), float(np.sqrt(np.mean(moment**2)))
     if own < TOO_SMALL * size and size > 1.0:
         read = unit_of(reading_of(trial, "moment_columns", name).unit)
@@ -139,23 +148,25 @@ def _against_dynamics(trial: Trial, name: str, here: str, moment: np.ndarray, ne
         if read is None or read.kind == "moment":
             line = line_of(trial, "moment_columns", name, Change(units="Nm/kg"))
             fix = f"is it per kilogram of body mass? Then write {line}"
-        yield f"{here} is {own:.2g} N·m (root mean square), and the motion takes {size:.2g} in the model; {fix}"
-        return
+        return f"{here} is {own:.2g} N·m (root mean square), and the motion takes {size:.2g} in the model; {fix}", False
     if np.ptp(needed) == 0:
-        return
+        return "", False
     r = float(np.corrcoef(moment, needed)[0, 1])
     slope = float(np.polyfit(needed, moment, 1)[0])
-    if r < -IN_THE_AIR:
+    alike = 1 / FACTOR < abs(slope) < FACTOR
+    if r < -IN_THE_AIR and alike:
         line = line_of(trial, "moment_columns", name, Change(turned=True))
-        yield (
+        return (
             f"{here} has the opposite sign of what the motion takes in the model (r = {r:.2f}, {slope:.2g} times); is "
             f"it an external moment, or counted the other way? Then write {line}"
-        )
-    elif r > IN_THE_AIR and not 1 / FACTOR < slope < FACTOR:
-        yield (
-            f"{here} is {slope:.3g} times what the motion takes in the model (r = {r:.2f}); check its unit, "
+        ), True
+    if abs(r) > IN_THE_AIR and not alike and (r > 0 or not 1 / CONTACT < abs(slope) < CONTACT):
+        sign = "" if r > 0 else ", its sign"
+        return (
+            f"{here} is {slope:.3g} times what the motion takes in the model (r = {r:.2f}); check its unit{sign}, "
             "and the mass in [subject]"
-        )
+        ), False
+    return "", False
 
 
 def _against_emg(

@@ -1,14 +1,14 @@
 """Arrays by name, as MATLAB, NumPy and HDF5 keep them, as blocks of columns.
 
 Arrays of one structure with as many samples share a block; a vector called time is their time, a number called ``fs``
-or the like their rate, a list of as many texts as there are columns their names. Of a matrix, samples go along the
-longer side.
+or the like, in the structure or around it, their rate, a list of as many texts as there are columns their names. Of a
+matrix, samples go along the longer side.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +33,10 @@ def contents_of_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> Contents
     notes = [f"{path}: '{n.removesuffix(UNREAD)}' is {a}; left out" for n, a in arrays.items() if n.endswith(UNREAD)]
     parents = dict.fromkeys(name.rpartition("/")[0] for name in arrays)
     blocks: list[Block] = []
+    rates = {parent: _rates(_inside(arrays, parent)) for parent in parents}
     for parent in parents:
-        inside = {n.rpartition("/")[2]: a for n, a in arrays.items() if n.rpartition("/")[0] == parent}
-        blocks += _blocks(path, parent, inside, notes)
+        around = [rates[p] for p in _outwards(parent) if p in rates]
+        blocks += _blocks(path, parent, _inside(arrays, parent), around, notes)
     if not blocks:
         held = ", ".join(f"'{n}'" for n in list(arrays)[:6]) or "nothing"
         more = f"; {notes[0].partition(': ')[2]}" if notes else ""
@@ -43,10 +44,34 @@ def contents_of_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> Contents
     return Contents(path, tuple(blocks), notes=tuple(notes))
 
 
-def _blocks(path: Path, parent: str, inside: Mapping[str, np.ndarray], notes: list[str]) -> list[Block]:
+def _inside(arrays: Mapping[str, np.ndarray], parent: str) -> dict[str, np.ndarray]:
+    return {n.rpartition("/")[2]: a for n, a in arrays.items() if n.rpartition("/")[0] == parent}
+
+
+def _outwards(parent: str) -> Iterator[str]:
+    """A structure, and those that it is in."""
+    while parent:
+        yield parent
+        parent = parent.rpartition("/")[0]
+    yield ""
+
+
+def _rates(inside: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Numbers that may be a rate."""
+    single = {n: float(a.ravel()[0]) for n, a in inside.items() if a.dtype.kind in "biuf" and a.size == 1}
+    return {n: x for n, x in single.items() if 0 < x < 1e6 and not n.endswith(UNREAD)}
+
+
+def _blocks(
+    path: Path,
+    parent: str,
+    inside: Mapping[str, np.ndarray],
+    rates: Sequence[Mapping[str, float]],
+    notes: list[str],
+) -> list[Block]:
+    """**Arguments:** `rates`: numbers of the structure that may be one, then of those around it."""
     numeric = {n: a for n, a in inside.items() if a.dtype.kind in "biuf" and not n.endswith(UNREAD)}
     words = {n: a for n, a in inside.items() if a.dtype.kind == "U" and not n.endswith(UNREAD)}
-    rates = {n: float(a.ravel()[0]) for n, a in numeric.items() if a.size == 1 and 0 < float(a.ravel()[0]) < 1e6}
     groups: dict[tuple[int, float | None], tuple[list[str], list[np.ndarray]]] = {}
     for name, array in numeric.items():
         array = np.squeeze(array) if array.ndim > 2 else array
@@ -64,7 +89,9 @@ def _blocks(path: Path, parent: str, inside: Mapping[str, np.ndarray], notes: li
         width = columns.shape[1]
         labels = _labels(words, name, width)
         names = [name] if width == 1 else [f"{name}/{label}" for label in labels]
-        found = groups.setdefault((len(columns), _rate_of(rates, name)), ([], []))
+        of = (name, parent.rpartition("/")[2])
+        rate = next((r for own in rates if (r := _rate_of(own, of)) is not None), None)
+        found = groups.setdefault((len(columns), rate), ([], []))
         found[0].extend(names)
         found[1].append(np.where(np.isfinite(columns), columns, np.nan))
     return [
@@ -73,11 +100,12 @@ def _blocks(path: Path, parent: str, inside: Mapping[str, np.ndarray], notes: li
     ]
 
 
-def _rate_of(rates: Mapping[str, float], name: str) -> float | None:
-    """The rate that goes with an array: that which has its name, or the only one that has none."""
+def _rate_of(rates: Mapping[str, float], names: Sequence[str]) -> float | None:
+    """The rate that goes with an array: that which has its name or its structure's, or the only one that has none."""
+    called = {name.casefold() for name in names if name}
     for key, value in rates.items():
         found = _RATE_OF.fullmatch(key)
-        if found and name.casefold() in ((found["after"] or "").casefold(), (found["before"] or "").casefold()):
+        if found and called & {(found["after"] or "").casefold(), (found["before"] or "").casefold()}:
             return value
     plain = [value for key, value in rates.items() if _RATE.fullmatch(key)]
     return plain[0] if len(plain) == 1 else None

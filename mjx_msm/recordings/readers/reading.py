@@ -22,10 +22,12 @@ from mjx_msm.recordings.readers import (
     storage,
     trc,
     vicon,
+    visual3d,
 )
 from mjx_msm.recordings.readers.content import content_of
 from mjx_msm.recordings.readers.contents import Contents
 from mjx_msm.recordings.readers.formats import HEAD, Format, Recognised
+from mjx_msm.recordings.readers.sidecar import refuse_channels
 from mjx_msm.recordings.readers.table import Table
 from mjx_msm.recordings.readers.text import is_text
 from mjx_msm.recordings.readers.timing import Timing, tables_of
@@ -43,6 +45,7 @@ FORMATS: tuple[Format, ...] = (
     delsys.FORMAT,
     motive.FORMAT,
     qualisys.FORMAT,
+    visual3d.FORMAT,
     storage.FORMAT,
     delimited.FORMAT,
 )
@@ -56,6 +59,7 @@ def recognise(path: str | Path) -> Recognised:
     """
     path = Path(path)
     refuse_other(path, RECORDING)
+    refuse_channels(path)
     suffix = suffix_of(path)
     head = content_of(path, HEAD)
     for format in FORMATS:

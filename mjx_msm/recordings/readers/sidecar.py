@@ -1,4 +1,4 @@
-"""What BIDS keeps beside a table (``.tsv``, ``.tsv.gz``): rate, start and names in JSON, units in ``_channels.tsv``."""
+"""What BIDS keeps beside a table (``.tsv``, ``.tsv.gz``): rate, start in JSON; names, units in ``_channels.tsv``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,15 @@ from mjx_msm.common.errors import InputError, in_one_line
 from mjx_msm.common.files import read_text
 from mjx_msm.common.toml_tables import is_number
 from mjx_msm.recordings.readers.contents import Block
+
+
+def refuse_channels(path: Path) -> None:
+    """**Raises:** `InputError` for a table of channels, which is no recording."""
+    name, _, last = path.name.rpartition("_")
+    if last == "channels.tsv":
+        raise InputError(
+            f"{path}: is a table of channels, read beside its recording; give that ({name}_emg.tsv, {name}_motion.tsv)"
+        )
 
 
 def sidecar_of(path: Path) -> Mapping[str, Any]:
@@ -35,15 +44,17 @@ def sidecar_of(path: Path) -> Mapping[str, Any]:
 
 def described(path: Path, block: Block, said: Mapping[str, Any]) -> Block:
     """A block with what the files beside it say of its columns."""
-    names = said.get("Columns")
+    channels = _channels(path)
     unnamed = block.columns == tuple(f"column {i + 1}" for i in range(len(block.columns)))
-    if unnamed and isinstance(names, list) and len(names) == len(block.columns):
-        block = replace(block, columns=tuple(map(str, names)))
+    for names in (said.get("Columns"), list(channels)):
+        if unnamed and isinstance(names, list) and len(names) == len(set(map(str, names))) == len(block.columns):
+            block = replace(block, columns=tuple(map(str, names)))
+            break
     rate, start = (float(x) if is_number(x := said.get(k, 0.0)) else 0.0 for k in ("SamplingFrequency", "StartTime"))
     if 0 < rate < 1e6:
         block = replace(block, rate=rate, start=start)
     units = {n: str(v["Units"]) for n, v in said.items() if isinstance(v, dict) and "Units" in v}
-    units = {**_channels(path), **units}
+    units = {**{n: u for n, u in channels.items() if u}, **units}
     own = block.units or ("",) * len(block.columns)
     found = tuple(o or units.get(c, "") for o, c in zip(own, block.columns, strict=True))
     return replace(block, units=found if any(found) else ())
@@ -54,7 +65,7 @@ def _stem(path: Path) -> str:
 
 
 def _channels(path: Path) -> dict[str, str]:
-    """Units by channel, of the table of channels that goes with a recording."""
+    """Units by channel, "" where there is none, in the order of the table of channels that goes with a recording."""
     table = path.with_name(_stem(path).rpartition("_")[0] + "_channels.tsv")
     if not table.is_file() or table == path:
         return {}
@@ -62,4 +73,4 @@ def _channels(path: Path) -> dict[str, str]:
     if not rows or "name" not in rows[0] or "units" not in rows[0]:
         return {}
     name, unit = rows[0].index("name"), rows[0].index("units")
-    return {r[name]: r[unit] for r in rows[1:] if len(r) > max(name, unit) and r[unit] != "n/a"}
+    return {r[name]: r[unit].replace("n/a", "") for r in rows[1:] if len(r) > max(name, unit)}

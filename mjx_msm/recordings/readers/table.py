@@ -37,8 +37,12 @@ class Table:
 
     @property
     def rate(self) -> float:
-        """Sampling rate [Hz], from the median interval."""
-        return float(1.0 / np.median(np.diff(self.time)))
+        """Sampling rate [Hz], from the usual interval: the median, or the mean of those like it where rounded stamps
+        make them differ."""
+        step = np.diff(self.time)
+        usual = float(np.median(step))
+        mean = float(np.mean(step[np.abs(step - usual) <= 0.5 * usual]))
+        return 1.0 / (usual if abs(mean - usual) < 1e-6 * usual else mean)
 
     def index(self, column: str) -> int:
         """Position of a column: of this name, or the only one whose path ends so.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from jaxtyping import Float
 
 from mjx_msm.common.errors import Faults, InputError, suggest
 from mjx_msm.recordings.quality.moment_faults import moment_spikes, spike_lines
@@ -65,7 +66,7 @@ def motion(document: Document, trial: TrialEntry, files: Files, notes: list[str]
             if unit is not None and turns and unit.factor != 1.0:
                 small.append(column.column)
                 largest = max(largest, size)
-            elif turns and size > 2 * math.pi:
+            elif turns and size > 2 * math.pi and not _jumps(x):
                 why = "no unit is given" if unit is None else f"{_source(document, trial, column)} says radians"
                 raise InputError(
                     f"{table.path}: column '{column.column}' reaches {size:.4g}, which looks like degrees "
@@ -142,6 +143,11 @@ def moments(document: Document, trial: TrialEntry, files: Files, notes: list[str
                 values[spikes, i] = np.nan
     faults.raise_any()
     return replace(table, values=values, units=()), read
+
+
+def _jumps(x: Float[np.ndarray, "time"]) -> bool:
+    """Whether it is full turns between samples that make an angle large [rad]; those are told, as in degrees."""
+    return bool(np.max(np.abs(np.unwrap(x[np.isfinite(x)]))) <= 2 * math.pi)
 
 
 def _scale(column: Column) -> float:

@@ -19,6 +19,8 @@ RAW_RATE = 400.0
 """Least samples a second of raw EMG [Hz]."""
 FAST = 0.2
 """Share of the variance above 20 Hz, from which a muscle's signal is raw."""
+INERTIAL = {"acc", "accel", "acceleration", "gyro", "mag", "imu"}
+"""Words of what else a sensor of EMG measures."""
 OUT_OF_RADIANS = 2 * math.pi
 """Greater angles are degrees."""
 KINDS = (
@@ -91,7 +93,7 @@ def _judged(table: Table, name: str, x: np.ndarray, said: str, names: Called) ->
     if unit is not None and unit.kind in ("moment", "moment per mass"):
         return "moment", said, "its unit says so", ()
     if names.quantity in ("moment",):
-        guess = said or _moment_unit(x)
+        guess = said or _moment_unit(x, names.coordinate)
         doubts = () if said else (f"no unit is given; its size suggests {guess}",)
         if table.in_degrees:
             doubts = ("its file says degrees, as one of angles does", *doubts)
@@ -104,6 +106,8 @@ def _judged(table: Table, name: str, x: np.ndarray, said: str, names: Called) ->
         return "angular velocity", said, "its name says so", ()
     if names.quantity == "power":
         return "other", said, "its name says power", ()
+    if INERTIAL & {*words}:
+        return "other", said, "its name says an inertial sensor's", ()
     if point and unit is not None and unit.kind == "length" and not names.coordinate:
         return "marker", said, "a point in a unit of length", ()
     if emg_named and not names.coordinate:
@@ -158,10 +162,11 @@ def _volts(x: np.ndarray) -> str:
     return "V" if size < 0.01 else "mV" if size < 8 else "µV"
 
 
-def _moment_unit(x: np.ndarray) -> str:
-    """By the size of net joint moments: below 5 a kilogram, below 500 in all [N·m]."""
+def _moment_unit(x: np.ndarray, coordinate: str) -> str:
+    """By the size of net joint moments: below 5 a kilogram, below 500 in all [N·m], and a leg's above 2.5."""
     size = float(np.quantile(np.abs(x), 0.99))
-    return "Nmm" if size > 1500 else "Nm"
+    leg = coordinate.startswith(("hip", "knee", "ankle"))
+    return "Nmm" if size > 1500 else "Nm/kg" if leg and size < 2.5 else "Nm"
 
 
 def _angle(table: Table, x: np.ndarray, why: str, said: str) -> tuple[str, str, str, tuple[str, ...]]:

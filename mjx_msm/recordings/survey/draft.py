@@ -71,8 +71,7 @@ def drafted(
         d.say(f"# {about_side}")
     folder = Path(os.path.commonpath([str(s.path.resolve().parent) for s in found]))
     d.say(f"data = {quoted(path_from(out.parent, folder))}")
-    if rate is not None:
-        d.say(f"sampling_rate = {rate:g}", why="of files without a time [Hz]")
+    head = len(d.lines)
     angles = _angles(d, groups, usual)
     drive = drive_of(d, groups)
     studied = _studied(d, groups, angles, drive)
@@ -91,7 +90,26 @@ def drafted(
     for g in groups:
         write_trial(d, g, folder, posture or {}, tuple(moments) or studied, drive, _other_columns(d, g, angles))
     _identify(d, free, bool(moments), drive)
+    if rate is not None:
+        kinds = _clockless(groups, [c.name for c, _ in angles.values()], moments, drive)
+        said = f"{{ {', '.join(f'{k} = {rate:g}' for k in kinds if kinds[k])} }}"
+        if any(kinds.values()):
+            value = f"{rate:g}" if all(kinds.values()) else said
+            d.lines.insert(head, f"sampling_rate = {value}  # of what has no time in its file [Hz]")
     return d
+
+
+def _clockless(
+    groups: Sequence[Group], angles: Sequence[str], moments: Mapping[str, Seen], drive: Drive
+) -> dict[str, bool]:
+    """Whether columns of a kind of file have no clock, of the kinds that there are."""
+    names = {"motion": angles, "emg": [c.name for c in drive.columns], "moments": [c.name for c in moments.values()]}
+    out: dict[str, bool] = {}
+    for g in groups:
+        for kind, found in (("motion", g.motion), ("emg", g.emg), ("moments", g.moments)):
+            if found is not None:
+                out[kind] = out.get(kind, False) or bool(found.clockless & {*names[kind]})
+    return out
 
 
 def _side(found: Sequence[Survey], asked: str | None, names: Sequence[str]) -> tuple[str, str]:

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from mjx_msm.common.errors import InputError
-from mjx_msm.recordings.readers.contents import Contents
+from mjx_msm.recordings.readers.contents import Contents, full_name
 from mjx_msm.recordings.readers.reading import read_contents
 from mjx_msm.recordings.readers.table import Table
-from mjx_msm.recordings.readers.timing import Timing, tables_of
+from mjx_msm.recordings.readers.timing import Timing, is_time, tables_of
 from mjx_msm.recordings.survey.columns import Seen, pauses, seen
+from mjx_msm.recordings.survey.spellings import called
 
 UNJUDGED = "EMG"
 """What EMG seems to be while its rate is not known."""
@@ -47,6 +48,8 @@ class Survey:
     notes: tuple[str, ...]
     untimed: str = ""
     """What keeps its columns from a clock, if anything does: then rows are counted, at 1 Hz."""
+    clockless: frozenset[str] = frozenset()
+    """Columns of which the file says neither times nor a rate."""
 
     @property
     def columns(self) -> tuple[Seen, ...]:
@@ -58,19 +61,28 @@ class Survey:
 
 
 def survey(
-    path: str | Path, timing: Timing | None = None, coordinates: Sequence[str] = (), muscles: Sequence[str] = ()
+    path: str | Path,
+    timing: Timing | None = None,
+    coordinates: Sequence[str] = (),
+    muscles: Sequence[str] = (),
+    *,
+    rate: float | None = None,
 ) -> Survey:
     """Look at a file.
 
-    **Arguments:** `timing`: which column is time, or the rate, where the file does not say.
-    `coordinates`, `muscles`: names in the model that it is for, known in addition to the usual ones.
+    **Arguments:** `timing`: which column is time, or the rate, whatever the file says.
+    `coordinates`, `muscles`: names in the model that it is for, known in addition to the usual ones. `rate`: of what
+    has no time and no rate in the file [Hz].
 
     **Raises:** `InputError` if it cannot be read.
     """
     contents = read_contents(path)
     untimed = ""
+    clockless = _clockless(contents) if timing is None or timing.column is None else frozenset()
+    if clockless and rate is not None:
+        timing = replace(timing or Timing(), rate=rate)
     try:
-        tables = tables_of(contents, timing)
+        tables = tables_of(contents, timing, full_names=_told_by_blocks(contents))
     except InputError as error:
         if timing is not None and timing != Timing():
             raise
@@ -79,7 +91,18 @@ def survey(
     clocks = [Clock(t, tuple(seen(t, i, coordinates, muscles) for i in range(len(t.columns)))) for t in tables]
     clocks = _unjudged(clocks) if untimed else _of_one_voltage(clocks)
     notes = tuple(dict.fromkeys(n for t in tables for n in t.notes)) or contents.notes
-    return Survey(Path(path), contents.taken_for, contents.reason, clocks, notes, untimed)
+    return Survey(Path(path), contents.taken_for, contents.reason, clocks, notes, untimed, clockless)
+
+
+def _clockless(contents: Contents) -> frozenset[str]:
+    """Columns without times or a rate, by their own names and with those of their blocks."""
+    blocks = [b for b in contents.blocks if b.time is None and b.rate is None and not any(map(is_time, b.columns))]
+    return frozenset(name for b in blocks for c in b.columns for name in (c, full_name(b, c)))
+
+
+def _told_by_blocks(contents: Contents) -> bool:
+    """Whether names of sections, sheets or variables say what is measured in them: columns are called by both then."""
+    return any(called(b.name).quantity for b in contents.blocks)
 
 
 def _unjudged(clocks: Sequence[Clock]) -> tuple[Clock, ...]:
@@ -115,4 +138,4 @@ def _rows(contents: Contents) -> tuple[Table, ...]:
     counted = [replace(b, time=np.arange(len(b.values), dtype=float)) for b in contents.blocks if len(b.values) > 1]
     if not counted:
         raise InputError(f"{contents.path}: holds no rows of numbers; export it again")
-    return tables_of(replace(contents, blocks=tuple(counted)))
+    return tables_of(replace(contents, blocks=tuple(counted)), full_names=_told_by_blocks(contents))

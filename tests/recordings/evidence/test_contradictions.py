@@ -82,6 +82,25 @@ def test_an_angle_exported_in_the_moments_place(arm, swing, factor):
     assert not [line for line in contradictions(arm, [spring]) if "over again" in line]
 
 
+def test_a_limb_in_contact_is_turned_by_its_emg_alone(arm, swing):
+    """Four times what the motion takes, of whatever sign: something is held, and the motion does not say which way."""
+    flexors = np.array([m.startswith(("BIC", "BRA")) for m in arm.muscles])
+    against = -4.0 * swing.moment[:, 1]
+    right = (
+        np.where(against >= 0, against, 0.0)[:, None] * flexors
+        + np.where(against < 0, -against, 0.0)[:, None] * ~flexors
+    )
+    held = replace(swing, moment=swing.moment * [1, -4], emg=right / right.max())
+    assert not [line for line in contradictions(arm, [held]) if "elbow_flex" in line]
+    wrong = contradictions(arm, [replace(held, moment=swing.moment * [1, 4])])
+    assert any("4.8 times what the motion takes" in line for line in wrong)
+    assert any("the moment of 'elbow_flex' has the opposite sign of what the EMG makes" in line for line in wrong)
+    said = contradictions(arm, [replace(swing, moment=swing.moment * -1e3)])
+    assert all(
+        "is -1.2e+03 times what the motion takes" in line and "check its unit, its sign" in line for line in said
+    )
+
+
 def test_velocities_that_contradict_positions(arm, swing):
     def said(velocity: np.ndarray) -> str:
         (line,) = contradictions(arm, [replace(swing, velocity=velocity)])
@@ -181,6 +200,16 @@ def test_the_line_that_is_suggested_for_an_angle_ends_it(arm, tmp_path, column, 
     # turned, moved by whole or half a turn: never scaled
     k = after.coordinates.index("elbow_flex")
     assert np.nanstd(after.position[:, k]) == pytest.approx(np.std(TRUE), rel=0.01)
+
+
+def test_an_angle_that_no_joint_has_and_nothing_mends(arm, swing):
+    """2 to 450°, read as the degrees that they are."""
+    position = swing.position.copy()
+    position[:, 1] = np.deg2rad(2 + 448 * (position[:, 1] - position[:, 1].min()) / np.ptp(position[:, 1]))
+    metadata = {"columns": {"elbow_flex": Reading(Column("elbow"), "deg")}}
+    (line,) = contradictions(arm, [replace(swing, position=position, metadata=metadata)])
+    assert "'elbow_flex' runs from 2 to 450°" in line
+    assert line.endswith("check its units, its sign and its zero")
 
 
 def test_the_line_goes_where_the_column_is_said(arm, swing):

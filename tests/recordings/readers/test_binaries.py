@@ -86,6 +86,19 @@ def test_numpy(tmp_path):
     np.testing.assert_array_equal(read_tables(tmp_path / "x.npy", Timing(rate=1000.0))[0].values, EMG)
 
 
+def test_rates_around_a_structure_and_with_its_name(tmp_path):
+    """`data.fs` is of all in it that has no other; `data.fs_angles` of `data.angles`."""
+    from scipy.io import savemat
+
+    angles, moments = {"knee": KNEE, "hip": KNEE}, {"knee": KNEE}
+    savemat(tmp_path / "x.mat", {"data": {"fs": 1000.0, "fs_angles": 100.0, "emg": EMG, "angles": angles}})
+    rates = {t.columns[0]: t.rate for t in read_tables(tmp_path / "x.mat")}
+    assert rates == pytest.approx({"emg/1": 1000, "knee": 100})
+    savemat(tmp_path / "x.mat", {"fs": 1000.0, "moments": {"inside": moments, "rate": 50.0}})
+    (table,) = read_tables(tmp_path / "x.mat")
+    assert table.rate == pytest.approx(50)
+
+
 def test_an_archive_that_would_run_code_is_refused(tmp_path):
     np.savez(tmp_path / "x.npz", a=np.array([{"a": 1}], dtype=object))
     with pytest.raises(InputError, match="cannot be read as a NumPy file"):

@@ -9,7 +9,7 @@ import pytest
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.recordings.readers.reading import read_contents, read_table, read_tables
-from mjx_msm.recordings.readers.timing import Timing
+from mjx_msm.recordings.readers.timing import Timing, tables_of
 
 
 def write(folder: Path, name: str, text: str | bytes) -> Path:
@@ -144,6 +144,26 @@ def test_qualisys(tmp_path, named):
     np.testing.assert_allclose(table.time, [0, 0.005, 0.01])
     np.testing.assert_array_equal(table["knee/X"], [1, np.nan, 1])
     np.testing.assert_array_equal(table["ankle/Z"], [6, 6, 7])
+
+
+def test_visual3d_has_four_rows_of_names_and_counts_frames(tmp_path):
+    head = "\tC:\\a\\w1.c3d\tC:\\a\\w1.c3d\tC:\\a\\w2.c3d\n\tR_KNEE\tR_KNEE\tR_KNEE\n" + "\tLINK\tLINK\tLINK\n" * 2
+    rows = "".join(f"{i + 1}\t{i}\t{-i}\t{2 * i}\n" if i < 15 else f"{i + 1}\t{i}\t{-i}\t\n" for i in range(20))
+    path = write(tmp_path, "v3d.txt", f"{head}ITEM\tX\tY\tX\n{rows}")
+    contents = read_contents(path)
+    assert contents.taken_for == "Visual3D's export"
+    assert contents.columns == ("w1/frame", "w1/R_KNEE/X", "w1/R_KNEE/Y", "w2/frame", "w2/R_KNEE/X")
+    with pytest.raises(InputError, match=r"'frame' counts frames, and nothing says how many .*set sampling_rate"):
+        read_tables(path)
+    (table, *_) = tables_of(contents, Timing(rate=200.0), columns=["w1/R_KNEE/Y"], full_names=True)
+    np.testing.assert_allclose(table["w1/R_KNEE/Y"], -np.arange(20))
+    np.testing.assert_allclose(table.time, np.arange(20) / 200)
+    timed = head.replace("\tR_KNEE", "\tTIME", 1)
+    rows = "".join(f"{i + 1}\t{i / 50}\t{-i}\t{2 * i}\n" for i in range(20))
+    own = read_tables(write(tmp_path, "v3d.txt", f"{timed}ITEM\tX\tY\tX\n{rows}".replace("w2", "w1")))
+    assert own[0].rate == pytest.approx(50)
+    with pytest.raises(InputError, match="its header has 2 names over 4 columns; export it again"):
+        read_contents(write(tmp_path, "v3d.txt", f"\ta\n\tb\n\tc\n\td\nITEM\tX\tY\tX\n{rows}"))
 
 
 def test_trc_equals_opensim(tmp_path):
@@ -370,6 +390,26 @@ def test_all_faults_of_a_file_at_once(tmp_path):
     rows[4], rows[8] = "0.02,4", ",8"
     with pytest.raises(InputError, match=r"line 10 has no time.*; time runs backwards on line 6"):
         read_table(write(tmp_path, "y.csv", "time,a\n" + "\n".join(rows)))
+
+
+def test_bids_keeps_the_names_of_a_motion_in_its_table_of_channels(tmp_path):
+    path = write(tmp_path, "sub-01_tracksys-imu_motion.tsv", "".join(f"{i}\t{-i}\n" for i in range(20)))
+    write(tmp_path, "sub-01_tracksys-imu_motion.json", json.dumps({"SamplingFrequency": 50}))
+    beside = "name\tcomponent\ttype\tunits\nknee\tx\tJNTANG\tdeg\nhip\tx\tJNTANG\tn/a\n"
+    channels = write(tmp_path, "sub-01_tracksys-imu_channels.tsv", beside)
+    table = read_table(path)
+    assert (table.columns, table.units, table.rate) == (("knee", "hip"), ("deg", ""), pytest.approx(50))
+    with pytest.raises(InputError, match=r"is a table of channels, .*give that \(sub-01_tracksys-imu_emg.tsv"):
+        read_table(channels)
+
+
+def test_the_rate_of_rounded_stamps_is_their_mean(tmp_path):
+    time = np.round(np.arange(4000) / 1925.926, 6)
+    path = write(tmp_path, "x.csv", "time,a\n" + "".join(f"{t:.6f},{i}\n" for i, t in enumerate(time)))
+    assert read_table(path).rate == pytest.approx(1925.926, rel=1e-6)
+    time = np.concatenate([np.arange(100), 150 + np.arange(100)]) / 100  # a pause is no step
+    path = write(tmp_path, "y.csv", "time,a\n" + "".join(f"{t:.6f},{i}\n" for i, t in enumerate(time)))
+    assert read_table(path).rate == pytest.approx(100, rel=1e-9)
 
 
 @pytest.mark.parametrize("header", [True, False])

@@ -169,6 +169,45 @@ def test_files_make_trials_by_folder_or_by_name(tmp_path, knee):
         draft(knee, "knee", sorted(flat.iterdir()), tmp_path / "c.toml")
 
 
+def test_what_else_a_sensor_of_emg_measures_is_no_emg(tmp_path):
+    columns = {"R GASTROCNEMIUS MEDIAL HEAD: ACC.X 1": np.sin(FAST), "R VASTUS LATERALIS: Gyro Z 2": np.cos(FAST)}
+    write_csv(tmp_path / "e.csv", FAST, columns)
+    found = survey(tmp_path / "e.csv").columns
+    assert [c.kind for c in found] == ["other", "other"]
+    assert found[0].called.muscles == ("gastrocnemius_medialis",)
+
+
+def test_a_structure_says_what_is_in_it(tmp_path):
+    np.savez(tmp_path / "x.npz", **{"angles/knee": 30 + FAST[:40], "moments/knee": 9 * FAST[:40], "fs": 100.0})
+    angle, moment = survey(tmp_path / "x.npz").columns
+    assert (angle.name, angle.kind, moment.name, moment.kind) == ("angles/knee", "angle", "moments/knee", "moment")
+
+
+def test_a_legs_moment_per_kilogram_by_its_size(tmp_path, knee):
+    ik, emg, moments = walk(tmp_path / "data")
+    write_csv(moments, TIME, {"knee_angle_r_moment": 25 / 75 * np.sin(6 * TIME)})
+    draft(knee, "knee", [ik, emg, moments], tmp_path / "s.toml", mass=75.0)
+    trial = trial_of(tmp_path / "s.toml")
+    np.testing.assert_allclose(trial.moment[:, 0], 25 * np.sin(6 * trial.time), atol=0.05)
+    assert "its size suggests Nm/kg" in (tmp_path / "s.toml").read_text()
+
+
+def test_a_rate_is_of_what_has_none(tmp_path, knee):
+    """Angles and moments without time, EMG with one: what a user says leaves the EMG's alone."""
+    ik, emg, moments = walk(tmp_path / "data")
+    for path in (ik, moments):
+        rows = [line.split(",", 1)[1] for line in path.read_text().splitlines()]
+        path.write_text("\n".join(rows) + "\n")
+    found = [survey(f, None, knee.coordinates, knee.muscles, rate=100.0) for f in (ik, emg, moments)]
+    written(drafted(knee, "knee", found, tmp_path / "s.toml", rate=100.0))
+    assert "sampling_rate = { motion = 100, moments = 100 }" in (tmp_path / "s.toml").read_text()
+    trial = trial_of(tmp_path / "s.toml")
+    known = np.isfinite(trial.position[:, 0])
+    expected = 0.6 + 0.5 * np.sin(6 * trial.time[known])
+    np.testing.assert_allclose(trial.position[known, 0], expected, atol=1e-3)
+    assert trial.time[-1] == pytest.approx(4.0, abs=0.1)
+
+
 def storage(path: Path, columns: dict[str, np.ndarray], degrees: str) -> Path:
     rows = "".join("\t".join(f"{x:.6f}" for x in row) + "\n" for row in zip(TIME, *columns.values(), strict=True))
     head = f"x\nversion=1\nnRows={len(TIME)}\nnColumns={1 + len(columns)}\ninDegrees={degrees}\nendheader\n"
