@@ -28,7 +28,7 @@ class Standing(enum.Enum):
     DETERMINED = "determined"
     """By the recordings, to within a factor of two either way, and no bound stands in for them."""
     ROUGH = "known only roughly"
-    """The recordings say more of it than the prior, but leave a wider interval than that."""
+    """The recordings say more of it than the prior, but leave a wider interval than that, or one that reaches none."""
     BOUND = "at a bound"
     RANGE = "as wide as all that was allowed"
     """A bound holds both ends of the interval."""
@@ -53,7 +53,7 @@ def _standing(e: Estimate, u: Unknown | None) -> Standing:
         return Standing.PRIOR if prior else Standing.UNDETERMINED
     if u is not None and _width(e, u) >= WHOLE * (u.upper - u.lower):
         return Standing.RANGE
-    if u is not None and spans(e, u) > ROUGH:
+    if u is not None and (spans(e, u) > ROUGH or may_be_none(e, u)):
         return Standing.ROUGH
     return Standing.DETERMINED
 
@@ -61,6 +61,17 @@ def _standing(e: Estimate, u: Unknown | None) -> Standing:
 def spans(e: Estimate, u: Unknown) -> float:
     """By which factor the ends of the interval of a positive parameter differ; 1 of another one."""
     return math.exp(_width(e, u)) if kind_of(u.members[0]).transform == "log" else 1.0
+
+
+def may_be_none(e: Estimate, u: Unknown) -> bool:
+    """Whether what has a zero and no sign, a delay or a damping, cannot be told from none."""
+    kind = kind_of(u.members[0])
+    return kind.transform == "linear" and not kind.offset and kind.lower == 0.0 and e.low <= 0.0
+
+
+def how_roughly(e: Estimate, u: Unknown) -> str:
+    """What an estimate that is known only roughly could be."""
+    return "may be none" if may_be_none(e, u) else f"{spans(e, u):.2g}-fold"
 
 
 def _width(e: Estimate, u: Unknown) -> float:
@@ -80,5 +91,5 @@ def remark(e: Estimate, u: Unknown | None, standing: Standing, *, off_prior: boo
     if standing is Standing.BOUND:
         return f"at {e.bound} bound"
     if standing is Standing.ROUGH and u is not None:
-        return f"only roughly: {spans(e, u):.2g}-fold"
+        return f"only roughly: {how_roughly(e, u)}"
     return "off its prior" if standing is Standing.PRIOR and off_prior else standing.value

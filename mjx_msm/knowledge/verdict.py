@@ -23,7 +23,7 @@ from mjx_msm.knowledge.next_step import next_step
 from mjx_msm.knowledge.records import Fit, Outcome
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.result_table import CLEARLY
-from mjx_msm.knowledge.standing import Standing, spans
+from mjx_msm.knowledge.standing import Standing, how_roughly
 from mjx_msm.knowledge.wording import CLOSELY, FLATTERS, some
 
 NARROW = 0.9
@@ -89,6 +89,7 @@ def _predicts(fits: Sequence[Fit]) -> str:
     said = f"{_where(rows)}, it misses the {kind} by {size(error, unit)} (spread {size(spread, unit)})"
     flatters = f" {FLATTERS}" if any(f.within for f in rows) else ""
     other = rival(rows, kind)
+    flatters += _beaten(fits) if rows[0].role == "held-out" else ""
     if other is None:
         return f"{said}.{flatters}"
     name, theirs = other
@@ -98,6 +99,18 @@ def _predicts(fits: Sequence[Fit]) -> str:
         better = "is the better prediction" if error < CLEARLY * theirs else "predicts no worse"
         end = f"the best of those without a person, {name}, misses it by {size(theirs, unit)}: the model {better}."
     return f"{said}; {end}{flatters}"
+
+
+def _beaten(fits: Sequence[Fit]) -> str:
+    """Where the folds of a cross-validation, which a held-out trial comes before, tell another story."""
+    rows = [f for f in fits if f.role == "cross-validated"]
+    kind = measure(rows)
+    other = rival(rows, kind)
+    if other is None or not other[1] < CLEARLY * pooled(rows, kind=kind):
+        return ""
+    unit, names = unit_of(rows, kind), some(list(dict.fromkeys(f.trial for f in rows)))
+    ours, theirs = size(pooled(rows, kind=kind), unit), size(other[1], unit)
+    return f" Cross-validated among {names}, {other[0]} is better: {theirs}, the model {ours}."
 
 
 def _where(rows: Sequence[Fit]) -> str:
@@ -126,7 +139,7 @@ def _known(result: Identification) -> str:
     by: dict[Standing, list[str]] = {s: [] for s in Standing}
     unknowns = result.unknowns or (None,) * len(result.estimates)
     for e, u, stands in zip(result.estimates, unknowns, result.standing, strict=True):
-        fold = f" (its interval {spans(e, u):.2g}-fold)" if stands is Standing.ROUGH and u is not None else ""
+        fold = f" ({how_roughly(e, u)})" if stands is Standing.ROUGH and u is not None else ""
         by[stands].append(e.path + fold)
     count, known = len(result.estimates), len(by[Standing.DETERMINED])
     if known == count:

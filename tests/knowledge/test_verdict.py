@@ -131,10 +131,19 @@ def test_what_may_be_twice_as_much_is_known_only_roughly(times, standing):
     assert (remark(e, u, standing) == "only roughly: 4.4-fold") == rough
 
 
-def test_a_damping_is_told_in_its_unit_not_in_factors():
+def test_a_damping_is_told_in_its_unit_and_not_where_it_may_be_none():
     made = result(fit())
-    damping = replace(made.estimates[2], low=0.01, high=1.2)
-    assert replace(made, estimates=(*made.estimates[:2], damping)).standing[2] is Standing.DETERMINED
+    for low, standing in ((0.01, Standing.DETERMINED), (0.0, Standing.ROUGH)):
+        damping = replace(made.estimates[2], low=low, high=1.2)
+        found = replace(made, estimates=(*made.estimates[:2], damping))
+        assert found.standing[2] is standing
+        assert ("joint/elbow_flex/damping (may be none)" in verdict(found)[-2]) == (low == 0.0)
+
+
+def test_a_cross_validation_that_a_regression_wins_is_told_beside_a_held_out_trial():
+    held, folds = fit(ridge=3.0), fit("cross-validated", trial="walk", ridge=1.5)
+    assert "Cross-validated among walk, ridge is better: 1.5 N·m, the model 2 N·m." in verdict(result(held, folds))[1]
+    assert "ridge is better" not in verdict(result(held, replace(folds, beside={"ridge": 2.5})))[1]
 
 
 def test_what_rests_on_a_bound_is_asked_about_before_more_is_recorded():
