@@ -140,8 +140,8 @@ def all_terms(model, x):
     return terms.path_length, terms.moment_arm, terms.mass_matrix, terms.passive - terms.bias
 
 
-@partial(eqx.filter_jit, compiler_options=QUICK)
 def values(model, x):
+    """Operation by operation: a compiler takes ten times as long over a tree, which runs once."""
     return jax.vmap(lambda x: all_terms(model, x))(x)
 
 
