@@ -1,5 +1,6 @@
 """Fixtures for the whole suite."""
 
+import gc
 import os
 import sys
 import tempfile
@@ -10,11 +11,14 @@ import pytest
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """One folder of compiled functions for all workers of a run and every process its tests start.
+    """Seldom garbage collection, and one folder of compiled functions for all workers of a run and every process its
+    tests start.
 
     With MJX_MSM_TEST_CACHE=FOLDER it is kept, and a second run is fast; else it goes with the run. JAX's own
     JAX_COMPILATION_CACHE_DIR is respected.
     """
+    # What is traced lives long and is many objects: by default a third of the time goes into looking for cycles in it.
+    gc.set_threshold(50_000, 20, 100)
     if hasattr(config, "workerinput"):  # a worker of pytest-xdist: the environment is there already
         return
     kept = os.environ.get("MJX_MSM_TEST_CACHE") or os.environ.get("JAX_COMPILATION_CACHE_DIR")
