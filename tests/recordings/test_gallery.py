@@ -13,12 +13,15 @@ from scipy import signal
 from mjx_msm.common.errors import InputWarning
 from mjx_msm.common.toml_tables import to_toml
 from mjx_msm.recordings.readers.delimited import write_csv
-from mjx_msm.recordings.subject_file.loading import load_subject
+from mjx_msm.recordings.subject_file.loading import Study, load_subject
+from mjx_msm.recordings.trial import Trial
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "pages" / "bring" / "lab_files.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 COMMON, *REST = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
-SYSTEMS = dict(zip(("vicon", "qualisys", "opensim", "biodex", "bids"), REST, strict=False))
+SYSTEMS = dict(
+    zip(("vicon", "qualisys", "opensim", "biodex", "bids", "workbook", "arrays", "effort"), REST, strict=True)
+)
 TIME, FAST = np.arange(300) / 100, np.arange(3000) / 1000
 HIP, KNEE, ANKLE, MOMENT = (
     20 * np.cos(4 * TIME),
@@ -131,6 +134,59 @@ def test_ten_lines_read_what_the_system_wrote(tmp_path, make):
     assert np.corrcoef(trial.emg[:, trial.channels.index("VL")], strong)[0, 1] > 0.8
 
 
+def trial_of(folder: Path, document: dict) -> tuple[Trial, Study]:
+    """The only trial of a subject file whose vastus lateralis alone has a channel."""
+    document["emg"]["muscles"] = {"vaslat": "VL"}
+    (folder / "s.toml").write_text(to_toml(document))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InputWarning)
+        study = load_subject(folder / "s.toml")
+    return study.trials[0], study
+
+
+def test_a_workbook_of_one_sheet_a_signal(tmp_path):
+    """Two attempts a sheet, of 2000 Hz; a force at a strap."""
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    time, raw = np.arange(4000) / 2000, emg()[:, 0].repeat(2)[:4000]
+    for name, values in {"DNM": 10 + 5 * np.sin(4 * time), "EMG_VL": raw}.items():
+        sheet = book.create_sheet(name)
+        for x in values:
+            sheet.append([float(x), 0.5 * float(x)])
+    book.save(tmp_path / "ID 1.xlsx")
+    document = tomllib.loads(COMMON) | tomllib.loads(SYSTEMS["workbook"])
+    document["identify"]["free"] = ["muscle/vas*/*_length"]
+    document["identify"]["tied"] = []
+    trial, study = trial_of(tmp_path, document)
+    assert trial.moment is not None
+    expected = 9.80665 * 0.35 * (10 + 5 * np.sin(4 * trial.time))
+    known = np.isfinite(trial.moment[:, 0])
+    np.testing.assert_allclose(trial.moment[known, 0], expected[known], atol=0.3)
+    np.testing.assert_allclose(trial.position[-5], [1.2, 1.4, 0.0])
+    assert study.identify.priors["strap/knee_angle/lever"] == {"mean": 0.35, "sd": 0.03}
+
+
+def test_arrays_and_tables_without_time(tmp_path):
+    from scipy.io import savemat
+
+    columns = {"hip_flexion": HIP, "knee_angle": KNEE, "ankle_angle": ANKLE, "knee_angle_moment": MOMENT}
+    write_csv(tmp_path / "walk.csv", TIME, columns)
+    (tmp_path / "walk.csv").write_text((tmp_path / "walk.csv").read_text().replace("time", "t", 1))
+    strong = 0.5 + 0.4 * np.sin(4 * FAST)
+    savemat(tmp_path / "walk.mat", {"emg": np.stack([strong, 0.2 + 0 * strong], axis=1), "labels": ["VL", "BF"]})
+    files = {"motion": "walk.csv", "emg": "walk.mat", "moments": "walk.csv"}
+    document = tomllib.loads(COMMON) | tomllib.loads(SYSTEMS["arrays"])
+    document |= {"units": "deg", "trials": [{"name": "walk", **files, "time_column": {"moments": "t"}}]}
+    document["identify"] |= {"free": ["muscle/vas*/*_length"], "tied": []}
+    trial, _ = trial_of(tmp_path, document)
+    np.testing.assert_allclose(trial.emg[:-40, 0], 0.5 + 0.4 * np.sin(4 * trial.time[:-40]), atol=0.01)
+    angle = np.rad2deg(trial.position[:-40, trial.coordinates.index("knee_angle")])
+    known = np.isfinite(angle)
+    np.testing.assert_allclose(angle[known], np.interp(trial.time[:-40][known], TIME, KNEE), atol=0.1)
+
+
 def test_greatest_effort(tmp_path):
     opensim(tmp_path)
     write_csv(tmp_path / "mvc_quadriceps.csv", np.arange(0, 6, 0.01), {
@@ -138,7 +194,7 @@ def test_greatest_effort(tmp_path):
     })  # fmt: skip
     document = tomllib.loads(COMMON) | tomllib.loads(SYSTEMS["opensim"])
     document["emg"]["muscles"] = {"vaslat": "VL", "bflh": "BF"}
-    document["trials"] += tomllib.loads(REST[-1])["trials"]
+    document["trials"] += tomllib.loads(SYSTEMS["effort"])["trials"]
     (tmp_path / "s.toml").write_text(to_toml(document))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InputWarning)
