@@ -148,8 +148,7 @@ def test_a_workbook_of_one_sheet_a_signal(tmp_path):
     """Two attempts a sheet, of 2000 Hz; a force at a strap."""
     import openpyxl
 
-    book = openpyxl.Workbook()
-    book.remove(book.active)
+    book = openpyxl.Workbook(write_only=True)
     time, raw = np.arange(4000) / 2000, emg()[:, 0].repeat(2)[:4000]
     for name, values in {"DNM": 10 + 5 * np.sin(4 * time), "EMG_VL": raw}.items():
         sheet = book.create_sheet(name)
