@@ -36,8 +36,9 @@ def identify_many(
     compiler; after that subjects are worked on side by side, one a core.
 
     **Arguments:** `cohort`: subject to trials. `workers`: subjects at a time, by default one a core. `executor`: by
-    default threads of this process, which share what is compiled; "processes", "ray", or another one of
-    `mjx_msm.common.executors`, whose workers compile each for itself, and whose death costs only what they were at.
+    default threads of this process, which share what is compiled; "abreast", which makes one call of a device of what
+    all have to compute; "processes", "ray", or another one of `mjx_msm.common.executors`, whose workers compile each
+    for itself, and whose death costs only what they were at.
     `settings`, `options`, `listener`: of `mjx_msm.identify`, the same for everyone; the `seed` too, so that a subject's
     result does not depend on the others. `each`: options of some subjects that are their own, e.g. a `prior`.
 
