@@ -53,7 +53,11 @@ def plain(spec: mujoco.MjSpec, renamed: Callable[[str], str] = str) -> mujoco.Mj
                 element.classname = only
     with full_precision():
         root = ET.fromstring(spec.to_xml())
-    if root.find(f"default//default[@class='{name}']") is None:  # it holds nothing, and was not written
+    if root.find(f"default//default[@class='{name}']") is None:
+        # a copy's new class is, one time in four, not in its tree of classes and holds MuJoCo's own values: what is
+        # written goes by these, and no class may say otherwise
+        for defaults in root.findall("default"):
+            root.remove(defaults)
         for element in root.iter():
             if element.get("class") == name:
                 element.attrib.pop("class")
