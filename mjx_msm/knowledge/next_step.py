@@ -20,7 +20,7 @@ MUCH_OPEN = 0.25
 """Part of the parameters that are not determined, from which on more has to be recorded."""
 SPARED = 3
 """Trials of which one can be held out; of fewer, each may be all that tells of its muscles."""
-WITHIN = "there is cross-validation within trials, which flatters"
+WITHIN = "cross-validation within trials is all there is till then, and flatters"
 HELD_OUT = '`role = "held-out"` in the subject file'
 ELECTRODE, SIZE = "electrode and normalisation of the EMG", "the size of the person"
 MOMENT, CLOCK = "scale, zero and clock of the moment", "whether EMG and motion share a clock"
@@ -115,7 +115,7 @@ def _to_record(result: Identification) -> str:
         rows = unseen(result.fits)
         if any(not f.within for f in rows):
             return ""
-        return hold_out(trials) + ("" if rows else f"; until then {WITHIN}")
+        return hold_out(trials) + ("" if rows else f" ({WITHIN})")
     why = f"{count - sum(clear)} of {count} parameters are open"
     if few and samples:
         why = f"its {samples[0]} samples repeat themselves and count as {samples[1]}, fewer than its parameters: {why}"
