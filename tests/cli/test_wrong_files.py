@@ -116,7 +116,6 @@ def test_several_problems_are_a_line_each(synthetic, tmp_path, capsys):
             lines,
             [
                 "unknown key 'mas'; did you mean 'mass'?",
-                "'mass' is missing",
                 "has no muscle 'BICLong'; did you mean 'BIClong'?",
                 "no such file; did you mean",
             ],
