@@ -3,8 +3,8 @@
     python examples/pictures/muscle_curves.py [PATH]
 
 Lines are this package's curves; dots are other programs' own: SymPy's `biomechanics` for De Groote and Fregly 2016, C
-MuJoCo's `mju_muscleGain` and `mju_muscleBias` for the native muscle, OpenSim's `Thelen2003Muscle` for Thelen 2003. What
-is left between them stands in the titles.
+MuJoCo's `mju_muscleGain` and `mju_muscleBias` for the native muscle, OpenSim's `Thelen2003Muscle` for Thelen 2003 and
+its curves of `Millard2012EquilibriumMuscle` for Millard 2013. What is left between them stands in the titles.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from jaxtyping import Float
 from matplotlib import pyplot as plt
 from sympy.physics import biomechanics
 
-from mjx_msm.person import degroote, thelen
+from mjx_msm.person import degroote, millard, thelen
 from mjx_msm.person.muscle import (
     FPMAX,
     AnyArray,
@@ -33,7 +33,7 @@ from mjx_msm.person.muscle import (
 )
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "pages" / "understand"
-INK, BLUE, RED, GREEN = "#222222", "#1f5fa8", "#c0392b", "#3f8f4f"
+INK, BLUE, RED, GREEN, GOLD = "#222222", "#1f5fa8", "#c0392b", "#3f8f4f", "#c98a1b"
 Samples = Float[np.ndarray, "sample"]
 
 
@@ -95,6 +95,14 @@ THELEN: dict[str, Callable[[Samples], AnyArray]] = {
 }
 
 
+MILLARD: dict[str, tuple[Callable[[Samples], AnyArray], opensim.Function]] = {
+    "active force–length": (millard.active_force_length, opensim.ActiveForceLengthCurve()),
+    "passive force–length": (millard.passive_force_length, opensim.FiberForceLengthCurve()),
+    "force–velocity": (millard.force_velocity, opensim.ForceVelocityCurve()),
+    "tendon force–length": (lambda x: millard.MillardTendon().force(x, 0.049), opensim.TendonForceLengthCurve()),
+}
+
+
 def main(path: Path) -> None:
     opensims = of_opensim()
     length, velocity, tendon = np.linspace(0.2, 1.8, 400), np.linspace(-1.2, 1.2, 400), np.linspace(0.98, 1.06, 400)
@@ -133,12 +141,20 @@ def main(path: Path) -> None:
         shown = (where >= x[0]) & (where <= x[-1])
         ax.plot(x, np.asarray(THELEN[name](x)), color=GREEN, label="thelen")
         ax.plot(where[shown], points[shown], "^", ms=4.5, mfc="none", color=GREEN, label="OpenSim")
-        title += f",   thelen − OpenSim ≤ {float(np.abs(np.asarray(THELEN[name](where)) - points).max()):.0e}"
+        title += f"\nthelen − OpenSim ≤ {float(np.abs(np.asarray(THELEN[name](where)) - points).max()):.0e}"
+        law, source = MILLARD[name]
+        marked = x[10::20]
+        # a tendon shorter than its slack length is the one place where the law is not OpenSim's
+        there = marked[marked > 1.0] if name == "tendon force–length" else marked
+        of_millard = np.array([source.calcValue(v) for v in there])
+        ax.plot(x, np.asarray(law(x)), color=GOLD, label="millard")
+        ax.plot(there, of_millard, "D", ms=4, mfc="none", color=GOLD, label="OpenSim")
+        title += f",   millard − OpenSim ≤ {float(np.abs(np.asarray(law(there)) - of_millard).max()):.0e}"
         ax.set(xlabel=label, ylabel="force [F0]", ylim=(-0.25, 2.0))
         ax.set_title(title, fontsize=8.5, color=INK)
         ax.axhline(0, color=INK, lw=0.5)
         ax.spines[["top", "right"]].set_visible(False)
-        ax.legend(frameon=False, fontsize=9)
+        ax.legend(frameon=False, fontsize=8, ncols=2 if "tendon" in name else 1)
     figure.savefig(path, dpi=80)
     print(f"{path}: {len(panels)} curves")
 

@@ -208,11 +208,11 @@ def _with_muscles(
             model.nominal.muscle.tendon_slack_length,
         )
     )
-    before = np.stack([force, fiber, slack])
+    before, own = np.stack([force, fiber, slack]), np.asarray(model.nominal.muscle.pennation_angle, float)
     offsets = _offsets(model, matched, there)
     for name, other in matched.items():
         k, muscle = model.muscles.index(name), found[other]
-        along = math.cos(muscle.pennation)
+        along = math.cos(muscle.pennation) / math.cos(own[k])  # of fibers that have pennation here, too
         force[k], fiber[k] = muscle.max_isometric_force * along, muscle.optimal_fiber_length * along
         slack[k] = muscle.tendon_slack_length + offsets[name]
     nominal = eqx.tree_at(

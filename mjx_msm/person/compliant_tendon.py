@@ -31,6 +31,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from mjx_msm.person.degroote import DeGrooteFregly2016, DeGrooteTendon
+from mjx_msm.person.millard import MillardTendon
 from mjx_msm.person.muscle import AbstractMuscle, Memory, MuscleParameters
 from mjx_msm.person.thelen import ThelenTendon
 
@@ -76,7 +77,7 @@ class CompliantTendon(AbstractMuscle):
 
     fibers: AbstractMuscle = eqx.field(default_factory=DeGrooteFregly2016)
     """The law of the fibers, which has no memory of its own."""
-    tendon: DeGrooteTendon | ThelenTendon = eqx.field(default_factory=DeGrooteTendon)
+    tendon: DeGrooteTendon | ThelenTendon | MillardTendon = eqx.field(default_factory=DeGrooteTendon)
 
     def __check_init__(self) -> None:
         if self.fibers.remembers:

@@ -13,9 +13,9 @@ What tendons that yield remember is in `data.userdata`, and so is copied with th
 tension does not change: until a first step is taken, after `mujoco.mj_resetData`, and where `data.time` goes back.
 Whoever moves the state of a running simulation says so by `data.userdata[:] = 0`.
 
-Laws: De Groote et al. 2016, doi 10.1007/s10439-016-1591-9; Thelen 2003, doi 10.1115/1.1531112; MuJoCo's own. Behind a
-tendon that yields, fibers move at a rate by the second backward difference. Written by mjx_msm, whose documentation has
-the equations.
+Laws: De Groote et al. 2016, doi 10.1007/s10439-016-1591-9; Thelen 2003, doi 10.1115/1.1531112; Millard et al. 2013,
+doi 10.1115/1.4023390; MuJoCo's own. Behind a tendon that yields, fibers move at a rate by the second backward
+difference. Written by mjx_msm, whose documentation has the equations.
 """
 
 import math
@@ -106,6 +106,11 @@ class _Muscle:
         if m["tendon"] == "thelen":
             self.toe = 99 * math.exp(3) / (166 * math.exp(3) - 67) * m["tendon_strain"]
             self.lowest = self.toe / 3 * math.log1p(-0.016 * math.expm1(3) / 0.33)
+        if m["tendon"] == "millard":
+            self.bent = _millard_tendon(m["tendon_strain"])
+            self.lowest = 4 * m["tendon_strain"] * math.log1p(-0.19 / 0.2)
+        if self.law == "millard":
+            self.active, self.passive = _millard_active(m["least_active"]), _millard_passive(m["passive_fiber_strain"])
 
     def rate(self, u, a):
         p, u, b = self.p, min(max(u, 0.0), 1.0), min(max(a, 0.0), 1.0)
@@ -132,9 +137,16 @@ class _Muscle:
         fiber = math.hypot(x, math.sin(self.p["pennation_angle"]))
         cos, v = x / fiber, slope * v * x / fiber
         if self.law == "thelen":
-            passive = math.expm1(5 / self.p["passive_fiber_strain"] * max(fiber - 1, 0.0)) / math.expm1(5)
-            active = math.exp(-((fiber - 1) ** 2) / 0.45) * _thelen_velocity(v / (0.25 + 0.75 * a))
+            p, steep = self.p, self.p["passive_stiffness"]
+            passive = math.expm1(steep / p["passive_fiber_strain"] * max(fiber - 1, 0.0)) / math.expm1(steep)
+            active = math.exp(-((fiber - 1) ** 2) / p["active_width"])
+            active *= _thelen_velocity(v / (0.25 + 0.75 * a), p["curvature"], p["lengthening"])
             return self.f0 * (a * active + self.scale * passive) * cos
+        if self.law == "millard":
+            active, passive = self.active(fiber), self.passive(fiber)
+            return (
+                self.f0 * (a * active * _MILLARD_VELOCITY(v) + self.scale * passive + self.p["fiber_damping"] * v) * cos
+            )
         d1, d2, d3, d4 = VELOCITY
         active = sum(b1 * math.exp(-0.5 * ((fiber - b2) / (b3 + b4 * fiber or 1e-9)) ** 2) for b1, b2, b3, b4 in ACTIVE)
         steep = KPE / self.p["passive_fiber_strain"]
@@ -149,6 +161,9 @@ class _Muscle:
             e0, toe = self.p["tendon_strain"], self.toe
             bent = 0.33 * math.expm1(3 * min(strain, toe) / toe) / math.expm1(3)
             return self.f0 * (bent + 0.67 / (e0 - toe) * max(strain - toe, 0.0))
+        if self.p["tendon"] == "millard":
+            push = 0.2 * math.expm1(0.25 * strain / self.p["tendon_strain"])
+            return self.f0 * (self.bent(strain) if strain > 0 else push)
         return self.f0 * (C1 * math.exp(self.stiffness * strain) - C3)
 
     def begin(self, a, length, speed, h):
@@ -182,13 +197,65 @@ class _Muscle:
         return _root(gap, low, high)
 
 
-def _thelen_velocity(w):
+def _thelen_velocity(w, curvature, most):
     if w <= 0:
         w = max(w, -1.0)
-        return (1 + w) / (1 - 4 * w)
-    end = 0.4 * (0.95 * 1.4 - 1) / (10 * 1.4 * 0.05)
-    on, slope = min(w, end), 0.4 * 10 * 0.4 / (0.4 + 10 * end) ** 2
-    return (0.4 + 10 * on * 1.4) / (0.4 + 10 * on) + slope * (w - on)
+        return (1 + w) / (1 - w / curvature)
+    c, k = most - 1, 2 + 2 / curvature
+    end = c * (0.95 * most - 1) / (k * most * 0.05)
+    on, slope = min(w, end), c * k * c / (c + k * end) ** 2
+    return (c + k * on * most) / (c + k * on) + slope * (w - on)
+
+
+class _BentLine:
+    """A curve through points (x, y, slope): quintic Bézier curves round the corners of the lines through them."""
+
+    def __init__(self, points, curviness):
+        self.first, self.last, self.pieces = points[0], points[-1], []
+        for (x0, y0, s0), (x1, y1, s1), c in zip(points, points[1:], curviness, strict=False):
+            x = (y1 - y0 - x1 * s1 + x0 * s0) / (s0 - s1)
+            y = y1 + s1 * (x - x1)
+            self.pieces.append([(p, p + c * (q - p), r + c * (q - r), r) for p, q, r in ((x0, x, x1), (y0, y, y1))])
+
+    def __call__(self, x):
+        if x <= self.first[0] or x >= self.last[0]:
+            end, y, slope = self.first if x <= self.first[0] else self.last
+            return y + slope * (x - end)
+        across, up = next(p for p in reversed(self.pieces) if x >= p[0][0])
+        return _bezier(up, _root(lambda u: _bezier(across, u) - x, 0.0, 1.0))
+
+
+def _bezier(control, u):
+    p, q, r, s = control
+    v = 1 - u
+    return p * v**5 + q * (5 * v**4 * u + 10 * v**3 * u**2) + r * (10 * v**2 * u**3 + 5 * v * u**4) + s * u**5
+
+
+def _millard_active(least):
+    low, shoulder, high, slope = 0.4441, 0.73, 1.8123, 0.8616
+    knee = 1 - slope * (0.95 - shoulder)
+    points = [(low, least, 0), (0.5 * (low + shoulder), 0.5 * knee, 1.25 * knee / (shoulder - low))]
+    points += [(0.5 * (shoulder + 0.95), 0.5 * (1 + knee), slope), (1, 1, 0)]
+    points += [(0.5 * (1.05 + high), 0.5, -1 / (high - 1.1)), (high, least, 0)]
+    return _BentLine(points, [0.9] * 5)
+
+
+_MILLARD_VELOCITY = _BentLine(
+    [(-1, 0, 0), (-0.9, 0.0125, 0.25), (0, 1, 5), (0.9, 1.3925, 0.15), (1, 1.4, 0)], [0.58, 0.58, 0.82, 0.82]
+)
+
+
+def _millard_passive(strain):
+    toe = 0.05 * strain
+    return _BentLine([(1, 0, 0), (1 + toe, 0.1 * toe, 0.2), (1 + strain, 1, 2 / strain)], [0.7, 0.7])
+
+
+def _millard_tendon(strain):
+    stiffness = 1.375 / strain
+    toe = strain - 1 / 3 / stiffness
+    foot, middle = 0.1 * toe, strain - 2 / 3 / stiffness
+    slope, bend = 1 / 3 / (middle - foot), 0.5 * (middle - foot)
+    return _BentLine([(0, 0, 0), (foot + bend, slope * bend, slope), (toe, 2 / 3, stiffness)], [0.5, 0.5])
 
 
 def _native_length(x, lmin, lmax):

@@ -12,7 +12,8 @@ from mjx_msm.common.errors import InputError
 from mjx_msm.common.files import write_text
 from mjx_msm.person import exact_law
 from mjx_msm.person.compliant_tendon import CompliantTendon
-from mjx_msm.person.degroote import DeGrooteFregly2016
+from mjx_msm.person.degroote import DeGrooteFregly2016, DeGrooteTendon
+from mjx_msm.person.millard import Millard2012, MillardTendon
 from mjx_msm.person.model import Model, muscle_name
 from mjx_msm.person.muscle import MujocoMuscle
 from mjx_msm.person.parameters import Parameters
@@ -26,9 +27,12 @@ FIELDS = (
 CONSTANTS: dict[type, tuple[str, tuple[str, ...]]] = {
     MujocoMuscle: ("mujoco", ("lmin", "lmax", "fvmax", "tausmooth")),
     DeGrooteFregly2016: ("degroote", ("fiber_damping", "activation_smoothing")),
-    Thelen2003: ("thelen", ()),
+    Thelen2003: ("thelen", ("active_width", "passive_stiffness", "curvature", "lengthening")),
+    Millard2012: ("millard", ("fiber_damping", "least_active")),
 }
 """Fibers' laws that the file knows, and their constants."""
+TENDONS: dict[type, str] = {DeGrooteTendon: "degroote", ThelenTendon: "thelen", MillardTendon: "millard"}
+"""Tendons that it knows."""
 SIGNATURE = "Written by mjx_msm, whose documentation has"
 """What the file says of itself."""
 
@@ -68,7 +72,7 @@ def write_law(model: Model, parameters: Parameters, model_file: Path) -> Path:
     rows = []
     for i, muscle in enumerate(model.muscles):
         row: dict[str, Any] = {"name": muscle, "fibers": name, "yields": tendon is not None}
-        row["tendon"] = "thelen" if isinstance(tendon, ThelenTendon) else "degroote"
+        row["tendon"] = TENDONS[type(tendon)] if tendon is not None else ""
         row |= {f: float(np.asarray(getattr(parameters.muscle, f))[i]) for f in FIELDS}
         row |= {c: float(np.broadcast_to(np.asarray(getattr(fibers, c)), len(model.muscles))[i]) for c in constants}
         rows.append(row)

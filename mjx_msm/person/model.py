@@ -26,6 +26,8 @@ from mjx_msm.person.compliant_tendon import CompliantTendon
 from mjx_msm.person.couplings import independent
 from mjx_msm.person.degroote import DeGrooteFregly2016
 from mjx_msm.person.inputs import KnownInput, known_inputs
+from mjx_msm.person.kept_law import KeptLaw, kept_law, with_kept_constants, with_kept_parameters
+from mjx_msm.person.millard import Millard2012, MillardTendon
 from mjx_msm.person.mirrored import of_side, other_side
 from mjx_msm.person.mjcf import (
     INTEGRATORS,
@@ -242,6 +244,8 @@ MUSCLES: Mapping[str, Callable[[], AbstractMuscle]] = {
     "mujoco-compliant": lambda: CompliantTendon(MujocoMuscle()),
     "thelen": Thelen2003,
     "thelen-compliant": lambda: CompliantTendon(Thelen2003(), ThelenTendon()),
+    "millard": Millard2012,
+    "millard-compliant": lambda: CompliantTendon(Millard2012(), MillardTendon()),
 }
 """Muscle laws by name."""
 
@@ -273,8 +277,9 @@ def load_model(
     - `side`: ``"left"`` or ``"right"``: mirrored (`mjx_msm.person.mirrored`) where the file is of the other one; names
       that tell no side, like those of the bundled models, are of the right. Coordinates keep their signs; ``_r`` in a
       name becomes ``_l``, also in what is asked for here.
-    - `muscle`: ``"mujoco"`` (native, exported exactly), ``"degroote"`` or ``"thelen"`` (rigid tendon), one of them with
-      ``-compliant`` behind it (the same fibers behind a tendon that yields) or a muscle model of your own.
+    - `muscle`: ``"mujoco"`` (native, exported exactly), ``"degroote"``, ``"thelen"`` or ``"millard"`` (rigid tendon),
+      one of them with ``-compliant`` behind it (the same fibers behind a tendon that yields) or a muscle model of your
+      own. An imported file's own fibers, pennation, strains and curves are taken up (`mjx_msm.person.kept_law`).
     - `free`, `prescribed`: coordinate names; what is neither prescribed nor locked is free.
     - `locked`: coordinate to its fixed value [rad or m].
     - `timestep`: [s]; the file's own by default.
@@ -446,11 +451,12 @@ def model_of(
     if engine == MJX:
         _ = host.mjx_model  # what MJX cannot represent is said on load
     nominal = nominal_parameters(mj_model, names, moving, joints)
-    law = _muscle_model(muscle, mj_model)
+    kept = kept_law(spec, mj_model)
+    law = _muscle_model(muscle, mj_model, kept)
     _refuse_without_tendon(law, nominal, source)
     if not isinstance(law, MujocoMuscle):  # the file's passive force belongs to the native curve
         nominal = eqx.tree_at(lambda p: p.muscle.passive_force_scale, nominal, np.ones(mj_model.nu))
-    return Model(nominal, law, host)
+    return Model(with_kept_parameters(nominal, law, kept), law, host)
 
 
 def _single(m: mujoco.MjModel) -> list[int]:
@@ -476,19 +482,21 @@ def _coordinates(m: mujoco.MjModel, joints: Iterable[int], engine: str) -> tuple
     return tuple(out)
 
 
-def _muscle_model(muscle: str | AbstractMuscle, mj_model: mujoco.MjModel) -> AbstractMuscle:
+def _muscle_model(
+    muscle: str | AbstractMuscle, mj_model: mujoco.MjModel, kept: KeptLaw | None = None
+) -> AbstractMuscle:
     if isinstance(muscle, AbstractMuscle):
         return muscle
     law = MUSCLES[one_of("muscle model", muscle, MUSCLES)]()
     if isinstance(law, CompliantTendon):
-        return replace(law, fibers=_native_curves(law.fibers, mj_model))
-    return _native_curves(law, mj_model)
+        return replace(law, fibers=_with_curves(law.fibers, muscle, mj_model, kept))
+    return _with_curves(law, muscle, mj_model, kept)
 
 
-def _native_curves(law: AbstractMuscle, mj_model: mujoco.MjModel) -> AbstractMuscle:
-    """MuJoCo's law with the curves of the file; others have their own."""
+def _with_curves(law: AbstractMuscle, name: str, mj_model: mujoco.MjModel, kept: KeptLaw | None) -> AbstractMuscle:
+    """A law of fibers with the curves of the file: MuJoCo's, or that which an imported file's muscles had."""
     if not isinstance(law, MujocoMuscle):
-        return law
+        return with_kept_constants(law, name, kept)
     gain = mj_model.actuator_gainprm
     return MujocoMuscle(
         lmin=gain[:, 4].copy(),
@@ -503,7 +511,8 @@ def muscle_constants(model: Model) -> dict[str, float | tuple[float, ...]]:
     name = muscle_name(model)
     if name not in MUSCLES:
         return {}
-    own, out = law_constants(_muscle_model(name, model.host.mj_model)), {}
+    kept = kept_law(model.host.spec, model.host.mj_model)
+    own, out = law_constants(_muscle_model(name, model.host.mj_model, kept)), {}
     for constant, value in law_constants(model.muscle).items():
         value = np.asarray(value, dtype=float)
         if not np.array_equal(value, np.asarray(own[constant])):

@@ -28,6 +28,7 @@ from mjx_msm.common.compiled import float64
 from mjx_msm.common.errors import InputError, InputWarning
 from mjx_msm.common.files import write_text
 from mjx_msm.person.inertia import inertia_matrix
+from mjx_msm.person.kept_law import forget_law
 from mjx_msm.person.law_file import is_writable, law_path, remove_law, write_law
 from mjx_msm.person.mjx import import_mjx
 from mjx_msm.person.model import Model, muscle_name
@@ -233,6 +234,7 @@ def _edit(model: Model, parameters: Parameters, fit: NativeFit | None = None) ->
             max_contraction_velocity=vmax, passive_force_scale=passive,
         )  # fmt: skip
         curves = MujocoMuscle(lmin=lmin, lmax=lmax, fvmax=fvmax)
+        forget_law(spec)
     low, high = native_range(muscle, compiled.actuator_lengthrange)
     for i, name in enumerate(parameters.names.muscle):
         actuator = spec.actuator(name)

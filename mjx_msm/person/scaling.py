@@ -23,16 +23,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import equinox as eqx
+import jax
 import numpy as np
 
 from mjx_msm.common.arguments import number, of_kind, table
+from mjx_msm.common.compiled import float64
 from mjx_msm.common.errors import InputError, one_of, suggest
 from mjx_msm.person.anthropometry import SEGMENTS, segment_bodies, segment_length, segment_priors
 from mjx_msm.person.inertia import inertia_matrix
 from mjx_msm.person.model import Model, model_of
 from mjx_msm.person.muscle import MujocoMuscle
 from mjx_msm.person.parameters import BodyParameters
-from mjx_msm.person.personalisation import personalised_spec
+from mjx_msm.person.personalisation import native_muscles, personalised_spec
 from mjx_msm.person.scaled_geometry import WORLD, holds_paths, scale_geometry
 from mjx_msm.person.scaled_joints import scale_joints, scale_lengths, tendon_lengths
 
@@ -319,7 +321,9 @@ def described_by(model: Model, nominal: Any, notes: Sequence[str]) -> Model:
     def chosen(p: Any) -> tuple[Any, ...]:
         return (p.muscle.max_isometric_force, p.muscle.optimal_fiber_length, p.muscle.tendon_slack_length, p.body)
 
-    native = eqx.tree_at(chosen, base.nominal, chosen(nominal))
+    with float64():
+        along = jax.tree.map(np.asarray, replace(nominal, muscle=native_muscles(model, nominal.muscle)))
+    native = eqx.tree_at(chosen, base.nominal, chosen(along))
     made = model_of(personalised_spec(base, native), model.host.source, **_roles(model))
     out = _like(model, made, {})
     host = replace(out.host, notes=(*model.host.notes, *notes), scaling=model.host.scaling)

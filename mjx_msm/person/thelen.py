@@ -11,10 +11,10 @@ from typing import Any, ClassVar, final
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from mjx_msm.common.arrays import namespace
-from mjx_msm.person.muscle import AnyArray, MujocoMuscle, MuscleParameters
+from mjx_msm.person.muscle import AnyArray, MujocoMuscle, MuscleParameters, _like, _require
 from mjx_msm.person.pennation import PennateMuscle
 
 ACTIVE_WIDTH = 0.45
@@ -31,22 +31,33 @@ TOE_STIFFNESS, TOE_FORCE = 3.0, 0.33
 """k_toe, and the tendon's force at the end of its toe over F0."""
 
 
-def active_force_length(fiber_length: Float[AnyArray, "*batch muscle"]) -> Float[AnyArray, "*batch muscle"]:
+Constant = Float[ArrayLike, "*#batch #muscle"]
+"""Of a curve: one for all muscles, or one each."""
+
+
+def active_force_length(
+    fiber_length: Float[AnyArray, "*batch muscle"], width: Constant = ACTIVE_WIDTH
+) -> Float[AnyArray, "*batch muscle"]:
     """f_L(l) = exp(−(l − 1)²/γ) [-] of the normalized fiber length l [-]."""
-    return namespace(fiber_length).exp(-((fiber_length - 1.0) ** 2) / ACTIVE_WIDTH)
+    return namespace(fiber_length).exp(-((fiber_length - 1.0) ** 2) / width)
 
 
 def passive_force_length(
-    fiber_length: Float[AnyArray, "*batch muscle"], strain: Float[AnyArray, "*#batch #muscle"] | float
+    fiber_length: Float[AnyArray, "*batch muscle"],
+    strain: Float[AnyArray, "*#batch #muscle"] | float,
+    stiffness: Constant = PASSIVE_STIFFNESS,
 ) -> Float[AnyArray, "*batch muscle"]:
     """f_PE(l) = (exp(kPE (l − 1)/e0) − 1)/(exp(kPE) − 1) [-] of fibers longer than 1, else 0; e0 the strain."""
     xp = namespace(fiber_length)
     stretched = xp.where(fiber_length > 1.0, fiber_length - 1.0, 0.0)
-    return (xp.exp(PASSIVE_STIFFNESS / strain * stretched) - 1.0) / float(np.expm1(PASSIVE_STIFFNESS))
+    return xp.expm1(stiffness / strain * stretched) / namespace(stiffness).expm1(stiffness)
 
 
 def force_velocity(
-    fiber_velocity: Float[AnyArray, "*batch muscle"], activation: Float[AnyArray, "*#batch #muscle"]
+    fiber_velocity: Float[AnyArray, "*batch muscle"],
+    activation: Float[AnyArray, "*#batch #muscle"],
+    curvature: Constant = CURVATURE,
+    lengthening: Constant = LENGTHENING,
 ) -> Float[AnyArray, "*batch muscle"]:
     """Active force over the isometric one [-] of the normalized fiber velocity v [-], at an activation a.
 
@@ -60,12 +71,12 @@ def force_velocity(
     """
     xp = namespace(fiber_velocity)
     w = fiber_velocity / (0.25 + 0.75 * activation)
-    c, k = LENGTHENING - 1.0, 2.0 + 2.0 / CURVATURE
-    end = c * (STEEPEST * LENGTHENING - 1.0) / (k * LENGTHENING * (1.0 - STEEPEST))  # where the tangent begins
-    slope = c * k * (LENGTHENING - 1.0) / (c + k * end) ** 2
+    c, k = lengthening - 1.0, 2.0 + 2.0 / curvature
+    end = c * (STEEPEST * lengthening - 1.0) / (k * lengthening * (1.0 - STEEPEST))  # where the tangent begins
+    slope = c * k * (lengthening - 1.0) / (c + k * end) ** 2
     shortens, lengthens = xp.where(w <= 0, xp.where(w < -1.0, -1.0, w), 0.0), xp.where(w > 0, xp.minimum(w, end), 0.0)
-    back = (1.0 + shortens) / (1.0 - shortens / CURVATURE)
-    forth = (c + k * lengthens * LENGTHENING) / (c + k * lengthens) + slope * xp.where(w > end, w - end, 0.0)
+    back = (1.0 + shortens) / (1.0 - shortens / curvature)
+    forth = (c + k * lengthens * lengthening) / (c + k * lengthens) + slope * xp.where(w > end, w - end, 0.0)
     return xp.where(w <= 0, back, forth)
 
 
@@ -113,6 +124,20 @@ class Thelen2003(PennateMuscle):
     Activation dynamics are those of MuJoCo's muscle (Millard et al. 2013, doi 10.1115/1.4023390), after Thelen's.
     """
 
+    active_width: Constant = ACTIVE_WIDTH
+    """γ [-]; 0.5 in most files of OpenSim."""
+    passive_stiffness: Constant = PASSIVE_STIFFNESS
+    """kPE [-]; 4 there."""
+    curvature: Constant = CURVATURE
+    """A_f [-]; 0.3 there."""
+    lengthening: Constant = LENGTHENING
+    """F_len [-]; 1.8 there."""
+
+    def __check_init__(self) -> None:
+        for field in ("active_width", "passive_stiffness", "curvature"):
+            _require(self, field, 0, np.inf, open_interval=True, fix=f"choose {field} > 0")
+        _require(self, "lengthening", 1 / STEEPEST, np.inf, open_interval=True, fix="choose lengthening > 1.06")
+
     def tension(
         self,
         parameters: MuscleParameters,
@@ -125,9 +150,13 @@ class Thelen2003(PennateMuscle):
         `activation` [-], `path_length` [m], `path_velocity` [m/s], each (..., muscle).
         """
         length, velocity, cos = self.moving_fibers(parameters, path_length, path_velocity)
-        active = activation * active_force_length(length) * force_velocity(velocity, activation)
-        passive = parameters.passive_force_scale * passive_force_length(length, parameters.passive_fiber_strain)
-        return jnp.asarray(parameters.max_isometric_force) * (active + passive) * cos
+        width, stiffness, curvature, most = (
+            _like(x, length) for x in (self.active_width, self.passive_stiffness, self.curvature, self.lengthening)
+        )
+        active = active_force_length(length, width) * force_velocity(velocity, activation, curvature, most)
+        passive = passive_force_length(length, parameters.passive_fiber_strain, stiffness)
+        fibers = activation * active + parameters.passive_force_scale * passive
+        return jnp.asarray(parameters.max_isometric_force) * fibers * cos
 
     def activation_rate(
         self,

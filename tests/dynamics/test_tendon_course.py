@@ -47,7 +47,12 @@ def test_fibers_are_where_a_rollout_has_them():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("law", "free"),
-    [("thelen", "muscle/*/tendon_strain"), ("thelen", "joint/*/damping"), ("degroote", "muscle/*/tendon_strain")],
+    [
+        ("thelen", "muscle/*/tendon_strain"),
+        ("thelen", "joint/*/damping"),
+        ("degroote", "muscle/*/tendon_strain"),
+        ("millard", "muscle/*/tendon_strain"),
+    ],
 )
 def test_tendons_forget_as_fast_as_is_said(law, free):
     """Two courses of fibers with the same activation along paths at rest, a thousandth of a fiber apart at first."""

@@ -278,7 +278,18 @@ def loaded_law(path):
     return space["load"](path.name)
 
 
-@pytest.mark.parametrize("law", ["degroote", "thelen", "degroote-compliant", "thelen-compliant", "mujoco-compliant"])
+@pytest.mark.parametrize(
+    "law",
+    [
+        "degroote",
+        "thelen",
+        "millard",
+        "degroote-compliant",
+        "thelen-compliant",
+        "millard-compliant",
+        "mujoco-compliant",
+    ],
+)
 def test_plain_mujoco_steps_the_law_itself(law, approximated, tmp_path):
     """With the file beside the model, and no other than `mujoco` and Python's own, C comes to our rollout."""
     if law == "degroote-compliant":

@@ -13,7 +13,7 @@ from mjx_msm.prediction.contact_force import crossing
 from mjx_msm.prediction.muscle_course import courses, fiber_spans
 
 
-@pytest.mark.parametrize("law", ["degroote", "thelen"])
+@pytest.mark.parametrize("law", ["degroote", "thelen", "millard"])
 def test_fibers_pull_by_more_than_their_tendon(law):
     """Force along the fibers times cos α is that along the tendon; the thickness of a muscle, which stays, gives α."""
     arm = msm.load_model("arm", muscle=law)

@@ -403,7 +403,7 @@ TRIAL = ("trials", 0)
         (_set("model", "source", value="my/leg.xml"), "source: no file"),
         (
             _set("model", "muscle", value="hill"),
-            "muscle = 'hill' is unknown; choose from: mujoco, degroote, thelen, mujoco-compliant",
+            "muscle = 'hill' is unknown; choose from: mujoco, degroote, thelen, millard, mujoco-compliant",
         ),
         (_set("model", "free", value=[]), "free is empty"),
         (

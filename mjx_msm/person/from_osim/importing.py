@@ -15,6 +15,7 @@ from mjx_msm.common.arguments import words
 from mjx_msm.common.errors import InputError, one_of
 from mjx_msm.common.patterns import named
 from mjx_msm.person.from_osim.fitting import STEP, Targets, fit_path
+from mjx_msm.person.from_osim.laws import own_laws
 from mjx_msm.person.from_osim.moments import MomentError, moment_errors
 from mjx_msm.person.from_osim.opened import OpenedModel, working_range
 from mjx_msm.person.from_osim.paths import candidates, read_paths
@@ -30,6 +31,7 @@ from mjx_msm.person.from_osim.writing import (
     set_coordinates,
     tree_spec,
 )
+from mjx_msm.person.kept_law import keep_law
 
 OFFSETS = "path_offsets"
 """Of every muscle in order, in the MJCF: our path's mean length less OpenSim's [m], which its slack length holds."""
@@ -94,7 +96,8 @@ def import_osim(
     Body frames, coordinates (name, zero, sign), masses, centres and inertias are OpenSim's. Coordinates that are not
     kept are held at the file's default posture and their bodies fused. Knees that roll become the nearest hinge.
     Paths of fixed points are exact; others are fitted to OpenSim's lengths and moment arms, muscle by muscle, and what
-    is left is in the report. Muscles have no pennation: F0 and l_opt are taken along the tendon.
+    is left is in the report. Native muscles have no pennation: F0 and l_opt are taken along the tendon; what this
+    leaves out is kept for the law that the muscles had (`mjx_msm.person.kept_law`), which the notes name.
 
     **Arguments:**
 
@@ -149,6 +152,8 @@ def import_osim(
             spans[name] = float(ours[:, k].min() - margin), float(ours[:, k].max() + margin)
     for name in chosen:
         add_muscle(spec, opened, name, errors[name].offset, spans[name])
+    law, values, said = own_laws(opened, {name: errors[name].offset for name in chosen})
+    keep_law(spec, law, values)
     report = ImportReport(
         source=opened.path,
         coordinates=kept,
@@ -156,7 +161,7 @@ def import_osim(
         hinges=dict(skeleton.rolling),
         paths=tuple(errors[name] for name in chosen),
         moments=moment_errors(OpenedModel(path), skeleton),
-        notes=(*skeleton.notes, *stops, *_left_out(opened, kept, chosen)),
+        notes=(*skeleton.notes, *stops, *said, *_left_out(opened, kept, chosen)),
     )
     add_markers(spec, opened, skeleton)
     add_words(spec, opened, chosen, report.notes)

@@ -40,7 +40,7 @@ source = "knee"              # "arm", "knee", an MJCF or OpenSim file, or "myo_s
 # joints = ["knee_angle_r"]  # a part of it: joints to keep, `muscles` (default: those that the joints move), and where
 # posture = { hip_flexion_r = 0.3 }  # the other joints are held, in `units`
 # side = "left"              # mirrored: files of one side are of the right, unless their names end in _l
-muscle = "mujoco"            # or "degroote", "thelen"; "mujoco-compliant", …: tendons yield
+muscle = "mujoco"            # or "degroote", "thelen", "millard"; "mujoco-compliant", …: tendons yield
 free = ["knee_angle"]        # simulated
 prescribed = ["hip_flexion"] # follow the recording
 locked = { ankle_angle = 0.0 }  # held, in `units` (rad if "auto")

@@ -20,7 +20,10 @@ SEGMENTS = ("upper_arm", "forearm", "hand", "thigh", "shank", "foot")
 KEYS = (
     "source", "joints", "muscles", "posture", "side", "muscle", "free", "prescribed", "locked", "units", "segments"
 )  # fmt: skip
-MUSCLE_LAWS = ("mujoco", "degroote", "thelen", "mujoco-compliant", "degroote-compliant", "thelen-compliant")
+MUSCLE_LAWS = (
+    "mujoco", "degroote", "thelen", "millard", "mujoco-compliant", "degroote-compliant", "thelen-compliant",
+    "millard-compliant",
+)  # fmt: skip
 """The names of `mjx_msm.person.model.MUSCLES`, which needs MuJoCo."""
 UNITS = ("auto", "rad", "deg")
 """Of angles."""

@@ -5,12 +5,14 @@ import os
 import re
 from pathlib import Path
 
+import jax.numpy as jnp
 import mujoco
 import numpy as np
 import pytest
 
 import mjx_msm as msm
 from mjx_msm.cli.app import run
+from mjx_msm.common.compiled import jit
 from mjx_msm.common.errors import InputError
 from mjx_msm.person.from_osim.importing import BAR, import_osim, lengths_in_c
 from mjx_msm.person.from_osim.joints import axis_wanders, nearest_hinge
@@ -18,7 +20,7 @@ from mjx_msm.person.from_osim.moments import moment_errors
 from mjx_msm.person.from_osim.opened import OpenedModel, working_range
 from mjx_msm.person.from_osim.skeleton import skeleton_of
 from mjx_msm.person.from_osim.writing import set_coordinates, tree_spec
-from mjx_msm.person.model import model_of
+from mjx_msm.person.model import law_constants, model_of, muscle_constants, muscle_name
 
 DATA = Path(os.environ.get("MJX_MSM_DATA") or Path(__file__).resolve().parents[3] / ".." / "shared" / "data").resolve()
 
@@ -170,6 +172,77 @@ def test_muscles_keep_their_constants_along_the_tendon(limb_osim, imported_limb)
     np.testing.assert_allclose(p.activation_time_constant, 0.015)
     np.testing.assert_allclose(p.deactivation_time_constant, 0.05)  # the class's own
     assert model.muscles == ("straight", "hamstring", "calf", "vastus", "iliacus")
+
+
+def test_muscles_keep_the_law_they_had(limb_osim, imported_limb, tmp_path):
+    """Pennation, strains and the constants of their curves: along fibers, where the law is of pennate ones."""
+    note = next(n for n in imported_limb.report.notes if "Thelen2003Muscle" in n)
+    assert 'muscle = "thelen-compliant" keeps their law' in note
+    model = model_of(imported_limb.spec.copy(), str(limb_osim), muscle="thelen-compliant")
+    p = model.nominal.muscle
+    for field, expected in (
+        ("max_isometric_force", 800.0), ("optimal_fiber_length", 0.12), ("pennation_angle", 0.3),
+        ("passive_fiber_strain", 0.6),
+    ):  # fmt: skip
+        np.testing.assert_allclose(getattr(p, field), expected, rtol=1e-9, err_msg=field)
+    np.testing.assert_allclose(p.tendon_strain * p.tendon_slack_length, 0.04 * 0.2)  # the same stretch
+    np.testing.assert_allclose(law_constants(model.muscle)["fibers.lengthening"], 1.4)
+    assert muscle_name(model) == "thelen-compliant"
+    assert not muscle_constants(model), "they are the file's own"
+    other = model_of(imported_limb.spec.copy(), str(limb_osim), muscle="degroote")
+    np.testing.assert_allclose(other.nominal.muscle.pennation_angle, 0.3)
+    assert law_constants(other.muscle)["fiber_damping"] == 0.0, "constants of another law"
+    exported = msm.load_model(
+        msm.export(model, model.nominal, tmp_path / "limb.xml", allow_approximation=True), muscle="thelen"
+    )
+    np.testing.assert_array_equal(exported.nominal.muscle.pennation_angle, 0.0)  # of fitted native muscles
+    scaled = msm.scale(model, factors={b: 1.1 for b in model.nominal.names.body})
+    np.testing.assert_allclose(scaled.nominal.muscle.max_isometric_force, 800.0)
+    np.testing.assert_allclose(scaled.nominal.muscle.optimal_fiber_length, 0.132, rtol=0.05)
+    applied = msm.apply_osim(model, limb_osim).model
+    np.testing.assert_allclose(applied.nominal.muscle.max_isometric_force, 800.0)
+
+
+def at_rest(path: Path, muscles, activations) -> np.ndarray:
+    """Path length [m] and OpenSim's tension [N] at rest (muscle, activation, 2), at the file's default posture."""
+    opened = OpenedModel(path)
+    state, out = opened.state, np.empty((len(muscles), len(activations), 2))
+    opened.pose({})
+    for k, name in enumerate(muscles):
+        muscle = opened.muscles[name]
+        for i, activation in enumerate(activations):
+            muscle.setActivation(state, activation)
+            opened.model.realizeVelocity(state)
+            muscle.computeEquilibrium(state)
+            opened.model.realizeDynamics(state)
+            out[k, i] = muscle.getLength(state), muscle.getTendonForce(state)
+    return out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "kind", "coordinates"),
+    [
+        ("gait10dof18musc.osim", "millard", ["knee_angle_r", "ankle_angle_r"]),
+        ("gait2392.osim", "thelen", ["knee_angle_r"]),
+        ("arm26.osim", "thelen", ["r_elbow_flex"]),
+    ],
+)
+def test_published_muscles_pull_as_they_did(name, kind, coordinates, x64):
+    """Every muscle behind its own tendon, along OpenSim's path length, to the tolerance of its solver."""
+    path = reference(name)
+    made = import_osim(path, coordinates=coordinates)
+    model = model_of(made.spec, str(path), muscle=f"{kind}-compliant")
+    assert not any("shaped by constants" in n for n in made.report.notes)
+    activations = np.array([0.05, 0.3, 1.0])
+    found = at_rest(path, model.muscles, activations)
+    offset = np.array([p.offset for p in made.report.paths])
+    length = jnp.asarray(found[..., 0].T + offset)
+    active = jnp.broadcast_to(activations[:, None], length.shape)
+    ours = jit(model.muscle.tension)(model.nominal.muscle, active, length, 0 * length)
+    off = np.abs(np.asarray(ours) - found[..., 1].T) / model.nominal.muscle.max_isometric_force
+    assert found[..., 1].max() > 100.0
+    assert off.max() < 1e-5, dict(zip(model.muscles, off.max(0), strict=True))
 
 
 def test_words_groups_markers_and_posture_are_carried(imported_limb):
