@@ -19,6 +19,12 @@ from mjx_msm.identification.problem import EVALUATIONS, Problem
 
 SEARCH_EVALUATIONS, SEARCH_TOLERANCE = 60, 1e-2
 """What a starting point gets to show what its basin is worth."""
+GO_ON = 3
+"""Basins, of those that pieces of long recordings showed, that go on with all of them: pieces tell good from bad, but
+not how good. Of two recorded walks the best of ten starts gained 10 in log posterior in pieces and 149 in all; another,
+level with the model's own in pieces, gained 51."""
+APART = 0.1
+"""In log posterior of the pieces: what is nearer is the same basin."""
 EXPLAINED = 0.02
 """Once residuals are below this part of the signal's spread in every coordinate, no other basin can be much better."""
 
@@ -81,18 +87,25 @@ def search(
             if _explained(terms, best):
                 break
         if terms is not everything or not best.converged or tolerance < SEARCH_TOLERANCE:
-            final = descents.minimise(
-                everything,
-                space,
-                best.z,
-                limit=EVALUATIONS,
-                tolerance=tolerance,
-                damping=BOLD,
-                report=report,
-                by_trial=by_trial,
-            )
-            used += final.evaluations
-            best = final if np.isfinite(final.cost) else replace(best, interrupted=final.interrupted)
+            ended: list[Solution] = []
+            for one in [best] if terms is everything else _basins(terms, found):
+                ended.append(
+                    descents.minimise(
+                        everything,
+                        space,
+                        one.z,
+                        limit=EVALUATIONS,
+                        tolerance=tolerance,
+                        damping=BOLD,
+                        report=report,
+                        by_trial=by_trial,
+                    )
+                )
+                used += ended[-1].evaluations
+                if ended[-1].interrupted:
+                    break
+            last = min(ended, key=lambda s: _evidence(everything, s))
+            best = replace(last if np.isfinite(last.cost) else best, interrupted=ended[-1].interrupted)
     except KeyboardInterrupt:
         if not found:
             raise
@@ -110,6 +123,15 @@ def _evidence(terms: Sequence[AbstractTerm], solution: Solution) -> float:
             data += float(np.sum(term.weight * np.log(relative)[term.trial]))
     space = terms[0].space
     return data + 0.5 * float(np.sum(((solution.z - space.prior_mean) / space.prior_scale) ** 2))
+
+
+def _basins(terms: Sequence[AbstractTerm], found: Sequence[Solution]) -> list[Solution]:
+    """The best few solutions of different basins, the best one first."""
+    ranked, out = sorted(found, key=lambda s: _evidence(terms, s)), []
+    for one in ranked:
+        if not out or (np.isfinite(one.cost) and _evidence(terms, one) > _evidence(terms, out[-1]) + APART):
+            out.append(one)
+    return out[:GO_ON]
 
 
 def _explained(terms: Sequence[AbstractTerm], solution: Solution) -> bool:
