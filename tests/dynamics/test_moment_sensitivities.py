@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mjx_msm.common.compiled import float64
+from mjx_msm.common.compiled import COMPILER_OPTIONS, float64, jit
 from mjx_msm.dynamics.activation_expansion import lanes_of
 from mjx_msm.dynamics.geometry import geometry
 from mjx_msm.dynamics.moment_sensitivities import OfTrials, activations, instants, moment_sums, moments_by
@@ -20,6 +20,7 @@ FREE = ("muscle/*/max_isometric_force", "muscle/*/optimal_fiber_length", "muscle
         "strap/*/lever")  # fmt: skip
 TIED = ("muscle/vas*/max_isometric_force", "emg/*/delay")
 SAMPLES, COUNT = 40, 12
+QUICK = {**COMPILER_OPTIONS, "xla_backend_optimization_level": 0}  # what runs once: compiled in two thirds of the time
 
 
 class Case:
@@ -64,22 +65,26 @@ def case(request):
     return Case(request.param)
 
 
+@jit
+def at_rest(model, parameters, position, velocity):
+    """Generalised forces of passive joints and muscles without activation, state by state."""
+    inertia, nothing = spatial_inertia(parameters.body), jnp.zeros(len(model.muscles))
+
+    def one(q, v):
+        terms = mechanics(model, parameters, inertia, geometry(model, q, v), q, v)
+        return terms.passive + terms.moment_arm.T @ muscle_tension(model, parameters, terms, v, nothing)
+
+    return jax.vmap(one)(position, velocity)
+
+
 def test_moments_are_those_of_the_equations_of_motion(case):
-    """Generalised forces of muscles and passive joints, state by state."""
+    """At rest, EMG aside: activations are checked elsewhere."""
     with float64():
-        found = np.asarray(case.moments(case.z))
-        nothing = np.zeros((COUNT, len(case.model.muscles)))  # at rest, EMG aside: activations are checked elsewhere
+        found, silent = (np.asarray(case.moments_of(share * case.envelope, case.z)) for share in (1, 0))
         parameters = case.space.unpack(jnp.asarray(case.z))
-        quiet = 0 * case.envelope
-        silent = np.asarray(case.moments_of(quiet, case.z))
-        inertia = spatial_inertia(parameters.body)
-        for k in range(COUNT):
-            q, v = jnp.asarray(case.q[k]), jnp.asarray(case.v[k])
-            terms = mechanics(case.model, parameters, inertia, geometry(case.model, q, v), q, v)
-            tension = muscle_tension(case.model, parameters, terms, v, jnp.asarray(nothing[k]))
-            whole = terms.passive + terms.moment_arm.T @ tension
-            share = [1.0, 0.2 / float(np.asarray(parameters.strap.lever)[0])]  # of the ankle, measured as a force
-            np.testing.assert_allclose(silent[k], np.asarray(whole)[case.model.host.free_index] * share, atol=1e-9)
+        whole = np.asarray(at_rest(case.model, parameters, case.q, case.v))[:, case.model.host.free_index]
+    share = [1.0, 0.2 / float(np.asarray(parameters.strap.lever)[0])]  # of the ankle, measured as a force
+    np.testing.assert_allclose(silent, whole * share, atol=1e-9)
     assert np.abs(found - silent).max() > 1.0
 
 
@@ -94,9 +99,13 @@ def test_sums_and_second_derivatives_are_those_of_automatic_differentiation(case
             return jnp.stack([found[case.recording == k].sum(0) for k in range(case.envelope.shape[1])])
 
         squares, gradient, hessian, curvature, residual = (np.asarray(x) for x in sums)
-        np.testing.assert_allclose(residual, case.moments(z) - case.target, atol=1e-12)
-        slope, dense = jax.jit(jax.jacfwd(half))(z), jax.jit(jax.jacfwd(jax.jacfwd(half)))(z)
-        np.testing.assert_allclose(squares, 2 * half(z), rtol=1e-12)
+
+        def plain(z):
+            return case.moments(z), half(z), jax.jacfwd(half)(z), jax.jacfwd(jax.jacfwd(half))(z)
+
+        moments, value, slope, dense = map(np.asarray, jax.jit(plain, compiler_options=QUICK)(z))
+        np.testing.assert_allclose(residual, moments - case.target, atol=1e-12)
+        np.testing.assert_allclose(squares, 2 * value, rtol=1e-12)
     assert np.abs(gradient - slope).max() < 1e-10 * np.abs(slope).max()
     assert np.abs(hessian + curvature - dense).max() < 1e-10 * np.abs(dense).max()
     assert np.abs(curvature).max() > 0.01 * np.abs(dense).max()  # else there is nothing to see

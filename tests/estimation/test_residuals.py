@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import equinox as eqx
 import jax
@@ -315,12 +315,19 @@ def unbroken(term, z):
     return expansion
 
 
+@pytest.fixture(scope="module")
+def single(arm, driven):
+    """The oracle of `driven` by horizon, each compiled for once."""
+    space, recordings, _ = driven
+    return cache(lambda horizon: SingleShooting(arm, space, recordings, horizon))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("horizon", [HORIZON, 10_000], ids=["short windows", "whole trials"])
-def test_multiple_shooting_has_the_information_of_single_shooting(arm, driven, horizon):
+def test_multiple_shooting_has_the_information_of_single_shooting(arm, driven, single, horizon):
     """Squares, gradient and Hessian with the initial states eliminated, away from any truth and any optimum."""
     space, recordings, z = driven
-    term, oracle = motion_term(arm, space, recordings, horizon), SingleShooting(arm, space, recordings, horizon)
+    term, oracle = motion_term(arm, space, recordings, horizon), single(horizon)
     assert len(oracle.states) == term.windows
     expansion = unbroken(term, z)
     assert expansion.defect == 0
@@ -328,15 +335,15 @@ def test_multiple_shooting_has_the_information_of_single_shooting(arm, driven, h
 
 
 @pytest.mark.slow
-def test_residuals_are_those_of_the_best_initial_states(arm, driven):
+def test_residuals_are_those_of_the_best_initial_states(arm, driven, single):
     space, recordings, z = driven
-    term, oracle = motion_term(arm, space, recordings, HORIZON), SingleShooting(arm, space, recordings, HORIZON)
+    term, oracle = motion_term(arm, space, recordings, HORIZON), single(HORIZON)
     states = oracle.solve(z, SCALE)
     expansion = closed(term, z, SCALE)
     assert expansion.defect < 1e-18
     np.testing.assert_allclose(expansion.states[term.place == 0], states, rtol=0, atol=2e-4)
     assert_same(expansion.reduce(SCALE), oracle.quadratic(z, states, SCALE), 2e-5)
-    residual, expected = term.evaluate(z, SCALE), oracle.residual(z[None], states[None])[0]
+    residual, expected = term.evaluate(z, SCALE), oracle.jacobian(z, states)[0]  # which is compiled already
     np.testing.assert_allclose(expansion.reduce(SCALE).squares, (residual**2).sum(axis=0), rtol=1e-6)
     measured = term.weight.any(axis=1)
     np.testing.assert_allclose(residual[measured], expected[oracle.mask.any(axis=2)], rtol=0, atol=1e-5)
