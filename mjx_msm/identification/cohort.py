@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Unpack
 
+from mjx_msm.common.blas_threads import one_blas_thread
 from mjx_msm.common.errors import InputError
 from mjx_msm.common.executors.by_name import executor_of
 from mjx_msm.common.executors.executor import Executor, Lost
@@ -19,6 +20,7 @@ from mjx_msm.recordings.trial import Trial
 
 
 @with_options()
+@one_blas_thread
 def identify_many(
     model: Model,
     cohort: Mapping[str, Trial | Sequence[Trial]],

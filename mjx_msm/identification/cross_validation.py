@@ -11,6 +11,7 @@ from typing import Any, Unpack
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.common.blas_threads import one_blas_thread
 from mjx_msm.common.errors import InputError, one_of
 from mjx_msm.estimation.checkpoint import computed_from, digest, kept_descents
 from mjx_msm.estimation.least_squares import BOLD, NOISE_FLOOR, TOLERANCE, Solution
@@ -44,6 +45,7 @@ search from 25 in every fold 9.38, for seven times the work: what the result kno
 
 
 @with_options(residuals=("moment",))
+@one_blas_thread
 def cross_validate(
     model: Model,
     trials: Trial | Sequence[Trial],

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Unpack
 
+from mjx_msm.common.blas_threads import one_blas_thread
 from mjx_msm.common.errors import InputError
 from mjx_msm.common.executors.executor import Executor
 from mjx_msm.identification.cohort import identify_many
@@ -26,6 +27,7 @@ ROUNDS = 2
 
 
 @with_options()
+@one_blas_thread
 def identify_population(
     model: Model,
     cohort: Mapping[str, Trial | Sequence[Trial]],

@@ -19,6 +19,7 @@ from typing import Any, Unpack
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.common.blas_threads import one_blas_thread
 from mjx_msm.common.errors import InputWarning
 from mjx_msm.common.interrupts import held_interrupts, repeated_interrupts
 from mjx_msm.estimation.checkpoint import Descents, computed_from, digest, kept_descents
@@ -65,6 +66,7 @@ Listener = Callable[[Iteration], None]
 
 
 @with_options()
+@one_blas_thread
 def identify(
     model: Model,
     trials: Trial | Sequence[Trial],

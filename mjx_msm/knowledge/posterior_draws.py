@@ -11,6 +11,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.common.blas_threads import one_blas_thread
 from mjx_msm.estimation.checkpoint import Descents, computed_from, digest, kept_descents
 from mjx_msm.estimation.residuals.freed import with_unknown_courses
 from mjx_msm.estimation.residuals.instants import InstantTerm
@@ -34,6 +35,7 @@ NEARER = 0.9
 """By which part of its distance a draw may come nearer to a bound."""
 
 
+@one_blas_thread
 def completed_draws(
     model: Model,
     trials: Trial | Sequence[Trial],

@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.interpolate import PchipInterpolator
 
+from mjx_msm.common.blas_threads import one_blas_thread
 from mjx_msm.common.errors import InputError
 from mjx_msm.common.files import write_text
 from mjx_msm.knowledge.log_posterior import Posterior, posterior_of
@@ -106,6 +107,7 @@ class _Walk:
     nuisance: list[Any] = field(default_factory=list)
 
 
+@one_blas_thread
 def profile(
     model: Model,
     trials: Trial | Sequence[Trial],

@@ -22,6 +22,7 @@ from scipy.special import expit
 from scipy.stats import chi2
 
 from mjx_msm.common.arguments import of_kind, whole
+from mjx_msm.common.blas_threads import one_blas_thread
 from mjx_msm.common.compiled import float64, jit
 from mjx_msm.dynamics.fatigue import JOINTS, SPREAD, Compartments, Fatigue, tiring
 from mjx_msm.knowledge.result import Identification
@@ -52,6 +53,7 @@ BLOCKS = 8
 """Parts of the recording in which capacities are estimated without 3CC-r, to hold its curves against."""
 
 
+@one_blas_thread
 def estimate_fatigue(
     identification: Identification,
     trial: Trial,

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mjx_msm.common.arguments import of_kind, whole
+from mjx_msm.common.blas_threads import one_blas_thread
 from mjx_msm.common.compiled import float64, jit
 from mjx_msm.common.errors import InputError, InputWarning
 from mjx_msm.dynamics.metabolics import slow_twitch
@@ -52,6 +53,7 @@ UNITS = {
 }
 
 
+@one_blas_thread
 def predict(
     identification: Identification,
     trial: Trial,

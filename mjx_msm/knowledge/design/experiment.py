@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mjx_msm.common.arguments import array, number, of_kind, whole
+from mjx_msm.common.blas_threads import one_blas_thread
 from mjx_msm.common.errors import InputError, one_of
 from mjx_msm.knowledge.design.bench import Bench
 from mjx_msm.knowledge.design.comfort import Comfort
@@ -21,6 +22,7 @@ from mjx_msm.person.payload import Grip
 from mjx_msm.person.space import ParameterSpace
 
 
+@one_blas_thread
 def design_experiment(
     model: Model,
     space: ParameterSpace,
