@@ -11,8 +11,8 @@ import pytest
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Seldom garbage collection, and one folder of compiled functions for all workers of a run and every process its
-    tests start.
+    """Seldom garbage collection, linear algebra on one thread, and one folder of compiled functions for all workers of
+    a run and every process its tests start.
 
     With MJX_MSM_TEST_CACHE=FOLDER it is kept, and a second run is fast; else it goes with the run. JAX's own
     JAX_COMPILATION_CACHE_DIR is respected.
@@ -21,6 +21,7 @@ def pytest_configure(config: pytest.Config) -> None:
     gc.set_threshold(50_000, 20, 100)
     if hasattr(config, "workerinput"):  # a worker of pytest-xdist: the environment is there already
         return
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # of workers side by side: see mjx_msm.common.blas_threads
     kept = os.environ.get("MJX_MSM_TEST_CACHE") or os.environ.get("JAX_COMPILATION_CACHE_DIR")
     if not kept:
         own = tempfile.TemporaryDirectory(prefix="mjx_msm_tests_", ignore_cleanup_errors=True)
