@@ -122,7 +122,7 @@ class Twin:
         engine = jax_engine.advance(task.world, state.person, state.engine, drive, task.substeps)
         kinetics, dynamics = jax_engine.see(task.world, state.person, engine)
         outcome, memory = task.observe(jnp, state.plan, memory, kinetics, action, self._sensor_noise(sensing))
-        moving = (engine.position, engine.velocity, engine.activation, engine.motor)
+        moving = (engine.position, engine.velocity, engine.activation, engine.motor, action)  # which may act later
         failed = ~jnp.all(jnp.isfinite(jnp.concatenate(moving)))
         measures, summary = dict(outcome.measures), state.summary
         if task.summarised:

@@ -185,9 +185,8 @@ def test_an_episode_is_the_single_environments(played, name: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_an_action_that_is_no_number_fails(played, name: str) -> None:
     states, failing = played(name).states, played(name).failing
-    late = name == "knee"  # whose commands arrive a period after they are given
-    np.testing.assert_array_equal(failing.failed, np.arange(PERIODS) >= NO_NUMBER + late)
-    assert failing.terminated[NO_NUMBER + late :].all()
+    np.testing.assert_array_equal(failing.failed, np.arange(PERIODS) >= NO_NUMBER)  # of the knee, before it acts
+    assert failing.terminated[NO_NUMBER:].all()
     assert np.isfinite(failing.observation).all()
     assert all(np.isfinite(x).all() for x in jax.tree.leaves((failing.measures, failing.reward)))
     np.testing.assert_array_equal(failing.observation[:NO_NUMBER], states.observation[0, :NO_NUMBER])
