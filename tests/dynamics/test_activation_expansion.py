@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mjx_msm.common.compiled import float64
+from mjx_msm.common.compiled import COMPILER_OPTIONS, float64
 from mjx_msm.dynamics import activation_expansion
 from mjx_msm.dynamics.activation_expansion import expansion, lane_activations, lanes_of
 from mjx_msm.dynamics.excitation import excitation, shape_derivatives, shaped
@@ -14,6 +14,7 @@ from mjx_msm.person.model import load_model
 from mjx_msm.person.space import parameter_space
 
 CHANNELS = ("flexors", "extensors", "brachialis")
+QUICK = {**COMPILER_OPTIONS, "xla_backend_optimization_level": 0}  # what runs once: compiled in two thirds of the time
 SAMPLES = 60
 
 
@@ -69,9 +70,13 @@ def test_lanes_are_the_plain_equations_to_second_order(name, monkeypatch):
     first = np.array([case.lanes.of.index(k) for k in range(len(case.lanes.each))])
     with float64():
         z = jnp.asarray(case.z)
-        value, by_pair, curvature = map(np.asarray, jax.jit(expanded)(z))
-        plain, tangents = map(np.asarray, jax.jit(lambda z: (case.plain(z), jax.jacfwd(case.plain)(z)))(z))
-        dense = jax.jit(jax.jacfwd(jax.jacfwd(lambda z: jnp.sum(weight * case.plain(z)[..., first]))))(z)
+        value, by_pair, curvature = map(np.asarray, jax.jit(expanded, compiler_options=QUICK)(z))
+
+        def differentiated(z):
+            twice = jax.jacfwd(jax.jacfwd(lambda z: jnp.sum(weight * case.plain(z)[..., first])))
+            return case.plain(z), jax.jacfwd(case.plain)(z), twice(z)
+
+        plain, tangents, dense = map(np.asarray, jax.jit(differentiated, compiler_options=QUICK)(z))
     assert np.abs(value[..., of] - plain).max() < 1e-14
     lane, entry = np.array(case.lanes.pairs).T
     found = np.zeros((*value.shape, case.space.size))
