@@ -57,7 +57,7 @@ def identify_many(
     if executor is not None:
         if listener is not None:
             raise InputError("a listener hears this process alone; leave it out, or the executor")
-        return _elsewhere(executor_of(executor, workers), model, cohort, asked)
+        return _elsewhere(executor_of(executor, workers, threads=True), model, cohort, asked)
 
     def one(name: str) -> Identification | InputError:
         return _one(model, asked[name], name, cohort[name], listener)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mjx_msm import InputError
 from mjx_msm.common.compiled import jit
 from mjx_msm.common.executors.abreast import FEW, PEOPLE, Abreast
 from mjx_msm.common.executors.by_name import executor_of
@@ -150,6 +151,9 @@ def test_whoever_ends_early_interrupts_the_others(sums):
 
 
 def test_by_name():
-    assert executor_of("abreast") == Abreast()
-    assert executor_of("abreast", 3) == Abreast(3)
+    assert executor_of("abreast", threads=True) == Abreast()
+    assert executor_of("abreast", 3, threads=True) == Abreast(3)
+    for asked in ("abreast", Abreast()):
+        with pytest.raises(InputError, match="for identify_many alone"):
+            executor_of(asked)
     assert PEOPLE > 1

@@ -34,7 +34,7 @@ def test_names():
     assert executor_of("ray://head:10001") == Ray("ray://head:10001")
     assert executor_of("ray:auto") == Ray("auto")
     assert executor_of(Processes(2)) == Processes(2)
-    with pytest.raises(InputError, match="'dask' is unknown; choose from: here, abreast, processes, ray"):
+    with pytest.raises(InputError, match="'dask' is unknown; choose from: here, processes, ray"):
         executor_of("dask")
     with pytest.raises(InputError, match="workers = 0"):
         executor_of("processes", 0)

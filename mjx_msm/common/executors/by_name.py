@@ -8,26 +8,32 @@ from mjx_msm.common.executors.executor import Executor, InProcess
 from mjx_msm.common.executors.processes import Processes
 from mjx_msm.common.executors.ray_cluster import Ray
 
-NAMES = ("here", "abreast", "processes", "ray")
+NAMES = ("here", "processes", "ray")
 
 
-def executor_of(asked: str | Executor | None, workers: int | None = None) -> Executor:
+def executor_of(asked: str | Executor | None, workers: int | None = None, *, threads: bool = False) -> Executor:
     """The executor that is meant.
 
-    **Arguments:** `asked`: "here", "abreast" (this process, many jobs in one call of a device), "processes", "ray" (a
-    cluster of this machine), the address of a running one ("ray://host:10001", or "ray:auto"), or one itself; None:
-    processes, or this one where `workers` is 1.
+    **Arguments:** `asked`: "here", "processes", "ray" (a cluster of this machine), the address of a running one
+    ("ray://host:10001", or "ray:auto"), or one itself; None: processes, or this one where `workers` is 1. `threads`:
+    whether jobs may be threads of this process, and "abreast" may be asked for: two that have MuJoCo write a model as
+    XML bring the process down.
 
-    **Raises:** `InputError` if there is no such executor.
+    **Raises:** `InputError` if there is no such executor, or it cannot be used.
     """
     if asked is None:
         return InProcess() if workers == 1 else Processes(workers)
+    if asked == "abreast" or isinstance(asked, Abreast):
+        if not threads:
+            raise InputError(
+                "executor 'abreast' has people in threads, where MuJoCo's files cannot be written: it is for "
+                "identify_many alone; choose processes"
+            )
+        return Abreast(workers) if asked == "abreast" else asked
     if not isinstance(asked, str):
         return asked
     if asked == "here":
         return InProcess()
-    if asked == "abreast":
-        return Abreast(workers)
     if asked == "processes":
         return Processes(workers)
     if asked == "ray" or asked.startswith("ray:"):
