@@ -207,7 +207,7 @@ def made_up(whole: Study, seed: int) -> tuple[msm.Trial, msm.Trial]:
     space, out = study_space(model, whole), []
     with float64():
         truth = space.clip(space.prior_mean + APART * space.prior_scale * rng.normal(size=space.size))
-    for walk, name in zip(whole.trials, ("known", f"{PEOPLE} synthetic people"), strict=True):
+    for walk, name in zip(whole.trials, ("known", "synthetic people"), strict=True):
         rows = walk.time < walk.time[0] + LEARNT
         part = {f: getattr(walk, f)[rows] for f in ("time", "position", "emg")}
         blank = replace(walk, **part, name=name, moment=np.zeros((rows.sum(), 1)), moment_coordinates=model.free)
