@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mjx_msm.common.compiled import float64
+from mjx_msm.common.compiled import float64, jit
 from mjx_msm.dynamics.activation_sensitivities import (
     Drive,
     Steps,
@@ -65,7 +65,7 @@ def test_closed_forms_are_forward_mode(case):
     with float64():
         z = jnp.asarray(case.z)
         value, _, by_pair = (np.asarray(x) for x in case.structured(z))
-        plain, tangents = jax.jit(lambda z: (case.plain(z), jax.jacfwd(case.plain)(z)))(z)
+        plain, tangents = jit(lambda z: (case.plain(z), jax.jacfwd(case.plain)(z)))(z)
     assert np.abs(value - plain).max() < 1e-14
     muscle, entry = np.array(case.pairs).T
     assert np.abs(by_pair - np.asarray(tangents)[..., muscle, entry]).max() < 1e-11 * np.abs(by_pair).max()

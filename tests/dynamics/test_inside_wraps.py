@@ -6,6 +6,7 @@ import mujoco
 import numpy as np
 import pytest
 
+from mjx_msm.common.compiled import jit
 from mjx_msm.common.errors import InputError
 from mjx_msm.dynamics.paths import paths, paths_and_curvature
 from mjx_msm.person.model import load_model
@@ -51,7 +52,7 @@ def in_c(m, q):
 def test_paths_through_rings_are_those_of_c(rings):
     m, rng = rings.host.mj_model, np.random.default_rng(0)
     q = rng.uniform([-1, -1, -1.2], [1, 1, 1.2], (400, 3))
-    got, bend = map(jax.device_get, jax.jit(lambda x: paths_and_curvature(rings, x))(jnp.asarray(q)))
+    got, bend = map(jax.device_get, jit(lambda x: paths_and_curvature(rings, x))(jnp.asarray(q)))
     bent = np.zeros(m.ntendon, int)
     for k, at in enumerate(q):
         length, arms, points = in_c(m, at)
@@ -61,7 +62,7 @@ def test_paths_through_rings_are_those_of_c(rings):
     assert (bent > 20).all(), "the rings have to matter"
     assert (bent < 400).any(), "and the way past them"
     assert np.isfinite(bend).all()
-    slope = jax.jit(jax.vmap(jax.jacfwd(lambda x: paths(rings, x).length)))(jnp.asarray(q))
+    slope = jit(jax.vmap(jax.jacfwd(lambda x: paths(rings, x).length)))(jnp.asarray(q))
     np.testing.assert_allclose(got.slope, slope, atol=1e-10)
     h, worst = 1e-6, []
     for k in range(3):
