@@ -195,7 +195,7 @@ def test_a_rollout_has_derivatives_by_everything():
         return rollout(arm, changed, start, drive).position[-1, 1]
 
     at, step = jnp.ones(len(fields)), 1e-5
-    gradient = jit(jax.grad(end))(at)
+    gradient = jit(jax.jacfwd(end))(at)
     for k in range(len(fields)):
         h = step * (jnp.arange(len(fields)) == k)
         difference = (end(at + h) - end(at - h)) / (2 * step)
