@@ -205,7 +205,7 @@ def _notes(problem: Problem, trials: Sequence[Trial], filled: Sequence[str]) -> 
     latter are warnings here."""
     found = [*filled, *contradictions(problem.model, trials, problem.emg_map)]
     for line in found:
-        warnings.warn(line, InputWarning, stacklevel=3)
+        warnings.warn(line, InputWarning, stacklevel=4)
     read = [note for t in trials for note in t.metadata.get("notes", ())]  # type: ignore[attr-defined]
     return tuple(dict.fromkeys((*read, *found)))
 

@@ -95,7 +95,7 @@ def predict(
     rate = (identification.rate or 200.0) if rate is None else rate
     space = identification.space(model)
     for line in contradictions(model, (trial,), identification.emg_map):
-        warnings.warn(line, InputWarning, stacklevel=2)
+        warnings.warn(line, InputWarning, stacklevel=3)
     recording, term = _put(identification, model, space, trial, rate)
     with float64():
         everyone = estimate_first(identification, model, draws)
@@ -115,7 +115,7 @@ def predict(
         model, curves["fiber_length"].value, np.asarray(everyone.muscle.optimal_fiber_length)[0]
     )
     if beyond:
-        warnings.warn(f"trial '{trial.name}': {beyond}", InputWarning, stacklevel=2)
+        warnings.warn(f"trial '{trial.name}': {beyond}", InputWarning, stacklevel=3)
     seen = term.mask > 0
     return Prediction(
         subject=identification.subject,
@@ -244,7 +244,7 @@ def _motion(
             f"trial '{recording.name}': the motion of {np.sum(~good)} of {len(good) - 1} people drawn cannot be "
             "simulated; its band is that of the others, and too narrow",
             InputWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     return _band("rad", model.free, out[good][:, np.clip(sample, first, last)], scale)
 

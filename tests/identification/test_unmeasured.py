@@ -45,8 +45,9 @@ def asked(method, free=(PATH,)):
 def test_a_biarticular_muscle_is_found_beside_unknown_ones(arm, recorded, method, tmp_path):
     """It crosses the shoulder, which neither of the unmeasured does."""
     first, second = recorded
-    with pytest.warns(InputWarning, match="determine 1 of 1 parameters"):
+    with pytest.warns(InputWarning, match="determine 1 of 1 parameters") as said:
         result = msm.identify(arm, first, held_out=[second], settings=asked(method))
+    assert {warning.filename for warning in said} == {__file__}
     found = result[PATH]
     truth = 1.2 * arm.nominal.to_dict()[PATH]
     assert found.determined

@@ -80,8 +80,9 @@ def test_bands_hold_the_truth(made, arm, person):
 
 def test_what_contradicts_the_model_is_said(person, arm):
     _, result, trial = person
-    with pytest.warns(InputWarning, match="velocit"):
+    with pytest.warns(InputWarning, match="velocit") as said:
         msm.predict(result, replace(trial, velocity=-np.asarray(trial.velocity)), model=arm, draws=6)
+    assert {warning.filename for warning in said} == {__file__}
 
 
 def test_fibers_beyond_where_muscles_work_are_named(arm):
