@@ -1,6 +1,7 @@
 """Jobs side by side: what all of them call is called once, each sees its own values, and nobody waits for ever."""
 
 import threading
+import time
 from functools import partial
 
 import jax
@@ -78,6 +79,51 @@ def test_more_jobs_than_places_are_taken_up_as_others_end(sums):
     jobs = [(2, np.array([k + 1.0, 2.0], np.float32)) for k in range(10)]
     assert sorted(dict(Abreast(4).run(searching, (function, MATRIX), jobs))) == list(range(10))
     assert calls[:4] == [(4, 1)] * 4
+
+
+def test_an_array_that_is_written_to_between_calls_is_read_again(sums):
+    function, calls = sums
+
+    def prepare(_):
+        def do(job):
+            x, found = np.full(2, job, np.float32), []
+            for step in range(20):
+                found.append(float(function(MATRIX, x, 1)["total"]))
+                x[:] = job + step + 1
+            return found
+
+        return do
+
+    for job, found in Abreast().run(prepare, None, [1, 100]):
+        np.testing.assert_allclose(found, MATRIX.sum() * ([1, 100][job] + np.arange(20)), rtol=1e-6)
+    assert calls == [(2, 1)] * 20
+
+
+def test_arrays_of_the_device_are_stacked_once_whoever_comes_first(monkeypatch):
+    function, stacks = partial(jit, abreast=True)(_sums), []
+    made = function.for_many
+
+    def for_many(shared, stacked, arguments):
+        stacks.append(stacked[0])
+        return made(shared, stacked, arguments)
+
+    monkeypatch.setattr(function, "for_many", for_many)
+
+    def prepare(_):
+        def do(job):
+            x, found = jnp.full(2, float(job), jnp.float32), []
+            for step in range(8):
+                time.sleep(0.02 * ((job * (-1) ** step) % 4))  # 0 1 2 3, then 0 3 2 1
+                found.append(float(function(MATRIX, x, 1)["total"]))
+            return found
+
+        return do
+
+    found = dict(Abreast(5).run(prepare, None, range(4)))  # one place for nobody
+    assert [len(x) for x in stacks] == [4] * 8
+    assert all(x is stacks[0] for x in stacks)
+    for job in range(4):
+        np.testing.assert_allclose(found[job], job * MATRIX.sum(), rtol=1e-6)
 
 
 def test_other_shapes_and_settings_are_other_calls(sums):

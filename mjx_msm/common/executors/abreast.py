@@ -16,6 +16,7 @@ import threading
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -49,7 +50,7 @@ class Abreast:
             return
         width = min(self.most or PEOPLE, len(jobs))
         meeting = _Meeting(width, prepare(shared), list(enumerate(jobs))[::-1])
-        threads = [threading.Thread(target=meeting.work, name=f"job {k}", daemon=True) for k in range(width)]
+        threads = [threading.Thread(target=meeting.work, args=(k,), name=f"job {k}", daemon=True) for k in range(width)]
         with warnings.catch_warnings():  # those of the threads leave the filters as whoever ends last found them
             for thread in threads:
                 thread.start()
@@ -65,6 +66,8 @@ class Abreast:
 class _Call:
     """What a job waits for."""
 
+    place: int
+    """Of the job's thread: calls are stacked in this order, in whichever they come."""
     function: Any
     double: bool
     """Whether it is computed in double precision, which is of a thread."""
@@ -92,9 +95,9 @@ class _Meeting:
         self._ended: list[tuple[int, Any, BaseException | None]] = []
         self._stacks: dict[Hashable, tuple[Sequence[Any], Any]] = {}
 
-    def work(self) -> None:
+    def work(self, place: int) -> None:
         """One job after the other."""
-        with called_by(self._call):
+        with called_by(partial(self._call, place)):
             while True:
                 with self._changed:
                     if self._broken or not self._left:
@@ -111,12 +114,12 @@ class _Meeting:
                     self._ended.append((index, result, error))
                     self._changed.notify_all()
 
-    def _call(self, function: Any, arguments: Any) -> Any:
+    def _call(self, place: int, function: Any, arguments: Any) -> Any:
         leaves, structure = jax.tree.flatten(as_compiled_for(arguments))
         arrays = [x for x in leaves if _is_array(x)]
         fixed = tuple(None if _is_array(x) else x for x in leaves)
         double = bool(jax.config.jax_enable_x64)  # type: ignore[attr-defined]
-        call = _Call(function, double, structure, fixed, arrays)
+        call = _Call(place, function, double, structure, fixed, arrays)
         with self._changed:
             self._waiting.append(call)
             self._changed.notify_all()
@@ -160,7 +163,7 @@ class _Meeting:
 
     def _answer(self, calls: Sequence[_Call]) -> None:
         groups: dict[Hashable, list[_Call]] = {}
-        for call in calls:
+        for call in sorted(calls, key=lambda c: c.place):
             groups.setdefault(call.key, []).append(call)
         for key, group in groups.items():
             with jax.enable_x64(group[0].double):
@@ -188,11 +191,15 @@ class _Meeting:
             call.answer = jax.tree.map(lambda x, i=i: x[i, ...] if _is_array(x) else x, found)
 
     def _stacked(self, place: Hashable, column: Sequence[Any]) -> Any:
-        """Arrays along a new first axis; most are those of the last time."""
+        """Arrays along a new first axis; JAX's that are those of the last time are not stacked again. NumPy's are: the
+        same one may hold other values now."""
         before = self._stacks.get(place)
-        if before is None or any(x is not y for x, y in zip(before[0], column, strict=True)):
-            before = self._stacks[place] = column, jax.device_put(np.stack([np.asarray(x) for x in column]))
-        return before[1]
+        if before is not None and all(x is y for x, y in zip(before[0], column, strict=True)):
+            return before[1]
+        stacked = jax.device_put(np.stack([np.asarray(x) for x in column]))
+        if all(isinstance(x, jax.Array) for x in column):
+            self._stacks[place] = column, stacked
+        return stacked
 
 
 def _alone(call: _Call) -> None:
