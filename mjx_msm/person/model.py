@@ -451,7 +451,7 @@ def model_of(
     if engine == MJX:
         _ = host.mjx_model  # what MJX cannot represent is said on load
     nominal = nominal_parameters(mj_model, names, moving, joints)
-    kept = kept_law(spec, mj_model)
+    kept = None if _is_native(muscle) else kept_law(spec, mj_model, source)
     law = _muscle_model(muscle, mj_model, kept)
     _refuse_without_tendon(law, nominal, source)
     if not isinstance(law, MujocoMuscle):  # the file's passive force belongs to the native curve
@@ -493,6 +493,11 @@ def _muscle_model(
     return _with_curves(law, muscle, mj_model, kept)
 
 
+def _is_native(muscle: str | AbstractMuscle) -> bool:
+    """MuJoCo's own muscle, which takes nothing of what another law left."""
+    return muscle == "mujoco" or isinstance(muscle, MujocoMuscle)
+
+
 def _with_curves(law: AbstractMuscle, name: str, mj_model: mujoco.MjModel, kept: KeptLaw | None) -> AbstractMuscle:
     """A law of fibers with the curves of the file: MuJoCo's, or that which an imported file's muscles had."""
     if not isinstance(law, MujocoMuscle):
@@ -511,7 +516,7 @@ def muscle_constants(model: Model) -> dict[str, float | tuple[float, ...]]:
     name = muscle_name(model)
     if name not in MUSCLES:
         return {}
-    kept = kept_law(model.host.spec, model.host.mj_model)
+    kept = None if _is_native(name) else kept_law(model.host.spec, model.host.mj_model, model.host.source)
     own, out = law_constants(_muscle_model(name, model.host.mj_model, kept)), {}
     for constant, value in law_constants(model.muscle).items():
         value = np.asarray(value, dtype=float)
