@@ -20,6 +20,8 @@ WHOLE = 0.9
 ROUGH = 4.0
 """Ends of the 95 % interval of a positive parameter over each other, from which it is known only roughly: to no better
 than a factor of two either way."""
+NONE = 1e-3
+"""Lower end over the upper one, up to which the lower one is none."""
 
 
 class Standing(enum.Enum):
@@ -60,18 +62,26 @@ def _standing(e: Estimate, u: Unknown | None) -> Standing:
 
 def spans(e: Estimate, u: Unknown) -> float:
     """By which factor the ends of the interval of a positive parameter differ; 1 of another one."""
+    if _has_zero(u):
+        return e.high / e.low if e.low > 0 else math.inf
     return math.exp(_width(e, u)) if kind_of(u.members[0]).transform == "log" else 1.0
 
 
 def may_be_none(e: Estimate, u: Unknown) -> bool:
     """Whether what has a zero and no sign, a delay or a damping, cannot be told from none."""
+    return _has_zero(u) and e.low <= NONE * e.high
+
+
+def _has_zero(u: Unknown) -> bool:
+    """Whether it is positive and may be none: told as it is, and not by its logarithm."""
     kind = kind_of(u.members[0])
-    return kind.transform == "linear" and not kind.offset and kind.lower == 0.0 and e.low <= 0.0
+    return kind.transform == "linear" and not kind.offset and kind.lower == 0.0
 
 
 def how_roughly(e: Estimate, u: Unknown) -> str:
     """What an estimate that is known only roughly could be."""
-    return "may be none" if may_be_none(e, u) else f"{spans(e, u):.2g}-fold"
+    factor = spans(e, u)
+    return "may be none" if may_be_none(e, u) else f"{factor:.{0 if factor >= 10 else 1}f}-fold"
 
 
 def _width(e: Estimate, u: Unknown) -> float:

@@ -12,7 +12,7 @@ import mjx_msm as msm
 from mjx_msm.knowledge.goodness_of_fit import fit_tests, independent_samples
 from mjx_msm.knowledge.judged_errors import measure, pooled
 from mjx_msm.knowledge.records import Outcome, Stage
-from mjx_msm.knowledge.standing import Standing, remark
+from mjx_msm.knowledge.standing import Standing, remark, spans
 from mjx_msm.knowledge.verdict import verdict
 
 REPEATS = "not white: they repeat themselves over 0.2 s, 99 count as 33"
@@ -131,13 +131,34 @@ def test_what_may_be_twice_as_much_is_known_only_roughly(times, standing):
     assert (remark(e, u, standing) == "only roughly: 4.4-fold") == rough
 
 
-def test_a_damping_is_told_in_its_unit_and_not_where_it_may_be_none():
+@pytest.mark.parametrize(
+    ("low", "standing", "roughly"),
+    [
+        (0.4, Standing.DETERMINED, ""),
+        (0.25, Standing.ROUGH, "4.8-fold"),
+        (0.01, Standing.ROUGH, "120-fold"),
+        (1e-9, Standing.ROUGH, "may be none"),
+        (0.0, Standing.ROUGH, "may be none"),
+    ],
+)
+def test_a_damping_is_positive_as_a_strength_is_and_may_be_none(low, standing, roughly):
     made = result(fit())
-    for low, standing in ((0.01, Standing.DETERMINED), (0.0, Standing.ROUGH)):
-        damping = replace(made.estimates[2], low=low, high=1.2)
-        found = replace(made, estimates=(*made.estimates[:2], damping))
-        assert found.standing[2] is standing
-        assert ("joint/elbow_flex/damping (may be none)" in verdict(found)[-2]) == (low == 0.0)
+    unknown = replace(made.unknowns[2], lower=0.0, upper=20.0)
+    damping = replace(made.estimates[2], low=low, high=1.2)
+    found = replace(made, estimates=(*made.estimates[:2], damping), unknowns=(*made.unknowns[:2], unknown))
+    assert found.standing[2] is standing
+    assert (f"known only roughly: joint/elbow_flex/damping ({roughly})" in verdict(found)[-2]) == bool(roughly)
+
+
+def test_what_has_a_sign_or_is_around_its_prior_is_told_in_its_unit():
+    made = result(fit())
+    for path in ("emg/biceps/shape", "body/forearm/com/x"):
+        of = replace(made.unknowns[2], members=(path,), lower=-3.0, upper=3.0)
+        e = replace(made.estimates[2], path=path, low=-1.0, high=1.0)
+        assert spans(e, of) == 1.0
+        assert remark(e, of, Standing.DETERMINED) == ""
+        found = replace(made, estimates=(*made.estimates[:2], e), unknowns=(*made.unknowns[:2], of))
+        assert found.standing[2] is Standing.DETERMINED
 
 
 def test_a_cross_validation_that_a_regression_wins_is_told_beside_a_held_out_trial():
