@@ -154,6 +154,7 @@ READERS: Mapping[str, Reader] = {
     "float": number,
     "int": whole,
     "bool": flag,
+    "bool | None": flag,  # absent where it is not known
     "tuple[str, ...]": list_of(word),
     "tuple[float, ...]": list_of(number),
     "tuple[tuple[float, ...], ...]": list_of(list_of(number)),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from mjx_msm.knowledge.cohort import Cohort
-from mjx_msm.knowledge.judged_errors import fits_poorly, misfit, unseen
+from mjx_msm.knowledge.judged_errors import fits_poorly, flattery, misfit
+from mjx_msm.knowledge.wording import FLATTERS, MAY_FLATTER
 
 
 def relative_errors(c: Cohort) -> dict[str, tuple[float, float]]:
@@ -27,6 +28,7 @@ def poorly_fitted(c: Cohort) -> dict[str, float]:
     return dict(sorted(found, key=lambda x: -x[1]))
 
 
-def is_within(c: Cohort) -> bool:
-    """Whether what was unseen of anybody lay between parts of the same trial, which flatters."""
-    return any(f.within for result in c.results.values() for f in unseen(result.fits))
+def flattery_of_all(c: Cohort) -> str:
+    """What to think of errors where what was unseen of anybody lay between parts of the same trial, or may have."""
+    said = {flattery(result.fits) for result in c.results.values()}
+    return next((x for x in (FLATTERS, MAY_FLATTER) if x in said), "")

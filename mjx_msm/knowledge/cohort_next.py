@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from statistics import median
 
 from mjx_msm.knowledge.cohort import Cohort
-from mjx_msm.knowledge.cohort_errors import is_within, poorly_fitted, relative_errors
+from mjx_msm.knowledge.cohort_errors import flattery_of_all, poorly_fitted, relative_errors
 from mjx_msm.knowledge.judged_errors import fitted
 from mjx_msm.knowledge.next_step import WITHIN, hold_out
 from mjx_msm.knowledge.standing import Standing
@@ -50,7 +50,7 @@ def _in_the_way(c: Cohort) -> Iterator[str]:
             f"ask whether {which} can be believed: what many share comes from the recordings or the model, a delay "
             "between EMG and moment, a normalisation, rather than from them"
         )
-    if not errors or is_within(c):
+    if not errors or flattery_of_all(c):
         trials = round(median(len({f.trial for f in fitted(m.result.fits)}) for m in c.identified if m.result))
         until = "" if errors else f" ({WITHIN}: `cross_validation = true` in [run])"
         yield f"{hold_out(trials, 'everybody')}; until then rely on nobody's numbers{until}"

@@ -7,12 +7,12 @@ import math
 import numpy as np
 
 from mjx_msm.knowledge.cohort import Cohort
-from mjx_msm.knowledge.cohort_errors import is_within, poorly_fitted, relative_errors
+from mjx_msm.knowledge.cohort_errors import flattery_of_all, poorly_fitted, relative_errors
 from mjx_msm.knowledge.cohort_next import next_of_all
 from mjx_msm.knowledge.judged_errors import POOR, POOR_HELD, is_noise, misfit, was_held, worse_than_constant
 from mjx_msm.knowledge.population import Population, errors_of, in_z
 from mjx_msm.knowledge.standing import HELD, Standing
-from mjx_msm.knowledge.wording import CLOSELY, FIELDS, FLATTERS, some, whom, with_members
+from mjx_msm.knowledge.wording import CLOSELY, FIELDS, some, whom, with_members
 
 SURPRISING = 2.5
 """Standard deviations by which somebody is unlike what the others lead to expect."""
@@ -83,7 +83,7 @@ def _predicts(c: Cohort) -> str:
             f"; the best regression on the same inputs by {_percent(np.nanmedian(theirs))}: the model is no worse in "
             f"{better} of {int(np.isfinite(theirs).sum())} people"
         )
-    return f"{said}. {FLATTERS}" if is_within(c) else f"{said}."
+    return f"{said}. {flattery_of_all(c)}".rstrip()
 
 
 def _percent(share: float) -> str:

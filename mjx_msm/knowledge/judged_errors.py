@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from mjx_msm.knowledge.goodness_of_fit import repeats_itself
 from mjx_msm.knowledge.records import WITH_DISCREPANCY, Fit
 from mjx_msm.knowledge.result_table import STILL
+from mjx_msm.knowledge.wording import FLATTERS, MAY_FLATTER
 
 POOR = 0.5
 """Of the spread of a recorded signal, above which an error leaves little of it explained."""
@@ -25,6 +26,12 @@ def unseen(fits: Sequence[Fit]) -> tuple[Fit, ...]:
     """Errors on what the estimate was not made from: held-out trials, or else the folds of a cross-validation."""
     held = tuple(f for f in fits if f.role == "held-out")
     return held or tuple(f for f in fits if f.role == "cross-validated")
+
+
+def flattery(fits: Sequence[Fit]) -> str:
+    """What to think of errors on what was unseen where it lay between parts of the same trials, or may have."""
+    within = {f.within for f in unseen(fits)}
+    return FLATTERS if True in within else MAY_FLATTER if None in within else ""
 
 
 def pooled(fits: Sequence[Fit], of: str = "identified", *, kind: str) -> float:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mjx_msm.knowledge.goodness_of_fit import independent_samples
-from mjx_msm.knowledge.judged_errors import fits_poorly, fitted, measure, pooled, rival, unseen, was_held
+from mjx_msm.knowledge.judged_errors import fits_poorly, fitted, flattery, measure, pooled, rival, unseen, was_held
 from mjx_msm.knowledge.records import Estimate, Outcome
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.result_table import CLEARLY, STILL
 from mjx_msm.knowledge.standing import Standing
-from mjx_msm.knowledge.wording import number, some
+from mjx_msm.knowledge.wording import MAY_FLATTER, number, some
 
 MUCH_OPEN = 0.25
 """Part of the parameters that are not determined, from which on more has to be recorded."""
@@ -113,8 +113,11 @@ def _to_record(result: Identification) -> str:
     trials, held = len({f.trial for f in fitted(result.fits)}), any(f.role == "held-out" for f in result.fits)
     if not few and len(left) <= MUCH_OPEN * count:
         rows = unseen(result.fits)
-        if any(not f.within for f in rows):
+        flatters = flattery(rows)
+        if rows and not flatters:
             return ""
+        if flatters == MAY_FLATTER:
+            return "cross-validate again with `--cv-by trial`: parts of the same trials may be all it was asked for yet"
         return hold_out(trials) + ("" if rows else f" ({WITHIN})")
     why = f"{count - sum(clear)} of {count} parameters are open"
     if few and samples:

@@ -149,8 +149,9 @@ class Fit:
     """Whether the coordinate was held where it was: an isometric contraction."""
     level: float = 0.0
     """Root mean square of the recorded signal; 0 in a file of a version that did not keep it."""
-    within: bool = False
-    """Whether other parts of the same trial were learned from: what lies between them is told by its neighbours."""
+    within: bool | None = False
+    """Whether other parts of the same trial were learned from: what lies between them is told by its neighbours. None
+    of a cross-validation in a file of a version that did not keep it, where it cannot be told."""
 
     @property
     def row(self) -> tuple[str, str, str, str]:

@@ -11,6 +11,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,13 @@ def write_result(path: Path, fields: Mapping[str, Any]) -> Path:
 
 def fields_in_file(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of an `Identification` as its file has them: one that holds nothing is left out, never null."""
-    return plain_json({name: value for name, value in fields.items() if value is not None})
+    return plain_json(_without_none(fields))
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _without_none(v) for k, v in value.items() if v is not None}
+    return [_without_none(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 NEWER = (
@@ -86,7 +93,7 @@ def read_result(path: Path, cls: type[Any], schema: int) -> Any:
     readers = {
         "outcome": _member_of(Outcome),
         "estimates": list_of(record_of(Estimate)),
-        "fits": list_of(record_of(Fit, optional=("beside", "doubted", "against", "held", "level", "within"))),
+        "fits": _fits,
         "stages": list_of(record_of(Stage)),
         "unknowns": list_of(record_of(Unknown, optional=("usual_prior",))),
         "directions": list_of(record_of(Direction, {"knowledge": _member_of(Knowledge)})),
@@ -106,6 +113,17 @@ def read_result(path: Path, cls: type[Any], schema: int) -> Any:
     except ValueError as error:
         raise InputError(f"{path}: is damaged ({error}); identify again") from None
     return result
+
+
+def _fits(value: Any) -> tuple[Fit, ...]:
+    """Error rows. Whether a cross-validation was within trials came later than cross-validations: of one trial there is
+    no other one, of several the file does not say."""
+    fits = list_of(record_of(Fit, optional=("beside", "doubted", "against", "held", "level", "within")))(value)
+    trials = {f.trial for f in fits if f.role == "identify"}
+    return tuple(
+        replace(f, within={f.trial} == trials or None) if f.role == "cross-validated" and "within" not in row else f
+        for f, row in zip(fits, value, strict=True)
+    )
 
 
 def _one_line_lists(text: str) -> str:

@@ -9,6 +9,7 @@ from mjx_msm.knowledge.judged_errors import (
     POOR_HELD,
     fits_poorly,
     fitted,
+    flattery,
     is_noise,
     measure,
     pooled,
@@ -24,7 +25,7 @@ from mjx_msm.knowledge.records import Fit, Outcome
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.result_table import CLEARLY
 from mjx_msm.knowledge.standing import Standing, how_roughly
-from mjx_msm.knowledge.wording import CLOSELY, FLATTERS, some
+from mjx_msm.knowledge.wording import CLOSELY, some
 
 NARROW = 0.9
 """Part below which it holds clearly too little."""
@@ -87,7 +88,7 @@ def _predicts(fits: Sequence[Fit]) -> str:
     kind = measure(rows)
     error, spread, unit = pooled(rows, kind=kind), pooled(rows, "spread", kind=kind), unit_of(rows, kind)
     said = f"{_where(rows)}, it misses the {kind} by {size(error, unit)} (spread {size(spread, unit)})"
-    flatters = f" {FLATTERS}" if any(f.within for f in rows) else ""
+    flatters = f" {flattery(fits)}".rstrip()
     other = rival(rows, kind)
     flatters += _beaten(fits) if rows[0].role == "held-out" else ""
     if other is None:
@@ -117,7 +118,8 @@ def _where(rows: Sequence[Fit]) -> str:
     if rows[0].role == "held-out":
         return "On held-out trials"
     if not any(f.within for f in rows):
-        return "Cross-validated, on trials it had not seen"
+        known = all(f.within is not None for f in rows)
+        return "Cross-validated, on trials it had not seen" if known else "Cross-validated"
     same = "the same trial" if len({f.trial for f in rows}) == 1 else "the same trials"
     return f"Cross-validated, on parts of {same} it had not seen"
 

@@ -64,6 +64,8 @@ FLATTERS = (
     "trial expect a larger error."
 )
 """What to think of a cross-validation within trials."""
+MAY_FLATTER = "Whether that was within trials, which flatters, a file of that version does not say."
+"""What to think of one of which that is not known."""
 
 
 @dataclass(frozen=True)

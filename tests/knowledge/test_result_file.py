@@ -50,6 +50,23 @@ def refused(folder: Path, data: Any, match: str = "") -> None:
     assert str(path) in str(error.value)
 
 
+@pytest.mark.parametrize(("trials", "within"), [(("t",), True), (("t", "u"), None)])
+def test_of_a_cross_validation_in_an_older_file_is_said_only_what_must_be(content, trials, within, tmp_path):
+    row = content["fits"][0]
+    data = copy.deepcopy(content)
+    data["fits"] = [{**row, "trial": t} for t in trials] + [{**row, "role": "cross-validated"}]
+    for fit in data["fits"]:
+        fit.pop("within")
+    path = tmp_path / "identification.json"
+    path.write_text(json.dumps(data), encoding="utf-8")
+    read = Identification.load(path)
+    assert [f.within for f in read.fits] == [False] * len(trials) + [within]
+    assert Identification.load(read.save(path)) == read
+    data["fits"][-1]["within"] = False
+    path.write_text(json.dumps(data), encoding="utf-8")
+    assert Identification.load(path).fits[-1].within is False
+
+
 @pytest.mark.parametrize(
     ("place", "value", "match"),
     [

@@ -204,6 +204,14 @@ def test_a_cross_validation_within_trials_is_said_to_flatter():
         assert ("record another trial" in said[-1]) == flatters
 
 
+def test_what_a_file_does_not_say_of_its_cross_validation_is_not_claimed():
+    row = replace(fit("cross-validated", ridge=3.0), within=None)
+    said = verdict(result(fit("identify"), fit("identify", trial="other"), row))
+    assert said[2].startswith("Cross-validated, it misses")
+    assert "Whether that was within trials, which flatters, a file of that version does not say." in said[2]
+    assert "cross-validate again with `--cv-by trial`" in said[-1]
+
+
 def test_none_of_a_thing_is_asked_about_where_much_is_to_be_recorded():
     made = result(fit(), shares=(0.1, 0.1, 0.9), bounds=("", "", "lower"))
     none = replace(made.estimates[2], value=0.0, low=0.0)

@@ -121,11 +121,12 @@ def test_contractions_that_were_held_are_judged_by_their_size():
 
 def test_a_cross_validation_within_trials_flatters_everybody():
     row = fit("cross-validated", ridge=3.0)
-    for within in (False, True):
+    for within in (False, True, None):
         made = result(fit("identify"), replace(row, within=within))
-        said = cohort_verdict(cohort(anna=made, bob=made))
-        assert ("That flatters" in " ".join(said)) == within
-        assert ("record another trial of everybody" in said[-1]) == within
+        said = cohort_verdict(cohort(anna=made, bob=result(fit("identify"), fit()), eve=made))
+        assert ("That flatters" in " ".join(said)) == (within is True)
+        assert ("Whether that was within trials" in " ".join(said)) == (within is None)
+        assert ("record another trial of everybody" in said[-1]) == (within is not False)
 
 
 def test_people_who_fit_and_are_predicted_are_to_be_used():
