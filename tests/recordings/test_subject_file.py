@@ -537,6 +537,28 @@ def test_refuses_recordings(tmp_path, name, column, change, message):
     assert f"{name}.csv" in text
 
 
+@pytest.mark.parametrize("rate", [10, 20, 25, 30, 50, 100])
+@pytest.mark.parametrize("cadence", [0.25, 1.0, 2.0])
+def test_degrees_are_no_full_turns_at_any_rate(tmp_path, rate, cadence):
+    """Steps of degrees alias: at 30 Hz those of a knee are up to 6.28, a turn in radians."""
+    recordings(tmp_path)
+    t = 1 + np.arange(2 * rate + 1) / rate
+    angle = 30 - 30 * np.cos(2 * np.pi * cadence * t)
+    store(tmp_path, "motion", {"time": t, "knee": angle, "hip": 0.2 * np.cos(t)})
+    said = f"column 'knee' reaches {angle.max():.4g}, which looks like degrees (no unit is given)"
+    assert said in refusal(tmp_path, document())
+
+
+@pytest.mark.parametrize("rate", [50, 100])
+def test_radians_that_wrap_are_radians(tmp_path, rate):
+    """Two wraps a second, as a stride makes; told, and not taken for degrees."""
+    recordings(tmp_path)
+    t = 1 + np.arange(2 * rate + 1) / rate
+    angle = np.mod(0.2 + 0.5 * np.sin(2 * np.pi * t), 2 * np.pi)
+    store(tmp_path, "motion", {"time": t, "knee": angle + 0.5, "hip": 0.2 * np.cos(t)})
+    assert any("column 'knee' jumps by a full turn 4 times" in note for note in load(tmp_path, document()).notes)
+
+
 @pytest.mark.parametrize(
     ("name", "column", "change", "settings", "message"),
     [

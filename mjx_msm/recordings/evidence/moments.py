@@ -139,7 +139,8 @@ def _angle(model: Model, trial: Trial, at: States, name: str, here: str, moment:
 def _against_dynamics(trial: Trial, name: str, here: str, moment: np.ndarray, needed: np.ndarray) -> tuple[str, bool]:
     """What stands against a moment in what the motion takes, "" for nothing; and whether that is its sign.
 
-    A limb that is several times as strong as its motion takes is in contact, and only its EMG tells the sign.
+    A limb that is several times as strong as its motion takes is in contact, and only its EMG tells the sign; contact
+    that makes it weaker and turns it just so is less likely than a unit.
     """
     size, own = float(np.sqrt(np.mean(needed**2))), float(np.sqrt(np.mean(moment**2)))
     if own < TOO_SMALL * size and size > 1.0:
@@ -160,7 +161,7 @@ def _against_dynamics(trial: Trial, name: str, here: str, moment: np.ndarray, ne
             f"{here} has the opposite sign of what the motion takes in the model (r = {r:.2f}, {slope:.2g} times); is "
             f"it an external moment, or counted the other way? Then write {line}"
         ), True
-    if abs(r) > IN_THE_AIR and not alike and (r > 0 or not 1 / CONTACT < abs(slope) < CONTACT):
+    if abs(r) > IN_THE_AIR and not alike and (r > 0 or not FACTOR <= abs(slope) < CONTACT):
         sign = "" if r > 0 else ", its sign"
         return (
             f"{here} is {slope:.3g} times what the motion takes in the model (r = {r:.2f}); check its unit{sign}, "

@@ -23,6 +23,10 @@ from mjx_msm.recordings.subject_file.trials import TrialEntry
 
 IMPLAUSIBLE_MOMENT = 15.0
 """Net joint moments of landing and jumping stay below about 5 N·m per kg of body mass."""
+NEAR, RARE, SMOOTH = 0.05, 0.05, 1.0
+"""Of an angle that jumps by full turns [rad]: how far each jump is from one at most, of it; of how many of the steps
+they may be, two a second at 40 Hz; and the greatest other step. Steps of degrees that happen to be of a turn's size,
+6.28°, come with others between."""
 DYNAMOMETER = "dynamometer"
 """Key of a file's header, for what its text says it comes from."""
 
@@ -147,7 +151,15 @@ def moments(document: Document, trial: TrialEntry, files: Files, notes: list[str
 
 def _jumps(x: Float[np.ndarray, "time"]) -> bool:
     """Whether it is full turns between samples that make an angle large [rad]; those are told, as in degrees."""
-    return bool(np.max(np.abs(np.unwrap(x[np.isfinite(x)]))) <= 2 * math.pi)
+    x = x[np.isfinite(x)]
+    step = np.abs(np.diff(x))
+    full = step > math.pi
+    return bool(
+        np.mean(full) < RARE
+        and np.all(np.abs(step[full] / math.tau - 1) < NEAR)
+        and np.all(step[~full] < SMOOTH)
+        and np.max(np.abs(np.unwrap(x))) <= math.tau
+    )
 
 
 def _scale(column: Column) -> float:

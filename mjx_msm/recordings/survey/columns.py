@@ -19,8 +19,12 @@ RAW_RATE = 400.0
 """Least samples a second of raw EMG [Hz]."""
 FAST = 0.2
 """Share of the variance above 20 Hz, from which a muscle's signal is raw."""
-INERTIAL = {"acc", "accel", "acceleration", "gyro", "mag", "imu"}
+INERTIAL = {"acc", "accel", "acceleration", "gyro"}
 """Words of what else a sensor of EMG measures."""
+AT_AN_AXIS, AXES = {"mag", "imu"}, {"x", "y", "z"}
+"""Words that mean so beside one of those, or an axis; else a muscle (magnus), or where an angle comes from."""
+ANGULAR = {"angle", "angles", "flexion", "flex", "dorsiflexion"}
+"""Words of an angle: with a joint's, what an inertial sensor was used for."""
 OUT_OF_RADIANS = 2 * math.pi
 """Greater angles are degrees."""
 KINDS = (
@@ -106,7 +110,7 @@ def _judged(table: Table, name: str, x: np.ndarray, said: str, names: Called) ->
         return "angular velocity", said, "its name says so", ()
     if names.quantity == "power":
         return "other", said, "its name says power", ()
-    if INERTIAL & {*words}:
+    if _inertial({*words}) and not (names.coordinate and ANGULAR & {*words}):
         return "other", said, "its name says an inertial sensor's", ()
     if point and unit is not None and unit.kind == "length" and not names.coordinate:
         return "marker", said, "a point in a unit of length", ()
@@ -124,6 +128,10 @@ def _judged(table: Table, name: str, x: np.ndarray, said: str, names: Called) ->
             return kind, own, f"{why}; its spectrum is that of EMG", ("its name says no muscle", *doubts)
         return "other", said, "a voltage without a name that says what it measures", ()
     return "other", said, "neither its name nor its unit says what it is", ()
+
+
+def _inertial(words: set[str]) -> bool:
+    return bool(INERTIAL & words or (AT_AN_AXIS & words and AXES & words))
 
 
 def _emg(table: Table, x: np.ndarray, said: str) -> tuple[str, str, str, tuple[str, ...]]:

@@ -35,7 +35,8 @@ MUSCLES: Mapping[str, tuple[str, ...]] = {
     "peroneus_longus": ("peroneus longus", "fibularis longus", "per long", "perlong", "pl"),
     "gluteus_maximus": ("gluteus maximus", "glut max", "glutmax", "gmax", "glmax"),
     "gluteus_medius": ("gluteus medius", "glut med", "glutmed", "gmed", "glmed"),
-    "adductors": ("adductor", "adductors", "adductor longus", "add long", "add"),
+    "adductors": ("adductor", "adductors", "adductor longus", "add long", "adductor magnus",
+                  "add mag", "addmag", "add"),
     "biceps_brachii": ("biceps brachii", "biceps", "bic", "biclong", "bicshort", "bic long", "bic short", "bb"),
     "triceps_brachii": ("triceps brachii", "triceps", "tri", "trilong", "trilat", "trimed", "tri long", "tri lat",
                         "tri med", "tb", "triceps long", "triceps lat"),
@@ -107,7 +108,7 @@ _SIDES = {"r": "right", "right": "right", "l": "left", "left": "left", "re": "ri
 _NOISE = {
     "emg", "im", "raw", "envelope", "env", "value", "x", "trigno", "sensor", "avanti", "mv", "uv", "v", "ch", "channel",
     "analog", "voltage", "filtered", "norm", "rms", "activation", "muscle", "acc", "gyro", "deg", "rad", "column",
-    "electromyography", "nexus", "ultium", "devices", "outputs",
+    "electromyography", "nexus", "ultium", "devices", "outputs", "imu",
 }  # fmt: skip
 _QUANTITIES = {
     "moment": ("moment", "moments", "torque", "torques", "nm", "mom", "trq", "tau"),

@@ -95,10 +95,17 @@ def test_a_limb_in_contact_is_turned_by_its_emg_alone(arm, swing):
     wrong = contradictions(arm, [replace(held, moment=swing.moment * [1, 4])])
     assert any("4.8 times what the motion takes" in line for line in wrong)
     assert any("the moment of 'elbow_flex' has the opposite sign of what the EMG makes" in line for line in wrong)
-    said = contradictions(arm, [replace(swing, moment=swing.moment * -1e3)])
-    assert all(
-        "is -1.2e+03 times what the motion takes" in line and "check its unit, its sign" in line for line in said
-    )
+
+
+@pytest.mark.parametrize("factor", [-1e3, -0.3, -0.1, -0.08])
+def test_a_moment_of_another_unit_and_sign(arm, swing, factor):
+    """Far too large, or smaller than what the motion takes, as no contact makes it: both may be wrong."""
+    said = contradictions(arm, [replace(swing, moment=swing.moment * factor)])
+    assert [line.split("'")[3] for line in said] == ["shoulder_elev", "elbow_flex"]
+    for line in said:
+        times = float(line.split(" is ")[1].split(" times what the motion takes")[0])
+        assert times == pytest.approx(1.2 * factor, rel=0.01)
+    assert all("check its unit, its sign" in line for line in said)
 
 
 def test_velocities_that_contradict_positions(arm, swing):

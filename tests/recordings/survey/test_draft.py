@@ -170,11 +170,29 @@ def test_files_make_trials_by_folder_or_by_name(tmp_path, knee):
 
 
 def test_what_else_a_sensor_of_emg_measures_is_no_emg(tmp_path):
-    columns = {"R GASTROCNEMIUS MEDIAL HEAD: ACC.X 1": np.sin(FAST), "R VASTUS LATERALIS: Gyro Z 2": np.cos(FAST)}
-    write_csv(tmp_path / "e.csv", FAST, columns)
+    sensors = ["ACC.X 1", "Gyro Z 2", "Mag Y 3", "IMU X 4"]
+    others = {f"R GASTROCNEMIUS MEDIAL HEAD: {s}": np.sin(FAST) for s in sensors} | {"knee_acc_x": np.cos(FAST)}
+    write_csv(tmp_path / "e.csv", FAST, others)
     found = survey(tmp_path / "e.csv").columns
-    assert [c.kind for c in found] == ["other", "other"]
+    assert [c.kind for c in found] == ["other"] * 5
+    assert {c.why for c in found} == {"its name says an inertial sensor's"}
     assert found[0].called.muscles == ("gastrocnemius_medialis",)
+
+
+@pytest.mark.parametrize("name", ["add_mag", "R_ADD_MAG", "R Adductor Magnus"])
+def test_the_magnus_is_no_magnetometer(tmp_path, name):
+    write_csv(tmp_path / "e.csv", FAST, {name: np.random.default_rng(0).normal(0, 1e-4, len(FAST))})
+    (column,) = survey(tmp_path / "e.csv").columns
+    assert (column.kind, column.called.muscles) == ("raw EMG", ("adductors",))
+
+
+@pytest.mark.parametrize(
+    "name", ["knee_angle_imu", "imu_knee_flexion", "IMU/knee_angle_r", "gyro_knee_angle", "imu_knee"]
+)
+def test_angles_of_inertial_sensors_are_angles(tmp_path, name):
+    write_csv(tmp_path / "k.csv", TIME, {name: 30 - 30 * np.cos(6 * TIME)})
+    (column,) = survey(tmp_path / "k.csv").columns
+    assert (column.kind, column.unit, column.called.coordinate) == ("angle", "deg", "knee_angle")
 
 
 def test_a_structure_says_what_is_in_it(tmp_path):
