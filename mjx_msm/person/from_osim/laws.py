@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from mjx_msm.common.compiled import float64
-from mjx_msm.person import millard
+from mjx_msm.person import degroote, millard
 from mjx_msm.person.degroote import PASSIVE_STRAIN, TENDON_STRAIN
 from mjx_msm.person.from_osim.opened import OpenedModel
-from mjx_msm.person.kept_law import NONE
+from mjx_msm.person.kept_law import NONE, PARAMETERS
 
 ALIKE = 1e-6
 """Of F0, up to which a curve is the same."""
+_LENGTH, _SPEED, _STRETCHED = np.linspace(0.3, 1.9, 33), np.linspace(-1.1, 1.1, 23), np.linspace(1.001, 1.09, 19)
+"""Of fibers [l_opt] and [l_opt vmax], and of tendons [l_slack], where curves are compared."""
 
 
 def own_laws(opened: OpenedModel, offsets: Mapping[str, float]) -> tuple[str, dict[str, dict[str, float]], list[str]]:
@@ -24,13 +27,23 @@ def own_laws(opened: OpenedModel, offsets: Mapping[str, float]) -> tuple[str, di
     stretches by less over its length, to be as long at F0 as theirs.
     """
     found = {name: _own(opened, name, offset) for name, offset in offsets.items()}
-    laws = sorted({law for law, _, _ in found.values()})
-    if len(laws) > 1 or laws == [NONE]:
-        kinds = sorted({opened.muscles[name].getConcreteClassName() for name in found})
-        values = {name: own for name, (_, own, _) in found.items()}
-        return NONE, _shared(values), [f"muscles are {', '.join(kinds)}, whose law is left to muscle = …"]
-    kind = opened.muscles[next(iter(found))].getConcreteClassName()
-    notes = [f'muscles are {kind}: muscle = "{laws[0]}" keeps their law']
+    fibers = {law.partition("-")[0] for law, _, _ in found.values()}
+    classes = Counter(opened.muscles[name].getConcreteClassName() for name in found)
+    if len(fibers) > 1 or fibers == {NONE}:
+        listed = ", ".join(f"{n} {kind}" if len(classes) > 1 else kind for kind, n in sorted(classes.items()))
+        values = {name: {c: own[c] for c in PARAMETERS} for name, (_, own, _) in found.items()}
+        return NONE, values, [f"muscles are {listed}, whose law is left to muscle = …"]
+    kind, (law,) = ", ".join(sorted(classes)), fibers
+    yielding, rigid = f"{law}-compliant", [name for name, (own, _, _) in found.items() if own == law]
+    if rigid and len(rigid) < len(found):
+        listed = ", ".join(rigid[:6]) + (", …" if len(rigid) > 6 else "")
+        notes = [
+            f"muscles are {kind}, the tendons of {len(rigid)} of {len(found)} rigid ({listed}): their fibers' law is "
+            f'kept by muscle = "{law}", with which no tendon yields, and "{yielding}", with which all do'
+        ]
+    else:
+        law = law if rigid else yielding
+        notes = [f'muscles are {kind}: muscle = "{law}" keeps their law']
     other = {name: apart for name, (_, _, apart) in found.items() if apart > ALIKE}
     if other:
         worst = max(other, key=lambda name: other[name])
@@ -38,13 +51,7 @@ def own_laws(opened: OpenedModel, offsets: Mapping[str, float]) -> tuple[str, di
             f"curves of {len(other)} muscles are shaped by constants that the law does not have here; they differ by "
             f"{other[worst]:.2g} F0 at most ({worst})"
         )
-    return laws[0], {name: own for name, (_, own, _) in found.items()}, notes
-
-
-def _shared(values: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    """The columns that all muscles have."""
-    common = set.intersection(*(set(own) for own in values.values()))
-    return {name: {c: x for c, x in own.items() if c in common} for name, own in values.items()}
+    return law, {name: own for name, (_, own, _) in found.items()}, notes
 
 
 def _own(opened: OpenedModel, name: str, offset: float) -> tuple[str, dict[str, float], float]:
@@ -78,16 +85,14 @@ def _of_millard(muscle: Any) -> tuple[dict[str, float], float]:
         "fiber_damping": muscle.get_fiber_damping(),
         "least_active": active.get_minimum_value(),
     }
-    length, speed, stretched = np.linspace(0.3, 1.9, 33), np.linspace(-1.1, 1.1, 23), np.linspace(1.001, 1.09, 19)
     with float64():
         pairs = (
-            (active, length, millard.active_force_length(length, own["least_active"])),
-            (velocity, speed, millard.force_velocity(speed)),
-            (passive, length, millard.passive_force_length(length, own["passive_fiber_strain"])),
-            (tendon, stretched, millard.MillardTendon().force(stretched, own["tendon_strain"])),
+            (active.calcValue, _LENGTH, millard.active_force_length(_LENGTH, own["least_active"])),
+            (velocity.calcValue, _SPEED, millard.force_velocity(_SPEED)),
+            (passive.calcValue, _LENGTH, millard.passive_force_length(_LENGTH, own["passive_fiber_strain"])),
+            (tendon.calcValue, _STRETCHED, millard.MillardTendon().force(_STRETCHED, own["tendon_strain"])),
         )
-        apart = max(float(np.abs([c.calcValue(v) for v in x] - np.asarray(ours)).max()) for c, x, ours in pairs)
-    return own, apart
+        return own, _apart(pairs)
 
 
 def _of_thelen(muscle: Any) -> tuple[dict[str, float], float]:
@@ -102,8 +107,24 @@ def _of_thelen(muscle: Any) -> tuple[dict[str, float], float]:
 
 
 def _of_degroote(muscle: Any) -> tuple[dict[str, float], float]:
-    return {
+    own = {
         "passive_fiber_strain": muscle.get_passive_fiber_strain_at_one_norm_force(),
         "tendon_strain": muscle.get_tendon_strain_at_one_norm_force(),
         "fiber_damping": muscle.get_fiber_damping(),
-    }, abs(muscle.get_active_force_width_scale() - 1.0)
+    }
+    tendon = degroote.DeGrooteTendon()
+    pairs = (
+        (muscle.calcActiveForceLengthMultiplier, _LENGTH, degroote.active_force_length(_LENGTH)),
+        (muscle.calcForceVelocityMultiplier, _SPEED, degroote.force_velocity(_SPEED)),
+        (
+            (lambda _: 0.0) if muscle.get_ignore_passive_fiber_force() else muscle.calcPassiveForceMultiplier,
+            _LENGTH, degroote.passive_force_length(_LENGTH, own["passive_fiber_strain"]),
+        ),
+        (muscle.calcTendonForceMultiplier, _STRETCHED, tendon.force(_STRETCHED, own["tendon_strain"])),
+    )  # fmt: skip
+    return own, _apart(pairs)
+
+
+def _apart(curves: Iterable[tuple[Callable[[float], float], np.ndarray, Any]]) -> float:
+    """How far a file's curves are from the law's at most [F0]; given each, where it is taken, and the law's there."""
+    return max(float(np.abs([theirs(float(v)) for v in at] - np.asarray(ours)).max()) for theirs, at, ours in curves)
