@@ -72,17 +72,21 @@ class Faults:
 
 
 def _of_several(messages: Iterable[str]) -> list[str]:
-    """Messages, those that say the same of several files as one: ``a.csv and b.csv: no column 'x'``."""
-    subjects: dict[str, dict[str, None]] = {}
+    """Messages, those that say the same of several files as one: ``a.csv and b.csv: no column 'x'``.
+
+    One that names no file is another fault than the same of a file.
+    """
+    subjects: dict[tuple[str, bool], dict[str, None]] = {}
     for message in messages:
-        subject, colon, said = message.partition(": ")
-        subjects.setdefault(said if colon else message, {})[subject if colon else ""] = None
+        subject, _, said = message.partition(": ")
+        key = (said, True) if subject and said else (message, False)
+        subjects.setdefault(key, {})[subject] = None
     out = []
-    for said, named in subjects.items():
+    for (said, of_files), named in subjects.items():
         first, *others = named
         more = f"{len(others) - 1} more" if len(others) > 2 else others[-1] if others else ""
         listed = ", ".join([first, *others[: 1 if len(others) > 2 else -1]])
-        out.append(f"{listed}{f' and {more}' if more else ''}: {said}" if first else said)
+        out.append(f"{listed}{f' and {more}' if more else ''}: {said}" if of_files else said)
     return out
 
 
