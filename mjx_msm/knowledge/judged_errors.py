@@ -59,7 +59,12 @@ def rival(fits: Sequence[Fit], kind: str) -> tuple[str, float] | None:
 def was_held(fits: Sequence[Fit]) -> bool:
     """Whether the estimate was made from moments alone whose posture was held."""
     rows = fitted(fits)
-    return bool(rows) and all(f.held and f.kind == "moment" and f.level > 0 for f in rows)
+    return bool(rows) and all(of_held(f) for f in rows)
+
+
+def of_held(fit: Fit) -> bool:
+    """Whether an error is of a moment in a posture that was held, whose size is known."""
+    return fit.held and fit.kind == "moment" and fit.level > 0
 
 
 def misfit(fits: Sequence[Fit]) -> float:

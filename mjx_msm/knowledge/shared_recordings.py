@@ -1,11 +1,16 @@
-"""What two results have in common: recordings that both were made from, and samples that both are judged by."""
+"""What two results have in common: recordings that both were made from, and samples that both are judged by; and what a
+recording has in common with those that a result was made from.
+
+Recordings are told apart by what their files hold, whatever trials or files are called."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 
 from mjx_msm.knowledge.records import Fit
 from mjx_msm.knowledge.result import Identification
+from mjx_msm.recordings.trial import Trial
 
 NO_RECORDING = (".toml", ".xml", ".mjcf", ".osim", ".json")
 """Endings of subject files, models and populations, for results that do not say which files are recordings."""
@@ -33,6 +38,35 @@ def same_samples(one: Identification, f: Fit, other: Identification, g: Fit) -> 
 def same_spread(f: Fit, g: Fit) -> bool:
     """Whether what was recorded has one standard deviation in both."""
     return math.isclose(f.spread, g.spread, rel_tol=1e-6, abs_tol=1e-12)
+
+
+def made_from(result: Identification, trials: Iterable[Trial]) -> tuple[Trial, ...]:
+    """Of these trials, those that the estimate was made from; one counts as such where the files of either are not
+    known."""
+    mine = _made_from(result) if result.recordings else set()
+    return tuple(t for t in trials if not (mine and t.digests) or mine & t.digests)
+
+
+def was_seen(result: Identification, trial: Trial, known: Sequence[Trial]) -> bool | None:
+    """Whether the estimate was made from this very recording; None where the files of either are not known.
+
+    **Arguments:** `known`: trials that it was made from, as far as they are at hand: another part of their files is
+    another recording. Of which part of a file it was made is not known otherwise, and all of it counts.
+    """
+    mine = _made_from(result) if result.recordings else set()
+    if not (mine and trial.digests):
+        return None
+    shared = mine & trial.digests
+    parts = [t for t in known if t.digests & shared]
+    return bool(shared) and (not parts or any(same_recording(t, trial) for t in parts))
+
+
+def same_recording(one: Trial, other: Trial) -> bool:
+    """Whether two trials have a file and time in common; where files are not known, whether they have one name."""
+    if not (one.digests and other.digests):
+        return one.name == other.name
+    spans = [(t.time[min(t.motion_start, len(t.time) - 1)], t.time[-1]) for t in (one, other)]
+    return bool(one.digests & other.digests) and spans[0][0] < spans[1][1] and spans[1][0] < spans[0][1]
 
 
 def _made_from(result: Identification) -> set[str]:

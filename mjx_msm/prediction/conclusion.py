@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mjx_msm.knowledge.judged_errors import rival, size, unseen
+from mjx_msm.knowledge.judged_errors import POOR_HELD, of_held, rival, size, unseen
 from mjx_msm.knowledge.records import Fit
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.result_table import CLEARLY
@@ -26,17 +26,24 @@ def conclusion(made: Prediction, identification: Identification) -> tuple[str, .
 
 
 def _judged(made: Prediction, fit: Fit, identification: Identification) -> str:
+    level = f"was held at {size(fit.level, fit.unit)} and " if of_held(fit) else ""
     said = (
         f"{made.trial}: misses the recorded moment of {fit.coordinate} by {size(fit.identified, fit.unit)} (root mean "
-        f"square; it varies by {size(fit.spread, fit.unit)}"
+        f"square; it {level}varies by {size(fit.spread, fit.unit)}"
     )
     others, other = [f"the generic model misses it by {size(fit.generic, fit.unit)}"], rival([fit], fit.kind)
     if other is not None:
         others.append(f"{other[0]}, the best without a person, by {size(other[1], fit.unit)}")
+    else:
+        others.append("no regression beside: no other recording with moments that it was identified from is at hand")
     said += f"); {', '.join(others)}"
-    if any(f.role == "identify" and f.trial == made.trial for f in identification.fits):
-        said += ". The person was identified from this trial: that is a fit, and no prediction"
-    elif fit.identified > fit.spread:
+    if made.seen:
+        said += ". The person was identified from this recording: that is a fit, and no prediction"
+    elif made.seen is None and any(f.role == "identify" and f.trial == made.trial for f in identification.fits):
+        said += ". The person was identified from a trial of this name: if this is it, that is a fit, and no prediction"
+    elif of_held(fit) and fit.identified > POOR_HELD * fit.level:
+        said += f". That is more than {100 * POOR_HELD:.0f} % of what was held: do not believe this prediction"
+    elif not of_held(fit) and fit.identified > fit.spread:
         said += ". A constant would do better: do not believe this prediction"
     elif other is not None and other[1] < CLEARLY * fit.identified:
         said += f": for the moment alone {other[0]} is the better"

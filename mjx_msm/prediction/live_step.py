@@ -206,10 +206,11 @@ def live_step(setup: Setup) -> Callable[[Memory, Input], tuple[Memory, Output]]:
 
         # what a missing channel leaves open: how far its muscles' moments would go with its usual spread
         unsure = jnp.sqrt(jnp.maximum(square - mean**2, 1e-4))[made.measured] * (1 - fading)
-        unsure = made.all_of(unsure, jnp.sqrt(by_measured**2 @ unsure**2))
-        full = law.tension(me.muscle, jnp.ones_like(a[0]), terms.path_length, -terms.moment_arm @ v)
-        reach = jnp.einsum("mf,m,mc->fc", terms.moment_arm[:, free], full, jnp.asarray(setup.mixing)) * gain[0]
-        open_variance = jnp.sum((reach * unsure) ** 2, -1)
+        path = terms.path_length, -terms.moment_arm @ v
+        none, full = (law.tension(me.muscle, jnp.full_like(a[0], x), *path) for x in (0.0, 1.0))
+        reach = jnp.einsum("mf,m,mc->fc", terms.moment_arm[:, free], full - none, jnp.asarray(setup.mixing)) * gain[0]
+        whole = reach[:, made.measured] + reach[:, made.made] @ by_measured  # what is made of a channel goes with it
+        open_variance = jnp.sum((whole * unsure) ** 2, -1)
 
         inputs = drives[:-1], drives[1:], jnp.zeros((setup.steps, n)) if outer_ahead is None else outer_ahead
         f_ahead, q_ahead = transition(slope, h)

@@ -27,6 +27,7 @@ from mjx_msm.identification.assembly import fits_of, with_others
 from mjx_msm.knowledge.log_posterior import identified_from
 from mjx_msm.knowledge.records import Fit
 from mjx_msm.knowledge.result import Identification
+from mjx_msm.knowledge.shared_recordings import made_from, same_recording, was_seen
 from mjx_msm.person.model import Model
 from mjx_msm.person.muscle import AnyArray
 from mjx_msm.person.parameters import Parameters
@@ -81,7 +82,8 @@ def predict(
 
     **Arguments:** `model`: what it was identified on, by default loaded; needed for a muscle model of your own. `rate`:
     instants per second, at most the trial's own; by default the identification's. `learnt_from`: the trials it was
-    identified from: where the new one has moments, baselines learn from them and their errors stand beside.
+    identified from: where the new one has moments, baselines learn from them and their errors stand beside. Of trials
+    with files, only those count whose files the result was made from, whatever they are called.
 
     **Raises:** `InputError` if a channel or coordinate is missing, or no draws are left.
 
@@ -116,7 +118,7 @@ def predict(
     )
     if beyond:
         warnings.warn(f"trial '{trial.name}': {beyond}", InputWarning, stacklevel=3)
-    seen = term.mask > 0
+    seen, known = term.mask > 0, made_from(identification, trials_of(learnt_from))
     return Prediction(
         subject=identification.subject,
         trial=trial.name,
@@ -128,7 +130,8 @@ def predict(
         curves=curves,
         strength=np.asarray(everyone.muscle.max_isometric_force)[0],
         recorded_moment=np.where(seen, term.target, np.nan) if seen.any() else None,
-        fits=_fits(identification, model, space, recording, term, trials_of(learnt_from), rate) if seen.any() else (),
+        fits=_fits(identification, model, space, trial, recording, term, known, rate) if seen.any() else (),
+        seen=was_seen(identification, trial, known),
     )
 
 
@@ -253,6 +256,7 @@ def _fits(
     identification: Identification,
     model: Model,
     space: Any,
+    trial: Trial,
     recording: Recording,
     term: MomentTerm,
     learnt_from: Sequence[Trial],
@@ -261,7 +265,7 @@ def _fits(
     z, start = np.array(identification.z), space.clip(space.prior_mean)
     rows = list(fits_of([term], (recording,), z, start, [np.ones(len(model.free))], ROLE))
     seen = identified_from(learnt_from, identification)
-    others = [t for t in seen if t.moment is not None and t.name != recording.name]
+    others = [t for t in seen if t.moment is not None and not same_recording(t, trial)]
     if not others:
         return tuple(rows)
     known = tuple(record(model, identification.heard(t), identification.emg_map) for t in others)

@@ -55,6 +55,8 @@ class Prediction:
     """[N·m]; NaN where none was recorded."""
     fits: tuple[Fit, ...] = ()
     """Errors against recorded moments, with those of baselines beside."""
+    seen: bool | None = None
+    """Whether the person was identified from this very recording; None where the files of either are not known."""
 
     def held(self, coordinate: str) -> float:
         """Share of the recorded moments of a free coordinate that lie in the band, 0 to 1; NaN where none was.

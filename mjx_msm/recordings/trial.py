@@ -44,7 +44,8 @@ class Trial:
     """Only where it was measured [rad/s]; None: consumers differentiate the position."""
     metadata: Mapping[str, object] = field(default_factory=dict)
     """What else is known. ``gravity``: "included" where the moment is a dynamometer's, with the limb's weight in it.
-    ``levers``: {coordinate: m} where the moment is a force times a distance that is to be estimated."""
+    ``levers``: {coordinate: m} where the moment is a force times a distance that is to be estimated. ``digests``:
+    SHA-256 of the files it was read from."""
     task: str = ""
     """What was done, the same word for every trial of it; empty: nothing that any other trial did."""
 
@@ -75,6 +76,12 @@ class Trial:
     def timestep(self) -> float:
         """Sampling interval of the clock [s]."""
         return float((self.time[-1] - self.time[0]) / (len(self.time) - 1))
+
+    @property
+    def digests(self) -> frozenset[str]:
+        """SHA-256 of the files it was read from; empty where it was not."""
+        known: Any = self.metadata.get("digests", ())
+        return frozenset(known)
 
     @property
     def motion_start(self) -> int:

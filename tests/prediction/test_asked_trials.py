@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from results import fit, result
 
 import mjx_msm as msm
 from mjx_msm.cli.app import run
@@ -9,11 +10,12 @@ from mjx_msm.common.compiled import float64
 from mjx_msm.common.errors import InputError
 from mjx_msm.common.toml_tables import read_toml
 from mjx_msm.knowledge.result import Identification
+from mjx_msm.knowledge.shared_recordings import made_from, was_seen
 from mjx_msm.person.space import parameter_space
 from mjx_msm.prediction.asked_trials import asked_trials
 from mjx_msm.recordings.readers.delimited import read_csv
 from mjx_msm.recordings.readers.storage import read_storage, write_storage
-from mjx_msm.recordings.subject_file.loading import write_subject
+from mjx_msm.recordings.subject_file.loading import load_subject, write_subject
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,43 @@ def test_names_files_or_all(folder):
     assert [t.name for t in asked.study.trials] == names[:1]
     assert asked.trials[1].emg.shape[1] == len(asked.study.channels)
     assert asked.trials[1].moment is None
+
+
+def test_what_a_person_was_identified_from_is_told_by_what_files_hold(folder, tmp_path):
+    """Not by names: of files named anew, of another person's trial of that name, and of another part of one file."""
+    place, names, third = folder
+    study = load_subject(place / "subject.toml")
+    found = result(fit("identify", trial=names[0]), hashes=study.hashes, recordings=study.recordings)
+    first, other = study.trials[0], study.to_predict[0]
+    assert was_seen(found, first, study.trials)
+    assert not was_seen(found, other, study.trials)
+    entry = read_toml(place / "subject.toml", "subject file")["trials"][0]
+    asked = asked_trials(place / "subject.toml", [files_of(place, entry), files_of(place, third)])
+    assert asked.trials[0].name != names[0]
+    assert [was_seen(found, t, made_from(found, asked.study.trials)) for t in asked.trials] == [True, False]
+
+    document = dict(read_toml(place / "subject.toml", "subject file"))
+    write_subject(place / "stranger.toml", document | {"trials": [third | {"name": names[0]}]})
+    stranger = load_subject(place / "stranger.toml").trials
+    assert stranger[0].name == names[0]
+    assert made_from(found, stranger) == ()
+    assert was_seen(found, stranger[0], ()) is False
+
+    parts = [entry | {"start": 0.0, "stop": 0.25}, entry | {"name": "late", "role": "predict", "start": 0.25}]
+    write_subject(place / "halves.toml", document | {"trials": parts})
+    halves = load_subject(place / "halves.toml")
+    found = result(fit("identify", trial=names[0]), hashes=halves.hashes, recordings=halves.recordings)
+    assert was_seen(found, halves.trials[0], halves.trials)
+    assert was_seen(found, halves.to_predict[0], halves.trials) is False
+    assert was_seen(found, halves.to_predict[0], ())  # which part it was made from is not known
+
+
+def test_of_recordings_without_files_it_is_not_known_whether_they_were_seen(folder, arm):
+    study = load_subject(folder[0] / "subject.toml")
+    (made,) = msm.synthetic_trials(arm, arm.nominal, count=1, duration=0.5, rate=200, seed=1)
+    assert was_seen(result(hashes=study.hashes, recordings=study.recordings), made, ()) is None
+    assert was_seen(result(), study.trials[0], ()) is None
+    assert made_from(result(), (made, *study.trials)) == (made, *study.trials)
 
 
 def test_a_trial_of_greatest_effort_is_not_predicted_nor_a_template(folder):

@@ -16,7 +16,7 @@ from mjx_msm.person.personalisation import personalised_spec
 from mjx_msm.person.space import parameter_space
 from mjx_msm.prediction import offline
 from mjx_msm.prediction.conclusion import conclusion
-from mjx_msm.prediction.contact_force import crossing
+from mjx_msm.prediction.contact_force import axes_in_words, crossing
 from mjx_msm.prediction.offline import _simulated
 from mjx_msm.recordings.readers.delimited import read_csv
 from mjx_msm.recordings.readers.storage import read_storage
@@ -142,12 +142,39 @@ def test_muscles_add_up_and_files_hold_what_was_made(made, tmp_path):
 def test_the_file_of_contact_forces_says_whose_axes_they_are_in(made, arm, tmp_path):
     made.save(tmp_path)
     head = (tmp_path / "contact_force.sto").read_text().split("endheader")[0]
-    assert "elbow_flex/x, y, z: force on forearm by humerus, along the axes of forearm" in head
+    (elbow,) = (line for line in head.splitlines() if "elbow_flex/x, y, z" in line)
+    assert "force on forearm by humerus, along the axes of forearm" in elbow
     assert "without the ground" in head
-    said = "make z negative" in head
+    said = "make z negative" in elbow
+    assert said != ("make z positive" in elbow)
     at = made["contact_force"].value[:, list(made["contact_force"].names).index("elbow_flex/z")]
     assert said == (np.median(at) < 0)
     assert read_storage(tmp_path / "contact_force.sto").columns == made["contact_force"].names
+
+
+HINGE = """<mujoco model="hinge"><worldbody><site name="a" pos="0.03 0 -0.05"/>
+<body name="shank" pos="0 0 -0.4" {turned}><joint name="knee" axis="0 1 0" damping="0.1"/>
+<inertial pos="0 0 0" mass="1" diaginertia="0.01 0.01 0.01"/><site name="b" pos="{insertion}"/></body></worldbody>
+<tendon><spatial name="path"><site site="a"/><site site="b"/></spatial></tendon>
+<actuator><muscle name="extensor" tendon="path" force="300" lengthrange="0.36 0.44"/></actuator></mujoco>"""
+TURNED = {
+    "z negative": ("", "0.03 0 -0.05"),
+    "z positive": ('euler="180 0 0"', "0.03 0 0.05"),
+    "x positive": ('euler="0 90 0"', "0.05 0 0.03"),
+    "x negative": ('euler="0 -90 0"', "-0.05 0 -0.03"),
+}
+"""How the axes of a hanging segment are turned, and in these axes its muscle's insertion, at one place in the world, by
+the direction in which the segment is pressed."""
+
+
+@pytest.mark.parametrize("way", TURNED)
+def test_where_muscles_press_is_said_in_the_axes_of_the_segment(way, tmp_path):
+    """The segment hangs, whichever way its axes point: the one above pushes it down against what muscles pull up."""
+    turned, insertion = TURNED[way]
+    path = tmp_path / "hinge.xml"
+    path.write_text(HINGE.format(turned=turned, insertion=insertion))
+    said, _ = axes_in_words(msm.load_model(path))
+    assert f"force on shank by world, along the axes of shank; muscles that press the joint together make {way}" in said
 
 
 def test_a_prediction_ends_in_what_it_is_worth(made, person):
@@ -169,8 +196,58 @@ def test_a_prediction_ends_in_what_it_is_worth(made, person):
     assert "misses the recorded moment of elbow_flex by 3 N·m (root mean square; it varies by 8 N·m)" in of(())
     assert "the generic model misses it by 9 N·m, mean cycle, the best without a person, by 2 N·m" in of(())
     assert "for the moment alone mean cycle is the better. The 95 % band holds 100 % of it." in of(())
-    assert "that is a fit, and no prediction" in of((replace(fit, role="identify"),))
+    named = of((replace(fit, role="identify"),))
+    assert "identified from a trial of this name: if this is it, that is a fit, and no prediction" in named
     assert "A constant would do better" in of((), replace(fit, identified=9.0))
+    assert "no regression beside" in of((), replace(fit, beside={}))
+
+
+def test_whether_a_prediction_is_a_fit_is_not_told_by_names(made, person):
+    fit = Fit("trial1", "predicted", "moment", "elbow_flex", "N·m", 9.0, 3.0, 0.9, 8.0)
+    judged = replace(made, fits=(fit,), recorded_moment=made["moment"].value)
+    of = replace(person[1], fits=(replace(fit, role="identify"),))
+    for seen in (True, False):
+        said = conclusion(replace(judged, seen=seen), of)[made.free.index("elbow_flex")]
+        assert ("identified from this recording: that is a fit, and no prediction" in said) == seen
+        assert "of this name" not in said
+
+
+def test_a_held_contraction_is_judged_by_how_large_it_is(made, person):
+    """5 N·m of 60 is near, though a constant varies by 3 only; a fifth is where that ends."""
+    fit = Fit("trial1", "predicted", "moment", "elbow_flex", "N·m", 9.0, 5.0, 0.9, 3.0, held=True, level=60.0)
+
+    def of(own):
+        judged = replace(made, fits=(own,), recorded_moment=made["moment"].value)
+        return conclusion(judged, person[1])[made.free.index("elbow_flex")]
+
+    near, far, moved = of(fit), of(replace(fit, identified=13.0)), of(replace(fit, held=False))
+    assert "it was held at 60 N·m and varies by 3 N·m" in near
+    assert "do not believe" not in near
+    assert "more than 20 % of what was held: do not believe this prediction" in far
+    assert "constant" not in far
+    assert "A constant would do better: do not believe this prediction" in moved
+
+
+def test_others_learn_only_from_what_the_person_was_identified_from(person, arm):
+    _, result, trial = person
+    moment = {"moment_coordinates": arm.free, "moment": np.stack([np.sin(9 * trial.time), np.cos(9 * trial.time)], 1)}
+
+    def of(name, digest):
+        return replace(trial, name=name, metadata={"digests": (digest,)}, **moment)
+
+    result = replace(result, hashes={"a.sto": "a", "subject.toml": "s"}, recordings={"walk": ("a.sto",)})
+    theirs, stranger, again = of("walk", "a"), of("walk", "b"), of("again", "a")
+    judged = msm.predict(result, of("new", "c"), model=arm, draws=2, learnt_from=(theirs, stranger))
+    assert "ridge" in " ".join(judged.fits[0].beside)
+    assert judged.seen is False
+    alone = msm.predict(result, of("new", "c"), model=arm, draws=2, learnt_from=(stranger,))
+    assert not alone.fits[0].beside
+    fitted = msm.predict(result, again, model=arm, draws=2, learnt_from=(theirs,))
+    assert fitted.seen is True
+    assert not fitted.fits[0].beside
+    assert not fitted.fits[0].held
+    still = replace(of("new", "c"), position=np.tile(trial.position[200], (len(trial.time), 1)), velocity=None)
+    assert msm.predict(result, still, model=arm, draws=2).fits[0].held
 
 
 @pytest.mark.parametrize("which", ["arm", "knee"])

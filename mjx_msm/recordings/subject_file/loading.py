@@ -93,21 +93,29 @@ def study_of(document: Mapping[str, Any], path: Path, names: Callable[[ModelSpec
     checked, recordings = _read(document, path, names)
     for note in recordings.notes:
         warnings.warn(note, InputWarning, stacklevel=3)
+    hashes = _hashes(path, checked.model.source, (*recordings.files, *_other_files(checked)))
+    files = {
+        t.name: tuple(_relative(path, file) for file in (t.motion, t.emg, t.moments) if file is not None)
+        for t in checked.trials
+    }
+
+    def of(role: str) -> tuple[Trial, ...]:
+        """Trials that know what their files hold."""
+        own = [t for r, t in recordings.trials if r == role]
+        known = (tuple(hashes[f] for f in files[t.name]) for t in own)
+        return tuple(replace(t, metadata={**t.metadata, "digests": d}) for t, d in zip(own, known, strict=True))
+
     study = Study(
         subject=checked.subject,
         model=checked.model,
-        trials=tuple(t for role, t in recordings.trials if role == "identify"),
-        held_out=tuple(t for role, t in recordings.trials if role == "held-out"),
+        trials=of("identify"),
+        held_out=of("held-out"),
         identify=checked.identify,
         path=path,
-        hashes=_hashes(path, checked.model.source, (*recordings.files, *_other_files(checked))),
+        hashes=hashes,
         notes=recordings.notes,
-        to_predict=tuple(t for role, t in recordings.trials if role == "predict"),
-        recordings={
-            t.name: tuple(_relative(path, file) for file in (t.motion, t.emg, t.moments) if file is not None)
-            for t in checked.trials
-            if t.role in ("identify", "held-out")
-        },
+        to_predict=of("predict"),
+        recordings={t.name: files[t.name] for t in checked.trials if t.role in ("identify", "held-out")},
     )
     muscles, method, count = parse_unmeasured(Section(document, str(path), None))
     return _with_synergies(study, muscles, count) if muscles and method == BY_SYNERGIES else study
