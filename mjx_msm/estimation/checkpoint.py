@@ -30,6 +30,7 @@ from mjx_msm.estimation.least_squares import Place, Solution, minimise
 from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.person.model import Model
 from mjx_msm.person.space import ParameterSpace
+from mjx_msm.person.xml_text import xml_of
 from mjx_msm.recordings.trial import Trial
 
 EVERY = 1.0
@@ -193,7 +194,7 @@ def computed_from(model: Model, trials: Sequence[Trial]) -> dict[str, str]:
         for t in trials
     ]
     leaves = [np.asarray(x) for x in jax.tree.leaves(model)]
-    return {"model": digest(model.host.spec.to_xml(), *leaves), "trials": digest(*recorded)}
+    return {"model": digest(xml_of(model.host.spec), *leaves), "trials": digest(*recorded)}
 
 
 def digest(*arrays: Any) -> str:

@@ -48,7 +48,7 @@ from mjx_msm.person.reduction import Part, reduced
 from mjx_msm.person.sources import spec_of
 from mjx_msm.person.stability import warn_if_too_fast
 from mjx_msm.person.thelen import Thelen2003, ThelenTendon
-from mjx_msm.person.xml_precision import full_precision
+from mjx_msm.person.xml_text import xml_of
 
 _REDUCE = 'load a part that needs no constraint solver (joints=[…], posture={…}), or engine="tree"'
 
@@ -91,8 +91,7 @@ class Host:
     def __getstate__(self) -> dict[str, Any]:
         """For another process: an `MjSpec` goes as its XML, what is cached is made again there."""
         own = {f.name: getattr(self, f.name) for f in fields(self)}
-        with full_precision():
-            return own | {"spec": (self.spec.to_xml(), dict(self.spec.assets), self.spec.modelfiledir)}
+        return own | {"spec": (xml_of(self.spec, full=True), dict(self.spec.assets), self.spec.modelfiledir)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         text, files, folder = state["spec"]
@@ -188,7 +187,7 @@ def _bytes_of(value: Any) -> bytes:
         mujoco.mj_saveModel(value, None, binary)
         return binary.tobytes()
     if isinstance(value, mujoco.MjSpec):
-        return value.to_xml().encode()
+        return xml_of(value).encode()
     return repr(value.tolist() if isinstance(value, np.ndarray) else value).encode()
 
 

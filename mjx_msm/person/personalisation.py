@@ -36,7 +36,7 @@ from mjx_msm.person.muscle import FPMAX, MujocoMuscle, MuscleParameters
 from mjx_msm.person.native_fit import NativeFit, fitted_native
 from mjx_msm.person.parameters import Parameters
 from mjx_msm.person.stability import too_fast_for_rk4
-from mjx_msm.person.xml_precision import full_precision
+from mjx_msm.person.xml_text import xml_of
 
 
 def native_range(
@@ -318,9 +318,8 @@ def export(
         spec.compile()
         note = f"{path}: {fast}; written with a timestep of {1e3 * fast.stable_timestep:.4g} ms"
         warnings.warn(note, InputWarning, stacklevel=2)
-    with full_precision():
-        xml = spec.to_xml()
-    xml = _with_files(spec, re.sub(r'(\w+)="([^"]*)"', _shorten, xml), path)
+    xml = re.sub(r'(\w+)="([^"]*)"', _shorten, xml_of(spec, full=True))
+    xml = _with_files(spec, xml, path)
     lines = (text["mjx_msm"], f"subject: {subject}" if subject else "", credit, approximation)
     comment = "\n".join(filter(None, lines)).replace("--", "—")
     write_text(path, f"<!--\n{comment}\n-->\n{xml}")

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import mujoco
 import numpy as np
 
-from mjx_msm.person.xml_precision import full_precision
+from mjx_msm.person.xml_text import xml_of
 
 _CLASSED = (
     "bodies", "frames", "joints", "geoms", "sites", "actuators", "meshes", "materials", "equalities", "pairs",
@@ -51,8 +51,7 @@ def plain(spec: mujoco.MjSpec, renamed: Callable[[str], str] = str) -> mujoco.Mj
         for element in getattr(spec, kind):
             if hasattr(element, "classname"):
                 element.classname = only
-    with full_precision():
-        root = ET.fromstring(spec.to_xml())
+    root = ET.fromstring(xml_of(spec, full=True))
     if root.find(f"default//default[@class='{name}']") is None:
         # a copy's new class is, one time in four, not in its tree of classes and holds MuJoCo's own values: what is
         # written goes by these, and no class may say otherwise

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -124,14 +123,13 @@ class _Models:
     """The model of the last person, which serves the next one if theirs is the same: it is compiled for but once."""
 
     def __init__(self) -> None:
-        self._key, self._model, self._one_at_a_time = "", None, threading.Lock()
+        self._key, self._model = "", None
 
     def of(self, study: Study) -> Model:
         key = _model_key(study)
-        with self._one_at_a_time:  # people may be threads of one process
-            if self._model is None or key != self._key:
-                self._key, self._model = key, study_model(study)
-            model = self._model
+        if self._model is None or key != self._key:
+            self._key, self._model = key, study_model(study)
+        model = self._model
         check_against_model(study, model.muscles, model.coordinates, bodies=model.nominal.names.body)
         return model
 

@@ -1,6 +1,8 @@
 """Loading: bundled models, coordinates and their roles, what is refused, what is rewritten and why it stays exact."""
 
 import pickle
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +15,7 @@ from mjx_msm import assets
 from mjx_msm.common.compiled import jit
 from mjx_msm.common.errors import InputError
 from mjx_msm.dynamics.simulation import initial_state, rollout
+from mjx_msm.estimation.checkpoint import computed_from
 from mjx_msm.person.degroote import DeGrooteFregly2016
 from mjx_msm.person.mjcf import LIMIT_STIFFNESS
 from mjx_msm.person.model import load_model
@@ -151,6 +154,25 @@ def test_muscle_models():
     assert isinstance(load_model("arm", muscle="degroote").muscle, DeGrooteFregly2016)
     own = DeGrooteFregly2016(fiber_damping=0.1)
     assert load_model("arm", muscle=own).muscle is own
+
+
+def test_threads_that_ask_for_its_xml_at_once_get_what_one_gets():
+    """MuJoCo ends a process where two threads write the same spec, and its precision is the process's."""
+    model = load_model("arm")
+
+    def what(k):
+        if k % 3 == 0:
+            return hash(replace(model.host))  # what is cached, is not there yet
+        return pickle.dumps(model.host) if k % 3 == 1 else computed_from(model, [])
+
+    alone, before = [what(k) for k in range(3)], sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(6) as pool:
+            found = list(pool.map(what, range(60)))
+    finally:
+        sys.setswitchinterval(before)
+    assert found == alone * 20
 
 
 def test_the_same_model_loaded_again_is_compiled_for_once():

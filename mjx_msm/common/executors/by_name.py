@@ -16,8 +16,8 @@ def executor_of(asked: str | Executor | None, workers: int | None = None, *, thr
 
     **Arguments:** `asked`: "here", "processes", "ray" (a cluster of this machine), the address of a running one
     ("ray://host:10001", or "ray:auto"), or one itself; None: processes, or this one where `workers` is 1. `threads`:
-    whether jobs may be threads of this process, and "abreast" may be asked for: two that have MuJoCo write a model as
-    XML bring the process down.
+    whether jobs may be threads of this process, and "abreast" may be asked for: not where each silences warnings, which
+    are the process's, and writes files.
 
     **Raises:** `InputError` if there is no such executor, or it cannot be used.
     """
@@ -26,8 +26,8 @@ def executor_of(asked: str | Executor | None, workers: int | None = None, *, thr
     if asked == "abreast" or isinstance(asked, Abreast):
         if not threads:
             raise InputError(
-                "executor 'abreast' has people in threads, where MuJoCo's files cannot be written: it is for "
-                "identify_many alone; choose processes"
+                "executor 'abreast' has people in threads, which do not write results: it is for identify_many alone; "
+                "choose processes"
             )
         return Abreast(workers) if asked == "abreast" else asked
     if not isinstance(asked, str):
