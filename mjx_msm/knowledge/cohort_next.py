@@ -7,10 +7,10 @@ from statistics import median
 
 from mjx_msm.knowledge.cohort import Cohort
 from mjx_msm.knowledge.cohort_errors import flattery_of_all, poorly_fitted, relative_errors
-from mjx_msm.knowledge.judged_errors import fitted
+from mjx_msm.knowledge.judged_errors import fitted, trial_predicted_worst
 from mjx_msm.knowledge.next_step import WITHIN, hold_out
 from mjx_msm.knowledge.standing import Standing
-from mjx_msm.knowledge.wording import some
+from mjx_msm.knowledge.wording import emg_first, some, whom
 
 OFTEN = 0.5
 """Part of the people in whom a parameter rests on a bound, from which it is no matter of one recording."""
@@ -19,7 +19,8 @@ OFTEN = 0.5
 def next_of_all(cohort: Cohort) -> str:
     """The first two things that are in the way of relying on the people; what to use them for where nothing is."""
     first, *others = tuple(_in_the_way(cohort)) or (
-        "use the people: `gymnasium.make` and `mjx-msm verify` take each of their folders",
+        "use the people, as far as the table has nothing against them: `gymnasium.make` and `mjx-msm verify` take each "
+        "of their folders",
     )
     return f"Next: {first}." + "".join(f" Then {step}." for step in others[:2])
 
@@ -31,12 +32,12 @@ def _in_the_way(c: Cohort) -> Iterator[str]:
         yield f"put right what is wrong with {everybody}, first {first.name} ({first.fault}); then run it again"
         return
     errors, poor = relative_errors(c), poorly_fitted(c)
-    bad = [name for name, (ours, _) in errors.items() if ours > 1.0]
+    bad = [name for name, result in c.results.items() if trial_predicted_worst(result.fits)]
     if bad:
         yield (
-            f"look at the reports of {some(bad, 4)}: what it had not seen of them, the model predicts worse than the "
-            "constant that fits best; a sign, a channel at fault, a task that nothing else says anything of, or, where "
-            "something was held, hardly anything to predict"
+            f"look at the reports of {whom(bad, len(c.identified), 4)}: a trial that it had not seen of them, the "
+            "model predicts worse than its best constant; a sign, a channel at fault, or a task that nothing else "
+            "says anything of"
         )
     if poor:
         yield (
@@ -45,7 +46,7 @@ def _in_the_way(c: Cohort) -> Iterator[str]:
         )
     often = {path: n for path, n in at_bounds(c).items() if n >= OFTEN * len(c.identified)}
     if often:
-        which = some([f"{path} (at a bound in {n} people)" for path, n in often.items()])
+        which = some([f"{path} (at a bound in {often[path]} people)" for path in emg_first(often)])
         yield (
             f"ask whether {which} can be believed: what many share comes from the recordings or the model, a delay "
             "between EMG and moment, a normalisation, rather than from them"

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from mjx_msm.knowledge.cohort import Cohort
 from mjx_msm.knowledge.cohort_errors import flattery_of_all, poorly_fitted, relative_errors
 from mjx_msm.knowledge.cohort_next import next_of_all
-from mjx_msm.knowledge.judged_errors import POOR, POOR_HELD, is_noise, misfit, was_held, worse_than_constant
+from mjx_msm.knowledge.judged_errors import (
+    POOR,
+    POOR_HELD,
+    is_noise,
+    misfit,
+    trial_predicted_worst,
+    was_held,
+    worse_than_constant,
+)
 from mjx_msm.knowledge.population import Population, errors_of, in_z
 from mjx_msm.knowledge.standing import HELD, Standing
-from mjx_msm.knowledge.wording import CLOSELY, FIELDS, some, whom, with_members
+from mjx_msm.knowledge.wording import CLOSELY, FIELDS, FLATTERS, emg_first, some, whom, with_members
 
 SURPRISING = 2.5
 """Standard deviations by which somebody is unlike what the others lead to expect."""
 MOST_SURPRISES = MOST_APART = 4
+OFTEN = 0.5
+"""Part of the people in whom a parameter has to be determined for an average of it to be theirs, not the priors'."""
+DRAWN = (
+    "Each person's prior draws it towards the model, so that these intervals are too narrow (`identify_population` "
+    "takes turns for that)."
+)
+"""What to think of an average of people who were identified one by one."""
 
 
 def cohort_verdict(cohort: Cohort) -> tuple[str, ...]:
@@ -28,6 +45,28 @@ def cohort_verdict(cohort: Cohort) -> tuple[str, ...]:
     return tuple(s for s in said if s)
 
 
+def _rely(c: Cohort) -> str:
+    """Whose predictions, and which parameters, may be relied on."""
+    if not c.identified:
+        return ""
+    counts, people = determined_in(c), len(c.identified)
+    always = [path for path, n in counts.items() if n == people]
+    if len(always) == len(counts):
+        parameters = "on every parameter of everybody"
+    elif always:
+        parameters = f"on {some(emg_first(always), 4)} of everybody, on another parameter only where it is determined"
+    else:
+        parameters = "on no parameter of everybody, only on those of each that are determined"
+    errors = relative_errors(c)
+    fair = [name for name in errors if not trial_predicted_worst(c.results[name].fits)]
+    if not fair:
+        return f"Rely on nobody's prediction{'' if errors else ' yet'}, and {parameters}. "
+    whole = _percent(np.median([errors[name][0] for name in fair]))
+    within = " within a trial" if flattery_of_all(c) == FLATTERS else ""
+    whose = "everybody" if len(fair) == people else f"{len(fair)} of {people} people"
+    return f"Rely on the prediction of {whose}{within}, to {whole} of the spread in the middle one, and {parameters}. "
+
+
 def _who(c: Cohort) -> str:
     done, all_ = len(c.identified), len(c.members)
     open_ = [m.name for m in c.identified if m.result.outcome.name != "CONVERGED"]  # type: ignore[union-attr]
@@ -36,7 +75,7 @@ def _who(c: Cohort) -> str:
         said += f"; {some([m.name for m in c.failed], 4)} could not be, each for the reason in the table"
     if open_:
         said += f"; {some(open_, 4)} did not converge"
-    return said + "."
+    return f"{_rely(c)}{said}."
 
 
 def _fits(c: Cohort) -> str:
@@ -184,29 +223,53 @@ def foretold_errors(c: Cohort) -> tuple[float, float]:
 
 
 def _average(c: Cohort) -> str:
-    """What the muscles of the average person are beside the model's, kind by kind, and how far to believe that."""
+    """What the muscles of the average person are beside the model's, kind by kind, and how far to believe that: of what
+    is determined in half of the people at least, as what the others add is their priors' alone."""
     if c.population is None:
         return ""
+    learned_from = replace(c, members=tuple(m for m in c.identified if m.name not in c.apart))
+    counts, people = determined_in(learned_from), len(learned_from.members)
     kinds: dict[str, list[int]] = {}
+    left: list[str] = []
     for k, path in enumerate(c.population.paths):
         group, *_, field = path.split("/")
-        if group == "muscle" and c.positive(path):
+        if group != "muscle" or not c.positive(path):
+            continue
+        if counts[path] >= OFTEN * people:
             kinds.setdefault(field, []).append(k)
-    said = [f"{FIELDS.get(field, field)} {_times(c, c.population, members)}" for field, members in kinds.items()]
-    if not said:
-        return ""
-    care = f" {_of_strength(c)}" if "max_isometric_force" in kinds else ""
-    return f"Their average person has, of the model's, {'; '.join(said)}.{care}"
+        else:
+            left.append(path)
+    said = []
+    if kinds:
+        each = [f"{FIELDS.get(f, f)} {_times(c, c.population, members, counts)}" for f, members in kinds.items()]
+        care = f" {_of_strength(c)}" if "max_isometric_force" in kinds else ""
+        said.append(f"Their average person has, of the model's, {'; '.join(each)}. {DRAWN}{care}")
+    if left:
+        which = [f"{path} ({counts[path]} of {people})" for path in sorted(left, key=lambda path: -counts[path])]
+        said.append(
+            f"No average is given of what the recordings determine in fewer than half of the people: {some(which, 4)}."
+        )
+    return " ".join(said)
 
 
-def _times(c: Cohort, population: Population, members: list[int]) -> str:
-    """The factor of every member of a kind, or of their middle where there are many, with its 95 % interval."""
-    apart = len(members) <= MOST_APART
-    said = [
-        f"{_factor(population, [k])} in {with_members(population.paths[k], c.members_of(population.paths[k]))}"
-        for k in members
-    ]
-    return some(said, MOST_APART) if apart else f"{_factor(population, members)} in the middle of all muscles"
+def _times(c: Cohort, population: Population, members: list[int], counts: Mapping[str, int]) -> str:
+    """The factor of every member of a kind, or of their middle where there are many, with its 95 % interval, and in how
+    many people it is determined."""
+    paths = [population.paths[k] for k in members]
+    if len(members) <= MOST_APART:
+        return " and ".join(
+            [
+                f"{_factor(population, [k])} in {with_members(path, c.members_of(path))}, determined in {counts[path]} "
+                f"of {population.people} people"
+                for k, path in zip(members, paths, strict=True)
+            ]
+        )
+    least, most = min(n := [counts[path] for path in paths]), max(n)
+    many = f"{least} to {most}" if least < most else f"{least}"
+    return (
+        f"{_factor(population, members)} in the middle of {len(members)} muscles, each determined in {many} of "
+        f"{population.people} people"
+    )
 
 
 def _factor(population: Population, members: list[int]) -> str:

@@ -94,6 +94,24 @@ def worse_than_constant(fits: Sequence[Fit]) -> bool:
     return not was_held(fits) and misfit(fits) > 1.0
 
 
+def unseen_that_moved(fits: Sequence[Fit]) -> tuple[Fit, ...]:
+    """Errors on what was unseen and was not held still, where a constant is no prediction."""
+    return tuple(f for f in unseen(fits) if not f.held and f.spread > STILL.get(f.kind, 0.0))
+
+
+def trial_predicted_worst(fits: Sequence[Fit]) -> str:
+    """The trial that is predicted worse than its best constant would, all its joints together, and the furthest of
+    those; "" if there is none."""
+    by: dict[str, list[Fit]] = {}
+    for f in unseen_that_moved(fits):
+        by.setdefault(f.trial, []).append(f)
+    ratios = {
+        t: pooled(rows, kind=measure(rows)) / pooled(rows, "spread", kind=measure(rows)) for t, rows in by.items()
+    }
+    worst = max(ratios, key=lambda t: ratios[t], default="")
+    return worst if worst and ratios[worst] > 1.0 else ""
+
+
 def size(value: float, unit: str) -> str:
     """An error with the unit of its row, angles in degrees."""
     return f"{math.degrees(value):.2g}°" if unit == "rad" else f"{value:.3g} {unit}"

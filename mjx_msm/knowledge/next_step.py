@@ -6,16 +6,29 @@ the function that does it stands behind it in brackets.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from mjx_msm.knowledge.goodness_of_fit import independent_samples
-from mjx_msm.knowledge.judged_errors import fits_poorly, fitted, flattery, measure, pooled, rival, unseen, was_held
-from mjx_msm.knowledge.records import Estimate, Outcome
+from mjx_msm.knowledge.judged_errors import (
+    fits_poorly,
+    fitted,
+    flattery,
+    measure,
+    pooled,
+    rival,
+    trial_predicted_worst,
+    unseen,
+    unseen_that_moved,
+    was_held,
+)
+from mjx_msm.knowledge.records import Estimate, Fit, Outcome
 from mjx_msm.knowledge.result import Identification
-from mjx_msm.knowledge.result_table import CLEARLY, STILL
+from mjx_msm.knowledge.result_table import CLEARLY
 from mjx_msm.knowledge.standing import Standing
-from mjx_msm.knowledge.wording import MAY_FLATTER, number, some
+from mjx_msm.knowledge.wording import MAY_FLATTER, emg_first, number, some
 
+NARROW = 0.9
+"""Part of what was held out, below which a band of 95 % holds clearly too little."""
 MUCH_OPEN = 0.25
 """Part of the parameters that are not determined, from which on more has to be recorded."""
 SPARED = 3
@@ -37,31 +50,43 @@ HOLDING = (
 """What to record more of a person, by what was: a posture that is held tells nothing of lengths and speeds."""
 
 
-def next_step(result: Identification) -> str:
+def next_step(result: Identification, bands: Mapping[str, float] | None = None) -> str:
     """The first thing that is in the way of relying on the result, and the one after it."""
-    first, *others = steps(result)
+    first, *others = steps(result, bands)
     return f"Next: {first}." + "".join(f" Then {step}." for step in others[:1])
 
 
-def steps(result: Identification) -> tuple[str, ...]:
-    """All that is in the way of relying on the result, the first thing first; what to use it for where nothing is."""
+def steps(result: Identification, bands: Mapping[str, float] | None = None) -> tuple[str, ...]:
+    """All that is in the way of relying on the result, the first thing first; what to use it for where nothing is.
+
+    **Arguments:** `bands`: by held-out trial, the part of it that its 95 % band holds; None where that is not known.
+    """
     if result.outcome is Outcome.INTERRUPTED:
         return ("go on with `mjx-msm identify … --resume`",)
     if result.outcome is Outcome.NOT_FINITE:
         return ("check units and signs of angles and EMG; then try fewer free parameters",)
-    found = tuple(_in_the_way(result))
-    return found or ("use the person: `gymnasium.make` and `mjx-msm verify` take this folder",)
+    found = tuple(_in_the_way(result, bands or {}))
+    if found:
+        return found
+    if bands is None and any(f.role == "held-out" for f in result.fits):
+        return ("see in the report whether the band holds what was held out, before the person is used",)
+    return ("use the person: `gymnasium.make` and `mjx-msm verify` take this folder",)
 
 
-def _in_the_way(result: Identification) -> Iterator[str]:
+def _in_the_way(result: Identification, bands: Mapping[str, float]) -> Iterator[str]:
     rows = unseen(result.fits)
     kind, other = measure(rows), rival(rows, measure(rows))
-    moving = [f for f in rows if not f.held and f.spread > STILL.get(f.kind, 0.0)]
-    if any(f.identified > f.spread for f in moving):
-        worst = max(moving, key=lambda f: f.identified / f.spread)
+    worst, moved = trial_predicted_worst(result.fits), unseen_that_moved(result.fits)
+    if worst:
         yield (
-            f"look at {worst.trial}, which it predicts worse than a constant would: a sign, a unit, or a task that the "
+            f"look at {worst}, which it predicts worse than a constant would: a sign, a unit, or a task that the "
             "others say nothing of"
+        )
+    elif any(f.identified > f.spread for f in moved):
+        joint = max(moved, key=lambda f: f.identified / f.spread)
+        yield (
+            f"look at {joint.coordinate} in {joint.trial}, which it predicts worse than a constant would (though not "
+            "the joints together): a sign, a muscle without EMG, or a task that the others say nothing of"
         )
     if result.outcome is Outcome.MAX_EVALUATIONS:
         yield "let it go on with `--resume`"
@@ -75,23 +100,44 @@ def _in_the_way(result: Identification) -> Iterator[str]:
             "look where in the curves of the report the error is: a model that predicts worse than a regression lacks "
             "something, a muscle without EMG, passive tissue, a right delay"
         )
+    elif beaten := _beaten_joints(rows, kind):
+        yield (
+            f"look at {some(beaten)} in the curves of the report, which a regression predicts better than the model: "
+            "it lacks something there, a muscle without EMG, passive tissue, a right delay"
+        )
+    if bands and min(bands.values()) < NARROW:
+        trial = min(bands, key=lambda t: bands[t])
+        yield (
+            f"find out what the model lacks in {trial}, of which the band of 95 % holds {100 * bands[trial]:.0f} %: "
+            "till then its intervals are not to be used"
+        )
     more = _to_record(result)
     yield from _to_believe(result, with_none=bool(more))
     if more:
         yield more
 
 
+def _beaten_joints(rows: Sequence[Fit], kind: str) -> list[str]:
+    """Coordinates that a regression predicts clearly better."""
+    out = []
+    for name in dict.fromkeys(f.coordinate for f in rows if f.kind == kind):
+        own = [f for f in rows if (f.kind, f.coordinate) == (kind, name)]
+        other = rival(own, kind)
+        if other is not None and other[1] < CLEARLY * pooled(own, kind=kind):
+            out.append(name)
+    return out
+
+
 def _to_believe(result: Identification, *, with_none: bool) -> Iterator[str]:
-    """What rests on a bound. None of a thing (no damping, no delay, no curvature of the EMG) is no bound to widen, and
-    asked of only where there is much else to record."""
-    wide = [e for e in result.estimates if e.bound and not _is_none(e)]
+    """What rests on a bound. None of a thing (no damping, no delay, no curvature of the EMG) is asked of only where
+    there is much else to record. Bounds are not to be widened: of what only they hold, the data say nothing beyond."""
     bound = [e for e in result.estimates if e.bound and (with_none or not _is_none(e))]
     if bound:
-        widen = "; if all is right, the bound is too narrow (set it in the subject file)" if wide else ""
-        checks = dict.fromkeys(check for e in bound for check in _checks(e.path))
+        paths = emg_first(e.path for e in bound)
+        checks = dict.fromkeys(check for path in paths for check in _checks(path))
         yield (
-            f"ask whether {some([e.path for e in bound])} can be believed, since only a bound holds "
-            f"{'it' if len(bound) == 1 else 'them'}: check {'; '.join(checks)}{widen}"
+            f"ask whether {some(paths)} can be believed, since only a bound holds "
+            f"{'it' if len(bound) == 1 else 'them'}: check {'; '.join(checks)}"
         )
 
 

@@ -15,38 +15,63 @@ from mjx_msm.knowledge.judged_errors import (
     pooled,
     rival,
     size,
+    trial_predicted_worst,
     unit_of,
     unseen,
     was_held,
     worse_than_constant,
 )
-from mjx_msm.knowledge.next_step import next_step
+from mjx_msm.knowledge.next_step import NARROW, next_step
 from mjx_msm.knowledge.records import Fit, Outcome
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.result_table import CLEARLY
 from mjx_msm.knowledge.standing import Standing, how_roughly
-from mjx_msm.knowledge.wording import CLOSELY, some
+from mjx_msm.knowledge.wording import CLOSELY, emg_first, some
 
-NARROW = 0.9
-"""Part below which it holds clearly too little."""
+SPREAD = "the standard deviation of what was recorded"
 
 
 def verdict(result: Identification, bands: Mapping[str, float] | None = None) -> tuple[str, ...]:
-    """How it ended, how well it fits, how well it predicts, what is known of the parameters, and what to do next.
+    """What may be relied on and how it ended, how well it fits, how well it predicts, what is known of the parameters,
+    and what to do next.
 
     **Arguments:** `bands`: by held-out trial, the part of the recorded moment that its 95 % band holds.
     """
-    said = (_ended(result), _fits(result.fits), _predicts(result.fits), _held(bands or {}), _known(result))
-    return (*(s for s in said if s), next_step(result))
+    held = bands or {}
+    said = (_ended(result, held), _fits(result.fits), _predicts(result.fits, held), _held(held), _known(result))
+    return (*(s for s in said if s), next_step(result, held))
 
 
-def _ended(result: Identification) -> str:
-    return {
+def _ended(result: Identification, bands: Mapping[str, float]) -> str:
+    if result.outcome is Outcome.NOT_FINITE:
+        return "The estimate is not to be used: simulated with it, some segments are not finite."
+    how = {
         Outcome.CONVERGED: f"The estimate converged: no nearby person fits these recordings better{_from(result)}.",
         Outcome.MAX_EVALUATIONS: "The estimate did not converge: it ran out of evaluations, and may still move.",
-        Outcome.NOT_FINITE: "The estimate is not to be used: simulated with it, some segments are not finite.",
         Outcome.INTERRUPTED: "The estimate was interrupted: what is here is its last iteration.",
     }[result.outcome]
+    return f"{_to_use(result, bands)} {how}"
+
+
+def _to_use(result: Identification, bands: Mapping[str, float]) -> str:
+    """What may be relied on: a prediction, and how far, and which parameters."""
+    rows = unseen(result.fits)
+    kind = measure(rows)
+    known = [e.path for e, s in zip(result.estimates, result.standing, strict=True) if s is Standing.DETERMINED]
+    if len(known) == len(result.estimates):
+        parameters = "every parameter is known by itself"
+    else:
+        parameters = f"no single parameter {f'but {some(emg_first(known))} ' if known else ''}is known"
+    if not rows:
+        return f"Use it for no prediction yet, as nothing tells how good one is; {parameters}."
+    error, other = pooled(rows, kind=kind), rival(rows, kind)
+    if error > pooled(rows, "spread", kind=kind) and trial_predicted_worst(result.fits):
+        return f"Do not use its prediction of the {kind}: a constant would do better; {parameters}."
+    where = "" if rows[0].role == "held-out" or not any(f.within for f in rows) else ", between parts of one trial"
+    better = ", for which a regression is the better" if other is not None and other[1] < CLEARLY * error else ""
+    band = ", but not its band" if bands and min(bands.values()) < NARROW else ""
+    far = f"{size(error, unit_of(rows, kind))} (root mean square){where}"
+    return f"Use its prediction of the {kind} as good to about {far}{better}{band}; {parameters}."
 
 
 def _from(result: Identification) -> str:
@@ -63,8 +88,8 @@ def _fits(fits: Sequence[Fit]) -> str:
     if was_held(fits):
         part = f" That is a poor fit: more than {100 * POOR_HELD:.0f} % of what was held." if fits_poorly(fits) else ""
         return (
-            f"On the contractions it was made from, held at {size(pooled(rows, 'level', kind=kind), unit)} and varying "
-            f"by {size(pooled(rows, 'spread', kind=kind), unit)}, it misses the recorded moment by "
+            f"On the contractions it was made from, held at {size(pooled(rows, 'level', kind=kind), unit)} with a "
+            f"spread of {size(pooled(rows, 'spread', kind=kind), unit)} ({SPREAD}), it misses the recorded moment by "
             f"{size(pooled(rows, kind=kind), unit)} (root mean square), and the generic model by "
             f"{size(pooled(rows, 'generic', kind=kind), unit)}.{part}"
         )
@@ -76,12 +101,12 @@ def _fits(fits: Sequence[Fit]) -> str:
         poor = f" The error is {half}, but what is left does not repeat itself: noise of the recording."
     return (
         f"On the trials it was made from, it misses the recorded {kind} by {size(pooled(rows, kind=kind), unit)} (root "
-        f"mean square), where the recording itself varies by {size(pooled(rows, 'spread', kind=kind), unit)} and the "
-        f"generic model misses it by {size(pooled(rows, 'generic', kind=kind), unit)}.{poor}"
+        f"mean square), the generic model by {size(pooled(rows, 'generic', kind=kind), unit)}, and a constant by its "
+        f"spread, {size(pooled(rows, 'spread', kind=kind), unit)} ({SPREAD}).{poor}"
     )
 
 
-def _predicts(fits: Sequence[Fit]) -> str:
+def _predicts(fits: Sequence[Fit], bands: Mapping[str, float]) -> str:
     rows = unseen(fits)
     if not rows:
         return "How well it predicts is not known: no trial was held out, and there was no cross-validation."
@@ -90,16 +115,21 @@ def _predicts(fits: Sequence[Fit]) -> str:
     said = f"{_where(rows)}, it misses the {kind} by {size(error, unit)} (spread {size(spread, unit)})"
     flatters = f" {flattery(fits)}".rstrip()
     other = rival(rows, kind)
-    flatters += _beaten(fits) if rows[0].role == "held-out" else ""
+    beaten = _beaten(fits) if rows[0].role == "held-out" else ""
     if other is None:
-        return f"{said}.{flatters}"
+        return f"{said}{beaten and f'; but {beaten}'}.{flatters}"
     name, theirs = other
     if theirs < CLEARLY * error:
-        end = f"{name} misses it by only {size(theirs, unit)}: for prediction alone it is the better."
+        end = f"{name} misses it by only {size(theirs, unit)}: for prediction alone it is the better"
+        end += f"; {beaten}" if beaten else ""
     else:
         better = "is the better prediction" if error < CLEARLY * theirs else "predicts no worse"
-        end = f"the best of those without a person, {name}, misses it by {size(theirs, unit)}: the model {better}."
-    return f"{said}; {end}{flatters}"
+        end = f"the best of those without a person, {name}, misses it by {size(theirs, unit)}: the model {better}"
+        least = min(bands.values(), default=1.0)
+        narrow = f"its band of 95 % holds only {100 * least:.0f} %" if least < NARROW else ""
+        but = " and ".join(x for x in (narrow, beaten) if x)
+        end += f" there, but {but}" if but else ""
+    return f"{said}; {end}.{flatters}"
 
 
 def _beaten(fits: Sequence[Fit]) -> str:
@@ -111,7 +141,7 @@ def _beaten(fits: Sequence[Fit]) -> str:
         return ""
     unit, names = unit_of(rows, kind), some(list(dict.fromkeys(f.trial for f in rows)))
     ours, theirs = size(pooled(rows, kind=kind), unit), size(other[1], unit)
-    return f" Cross-validated among {names}, {other[0]} is better: {theirs}, the model {ours}."
+    return f"cross-validated among {names}, {other[0]} is better ({theirs}, the model {ours})"
 
 
 def _where(rows: Sequence[Fit]) -> str:
@@ -138,16 +168,16 @@ def _held(bands: Mapping[str, float]) -> str:
 
 
 def _known(result: Identification) -> str:
-    by: dict[Standing, list[str]] = {s: [] for s in Standing}
+    by: dict[Standing, dict[str, str]] = {s: {} for s in Standing}
     unknowns = result.unknowns or (None,) * len(result.estimates)
     for e, u, stands in zip(result.estimates, unknowns, result.standing, strict=True):
         fold = f" ({how_roughly(e, u)})" if stands is Standing.ROUGH and u is not None else ""
-        by[stands].append(e.path + fold)
+        by[stands][e.path] = fold
     count, known = len(result.estimates), len(by[Standing.DETERMINED])
     if known == count:
         return f"The recordings determine all {count} parameters {CLOSELY}."
     not_counted = [
-        f"{what}: {some(by[stands])}"
+        f"{what}: {some([path + by[stands][path] for path in emg_first(by[stands])])}"
         for stands, what in (
             (Standing.ROUGH, "known only roughly"),
             (Standing.BOUND, "at a bound"),

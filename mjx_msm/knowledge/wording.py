@@ -181,6 +181,12 @@ def some(names: Sequence[str], most: int = 3) -> str:
     return f"{', '.join(names[:most])} and {len(names) - most} more" if len(names) > most else _listed(names)
 
 
+def emg_first(paths: Iterable[str]) -> list[str]:
+    """In their order, but delays and gains of the EMG first: at a bound, they tell most of what is wrong with it."""
+    rank = {("emg", "delay"): 0, ("emg", "gain"): 1}
+    return sorted(paths, key=lambda path: rank.get((path.split("/")[0], path.split("/")[-1]), 2))
+
+
 def whom(names: Sequence[str], everybody: int, most: int = 8) -> str:
     """People by name and count: "bob and eve (2 of 3 people)", or "everybody"."""
     return "everybody" if len(names) == everybody else f"{some(names, most)} ({len(names)} of {everybody} people)"

@@ -29,7 +29,7 @@ def _judged(made: Prediction, fit: Fit, identification: Identification) -> str:
     level = f"was held at {size(fit.level, fit.unit)} and " if of_held(fit) else ""
     said = (
         f"{made.trial}: misses the recorded moment of {fit.coordinate} by {size(fit.identified, fit.unit)} (root mean "
-        f"square; it {level}varies by {size(fit.spread, fit.unit)}"
+        f"square; it {level}has a standard deviation of {size(fit.spread, fit.unit)}"
     )
     others, other = [f"the generic model misses it by {size(fit.generic, fit.unit)}"], rival([fit], fit.kind)
     if other is not None:

@@ -144,12 +144,36 @@ def test_places_in_frames_of_their_own_are_of_no_kind():
 
 
 def test_the_average_person_is_in_the_verdict(space, cohort):
-    """The people were made exp(SHIFT) times as strong as the model."""
+    """The people were made exp(SHIFT) times as strong as the model; an average is said of what is determined in half of
+    them at least."""
     results, traits, _ = cohort
     some = list(results)[:12]
     found = Cohort("weak", tuple(Member(n, n, results[n], traits=traits[n]) for n in some)).with_population()
-    said = " ".join(cohort_verdict(found))
-    pattern = r"maximal isometric force (\S+) times \(95 % (\S+) to (\S+)\) in the middle of all muscles"
+    strengths = [e.path for e in results["p0"].estimates if e.path.startswith("muscle/")]
+
+    def said_where_known(*counts):
+        """Of every strength, in how many people."""
+
+        def told(k, e):
+            sure = e.path in strengths and k < counts[strengths.index(e.path)]
+            return replace(e, data_share=0.9 if sure else 0.1, low=e.value / 1.2, high=e.value * 1.2)
+
+        people = [replace(m.result, estimates=tuple(told(k, e) for e in m.result.estimates))
+                  for k, m in enumerate(found.members)]  # fmt: skip
+        members = tuple(replace(m, result=r) for m, r in zip(found.members, people, strict=True))
+        return " ".join(cohort_verdict(replace(found, members=members)))
+
+    said = said_where_known(*[5] * 6)
+    assert "Their average person" not in said
+    assert "No average is given of what the recordings determine in fewer than half of the people: " in said
+    assert f"{strengths[0]} (5 of 12), " in said
+    said = said_where_known(12, *[5] * 5)
+    assert f"in {strengths[0]}, determined in 12 of 12 people. Each person's prior draws it towards" in said
+    assert f"fewer than half of the people: {strengths[1]} (5 of 12), " in said
+    said = said_where_known(12, *[7] * 5)
+    assert "No average" not in said
+    assert "each determined in 7 to 12 of 12 people. Each person's prior draws it towards the model" in said
+    pattern = r"maximal isometric force (\S+) times \(95 % (\S+) to (\S+)\) in the middle of 6 muscles"
     times, low, high = map(float, re.search(pattern, said).groups())
     assert times == pytest.approx(np.exp(-0.3), abs=0.06)
     assert low < np.exp(-0.3) < high

@@ -10,7 +10,8 @@ from results import fit, result
 
 import mjx_msm as msm
 from mjx_msm.knowledge.goodness_of_fit import fit_tests, independent_samples
-from mjx_msm.knowledge.judged_errors import measure, pooled
+from mjx_msm.knowledge.judged_errors import measure, pooled, trial_predicted_worst
+from mjx_msm.knowledge.next_step import steps
 from mjx_msm.knowledge.records import Outcome, Stage
 from mjx_msm.knowledge.standing import Standing, remark, spans
 from mjx_msm.knowledge.verdict import verdict
@@ -21,7 +22,10 @@ REPEATS = "not white: they repeat themselves over 0.2 s, 99 count as 33"
 def test_a_good_result():
     said = verdict(result(fit("identify", 1.5), fit("held-out", 2.0, ridge=3.0, mean_cycle=2.5)))
     assert len(said) == 5
-    assert said[0].startswith("The estimate converged")
+    assert said[0].startswith(
+        "Use its prediction of the moment as good to about 2 N·m (root mean square); every parameter is known by "
+        "itself. The estimate converged"
+    )
     assert "by 1.5 N·m" in said[1]
     assert "On held-out trials, it misses the moment by 2 N·m (spread 10 N·m)" in said[2]
     assert "mean cycle, misses it by 2.5 N·m: the model is the better prediction" in said[2]
@@ -91,7 +95,9 @@ def test_a_poor_fit_is_called_one_and_from_where_on_it_is():
     def said(error, *against):
         return verdict(result(replace(fit("identify", error), against=against), fit()))[1]
 
-    assert said(4.9, REPEATS).endswith("by 8 N·m.")
+    assert said(4.9, REPEATS).endswith(
+        "generic model by 8 N·m, and a constant by its spread, 10 N·m (the standard deviation of what was recorded)."
+    )
     assert "poor fit: the error is more than 50 % of the spread" in said(6.0, REPEATS)
     assert "poor" not in said(6.0)
     assert said(6.0).endswith("does not repeat itself: noise of the recording.")
@@ -163,7 +169,12 @@ def test_what_has_a_sign_or_is_around_its_prior_is_told_in_its_unit():
 
 def test_a_cross_validation_that_a_regression_wins_is_told_beside_a_held_out_trial():
     held, folds = fit(ridge=3.0), fit("cross-validated", trial="walk", ridge=1.5)
-    assert "Cross-validated among walk, ridge is better: 1.5 N·m, the model 2 N·m." in verdict(result(held, folds))[1]
+    both = (
+        "the model is the better prediction there, but cross-validated among walk, ridge is better (1.5 N·m, the model"
+    )
+    assert f"{both} 2 N·m)." in verdict(result(held, folds))[1]
+    both = "the better prediction there, but its band of 95 % holds only 40 % and cross-validated among walk, ridge is"
+    assert both in verdict(result(held, folds), {"reach": 0.4})[1]
     assert "ridge is better" not in verdict(result(held, replace(folds, beside={"ridge": 2.5})))[1]
 
 
@@ -185,7 +196,7 @@ def test_more_strides_are_no_advice_for_contractions_that_were_held():
 def test_contractions_that_were_held_are_judged_by_their_size():
     row = replace(fit("identify", 11.0), against=(REPEATS,), held=True, level=60.0)
     said = verdict(result(row, fit()))
-    assert "held at 60 N·m and varying by 10 N·m, it misses the recorded moment by 11 N·m" in said[1]
+    assert "held at 60 N·m with a spread of 10 N·m (the standard deviation of what was recorded), it miss" in said[1]
     assert "poor" not in " ".join(said)
     said = verdict(result(replace(row, identified=13.0), fit()))
     assert said[1].endswith("That is a poor fit: more than 20 % of what was held.")
@@ -217,7 +228,6 @@ def test_none_of_a_thing_is_asked_about_where_much_is_to_be_recorded():
     none = replace(made.estimates[2], value=0.0, low=0.0)
     said = verdict(replace(made, estimates=(*made.estimates[:2], none)))[-1]
     assert "damping can be believed" in said
-    assert "too narrow" not in said
 
 
 def test_few_independent_samples_are_said_to_be_few():
@@ -249,6 +259,62 @@ def test_one_start_is_said_to_be_one():
     assert "one start" in verdict(result(fit()))[0]
     stages = (Stage("moment", 1.0, 12, 3.4, {}, starts=25),)
     assert "from 25 starts" in verdict(result(fit(), stages=stages))[0]
+
+
+def test_the_first_sentence_says_what_may_be_used():
+    def first(*rows, bands=None, **made):
+        return verdict(result(*rows, **made), bands)[0].partition(" The estimate")[0]
+
+    open_ = {"shares": (0.1, 0.1, 0.9)}
+    assert first(fit(), **open_).endswith(
+        "(root mean square); no single parameter but joint/elbow_flex/damping is known."
+    )
+    assert first(fit(), shares=(0.1,) * 3).endswith("; no single parameter is known.")
+    assert first(fit("identify")).startswith("Use it for no prediction yet, as nothing tells how good one is; ")
+    assert first(fit(identified=11.0)).startswith(
+        "Do not use its prediction of the moment: a constant would do better; "
+    )
+    assert "(root mean square), for which a regression is the better; " in first(fit(ridge=1.0))
+    assert "(root mean square), but not its band; " in first(fit(), bands={"reach": 0.4})
+    folds = replace(fit("cross-validated"), within=True)
+    assert "2 N·m (root mean square), between parts of one trial; " in first(folds)
+
+
+def test_a_joint_that_is_worse_than_a_constant_is_named_where_the_trial_is_not():
+    good, bad = fit(identified=2.0), replace(fit(identified=6.0, spread=5.0), coordinate="shoulder")
+    said = verdict(result(good, bad))[-1]
+    assert "look at shoulder in reach, which it predicts worse than a constant would (though not the joints tog" in said
+    assert trial_predicted_worst((good, bad)) == ""
+    far = replace(bad, identified=16.0)
+    assert "Next: look at reach, which it predicts worse than a constant would" in verdict(result(good, far))[-1]
+    assert trial_predicted_worst((fit(), replace(far, trial="other"))) == "other"
+    assert trial_predicted_worst((good, replace(far, held=True))) == ""
+
+
+def test_nobody_is_to_be_used_whose_band_or_joint_fails():
+    made = result(fit(ridge=3.0))
+    assert steps(made, {"reach": 0.94})[0].startswith("use the person")
+    assert steps(made, {"reach": 0.78})[0].startswith(
+        "find out what the model lacks in reach, of which the band of 95 %"
+    )
+    assert steps(made)[0].startswith("see in the report whether the band holds what was held out")
+    other = replace(fit(ridge=1.0), coordinate="shoulder")
+    assert steps(result(fit(ridge=30.0), other), {})[0].startswith(
+        "look at shoulder in the curves of the report, which a"
+    )
+
+
+def test_delay_and_gain_of_the_emg_are_named_first_of_what_a_bound_holds():
+    paths = ("muscle/A/max_isometric_force", "muscle/B/max_isometric_force", "joint/elbow_flex/damping", "emg/a/gain",
+             "emg/*/delay")  # fmt: skip
+    made = result(fit())
+    bound = tuple(replace(made.estimates[0], path=path, bound="upper") for path in paths)
+    made = replace(made, estimates=bound, unknowns=(made.unknowns[0],) * 5, z=made.z[:1] * 5)
+    said = verdict(made)
+    assert "at a bound: emg/*/delay, emg/a/gain, muscle/A/max_isometric_force and 2 more" in said[-2]
+    assert "ask whether emg/*/delay, emg/a/gain, muscle/A/max_isometric_force and 2 more" in said[-1]
+    assert "check whether EMG and motion share a clock" in said[-1]
+    assert "too narrow" not in said[-1]
 
 
 def test_a_joint_that_is_held_still_is_no_failure():

@@ -193,7 +193,8 @@ def test_a_prediction_ends_in_what_it_is_worth(made, person):
         given = replace(judged, fits=(own,))
         return conclusion(given, replace(result, fits=fits))[made.free.index("elbow_flex")]
 
-    assert "misses the recorded moment of elbow_flex by 3 N·m (root mean square; it varies by 8 N·m)" in of(())
+    assert "misses the recorded moment of elbow_flex by 3 N·m (root mean square; it has a standard" in of(())
+    assert "standard deviation of 8 N·m); the generic model" in of(())
     assert "the generic model misses it by 9 N·m, mean cycle, the best without a person, by 2 N·m" in of(())
     assert "for the moment alone mean cycle is the better. The 95 % band holds 100 % of it." in of(())
     named = of((replace(fit, role="identify"),))
@@ -221,7 +222,7 @@ def test_a_held_contraction_is_judged_by_how_large_it_is(made, person):
         return conclusion(judged, person[1])[made.free.index("elbow_flex")]
 
     near, far, moved = of(fit), of(replace(fit, identified=13.0)), of(replace(fit, held=False))
-    assert "it was held at 60 N·m and varies by 3 N·m" in near
+    assert "it was held at 60 N·m and has a standard deviation of 3 N·m" in near
     assert "do not believe" not in near
     assert "more than 20 % of what was held: do not believe this prediction" in far
     assert "constant" not in far

@@ -131,7 +131,29 @@ def test_a_cross_validation_within_trials_flatters_everybody():
 
 def test_people_who_fit_and_are_predicted_are_to_be_used():
     good = result(fit("identify"), fit())
-    assert cohort_verdict(cohort(anna=good, bob=good))[-1].startswith("Next: use the people")
+    said = cohort_verdict(cohort(anna=good, bob=good))
+    assert said[-1].startswith("Next: use the people")
+    assert said[0].startswith(
+        "Rely on the prediction of everybody, to 20 % of the spread in the middle one, and on every"
+    )
+
+
+def test_it_begins_with_what_may_be_relied_on(mixed):
+    assert cohort_verdict(mixed)[0] == (
+        f"Rely on nobody's prediction yet, and on {LENGTH} and {DAMPING} of everybody, on another parameter only "
+        "where it is determined. All 3 people were identified."
+    )
+
+
+def test_who_is_predicted_worse_is_counted_as_the_table_and_the_rows_do():
+    """One joint of two: it is named in the row, and no person more in the summary."""
+    joint, trial = (replace(fit(identified=x, spread=5.0), coordinate="shoulder") for x in (6.0, 16.0))
+    found = cohort(anna=result(fit("identify"), fit(), joint), bob=result(fit("identify"), fit(), trial))
+    said, text = cohort_verdict(found), Text(cohort_report(found)).text
+    assert "look at the reports of bob (1 of 2 people): a trial" in said[-1]
+    assert said[0].startswith("Rely on the prediction of 1 of 2 people, to 57 % of the spread")
+    assert "look at shoulder in reach, which it predicts worse than a constant would (though not the joints" in text
+    assert "look at reach, which it predicts worse than a constant would" in text
 
 
 def test_the_page_shows_errors_and_what_was_asked(mixed):
