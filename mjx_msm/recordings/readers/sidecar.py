@@ -17,10 +17,16 @@ from mjx_msm.recordings.readers.contents import Block
 def refuse_channels(path: Path) -> None:
     """**Raises:** `InputError` for a table of channels, which is no recording."""
     name, _, last = path.name.rpartition("_")
-    if last == "channels.tsv":
-        raise InputError(
-            f"{path}: is a table of channels, read beside its recording; give that ({name}_emg.tsv, {name}_motion.tsv)"
-        )
+    if last != "channels.tsv" or not path.is_file():
+        return
+    with path.open(encoding="utf-8", errors="replace") as file:
+        header = file.readline().rstrip("\r\n").lstrip("\ufeff").split("\t")
+    if not {"name", "units"} <= {*header}:
+        return
+    tables = [path.with_name(f"{name}_{kind}.tsv{end}") for kind in ("emg", "motion") for end in ("", ".gz")]
+    beside = ", ".join(table.name for table in tables if table.is_file())
+    found = f" ({beside})" if beside else ""
+    raise InputError(f"{path}: is a table of channels, read beside its recording; give that{found}")
 
 
 def sidecar_of(path: Path) -> Mapping[str, Any]:

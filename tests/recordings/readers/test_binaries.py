@@ -99,6 +99,34 @@ def test_rates_around_a_structure_and_with_its_name(tmp_path):
     assert table.rate == pytest.approx(50)
 
 
+@pytest.mark.parametrize("emg", [EMG, {"RF": EMG[:, 0], "BF": EMG[:, 1]}])
+def test_a_rate_around_structures_of_several_lengths_may_be_of_one_alone(tmp_path, emg):
+    """400 samples of EMG and 40 of angles, one rate: the angles' is asked for."""
+    from scipy.io import savemat
+
+    savemat(tmp_path / "x.mat", {"fs": 1000.0, "emg": emg, "kin": {"knee": KNEE, "hip": KNEE}})
+    contents = read_contents(tmp_path / "x.mat")
+    rates = {b.name: b.rate for b in contents.blocks}
+    assert rates == ({"": 1000.0, "kin": None} if emg is EMG else {"emg": None, "kin": None})
+    assert "'fs' = 1000 stands around series of several lengths" in contents.notes[0]
+    assert "'kin' 40 samples" in contents.notes[0]
+    with pytest.raises(InputError, match=r"in 'kin'.*set sampling_rate"):
+        tables_of(contents, columns=["kin/knee"])
+    (table,) = tables_of(contents, Timing(rate=100.0), columns=["kin/knee"])
+    assert table.rate == pytest.approx(100)
+
+
+def test_a_rate_around_structures_that_last_as_long_or_are_trials(tmp_path):
+    from scipy.io import savemat
+
+    savemat(tmp_path / "x.mat", {"fs": 100.0, "angles": {"knee": KNEE}, "moments": {"knee_moment": KNEE[:-1]}})
+    contents = read_contents(tmp_path / "x.mat")
+    assert [b.rate for b in contents.blocks] == [100.0, 100.0]
+    assert "'fs' = 100 is taken for the samples a second of 'angles', 'moments'" in contents.notes[0]
+    savemat(tmp_path / "x.mat", {"fs": 1000.0, "one": {"emg": EMG}, "two": {"emg": EMG[:300]}})
+    assert [b.rate for b in read_contents(tmp_path / "x.mat").blocks] == [1000.0, 1000.0]
+
+
 def test_an_archive_that_would_run_code_is_refused(tmp_path):
     np.savez(tmp_path / "x.npz", a=np.array([{"a": 1}], dtype=object))
     with pytest.raises(InputError, match="cannot be read as a NumPy file"):

@@ -399,8 +399,16 @@ def test_bids_keeps_the_names_of_a_motion_in_its_table_of_channels(tmp_path):
     channels = write(tmp_path, "sub-01_tracksys-imu_channels.tsv", beside)
     table = read_table(path)
     assert (table.columns, table.units, table.rate) == (("knee", "hip"), ("deg", ""), pytest.approx(50))
-    with pytest.raises(InputError, match=r"is a table of channels, .*give that \(sub-01_tracksys-imu_emg.tsv"):
+    with pytest.raises(InputError, match=r"is a table of channels, .*give that \(sub-01_tracksys-imu_motion.tsv\)$"):
         read_table(channels)
+
+
+def test_a_recording_may_be_called_channels(tmp_path):
+    path = write(tmp_path, "emg_channels.tsv", "time\tVL\tBF\n" + "".join(f"{i / 100}\t{i}\t1\n" for i in range(20)))
+    assert read_table(path).columns == ("VL", "BF")
+    alone = write(tmp_path, "x_channels.tsv", "name\ttype\tunits\nRF\tEMG\tmV\n")
+    with pytest.raises(InputError, match=r"read beside its recording; give that$"):
+        read_table(alone)
 
 
 def test_the_rate_of_rounded_stamps_is_their_mean(tmp_path):
