@@ -18,7 +18,7 @@ def pytest_configure(config: pytest.Config) -> None:
     JAX_COMPILATION_CACHE_DIR is respected.
     """
     # What is traced lives long and is many objects: by default a third of the time goes into looking for cycles in it.
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(50_000, 10, 10)
     if hasattr(config, "workerinput"):  # a worker of pytest-xdist: the environment is there already
         return
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # of workers side by side: see mjx_msm.common.blas_threads

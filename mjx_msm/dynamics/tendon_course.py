@@ -52,6 +52,9 @@ class Course(eqx.Module):
     """At the first sample [m/s]."""
 
 
+UNFELT = 1e-3
+"""Part of its strength below which what a muscle pulls with is not worth remembering: a tendon of some laws hardly
+answers there (Millard's: not at all at its slack length)."""
 ACTIVATIONS = np.concatenate([[0.0], np.geomspace(1e-3, 1.0, 31)])
 VELOCITIES = np.concatenate([np.linspace(-1.0, 0.0, 101), np.geomspace(1e-4, 1.0, 41)])
 """Of fibers, over vmax, among which the slowest tendon is looked for."""
@@ -106,7 +109,8 @@ def _slowest(law: CompliantTendon, muscles: MuscleParameters) -> Float[Array, ""
     force = jnp.maximum(pull / muscles.max_isometric_force, 0.0)
     length = jnp.asarray(law.tendon.length(force, muscles.tendon_strain))
     answers = jax.jvp(lambda x: law.tendon.force(x, muscles.tendon_strain), (length,), (jnp.ones_like(length),))[1]
-    return jnp.max(resists * muscles.tendon_slack_length / (muscles.max_isometric_force * answers))
+    slow = resists * muscles.tendon_slack_length / (muscles.max_isometric_force * answers)
+    return jnp.max(jnp.where(force > UNFELT, slow, 0.0))
 
 
 def tensions(

@@ -405,5 +405,5 @@ def test_real_people_from_a_study_file_to_a_report(study, recorded, capsys, tmp_
     assert set(found.unseen_error(found.members[0])) >= {"error", "spread", "unit"}
     assert {p.name for p in (out / "people" / "p00").iterdir()} >= {"identification.json", "model.xml", "report.html"}
     report = (out / "report.html").read_text()
-    assert "2 of 2 people were identified" in report
+    assert "All 2 people were identified" in report
     assert run_study(load_cohort(file), out, executor=InProcess()).anew == 0

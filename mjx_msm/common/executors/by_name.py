@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from mjx_msm.common.errors import InputError, suggest
-from mjx_msm.common.executors.abreast import Abreast
 from mjx_msm.common.executors.executor import Executor, InProcess
 from mjx_msm.common.executors.processes import Processes
 from mjx_msm.common.executors.ray_cluster import Ray
@@ -21,6 +20,8 @@ def executor_of(asked: str | Executor | None, workers: int | None = None, *, thr
 
     **Raises:** `InputError` if there is no such executor, or it cannot be used.
     """
+    from mjx_msm.common.executors.abreast import Abreast  # brings JAX, which other processes do without
+
     if asked is None:
         return InProcess() if workers == 1 else Processes(workers)
     if asked == "abreast" or isinstance(asked, Abreast):

@@ -211,7 +211,7 @@ def _other_files(checked: Document) -> tuple[Path, ...]:
 
 def _hashes(path: Path, source: str, recordings: Iterable[Path]) -> dict[str, str]:
     """SHA-256 of the subject file and all it uses, by path relative to its folder."""
-    files = [path, *recordings]
+    files = [path, *sorted(recordings)]
     if source not in BUNDLED and not source.startswith(PREFIX):
         model = Path(source)
         if not model.is_file():
