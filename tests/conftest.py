@@ -6,7 +6,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import ezc3d  # noqa: F401  before opensim, whose wrapped vectors it may else take for its own
 import numpy as np
 import pytest
 

@@ -141,6 +141,18 @@ def test_inverse_dynamics_of_a_coupled_knee_is_opensims_within_a_percent(limb_os
     assert max(apart.values()) < 3e-4
 
 
+def test_c3d_files_are_written_in_the_same_process(limb_osim, tmp_path):
+    """After couplings were asked for their derivatives; opensim's and ezc3d's wrapped vectors share a table."""
+    ezc3d = pytest.importorskip("ezc3d")
+    differences(limb_osim, ["flex", "bend"], coupled=True)
+    file = ezc3d.c3d()
+    file["parameters"]["POINT"]["RATE"]["value"] = [50.0]
+    file["parameters"]["POINT"]["LABELS"]["value"] = ("knee",)
+    file["data"]["points"] = np.ones((4, 1, 3))
+    file.write(str(tmp_path / "x.c3d"))
+    assert ezc3d.c3d(str(tmp_path / "x.c3d"))["data"]["points"].shape == (4, 1, 3)
+
+
 def test_what_the_report_says_is_what_c_and_opensim_say(limb_osim, imported_limb):
     """Lengths and moment arms at poses of our own, by plain MuJoCo and OpenSim."""
     m, opened, rng = imported_limb.spec.compile(), OpenedModel(limb_osim), np.random.default_rng(5)
