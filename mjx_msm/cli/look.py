@@ -47,6 +47,8 @@ def look(
     found = with_mistaken([survey(path, timing, rate=sampling_rate) for path in files])
     for one in found:
         show(console, one, everything=everything)
+    if sampling_rate is not None and not any(one.clockless for one in found):
+        console.print("note: every column has a time or rate; --sampling-rate is for those without", markup=False)
     if picture is not None:
         from mjx_msm.views.recording_figures import recordings_figure, save_figure
 

@@ -106,6 +106,8 @@ def test_look_and_new_on_what_simulate_wrote(synthetic, tmp_path, capsys, refuse
     assert "elbow flex" in out
     assert "EMG envelope" in out
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+    assert cli.run(["look", *files, "--sampling-rate", "100"]) == 0
+    assert "--sampling-rate is for those without" in capsys.readouterr().out
     assert cli.run(["new", *files, "--model", "arm", "--out", str(tmp_path / "s.toml"), "--mass", "70"]) == 0
     assert "doubts, each a comment" in capsys.readouterr().out
     study = load_subject(tmp_path / "s.toml")

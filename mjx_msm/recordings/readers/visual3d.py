@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from mjx_msm.common.errors import InputError
@@ -16,19 +17,22 @@ COUNTED = "ITEM"
 
 
 def contents_of_visual3d(path: Path) -> Contents:
-    """Signals as ``<name>/<component>``, a block of each file that was exported; frames are counted from 1.
+    """Signals as ``<name>/<component>``, a block of each file that was exported; frames are counted from 1. Where
+    folders hold signals of one name (``ORIGINAL``, ``PROCESSED``), these are ``<folder>/<name>/<component>``.
 
     **Raises:** `InputError` if its rows do not fit its header.
     """
     lines = lines_of(path)
-    files, names, _, _, parts = ([cell.strip() for cell in line.split("\t")] for line in lines[:ROWS])
+    files, names, _, folders, parts = ([cell.strip() for cell in line.split("\t")] for line in lines[:ROWS])
     count = len(parts)
-    if len(files) < count or len(names) < count:
-        short = min(len(files), len(names))
+    if (short := min(len(files), len(names), len(folders))) < count:
         raise InputError(f"{path}: its header has {short} names over {count} columns; export it again")
     columns = ["frame"]
-    for name, part in zip(names[1:count], parts[1:], strict=True):
-        columns.append("time" if name.upper() == "TIME" else f"{name}/{part}" if part else name)
+    signals = list(zip(files[1:count], folders[1:count], names[1:count], parts[1:], strict=True))
+    held = Counter((file, name, part) for file, _, name, part in signals)
+    for file, folder, name, part in signals:
+        whole = f"{folder}/{name}" if held[file, name, part] > 1 and folder else name
+        columns.append("time" if name.upper() == "TIME" else f"{whole}/{part}" if part else whole)
     values, numbers = padded_numbers(path, lines, ROWS, columns, "\t")
     blocks = []
     for file in dict.fromkeys(files[1:count]):

@@ -16,6 +16,8 @@ from mjx_msm.recordings.survey.spellings import words_of
 
 OF_MOMENTS = {"moment", "moments", "torque", "torques", "kinetics"}
 """Words in the name of a file of moments."""
+WITHOUT = {"no", "off", "without", "zero", "free", "ohne"}
+"""Words beside those in the name of a file of something else: of what was done without a motor's torque."""
 
 
 def with_mistaken(found: Sequence[Survey]) -> list[Survey]:
@@ -37,7 +39,7 @@ def called_otherwise(found: Survey) -> str:
     words = words_of(found.path.name.split(".")[0])
     told = OF_MOMENTS & {*words} or words[-1:] == ["id"] or {"inverse", "dynamics"} <= {*words}
     angles = found.of("angle")
-    if not told or not angles or found.of("moment", "force", "raw EMG", "EMG envelope"):
+    if not told or WITHOUT & {*words} or not angles or found.of("moment", "force", "raw EMG", "EMG envelope"):
         return ""
     one = angles[0]
     return (

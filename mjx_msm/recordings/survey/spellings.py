@@ -103,6 +103,24 @@ COORDINATES: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Coordinate of a bundled model → what an angle is called."""
 
+ENGLISH: Mapping[str, str] = {
+    **dict.fromkeys(("knie", "kniegelenk", "genou", "rodilla", "ginocchio"), "knee"),
+    **dict.fromkeys(("hüfte", "huefte", "hüftgelenk", "hueftgelenk", "heup", "hanche", "cadera", "anca"), "hip"),
+    **dict.fromkeys(("sprunggelenk", "fußgelenk", "fussgelenk", "enkel", "cheville", "tobillo", "caviglia"), "ankle"),
+    **dict.fromkeys(("ellenbogen", "ellbogen", "elleboog", "coude", "codo", "gomito"), "elbow"),
+    **dict.fromkeys(("schulter", "schouder", "épaule", "epaule", "hombro", "spalla"), "shoulder"),
+    **dict.fromkeys(("winkel", "hoek", "ángulo", "angulo", "angolo"), "angle"),
+    **dict.fromkeys(("beugung", "flexie", "flexión", "flessione"), "flexion"),
+    **dict.fromkeys(("drehmoment", "momento"), "moment"),
+    **dict.fromkeys(("kraft", "kracht", "fuerza", "forza"), "force"),
+    **dict.fromkeys(("rechts", "droit", "droite", "derecho", "derecha", "destro", "destra"), "right"),
+    **dict.fromkeys(("links", "gauche", "izquierdo", "izquierda", "sinistro", "sinistra"), "left"),
+    **{f"{joint}{what}": f"{english} {said}"
+       for joint, english in (("knie", "knee"), ("hüft", "hip"), ("hueft", "hip"))
+       for what, said in (("winkel", "angle"), ("beugung", "flexion"), ("moment", "moment"), ("hoek", "angle"))},
+}  # fmt: skip
+"""German, Dutch, French, Spanish and Italian words of joints and what is measured of them → the words used here."""
+
 _SIDES = {"r": "right", "right": "right", "l": "left", "left": "left", "re": "right", "li": "left",
           "rt": "right", "lt": "left"}  # fmt: skip
 _NOISE = {
@@ -138,18 +156,12 @@ class Called:
 
 
 def words_of(name: str) -> list[str]:
-    """A name in lower-case words: paths, underscores, brackets, camel case and sensor numbers taken apart."""
+    """A name in lower-case English words: paths, underscores, brackets, camel case and sensor numbers taken apart."""
     name = _BRACKETS.sub(" ", name)
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
     name = re.sub(r"\b([LR])(?=(Hip|Knee|Ankle|Elbow|Shoulder)\b)", r"\1 ", name)
-    words = re.split(r"[^A-Za-z0-9µ]+", name)
-    out = []
-    for word in words:
-        lower = word.casefold()
-        bare = re.sub(r"\d+$", "", lower)
-        if bare:
-            out.append(bare)
-    return out
+    bare = (re.sub(r"\d+$", "", word.lower()) for word in re.split(r"[\W_]+", name))
+    return [word for each in bare if each for word in ENGLISH.get(each, each).split()]
 
 
 def called(name: str) -> Called:

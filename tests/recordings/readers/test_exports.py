@@ -162,6 +162,9 @@ def test_visual3d_has_four_rows_of_names_and_counts_frames(tmp_path):
     rows = "".join(f"{i + 1}\t{i / 50}\t{-i}\t{2 * i}\n" for i in range(20))
     own = read_tables(write(tmp_path, "v3d.txt", f"{timed}ITEM\tX\tY\tX\n{rows}".replace("w2", "w1")))
     assert own[0].rate == pytest.approx(50)
+    folders = "\tw1.c3d\tw1.c3d\tw1.c3d\n\tTIME\tRF\tRF\n\tF\tA\tA\n\tORIGINAL\tORIGINAL\tPROCESSED\n"
+    (both,) = read_tables(write(tmp_path, "folders.txt", f"{folders}ITEM\tX\tX\tX\n{rows}"))
+    assert both.columns == ("frame", "ORIGINAL/RF/X", "PROCESSED/RF/X")
     with pytest.raises(InputError, match="its header has 2 names over 4 columns; export it again"):
         read_contents(write(tmp_path, "v3d.txt", f"\ta\n\tb\n\tc\n\td\nITEM\tX\tY\tX\n{rows}"))
 

@@ -53,6 +53,12 @@ def test_muscles(name, muscle, side):
         ("elbow_flexion", "elbow_flex", "", ""),
         ("KneeFlexion (deg)", "knee_angle", "", ""),
         ("pelvis_tilt", "", "", ""),
+        ("Kniewinkel rechts [°]", "knee_angle", "right", ""),  # not English
+        ("Knie Drehmoment (Nm)", "knee_angle", "", "moment"),
+        ("Hüftbeugung_li", "hip_flexion", "left", ""),
+        ("Sprunggelenk Winkel", "ankle_angle", "", ""),
+        ("genou droit", "knee_angle", "right", ""),
+        ("momento rodilla izquierda", "knee_angle", "left", "moment"),
     ],
 )
 def test_joints(name, coordinate, side, quantity):
