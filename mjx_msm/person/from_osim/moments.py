@@ -97,7 +97,7 @@ class _OpenSim:
                 continue
             q, v, a = states[masters[0]]
             at = opensim.Vector([q])
-            # Plain lists: a vector of opensim's own would spoil those of other wrapped libraries in the process (ezc3d).
+            # Plain lists: a vector of opensim's own would spoil those of other wrapped libraries (ezc3d).
             slope, bend = (law.calcDerivative([0] * n, at) for n in (1, 2))
             self.handles[c].setSpeedValue(s, slope * v)
             accelerations.set(self.place[c], slope * a + bend * v**2)
