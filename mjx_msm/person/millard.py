@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from mjx_msm.person.bent_lines import Point, along, bent_line, pieces, place
-from mjx_msm.person.muscle import AnyArray, MujocoMuscle, MuscleParameters, _like, _require
+from mjx_msm.person.muscle import AnyArray, MuscleParameters, _like, _require
 from mjx_msm.person.pennation import PennateMuscle
 
 PASSIVE_STRAIN = 0.7
@@ -177,12 +177,3 @@ class Millard2012(PennateMuscle):
         passive = parameters.passive_force_scale * passive_force_length(length, parameters.passive_fiber_strain)
         damped = _like(self.fiber_damping, velocity) * velocity
         return jnp.asarray(parameters.max_isometric_force) * (active + passive + damped) * cos
-
-    def activation_rate(
-        self,
-        parameters: MuscleParameters,
-        excitation: Float[Array, "*batch muscle"],
-        activation: Float[Array, "*batch muscle"],
-    ) -> Float[Array, "*batch muscle"]:
-        """That of `MujocoMuscle` [1/s]."""
-        return MujocoMuscle().activation_rate(parameters, excitation, activation)

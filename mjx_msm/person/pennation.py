@@ -13,7 +13,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mjx_msm.person.muscle import AbstractMuscle, MuscleParameters
+from mjx_msm.person.muscle import AbstractMuscle, MujocoMuscle, MuscleParameters
 
 MIN_FIBER_LENGTH = 0.2
 """[l_opt], OpenSim's shortest fiber."""
@@ -36,7 +36,20 @@ def taken_up(length: Array) -> tuple[Array, Array]:
 
 
 class PennateMuscle(AbstractMuscle):
-    """A law whose fibers meet a tendon at an angle; the module's docstring has the equations."""
+    """A law whose fibers meet a tendon at an angle; the module's docstring has the equations.
+
+    Activation dynamics are those of MuJoCo's muscle (Millard et al. 2013, doi 10.1115/1.4023390), unless a law has its
+    own.
+    """
+
+    def activation_rate(
+        self,
+        parameters: MuscleParameters,
+        excitation: Float[Array, "*batch muscle"],
+        activation: Float[Array, "*batch muscle"],
+    ) -> Float[Array, "*batch muscle"]:
+        """That of `MujocoMuscle` [1/s]."""
+        return MujocoMuscle().activation_rate(parameters, excitation, activation)
 
     def fibers(
         self, parameters: MuscleParameters, path_length: Float[Array, "*batch muscle"]

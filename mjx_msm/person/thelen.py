@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from mjx_msm.common.arrays import namespace
-from mjx_msm.person.muscle import AnyArray, MujocoMuscle, MuscleParameters, _like, _require
+from mjx_msm.person.muscle import AnyArray, MuscleParameters, _like, _require
 from mjx_msm.person.pennation import PennateMuscle
 
 ACTIVE_WIDTH = 0.45
@@ -157,12 +157,3 @@ class Thelen2003(PennateMuscle):
         passive = passive_force_length(length, parameters.passive_fiber_strain, stiffness)
         fibers = activation * active + parameters.passive_force_scale * passive
         return jnp.asarray(parameters.max_isometric_force) * fibers * cos
-
-    def activation_rate(
-        self,
-        parameters: MuscleParameters,
-        excitation: Float[Array, "*batch muscle"],
-        activation: Float[Array, "*batch muscle"],
-    ) -> Float[Array, "*batch muscle"]:
-        """That of `MujocoMuscle` [1/s]."""
-        return MujocoMuscle().activation_rate(parameters, excitation, activation)
