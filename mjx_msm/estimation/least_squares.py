@@ -34,8 +34,9 @@ from mjx_msm.person.space import ParameterSpace
 
 # Below this a residual is round-off, not noise.
 NOISE_FLOOR = {"acceleration": 1e-7, "moment": 1e-7, "motion": 1e-9}
-TOLERANCE = 1e-4
-"""A promised gain in log posterior that is worth no further step: it moves no estimate by 1.5 % of its sd."""
+TOLERANCE = 1e-6
+"""A promised gain in log posterior that is worth no further step by default: it moves nothing by a thousandth of its
+standard deviation."""
 CAREFUL, BOLD, LARGEST_DAMPING = 1e-2, 1e-6, 1e6
 """Damping to begin with far from a solution and near it, and at most, relative to the trace of the matrix."""
 CLEARLY = 1.2

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from mjx_msm.common.blas_threads import one_blas_thread
 from mjx_msm.common.errors import InputError, one_of
 from mjx_msm.estimation.checkpoint import computed_from, digest, kept_descents
-from mjx_msm.estimation.least_squares import BOLD, NOISE_FLOOR, TOLERANCE, Solution
+from mjx_msm.estimation.least_squares import BOLD, NOISE_FLOOR, Solution
 from mjx_msm.estimation.residuals.freed import FreedTerm, with_unknown_courses
 from mjx_msm.estimation.residuals.instants import InstantTerm
 from mjx_msm.estimation.residuals.moment import MomentTerm, moment_term
@@ -24,7 +24,7 @@ from mjx_msm.identification import baselines
 from mjx_msm.identification.assembly import fit_row, is_held
 from mjx_msm.identification.coarse_start import descend
 from mjx_msm.identification.discrepancy import WITH_DISCREPANCY, correction
-from mjx_msm.identification.identify import Iteration, Listener, identify, noise_of
+from mjx_msm.identification.identify import TOLERANCE, Iteration, Listener, identify, noise_of
 from mjx_msm.identification.inputs import Inputs
 from mjx_msm.identification.problem import EVALUATIONS, Problem, complete, deciding
 from mjx_msm.identification.search import search

@@ -23,7 +23,7 @@ from mjx_msm.common.blas_threads import one_blas_thread
 from mjx_msm.common.errors import InputWarning
 from mjx_msm.common.interrupts import held_interrupts, repeated_interrupts
 from mjx_msm.estimation.checkpoint import Descents, computed_from, digest, kept_descents
-from mjx_msm.estimation.least_squares import BOLD, CAREFUL, TOLERANCE, Solution
+from mjx_msm.estimation.least_squares import BOLD, CAREFUL, Solution
 from mjx_msm.estimation.residuals.moment import at_their_scales
 from mjx_msm.estimation.residuals.motion import MotionTerm
 from mjx_msm.estimation.residuals.term import AbstractTerm
@@ -42,6 +42,8 @@ from mjx_msm.recordings.evidence.contradictions import contradictions
 from mjx_msm.recordings.settings import Options, Settings, with_options
 from mjx_msm.recordings.trial import Trial, trials_of
 
+TOLERANCE = 1e-4
+"""Gain in log posterior worth no further step: it moves no estimate by more than 1.5 % of its standard deviation."""
 EMG_NOISE_TOLERANCE = 1e-3
 """Gain in log posterior worth no further step where the EMG has errors: a twentieth of a standard deviation."""
 RECENTRINGS = 1
