@@ -48,7 +48,7 @@ def test_an_empty_cohort_is_refused(arm):
 
 def test_people_whose_calls_are_made_as_one_come_to_the_same(arm):
     """Moments of three people of one length and a fourth of another, who need more and fewer evaluations."""
-    people = {f"p{k}": (moved(arm, k, 0.6 if k < 3 else 0.8),) for k in range(4)}
+    people = {f"p{k}": (moved(arm, k, 0.6 if k < 3 else 1.2),) for k in range(4)}
     settings = dict(free=["muscle/*/max_isometric_force"], residuals=("moment",))
     together = identify_many(arm, people, executor="abreast", rate=50.0, **settings)
     alone = identify_many(arm, people, workers=1, rate=50.0, **settings)
