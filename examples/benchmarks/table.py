@@ -16,6 +16,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from mjx_msm.common.files import write_text
+
 Row = dict[str, Any]
 """``{"name", "target", "measured", "unit", "met", "n"}``; a figure without a target has None for both."""
 
@@ -50,7 +52,7 @@ Rows = Callable[[bool], Iterator[Row]]
 
 
 def run(description: str | None, rows: Rows, parts: Mapping[str, Rows] | None = None) -> None:
-    """Command line of a benchmark: ``--quick`` and ``--json FILE``; an interruption keeps the rows that are done.
+    """Command line of a benchmark: ``--quick`` and ``--json FILE``; rows that are done outlive an interruption.
 
     **Arguments:** `parts`: what ``--only NAME`` does in place of all rows.
     """
@@ -66,6 +68,8 @@ def run(description: str | None, rows: Rows, parts: Mapping[str, Rows] | None = 
         for line in chosen(options.quick):
             found.append(line)
             print(f"{line['name']}: {line['measured']:.3g} {line['unit']}", file=sys.stderr, flush=True)
+            if options.json:
+                write(options.json, found, options.quick)
     except KeyboardInterrupt:
         print("interrupted; these rows are done:", file=sys.stderr)
     table = Table("", "target", "measured", "unit", "met", "n", box=None)
@@ -74,9 +78,9 @@ def run(description: str | None, rows: Rows, parts: Mapping[str, Rows] | None = 
         met = {None: "", True: "yes", False: "no"}[line["met"]]
         table.add_row(line["name"], target, f"{line['measured']:.3g}", line["unit"], met, str(line["n"]))
     Console(width=130).print(table)
-    if options.json:
-        clean = [
-            {k: (v if not isinstance(v, float) or math.isfinite(v) else None) for k, v in r.items()} for r in found
-        ]
-        text = json.dumps({"machine": machine(), "quick": options.quick, "rows": clean}, indent=1) + "\n"
-        options.json.write_text(text, encoding="utf-8")
+
+
+def write(path: Path, found: list[Row], quick: bool) -> None:
+    """The rows so far as JSON, whole or not at all: a run of an hour that is killed has left what it found."""
+    clean = [{k: (v if not isinstance(v, float) or math.isfinite(v) else None) for k, v in r.items()} for r in found]
+    write_text(path, json.dumps({"machine": machine(), "quick": quick, "rows": clean}, indent=1) + "\n")
