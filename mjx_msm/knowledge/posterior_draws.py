@@ -68,8 +68,9 @@ def completed_draws(
     **Arguments:** `model`, `trials`: those that `result` was identified from. `listener`: called after every draw with
     how many are done. `checkpoint`: a file to keep the draws in, as they come; where it exists, those in it are done.
 
-    **Returns:** `result` itself if it has completed draws already, did not end, or was fitted to motion, whose Laplace
-    approximation has been found right by MCMC (``examples/benchmarks/posterior.py``).
+    **Returns:** `result` itself if it has completed draws already, did not end, was fitted to motion, whose Laplace
+    approximation has been found right by MCMC (``examples/benchmarks/posterior.py``), or learnt nothing because unknown
+    courses of unmeasured muscles explain all that was recorded: its draws are the prior's, and bands are as wide.
 
     **Raises:** `InputError` if the recordings do not fit the result, it was made with another integrator, or the
     checkpoint is of another.

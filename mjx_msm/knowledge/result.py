@@ -137,8 +137,14 @@ class Identification:
 
     @property
     def misses_recording(self) -> bool:
-        """Whether its draws are those of a Laplace approximation that `completed_draws` would take through moments."""
-        return self.outcome.usable and not self.completed and bool(self.residuals) and "motion" not in self.residuals
+        """Whether its draws are those of a Laplace approximation that `completed_draws` would take through moments.
+
+        Where unknown courses of unmeasured muscles explain whatever was recorded, nothing was learnt that a draw could
+        miss: it is one of the prior.
+        """
+        tells = not self.unmeasured or any(e.determined for e in self.estimates)
+        fitted = bool(self.residuals) and "motion" not in self.residuals
+        return self.outcome.usable and not self.completed and fitted and tells
 
     @property
     def starts(self) -> int:

@@ -77,11 +77,16 @@ def test_a_biarticular_muscle_is_found_beside_unknown_ones(arm, recorded, method
 
 @pytest.mark.slow
 def test_nothing_to_learn_from_is_said(arm, recorded):
-    """Of the elbow alone, which an unmeasured flexor and an unmeasured extensor cross."""
-    moment = np.where([False, True], recorded[0].moment, np.nan)
+    """Of the elbow alone, which an unmeasured flexor and an unmeasured extensor cross; draws are the prior's, then."""
+    trial = replace(recorded[0], moment=np.where([False, True], recorded[0].moment, np.nan))
     with pytest.warns(InputWarning, match="nothing is left to learn from: unknown courses of TRImed, BRA"):
-        result = msm.identify(arm, replace(recorded[0], moment=moment), settings=asked("projected"))
+        result = msm.identify(arm, trial, settings=asked("projected"))
     assert not result[PATH].determined
+    assert msm.completed_draws(arm, trial, result) is result
+    blank = replace(recorded[1], moment=None, moment_coordinates=())
+    band = msm.predict(result, blank, draws=100).curves["moment"]
+    width = (band.high - band.low)[:, list(arm.free).index("elbow_flex")]
+    assert width.max() > 5.0  # [N·m]: of TRIlong, by as much as nobody knows how strong it is
 
 
 def test_settings_say_what_does_not_go_together():
