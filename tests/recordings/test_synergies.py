@@ -54,6 +54,24 @@ def test_unmeasured_muscles_are_mixes_of_the_courses():
     np.testing.assert_allclose(span @ weights, hidden, atol=0.02)
 
 
+def test_whether_channels_foretell_each_other_is_said():
+    """Mixes of three courses do; channels at random do not, and then another method is named."""
+    emg_map = {**{c.upper(): {c: 1.0} for c in CHANNELS}, "deep": "unmeasured"}
+    alike = extended([trial()], [[trial()]], emg_map, 3)
+    assert set(alike.foretold) == set(CHANNELS)
+    assert min(alike.foretold.values()) > 0.9
+    assert "deep: without EMG; driven by 3 synergies" in alike.note
+    assert "projected" not in alike.note
+    rng = np.random.default_rng(0)
+    noise = msm.Trial("noise", trial().time, ("q",), np.zeros((400, 1)), CHANNELS, rng.uniform(0, 1, (400, 5)))
+    unlike = extended([noise], [[noise]], emg_map, 3)
+    assert max(unlike.foretold.values()) < 0.2
+    assert "not driven alike" in unlike.note
+    assert 'unmeasured = "projected"' in unlike.note
+    few = {"A": {"a": 1.0}, "B": {"b": 1.0}, "deep": "unmeasured"}
+    assert extended([noise], [[noise]], few, 1).foretold == {}  # none can be left out
+
+
 @pytest.mark.parametrize("count", [0, 5])
 def test_more_synergies_than_channels_are_refused(count):
     with pytest.raises(InputError, match="5 EMG channels"):

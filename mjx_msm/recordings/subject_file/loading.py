@@ -178,10 +178,6 @@ def _with_synergies(study: Study, muscles: Sequence[str], count: int) -> Study:
     except InputError as error:
         raise InputError(f"{study.path} [emg]: {error}") from None
     free = tuple(f for f in longer.free if not any(matches(f, pattern) for pattern in asked.free))
-    note = (
-        f"{', '.join(muscles)}: without EMG; driven by {count} synergies, which account for "
-        f"{100 * longer.synergies.explained:.1f} % of the measured EMG"
-    )
     return replace(
         study,
         trials=longer.trials[0],
@@ -194,7 +190,7 @@ def _with_synergies(study: Study, muscles: Sequence[str], count: int) -> Study:
             priors={**asked.priors, **longer.priors},
             synergies=longer.synergies,
         ),
-        notes=(*study.notes, note),
+        notes=(*study.notes, longer.note),
     )
 
 
