@@ -15,7 +15,8 @@ UNITS = {"moment": "N·m", "motion": "rad"}
 
 
 def estimate(path, value=1.1, *, share=0.99, bound=""):
-    return Estimate(path, "N", 1.0, value, 0.05, value - 0.1, value + 0.1, share, bound)
+    """What is at a bound was pushed there: its interval does not hold the generic value, 1."""
+    return Estimate(path, "N", 1.0, value, 0.05, value - (0.05 if bound else 0.1), value + 0.1, share, bound)
 
 
 def fit(role="held-out", identified=2.0, trial="reach", kind="moment", generic=8.0, spread=10.0, **beside):

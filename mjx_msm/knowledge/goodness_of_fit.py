@@ -41,7 +41,7 @@ def fit_tests(
     count = len(residual)
     if time > WHITE:
         out.append(
-            f"not white: they repeat themselves over {time * interval:.2g} s, {count} count as {count / time:.0f}"
+            f"not noise: they repeat themselves over {time * interval:.2g} s, {count} count as {count / time:.0f}"
         )
     shares = {name: _explained(residual, signal) for name, signal in beside.items()}
     chance = (2.0 + SIGNIFICANT * 2.0) * time / count  # mean and standard deviations of χ² with two degrees

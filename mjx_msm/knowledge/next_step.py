@@ -6,7 +6,7 @@ the function that does it stands behind it in brackets.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mjx_msm.knowledge.goodness_of_fit import independent_samples
 from mjx_msm.knowledge.judged_errors import (
@@ -36,7 +36,7 @@ SPARED = 3
 WITHIN = "cross-validation within trials is all there is till then, and flatters"
 HELD_OUT = '`role = "held-out"` in the subject file'
 ELECTRODE, SIZE = "electrode and normalisation of the EMG", "the size of the person"
-MOMENT, CLOCK = "scale, zero and clock of the moment", "whether EMG and motion share a clock"
+MOMENT, CLOCK = "scale, zero and clock of the moment", "whether EMG, motion and moment share a clock"
 CHECKS = {
     "gain": (ELECTRODE,), "shape": (ELECTRODE,), "delay": (CLOCK,), "lever": ("where the strap was",),
     "muscle": (ELECTRODE, SIZE), "body": (SIZE,), "joint": (MOMENT,),
@@ -105,14 +105,15 @@ def _in_the_way(result: Identification, bands: Mapping[str, float]) -> Iterator[
             f"look at {some(beaten)} in the curves of the report, which a regression predicts better than the model: "
             "it lacks something there, a muscle without EMG, passive tissue, a right delay"
         )
+    more = _to_record(result)
+    yield from _to_believe(result, with_none=bool(more))  # the lab can check it, and it may be why a band is narrow
     if bands and min(bands.values()) < NARROW:
         trial = min(bands, key=lambda t: bands[t])
         yield (
-            f"find out what the model lacks in {trial}, of which the band of 95 % holds {100 * bands[trial]:.0f} %: "
-            "till then its intervals are not to be used"
+            f"look where in the curves of {trial} the recording leaves the band of 95 %, which holds "
+            f"{100 * bands[trial]:.0f} % of it: the model lacks something there, and till it is found intervals are "
+            "not to be used"
         )
-    more = _to_record(result)
-    yield from _to_believe(result, with_none=bool(more))
     if more:
         yield more
 
@@ -129,25 +130,33 @@ def _beaten_joints(rows: Sequence[Fit], kind: str) -> list[str]:
 
 
 def _to_believe(result: Identification, *, with_none: bool) -> Iterator[str]:
-    """What rests on a bound. None of a thing (no damping, no delay, no curvature of the EMG) is asked of only where
-    there is much else to record. Bounds are not to be widened: of what only they hold, the data say nothing beyond."""
-    bound = [e for e in result.estimates if e.bound and (with_none or not _is_none(e))]
+    """What the recordings push against a bound. None of a thing (no damping, no delay, no curvature of the EMG) is
+    asked of only where there is much else to record. Bounds are not to be widened: of what only they hold, the data
+    say nothing beyond."""
+    bound = [e for e in result.estimates if is_pushed(e) and (with_none or not _is_none(e))]
     if bound:
         paths = emg_first(e.path for e in bound)
-        checks = dict.fromkeys(check for path in paths for check in _checks(path))
         yield (
             f"ask whether {some(paths)} can be believed, since only a bound holds "
-            f"{'it' if len(bound) == 1 else 'them'}: check {'; '.join(checks)}"
+            f"{'it' if len(bound) == 1 else 'them'}: check {checks(paths)}"
         )
+
+
+def is_pushed(e: Estimate) -> bool:
+    """Whether a parameter rests on a bound, and not because the recordings say too little of it: where its interval
+    holds the generic value, too, there is nothing to be believed or not."""
+    return bool(e.bound) and not e.low <= e.start <= e.high
 
 
 def _is_none(e: Estimate) -> bool:
     return number(e.value, e.low, e.high) == "0"
 
 
-def _checks(path: str) -> tuple[str, ...]:
-    group, *_, field = path.split("/")
-    return CHECKS.get(field) or CHECKS.get(group, ("scale and sign of what was measured",))
+def checks(paths: Iterable[str]) -> str:
+    """What in the lab may have sent these parameters to their bounds."""
+    kinds = [path.split("/") for path in paths]
+    each = [CHECKS.get(k[-1]) or CHECKS.get(k[0], ("scale and sign of what was measured",)) for k in kinds]
+    return "; ".join(dict.fromkeys(check for some_of_it in each for check in some_of_it))
 
 
 def _to_record(result: Identification) -> str:

@@ -69,7 +69,7 @@ def _to_use(result: Identification, bands: Mapping[str, float]) -> str:
         return f"Do not use its prediction of the {kind}: a constant would do better; {parameters}."
     where = "" if rows[0].role == "held-out" or not any(f.within for f in rows) else ", between parts of one trial"
     better = ", for which a regression is the better" if other is not None and other[1] < CLEARLY * error else ""
-    band = ", but not its band" if bands and min(bands.values()) < NARROW else ""
+    band = ", but not the band of 95 % about it" if bands and min(bands.values()) < NARROW else ""
     far = f"{size(error, unit_of(rows, kind))} (root mean square){where}"
     return f"Use its prediction of the {kind} as good to about {far}{better}{band}; {parameters}."
 
@@ -124,7 +124,8 @@ def _predicts(fits: Sequence[Fit], bands: Mapping[str, float]) -> str:
         end += f"; {beaten}" if beaten else ""
     else:
         better = "is the better prediction" if error < CLEARLY * theirs else "predicts no worse"
-        end = f"the best of those without a person, {name}, misses it by {size(theirs, unit)}: the model {better}"
+        named = f"{name} regression" if name.endswith("ridge") else name
+        end = f"the best prediction without a person, {named}, misses it by {size(theirs, unit)}: the model {better}"
         least = min(bands.values(), default=1.0)
         narrow = f"its band of 95 % holds only {100 * least:.0f} %" if least < NARROW else ""
         but = " and ".join(x for x in (narrow, beaten) if x)

@@ -16,7 +16,7 @@ from mjx_msm.knowledge.records import Outcome, Stage
 from mjx_msm.knowledge.standing import Standing, remark, spans
 from mjx_msm.knowledge.verdict import verdict
 
-REPEATS = "not white: they repeat themselves over 0.2 s, 99 count as 33"
+REPEATS = "not noise: they repeat themselves over 0.2 s, 99 count as 33"
 
 
 def test_a_good_result():
@@ -225,16 +225,20 @@ def test_what_a_file_does_not_say_of_its_cross_validation_is_not_claimed():
 
 def test_none_of_a_thing_is_asked_about_where_much_is_to_be_recorded():
     made = result(fit(), shares=(0.1, 0.1, 0.9), bounds=("", "", "lower"))
-    none = replace(made.estimates[2], value=0.0, low=0.0)
+    none = replace(made.estimates[2], value=0.0, low=0.0, high=0.9)
     said = verdict(replace(made, estimates=(*made.estimates[:2], none)))[-1]
     assert "damping can be believed" in said
+    as_usual = replace(none, high=1.1)  # the recordings say too little to tell it from the generic one
+    said = verdict(replace(made, estimates=(*made.estimates[:2], as_usual)))
+    assert "damping can be believed" not in said[-1]
+    assert "at a bound: joint/elbow_flex/damping" in said[-2]
 
 
 def test_few_independent_samples_are_said_to_be_few():
-    against = ("not white: they repeat themselves over 0.2 s, 68 count as 2",)
+    against = ("not noise: they repeat themselves over 0.2 s, 68 count as 2",)
     said = verdict(result(replace(fit("identify"), against=against), fit()))[-1]
     assert "its 68 samples repeat themselves and count as 2, fewer than its parameters" in said
-    enough = ("not white: they repeat themselves over 0.2 s, 68 count as 9",)
+    enough = ("not noise: they repeat themselves over 0.2 s, 68 count as 9",)
     assert "use the person" in verdict(result(replace(fit("identify"), against=enough), fit()))[-1]
 
 
@@ -275,7 +279,7 @@ def test_the_first_sentence_says_what_may_be_used():
         "Do not use its prediction of the moment: a constant would do better; "
     )
     assert "(root mean square), for which a regression is the better; " in first(fit(ridge=1.0))
-    assert "(root mean square), but not its band; " in first(fit(), bands={"reach": 0.4})
+    assert "(root mean square), but not the band of 95 % about it; " in first(fit(), bands={"reach": 0.4})
     folds = replace(fit("cross-validated"), within=True)
     assert "2 N·m (root mean square), between parts of one trial; " in first(folds)
 
@@ -295,7 +299,7 @@ def test_nobody_is_to_be_used_whose_band_or_joint_fails():
     made = result(fit(ridge=3.0))
     assert steps(made, {"reach": 0.94})[0].startswith("use the person")
     assert steps(made, {"reach": 0.78})[0].startswith(
-        "find out what the model lacks in reach, of which the band of 95 %"
+        "look where in the curves of reach the recording leaves the band of 95 %"
     )
     assert steps(made)[0].startswith("see in the report whether the band holds what was held out")
     other = replace(fit(ridge=1.0), coordinate="shoulder")
@@ -308,12 +312,12 @@ def test_delay_and_gain_of_the_emg_are_named_first_of_what_a_bound_holds():
     paths = ("muscle/A/max_isometric_force", "muscle/B/max_isometric_force", "joint/elbow_flex/damping", "emg/a/gain",
              "emg/*/delay")  # fmt: skip
     made = result(fit())
-    bound = tuple(replace(made.estimates[0], path=path, bound="upper") for path in paths)
+    bound = tuple(replace(made.estimates[0], path=path, low=1.05, bound="upper") for path in paths)
     made = replace(made, estimates=bound, unknowns=(made.unknowns[0],) * 5, z=made.z[:1] * 5)
     said = verdict(made)
     assert "at a bound: emg/*/delay, emg/a/gain, muscle/A/max_isometric_force and 2 more" in said[-2]
     assert "ask whether emg/*/delay, emg/a/gain, muscle/A/max_isometric_force and 2 more" in said[-1]
-    assert "check whether EMG and motion share a clock" in said[-1]
+    assert "check whether EMG, motion and moment share a clock" in said[-1]
     assert "too narrow" not in said[-1]
 
 

@@ -87,8 +87,8 @@ def test_it_shows_what_the_result_holds(page):
 
 
 def test_what_speaks_against_the_model_is_in_it():
-    text = Page(report(result(replace(fit(), against=("not white: they repeat themselves",))))).text
-    assert "reach, elbow_flex: not white: they repeat themselves" in text
+    text = Page(report(result(replace(fit(), against=("not noise: they repeat themselves",))))).text
+    assert "reach, elbow_flex: not noise: they repeat themselves" in text
 
 
 def test_curves_are_those_of_the_trial(page):

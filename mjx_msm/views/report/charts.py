@@ -96,7 +96,7 @@ def parameter_chart(result: Identification) -> Figure | None:
             )  # fmt: skip
     figure.add_vline(x=1.0, line_color=GENERIC, line_width=1.5)
     factors(figure, "relative to the generic model")
-    figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], tickfont={"size": 10})
+    names_down(figure, names)
     return laid_out(figure, height=120 + 17 * len(names))
 
 
@@ -173,6 +173,13 @@ def laid_out(figure: Figure, *, height: int, x: str | None = None) -> Figure:
     if x is not None:
         figure.update_xaxes(title=x)
     return figure
+
+
+def names_down(figure: Figure, names: Sequence[str]) -> None:
+    """An axis of names from top to bottom, which ends where they do."""
+    figure.update_yaxes(
+        categoryorder="array", categoryarray=list(names)[::-1], range=[-0.7, len(names) - 0.3], tickfont={"size": 10}
+    )
 
 
 def factors(figure: Figure, title: str) -> None:

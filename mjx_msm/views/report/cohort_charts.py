@@ -14,7 +14,7 @@ from mjx_msm.knowledge.population import Population
 from mjx_msm.knowledge.records import Estimate
 from mjx_msm.knowledge.standing import Standing
 from mjx_msm.views.figures import GENERIC, IDENTIFIED
-from mjx_msm.views.report.charts import PRIOR, factors, laid_out, short
+from mjx_msm.views.report.charts import PRIOR, factors, laid_out, names_down, short
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -50,7 +50,7 @@ def prediction_chart(cohort: Cohort) -> Figure | None:
     figure.update_xaxes(
         title="error on what was unseen, over the recording's spread (1: a constant does as well)", rangemode="tozero"
     )
-    figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], tickfont={"size": 10})
+    names_down(figure, names)
     return laid_out(figure, height=130 + 18 * len(names))
 
 
@@ -79,7 +79,7 @@ def overview_chart(cohort: Cohort) -> Figure | None:
             )  # fmt: skip
     figure.add_vline(x=1.0, line_color=GENERIC, line_width=1.5)
     factors(figure, "relative to the model before the recording")
-    figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], tickfont={"size": 10})
+    names_down(figure, names)
     return laid_out(figure, height=130 + 20 * len(names))
 
 
@@ -126,7 +126,7 @@ def parameter_charts(cohort: Cohort) -> Iterator[tuple[str, Figure]]:
         figure.add_vline(x=start, line_color=GENERIC, line_width=1.5)
         unit = found[0][1].unit
         figure.update_xaxes(title=f"{path} [{unit}]" if unit not in ("-", "") else path)
-        figure.update_yaxes(categoryorder="array", categoryarray=[who for who, _, _ in found], tickfont={"size": 10})
+        names_down(figure, [who for who, _, _ in found[::-1]])
         yield path, laid_out(figure, height=110 + 17 * len(found))
 
 

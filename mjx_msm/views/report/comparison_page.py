@@ -13,7 +13,7 @@ from mjx_msm.knowledge.records import Estimate
 from mjx_msm.knowledge.standing import Standing
 from mjx_msm.knowledge.wording import number
 from mjx_msm.views.figures import GENERIC
-from mjx_msm.views.report.charts import laid_out, short
+from mjx_msm.views.report.charts import laid_out, names_down, short
 from mjx_msm.views.report.sections import Section, Table, save_sections, sections_report
 
 if TYPE_CHECKING:
@@ -253,5 +253,5 @@ def _chart(found: Comparison) -> Figure:
     figure.update_layout(scattermode="group", scattergap=0.5)
     figure.add_vline(x=1.0, line_color=GENERIC, line_width=1.5)
     figure.update_xaxes(type="log", title="relative to the generic model")
-    figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], tickfont={"size": 10})
+    names_down(figure, names)
     return laid_out(figure, height=130 + (9 + 9 * len(found.names)) * len(names))

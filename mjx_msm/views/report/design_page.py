@@ -13,7 +13,7 @@ from mjx_msm.knowledge.design.session import Design
 from mjx_msm.knowledge.design.task import Task
 from mjx_msm.recordings.trial import Trial
 from mjx_msm.views.figures import GENERIC, IDENTIFIED
-from mjx_msm.views.report.charts import PRIOR, laid_out, short
+from mjx_msm.views.report.charts import PRIOR, laid_out, names_down, short
 from mjx_msm.views.report.sections import Section, Table, save_sections, sections_report
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def _intervals(design: Design) -> Figure:
             )  # fmt: skip
     figure.add_vline(x=0.0, line_color=GENERIC, line_width=1)
     figure.update_xaxes(title="95 % interval about the value [%]")
-    figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], tickfont={"size": 10})
+    names_down(figure, names)
     return laid_out(figure, height=120 + 17 * len(names))
 
 
