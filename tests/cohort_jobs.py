@@ -21,12 +21,13 @@ def cheap(asked):
     """`identifier`, but the estimate is made up and only it is written.
 
     The environment says how it goes: every person notes in MADE_BY that they were begun; who is called in DIES kills
-    their worker the first time; PAUSE makes each of them last [s].
+    their worker the first time; PAUSE makes each of them last [s]; BENDS says by how much of the others' expectation
+    an estimate goes with it; who is called FAILS cannot be identified with one.
     """
     model = load_model("arm")
     space = parameter_space(model.nominal, FREE)
 
-    def identified(study, model, **_):
+    def identified(study, model, *, prior=None, **_):
         name = study.subject.name
         note = Path(os.environ["MADE_BY"]) / name
         with note.open("a") as file:
@@ -35,6 +36,9 @@ def cheap(asked):
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(float(os.environ.get("PAUSE", "0")))
         z = space.prior_mean + 0.01 * float(study.subject.mass - 70.0)
+        if prior is not None:
+            assert name != os.environ.get("FAILS"), "no more of them"
+            z = z + float(os.environ.get("BENDS", "0")) * np.array(prior.shift)
         return made_result(space, 100.0 * np.eye(space.size), z, subject=name, residuals=("motion",))
 
     def written(folder, study, model, result):

@@ -165,7 +165,7 @@ def older_people(people: int | None) -> Iterator[Row]:
     if not os.environ.get("MJX_MSM_DATA"):
         raise msm.InputError("set MJX_MSM_DATA to the folder that holds elderly_dynamometry/")
     study = load_cohort(ELDERLY)
-    study = replace(study, people=study.people[:people])
+    study = replace(study, people=study.people[:people], turns=0)  # everybody is judged by their own result
     with tempfile.TemporaryDirectory() as temporary:
         out = Path(os.environ.get("MJX_MSM_STUDY") or temporary)
         run_study(study, out / "whole", executor="here")

@@ -23,7 +23,7 @@ def study(
     ] = None,
     executor: Annotated[
         str | None,
-        typer.Option(help="here, processes, ray, or a cluster's address (ray://…).", show_default=False),
+        typer.Option(help="here, processes, ray, a cluster's address (ray://…), or abreast.", show_default=False),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing; only write the results.")] = False,
 ) -> int:

@@ -85,11 +85,11 @@ class _WithBarriers:
 
 
 @contextmanager
-def called_by(caller: Callable[[Any, Any], Any]) -> Iterator[None]:
+def called_by(caller: Callable[[Any, Any], Any] | None) -> Iterator[None]:
     """Inside, and in this thread, calls of functions that may be made abreast are the caller's to make.
 
     **Arguments:** `caller`: of a function of `jit` and its (args, kwargs), in which arrays have any precision; it
-    returns what the function would.
+    returns what the function would. None: each call is made at once, as where there is nobody to wait for.
     """
     before = _CALLER.set(caller)
     try:

@@ -15,15 +15,13 @@ from mjx_msm.common.blas_threads import one_blas_thread
 from mjx_msm.common.errors import InputError
 from mjx_msm.common.executors.executor import Executor
 from mjx_msm.identification.cohort import identify_many
-from mjx_msm.knowledge.population import Population, learned
+from mjx_msm.knowledge.hierarchy import STANDS, TURNS
+from mjx_msm.knowledge.population import Population, learned, moved_between
 from mjx_msm.knowledge.records import Outcome
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import Model
 from mjx_msm.recordings.settings import Options, Settings, with_options
 from mjx_msm.recordings.trial import Trial
-
-ROUNDS = 2
-"""How often everybody is identified anew."""
 
 
 @with_options()
@@ -34,7 +32,7 @@ def identify_population(
     traits: Mapping[str, Mapping[str, float | str]] | None = None,
     *,
     name: str = "population",
-    rounds: int = ROUNDS,
+    rounds: int = TURNS,
     workers: int | None = None,
     executor: str | Executor | None = None,
     settings: Settings | None = None,
@@ -43,7 +41,8 @@ def identify_population(
     """`mjx_msm.identify_many`, and the population that the people make.
 
     **Arguments:** `traits`: by subject, any of height [m], mass [kg], age [years] and sex. `name`: of the population.
-    `rounds`: how often everybody is identified anew. The others as in `identify_many`.
+    `rounds`: how often everybody is identified anew, unless the average person stands before
+    (`mjx_msm.knowledge.hierarchy.STANDS`). The others as in `identify_many`.
 
     **Returns:** the population, and everybody as their own recordings and it see them, in the order given; where a
     subject's recordings cannot be used, in whichever turn that was, the error.
@@ -63,7 +62,10 @@ def identify_population(
 
     population, found = turn({})
     for _ in range(rounds):
+        before = population
         population, found = turn({who: {"prior": population.expected(**known.get(who, {}))} for who in cohort})
+        if moved_between(before, population) < STANDS:
+            break
     return population, {who: _seen(population, who, r, known.get(who, {})) for who, r in found.items()}
 
 

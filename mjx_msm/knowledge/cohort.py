@@ -53,13 +53,25 @@ class Cohort:
     """Of whom the population was not learned although they were identified, and why."""
     no_population: str = ""
     """Why so many people lead to expect nothing."""
+    turns: int = 0
+    """How often everybody was identified anew with what all of them lead to expect, for the population."""
+    seen: Mapping[str, Identification] = field(default_factory=dict)
+    """What came of that, the last time."""
 
-    def with_population(self) -> Cohort:
-        """What they lead to expect, learned; without it, and with the reason, where that cannot be."""
+    def with_population(self, seen: Mapping[str, Identification | str] | None = None) -> Cohort:
+        """What they lead to expect, learned; without it, and with the reason, where that cannot be.
+
+        **Arguments:** `seen`: of everybody, the estimate of another turn that it is to be learned from in the place of
+        their own, or why there is none.
+        """
         if len(self.results) <= FEWEST:
             return self
-        usable, apart = comparable(self.results)
-        cohort = replace(self, apart=apart)
+        told = self.results if seen is None else {n: r for n, r in seen.items() if isinstance(r, Identification)}
+        usable, apart = comparable(told)
+        apart |= {name: reason for name, reason in (seen or {}).items() if isinstance(reason, str)}
+        turns = 0 if seen is None else self.turns + 1
+        seen_last = {} if seen is None else told
+        cohort = replace(self, apart=apart, population=None, foretold={}, turns=turns, seen=seen_last)
         if len(usable) <= FEWEST:
             return replace(cohort, no_population=f"{len(usable)} of them are too few, {FEWEST + 1} at least are needed")
         traits = {m.name: m.traits for m in self.members}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from mjx_msm.knowledge.cohort import Cohort
-from mjx_msm.knowledge.judged_errors import fits_poorly, flattery, misfit
+from mjx_msm.knowledge.judged_errors import fits_poorly, flattery, measure, misfit, pooled
 from mjx_msm.knowledge.wording import FLATTERS, MAY_FLATTER
 
 
@@ -18,6 +18,19 @@ def relative_errors(c: Cohort) -> dict[str, tuple[float, float]]:
             theirs = e.get("rival_error", math.nan)
             assert isinstance(theirs, float)
             out[m.name] = e["error"] / e["spread"], theirs / e["spread"]
+    return out
+
+
+def errors_with_others(c: Cohort) -> dict[str, tuple[float, float]]:
+    """By person with a trial that was held out, the error on it over its spread: of their own result, and of the
+    estimate with what all of them lead to expect, which no more saw it."""
+    out = {}
+    for name, other in c.seen.items():
+        rows = [[f for f in r.fits if f.role == "held-out"] for r in (c.results[name], other)]
+        kind = measure(rows[0])
+        alone, with_others = (pooled(x, kind=kind) / pooled(x, "spread", kind=kind) if x else math.nan for x in rows)
+        if math.isfinite(alone) and math.isfinite(with_others):
+            out[name] = alone, with_others
     return out
 
 

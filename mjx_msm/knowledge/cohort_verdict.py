@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from mjx_msm.knowledge.cohort import Cohort
-from mjx_msm.knowledge.cohort_errors import flattery_of_all, poorly_fitted, relative_errors
+from mjx_msm.knowledge.cohort_errors import errors_with_others, flattery_of_all, poorly_fitted, relative_errors
 from mjx_msm.knowledge.cohort_next import next_of_all
 from mjx_msm.knowledge.judged_errors import (
     POOR,
@@ -30,8 +30,8 @@ MOST_SURPRISES = MOST_APART = 4
 OFTEN = 0.5
 """Part of the people in whom a parameter has to be determined for an average of it to be theirs, not the priors'."""
 DRAWN = (
-    "Each person's prior draws it towards the model, so that these intervals are too narrow (`identify_population` "
-    "takes turns for that)."
+    " Each person's prior draws it towards the model, so that these intervals are too narrow (`turns = 4` in [run] "
+    "mends that)."
 )
 """What to think of an average of people who were identified one by one."""
 
@@ -56,7 +56,7 @@ def _rely(c: Cohort) -> str:
     elif always:
         parameters = f"on {some(emg_first(always), 4)} of everybody, on another parameter only where it is determined"
     else:
-        parameters = "on no parameter of everybody, only on those of each that are determined"
+        parameters = "on a parameter only of those in whom it is determined, as none is in everybody"
     errors = relative_errors(c)
     fair = [name for name in errors if not trial_predicted_worst(c.results[name].fits)]
     if not fair:
@@ -121,6 +121,13 @@ def _predicts(c: Cohort) -> str:
         said += (
             f"; the best regression on the same inputs by {_percent(np.nanmedian(theirs))}: the model is no worse in "
             f"{better} of {int(np.isfinite(theirs).sum())} people"
+        )
+    if both := errors_with_others(c):
+        alone, with_others = np.array(list(both.values())).T
+        said += (
+            f". With what all of them lead to expect it misses {_percent(np.median(with_others))} in the middle person "
+            f"(alone {_percent(np.median(alone))}), and less than alone in {int(np.sum(with_others < alone))} of "
+            f"{len(both)}"
         )
     return f"{said}. {flattery_of_all(c)}".rstrip()
 
@@ -190,9 +197,14 @@ def _differ(c: Cohort) -> str:
     if not found:
         return ""
     return "Where they are determined, people differ most in " + "; ".join(
-        f"{with_members(path, c.members_of(path))} ({low:.3g} to {high:.3g}{_unit(c, path)}, {high / low:.1f}-fold)"
-        for path, (low, _, high) in found
+        f"{with_members(path, c.members_of(path))} ({_plain(a)} to {_plain(b)}{_unit(c, path)}, {b / a:.1f}-fold)"
+        for path, (a, _, b) in found
     ) + "."  # fmt: skip
+
+
+def _plain(x: float) -> str:
+    """Three digits, and no power of ten beside a unit."""
+    return f"{x:.3g}" if abs(x) < 999.5 else f"{x:.0f}"
 
 
 def _unit(c: Cohort, path: str) -> str:
@@ -215,7 +227,7 @@ def _learned(c: Cohort) -> str:
 def foretold_errors(c: Cohort) -> tuple[float, float]:
     """Root mean square, over people and what their recordings determine, of what the others lead to expect of them, and
     of the usual priors [z]; NaN without a population."""
-    both = [errors_of(c.results[who], e) for who, e in c.foretold.items()]
+    both = [errors_of(c.results[who], e, c.seen.get(who)) for who, e in c.foretold.items()]
     if not both:
         return math.nan, math.nan
     ours, usual = (np.array([x for pair in both for x in pair[i]]) for i in (0, 1))
@@ -243,7 +255,8 @@ def _average(c: Cohort) -> str:
     if kinds:
         each = [f"{FIELDS.get(f, f)} {_times(c, c.population, members, counts)}" for f, members in kinds.items()]
         care = f" {_of_strength(c)}" if "max_isometric_force" in kinds else ""
-        said.append(f"Their average person has, of the model's, {'; '.join(each)}. {DRAWN}{care}")
+        drawn = "" if c.turns else DRAWN
+        said.append(f"Their average person has, of the model's, {'; '.join(each)}.{drawn}{care}")
     if left:
         which = [f"{path} ({counts[path]} of {people})" for path in sorted(left, key=lambda path: -counts[path])]
         said.append(
@@ -304,7 +317,7 @@ def _foretold(c: Cohort) -> str:
     by = f", by {some([t.name for t in c.population.traits], 4)}" if c.population.traits else ""
     return (
         f"Of somebody left out, the others foretell{by} what the recordings determine of positive parameters to within "
-        f"{_percent(ours)} (root mean square of the logarithm); the usual priors are {_percent(usual)} off."
+        f"{_percent(ours)} (root mean square); the usual priors are {_percent(usual)} off."
     )
 
 

@@ -31,6 +31,10 @@ APART = 0.22
 in usual priors' standard deviations. It counts as one parameter beside those of the kind."""
 ALIKE = 4.0
 """Weight of the variance that is usual in a kind beside a parameter's own, in people."""
+TURNS = 4
+"""How often, at most, everybody is identified anew with what all of them lead to expect."""
+STANDS = 0.25
+"""Standard deviations by which the average person moves at most in a turn that is the last."""
 ITERATIONS = 1000
 SETTLED = 1e-4
 """Largest relative change of Σ that is worth no further iteration."""

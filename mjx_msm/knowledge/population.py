@@ -210,6 +210,16 @@ def learned(
     return replace(draft, person=_somebody(body, draft.expected(), name, len(used)))
 
 
+def moved_between(before: Population, after: Population) -> float:
+    """By how many of its standard deviations the average person of two turns moved, in the parameter that moved most;
+    infinite where they are not of the same parameters."""
+    if before.paths != after.paths:
+        return math.inf
+    size = len(after.paths)
+    sd = np.sqrt(np.diag(np.array(after.weights_covariance))[:size])
+    return float(np.max(np.abs(np.subtract(after.weights[0], before.weights[0])) / sd))
+
+
 def left_out(
     results: Mapping[str, Identification],
     traits: Mapping[str, Mapping[str, float | str]] | None = None,
@@ -227,17 +237,32 @@ def left_out(
     return {who: out[who] for who in names}
 
 
-def errors_of(result: Identification, expectation: Expectation) -> tuple[list[float], list[float]]:
+def errors_of(
+    result: Identification, expectation: Expectation, told: Identification | None = None
+) -> tuple[list[float], list[float]]:
     """By how much an expectation, and the usual priors, miss what a person's recordings determine: the logarithms of
-    positive parameters."""
+    positive parameters.
+
+    **Arguments:** `told`: another estimate of the same recordings by which to judge; None: the result. Of either, the
+    pull of its own prior on each parameter is taken away, as that is one of those that are judged; where the prior is
+    half of what is known or more, nothing is left to judge by.
+    """
     mean, _ = in_z(result, expectation)
-    known = [
-        k
-        for k, (e, u) in enumerate(zip(result.estimates, result.unknowns, strict=True))
-        if e.determined and kind_of(u.members[0]).transform == "log"
-    ]
-    pairs = [(result.z[k] - mean[k], result.z[k] - result.unknowns[k].reference[0]) for k in known]
-    return [float(a) for a, _ in pairs], [b for _, b in pairs]
+    seen = result if told is None else told
+    ours, usual = [], []
+    for k, (e, u) in enumerate(zip(result.estimates, result.unknowns, strict=True)):
+        value = _without_prior(seen, k)
+        if e.determined and kind_of(u.members[0]).transform == "log" and math.isfinite(value):
+            ours.append(float(value - mean[k]))
+            usual.append(value - u.reference[0])
+    return ours, usual
+
+
+def _without_prior(result: Identification, k: int) -> float:
+    """A parameter's estimate without its own prior; NaN where that is half of what is known or more."""
+    u, total = result.unknowns[k], 1.0 / result.covariance[k][k]
+    prior = 1.0 / u.prior_scale**2
+    return (total * result.z[k] - prior * u.prior_mean) / (total - prior) if 2.0 * prior < total else math.nan
 
 
 def expectation_of(prior: Expectation | str | Path, traits: Mapping[str, float | str] | None = None) -> Expectation:

@@ -19,7 +19,8 @@ table = "people.csv"              # {column:02d} as in Python, where the value i
 [run]                             # of every person; these are the defaults
 cross_validation = true           # where moments are fitted: see `mjx_msm.cross_validate`
 draws = true                      # take the posterior's draws through the recording
-seed = 0
+turns = 4                         # of five people or more: how often, at most, everybody is identified anew with what
+seed = 0                          # all of them lead to expect, for the population (`mjx_msm.study.cohort_turns`)
 ```
 
 Paths of a template are relative to it, as in any subject file. What is asked of one person stands in
@@ -44,6 +45,7 @@ from mjx_msm.common.arguments import path_of
 from mjx_msm.common.errors import InputError, InputWarning, suggest
 from mjx_msm.common.files import read_text
 from mjx_msm.common.toml_tables import Section, read_toml, show
+from mjx_msm.knowledge.hierarchy import TURNS
 from mjx_msm.recordings.subject_file.grammar import KEYS as SUBJECT_KEYS
 from mjx_msm.recordings.subject_file.model import BUNDLED, PREFIX
 from mjx_msm.recordings.subject_file.person import traits_of
@@ -79,6 +81,7 @@ class CohortFile:
     people: tuple[Someone, ...]
     cross_validation: bool = True
     draws: bool = True
+    turns: int = TURNS
     seed: int = 0
 
 
@@ -104,13 +107,13 @@ def load_cohort(path: str | Path) -> CohortFile:
             )
     if not people:
         raise InputError(f"{path}: nobody to identify; give subjects, or rows of a table")
-    run = top.section("run", ("cross_validation", "draws", "seed"))
+    run = top.section("run", ("cross_validation", "draws", "turns", "seed"))
     flags = {key: run.data.get(key, True) for key in ("cross_validation", "draws")}
     for key, value in flags.items():
         if not isinstance(value, bool):
             raise run.fail(key, "true or false")
-    seed = run.number("seed", 0.0, low=0, high=2**31) or 0.0
-    return CohortFile(top.text("name", path.stem) or "", path, tuple(people), **flags, seed=int(seed))
+    seed, turns = (run.number(key, usual, low=0, high=2**31) or 0.0 for key, usual in (("seed", 0.0), ("turns", TURNS)))
+    return CohortFile(top.text("name", path.stem) or "", path, tuple(people), **flags, turns=int(turns), seed=int(seed))
 
 
 def _files(top: Section, path: Path) -> list[Someone]:

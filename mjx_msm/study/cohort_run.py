@@ -2,6 +2,7 @@
 
     OUT/people/NAME/        the result of a person, as `mjx-msm identify` writes it, and what it was made from
     OUT/subjects/NAME.toml  the subject file of a person whom a template describes
+    OUT/turns/K/NAME/       the estimate of a person with what all of them lead to expect, which the population is of
     OUT/study.csv           a row a person
     OUT/population.json     what they lead to expect of others (`mjx_msm.knowledge.population`), of five or more
     OUT/report.html         the group
@@ -20,19 +21,19 @@ from pathlib import Path
 
 from mjx_msm.common.errors import InputError
 from mjx_msm.common.executors.by_name import executor_of
-from mjx_msm.common.executors.executor import Executor, Lost
+from mjx_msm.common.executors.executor import Executor
 from mjx_msm.common.files import alone_with, file_names, write_text
 from mjx_msm.common.toml_tables import to_toml
 from mjx_msm.knowledge.cohort import TABLE, Cohort, Member
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.study.cohort_file import CohortFile, Someone
-from mjx_msm.study.cohort_person import Asked, Job, identifier, up_to_date
+from mjx_msm.study.cohort_person import Asked, Job, identifier
+from mjx_msm.study.cohort_turns import in_turns
+from mjx_msm.study.cohort_work import Listener, Work
 from mjx_msm.views.report.cohort_page import save_cohort_report
 from mjx_msm.views.report.page import REPORT
 
-PEOPLE, SUBJECTS, POPULATION = "people", "subjects", "population.json"
-Listener = Callable[[int, int], None]
-"""Told how many people are done, of how many."""
+PEOPLE, SUBJECTS, TURNS, POPULATION = "people", "subjects", "turns", "population.json"
 
 
 def run_study(
@@ -53,23 +54,17 @@ def run_study(
     through; everybody who is done is kept, and the next run goes on.
     """
     out = Path(out)
-    who = executor_of(executor, workers)
+    who = executor_of(executor, workers, threads=True)
     with _at_work(out):
         with _writing(out):
             jobs, faults = _jobs(study, out)
         asked = Asked(study.cross_validation, study.draws, study.seed, _compile_cache())
-        made_with = asked.made_with()
-        left = {name: job for name, job in jobs.items() if not up_to_date(job, made_with)}
-        done, names = len(study.people) - len(left), list(left)
-        listener(done, len(study.people))
-        for index, answer in who.run(prepare, asked, list(left.values())):
-            reason = answer.reason if isinstance(answer, Lost) else answer
-            if reason:
-                faults[names[index]] = reason
-            done += 1
-            listener(done, len(study.people))
+        work = Work(who, prepare, asked, listener)
+        left, failed = work.done(jobs, len(study.people))
+        faults |= failed
         members = tuple(_member(p, jobs.get(p.name), out, faults) for p in study.people)
-        cohort = Cohort(study.name, members, anew=sum(name not in faults for name in left)).with_population()
+        cohort = Cohort(study.name, members, anew=len(left) - len(failed)).with_population()
+        cohort = in_turns(cohort, jobs, study.turns, out / TURNS, work)
         with _writing(out):
             cohort.save_table(out / TABLE)
             if cohort.population is not None:

@@ -200,6 +200,6 @@ def test_by_name():
     assert executor_of("abreast", threads=True) == Abreast()
     assert executor_of("abreast", 3, threads=True) == Abreast(3)
     for asked in ("abreast", Abreast()):
-        with pytest.raises(InputError, match="for identify_many alone"):
+        with pytest.raises(InputError, match="and there is none here; choose processes"):
             executor_of(asked)
     assert PEOPLE > 1

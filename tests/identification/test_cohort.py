@@ -4,10 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from moment_recording import moved
 
-from mjx_msm import InputError, identify, identify_many, parameter_space, synthetic_subject, synthetic_trials
-from mjx_msm.estimation.residuals.moment import moment_term
-from mjx_msm.recordings.model_clock import record
+from mjx_msm import InputError, identify, identify_many, synthetic_subject, synthetic_trials
 
 FREE = ["muscle/*/max_isometric_force", "body/forearm/mass"]
 
@@ -58,18 +57,6 @@ def test_people_whose_calls_are_made_as_one_come_to_the_same(arm):
         sd = np.sqrt(np.diag(np.array(r.covariance)))
         np.testing.assert_allclose(np.array(together[name].z) / sd, np.array(r.z) / sd, atol=1e-5)
         np.testing.assert_allclose(together[name].covariance, r.covariance, rtol=1e-5, atol=1e-10)
-
-
-def moved(arm, seed, duration):
-    """A person's motion, EMG and moments with noise."""
-    rng, space = np.random.default_rng(seed), parameter_space(arm.nominal, ["muscle/*/max_isometric_force"])
-    (trial,) = synthetic_trials(arm, arm.nominal, count=1, duration=duration, rate=250, seed=seed)
-    blank = replace(trial, moment_coordinates=arm.coordinates, moment=np.zeros_like(trial.position))
-    fine = parameter_space(arm.nominal.with_channels(arm.muscles), ["muscle/*/max_isometric_force"])
-    term = moment_term(arm, fine, [record(arm, blank, {m: {m: 1.0} for m in arm.muscles})], 250.0)
-    z = space.clip(space.prior_mean + 0.5 * space.prior_scale * rng.normal(size=space.size))
-    told = term.evaluate(z, np.ones(len(arm.free)))
-    return replace(blank, moment=told + rng.standard_normal(told.shape))
 
 
 @pytest.mark.slow

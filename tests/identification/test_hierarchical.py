@@ -11,6 +11,7 @@ from mjx_msm import Identification, InputError, identify_many, identify_populati
 from mjx_msm.common.compiled import float64
 from mjx_msm.estimation.residuals.moment import moment_term
 from mjx_msm.identification import hierarchical
+from mjx_msm.knowledge.hierarchy import TURNS
 from mjx_msm.knowledge.records import Outcome
 from mjx_msm.recordings.model_clock import record
 
@@ -22,12 +23,17 @@ PEOPLE, NOISE = 10, 2.0
 @pytest.fixture(scope="module")
 def cohort(arm):
     """Half a second each, with moments too noisy to tell the heads of a muscle group apart; and the truths."""
-    rng, space = np.random.default_rng(5), parameter_space(arm.nominal, FREE)
-    fine = parameter_space(arm.nominal.with_channels(arm.muscles), FREE)
+    return weaker(arm, FREE, PEOPLE, shift=-1.0, spread=0.2)
+
+
+def weaker(arm, free, people, *, shift, spread):
+    """People off the model by a shift and a spread, in usual priors' standard deviations."""
+    rng, space = np.random.default_rng(5), parameter_space(arm.nominal, free)
+    fine = parameter_space(arm.nominal.with_channels(arm.muscles), free)
     own = {m: {m: 1.0} for m in arm.muscles}
     trials, truths = {}, {}
-    for k in range(PEOPLE):
-        z = space.clip(space.prior_mean + space.prior_scale * (-1.0 + 0.2 * rng.normal(size=space.size)))
+    for k in range(people):
+        z = space.clip(space.prior_mean + space.prior_scale * (shift + spread * rng.normal(size=space.size)))
         with float64():
             truth = space.unpack(z)
         (trial,) = synthetic_trials(arm, truth, count=1, duration=0.5, rate=250, seed=k)
@@ -102,3 +108,21 @@ def test_people_and_population_take_turns(arm, cohort):
             usual[who].unknowns[0].prior_scale,
         )
         assert "shrunk towards the population 'weak' of 10 people" in ours[who].notes
+
+
+@pytest.mark.slow
+def test_turns_find_the_average_that_lies_between_model_and_people_without_them(arm):
+    """Strength and fiber length bend the moment: what the first estimates say of it is said near the model. Turns end
+    where the average person stands."""
+    free = [*FREE, "muscle/*/optimal_fiber_length"]
+    space, trials, truths = weaker(arm, free, 24, shift=-0.8, spread=0.3)
+    average = (np.mean(list(truths.values()), axis=0) - space.prior_mean) / space.prior_scale
+    off = []
+    for rounds in (0, TURNS):
+        population, _ = identify_population(arm, trials, rounds=rounds, **ASKED | {"free": free, "held": "exact"})
+        off.append(np.array(population.weights[0]) - average)
+    sd = np.sqrt(np.diag(np.array(population.weights_covariance)))
+    one_by_one, in_turns = (np.mean(x) for x in off)
+    assert one_by_one > 0.25
+    assert abs(in_turns) < 0.3 * one_by_one
+    assert np.mean(np.abs(off[1]) < 2 * sd) >= 0.9

@@ -7,14 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from made_cohort import FREE, made_cohort
+from made_result import made_result
+from scipy.optimize import minimize
 
 from mjx_msm import Identification, InputError, identify, synthetic_trials
 from mjx_msm.common.file_kinds import HEAD
 from mjx_msm.knowledge import hierarchy as hierarchy_module
 from mjx_msm.knowledge.cohort import Cohort, Member
 from mjx_msm.knowledge.cohort_verdict import cohort_verdict
-from mjx_msm.knowledge.hierarchy import Hierarchy, hierarchy
-from mjx_msm.knowledge.population import Population, _kind, in_z, learned, left_out
+from mjx_msm.knowledge.hierarchy import PSEUDO_PEOPLE, SLOPE, Hierarchy, hierarchy
+from mjx_msm.knowledge.population import Population, _kind, errors_of, in_z, learned, left_out
 from mjx_msm.knowledge.posterior import likelihood_of
 from mjx_msm.knowledge.records import Outcome
 from mjx_msm.knowledge.uncertainty import uncertainty
@@ -81,6 +83,35 @@ def test_a_known_population_is_found_again():
     assert np.mean(np.abs(found.weights - weights) < 2.5 * sd) >= 5 / 6
     none = hierarchy(precision, pull, rng.normal(size=(people, 1)))
     assert np.all(np.abs(none.weights[1]) < 0.07), "a trait that says nothing is given up"
+
+
+@pytest.mark.parametrize("people", [8, 60])
+def test_spread_and_slope_are_where_the_marginal_likelihood_is_greatest(people):
+    """Of one parameter, whose truths and recordings are normal, so that everything but the two is integrated in closed
+    form: seen m_i is N(x_i·w, s + 1/Λ_i), with w ~ N(0, diag(1, A)), and `PSEUDO_PEOPLE` and `SLOPE` beside it."""
+    rng = np.random.default_rng(people)
+    x = np.c_[np.ones(people), rng.normal(size=people)]
+    precision = np.exp(rng.normal(1.5, 1.0, people))  # some tell much less of themselves than people differ
+    z = x @ [-0.8, 0.4] + 0.3 * rng.normal(size=people)
+    seen = z + rng.normal(size=people) / np.sqrt(precision)
+
+    def covariance(s, a):
+        return np.diag(s + 1 / precision) + x @ np.diag([1.0, a]) @ x.T
+
+    def surprise(log):
+        s, a = np.exp(log)
+        total = covariance(s, a)
+        fit = np.linalg.slogdet(total)[1] + seen @ np.linalg.solve(total, seen)
+        return 0.5 * (fit + PSEUDO_PEOPLE * (np.log(s) + 1 / s) + np.log(a) + SLOPE**2 / a)
+
+    s, a = np.exp(minimize(surprise, np.log([0.1, 0.1]), method="Nelder-Mead", options={"xatol": 1e-8}).x)
+    found = hierarchy(precision[:, None, None], (precision * seen)[:, None], x[:, 1:])
+    assert found.settled
+    assert found.spread[0, 0] == pytest.approx(s, rel=5e-3)
+    weights = np.diag([1.0, a]) @ x.T @ np.linalg.solve(covariance(s, a), seen)
+    np.testing.assert_allclose(found.weights[:, 0], weights, atol=2e-3)
+    least = np.linalg.inv(np.diag([1.0, 1 / a]) + x.T @ (x / (s + 1 / precision)[:, None]))
+    np.testing.assert_allclose(found.weights_covariance[:, 0, :, 0], least, rtol=1e-2, atol=1e-5)
 
 
 def test_nobody_tells_nothing_changes():
@@ -210,6 +241,25 @@ def test_one_who_was_left_out_is_expected_by_traits(space, cohort):
         usual.append(space.prior_mean - truths[who])
         assert np.all(np.linalg.eigvalsh(covariance) > 0)
     assert np.sqrt(np.mean(np.square(ours))) <= 0.5 * np.sqrt(np.mean(np.square(usual)))
+
+
+def test_errors_are_beside_what_the_recordings_alone_say(space):
+    """Of parameters that have nothing to do with each other the prior's pull is known; where little else is, nothing
+    is judged."""
+    rng = np.random.default_rng(0)
+    best = space.prior_mean + 0.5 * space.prior_scale * rng.normal(size=space.size)
+    times = np.array([4.0, 0.5, *[9.0] * (space.size - 2)])  # information over the prior's
+    z = (space.prior_mean + times * best) / (1 + times)
+    made = made_result(space, np.diag(times / space.prior_scale**2), z)
+    nothing = Expectation("usual", tuple(space.paths), (0.0,) * space.size, tuple(map(tuple, np.diag(
+        space.prior_scale**2
+    ).tolist())))  # fmt: skip
+    kept = [k for k in range(space.size) if k != 1 and space.kinds[k].transform == "log"]
+    ours, usual = errors_of(made, nothing)
+    np.testing.assert_allclose(ours, (best - space.prior_mean)[kept], rtol=1e-6)
+    np.testing.assert_allclose(usual, ours)
+    other = replace(made, z=tuple(z + 0.1 * space.prior_scale))  # by which it is judged then
+    assert errors_of(made, nothing, other)[0][0] == pytest.approx(ours[0] + 0.1 * space.prior_scale[0] * 5 / 4)
 
 
 def test_a_population_is_a_file(space, cohort, tmp_path):

@@ -8,11 +8,15 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
+import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from cohort_jobs import cheap
+from moment_recording import moved
 
 from mjx_msm import Identification, InputError, synthetic_subject, synthetic_trials
 from mjx_msm.cli.app import run as command
@@ -22,6 +26,7 @@ from mjx_msm.common.executors.processes import Processes
 from mjx_msm.common.executors.ray_cluster import Ray
 from mjx_msm.knowledge.cohort import Cohort
 from mjx_msm.knowledge.cohort_verdict import cohort_verdict
+from mjx_msm.knowledge.population import Population, learned
 from mjx_msm.recordings.subject_file.loading import load_subject, write_subject
 from mjx_msm.study.cohort_file import load_cohort
 from mjx_msm.study.cohort_person import MADE_FROM
@@ -55,13 +60,13 @@ def recorded(arm, tmp_path_factory):
 def study(recorded, tmp_path):
     """`study(12)`: a study of so many people, in a folder of its own."""
 
-    def make(people: int, rows: str = "", more: str = "") -> Path:
+    def make(people: int, rows: str = "", more: str = "", turns: int = 0) -> Path:
         lines = [f"p{k:02d},{60 + k},{150 + k}" for k in range(people)]
         (tmp_path / "people.csv").write_text("id,subject.mass,cm\n" + "\n".join(lines) + "\n" + rows)
         file = tmp_path / "study.toml"
         file.write_text(
             f'name = "arms"\ntemplate = "{(recorded / "subject.toml").as_posix()}"\ntable = "people.csv"\n{more}\n'
-            '[columns]\n"subject.height" = { column = "cm", factor = 0.01 }\n'
+            f'[run]\nturns = {turns}\n[columns]\n"subject.height" = {{ column = "cm", factor = 0.01 }}\n'
         )
         return file
 
@@ -275,6 +280,36 @@ def test_what_another_run_left_is_not_of_this_one(study, begun, restored, tmp_pa
     assert not (out / "population.json").exists(), "it is of people who are not in the study"
 
 
+def test_people_and_population_take_turns(study, begun, restored, monkeypatch, tmp_path):
+    """Whose estimate moves with what is expected of them: the last turn is what the population is of, nothing is done
+    twice, who changes has everybody's turn anew, and who fails in a turn is left out by name."""
+    file, out = study(6, turns=2), tmp_path / "out"
+    monkeypatch.setenv("BENDS", "0.5")
+    found = run_study(load_cohort(file), out, executor=InProcess(), prepare=cheap)
+    assert found.turns == 2
+    assert begun() == {f"p{k:02d}": 3 for k in range(6)}
+    assert found.results == load_study(load_cohort(file), out).results, "everybody's own result stays as it is"
+    last = {p.name: Identification.load(p) for p in sorted((out / "turns" / "2").iterdir())}
+    traits = {m.name: m.traits for m in found.members}
+    assert found.population == learned(last, traits, name="arms") == Population.load(out / "population.json")
+    own = learned(found.results, traits, name="arms")
+    assert found.population.weights[0][0] < own.weights[0][0] - 0.1
+    assert "draws it towards the model" in " ".join(cohort_verdict(replace(found, turns=0)))
+    assert "draws it towards the model" not in " ".join(cohort_verdict(found))
+    run_study(load_cohort(file), out, executor=InProcess(), prepare=cheap)
+    assert set(begun().values()) == {3}
+    table = tmp_path / "people.csv"
+    table.write_text(table.read_text().replace("p02,62", "p02,92"))
+    run_study(load_cohort(file), out, executor=InProcess(), prepare=cheap)
+    assert begun() == {f"p{k:02d}": 5 + (k == 2) for k in range(6)}
+    monkeypatch.setenv("FAILS", "p05")
+    table.write_text(table.read_text().replace("p01,61", "p01,91"))
+    left = run_study(load_cohort(file), out, executor=InProcess(), prepare=cheap)
+    assert "no more" in left.apart["p05"]
+    assert left.population.people == 5
+    assert "not learned from p05 (no more" in " ".join(cohort_verdict(left))
+
+
 def test_an_error_of_the_work_is_not_taken_for_one_of_writing(study, begun, restored, tmp_path):
     def broken(done, total):
         raise OSError("the listener's own")
@@ -383,6 +418,31 @@ def test_a_disk_that_is_full_for_the_table_is_said(study, begun, restored, disk,
     again = run_study(load_cohort(file), out, executor=InProcess(), prepare=cheap)
     assert again.anew == 0
     assert (out / "report.html").is_file()
+
+
+@pytest.mark.slow
+def test_people_whose_calls_are_made_as_one_come_to_the_same_folders(arm, recorded, tmp_path):
+    """Of moments, which are what is computed side by side; files are written, and warnings heard, as ever."""
+    entries = [moved(arm, k, 0.6).save(tmp_path / f"p{k}") for k in range(3)]
+    document = {
+        **tomllib.loads((recorded / "subject.toml").read_text()),
+        "data": "{id}",
+        "trials": entries[:1],
+        "identify": {"free": ["muscle/*/max_isometric_force"], "residuals": ["moment"], "rate": 50.0},
+    }
+    write_subject(tmp_path / "subject.toml", document)
+    (tmp_path / "people.csv").write_text("id\n" + "".join(f"p{k}\n" for k in range(3)))
+    (tmp_path / "study.toml").write_text(ROWS + "[run]\ncross_validation = false\n")
+    asked, filters = load_cohort(tmp_path / "study.toml"), list(warnings.filters)
+    together = run_study(asked, tmp_path / "together", executor="abreast")
+    assert warnings.filters == filters
+    alone = run_study(asked, tmp_path / "alone", executor="here")
+    assert [m.fault for m in together.members] == [""] * 3
+    for name, r in alone.results.items():
+        sd = np.sqrt(np.diag(np.array(r.covariance)))
+        np.testing.assert_allclose(np.array(together.results[name].z) / sd, np.array(r.z) / sd, atol=1e-5)
+    files = [{p.relative_to(out) for p in out.rglob("*")} for out in (tmp_path / "together", tmp_path / "alone")]
+    assert files[0] == files[1]
 
 
 @pytest.mark.slow

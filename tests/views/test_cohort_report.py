@@ -13,7 +13,7 @@ from mjx_msm.knowledge.cohort_verdict import by_knowledge, cohort_verdict, deter
 from mjx_msm.knowledge.wording import with_members
 from mjx_msm.views.report.cohort_page import cohort_report, save_cohort_report
 
-REPEATS = "not white: they repeat themselves over 0.2 s, 99 count as 33"
+REPEATS = "not noise: they repeat themselves over 0.2 s, 99 count as 33"
 STRENGTH, LENGTH, DAMPING = PATHS
 
 
@@ -75,12 +75,30 @@ def test_next_comes_the_fit_then_bounds_then_another_trial(mixed):
     said = cohort_verdict(mixed)[-1]
     parts = [
         "eve and bob, who fit poorly: check the electrodes",
-        f"{STRENGTH} (at a bound in 2 people)",
+        f"{STRENGTH} (pushed against a bound in 2 people)",
         "record another trial of everybody",
     ]
     places = [said.index(part) for part in parts]
     assert places == sorted(places)
     assert "none of the 2 trials can be spared" in said
+
+
+def test_the_others_help_is_told_and_asked_for_where_it_is_worth_something():
+    """Of three whose held-out trial a constant predicts better, two are predicted with what all lead to expect."""
+    alone = {
+        n: result(fit("identify"), fit(identified=e)) for n, e in zip("abcd", (11.0, 12.0, 13.0, 2.0), strict=True)
+    }
+    seen = {n: result(fit("identify"), fit(identified=e)) for n, e in zip("abcd", (3.0, 4.0, 14.0, 1.0), strict=True)}
+    said = cohort_verdict(replace(cohort(**alone), seen=seen, turns=2))
+    helped = (
+        "With what all of them lead to expect it misses 35 % in the middle person (alone 115 %), and less than alone"
+    )
+    assert f"{helped} in 3 of 4" in " ".join(said)
+    assert said[-1].startswith("Next: identify a and b (2 of 4 people) again with what the others expect of them")
+    assert "Then look at the reports of c (1 of 4 people)" in said[-1]
+    before = cohort_verdict(cohort(**alone))
+    assert "lead to expect" not in " ".join(before)
+    assert before[-1].startswith("Next: look at the reports of a, b and c (3 of 4 people)")
 
 
 def test_what_a_bound_holds_is_determined_in_nobody(mixed):

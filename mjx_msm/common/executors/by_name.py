@@ -7,7 +7,7 @@ from mjx_msm.common.executors.executor import Executor, InProcess
 from mjx_msm.common.executors.processes import Processes
 from mjx_msm.common.executors.ray_cluster import Ray
 
-NAMES = ("here", "processes", "ray")
+NAMES = ("here", "processes", "ray", "abreast")
 
 
 def executor_of(asked: str | Executor | None, workers: int | None = None, *, threads: bool = False) -> Executor:
@@ -15,8 +15,7 @@ def executor_of(asked: str | Executor | None, workers: int | None = None, *, thr
 
     **Arguments:** `asked`: "here", "processes", "ray" (a cluster of this machine), the address of a running one
     ("ray://host:10001", or "ray:auto"), or one itself; None: processes, or this one where `workers` is 1. `threads`:
-    whether jobs may be threads of this process, and "abreast" may be asked for: not where each silences warnings, which
-    are the process's, and writes files.
+    whether jobs may be threads of this process, and "abreast" may be asked for.
 
     **Raises:** `InputError` if there is no such executor, or it cannot be used.
     """
@@ -27,7 +26,7 @@ def executor_of(asked: str | Executor | None, workers: int | None = None, *, thr
     if asked == "abreast" or isinstance(asked, Abreast):
         if not threads:
             raise InputError(
-                "executor 'abreast' has people in threads, which do not write results: it is for identify_many alone; "
+                "executor 'abreast' makes one call of what people's identifications compute, and there is none here; "
                 "choose processes"
             )
         return Abreast(workers) if asked == "abreast" else asked
