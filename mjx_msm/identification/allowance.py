@@ -192,16 +192,15 @@ def _differences(
         about, slopes = motion_slopes(term, z, scale, states, moved)
         about, slopes = (x.reshape(-1, *x.shape[2:]) for x in (about, slopes))
     else:
-        active = term.activations_of(z) if isinstance(term, MomentTerm) and term.course is None else None
-        about = of(person).evaluate(z, scale)
-        slopes = np.empty((*about.shape, len(others)))
-        for k, o in enumerate(others):
-            there = of(o.person)
-            if isinstance(there, MomentTerm) and active is not None and not o.drives:
-                moved = there.evaluate_by(o.z, active)
-            else:
-                moved = there.evaluate(o.z, scale)
-            slopes[..., k] = (moved - about) / o.step
+        if isinstance(term, MomentTerm) and term.course is None:
+            active = term.activations_of(z)
+            about, moving = term.evaluate_by(z, active), _moving(term, person, z, others, active)
+            moved = (
+                cast(MomentTerm, of(o.person)).evaluate_by(o.z, moving.get(k, active)) for k, o in enumerate(others)
+            )
+        else:
+            about, moved = of(person).evaluate(z, scale), (of(o.person).evaluate(o.z, scale) for o in others)
+        slopes = np.stack([(there - about) / o.step for there, o in zip(moved, others, strict=True)], axis=-1)
     weight = np.broadcast_to(scale**-2.0, about.shape).copy()
     if isinstance(term, MomentTerm):
         weight *= 1.0 if term.relative is None else term.relative**-2.0
@@ -216,8 +215,8 @@ class _Other:
     z: Float[np.ndarray, "free"]
     person: Parameters
     step: float
-    drives: bool
-    """Whether activations differ."""
+    drives: frozenset[tuple[str, int]]
+    """What activations depend on and is another: ("emg", channel) and ("muscle", muscle)."""
 
 
 def _others(
@@ -233,10 +232,43 @@ def _others(
         yield _Other(z, _other(rest, person, k, held[k] + h), h, _drives(rest, k))
 
 
-def _drives(space: ParameterSpace, entry: int) -> bool:
-    """Whether activations depend on an entry of z."""
+def _drives(space: ParameterSpace, entry: int) -> frozenset[tuple[str, int]]:
+    """What of an entry of z activations depend on."""
     own = (s for s, owner in zip(space.scalars, space.owner, strict=True) if owner == entry)
-    return any(s.group == "emg" or s.field in TIME_CONSTANTS for s in own)
+    return frozenset((s.group, s.index[0]) for s in own if s.group == "emg" or s.field in TIME_CONSTANTS)
+
+
+def _moving(
+    term: MomentTerm,
+    person: Parameters,
+    z: Float[np.ndarray, "free"],
+    others: Sequence[_Other],
+    active: Sequence[Float[np.ndarray, "instant lane"]],
+) -> dict[int, list[Float[np.ndarray, "instant lane"]]]:
+    """Activations of those of whom they differ, by their place in `others`.
+
+    What moves different lanes moves together, in one recursion over all samples, which takes nearly all of the time.
+    """
+    behind = [{("muscle", lane.muscle), *(("emg", c) for c in lane.channels)} for lane in term.lanes.each]
+    lanes = [{n for n, known in enumerate(behind) if o.drives & known} for o in others]
+    groups: list[list[int]] = []
+    for k in (k for k, own in enumerate(lanes) if own):
+        apart = (group for group in groups if not any(lanes[k] & lanes[j] for j in group))
+        group = next(apart, None)
+        if group is None:
+            groups.append([k])
+        else:
+            group.append(k)
+    out = {}
+    for group in groups:
+        people = [others[k].person for k in group]
+        whole = jax.tree.map(lambda x, *there: x + sum(y - x for y in there), person, *people)
+        there = replace(term, space=eqx.tree_at(lambda s: s.nominal, term.space, whole))
+        moved = there.activations_of(z + sum(others[k].z - z for k in group))
+        for k in group:
+            own = np.isin(np.arange(len(behind)), list(lanes[k]))
+            out[k] = [np.where(own, x, a) for x, a in zip(moved, active, strict=True)]
+    return out
 
 
 def _other(rest: ParameterSpace, person: Parameters, entry: int, value: float) -> Parameters:

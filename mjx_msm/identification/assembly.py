@@ -16,6 +16,7 @@ from mjx_msm.estimation.residuals.acceleration import acceleration_term
 from mjx_msm.estimation.residuals.instants import InstantTerm
 from mjx_msm.estimation.residuals.moment import MomentExpansion, MomentTerm, moment_term
 from mjx_msm.estimation.residuals.motion import MotionTerm, motion_term, window_steps
+from mjx_msm.estimation.residuals.motion_expansion import MotionExpansion
 from mjx_msm.estimation.residuals.stepped_motion import is_stepped, stepped_motion_term
 from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.estimation.residuals.windows import WindowTerm
@@ -54,9 +55,10 @@ def assembled(
     scales = solution.scales
     fisher, score, parts = np.zeros((space.size, space.size)), np.zeros((space.size, space.size)), []
     for term, scale, nuisance in zip(terms, scales, solution.nuisance or [None] * len(terms), strict=True):
-        if isinstance(term, MotionTerm):
-            term.simulate(z, scale, nuisance)  # from where the solver left the states; kept for what follows
         expanded = term.expand(z, nuisance)
+        if isinstance(term, MotionTerm):
+            assert isinstance(expanded, MotionExpansion)
+            term.simulate(z, scale, nuisance, expanded)  # from where the solver left the states; kept for what follows
         about = expanded.reduce(scale)
         parts.append(about)
         information = about.hessian / scale[:, None, None] ** 2

@@ -246,12 +246,14 @@ class MotionTerm(WindowTerm):
         z: Float[np.ndarray, "free"],
         scale: Float[np.ndarray, "coordinate"],
         states: Float[np.ndarray, "interval two_free"] | None = None,
+        about: MotionExpansion | None = None,
     ) -> tuple[Float[np.ndarray, "interval step_plus_1 free"], bool]:
         """Residuals of windows simulated without a break from their best initial states; whether all are finite.
 
         A window that does not stay finite repeats its last finite state.
 
-        **Arguments:** `states`: at the start of every interval, a first guess; by default the recorded ones.
+        **Arguments:** `states`: at the start of every interval, a first guess; by default the recorded ones. `about`:
+        the expansion about z and these states, if there is one.
         """
         z, scale = np.asarray(z, dtype=float), np.asarray(scale, dtype=float)
         key = z.tobytes() + scale.tobytes()
@@ -261,7 +263,7 @@ class MotionTerm(WindowTerm):
             closed, no_change, cost, change = False, np.zeros(self.space.size), np.inf, np.inf
             with np.errstate(all="ignore"):  # a generic model may leave all bounds before the states are closed
                 for _ in range(self.closing):
-                    expansion = self.expand(z, states)
+                    expansion, about = about or self.expand(z, states), None
                     before, cost = cost, float(np.sum(expansion.reduce(scale).squares / scale**2))
                     if not np.isfinite(cost):
                         break
