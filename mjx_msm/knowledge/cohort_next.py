@@ -67,7 +67,7 @@ def _in_the_way(c: Cohort) -> Iterator[str]:
     if not errors or flattery_of_all(c):
         trials = round(median(len({f.trial for f in fitted(m.result.fits)}) for m in c.identified if m.result))
         until = "" if errors else f" ({WITHIN}: `cross_validation = true` in [run])"
-        yield f"{hold_out(trials, 'everybody')}; until then rely on nobody's numbers{until}"
+        yield f"{hold_out(trials, 'everybody')}; until then rely on nobody's prediction{until}"
         return
     clear = all(s is Standing.DETERMINED for result in c.results.values() for s in result.standing)
     if not clear and not with_others and c.population is not None:

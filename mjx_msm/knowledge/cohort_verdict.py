@@ -21,6 +21,7 @@ from mjx_msm.knowledge.judged_errors import (
     worse_than_constant,
 )
 from mjx_msm.knowledge.population import Population, errors_of, in_z
+from mjx_msm.knowledge.records import Estimate
 from mjx_msm.knowledge.standing import HELD, Standing
 from mjx_msm.knowledge.wording import CLOSELY, FIELDS, FLATTERS, emg_first, some, whom, with_members
 
@@ -34,6 +35,11 @@ DRAWN = (
     "mends that)."
 )
 """What to think of an average of people who were identified one by one."""
+UNDRAWN = (
+    " That is without the usual prior, which draws estimates towards the model: those of the table are nearer to it than "
+    "their average."
+)
+"""Why an average of people who took turns with their population is none of the table's estimates."""
 
 
 def cohort_verdict(cohort: Cohort) -> tuple[str, ...]:
@@ -177,23 +183,32 @@ def _known(c: Cohort) -> tuple[str, ...]:
     return f"{said} {CLOSELY}.", *more
 
 
+def determined(c: Cohort, path: str) -> list[Estimate]:
+    """A parameter's estimates in those of whom it is determined, the least first."""
+    found = [
+        e
+        for result in c.results.values()
+        for e, stands in zip(result.estimates, result.standing, strict=True)
+        if e.path == path and stands is Standing.DETERMINED
+    ]
+    return sorted(found, key=lambda e: e.value)
+
+
 def spreads(c: Cohort) -> dict[str, tuple[float, float, float]]:
     """By positive parameter that is determined in two people or more: least, middle and greatest estimate of those."""
-    out = {}
-    for path in filter(c.positive, c.paths()):
-        values = [
-            e.value
-            for result in c.results.values()
-            for e, stands in zip(result.estimates, result.standing, strict=True)
-            if e.path == path and stands is Standing.DETERMINED
-        ]
-        if len(values) > 1:
-            out[path] = min(values), float(np.median(values)), max(values)
-    return out
+    every = {path: [e.value for e in determined(c, path)] for path in filter(c.positive, c.paths())}
+    return {path: (x[0], float(np.median(x)), x[-1]) for path, x in every.items() if len(x) > 1}
+
+
+def differs(c: Cohort, path: str) -> bool:
+    """Whether the intervals of the least and the greatest estimate, of those who have it determined, are apart."""
+    found = determined(c, path)
+    return len(found) > 1 and found[0].high < found[-1].low
 
 
 def _differ(c: Cohort) -> str:
-    found = sorted(spreads(c).items(), key=lambda x: -x[1][2] / x[1][0])[:3]
+    apart = {path: values for path, values in spreads(c).items() if differs(c, path)}
+    found = sorted(apart.items(), key=lambda x: -x[1][2] / x[1][0])[:3]
     if not found:
         return ""
     return "Where they are determined, people differ most in " + "; ".join(
@@ -255,7 +270,7 @@ def _average(c: Cohort) -> str:
     if kinds:
         each = [f"{FIELDS.get(f, f)} {_times(c, c.population, members, counts)}" for f, members in kinds.items()]
         care = f" {_of_strength(c)}" if "max_isometric_force" in kinds else ""
-        drawn = "" if c.turns else DRAWN
+        drawn = UNDRAWN if c.turns else DRAWN
         said.append(f"Their average person has, of the model's, {'; '.join(each)}.{drawn}{care}")
     if left:
         which = [f"{path} ({counts[path]} of {people})" for path in sorted(left, key=lambda path: -counts[path])]

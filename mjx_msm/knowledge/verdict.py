@@ -58,7 +58,10 @@ def _to_use(result: Identification, bands: Mapping[str, float]) -> str:
     rows = unseen(result.fits)
     kind = measure(rows)
     known = [e.path for e, s in zip(result.estimates, result.standing, strict=True) if s is Standing.DETERMINED]
-    if len(known) == len(result.estimates):
+    narrow = bool(bands) and min(bands.values()) < NARROW
+    if narrow:  # what is known rests on intervals, and these have failed
+        parameters = "no interval of a parameter is to be used yet"
+    elif len(known) == len(result.estimates):
         parameters = "every parameter is known by itself"
     else:
         parameters = f"no single parameter {f'but {some(emg_first(known))} ' if known else ''}is known"
@@ -69,9 +72,19 @@ def _to_use(result: Identification, bands: Mapping[str, float]) -> str:
         return f"Do not use its prediction of the {kind}: a constant would do better; {parameters}."
     where = "" if rows[0].role == "held-out" or not any(f.within for f in rows) else ", between parts of one trial"
     better = ", for which a regression is the better" if other is not None and other[1] < CLEARLY * error else ""
-    band = ", but not the band of 95 % about it" if bands and min(bands.values()) < NARROW else ""
-    far = f"{size(error, unit_of(rows, kind))} (root mean square){where}"
+    band = ", but not the band of 95 % about it" if narrow else ""
+    far = f"{size(error, unit_of(rows, kind))} (root mean square){where}{_of_held_out(result.fits, kind)}"
     return f"Use its prediction of the {kind} as good to about {far}{better}{band}; {parameters}."
+
+
+def _of_held_out(fits: Sequence[Fit], kind: str) -> str:
+    """Of which trials a held-out error is, where those that it was made from were predicted from each other, too."""
+    rows = unseen(fits)
+    folds = [f for f in fits if f.role == "cross-validated" and f.kind == kind]
+    if rows[0].role != "held-out" or not folds:
+        return ""
+    names, near = some(list(dict.fromkeys(f.trial for f in rows))), size(pooled(folds, kind=kind), unit_of(folds, kind))
+    return f" of {names}, and {near} of trials like those it was made from"
 
 
 def _from(result: Identification) -> str:
@@ -125,7 +138,7 @@ def _predicts(fits: Sequence[Fit], bands: Mapping[str, float]) -> str:
     else:
         better = "is the better prediction" if error < CLEARLY * theirs else "predicts no worse"
         named = f"{name} regression" if name.endswith("ridge") else name
-        end = f"the best prediction without a person, {named}, misses it by {size(theirs, unit)}: the model {better}"
+        end = f"the best prediction without muscles, {named}, misses it by {size(theirs, unit)}: the model {better}"
         least = min(bands.values(), default=1.0)
         narrow = f"its band of 95 % holds only {100 * least:.0f} %" if least < NARROW else ""
         but = " and ".join(x for x in (narrow, beaten) if x)

@@ -33,6 +33,17 @@ def test_a_good_result():
     assert said[4] == "Next: use the person: `gymnasium.make` and `mjx-msm verify` take this folder."
 
 
+def test_whose_error_is_whose():
+    """Of a held-out trial, and of trials like those the person was made from; and no parameter by intervals that
+    failed."""
+    made = result(fit("cross-validated", 1.0), fit("held-out", 3.0, trial="run"))
+    assert (
+        "about 3 N·m (root mean square) of run, and 1 N·m of trials like those it was made from; every"
+        in (verdict(made)[0])
+    )
+    assert "no interval of a parameter is to be used yet" in verdict(made, {"run": 0.35})[0]
+
+
 @pytest.mark.parametrize(
     ("made", "next_step"),
     [
