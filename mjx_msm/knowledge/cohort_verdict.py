@@ -36,8 +36,8 @@ DRAWN = (
 )
 """What to think of an average of people who were identified one by one."""
 UNDRAWN = (
-    " That is without the usual prior, which draws estimates towards the model: those of the table are nearer to it than "
-    "their average."
+    " That is without the usual prior, which draws estimates towards the model: those of the table are nearer to it "
+    "than their average."
 )
 """Why an average of people who took turns with their population is none of the table's estimates."""
 
