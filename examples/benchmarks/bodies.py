@@ -121,12 +121,16 @@ def worst(model: msm.Model, free: list[str], person: msm.Parameters, trials: Any
     return 100 * max(abs(e.value / truth[e.path] - 1) for e in result.estimates), len(result.estimates)
 
 
+LANDINGS = (2, 0, 1, 3)
+"""Seeds; the first alone has met the ground by 0.09 s, the others from 0.19 s."""
+
+
 def on_the_ground(model: msm.Model, person: msm.Parameters, count: int, steps: int) -> list[msm.Trial]:
     """Landings of a leg, simulated by the engine that identifies it, in contact and out of it."""
     trials = []
     with float64():
         move = jit(lambda state, drive: msm.rollout(model, person, state, drive))
-        for k in range(count):
+        for k in LANDINGS[:count]:
             rng, t = np.random.default_rng(k), np.arange(steps)[:, None]
             slow, fast, phase = rng.uniform(15, 40, 2), rng.uniform(5, 10, 2), rng.uniform(0, 6, 2)
             drive = 0.4 + 0.2 * np.sin(t / slow + phase) + 0.1 * np.sin(t / fast)

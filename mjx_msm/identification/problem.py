@@ -149,16 +149,17 @@ class Problem:
         emg_map: Mapping[str, Mapping[str, float]],
         channels: tuple[str, ...],
     ) -> Problem:
-        """Of a model that MJX steps: its motion, in short windows."""
+        """Of a model that MJX steps: its motion, in short windows, which start as recorded at first."""
         if tuple(settings.residuals) != ("motion",) or settings.emg_noise is not None:  # nor unmeasured muscles
             model.host.only_tree("another residual than the motion, or a noise of the EMG,")
         steps = min(settings.horizon or window_steps(model), window_steps(model))
         term = cache(lambda: stepped_motion_term(model, space, recordings, steps))
 
-        def alone() -> list[AbstractTerm]:
-            return [term()]
-
-        stages = ((f"motion over {steps * model.timestep:g} s, by MJX", alone),)
+        over = f"motion over {steps * model.timestep:g} s"
+        stages: tuple[tuple[str, Callable[[], list[AbstractTerm]]], ...] = (
+            (f"{over} from recorded states, by MJX", lambda: [term().predicted()]),
+            (f"{over}, by MJX", lambda: [term()]),
+        )
         return Problem(model, settings, space, usual, centre, start, recordings, emg_map, channels, steps, stages, term)
 
     def record(self) -> dict[str, Any]:

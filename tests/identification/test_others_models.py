@@ -46,3 +46,11 @@ def test_a_person_of_an_imported_leg(bodies, data_dir, monkeypatch):
     error, count = bodies.found_again("leg of gait2392", 3, 1.5)
     assert count == 33
     assert error < bodies.TARGET
+
+
+@pytest.mark.slow
+def test_a_person_of_a_leg_that_meets_the_ground(bodies):
+    """By MJX: in the first of two landings the foot touches it four times, and leaves it three."""
+    error, count = bodies.found_again("leg that lands on the ground, by MJX", 2, 1.0)
+    assert count == 11
+    assert error < bodies.TARGET

@@ -11,7 +11,7 @@ ends; else so that none runs away.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import jax
@@ -65,9 +65,7 @@ class SteppedExpansion(AbstractExpansion):
         return answer, rows - np.einsum("wscj,wjk->wsck", self.by_state, answer)
 
     def reduce(self, scale: Float[np.ndarray, "coordinate"]) -> Quadratic:
-        _, rows = self._eliminated(np.asarray(scale))
-        total = np.einsum("wscj,wsck->cjk", rows, rows)
-        return Quadratic(total[:, -1, -1], total[:, :-1, -1], total[:, :-1, :-1])
+        return _quadratic(self._eliminated(np.asarray(scale))[1])
 
     def follow(self, change: Float[np.ndarray, "free"]) -> Float[np.ndarray, "window two_n"]:
         return self.after(change, np.ones(self.residual.shape[-1]))
@@ -78,6 +76,26 @@ class SteppedExpansion(AbstractExpansion):
         """The best states at z + change."""
         answer, _ = self._eliminated(scale)
         return self.states - answer @ np.append(change, 1.0)
+
+
+@dataclass(frozen=True)
+class PredictedExpansion(AbstractExpansion):
+    """Windows from recorded states about a z."""
+
+    residual: Float[np.ndarray, "window sample n"]
+    by_z: Float[np.ndarray, "window sample n free"]
+
+    def reduce(self, scale: Float[np.ndarray, "coordinate"]) -> Quadratic:
+        return _quadratic(np.concatenate([self.by_z, self.residual[..., None]], -1))
+
+    def follow(self, change: Float[np.ndarray, "free"]) -> None:
+        return None
+
+
+def _quadratic(rows: Float[np.ndarray, "window sample coordinate free_plus_1"]) -> Quadratic:
+    """Of residuals, last, and their derivatives."""
+    total = np.einsum("wscj,wsck->cjk", rows, rows)
+    return Quadratic(total[:, -1, -1], total[:, :-1, -1], total[:, :-1, :-1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +114,10 @@ class SteppedMotionTerm(WindowTerm):
     @property
     def eliminated(self) -> int:
         return 2 * len(self.recording)
+
+    def predicted(self) -> PredictedMotionTerm:
+        """The same windows, each from the state as it was recorded."""
+        return PredictedMotionTerm(**{f.name: getattr(self, f.name) for f in fields(self)})
 
     @property
     def _course(self) -> Course | None:
@@ -124,6 +146,29 @@ class SteppedMotionTerm(WindowTerm):
             if change < SETTLED:
                 break
         return self.expand(z, states).residual.reshape(-1, self.mask.shape[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class PredictedMotionTerm(SteppedMotionTerm):
+    """The same windows from the states as they were recorded: what comes next is predicted.
+
+    In which step a window first touches the ground is then the recording's to say, and not that of states which follow
+    parameters that are wrong as yet. Force sets in with a jump there, so that every such step has a basin of its own.
+    Biased by errors of the recorded states, hence the initialiser and not the answer.
+    """
+
+    @property
+    def eliminated(self) -> int:
+        return 0
+
+    def expand(self, z: Float[np.ndarray, "free"], nuisance: Any = None) -> PredictedExpansion:
+        about = super().expand(z)
+        return PredictedExpansion(about.residual, about.by_z)
+
+    def evaluate(
+        self, z: Float[np.ndarray, "free"], scale: Float[np.ndarray, "coordinate"]
+    ) -> Float[np.ndarray, "sample coordinate"]:
+        return self.expand(z).residual.reshape(-1, self.mask.shape[-1])
 
 
 @jit
