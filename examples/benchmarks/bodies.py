@@ -6,7 +6,8 @@ MyoSim's, in part (``pip install "mjx-msm[myosim]"``), OpenSim's gait2392, impor
 reference/ beside the folder that MJX_MSM_DATA names), and a leg that meets the ground, which MJX steps. A synthetic
 person is off by up to 10 % in the strength, optimal fiber length and tendon slack length of every muscle and in mass
 and centre of mass of the bones, all of them freed, without priors and without noise. The row is the largest error that
-any estimate is left with. `--quick`: trials of half the length, and of half their number.
+any estimate is left with. `--quick`: trials of half the length, and of half their number; of the leg the shorter
+landings alone.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ class Body:
 ACCELERATIONS: Mapping[str, Any] = {"residuals": ("acceleration",), "rate": 500.0}
 """Of trials like these they are exact enough alone: derivatives of exact velocities."""
 
+LANDING = "leg that lands on the ground, by MJX"
+
 BODIES: Mapping[str, Body] = {
     "MyoElbow": Body(partial(msm.load_model, "myo_sim:myoelbow"), ("r_ulna_radius_hand",)),
     "knee of MyoLegs with its patella": Body(
@@ -95,7 +98,7 @@ BODIES: Mapping[str, Body] = {
         ("femur_r", "tibia_r", "talus_r"),
         ACCELERATIONS,
     ),
-    "leg that lands on the ground, by MJX": Body(partial(msm.load_model, LEG), ("pelvis", "thigh", "shank")),
+    LANDING: Body(partial(msm.load_model, LEG), ("pelvis", "thigh", "shank")),
 }
 
 
@@ -162,7 +165,7 @@ def found_again(name: str, count: int, duration: float) -> tuple[float, int]:
     model = body.load()
     free = freed(model, body.bones)
     person = somebody(model, free, seed=1)
-    if name == "leg that lands on the ground, by MJX":
+    if name == LANDING:
         trials = on_the_ground(model, person, count, round(0.16 * duration / model.timestep))
     else:
         trials = msm.synthetic_trials(model, person, seed=1, count=count, duration=duration)
@@ -170,12 +173,16 @@ def found_again(name: str, count: int, duration: float) -> tuple[float, int]:
 
 
 def line(name: str, quick: bool) -> Iterator[Row]:
-    try:
-        error, unknowns = found_again(name, *((2, 1.0) if quick else (4, 2.0)))
-    except msm.InputError as missing:  # an extra, or the file
-        print(f"left out: {name}: {missing}", file=sys.stderr)
-        return
-    yield row(f"{name}: worst of {unknowns}", error, "%", at_most=TARGET)
+    sizes = {"": (2, 1.0) if quick else (4, 2.0)}
+    if name == LANDING:  # fewer, or shorter, ones never meet the ground
+        sizes = {", 0.16 s": (4, 1.0)} if quick else {", 0.16 s": (4, 1.0), ", 0.32 s": (4, 2.0)}
+    for which, size in sizes.items():
+        try:
+            error, unknowns = found_again(name, *size)
+        except msm.InputError as missing:  # an extra, or the file
+            print(f"left out: {name}: {missing}", file=sys.stderr)
+            return
+        yield row(f"{name}{which}: worst of {unknowns}", error, "%", at_most=TARGET)
 
 
 def rows(quick: bool) -> Iterator[Row]:

@@ -50,7 +50,7 @@ def test_a_person_of_an_imported_leg(bodies, data_dir, monkeypatch):
 
 @pytest.mark.slow
 def test_a_person_of_a_leg_that_meets_the_ground(bodies):
-    """By MJX: in the first of two landings the foot touches it four times, and leaves it three."""
-    error, count = bodies.found_again("leg that lands on the ground, by MJX", 2, 1.0)
+    """By MJX: in the first of four landings the foot touches it four times, and leaves it three."""
+    error, count = bodies.found_again(bodies.LANDING, 4, 1.0)
     assert count == 11
     assert error < bodies.TARGET
