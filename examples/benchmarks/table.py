@@ -16,8 +16,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from mjx_msm.common.files import write_text
-
 Row = dict[str, Any]
 """``{"name", "target", "measured", "unit", "met", "n"}``; a figure without a target has None for both."""
 
@@ -83,4 +81,8 @@ def run(description: str | None, rows: Rows, parts: Mapping[str, Rows] | None = 
 def write(path: Path, found: list[Row], quick: bool) -> None:
     """The rows so far as JSON, whole or not at all: a run of an hour that is killed has left what it found."""
     clean = [{k: (v if not isinstance(v, float) or math.isfinite(v) else None) for k, v in r.items()} for r in found]
-    write_text(path, json.dumps({"machine": machine(), "quick": quick, "rows": clean}, indent=1) + "\n")
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(
+        json.dumps({"machine": machine(), "quick": quick, "rows": clean}, indent=1) + "\n", encoding="utf-8"
+    )
+    part.replace(path)
