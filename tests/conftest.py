@@ -1,5 +1,6 @@
 """Fixtures for the whole suite."""
 
+import ctypes
 import gc
 import os
 import sys
@@ -31,6 +32,27 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
     if "jax" in sys.modules:
         raise RuntimeError("JAX was imported before the tests' compile cache was set")
+
+
+MOST = 4 * 2**30
+"""Memory of a worker after a file of tests, above which it gives back what was compiled [bytes]."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_functions_are_given_back():
+    """Two workers that keep all they compile, some thousand functions, come to 21 GiB. What a later file needs again is
+    in the folder of compiled functions."""
+    yield
+    statistics = Path("/proc/self/statm")  # Linux
+    if "jax" in sys.modules and statistics.exists():
+        pages = int(statistics.read_text().split()[1])
+        if pages * os.sysconf("SC_PAGE_SIZE") > MOST:
+            import jax
+
+            jax.clear_caches()
+            gc.collect()
+            if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # glibc
+                trim(0)
 
 
 @pytest.fixture(scope="session")
