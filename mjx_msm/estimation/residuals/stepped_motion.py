@@ -123,8 +123,11 @@ class SteppedMotionTerm(WindowTerm):
     def _course(self) -> Course | None:
         return None if self.course is None else course_of(np.swapaxes(self.course, 0, 1))
 
-    def expand(self, z: Float[np.ndarray, "free"], nuisance: Any = None) -> SteppedExpansion:
-        states = self.first if nuisance is None else nuisance
+    def expand(self, z: Float[np.ndarray, "free"], nuisance: Any = None) -> AbstractExpansion:
+        return self.expanded(z, self.first if nuisance is None else nuisance)
+
+    def expanded(self, z: Float[np.ndarray, "free"], states: Float[np.ndarray, "window two_n"]) -> SteppedExpansion:
+        """About a z and these initial states."""
         with float64():
             at, drive, mixing, first = (jnp.asarray(x) for x in (z, self.envelope, self.mixing, states))
             given = at, drive, mixing, self.recording, self.start, first, self.held, self._course
@@ -138,14 +141,14 @@ class SteppedMotionTerm(WindowTerm):
     ) -> Float[np.ndarray, "sample coordinate"]:
         states, still, scale = self.first, np.zeros(self.space.size), np.asarray(scale, float)
         for _ in range(self.closing):
-            about = self.expand(z, states)
+            about = self.expanded(z, states)
             if not np.isfinite(about.residual).all():
                 break
             better = about.after(still, scale)
             change, states = np.abs(better - states).max(), better
             if change < SETTLED:
                 break
-        return self.expand(z, states).residual.reshape(-1, self.mask.shape[-1])
+        return self.expanded(z, states).residual.reshape(-1, self.mask.shape[-1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +165,7 @@ class PredictedMotionTerm(SteppedMotionTerm):
         return 0
 
     def expand(self, z: Float[np.ndarray, "free"], nuisance: Any = None) -> PredictedExpansion:
-        about = super().expand(z)
+        about = self.expanded(z, self.first)
         return PredictedExpansion(about.residual, about.by_z)
 
     def evaluate(
