@@ -82,7 +82,6 @@ def write(path: Path, found: list[Row], quick: bool) -> None:
     """The rows so far as JSON, whole or not at all: a run of an hour that is killed has left what it found."""
     clean = [{k: (v if not isinstance(v, float) or math.isfinite(v) else None) for k, v in r.items()} for r in found]
     part = path.with_name(f"{path.name}.part")
-    part.write_text(
-        json.dumps({"machine": machine(), "quick": quick, "rows": clean}, indent=1) + "\n", encoding="utf-8"
-    )
+    text = json.dumps({"machine": machine(), "quick": quick, "rows": clean}, indent=1) + "\n"
+    part.write_text(text, encoding="utf-8")
     part.replace(path)
