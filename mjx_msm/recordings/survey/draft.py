@@ -308,7 +308,7 @@ def _identify(d: Draft, free: Sequence[str], moments: bool, drive: Drive) -> Non
     d.say('tied = ["emg/*/delay"]')
     d.say()
     d.say("[identify.bounds]")
-    d.say('"emg/*/gain" = [0.005, 5.0]')
+    d.say('"emg/*/gain" = [0.005, 1.0]', why="a peak, or a maximal contraction, is full excitation at most")
     d.say()
     d.say("[identify.priors]")
     d.say('"emg/*/gain" = { mean = 0.5, sd = 0.5 }')
