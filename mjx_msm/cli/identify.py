@@ -78,7 +78,8 @@ def identify(
         study = study.under(one_of("--muscle", muscle, MUSCLE_LAWS))
     prepare_jax()
     from mjx_msm.common.interrupts import held_interrupts
-    from mjx_msm.knowledge.verdict import next_step
+    from mjx_msm.knowledge.next_step import next_step
+    from mjx_msm.knowledge.result import Identification
     from mjx_msm.study.result_folder import check_result_folder, save_result
     from mjx_msm.study.settings import study_model
     from mjx_msm.study.synthetic_study import load_truth
@@ -99,6 +100,7 @@ def identify(
             kept = save_result(out, study, model, result, truth=truth)
         if not interrupted:
             unfinished.ended()
+    result = Identification.load(kept.folder)  # with what bands hold of the unseen, which the trials told
     console.print(result)
     if truth is not None:
         console.print()

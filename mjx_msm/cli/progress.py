@@ -93,7 +93,7 @@ class Count:
 
     def __init__(self, console: Console, what: str, quiet: bool = False):
         self._console, self._what, self._quiet, self._bar, self._task = console, what, quiet, None, None
-        self.done = self.total = 0
+        self.done = self.total = self.turn = 0
         self._began = time.perf_counter()
 
     def __enter__(self) -> Count:
@@ -108,14 +108,21 @@ class Count:
             self._task = self._bar.add_task(self._what, total=None)
         return self
 
-    def __call__(self, done: int, total: int) -> None:
-        tenth = total > 0 and (10 * done) // total > (10 * self.done) // total
-        self.done, self.total = done, total
+    def __call__(self, done: int, total: int, turn: int = 0) -> None:
+        """**Arguments:** `turn`: through all of them; 0: the first time."""
+        before = self.done if turn == self.turn else 0
+        tenth = total > 0 and (10 * done) // total > (10 * before) // total
+        self.done, self.total, self.turn = done, total, turn
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=done, total=total)
+            self._bar.update(self._task, description=self.what, completed=done, total=total)
         elif tenth:
             seconds = time.perf_counter() - self._began
-            self._console.print(f"{seconds:6.1f} s  {done} of {total} {self._what}", style="dim", markup=False)
+            self._console.print(f"{seconds:6.1f} s  {done} of {total} {self.what}", style="dim", markup=False)
+
+    @property
+    def what(self) -> str:
+        """That is counted."""
+        return f"{self._what} once more, turn {self.turn}" if self.turn else self._what
 
     def __exit__(self, *exception: object) -> None:
         if self._bar is not None:

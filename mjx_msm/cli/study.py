@@ -49,7 +49,7 @@ def study(
         try:
             cohort = run_study(asked, out, workers=workers, executor=executor, listener=count)
         except KeyboardInterrupt:
-            console.print(f"interrupted: {count.done} of {count.total} people are done; run it again to go on")
+            console.print(f"interrupted: {count.done} of {count.total} {count.what} are done; run it again to go on")
             return INTERRUPTED
     for member in cohort.failed:
         console.print(f"{member.name}: {member.fault}", style="red", markup=False)

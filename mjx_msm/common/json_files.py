@@ -152,6 +152,7 @@ def _under(name: str, reader: Reader, value: Any) -> Any:
 READERS: Mapping[str, Reader] = {
     "str": word,
     "float": number,
+    "float | None": number,  # absent where it is not known
     "int": whole,
     "bool": flag,
     "bool | None": flag,  # absent where it is not known

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -29,11 +29,13 @@ from mjx_msm.identification.inputs import Inputs
 from mjx_msm.identification.problem import EVALUATIONS, Problem, complete, deciding
 from mjx_msm.identification.search import search
 from mjx_msm.identification.unmeasured import driven_by, mixes_of, simulated_term
-from mjx_msm.knowledge.records import Fit, Outcome
+from mjx_msm.knowledge.moment_band import DRAWS, ENDS, moment_noise, moment_spread
+from mjx_msm.knowledge.records import Fit, Outcome, Unseen
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import Model, check_model
+from mjx_msm.recordings.model_clock import Recording, record
 from mjx_msm.recordings.settings import Options, Settings, with_options
-from mjx_msm.recordings.trial import Trial, trials_of
+from mjx_msm.recordings.trial import Trial, reordered, trials_of
 
 BY = ("block", "trial", "task")
 """What is held out at a time."""
@@ -44,8 +46,32 @@ STARTS = 3
 search from 25 in every fold 9.11, for seven times the work: what the result knows of a fold flatters it by so much."""
 
 
+@dataclass(frozen=True)
+class CrossValidation:
+    """What came of predicting what was left out."""
+
+    fits: tuple[Fit, ...]
+    """As `cross_validate` returns them."""
+    unseen: tuple[Unseen, ...]
+    """The predicted moments: one for every trial and coordinate that has them."""
+
+    @staticmethod
+    def of(fits: Sequence[Fit], unseen: Sequence[Unseen], trials: Sequence[Trial]) -> CrossValidation:
+        """In the order of the trials, what the bands hold with the errors."""
+        held = {(u.trial, u.coordinate): u.holds for u in unseen if u.low}
+        fits = [
+            replace(f, band=held[f.trial, f.coordinate])
+            if f.kind == "moment" and (f.trial, f.coordinate) in held
+            else f
+            for f in fits
+        ]
+        order = {t.name: k for k, t in enumerate(trials)}
+        return CrossValidation(
+            tuple(sorted(fits, key=lambda f: order[f.trial])), tuple(sorted(unseen, key=lambda u: order[u.trial]))
+        )
+
+
 @with_options(residuals=("moment",))
-@one_blas_thread
 def cross_validate(
     model: Model,
     trials: Trial | Sequence[Trial],
@@ -82,6 +108,33 @@ def cross_validate(
 
     **Raises:** `InputError` if there is nothing to hold out.
     """
+    return cross_validation(
+        model, trials, by=by, blocks=blocks, folds=folds, settings=settings, around=around, held_out=held_out,
+        listener=listener, checkpoint=checkpoint, **options,
+    ).fits  # fmt: skip
+
+
+@with_options(residuals=("moment",))
+@one_blas_thread
+def cross_validation(
+    model: Model,
+    trials: Trial | Sequence[Trial],
+    *,
+    by: str = "block",
+    blocks: int = 10,
+    folds: int = 5,
+    settings: Settings | None = None,
+    around: Identification | None = None,
+    held_out: object = (),
+    listener: Listener | None = None,
+    checkpoint: str | Path | None = None,
+    **options: Unpack[Options],
+) -> CrossValidation:
+    """`cross_validate` with the moments that the folds predict of what they left out.
+
+    The band about them is what a fold's noise and its draws leave open; by block the draws of `around` about the fold's
+    estimate stand in for its own, and without `around` there is no band.
+    """
     check_model(model)
     trials = trials_of(trials)
     asked = Settings.of(settings, {"residuals": ("moment",), **options} if settings is None else options)
@@ -95,13 +148,15 @@ def cross_validate(
             'record more, or hold out a part of every trial: by = "block"'
         )
     rows: list[Fit] = []
+    curves: list[Unseen] = []
     for fold, name in enumerate(names):
         rest = [t for t, group in zip(trials, groups, strict=True) if group != name]
         held = [t for t, group in zip(trials, groups, strict=True) if group == name]
         result = _identified(model, rest, held, asked, listener, checkpoint, fold, len(names))
         rows += [replace(fit, role=ROLE) for fit in result.fits if fit.role == "held-out"]
-    order = {t.name: k for k, t in enumerate(trials)}
-    return tuple(sorted(rows, key=lambda fit: order[fit.trial]))
+        if any(fit.kind == "moment" for fit in rows):
+            curves += _predicted(model, result, complete(model, rest, held, asked)[1], asked.rate)
+    return CrossValidation.of(rows, curves, trials)
 
 
 def groups_of(trials: Sequence[Trial], by: str) -> list[tuple[str, str]]:
@@ -130,6 +185,42 @@ def _identified(
     return result
 
 
+def _predicted(model: Model, result: Identification, trials: Sequence[Trial], rate: float) -> list[Unseen]:
+    """Moments of trials that a result was not made from."""
+    recordings = tuple(record(model, reordered(t, result.channels), result.emg_map) for t in trials)
+    if not any(r.moment_weight.any() for r in recordings):
+        return []
+    term, z = moment_term(model, result.space(model), recordings, rate), np.array(result.z)
+    people = np.array(result.samples[:DRAWS])
+    spread = moment_spread(term, people, moment_noise(result)) if len(people) else None
+    return _unseen(term, recordings, term.target + term.evaluate(z, np.ones(len(model.free))), spread)
+
+
+def _unseen(
+    term: MomentTerm,
+    recordings: Sequence[Recording],
+    predicted: Float[np.ndarray, "instant free"],
+    spread: Float[np.ndarray, "instant free"] | None,
+) -> list[Unseen]:
+    """By trial and coordinate, what was predicted where it was measured; `spread`: standard deviation about it."""
+    out = []
+    for i, recording in enumerate(recordings):
+        for c, coordinate in enumerate(term.model.free):
+            rows = (term.trial == i) & (term.weight[:, c] > 0)
+            if rows.any():
+                time = recording.start + term.model.timestep * term.sample[rows]
+                curves = [time, term.target[rows, c], predicted[rows, c]]
+                if spread is not None:
+                    curves += [predicted[rows, c] + side * ENDS * spread[rows, c] for side in (-1, 1)]
+                out.append(Unseen(recording.name, coordinate, *(tuple(_rounded(x)) for x in curves)))
+    return out
+
+
+def _rounded(values: Float[np.ndarray, "instant"]) -> list[float]:
+    """Six digits: what a file of a result needs."""
+    return [float(f"{x:.6g}") for x in values]
+
+
 def _by_block(
     model: Model,
     trials: Sequence[Trial],
@@ -139,7 +230,7 @@ def _by_block(
     around: Identification | None,
     listener: Listener | None,
     checkpoint: str | Path | None,
-) -> tuple[Fit, ...]:
+) -> CrossValidation:
     if settings.residuals != ("moment",):
         raise InputError(
             "blocked cross-validation is for residuals = ['moment'] alone: another residual would see the motion of "
@@ -153,6 +244,8 @@ def _by_block(
     judge = moment_term(model, whole.space, whole.recordings, settings.rate)
     one = np.ones(len(model.free))
     generic, predicted = judge.evaluate(whole.start, one), np.zeros_like(judge.weight)
+    open_ = None if around is None else np.array(around.samples[:DRAWS]).reshape(-1, whole.space.size) - around.z
+    spread = None if open_ is None or not len(open_) else np.zeros_like(judge.weight)
     inputs = Inputs.of(judge, whole.recordings)
     beside: list[dict[str, np.ndarray]] = [{} for _ in model.free]
     of_instant = _block_of_instants(judge, whole, trials, block)
@@ -163,8 +256,12 @@ def _by_block(
             raise InputError(f"fold {fold + 1} of {folds} leaves no recorded moments to identify from; use more blocks")
         term = with_unknown_courses(model, rest, settings.unmeasured)
         z = _from_the_rest(whole, term, settings, near, listener, checkpoint, fold, folds)
-        missed = _simulated(whole, judge, term, z).evaluate(z, one)
+        made = _simulated(whole, judge, term, z)
+        missed = made.evaluate(z, one)
         predicted[held] = missed[held]
+        if open_ is not None and spread is not None:
+            people = np.array([whole.space.clip(z + x) for x in open_])
+            spread[held] = moment_spread(made, people, _rms(missed, judge.weight * ~held[:, None]))[held]
         for c, index in enumerate(model.host.free_index):
             learnt = ~held & (judge.weight[:, c] > 0)
             corrected = judge.target[:, c] + missed[:, c] + correction(inputs, -missed[:, c], learnt, inputs)
@@ -183,7 +280,13 @@ def _by_block(
                 )  # fmt: skip
                 others = baselines.errors(beside[c], judge.target[:, c], where)
                 rows.append(replace(row, beside=others, held=is_held(recording, c), within=True))
-    return tuple(rows)
+    return CrossValidation.of(rows, _unseen(judge, whole.recordings, judge.target + predicted, spread), trials)
+
+
+def _rms(values: Float[np.ndarray, "instant free"], weight: Float[np.ndarray, "instant free"]) -> np.ndarray:
+    """Of every coordinate, over the instants that count."""
+    count = np.maximum((weight > 0).sum(axis=0), 1)
+    return np.sqrt(np.square(np.where(weight > 0, values, 0.0)).sum(axis=0) / count)
 
 
 def _of_fold(checkpoint: str | Path | None, fold: int) -> Path | None:

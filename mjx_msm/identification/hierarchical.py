@@ -15,13 +15,16 @@ from mjx_msm.common.blas_threads import one_blas_thread
 from mjx_msm.common.errors import InputError
 from mjx_msm.common.executors.executor import Executor
 from mjx_msm.identification.cohort import identify_many
-from mjx_msm.knowledge.hierarchy import STANDS, TURNS
-from mjx_msm.knowledge.population import Population, learned, moved_between
+from mjx_msm.knowledge.hierarchy import TURNS
+from mjx_msm.knowledge.population import Population, learned
 from mjx_msm.knowledge.records import Outcome
 from mjx_msm.knowledge.result import Identification
+from mjx_msm.knowledge.turns import in_turns
 from mjx_msm.person.model import Model
 from mjx_msm.recordings.settings import Options, Settings, with_options
 from mjx_msm.recordings.trial import Trial
+
+_People = tuple[Population, dict[str, Identification | InputError]]
 
 
 @with_options()
@@ -54,18 +57,16 @@ def identify_population(
     if rounds < 0:
         raise InputError(f"rounds = {rounds}; give 0, or how often everybody is to be identified anew")
 
-    def turn(each: Mapping[str, Options]) -> tuple[Population, dict[str, Identification | InputError]]:
+    def found_with(each: Mapping[str, Options]) -> _People:
         found = identify_many(model, cohort, workers=workers, executor=executor, each=each, settings=asked)
         if len(found) < len(cohort) or any(_ended(r, Outcome.INTERRUPTED) for r in found.values()):
             raise KeyboardInterrupt
         return learned({who: r for who, r in found.items() if isinstance(r, Identification)}, known, name=name), found
 
-    population, found = turn({})
-    for _ in range(rounds):
-        before = population
-        population, found = turn({who: {"prior": population.expected(**known.get(who, {}))} for who in cohort})
-        if moved_between(before, population) < STANDS:
-            break
+    def turn(people: _People, population: Population, number: int) -> _People:
+        return found_with({who: {"prior": population.expected(**known.get(who, {}))} for who in cohort})
+
+    population, found = in_turns(found_with({}), lambda people: people[0], turn, rounds)
     return population, {who: _seen(population, who, r, known.get(who, {})) for who, r in found.items()}
 
 

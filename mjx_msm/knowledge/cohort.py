@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,10 @@ from mjx_msm.common.files import write_text
 from mjx_msm.knowledge.comparable_people import comparable
 from mjx_msm.knowledge.judged_errors import measure, pooled, rival, unseen
 from mjx_msm.knowledge.population import FEWEST, Population, learned, left_out
+from mjx_msm.knowledge.records import Estimate, Unknown
 from mjx_msm.knowledge.result import Identification
+from mjx_msm.knowledge.standing import Standing
+from mjx_msm.knowledge.wording import called
 from mjx_msm.person.expectation import Expectation
 from mjx_msm.person.kinds import kind_of
 
@@ -35,6 +39,23 @@ class Member:
     """Why there is no result: one line."""
     traits: Mapping[str, float | str] = field(default_factory=dict)
     """Height [m], mass [kg], age [years], sex, as far as they are known."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What somebody's recordings tell of a parameter."""
+
+    who: str
+    index: int
+    """Of the estimate in their result."""
+    estimate: Estimate
+    unknown: Unknown | None
+    """None in a file of version 0.1.0."""
+    standing: Standing
+
+    @property
+    def determined(self) -> bool:
+        return self.standing is Standing.DETERMINED
 
 
 @dataclass(frozen=True)
@@ -94,9 +115,23 @@ class Cohort:
     def results(self) -> dict[str, Identification]:
         return {m.name: m.result for m in self.members if m.result is not None}
 
+    @cached_property
+    def told(self) -> Mapping[str, tuple[Told, ...]]:
+        """By parameter of anybody, in the order in which they come, what everybody's recordings tell of it."""
+        out: dict[str, list[Told]] = {}
+        for who, r in self.results.items():
+            each = zip(r.estimates, r.unknowns or (None,) * len(r.estimates), r.standing, strict=True)
+            for k, (e, u, stands) in enumerate(each):
+                out.setdefault(e.path, []).append(Told(who, k, e, u, stands))
+        return {path: tuple(found) for path, found in out.items()}
+
     def paths(self) -> tuple[str, ...]:
         """Of the parameters of anybody, in the order in which they come."""
-        return tuple(dict.fromkeys(e.path for m in self.identified for e in m.result.estimates))  # type: ignore[union-attr]
+        return tuple(self.told)
+
+    def called(self, path: str) -> str:
+        """What readers are told that a parameter is."""
+        return called(path, self.members_of(path))
 
     def positive(self, path: str) -> bool:
         """Whether a parameter has no sign and no zero, so that people can be compared by factors."""
@@ -108,12 +143,7 @@ class Cohort:
 
     def members_of(self, path: str) -> tuple[str, ...]:
         """Paths of the parameters behind one that stands for several."""
-        return next(
-            u.members
-            for r in self.results.values()
-            for e, u in zip(r.estimates, r.unknowns, strict=True)
-            if e.path == path
-        )
+        return next((t.unknown.members for t in self.told[path] if t.unknown is not None), (path,))
 
     def unseen_error(self, member: Member) -> dict[str, float | str]:
         """Error on what a person's result was not made from, beside the recording's spread and the best regression."""

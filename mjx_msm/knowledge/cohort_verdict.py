@@ -23,7 +23,7 @@ from mjx_msm.knowledge.judged_errors import (
 from mjx_msm.knowledge.population import Population, errors_of, in_z
 from mjx_msm.knowledge.records import Estimate
 from mjx_msm.knowledge.standing import HELD, Standing
-from mjx_msm.knowledge.wording import CLOSELY, FIELDS, FLATTERS, emg_first, some, whom, with_members
+from mjx_msm.knowledge.wording import CLOSELY, FIELDS, FLATTERS, emg_first, some, whom
 
 SURPRISING = 2.5
 """Standard deviations by which somebody is unlike what the others lead to expect."""
@@ -60,7 +60,8 @@ def _rely(c: Cohort) -> str:
     if len(always) == len(counts):
         parameters = "on every parameter of everybody"
     elif always:
-        parameters = f"on {some(emg_first(always), 4)} of everybody, on another parameter only where it is determined"
+        which = some([c.called(path) for path in emg_first(always)], 4)
+        parameters = f"on {which} of everybody, on another parameter only where it is determined"
     else:
         parameters = "on a parameter only of those in whom it is determined, as none is in everybody"
     errors = relative_errors(c)
@@ -123,11 +124,14 @@ def _predicts(c: Cohort) -> str:
         f"middle person, from {_percent(ours.min())} to {_percent(ours.max())}"
     )
     if np.isfinite(theirs).any():
-        better = int(np.sum(ours <= theirs))
+        better, middle = int(np.sum(ours <= theirs)), float(np.nanmedian(theirs))
         said += (
-            f"; the best regression on the same inputs by {_percent(np.nanmedian(theirs))}: the model is no worse in "
-            f"{better} of {int(np.isfinite(theirs).sum())} people"
+            f"; the best regression on the same inputs by {_percent(middle)}: the model is no worse in {better} of "
+            f"{int(np.isfinite(theirs).sum())} people"
         )
+        if middle > 1.0:  # then that is no rival
+            fair = int(np.sum(ours <= 1.0))
+            said += f", but a constant misses but 100 %: the model is no worse than that in {fair} of {len(ours)}"
     if both := errors_with_others(c):
         alone, with_others = np.array(list(both.values())).T
         said += (
@@ -144,16 +148,12 @@ def _percent(share: float) -> str:
 
 def determined_in(c: Cohort) -> dict[str, int]:
     """By parameter, in how many people the recordings determine it."""
-    return counted(c, Standing.DETERMINED)
+    return _counted(c, Standing.DETERMINED)
 
 
-def counted(c: Cohort, *standings: Standing) -> dict[str, int]:
+def _counted(c: Cohort, *standings: Standing) -> dict[str, int]:
     """By parameter, in how many people it stands so."""
-    out = dict.fromkeys(c.paths(), 0)
-    for result in c.results.values():
-        for e, stands in zip(result.estimates, result.standing, strict=True):
-            out[e.path] += stands in standings
-    return out
+    return {path: sum(t.standing in standings for t in found) for path, found in c.told.items()}
 
 
 def by_knowledge(c: Cohort) -> list[str]:
@@ -168,16 +168,17 @@ def _known(c: Cohort) -> tuple[str, ...]:
         return ()
     always, never = [p for p, n in counts.items() if n == people], [p for p, n in counts.items() if not n]
     said = f"Of {len(counts)} parameters the recordings determine {len(always) or 'none'} in everybody"
-    said += f" ({some(always, 4)})" if always else ""
-    said += f" and {len(never)} in nobody ({some(never, 4)})" if never else ""
+    said += f" ({some([c.called(p) for p in always], 4)})" if always else ""
+    said += f" and {len(never)} in nobody ({some([c.called(p) for p in never], 4)})" if never else ""
     kinds = (
         (HELD, "what rests on a bound, or is as wide as all that was allowed"),
+        ((Standing.PARTLY,), "what is known partly from the prior"),
         ((Standing.ROUGH,), "what is known only roughly"),
     )
     not_counted = []
     for stands, what in kinds:
-        most = sorted(counted(c, *stands).items(), key=lambda x: -x[1])
-        if which := [f"{path} in {n}" for path, n in most if n]:
+        most = sorted(_counted(c, *stands).items(), key=lambda x: -x[1])
+        if which := [f"{c.called(path)} in {n}" for path, n in most if n]:
             not_counted.append(f"{what} ({some(which, 4)} people)")
     more = (f"Not counted is {'; nor '.join(not_counted)}.",) if not_counted else ()
     return f"{said} {CLOSELY}.", *more
@@ -185,13 +186,7 @@ def _known(c: Cohort) -> tuple[str, ...]:
 
 def determined(c: Cohort, path: str) -> list[Estimate]:
     """A parameter's estimates in those of whom it is determined, the least first."""
-    found = [
-        e
-        for result in c.results.values()
-        for e, stands in zip(result.estimates, result.standing, strict=True)
-        if e.path == path and stands is Standing.DETERMINED
-    ]
-    return sorted(found, key=lambda e: e.value)
+    return sorted((t.estimate for t in c.told[path] if t.determined), key=lambda e: e.value)
 
 
 def spreads(c: Cohort) -> dict[str, tuple[float, float, float]]:
@@ -212,7 +207,7 @@ def _differ(c: Cohort) -> str:
     if not found:
         return ""
     return "Where they are determined, people differ most in " + "; ".join(
-        f"{with_members(path, c.members_of(path))} ({_plain(a)} to {_plain(b)}{_unit(c, path)}, {b / a:.1f}-fold)"
+        f"{c.called(path)} ({_plain(a)} to {_plain(b)}{_unit(c, path)}, {b / a:.1f}-fold)"
         for path, (a, _, b) in found
     ) + "."  # fmt: skip
 
@@ -273,7 +268,9 @@ def _average(c: Cohort) -> str:
         drawn = UNDRAWN if c.turns else DRAWN
         said.append(f"Their average person has, of the model's, {'; '.join(each)}.{drawn}{care}")
     if left:
-        which = [f"{path} ({counts[path]} of {people})" for path in sorted(left, key=lambda path: -counts[path])]
+        which = [
+            f"{c.called(path)} ({counts[path]} of {people})" for path in sorted(left, key=lambda path: -counts[path])
+        ]
         said.append(
             f"No average is given of what the recordings determine in fewer than half of the people: {some(which, 4)}."
         )
@@ -287,7 +284,7 @@ def _times(c: Cohort, population: Population, members: list[int], counts: Mappin
     if len(members) <= MOST_APART:
         return " and ".join(
             [
-                f"{_factor(population, [k])} in {with_members(path, c.members_of(path))}, determined in {counts[path]} "
+                f"{_factor(population, [k])} in {c.called(path)}, determined in {counts[path]} "
                 f"of {population.people} people"
                 for k, path in zip(members, paths, strict=True)
             ]
@@ -339,15 +336,14 @@ def _foretold(c: Cohort) -> str:
 def surprises(c: Cohort) -> list[tuple[float, str, str, float]]:
     """What recordings determine of somebody, and the others would not have expected: by how many standard deviations,
     who, what, by which factor, or how much, it is more; the furthest first."""
-    out = []
-    for who, expectation in c.foretold.items():
-        result = c.results[who]
-        mean, covariance = in_z(result, expectation)
-        for k, (e, stands) in enumerate(zip(result.estimates, result.standing, strict=True)):
-            if stands is Standing.DETERMINED:
+    out, expected = [], {who: in_z(c.results[who], expectation) for who, expectation in c.foretold.items()}
+    for path, found in c.told.items():
+        for t in found:
+            if t.determined and t.who in expected:
+                (mean, covariance), result, k = expected[t.who], c.results[t.who], t.index
                 off = result.z[k] - mean[k]
                 sd = math.sqrt(covariance[k, k] + result.covariance[k][k])
-                out.append((off / sd, who, e.path, math.exp(off) if c.positive(e.path) else off))
+                out.append((off / sd, t.who, path, math.exp(off) if c.positive(path) else off))
     return sorted((x for x in out if abs(x[0]) > SURPRISING), key=lambda x: -abs(x[0]))
 
 
@@ -356,7 +352,9 @@ def _unlike(c: Cohort) -> str:
     if not found:
         return ""
     words = [
-        f"{who}'s {path}, {factor:.2f} times what they expect" if c.positive(path) else f"{who}'s {path}"
+        f"{who}'s {c.called(path)}, {factor:.2f} times what they expect"
+        if c.positive(path)
+        else f"{who}'s {c.called(path)}"
         for _, who, path, factor in found
     ]
     return f"Unlike what the others foretell, by more than {SURPRISING:g} standard deviations: {'; '.join(words)}."

@@ -56,6 +56,15 @@ def rival(fits: Sequence[Fit], kind: str) -> tuple[str, float] | None:
     return min(((name, pooled(rows, name, kind=kind)) for name in common), key=lambda x: x[1], default=None)
 
 
+def bands(fits: Sequence[Fit]) -> dict[str, float]:
+    """By trial, the least part of an unseen moment that its band of 95 % holds, where that is known."""
+    out: dict[str, float] = {}
+    for f in unseen(fits):
+        if f.band is not None:
+            out[f.trial] = min(f.band, out.get(f.trial, 1.0))
+    return out
+
+
 def was_held(fits: Sequence[Fit]) -> bool:
     """Whether the estimate was made from moments alone whose posture was held."""
     rows = fitted(fits)

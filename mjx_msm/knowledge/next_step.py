@@ -6,10 +6,13 @@ the function that does it stands behind it in brackets.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import enum
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from mjx_msm.knowledge.goodness_of_fit import independent_samples
 from mjx_msm.knowledge.judged_errors import (
+    bands,
     fits_poorly,
     fitted,
     flattery,
@@ -35,6 +38,7 @@ SPARED = 3
 """Trials of which one can be held out; of fewer, each may be all that tells of its muscles."""
 WITHIN = "cross-validation within trials is all there is till then, and flatters"
 HELD_OUT = '`role = "held-out"` in the subject file'
+ONE_MORE = ", and a whole trial more to hold out"
 ELECTRODE, SIZE = "electrode and normalisation of the EMG", "the size of the person"
 MOMENT, CLOCK = "scale, zero and clock of the moment", "whether EMG, motion and moment share a clock"
 CHECKS = {
@@ -50,71 +54,124 @@ HOLDING = (
 """What to record more of a person, by what was: a posture that is held tells nothing of lengths and speeds."""
 
 
-def next_step(result: Identification, bands: Mapping[str, float] | None = None) -> str:
+class Matter(enum.Enum):
+    """What is in the way of relying on a result, what comes first before what comes after it."""
+
+    INTERRUPTED = enum.auto()
+    NOT_FINITE = enum.auto()
+    TRIAL = enum.auto()
+    """An unseen trial is predicted worse than by its best constant."""
+    JOINT = enum.auto()
+    """A joint of one is."""
+    EVALUATIONS = enum.auto()
+    FIT = enum.auto()
+    REGRESSION = enum.auto()
+    """One predicts the unseen better than the model."""
+    BEATEN_JOINT = enum.auto()
+    BOUND = enum.auto()
+    BAND = enum.auto()
+    """That of 95 % holds too little of the unseen."""
+    RECORD = enum.auto()
+    """The recordings leave too much open."""
+    HOLD_OUT = enum.auto()
+    """Nothing was, whole."""
+    FOLDS = enum.auto()
+    """Whether they were whole trials is not known."""
+    NO_BAND = enum.auto()
+    """What it holds is not known."""
+    NOTHING = enum.auto()
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something to do, for the lab."""
+
+    matter: Matter
+    said: str
+
+    @property
+    def head(self) -> str:
+        """In a table."""
+        return self.said.partition(":")[0]
+
+
+def next_step(result: Identification) -> str:
     """The first thing that is in the way of relying on the result, and the one after it."""
-    first, *others = steps(result, bands)
-    return f"Next: {first}." + "".join(f" Then {step}." for step in others[:1])
+    first, *others = steps(result)
+    return f"Next: {first.said}." + "".join(f" Then {step.said}." for step in others[:1])
 
 
-def steps(result: Identification, bands: Mapping[str, float] | None = None) -> tuple[str, ...]:
+def steps(result: Identification) -> tuple[Step, ...]:
     """All that is in the way of relying on the result, the first thing first; what to use it for where nothing is.
 
-    **Arguments:** `bands`: by held-out trial, the part of it that its 95 % band holds; None where that is not known.
+    The terminal, a person's report and a study's all tell of these.
     """
     if result.outcome is Outcome.INTERRUPTED:
-        return ("go on with `mjx-msm identify … --resume`",)
+        return (Step(Matter.INTERRUPTED, "go on with `mjx-msm identify … --resume`"),)
     if result.outcome is Outcome.NOT_FINITE:
-        return ("check units and signs of angles and EMG; then try fewer free parameters",)
-    found = tuple(_in_the_way(result, bands or {}))
+        return (Step(Matter.NOT_FINITE, "check units and signs of angles and EMG; then try fewer free parameters"),)
+    found = tuple(_in_the_way(result))
     if found:
         return found
-    if bands is None and any(f.role == "held-out" for f in result.fits):
-        return ("see in the report whether the band holds what was held out, before the person is used",)
-    return ("use the person: `gymnasium.make` and `mjx-msm verify` take this folder",)
+    if any(f.role == "held-out" and f.kind == "moment" and f.band is None for f in result.fits):
+        return (
+            Step(
+                Matter.NO_BAND, "see in the report whether the band holds what was held out, before the person is used"
+            ),
+        )
+    return (Step(Matter.NOTHING, "use the person: `gymnasium.make` and `mjx-msm verify` take this folder"),)
 
 
-def _in_the_way(result: Identification, bands: Mapping[str, float]) -> Iterator[str]:
+def _in_the_way(result: Identification) -> Iterator[Step]:
     rows = unseen(result.fits)
     kind, other = measure(rows), rival(rows, measure(rows))
     worst, moved = trial_predicted_worst(result.fits), unseen_that_moved(result.fits)
     if worst:
-        yield (
+        yield Step(
+            Matter.TRIAL,
             f"look at {worst}, which it predicts worse than a constant would: a sign, a unit, or a task that the "
-            "others say nothing of"
+            "others say nothing of",
         )
     elif any(f.identified > f.spread for f in moved):
         joint = max(moved, key=lambda f: f.identified / f.spread)
-        yield (
+        yield Step(
+            Matter.JOINT,
             f"look at {joint.coordinate} in {joint.trial}, which it predicts worse than a constant would (though not "
-            "the joints together): a sign, a muscle without EMG, or a task that the others say nothing of"
+            "the joints together): a sign, a muscle without EMG, or a task that the others say nothing of",
         )
     if result.outcome is Outcome.MAX_EVALUATIONS:
-        yield "let it go on with `--resume`"
+        yield Step(Matter.EVALUATIONS, "let it go on with `--resume`")
     if fits_poorly(result.fits):
-        yield (
+        yield Step(
+            Matter.FIT,
             "find out why it fits poorly: check the electrodes, the normalisation of the EMG, and scale, sign and "
-            "clock of the moment, beside the curves in the report"
+            "clock of the moment, beside the curves in the report",
         )
     if other is not None and other[1] < CLEARLY * pooled(rows, kind=kind):
-        yield (
+        yield Step(
+            Matter.REGRESSION,
             "look where in the curves of the report the error is: a model that predicts worse than a regression lacks "
-            "something, a muscle without EMG, passive tissue, a right delay"
+            "something, a muscle without EMG, passive tissue, a right delay",
         )
     elif beaten := _beaten_joints(rows, kind):
-        yield (
+        yield Step(
+            Matter.BEATEN_JOINT,
             f"look at {some(beaten)} in the curves of the report, which a regression predicts better than the model: "
-            "it lacks something there, a muscle without EMG, passive tissue, a right delay"
+            "it lacks something there, a muscle without EMG, passive tissue, a right delay",
         )
     more = _to_record(result)
-    yield from _to_believe(result, with_none=bool(more))  # the lab can check it, and it may be why a band is narrow
-    if bands and min(bands.values()) < NARROW:
-        trial = min(bands, key=lambda t: bands[t])
-        yield (
+    if bound := _to_believe(result, with_none=more is not None):  # the lab can check it, and a band may be narrow by it
+        yield Step(Matter.BOUND, bound)
+    held = bands(result.fits)
+    if held and min(held.values()) < NARROW:
+        trial = min(held, key=lambda t: held[t])
+        yield Step(
+            Matter.BAND,
             f"look where in the curves of {trial} the recording leaves the band of 95 %, which holds "
-            f"{100 * bands[trial]:.0f} % of it: the model lacks something there, and till it is found intervals are "
-            "not to be used"
+            f"{100 * held[trial]:.0f} % of it: the model lacks something there, and till it is found intervals are "
+            "not to be used",
         )
-    if more:
+    if more is not None:
         yield more
 
 
@@ -129,17 +186,18 @@ def _beaten_joints(rows: Sequence[Fit], kind: str) -> list[str]:
     return out
 
 
-def _to_believe(result: Identification, *, with_none: bool) -> Iterator[str]:
-    """What the recordings push against a bound. None of a thing (no damping, no delay, no curvature of the EMG) is
-    asked of only where there is much else to record. Bounds are not to be widened: of what only they hold, the data
-    say nothing beyond."""
+def _to_believe(result: Identification, *, with_none: bool) -> str:
+    """What the recordings push against a bound; "" where they push nothing. None of a thing (no damping, no delay, no
+    curvature of the EMG) is asked of only where there is much else to record. Bounds are not to be widened: of what
+    only they hold, the data say nothing beyond."""
     bound = [e for e in result.estimates if is_pushed(e) and (with_none or not _is_none(e))]
-    if bound:
-        paths = emg_first(e.path for e in bound)
-        yield (
-            f"ask whether {some(paths)} can be believed, since only a bound holds "
-            f"{'it' if len(bound) == 1 else 'them'}: check {checks(paths)}"
-        )
+    if not bound:
+        return ""
+    paths = emg_first(e.path for e in bound)
+    return (
+        f"ask whether {some([result.names[path] for path in paths])} can be believed, since only a bound holds "
+        f"{'it' if len(bound) == 1 else 'them'}: check {checks(paths)}"
+    )
 
 
 def is_pushed(e: Estimate) -> bool:
@@ -159,8 +217,8 @@ def checks(paths: Iterable[str]) -> str:
     return "; ".join(dict.fromkeys(check for some_of_it in each for check in some_of_it))
 
 
-def _to_record(result: Identification) -> str:
-    """What the recordings leave unsaid, and a session that would say it; "" where that is little."""
+def _to_record(result: Identification) -> Step | None:
+    """What the recordings leave unsaid, and a session that would say it; None where that is little."""
     clear = [s is Standing.DETERMINED for s in result.standing]
     left = [e.path for e, c in zip(result.estimates, clear, strict=True) if not c and not (e.bound and _is_none(e))]
     count, samples = len(result.estimates), independent_samples(result.fits)
@@ -170,18 +228,22 @@ def _to_record(result: Identification) -> str:
         rows = unseen(result.fits)
         flatters = flattery(rows)
         if rows and not flatters:
-            return ""
+            return None
         if flatters == MAY_FLATTER:
-            return "cross-validate again with `--cv-by trial`: parts of the same trials may be all it was asked for yet"
-        return hold_out(trials) + ("" if rows else f" ({WITHIN})")
+            return Step(
+                Matter.FOLDS,
+                "cross-validate again with `--cv-by trial`: parts of the same trials may be all it was asked for yet",
+            )
+        return Step(Matter.HOLD_OUT, hold_out(trials) + ("" if rows else f" ({WITHIN})"))
     why = f"{count - sum(clear)} of {count} parameters are open"
     if few and samples:
         why = f"its {samples[0]} samples repeat themselves and count as {samples[1]}, fewer than its parameters: {why}"
-    trial, role = ("", "") if held else (", and a whole trial more to hold out", f"; {HELD_OUT}")
-    return (
+    trial, role = ("", "") if held else (ONE_MORE, f"; {HELD_OUT}")
+    return Step(
+        Matter.RECORD,
         f"record more of the person ({why}): {HOLDING if was_held(result.fits) else MOVING}{trial} "
         f"(`msm.design_experiment` finds what tells most{role}); until then no open parameter is worth reporting by "
-        "itself"
+        "itself",
     )
 
 

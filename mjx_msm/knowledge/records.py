@@ -1,4 +1,5 @@
-"""What a result is made of: how the solver ended, and estimates, unknowns, directions, errors and stages."""
+"""What a result is made of: how the solver ended, and estimates, unknowns, directions, errors, predictions of what
+was unseen, and stages."""
 
 from __future__ import annotations
 
@@ -152,11 +153,35 @@ class Fit:
     within: bool | None = False
     """Whether other parts of the same trial were learned from: what lies between them is told by its neighbours. None
     of a cross-validation in a file of a version that did not keep it, where it cannot be told."""
+    band: float | None = None
+    """Part of an unseen recorded moment that its band of 95 % holds; None where there is none, or it is not known."""
 
     @property
     def row(self) -> tuple[str, str, str, str]:
         """What it is the error of: trial, role, kind, coordinate."""
         return self.trial, self.role, self.kind, self.coordinate
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """A moment of one trial as people predict it who were identified without it: by the folds of a cross-validation."""
+
+    trial: str
+    coordinate: str
+    time: tuple[float, ...]
+    """Of the samples that a fold left out, on the trial's clock [s]."""
+    recorded: tuple[float, ...]
+    """[N·m]."""
+    predicted: tuple[float, ...]
+    low: tuple[float, ...] = ()
+    """Lower end of the band that should hold 95 % of what is recorded; empty where it is not known."""
+    high: tuple[float, ...] = ()
+
+    @property
+    def holds(self) -> float:
+        """Part of what was recorded that lies in the band; NaN without one."""
+        inside = [a <= x <= b for x, a, b in zip(self.recorded, self.low, self.high, strict=False)]
+        return sum(inside) / len(inside) if inside else math.nan
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from mjx_msm.common.printable import printable
 from mjx_msm.knowledge.arviz_tree import arviz_tree
 from mjx_msm.knowledge.dataframe import estimates_dataframe, fits_dataframe
 from mjx_msm.knowledge.posterior import draws_of
-from mjx_msm.knowledge.records import Direction, Estimate, Evidence, Fit, Likelihood, Outcome, Stage, Unknown
+from mjx_msm.knowledge.records import Direction, Estimate, Evidence, Fit, Likelihood, Outcome, Stage, Unknown, Unseen
 from mjx_msm.knowledge.result_file import read_result, write_result
 from mjx_msm.knowledge.result_table import (
     against_the_model,
@@ -34,6 +34,7 @@ from mjx_msm.knowledge.result_table import (
 )
 from mjx_msm.knowledge.standing import Standing, standings
 from mjx_msm.knowledge.uncertainty import Knowledge
+from mjx_msm.knowledge.wording import called
 from mjx_msm.person.model import MUSCLES, Model, load_model, with_muscle_constants
 from mjx_msm.person.parameters import Parameters
 from mjx_msm.person.passive_curves import KNOWN
@@ -133,6 +134,8 @@ class Identification:
     """What the recordings alone say of z; None in a file of a version that did not keep it."""
     evidence: Evidence | None = None
     """How probable the recordings are under the model; None where that is not known."""
+    unseen: tuple[Unseen, ...] = ()
+    """Moments as the folds of a cross-validation predict them; empty where there was none, or a file does not say."""
     schema: int = SCHEMA
 
     @property
@@ -171,6 +174,12 @@ class Identification:
     def standing(self) -> tuple[Standing, ...]:
         """What may be said of every estimate by itself: `DETERMINED` ones are numbers to report."""
         return standings(self.estimates, self.unknowns)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What readers are told that an estimate is of, by its path: what stands for several parameters in words."""
+        members = [u.members for u in self.unknowns] or [()] * len(self.estimates)
+        return {e.path: called(e.path, m) for e, m in zip(self.estimates, members, strict=True)}
 
     @property
     def off_prior(self) -> tuple[bool, ...]:
@@ -377,6 +386,6 @@ class Identification:
             yield from against_the_model(self.fits)
             yield from better_predictions(self.fits)
 
-    def with_fits(self, fits: tuple[Fit, ...]) -> Identification:
-        """A copy with further error rows, e.g. of a cross-validation."""
-        return replace(self, fits=self.fits + fits)
+    def with_fits(self, fits: tuple[Fit, ...], unseen: tuple[Unseen, ...] = ()) -> Identification:
+        """A copy with further error rows, e.g. of a cross-validation, and what it predicted of the unseen."""
+        return replace(self, fits=self.fits + fits, unseen=self.unseen + unseen)

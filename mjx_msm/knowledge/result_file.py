@@ -21,7 +21,7 @@ from mjx_msm.common.errors import InputError
 from mjx_msm.common.file_kinds import RESULT, refuse_other
 from mjx_msm.common.files import write_text
 from mjx_msm.common.json_files import finite, list_of, plain_json, read_json, record_of, table_of, word
-from mjx_msm.knowledge.records import Direction, Estimate, Evidence, Fit, Likelihood, Outcome, Stage, Unknown
+from mjx_msm.knowledge.records import Direction, Estimate, Evidence, Fit, Likelihood, Outcome, Stage, Unknown, Unseen
 from mjx_msm.knowledge.uncertainty import Knowledge
 from mjx_msm.person.kinds import KINDS
 from mjx_msm.person.mjcf import INTEGRATORS
@@ -72,6 +72,7 @@ NEWER = (
     "synergies",
     "evidence",
     "recordings",
+    "unseen",
 )
 """Fields that files of schema 2 may lack: they came later."""
 
@@ -105,6 +106,7 @@ def read_result(path: Path, cls: type[Any], schema: int) -> Any:
         "emg_noise": _noise,
         "likelihood": record_of(Likelihood),
         "evidence": record_of(Evidence),
+        "unseen": list_of(record_of(Unseen, optional=("low", "high"))),
         "synergies": _synergies,
     }
     try:
@@ -118,7 +120,7 @@ def read_result(path: Path, cls: type[Any], schema: int) -> Any:
 def _fits(value: Any) -> tuple[Fit, ...]:
     """Error rows. Whether a cross-validation was within trials came later than cross-validations: of one trial there is
     no other one, of several the file does not say."""
-    fits = list_of(record_of(Fit, optional=("beside", "doubted", "against", "held", "level", "within")))(value)
+    fits = list_of(record_of(Fit, optional=("beside", "doubted", "against", "held", "level", "within", "band")))(value)
     trials = {f.trial for f in fits if f.role == "identify"}
     return tuple(
         replace(f, within={f.trial} == trials or None) if f.role == "cross-validated" and "within" not in row else f
@@ -210,6 +212,11 @@ def _check_sizes(result: Any) -> None:
     for name, count in sizes:
         if count != size:
             raise ValueError(f"{name} holds {count} numbers for {size} estimates")
+    for u in result.unseen:
+        if {len(u.recorded), len(u.predicted), len(u.low) or len(u.time), len(u.high) or len(u.time)} != {len(u.time)}:
+            raise ValueError(f"the unseen moment of {u.coordinate} in {u.trial} has curves of different lengths")
+        if not np.isfinite([*u.time, *u.recorded, *u.predicted, *u.low, *u.high]).all():
+            raise ValueError(f"the unseen moment of {u.coordinate} in {u.trial} is not finite")
 
 
 def _check_posterior(result: Any) -> None:

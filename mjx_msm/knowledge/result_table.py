@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mjx_msm.knowledge.records import Direction, Estimate, Fit, Unknown
-from mjx_msm.knowledge.standing import Standing, remark
+from mjx_msm.knowledge.standing import Standing, remark, width_text
 from mjx_msm.knowledge.uncertainty import Knowledge
 from mjx_msm.knowledge.wording import number
 
@@ -22,11 +22,12 @@ LISTED = 12
 def estimates_table(
     estimates: Sequence[Estimate], unknowns: Sequence[Unknown], standing: Sequence[Standing], off_prior: Sequence[bool]
 ) -> Table:
-    """Every estimate; a number with no identifiability behind it is not printed as one.
+    """Every estimate; a number with no identifiability behind it is not printed as one. "Of prior": width of the
+    interval over that of what was thought possible before.
 
     **Arguments:** as `Identification` has them; `unknowns` may be empty.
     """
-    table = Table("parameter", "unit", "start", "estimate", "95 % interval", "data", "", box=None, pad_edge=False)
+    table = Table("parameter", "unit", "start", "estimate", "95 % interval", "of prior", "", box=None, pad_edge=False)
     for column in table.columns[2:6]:
         column.justify = "right"
     every = zip(estimates, unknowns or (None,) * len(estimates), standing, off_prior, strict=True)
@@ -38,7 +39,7 @@ def estimates_table(
         style = "" if stands is Standing.DETERMINED else "dim"
         look = "dim" if stands in (Standing.PRIOR, Standing.UNDETERMINED) and not off else "yellow"
         said, why = (_in(style, x) for x in (value, interval)), _in(look, remark(e, u, stands, off_prior=off))
-        table.add_row(escape(e.path), e.unit, start, *said, f"{100 * e.data_share:.0f} %", why)
+        table.add_row(escape(e.path), e.unit, start, *said, width_text(e, u), why)
     table.columns[0].overflow = "fold"  # a name that is cut is none
     return table
 

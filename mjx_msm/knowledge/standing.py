@@ -1,8 +1,10 @@
 """What may be said of an estimate by itself: a number to report and to compare in people, or why it is none.
 
-`Estimate.determined` asks whether the data say more than the prior. That is much where the prior says little, or where
-a bound stopped the estimate: what rests on a bound, or has an interval as wide as all that was allowed, is known to be
-no further off than the bounds, and of what may be half as much or twice as much no number is worth reporting.
+`Estimate.determined` asks how much the estimate leans on the data rather than on the prior. That does not make it a
+number to report. What rests on a bound, or has an interval as wide as all that was allowed, is known to be no further
+off than the bounds; of what may be half as much or twice as much no number is worth reporting; and what a prior tells
+to within 10 % of anybody is not told by a recording because it still is afterwards. So the interval itself, with all
+that it allows for, is set beside what was thought possible before.
 """
 
 from __future__ import annotations
@@ -22,13 +24,20 @@ ROUGH = 4.0
 than a factor of two either way."""
 NONE = 1e-3
 """Lower end over the upper one, up to which the lower one is none."""
+HALF = 0.5
+"""Width of the interval over that of what was thought possible before, up to which it is the recordings that tell."""
+AS_BEFORE = math.sqrt(0.5)
+"""The same from which on it is the prior: there the recordings hold no more information than it."""
 
 
 class Standing(enum.Enum):
     """What is to be made of an estimate."""
 
     DETERMINED = "determined"
-    """By the recordings, to within a factor of two either way, and no bound stands in for them."""
+    """By the recordings: to half of what was thought possible before and to within a factor of two either way, and no
+    bound stands in for them."""
+    PARTLY = "known partly from the prior"
+    """The recordings say more of it than the prior, but leave more than half of what was thought possible before."""
     ROUGH = "known only roughly"
     """The recordings say more of it than the prior, but leave a wider interval than that, or one that reaches none."""
     BOUND = "at a bound"
@@ -50,14 +59,36 @@ def standings(estimates: Sequence[Estimate], unknowns: Sequence[Unknown]) -> tup
 def _standing(e: Estimate, u: Unknown | None) -> Standing:
     if e.bound:
         return Standing.BOUND
-    if not e.determined:
+    left = math.nan if u is None else beside_prior(e, u)
+    if e.determined and u is not None and _width(e, u) >= WHOLE * (u.upper - u.lower):
+        return Standing.RANGE
+    if not e.determined or left > AS_BEFORE:
         prior = math.isfinite(e.sd if u is None else u.prior_scale)
         return Standing.PRIOR if prior else Standing.UNDETERMINED
-    if u is not None and _width(e, u) >= WHOLE * (u.upper - u.lower):
-        return Standing.RANGE
     if u is not None and (spans(e, u) > ROUGH or may_be_none(e, u)):
         return Standing.ROUGH
-    return Standing.DETERMINED
+    return Standing.PARTLY if left > HALF else Standing.DETERMINED
+
+
+def before(u: Unknown) -> tuple[float, float]:
+    """What was thought possible before the recording, in the coordinate of z: 95 % of the prior as far as the bounds
+    let it, or the bounds where there is none."""
+    reach = 1.96 * u.prior_scale
+    return max(u.prior_mean - reach, u.lower), min(u.prior_mean + reach, u.upper)
+
+
+def beside_prior(e: Estimate, u: Unknown) -> float:
+    """Width of the 95 % interval over that of `before`: 1 where the recordings tell nothing, more where what the model
+    lacks makes an estimate less certain than the prior; NaN where it is told in other coordinates."""
+    low, high = before(u)
+    width = _width(e, u)
+    return width / (high - low) if width > 0 and high > low else math.nan
+
+
+def width_text(e: Estimate, u: Unknown | None) -> str:
+    """`beside_prior` as tables have it; "" where it is not known."""
+    left = math.nan if u is None or not math.isfinite(e.sd) else beside_prior(e, u)
+    return f"{100 * left:.0f} %" if math.isfinite(left) else ""
 
 
 def spans(e: Estimate, u: Unknown) -> float:
@@ -102,4 +133,6 @@ def remark(e: Estimate, u: Unknown | None, standing: Standing, *, off_prior: boo
         return f"at {e.bound} bound"
     if standing is Standing.ROUGH and u is not None:
         return f"only roughly: {how_roughly(e, u)}"
+    if standing is Standing.PRIOR and e.determined:
+        return "no better known than before"
     return "off its prior" if standing is Standing.PRIOR and off_prior else standing.value

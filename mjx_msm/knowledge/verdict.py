@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from mjx_msm.knowledge.judged_errors import (
     POOR,
     POOR_HELD,
+    bands,
     fits_poorly,
     fitted,
     flattery,
@@ -31,18 +32,15 @@ from mjx_msm.knowledge.wording import CLOSELY, emg_first, some
 SPREAD = "the standard deviation of what was recorded"
 
 
-def verdict(result: Identification, bands: Mapping[str, float] | None = None) -> tuple[str, ...]:
+def verdict(result: Identification) -> tuple[str, ...]:
     """What may be relied on and how it ended, how well it fits, how well it predicts, what is known of the parameters,
-    and what to do next.
-
-    **Arguments:** `bands`: by held-out trial, the part of the recorded moment that its 95 % band holds.
-    """
-    held = bands or {}
+    and what to do next."""
+    held = bands(result.fits)
     said = (_ended(result, held), _fits(result.fits), _predicts(result.fits, held), _held(held), _known(result))
-    return (*(s for s in said if s), next_step(result, held))
+    return (*(s for s in said if s), next_step(result))
 
 
-def _ended(result: Identification, bands: Mapping[str, float]) -> str:
+def _ended(result: Identification, held: Mapping[str, float]) -> str:
     if result.outcome is Outcome.NOT_FINITE:
         return "The estimate is not to be used: simulated with it, some segments are not finite."
     how = {
@@ -50,21 +48,22 @@ def _ended(result: Identification, bands: Mapping[str, float]) -> str:
         Outcome.MAX_EVALUATIONS: "The estimate did not converge: it ran out of evaluations, and may still move.",
         Outcome.INTERRUPTED: "The estimate was interrupted: what is here is its last iteration.",
     }[result.outcome]
-    return f"{_to_use(result, bands)} {how}"
+    return f"{_to_use(result, held)} {how}"
 
 
-def _to_use(result: Identification, bands: Mapping[str, float]) -> str:
+def _to_use(result: Identification, held: Mapping[str, float]) -> str:
     """What may be relied on: a prediction, and how far, and which parameters."""
     rows = unseen(result.fits)
     kind = measure(rows)
     known = [e.path for e, s in zip(result.estimates, result.standing, strict=True) if s is Standing.DETERMINED]
-    narrow = bool(bands) and min(bands.values()) < NARROW
+    narrow = bool(held) and min(held.values()) < NARROW
     if narrow:  # what is known rests on intervals, and these have failed
         parameters = "no interval of a parameter is to be used yet"
     elif len(known) == len(result.estimates):
         parameters = "every parameter is known by itself"
     else:
-        parameters = f"no single parameter {f'but {some(emg_first(known))} ' if known else ''}is known"
+        but = f"but {some([result.names[path] for path in emg_first(known)])} " if known else ""
+        parameters = f"no single parameter {but}is known"
     if not rows:
         return f"Use it for no prediction yet, as nothing tells how good one is; {parameters}."
     error, other = pooled(rows, kind=kind), rival(rows, kind)
@@ -119,7 +118,7 @@ def _fits(fits: Sequence[Fit]) -> str:
     )
 
 
-def _predicts(fits: Sequence[Fit], bands: Mapping[str, float]) -> str:
+def _predicts(fits: Sequence[Fit], held: Mapping[str, float]) -> str:
     rows = unseen(fits)
     if not rows:
         return "How well it predicts is not known: no trial was held out, and there was no cross-validation."
@@ -136,10 +135,14 @@ def _predicts(fits: Sequence[Fit], bands: Mapping[str, float]) -> str:
         end = f"{name} misses it by only {size(theirs, unit)}: for prediction alone it is the better"
         end += f"; {beaten}" if beaten else ""
     else:
-        better = "is the better prediction" if error < CLEARLY * theirs else "predicts no worse"
         named = f"{name} regression" if name.endswith("ridge") else name
-        end = f"the best prediction without muscles, {named}, misses it by {size(theirs, unit)}: the model {better}"
-        least = min(bands.values(), default=1.0)
+        end = f"the best prediction without muscles, {named}, misses it by {size(theirs, unit)}"
+        if theirs > spread:  # then that is no rival, and the spread, which is a constant's error, is the one to beat
+            better = "is the better prediction" if error < CLEARLY * spread else "is no better than a constant"
+            end += f", more than a constant does ({size(spread, unit)}): beside the constant, the model {better}"
+        else:
+            end += f": the model {'is the better prediction' if error < CLEARLY * theirs else 'predicts no worse'}"
+        least = min(held.values(), default=1.0)
         narrow = f"its band of 95 % holds only {100 * least:.0f} %" if least < NARROW else ""
         but = " and ".join(x for x in (narrow, beaten) if x)
         end += f" there, but {but}" if but else ""
@@ -168,12 +171,12 @@ def _where(rows: Sequence[Fit]) -> str:
     return f"Cross-validated, on parts of {same} it had not seen"
 
 
-def _held(bands: Mapping[str, float]) -> str:
+def _held(held: Mapping[str, float]) -> str:
     """What of the unseen the band holds, and what that says of intervals."""
-    if not bands:
+    if not held:
         return ""
-    said = "; ".join(f"of {name} the band of 95 % holds {100 * held:.0f} %" for name, held in bands.items())
-    if min(bands.values()) >= NARROW:
+    said = "; ".join(f"of {name} the band of 95 % holds {100 * part:.0f} %" for name, part in held.items())
+    if min(held.values()) >= NARROW:
         return f"Intervals bear out: {said}."
     return (
         f"Intervals are too narrow for what it has not seen: {said}. Something that the model lacks shows there; take "
@@ -191,8 +194,9 @@ def _known(result: Identification) -> str:
     if known == count:
         return f"The recordings determine all {count} parameters {CLOSELY}."
     not_counted = [
-        f"{what}: {some([path + by[stands][path] for path in emg_first(by[stands])])}"
+        f"{what}: {some([result.names[path] + by[stands][path] for path in emg_first(by[stands])])}"
         for stands, what in (
+            (Standing.PARTLY, "known partly from the prior"),
             (Standing.ROUGH, "known only roughly"),
             (Standing.BOUND, "at a bound"),
             (Standing.RANGE, "as wide as all that was allowed"),

@@ -57,7 +57,7 @@ SCALED = {
     "biarticular_passive_moment": "passive moments",
 }
 """What a common factor of all forces leaves the motion unchanged with, in the words for all of a kind."""
-CLOSELY = "(positive ones to within a factor of two either way)"
+CLOSELY = "(to half of what was thought possible before, and positive ones to within a factor of two either way)"
 """How well a parameter is known that counts as determined (`mjx_msm.knowledge.standing`)."""
 FLATTERS = (
     "That flatters: neighbours in time are alike, and parts of one trial share electrodes, day and task; of another "
@@ -192,10 +192,16 @@ def whom(names: Sequence[str], everybody: int, most: int = 8) -> str:
     return "everybody" if len(names) == everybody else f"{some(names, most)} ({len(names)} of {everybody} people)"
 
 
-def with_members(path: str, members: Sequence[str]) -> str:
-    """A path, and whom it stands for where those are several: "muscle/[rv]*/max_isometric_force (recfem, vasmed)"."""
-    owners = [m.split("/")[1] for m in members]
-    return f"{path} ({', '.join(owners)})" if len(owners) > 1 and path.split("/")[1] != "*" else path
+def called(path: str, members: Sequence[str] = ()) -> str:
+    """A parameter as readers are told of it: its path, or words for one that stands for several: "maximal isometric
+    force of recfem, vasmed and vaslat" for "muscle/[rv]*/max_isometric_force"."""
+    group, whose, field, *axis = path.split("/")
+    if not any(c in whose for c in "*?["):
+        return path
+    owners = list(dict.fromkeys(m.split("/")[1] for m in members))
+    every = whose == "*" or not owners
+    what = FIELDS.get(field, field) + "".join(f" ({x})" for x in axis)
+    return f"{what} of {f'all {_plural(group)}' if every else some(owners, MEMBERS)}"
 
 
 def number(value: float, *beside: float) -> str:

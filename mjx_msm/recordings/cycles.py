@@ -13,7 +13,13 @@ IRREGULAR = 0.25
 
 
 def cycle_phase(time: Float[np.ndarray, "time"], angle: Float[np.ndarray, "time"]) -> Float[np.ndarray, "time"] | None:
-    """Phase of every sample in its cycle, 0 to 1, from one greatest angle to the next; None if nothing repeats itself.
+    """Phase of every sample in its cycle, 0 to 1; None if nothing repeats itself. As `cycle_count`."""
+    count = cycle_count(time, angle)
+    return None if count is None else count % 1.0
+
+
+def cycle_count(time: Float[np.ndarray, "time"], angle: Float[np.ndarray, "time"]) -> Float[np.ndarray, "time"] | None:
+    """Cycles that have passed since the first greatest angle, whole at every other one; None if nothing repeats itself.
 
     Linear in time between peaks, and at the median duration before the first and after the last. A peak stands out by
     more than half of the angle's range, so that the knee's smaller one in stance is not taken for another stride.
@@ -29,5 +35,19 @@ def cycle_phase(time: Float[np.ndarray, "time"], angle: Float[np.ndarray, "time"
     if np.any(np.abs(duration - usual) > IRREGULAR * usual):
         return None
     count = np.interp(time, at, np.arange(len(at)))
-    count += np.minimum(time - at[0], 0.0) / usual + np.maximum(time - at[-1], 0.0) / usual
-    return count % 1.0
+    return count + np.minimum(time - at[0], 0.0) / usual + np.maximum(time - at[-1], 0.0) / usual
+
+
+def by_cycle(
+    count: Float[np.ndarray, "time"], values: Float[np.ndarray, "time"], points: int = 101
+) -> Float[np.ndarray, "cycle point"]:
+    """A signal in every whole cycle, from its beginning to its end; NaN in its gaps.
+
+    **Arguments:** `count`: of `cycle_count`; `values`: at the same samples.
+    """
+    begin = np.arange(np.ceil(count[0]), np.floor(count[-1]))
+    at, known = begin[:, None] + np.linspace(0.0, 1.0, points), np.isfinite(values)
+    if not known.any():
+        return np.full(at.shape, np.nan)
+    inside = np.interp(at, count, known.astype(float)) > 1.0 - 1e-9
+    return np.where(inside, np.interp(at, count[known], values[known]), np.nan)

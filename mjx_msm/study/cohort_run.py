@@ -28,7 +28,7 @@ from mjx_msm.knowledge.cohort import TABLE, Cohort, Member
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.study.cohort_file import CohortFile, Someone
 from mjx_msm.study.cohort_person import Asked, Job, identifier
-from mjx_msm.study.cohort_turns import in_turns
+from mjx_msm.study.cohort_turns import with_turns
 from mjx_msm.study.cohort_work import Listener, Work
 from mjx_msm.views.report.cohort_page import save_cohort_report
 from mjx_msm.views.report.page import REPORT
@@ -42,7 +42,7 @@ def run_study(
     *,
     workers: int | None = None,
     executor: str | Executor | None = None,
-    listener: Listener = lambda done, total: None,
+    listener: Listener = lambda done, total, turn: None,
     prepare: Callable[[Asked], Callable[[Job], str]] = identifier,
 ) -> Cohort:
     """Identify everybody whose result is not there yet, and write the table and the report of all.
@@ -64,7 +64,7 @@ def run_study(
         faults |= failed
         members = tuple(_member(p, jobs.get(p.name), out, faults) for p in study.people)
         cohort = Cohort(study.name, members, anew=len(left) - len(failed)).with_population()
-        cohort = in_turns(cohort, jobs, study.turns, out / TURNS, work)
+        cohort = with_turns(cohort, jobs, study.turns, out / TURNS, work)
         with _writing(out):
             cohort.save_table(out / TABLE)
             if cohort.population is not None:

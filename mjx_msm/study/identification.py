@@ -10,7 +10,7 @@ import numpy as np
 
 from mjx_msm.common.changed_files import changed_file
 from mjx_msm.common.errors import InputError
-from mjx_msm.identification.cross_validation import cross_validate, groups_of
+from mjx_msm.identification.cross_validation import cross_validation, groups_of
 from mjx_msm.identification.identify import Listener, identify
 from mjx_msm.knowledge.profile_likelihood import Listener as ProfileListener
 from mjx_msm.knowledge.profile_likelihood import Profile, profile
@@ -75,16 +75,17 @@ def cross_validated(
     checkpoint: str | Path | None = None,
     **options: Unpack[Options],
 ) -> Identification:
-    """The result with the error rows of a cross-validation added, see `mjx_msm.cross_validate`.
+    """The result with the error rows of a cross-validation added, see `mjx_msm.cross_validate`, and what its folds
+    predict.
 
     **Arguments:** `search`: whether every fold searches from all starting points, not from the result and a few others.
     """
     asked = settings(study, model)
-    rows = cross_validate(
+    found = cross_validation(
         model, study.trials, settings=asked, around=None if search else result, by=by, blocks=blocks, folds=folds,
         listener=listener, checkpoint=checkpoint, **options,
     )  # fmt: skip
-    return result.with_fits(rows)
+    return result.with_fits(found.fits, found.unseen)
 
 
 def profile_study(

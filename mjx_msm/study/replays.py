@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,11 +14,11 @@ from jaxtyping import Float
 from mjx_msm.common.compiled import float64, jit
 from mjx_msm.dynamics.excitation import excitation
 from mjx_msm.dynamics.simulation import activate
-from mjx_msm.estimation.residuals.moment import MomentTerm, moment_term
+from mjx_msm.estimation.residuals.moment import moment_term
 from mjx_msm.estimation.residuals.motion import motion_term, window_steps
 from mjx_msm.estimation.residuals.stepped_motion import is_stepped, stepped_motion_term
-from mjx_msm.estimation.robust import FREEDOM
 from mjx_msm.identification.problem import complete
+from mjx_msm.knowledge.moment_band import DRAWS, ENDS, moment_noise, moment_spread
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import Model
 from mjx_msm.person.space import ParameterSpace
@@ -27,24 +27,6 @@ from mjx_msm.recordings.subject_file.loading import Study
 from mjx_msm.recordings.trial import Trial, reordered
 from mjx_msm.study.settings import settings, study_space
 from mjx_msm.views.replay import Replay
-
-BAND_DRAWS = 40
-"""People of the posterior from whom a band is made."""
-TAILS = math.sqrt(FREEDOM / (FREEDOM - 2.0))
-"""Standard deviation of Student's noise over its scale."""
-
-
-class _People(NamedTuple):
-    """People drawn from a posterior, and the noise of the moments [N·m]."""
-
-    draws: Float[np.ndarray, "draw unknown"]
-    noise: Float[np.ndarray, "free"]
-
-    def spread(self, moments: MomentTerm) -> Float[np.ndarray, "instant free"]:
-        """Standard deviation of what would be recorded [N·m]."""
-        one = np.ones(len(self.noise))
-        each = np.stack([moments.evaluate(z, one) for z in self.draws])
-        return np.sqrt(each.var(axis=0) + self.noise**2)
 
 
 def replays(model: Model, result: Identification, study: Study) -> tuple[Replay, ...]:
@@ -65,13 +47,11 @@ def replays(model: Model, result: Identification, study: Study) -> tuple[Replay,
         tuple(record(model, reordered(t, study.channels), result.emg_map) for t in group)
         for group in (study.trials, study.held_out)
     )
-    noises = np.array([noise.get(f"moment/{c}", 0.0) for c in model.free])
-    people = _People(np.array(result.samples[:BAND_DRAWS]), noises * (TAILS if result.loss == "student" else 1.0))
     out: list[Replay] = []
     for trials, recordings in ((study.trials, identified), (study.held_out, held_out)):
         if trials:
             steps = window_steps(result.horizon, identified, recordings)
-            out += _replays(model, space, versions, study, trials, recordings, steps, rate, scale, people)
+            out += _replays(model, space, versions, study, trials, recordings, steps, rate, scale, result)
     return tuple(out)
 
 
@@ -85,7 +65,7 @@ def _replays(
     steps: int,
     rate: float,
     scale: Float[np.ndarray, "free"],
-    people: _People,
+    result: Identification,
 ) -> list[Replay]:
     moments = positions = None
     if "motion" in study.identify.residuals:
@@ -95,7 +75,9 @@ def _replays(
         moments = moment_term(model, space, recordings, rate)
     simulated = {v: positions.evaluate(z, scale) for v, z in versions.items()} if positions is not None else {}
     predicted = {v: moments.evaluate(z, scale) for v, z in versions.items()} if moments is not None else {}
-    spread = people.spread(moments) if moments is not None and len(people.draws) else None
+    people, spread = np.array(result.samples[:DRAWS]), None
+    if moments is not None and len(people):
+        spread = moment_spread(moments, people, moment_noise(result))
     out = []
     for i, (recording, trial) in enumerate(zip(recordings, trials, strict=True)):
         if moments is not None:
@@ -121,7 +103,7 @@ def _replays(
             moment = np.where(gone, np.nan, moments.signal()[rows])
             torque = {v: np.where(gone, np.nan, moment + r[rows]) for v, r in predicted.items()}
             if spread is not None:
-                band = torque["identified"] - 1.96 * spread[rows], torque["identified"] + 1.96 * spread[rows]
+                band = torque["identified"] - ENDS * spread[rows], torque["identified"] + ENDS * spread[rows]
         out.append(
             Replay(
                 recording.name,

@@ -35,7 +35,7 @@ from mjx_msm.recordings.trial import reordered
 from mjx_msm.study.replays import drive, measured, replays
 from mjx_msm.study.settings import study_space
 from mjx_msm.views.figures import save_figures
-from mjx_msm.views.replay import Replay
+from mjx_msm.views.replay import Replay, with_bands
 from mjx_msm.views.report.page import REPORT, save_report
 
 RESULT = "identification.json"
@@ -197,6 +197,8 @@ def write_result(
         files = file_names(s.name for s in signals)
         for signal in signals:
             signal.save(folder / "trials" / f"{files[signal.name]}.csv")
+        result = with_bands(result, signals)
+        result.save(folder / RESULT)
     with _or_without("figures"):
         save_figures(folder, signals, result, truth)
     with _or_without("report"):

@@ -159,7 +159,7 @@ def parameter_figure(result: Identification, truth: Mapping[str, float] | None =
             unit = (lambda x, e=e: x / e.start) if scale else (lambda x: x)
             clear = stands[e.path] is Standing.DETERMINED
             colour = IDENTIFIED if clear else "0.6"
-            label = once("estimate, 95 % interval" if clear else "not determined, only roughly, or at a bound")
+            label = once("estimate, 95 % interval" if clear else "not determined")
             if math.isfinite(e.sd):
                 ax.plot([unit(e.low), unit(e.high)], [row, row], color=colour, linewidth=3, alpha=0.4)
             ax.plot(unit(e.value), row, "s" if e.bound else "o", color=colour, markersize=4.5, label=label)

@@ -14,7 +14,7 @@ from mjx_msm.estimation.least_squares import NOISE_FLOOR
 from mjx_msm.estimation.residuals.moment import moment_term
 from mjx_msm.estimation.residuals.motion import motion_term
 from mjx_msm.identification.cohort import identify_many
-from mjx_msm.identification.cross_validation import cross_validate, groups_of
+from mjx_msm.identification.cross_validation import cross_validate, cross_validation, groups_of
 from mjx_msm.identification.identify import identify
 from mjx_msm.knowledge.design.experiment import design_experiment
 from mjx_msm.knowledge.design.information import information
@@ -337,7 +337,7 @@ def with_moments(arm, truth, exact):
 
 @pytest.fixture(scope="module")
 def cross_validated(arm):
-    """A cross-validation over four blocks in two folds: its error rows and the last iterate of every fold."""
+    """A cross-validation over four blocks in two folds, and the last iterate of every fold."""
 
     def run(trials):
         last = {}
@@ -345,7 +345,7 @@ def cross_validated(arm):
         def listen(iteration):
             last[iteration.stage] = tuple(iteration.z)
 
-        return cross_validate(arm, trials, free=STRENGTH, blocks=4, folds=2, listener=listen), last
+        return cross_validation(arm, trials, free=STRENGTH, blocks=4, folds=2, listener=listen), last
 
     return run
 
@@ -357,7 +357,8 @@ def clean(cross_validated, with_moments):
 
 @pytest.mark.slow
 def test_cross_validation_predicts_exact_moments(with_moments, clean):
-    fits, last = clean
+    found, last = clean
+    fits = found.fits
     assert {(f.trial, f.role, f.kind) for f in fits} == {(t.name, "cross-validated", "moment") for t in with_moments}
     for f in fits:
         assert f.identified < 1e-6 * f.spread
@@ -365,6 +366,11 @@ def test_cross_validation_predicts_exact_moments(with_moments, clean):
         assert f.identified < f.beside["ridge"]
         assert f.correlation == pytest.approx(1)
     assert list(last) == ["cross-validation 1/2", "cross-validation 2/2"]
+    assert [(u.trial, u.coordinate) for u in found.unseen] == [(f.trial, f.coordinate) for f in fits]
+    for u, f in zip(found.unseen, fits, strict=True):
+        np.testing.assert_allclose(u.predicted, u.recorded, atol=1e-5 * f.spread)
+        assert (u.low, u.high) == ((), ()), "without a result to cross-validate around nothing tells how wide"
+        assert f.band is None
 
 
 @pytest.mark.slow
@@ -373,10 +379,13 @@ def test_a_held_out_block_has_no_say_in_its_own_prediction(with_moments, cross_v
     trial = with_moments[0]
     block = np.arange(len(trial.time)) * 4 // len(trial.time)
     wrong = replace(trial, moment=np.where((block == 1)[:, None], trial.moment + 5.0, trial.moment))
-    fits, last = cross_validated([wrong, with_moments[1]])
+    found, last = cross_validated([wrong, with_moments[1]])
     assert [last[k] == clean[1][k] for k in last] == [False, True]
-    for f in fits[: len(wrong.coordinates)]:  # its own prediction misses by the whole error
+    for f in found.fits[: len(wrong.coordinates)]:  # its own prediction misses by the whole error
         assert f.identified > 5.0 * np.sqrt(np.mean(block == 1)) * 0.99
+    for u in found.unseen[: len(wrong.coordinates)]:
+        inside = np.interp(u.time, trial.time, block == 1) == 1.0
+        np.testing.assert_allclose((np.array(u.recorded) - u.predicted)[inside], 5.0, atol=1e-3)
 
 
 @pytest.mark.slow
@@ -389,13 +398,20 @@ def test_whole_trials_and_tasks_are_predicted_from_the_others(arm, with_moments,
     trials = [replace(first, task="lift"), wrong]
     if by == "task":
         trials.append(replace(second, task=""))
-    fits = cross_validate(arm, trials, free=STRENGTH, by=by, listener=lambda i: stages.append(i.stage))
+    found = cross_validation(arm, trials, free=STRENGTH, by=by, listener=lambda i: stages.append(i.stage))
+    fits = found.fits
     assert list(dict.fromkeys(stages)) == ["cross-validation 1/2", "cross-validation 2/2"]
     assert [f.trial for f in fits] == [t.name for t in trials for _ in arm.free]
     assert {(f.role, f.kind) for f in fits} == {("cross-validated", "moment")}
     assert all(set(f.beside) == {"ridge", "kernel ridge", "with discrepancy"} for f in fits)
     for f in fits[2:4]:  # predicted from right ones alone
         assert f.identified == pytest.approx(5.0, rel=1e-3)
+    for u, f in zip(found.unseen, fits, strict=True):
+        assert (u.trial, u.coordinate, u.holds) == (f.trial, f.coordinate, f.band)
+        assert np.sqrt(np.mean(np.square(np.array(u.predicted) - u.recorded))) == pytest.approx(f.identified, rel=1e-4)
+        assert np.all(np.array(u.low) <= u.predicted)
+        assert np.all(np.array(u.predicted) <= u.high)
+    assert fits[2].band == 0.0, "of 5 N·m it had no idea"
 
 
 def test_a_trial_that_is_called_as_a_task_is_not_of_it(with_moments):
@@ -487,10 +503,13 @@ def test_folds_around_a_result_search_less_and_say_the_same(arm, with_moments, m
 
     result = identify(arm, noisy, free=STRENGTH, residuals=("moment",))
     monkeypatch.setattr(Descents, "minimise", counted)
-    near = cross_validate(arm, noisy, around=result, **settings)
+    near = cross_validation(arm, noisy, around=result, **settings)
     around = sum(spent)
     full = cross_validate(arm, noisy, **settings)
-    for a, b in zip(near, full, strict=True):
+    for u, f in zip(near.unseen, near.fits, strict=True):  # of 99 to 199 samples with white noise
+        assert u.holds == f.band
+        assert 0.88 < u.holds <= 1.0
+    for a, b in zip(near.fits, full, strict=True):
         assert (a.trial, a.coordinate) == (b.trial, b.coordinate)
         assert a.identified == pytest.approx(b.identified, rel=1e-3)
     assert around < 0.75 * (sum(spent) - around)

@@ -31,7 +31,10 @@ def test_a_constant_is_better_only_where_something_changes(row, warned):
 def test_the_table_counts_as_the_verdict_does():
     """What a bound holds, or is known only roughly, stands there dimmed, and why."""
     made = result(shares=(0.99, 0.99, 0.1), bounds=("upper", "", ""))
-    e, u = replace(made.estimates[1], low=0.1, high=3.1), replace(made.unknowns[1], lower=-5.0, upper=5.0)
+    e, u = (
+        replace(made.estimates[1], low=0.1, high=3.1),
+        replace(made.unknowns[1], lower=-5.0, upper=5.0, prior_scale=10.0),
+    )
     made = replace(
         made, estimates=(made.estimates[0], e, made.estimates[2]), unknowns=(made.unknowns[0], u, made.unknowns[2])
     )

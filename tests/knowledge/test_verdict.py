@@ -11,17 +11,24 @@ from results import fit, result
 import mjx_msm as msm
 from mjx_msm.knowledge.goodness_of_fit import fit_tests, independent_samples
 from mjx_msm.knowledge.judged_errors import measure, pooled, trial_predicted_worst
-from mjx_msm.knowledge.next_step import steps
+from mjx_msm.knowledge.next_step import Matter, steps
 from mjx_msm.knowledge.records import Outcome, Stage
-from mjx_msm.knowledge.standing import Standing, remark, spans
+from mjx_msm.knowledge.standing import Standing, beside_prior, remark, spans, width_text
 from mjx_msm.knowledge.verdict import verdict
+from mjx_msm.knowledge.wording import CLOSELY, called
 
 REPEATS = "not noise: they repeat themselves over 0.2 s, 99 count as 33"
 
 
+def held(made, **parts):
+    """The result with the parts of its unseen trials' moments that their bands hold."""
+    rows = (replace(f, band=parts[f.trial]) if f.role != "identify" and f.trial in parts else f for f in made.fits)
+    return replace(made, fits=tuple(rows))
+
+
 def test_a_good_result():
     said = verdict(result(fit("identify", 1.5), fit("held-out", 2.0, ridge=3.0, mean_cycle=2.5)))
-    assert len(said) == 5
+    assert len(said) == 6
     assert said[0].startswith(
         "Use its prediction of the moment as good to about 2 N·m (root mean square); every parameter is known by "
         "itself. The estimate converged"
@@ -29,8 +36,9 @@ def test_a_good_result():
     assert "by 1.5 N·m" in said[1]
     assert "On held-out trials, it misses the moment by 2 N·m (spread 10 N·m)" in said[2]
     assert "mean cycle, misses it by 2.5 N·m: the model is the better prediction" in said[2]
-    assert said[3] == "The recordings determine all 3 parameters (positive ones to within a factor of two either way)."
-    assert said[4] == "Next: use the person: `gymnasium.make` and `mjx-msm verify` take this folder."
+    assert said[3] == "Intervals bear out: of reach the band of 95 % holds 95 %."
+    assert said[4] == f"The recordings determine all 3 parameters {CLOSELY}."
+    assert said[5] == "Next: use the person: `gymnasium.make` and `mjx-msm verify` take this folder."
 
 
 def test_whose_error_is_whose():
@@ -41,7 +49,7 @@ def test_whose_error_is_whose():
         "about 3 N·m (root mean square) of run, and 1 N·m of trials like those it was made from; every"
         in (verdict(made)[0])
     )
-    assert "no interval of a parameter is to be used yet" in verdict(made, {"run": 0.35})[0]
+    assert "no interval of a parameter is to be used yet" in verdict(held(made, run=0.35))[0]
 
 
 @pytest.mark.parametrize(
@@ -81,6 +89,28 @@ def test_none_of_a_thing_is_no_bound_to_widen():
 def test_a_regression_that_is_better_is_said_to_be():
     assert "ridge misses it by only 1 N·m" in verdict(result(fit(ridge=1.0)))[1]
     assert "predicts no worse" in verdict(result(fit(ridge=2.02)))[1]
+
+
+def test_a_regression_that_is_worse_than_a_constant_gives_way_to_it():
+    said = verdict(result(fit(ridge=12.0)))[1]
+    assert "ridge regression, misses it by 12 N·m, more than a constant does (10 N·m): beside the constant, the" in said
+    assert said.endswith("model is the better prediction.")
+    assert "no better than a constant" in verdict(result(fit(identified=9.9, ridge=12.0)))[1]
+    assert "constant" not in verdict(result(fit(ridge=9.0)))[1]
+
+
+def test_what_stands_for_several_is_told_in_words():
+    made = result(fit("identify"), bounds=("upper", "", ""))
+    members = ("muscle/recfem/max_isometric_force", "muscle/vasmed/max_isometric_force")
+    path, words = "muscle/[rv]*/max_isometric_force", "maximal isometric force of recfem and vasmed"
+    tied = replace(made.estimates[0], path=path), replace(made.unknowns[0], members=members)
+    made = replace(made, estimates=(tied[0], *made.estimates[1:]), unknowns=(tied[1], *made.unknowns[1:]))
+    said = verdict(made)
+    assert f"at a bound: {words}." in said[-2]
+    assert f"ask whether {words} can be believed" in said[-1]
+    assert "[rv]" not in " ".join(said)
+    assert called("emg/*/delay", ("emg/a/delay", "emg/b/delay")) == "EMG delay of all channels"
+    assert called(members[0], members[:1]) == members[0]
 
 
 def test_the_model_with_its_discrepancy_is_no_rival():
@@ -125,10 +155,11 @@ def test_what_a_bound_holds_is_not_determined():
 def test_an_interval_as_wide_as_what_was_allowed_determines_nothing():
     """Bounds are in the solver's coordinates: logarithms of a strength, a damping as it is."""
     made = result(fit())
+    made = replace(made, unknowns=tuple(replace(u, prior_scale=10.0) for u in made.unknowns))
     strength, _, damping = made.estimates
     log, linear = made.unknowns[0], made.unknowns[2]
     wide = replace(strength, low=math.exp(log.lower), high=math.exp(log.upper))
-    narrower = replace(strength, low=math.exp(log.lower), high=math.exp(0.3 * log.upper))
+    narrower = replace(strength, low=math.exp(log.lower), high=math.exp(-0.1))
     assert replace(made, estimates=(wide, *made.estimates[1:])).standing[0] is Standing.RANGE
     assert replace(made, estimates=(narrower, *made.estimates[1:])).standing[0] is Standing.DETERMINED
     wide = replace(damping, low=linear.lower, high=linear.upper)
@@ -136,10 +167,33 @@ def test_an_interval_as_wide_as_what_was_allowed_determines_nothing():
     assert said[-2].endswith(f"Not counted, as wide as all that was allowed: {damping.path}.")
 
 
+@pytest.mark.parametrize(
+    ("part", "standing", "said"),
+    [
+        (0.45, Standing.DETERMINED, ""),
+        (0.55, Standing.PARTLY, "known partly from the prior"),
+        (0.75, Standing.PRIOR, "no better known than before"),
+        (1.2, Standing.PRIOR, "no better known than before"),
+    ],
+)
+def test_what_the_prior_had_told_is_not_told_by_the_recording(part, standing, said):
+    """A slack length of 5 % before: to ±10 % it was known of anybody, whatever part of it is said to be the data's."""
+    made = result(fit(), shares=(0.99, 0.99, 0.99))
+    u = replace(made.unknowns[0], members=("muscle/BRA/tendon_slack_length",), prior_scale=0.05)
+    half = part * 1.96 * 0.05
+    e = replace(made.estimates[0], value=1.0, low=math.exp(-half), high=math.exp(half))
+    assert beside_prior(e, u) == pytest.approx(part)
+    assert width_text(e, u) == f"{100 * part:.0f} %"
+    made = replace(made, estimates=(e, *made.estimates[1:]), unknowns=(u, *made.unknowns[1:]))
+    assert made.standing[0] is standing
+    assert remark(e, u, standing) == said
+    assert ("partly from the prior" in verdict(made)[-2]) == (standing is Standing.PARTLY)
+
+
 @pytest.mark.parametrize(("times", "standing"), [(1.9, Standing.DETERMINED), (2.1, Standing.ROUGH)])
 def test_what_may_be_twice_as_much_is_known_only_roughly(times, standing):
     made = result(fit())
-    e, u = made.estimates[0], replace(made.unknowns[0], lower=-5.0, upper=5.0)
+    e, u = made.estimates[0], replace(made.unknowns[0], lower=-5.0, upper=5.0, prior_scale=10.0)
     e = replace(e, low=e.value / times, high=e.value * times)
     made = replace(made, estimates=(e, *made.estimates[1:]), unknowns=(u, *made.unknowns[1:]))
     assert made.standing[0] is standing
@@ -160,7 +214,7 @@ def test_what_may_be_twice_as_much_is_known_only_roughly(times, standing):
 )
 def test_a_damping_is_positive_as_a_strength_is_and_may_be_none(low, standing, roughly):
     made = result(fit())
-    unknown = replace(made.unknowns[2], lower=0.0, upper=20.0)
+    unknown = replace(made.unknowns[2], lower=0.0, upper=20.0, prior_scale=10.0)
     damping = replace(made.estimates[2], low=low, high=1.2)
     found = replace(made, estimates=(*made.estimates[:2], damping), unknowns=(*made.unknowns[:2], unknown))
     assert found.standing[2] is standing
@@ -170,7 +224,7 @@ def test_a_damping_is_positive_as_a_strength_is_and_may_be_none(low, standing, r
 def test_what_has_a_sign_or_is_around_its_prior_is_told_in_its_unit():
     made = result(fit())
     for path in ("emg/biceps/shape", "body/forearm/com/x"):
-        of = replace(made.unknowns[2], members=(path,), lower=-3.0, upper=3.0)
+        of = replace(made.unknowns[2], members=(path,), lower=-3.0, upper=3.0, prior_scale=10.0)
         e = replace(made.estimates[2], path=path, low=-1.0, high=1.0)
         assert spans(e, of) == 1.0
         assert remark(e, of, Standing.DETERMINED) == ""
@@ -179,14 +233,14 @@ def test_what_has_a_sign_or_is_around_its_prior_is_told_in_its_unit():
 
 
 def test_a_cross_validation_that_a_regression_wins_is_told_beside_a_held_out_trial():
-    held, folds = fit(ridge=3.0), fit("cross-validated", trial="walk", ridge=1.5)
+    unseen, folds = fit(ridge=3.0), fit("cross-validated", trial="walk", ridge=1.5)
     both = (
         "the model is the better prediction there, but cross-validated among walk, ridge is better (1.5 N·m, the model"
     )
-    assert f"{both} 2 N·m)." in verdict(result(held, folds))[1]
+    assert f"{both} 2 N·m)." in verdict(result(unseen, folds))[1]
     both = "the better prediction there, but its band of 95 % holds only 40 % and cross-validated among walk, ridge is"
-    assert both in verdict(result(held, folds), {"reach": 0.4})[1]
-    assert "ridge is better" not in verdict(result(held, replace(folds, beside={"ridge": 2.5})))[1]
+    assert both in verdict(result(replace(unseen, band=0.4), folds))[1]
+    assert "ridge is better" not in verdict(result(unseen, replace(folds, beside={"ridge": 2.5})))[1]
 
 
 def test_what_rests_on_a_bound_is_asked_about_before_more_is_recorded():
@@ -265,9 +319,11 @@ def test_samples_are_counted_as_the_test_of_fit_says_it():
 
 
 def test_a_band_that_holds_too_little_says_what_that_means():
-    said = verdict(result(fit()), {"run": 0.79})
-    assert "of run the band of 95 % holds 79 %. Something that the model lacks" in " ".join(said)
-    assert "Intervals bear out: of run the band of 95 % holds 94 %." in verdict(result(fit()), {"run": 0.94})
+    made = result(fit(trial="run"))
+    assert "of run the band of 95 % holds 79 %. Something that the model lacks" in " ".join(
+        verdict(held(made, run=0.79))
+    )
+    assert "Intervals bear out: of run the band of 95 % holds 94 %." in verdict(held(made, run=0.94))
 
 
 def test_one_start_is_said_to_be_one():
@@ -277,8 +333,8 @@ def test_one_start_is_said_to_be_one():
 
 
 def test_the_first_sentence_says_what_may_be_used():
-    def first(*rows, bands=None, **made):
-        return verdict(result(*rows, **made), bands)[0].partition(" The estimate")[0]
+    def first(*rows, **made):
+        return verdict(result(*rows, **made))[0].partition(" The estimate")[0]
 
     open_ = {"shares": (0.1, 0.1, 0.9)}
     assert first(fit(), **open_).endswith(
@@ -290,7 +346,7 @@ def test_the_first_sentence_says_what_may_be_used():
         "Do not use its prediction of the moment: a constant would do better; "
     )
     assert "(root mean square), for which a regression is the better; " in first(fit(ridge=1.0))
-    assert "(root mean square), but not the band of 95 % about it; " in first(fit(), bands={"reach": 0.4})
+    assert "(root mean square), but not the band of 95 % about it; " in first(replace(fit(), band=0.4))
     folds = replace(fit("cross-validated"), within=True)
     assert "2 N·m (root mean square), between parts of one trial; " in first(folds)
 
@@ -308,13 +364,15 @@ def test_a_joint_that_is_worse_than_a_constant_is_named_where_the_trial_is_not()
 
 def test_nobody_is_to_be_used_whose_band_or_joint_fails():
     made = result(fit(ridge=3.0))
-    assert steps(made, {"reach": 0.94})[0].startswith("use the person")
-    assert steps(made, {"reach": 0.78})[0].startswith(
+    assert steps(held(made, reach=0.94))[0].matter is Matter.NOTHING
+    assert steps(held(made, reach=0.78))[0].said.startswith(
         "look where in the curves of reach the recording leaves the band of 95 %"
     )
-    assert steps(made)[0].startswith("see in the report whether the band holds what was held out")
+    assert steps(held(made, reach=None))[0].said.startswith(
+        "see in the report whether the band holds what was held out"
+    )
     other = replace(fit(ridge=1.0), coordinate="shoulder")
-    assert steps(result(fit(ridge=30.0), other), {})[0].startswith(
+    assert steps(result(fit(ridge=30.0), other))[0].said.startswith(
         "look at shoulder in the curves of the report, which a"
     )
 
@@ -326,8 +384,8 @@ def test_delay_and_gain_of_the_emg_are_named_first_of_what_a_bound_holds():
     bound = tuple(replace(made.estimates[0], path=path, low=1.05, bound="upper") for path in paths)
     made = replace(made, estimates=bound, unknowns=(made.unknowns[0],) * 5, z=made.z[:1] * 5)
     said = verdict(made)
-    assert "at a bound: emg/*/delay, emg/a/gain, muscle/A/max_isometric_force and 2 more" in said[-2]
-    assert "ask whether emg/*/delay, emg/a/gain, muscle/A/max_isometric_force and 2 more" in said[-1]
+    assert "at a bound: EMG delay of all channels, emg/a/gain, muscle/A/max_isometric_force and 2 more" in said[-2]
+    assert "ask whether EMG delay of all channels, emg/a/gain, muscle/A/max_isometric_force and 2 more" in said[-1]
     assert "check whether EMG, motion and moment share a clock" in said[-1]
     assert "too narrow" not in said[-1]
 

@@ -311,7 +311,7 @@ def test_people_and_population_take_turns(study, begun, restored, monkeypatch, t
 
 
 def test_an_error_of_the_work_is_not_taken_for_one_of_writing(study, begun, restored, tmp_path):
-    def broken(done, total):
+    def broken(done, total, turn):
         raise OSError("the listener's own")
 
     with pytest.raises(OSError, match="the listener's own"):
@@ -402,7 +402,7 @@ def test_a_full_disk_half_way(study, begun, restored, disk, tmp_path):
 
 
 def _fills(disk, out, after):
-    def listen(done, total):
+    def listen(done, total, turn):
         if done == after:
             disk.fail(out / "people", errno.ENOSPC)
 
@@ -411,9 +411,13 @@ def _fills(disk, out, after):
 
 def test_a_disk_that_is_full_for_the_table_is_said(study, begun, restored, disk, tmp_path):
     file, out = study(2), tmp_path / "out"
+
+    def listen(done, total, turn):
+        if done == total:
+            disk.fail(out, errno.ENOSPC)
+
     with pytest.raises(InputError, match="No space left on device"):
-        run_study(load_cohort(file), out, executor=InProcess(), prepare=cheap,
-                  listener=lambda done, total: disk.fail(out, errno.ENOSPC) if done == total else None)  # fmt: skip
+        run_study(load_cohort(file), out, executor=InProcess(), prepare=cheap, listener=listen)
     disk.broken.clear()
     again = run_study(load_cohort(file), out, executor=InProcess(), prepare=cheap)
     assert again.anew == 0

@@ -10,7 +10,8 @@ from results import PATHS, fit, result
 from mjx_msm.knowledge.cohort import Cohort, Member
 from mjx_msm.knowledge.cohort_errors import poorly_fitted
 from mjx_msm.knowledge.cohort_verdict import by_knowledge, cohort_verdict, determined_in, spreads
-from mjx_msm.knowledge.wording import with_members
+from mjx_msm.knowledge.next_step import steps
+from mjx_msm.knowledge.verdict import verdict
 from mjx_msm.views.report.cohort_page import cohort_report, save_cohort_report
 
 REPEATS = "not noise: they repeat themselves over 0.2 s, 99 count as 33"
@@ -74,13 +75,31 @@ def test_what_is_left_as_noise_is_no_poor_fit():
 def test_next_comes_the_fit_then_bounds_then_another_trial(mixed):
     said = cohort_verdict(mixed)[-1]
     parts = [
-        "eve and bob, who fit poorly: check the electrodes",
+        "eve and bob (2 of 3 people), who fit poorly: check the electrodes",
         f"{STRENGTH} (pushed against a bound in 2 people)",
-        "record another trial of everybody",
+        "record more of bob and eve (2 of 3 people), whose recordings leave much open: several strides",
     ]
     places = [said.index(part) for part in parts]
     assert places == sorted(places)
-    assert "none of the 2 trials can be spared" in said
+    assert "and a whole trial more to hold out; until then rely on none of their predictions" in said
+    alone = cohort(anna=mixed.results["anna"])
+    assert cohort_verdict(alone)[-1].startswith("Next: record another trial of everybody and hold it out")
+    assert "none of the 2 trials can be spared" in cohort_verdict(alone)[-1]
+
+
+def test_the_table_the_reports_and_the_last_sentence_tell_of_the_same_steps(mixed):
+    """Whatever is first for somebody is told of them in the study's last sentence, in the same order."""
+    narrow, beaten = result(fit("identify"), replace(fit(), band=0.5)), result(fit("identify"), fit(ridge=1.0))
+    some = cohort(anna=narrow, bob=beaten, eve=result(fit("identify"), fit(identified=11.0)))
+    text = Text(cohort_report(some)).text
+    said = cohort_verdict(some)[-1]
+    places = []
+    for name, made in some.results.items():
+        first = steps(made)[0]
+        assert f"{first.head}" in text
+        assert verdict(made)[-1].startswith(f"Next: {first.said}.")
+        places.append(said.index(f"the reports of {name} (1 of 3 people)"))
+    assert places == sorted(places, reverse=True)
 
 
 def test_the_others_help_is_told_and_asked_for_where_it_is_worth_something():
@@ -112,7 +131,10 @@ def test_what_a_bound_holds_is_determined_in_nobody(mixed):
 
 def test_what_is_known_only_roughly_is_counted_apart():
     made = result(fit("identify"), fit())
-    e, u = replace(made.estimates[0], low=0.1, high=3.1), replace(made.unknowns[0], lower=-5.0, upper=5.0)
+    e, u = (
+        replace(made.estimates[0], low=0.1, high=3.1),
+        replace(made.unknowns[0], lower=-5.0, upper=5.0, prior_scale=10.0),
+    )
     rough = replace(made, estimates=(e, *made.estimates[1:]), unknowns=(u, *made.unknowns[1:]))
     found = cohort(anna=rough, bob=made)
     assert determined_in(found)[STRENGTH] == 1
@@ -144,7 +166,12 @@ def test_a_cross_validation_within_trials_flatters_everybody():
         said = cohort_verdict(cohort(anna=made, bob=result(fit("identify"), fit()), eve=made))
         assert ("That flatters" in " ".join(said)) == (within is True)
         assert ("Whether that was within trials" in " ".join(said)) == (within is None)
-        assert ("record another trial of everybody" in said[-1]) == (within is not False)
+        to_do = {
+            False: "use the people",
+            True: "record another trial of anna and eve (2 of 3 people)",
+            None: "again with",
+        }
+        assert to_do[within] in said[-1]
 
 
 def test_people_who_fit_and_are_predicted_are_to_be_used():
@@ -196,13 +223,6 @@ def test_a_link_leads_to_a_report_that_is_there(mixed, tmp_path):
     assert page.links == ["people/bob/report.html"]
     assert "A name leads" in page.text
     assert "A name leads" not in Text(cohort_report(mixed)).text
-
-
-def test_whom_a_pattern_stands_for():
-    members = ("muscle/recfem/max_isometric_force", "muscle/vasmed/max_isometric_force")
-    assert with_members("muscle/[rv]*/max_isometric_force", members).endswith("(recfem, vasmed)")
-    assert with_members("emg/*/delay", ("emg/a/delay", "emg/b/delay")) == "emg/*/delay"
-    assert with_members(members[0], members[:1]) == members[0]
 
 
 def test_somebody_who_failed_comes_first(mixed):

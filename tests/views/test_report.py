@@ -10,11 +10,11 @@ import pytest
 from browser import opened
 from results import PATHS, fit, result
 
-from mjx_msm.knowledge.records import Direction
+from mjx_msm.knowledge.records import Direction, Unseen
 from mjx_msm.knowledge.uncertainty import Knowledge
 from mjx_msm.knowledge.verdict import verdict
 from mjx_msm.views.replay import Replay
-from mjx_msm.views.report.page import in_short, report, save_report
+from mjx_msm.views.report.page import asked, in_short, report, save_report
 
 TIME = np.linspace(0.0, 2.0, 101)
 
@@ -72,7 +72,8 @@ def test_an_unseen_moment_has_its_band_and_says_what_it_holds():
     text = report(result(fit("held-out", trial="run")), [unseen])
     said = re.sub(r"\s+", " ", Page(text).text)
     assert "run, held out" in said
-    assert f"the band of 95 % holds {100 * unseen.band_holds(0):.0f} % of what was recorded" in said
+    assert f"the band of 95 % holds {100 * unseen.band_holds(0):.0f} % of what was measured" in said
+    assert said.index("What it had not seen: measured and predicted") < said.index("run, held out")
     assert text.count('"fill":"tonexty"') == 1
     assert '"fill":"tonexty"' not in report(result(fit("held-out", trial="run")), [replay("run")])
 
@@ -93,15 +94,13 @@ def test_what_speaks_against_the_model_is_in_it():
 
 def test_curves_are_those_of_the_trial(page):
     """Read back from the page: what plotly is given is the recorded moment, to five digits."""
-    traces = [
-        json.loads(m) for m in re.findall(r"Plotly\.newPlot\(\s*\"[^\"]+\",\s*(\[.*?\]),\s*\{\"template", page, re.S)
-    ]
+    traces = traces_of(page)
     assert len(traces) == 5  # angle, moment, activations, parameters, correlations
     moments = {t["name"]: t["y"] for t in traces[1]}
-    np.testing.assert_allclose(moments["recorded"], 10 * np.sin(3 * TIME), rtol=1e-4, atol=1e-9)
-    np.testing.assert_allclose(moments["identified"], 11 * np.sin(3 * TIME), rtol=1e-4, atol=1e-9)
+    np.testing.assert_allclose(moments["measured"], 10 * np.sin(3 * TIME), rtol=1e-4, atol=1e-9)
+    np.testing.assert_allclose(moments["predicted"], 11 * np.sin(3 * TIME), rtol=1e-4, atol=1e-9)
     angles = {t["name"]: t["y"] for t in traces[0]}
-    np.testing.assert_allclose(angles["recorded"], np.degrees(np.sin(3 * TIME)), rtol=1e-4, atol=1e-9)
+    np.testing.assert_allclose(angles["measured"], np.degrees(np.sin(3 * TIME)), rtol=1e-4, atol=1e-9)
     known = {t.get("name"): t for t in traces[3]}["estimate, 95 %"]
     np.testing.assert_allclose(known["x"], 1.1)
     np.testing.assert_allclose(traces[4][0]["z"], 0.5 * np.eye(3) + 0.5, rtol=1e-4)
@@ -142,13 +141,78 @@ def test_who_stands_behind_a_row_and_what_only_its_range_holds():
     tied = replace(made.unknowns[0], members=members)
     made = replace(made, estimates=(wide, *others), unknowns=(tied, *made.unknowns[1:]))
     text = re.sub(r"\s+", " ", Page(report(made)).text)
-    assert f"{path} (BRA, BIC)" in text
+    assert "maximal isometric force of BRA and BIC" in text
+    assert path not in text
     assert text.count("as wide as all that was allowed") == 2, "in short, and in its row"
 
 
 def test_what_reads_alike_is_alike_bold():
     page = report(result(fit(identified=2.001, ridge=2.002, mean_cycle=3.0)))
     assert re.findall(r'<td class="n best">(.*?)</td>', page) == ["2 N·m", "2 N·m"]
+
+
+def test_a_correction_that_corrects_nothing_is_not_bold():
+    page = report(result(fit(identified=2.001, with_discrepancy=2.002, ridge=3.0)))
+    assert re.findall(r'<td class="n best">(.*?)</td>', page) == ["2 N·m"]
+    page = report(result(fit(identified=2.001, with_discrepancy=1.5, ridge=3.0)))
+    assert re.findall(r'<td class="n best">(.*?)</td>', page) == ["1.5 N·m"]
+
+
+def test_what_was_held_is_among_what_was_asked():
+    parameters = {
+        **dict.fromkeys(PATHS, 1.0), "muscle/BIC/max_isometric_force": 2.0, "muscle/BRA/pennation_angle": 0.1,
+        "muscle/BIC/pennation_angle": 0.0, "emg/biceps/gain": 0.4, "emg/biceps/delay": 0.04,
+    }  # fmt: skip
+    said = dict(asked(result(fit(), parameters=parameters)))["held as they are"]
+    assert said == "maximal isometric force of BIC, pennation angle, EMG gain (0.4), EMG delay (0.04 s)"
+    assert "held as they are" not in dict(asked(result(fit())))
+
+
+def traces_of(page):
+    """What plotly is given, chart by chart."""
+    found = re.findall(r"Plotly\.newPlot\(\s*\"[^\"]+\",\s*(\[.*?\]),\s*\{\"template", page, re.S)
+    return [json.loads(m) for m in found]
+
+
+def test_what_folds_predict_of_the_unseen_is_drawn_with_its_band():
+    time = tuple(TIME.tolist())
+    recorded = 10 * np.sin(3 * TIME)
+    predicted = recorded + np.where(TIME <= 1.5, 0.5, 3.0)
+    curves = [tuple(x.tolist()) for x in (recorded, predicted, predicted - 1.0, predicted + 1.0)]
+    unseen = Unseen("reach", "elbow_flex", time, *curves)
+    made = result(fit("identify"), replace(fit("cross-validated"), within=True), unseen=(unseen,))
+    page = report(made, [replay()])
+    said = re.sub(r"\s+", " ", Page(page).text)
+    assert "reach, each part predicted from the others" in said
+    assert f"holds {100 * np.mean(TIME <= 1.5):.0f} % of what was measured" in said
+    chart = {t["name"]: t["y"] for t in traces_of(page)[0] if "name" in t}
+    np.testing.assert_allclose(chart["measured"], recorded, rtol=1e-4, atol=1e-9)
+    np.testing.assert_allclose(chart["predicted"], predicted, rtol=1e-4, atol=1e-9)
+    nothing = re.sub(r"\s+", " ", Page(report(result(fit("identify")), [replay()])).text)
+    assert "no trial was held out, and there was no cross-validation" in nothing
+
+
+def test_a_movement_that_repeats_itself_is_drawn_over_its_cycle():
+    """Strides of 1.25 s whose moments differ by a factor: their mean, and their standard deviation about it."""
+    time = np.arange(0.0, 40.0, 0.0125)
+    phase = time / 1.25
+    size = 1.0 + 0.2 * (np.floor(phase) % 2)
+    angle = np.cos(2 * np.pi * phase)[:, None]
+    moment = (size * np.sin(2 * np.pi * phase))[:, None]
+    walk = replay("walk", time=time, position=angle, activation=np.zeros((len(time), 2)), simulated={},
+                  moment=moment, predicted={"identified": 1.5 * moment})  # fmt: skip
+    page = report(result(fit("identify", trial="walk")), [walk])
+    cycle, course = (
+        {t["name"]: t for t in chart if t.get("line", {}).get("width") != 0} for chart in traces_of(page)[:2]
+    )
+    at = np.array(cycle["measured"]["x"])
+    np.testing.assert_allclose(cycle["measured"]["y"], 1.1 * np.sin(2 * np.pi * at / 100), atol=0.03)
+    np.testing.assert_allclose(cycle["identified"]["y"], 1.65 * np.sin(2 * np.pi * at / 100), atol=0.05)
+    low, high = (np.array(t["y"]) for t in traces_of(page)[0][:2])
+    np.testing.assert_allclose(high - low, 0.2 * np.abs(np.sin(2 * np.pi * at / 100)), atol=0.03)
+    assert len(course["measured"]["x"]) == len(time) / 2, "as many as a screen can show"
+    assert "the first 5 of 40 s, the rest by the slider below" in page
+    assert '"rangeslider"' in page
 
 
 def test_a_correction_is_explained_where_it_is_shown():

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mjx_msm.knowledge.cohort import Cohort
+from mjx_msm.knowledge.cohort import Cohort, Told
 from mjx_msm.knowledge.cohort_errors import relative_errors
 from mjx_msm.knowledge.cohort_verdict import by_knowledge
 from mjx_msm.knowledge.population import Population
-from mjx_msm.knowledge.records import Estimate
-from mjx_msm.knowledge.standing import Standing
+from mjx_msm.knowledge.standing import width_text
 from mjx_msm.views.figures import GENERIC, IDENTIFIED
 from mjx_msm.views.report.charts import PRIOR, factors, laid_out, names_down, short
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-OPEN = "left to the prior or a bound, or known only roughly"
+OPEN = "not determined"
 OPEN_COLOUR = "#9aa4ad"
 RIVAL_COLOUR = "#4f7fa8"
 
@@ -58,39 +57,39 @@ def overview_chart(cohort: Cohort) -> Figure | None:
     """Every positive parameter's estimates in all people, relative to the generic model's."""
     import plotly.graph_objects as go
 
-    rows = [(path, found) for path in by_knowledge(cohort) if (found := list(_estimates(cohort, path)))]
-    rows = [(path, found) for path, found in rows if cohort.positive(path)]
+    rows = [(path, cohort.told[path]) for path in by_knowledge(cohort) if cohort.positive(path)]
     if not rows:
         return None
     figure = go.Figure()
-    names = [path for path, _ in rows]
+    names = {path: cohort.called(path) for path, _ in rows}
     if cohort.population is not None:
         figure.add_trace(_expected(cohort.population, names))
     for known, colour, name in ((False, OPEN_COLOUR, OPEN), (True, IDENTIFIED, "determined")):
-        chosen = [(path, who, e) for path, found in rows for who, e, clear in found if clear == known]
+        chosen = [(path, one) for path, found in rows for one in found if one.determined == known]
         if chosen:
             figure.add_trace(
                 go.Scatter(
-                    x=short([e.value / e.start for _, _, e in chosen]), y=[path for path, _, _ in chosen],
-                    mode="markers", name=name, marker={"color": colour, "size": 8, "opacity": 0.55},
-                    customdata=[f"{who}: {_words(e)}" for _, who, e in chosen],
+                    x=short([one.estimate.value / one.estimate.start for _, one in chosen]),
+                    y=[names[path] for path, _ in chosen], mode="markers", name=name,
+                    marker={"color": colour, "size": 8, "opacity": 0.55},
+                    customdata=[f"{one.who}: {_words(one)}" for _, one in chosen],
                     hovertemplate="%{customdata}<extra>%{y}</extra>",
                 )
             )  # fmt: skip
     figure.add_vline(x=1.0, line_color=GENERIC, line_width=1.5)
     factors(figure, "relative to the model before the recording")
-    names_down(figure, names)
+    names_down(figure, list(names.values()))
     return laid_out(figure, height=130 + 20 * len(names))
 
 
-def _expected(population: Population, names: list[str]) -> Any:
+def _expected(population: Population, names: Mapping[str, str]) -> Any:
     """95 % of the people that the population leads to expect, relative to the model before a recording."""
     import plotly.graph_objects as go
 
     anybody = population.expected()
     sd = np.sqrt(np.diag(np.array(anybody.covariance)))
     ends = {
-        path: (np.exp(shift - 1.96 * s), np.exp(shift + 1.96 * s))
+        names[path]: (np.exp(shift - 1.96 * s), np.exp(shift + 1.96 * s))
         for path, shift, s in zip(anybody.paths, anybody.shift, sd, strict=True)
         if path in names
     }
@@ -101,44 +100,40 @@ def _expected(population: Population, names: list[str]) -> Any:
 
 
 def parameter_charts(cohort: Cohort) -> Iterator[tuple[str, Figure]]:
-    """Of every parameter its path, and everybody's estimate with its interval; first what is determined in most."""
+    """Of every parameter its name, and everybody's estimate with its interval; first what is determined in most."""
     import plotly.graph_objects as go
 
     for path in by_knowledge(cohort):
-        found = sorted(_estimates(cohort, path), key=lambda x: x[1].value)
+        found = sorted(cohort.told[path], key=lambda one: one.estimate.value)
         figure = go.Figure()
         for known, colour, name in ((True, IDENTIFIED, "estimate, 95 %"), (False, OPEN_COLOUR, OPEN)):
-            chosen = [(who, e) for who, e, clear in found if clear == known]
+            chosen = [one for one in found if one.determined == known]
             if chosen:
-                value, low, high = (np.array([getattr(e, f) for _, e in chosen]) for f in ("value", "low", "high"))
+                value, low, high = (
+                    np.array([getattr(one.estimate, f) for one in chosen]) for f in ("value", "low", "high")
+                )
                 figure.add_trace(
                     go.Scatter(
-                        x=short(value), y=[who for who, _ in chosen], mode="markers", name=name,
+                        x=short(value), y=[one.who for one in chosen], mode="markers", name=name,
                         marker={"color": colour, "size": 7},
                         error_x={
                             "array": short(high - value), "arrayminus": short(value - low), "color": colour,
                             "thickness": 2,
                         },
-                        customdata=[_words(e) for _, e in chosen], hovertemplate="%{y}: %{customdata}<extra></extra>",
+                        customdata=[_words(one) for one in chosen], hovertemplate="%{y}: %{customdata}<extra></extra>",
                     )
                 )  # fmt: skip
-        start = float(np.median([e.start for _, e, _ in found]))
+        start = float(np.median([one.estimate.start for one in found]))
         figure.add_vline(x=start, line_color=GENERIC, line_width=1.5)
-        unit = found[0][1].unit
-        figure.update_xaxes(title=f"{path} [{unit}]" if unit not in ("-", "") else path)
-        names_down(figure, [who for who, _, _ in found[::-1]])
-        yield path, laid_out(figure, height=110 + 17 * len(found))
+        unit = found[0].estimate.unit
+        name = cohort.called(path)
+        figure.update_xaxes(title=f"{name} [{unit}]" if unit not in ("-", "") else name)
+        names_down(figure, [one.who for one in found[::-1]])
+        yield name, laid_out(figure, height=110 + 17 * len(found))
 
 
-def _estimates(cohort: Cohort, path: str) -> Iterator[tuple[str, Estimate, bool]]:
-    """Everybody's estimate, and whether the recordings determine it."""
-    for who, result in cohort.results.items():
-        for e, stands in zip(result.estimates, result.standing, strict=True):
-            if e.path == path:
-                yield who, e, stands is Standing.DETERMINED
-
-
-def _words(e: Estimate) -> str:
-    unit = "" if e.unit == "-" else f" {e.unit}"
-    bound = f", at its {e.bound} bound" if e.bound else ""
-    return f"{e.value:.4g}{unit} [{e.low:.4g}, {e.high:.4g}], {100 * e.data_share:.0f} % from the data{bound}"
+def _words(t: Told) -> str:
+    e, unit = t.estimate, "" if t.estimate.unit == "-" else f" {t.estimate.unit}"
+    bound, width = f", at its {e.bound} bound" if e.bound else "", width_text(e, t.unknown)
+    before = f", {width} as wide as before the recording" if width else ""
+    return f"{e.value:.4g}{unit} [{e.low:.4g}, {e.high:.4g}]{before}{bound}"

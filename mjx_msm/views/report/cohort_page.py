@@ -23,7 +23,6 @@ from mjx_msm.knowledge.judged_errors import (
 )
 from mjx_msm.knowledge.next_step import steps
 from mjx_msm.knowledge.result import Identification
-from mjx_msm.knowledge.wording import with_members
 from mjx_msm.views.report.cohort_charts import overview_chart, parameter_charts, prediction_chart
 from mjx_msm.views.report.page import REPORT, Chart, asked, chart_html, page
 
@@ -80,7 +79,7 @@ def _summary(cohort: Cohort) -> list[dict[str, str]]:
     for path in by_knowledge(cohort):
         low, mid, high = (f"{x:.4g}" for x in middle[path]) if path in middle else ("", "", "")
         out.append({
-            "path": with_members(path, cohort.members_of(path)), "unit": units[path].replace("-", ""),
+            "path": cohort.called(path), "unit": units[path].replace("-", ""),
             "people": f"{counts[path]} of {people}", "bound": f"{bounds[path]} of {people}" if path in bounds else "",
             "low": low, "middle": mid, "high": high,
         })  # fmt: skip
@@ -112,7 +111,7 @@ def _fit(result: Identification | None) -> dict[str, str]:
     said = "worse than a constant" if worse_than_constant(result.fits) else said
     error, spread, level = (size(pooled(rows, of, kind=kind), unit_of(rows, kind)) if rows else "" for of in _ERRORS)
     row = {"error": error, "spread": spread, "level": level if held else "", "remark": said}
-    return row | {"next": steps(result)[0].partition(":")[0]}
+    return row | {"next": steps(result)[0].head}
 
 
 _ERRORS = ("identified", "spread", "level")

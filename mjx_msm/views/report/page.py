@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,20 +13,21 @@ from mjx_msm.common.files import write_text
 from mjx_msm.knowledge.judged_errors import size
 from mjx_msm.knowledge.records import WITH_DISCREPANCY, Fit, Stage
 from mjx_msm.knowledge.result import Identification
-from mjx_msm.knowledge.standing import Standing, remark
+from mjx_msm.knowledge.standing import Standing, remark, width_text
 from mjx_msm.knowledge.uncertainty import Knowledge
 from mjx_msm.knowledge.verdict import verdict
-from mjx_msm.knowledge.wording import number, with_members
+from mjx_msm.knowledge.wording import FIELDS, number, some
 from mjx_msm.recordings.subject_file.model import MUSCLE_LAWS
-from mjx_msm.views.replay import Replay
-from mjx_msm.views.report.charts import activation_chart, correlation_chart, parameter_chart, trial_charts
+from mjx_msm.views.replay import Replay, with_bands
+from mjx_msm.views.report.charts import correlation_chart, parameter_chart
+from mjx_msm.views.report.trial_charts import activation_chart, trial_charts, unseen_charts
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 REPORT = "report.html"
 OPEN = 3
-"""Trials whose charts are unfolded."""
+"""Trials whose charts are unfolded; those that were not seen all are."""
 STRONGEST = 5
 """Directions that are named before the others are folded."""
 _LONG = re.compile(r"(?<![\w*\]])(?:\.\.|[A-Za-z]:)?[\\/](?:[^\\/:'\n]+[\\/])+(?=[^\\/:'\n]+[\\/][^\\/:'\n]+)")
@@ -47,11 +47,12 @@ class _Row:
     """A parameter, in words."""
 
     path: str
+    name: str
     unit: str
     generic: str
     estimate: str
     interval: str
-    data: str
+    width: str
     remark: str
     determined: bool
 
@@ -61,19 +62,14 @@ def report(result: Identification, trials: Sequence[Replay] = ()) -> str:
 
     **Arguments:** `trials`: as recorded and as simulated, of the result's folder (`mjx_msm.load_result`).
     """
-    charts = {
-        trial.name: (
-            *(Chart(title, chart_html(figure)) for title, figure in trial_charts(trial)),
-            Chart("activation of every muscle", chart_html(activation_chart(trial))),
-        )
-        for trial in trials
-    }
+    result = with_bands(result, trials)
+    held = {f.trial for f in result.fits if f.role == "held-out"}
     return page(
         "page.html.j2",
         result=result,
         subject=result.subject or "subject",
         model=Path(result.source).name,
-        verdict=verdict(result, _bands(result, trials)),
+        verdict=verdict(result),
         notes=[in_short(note) for note in result.notes],
         asked=asked(result),
         rows=[_row(result, i) for i in range(len(result.estimates))],
@@ -89,9 +85,9 @@ def report(result: Identification, trials: Sequence[Replay] = ()) -> str:
         against=[f for f in result.fits if f.against],
         command=_command(result),
         doubted=any(f.doubted for f in result.fits),
-        charts=charts,
+        charts={t.name: _charts(t, unseen=False) for t in trials if t.name not in held},
         opened=OPEN,
-        unseen={f.trial for f in result.fits if f.role == "held-out"},
+        unseen=_unseen(result, [t for t in trials if t.name in held], trials),
         parameters=chart_html(parameter_chart(result)),
         correlations=chart_html(correlation_chart(result)),
     )
@@ -148,7 +144,32 @@ def asked(result: Identification) -> list[tuple[str, str]]:
         ("fitted to", ", ".join(result.residuals) + (f" at {result.rate:g} Hz" if result.rate else "")),
         *((role, ", ".join(names)) for role, names in trials.items()),
         ("parameters", f"{len(result.estimates)} estimated"),
+        *([("held as they are", held_words)] if (held_words := _held(result)) else []),
     ]
+
+
+def _held(result: Identification) -> str:
+    """What was not estimated: kinds of parameters, and of whom where some of a kind were; of the EMG also the value."""
+    estimated = {m for u in result.unknowns for m in u.members}
+    kinds: dict[tuple[str, str], dict[str, float]] = {}
+    some_are: set[tuple[str, str]] = set()
+    for path, value in result.parameters.items():
+        group, whose, field, *_ = path.split("/")
+        if path in estimated:
+            some_are.add((group, field))
+        else:
+            kinds.setdefault((group, field), {}).setdefault(whose, value)
+    said = []
+    for (group, field), each in kinds.items():
+        text = FIELDS.get(field, field) + (f" of {some(list(each), 4)}" if (group, field) in some_are else "")
+        if group == "emg":
+            values = list(dict.fromkeys(f"{x:.3g}" for x in each.values()))
+            unit = " s" if field == "delay" else ""
+            text += (
+                f" ({values[0] if len(values) == 1 else f'{min(each.values()):.3g} to {max(each.values()):.3g}'}{unit})"
+            )
+        said.append(text)
+    return ", ".join(said)
 
 
 def _row(result: Identification, i: int) -> _Row:
@@ -156,12 +177,13 @@ def _row(result: Identification, i: int) -> _Row:
     value, start, low, high = (number(x, e.start, e.low, e.high) for x in (e.value, e.start, e.low, e.high))
     unknown = result.unknowns[i] if result.unknowns else None
     return _Row(
-        with_members(e.path, unknown.members if unknown is not None else ()),
+        e.path,
+        result.names[e.path],
         e.unit,
         start,
         value,
         f"{low} … {high}",
-        f"{100 * e.data_share:.0f} %",
+        width_text(e, unknown),
         remark(e, unknown, stands, off_prior=off),
         stands is Standing.DETERMINED,
     )
@@ -175,17 +197,30 @@ def _command(result: Identification) -> str:
     return f"mjx-msm identify {file} --out FOLDER{law} --starts {result.starts} --seed {result.seed}{cv}"
 
 
-def _best(fit: Fit) -> str:
-    """The smallest of the errors beside each other, as it is written: what reads alike is equally good."""
-    return size(min((fit.identified, *fit.beside.values())), fit.unit)
+def _best(fit: Fit) -> list[str]:
+    """The predictions with the smallest of the errors beside each other, as it is written: what reads alike is equally
+    good, but a correction that corrects nothing is none."""
+    said = {name: size(x, fit.unit) for name, x in {"identified": fit.identified, **fit.beside}.items()}
+    least = size(min((fit.identified, *fit.beside.values())), fit.unit)
+    best = [name for name, text in said.items() if text == least]
+    return [name for name in best if name != WITH_DISCREPANCY or "identified" not in best]
 
 
-def _bands(result: Identification, trials: Sequence[Replay]) -> Mapping[str, float]:
-    """By held-out trial, the least part of a recorded moment that its band holds."""
-    held = {f.trial for f in result.fits if f.role == "held-out"}
-    each = {t.name: [t.band_holds(k) for k in range(len(t.free))] for t in trials if t.name in held}
-    known = {name: [x for x in parts if math.isfinite(x)] for name, parts in each.items()}
-    return {name: min(parts) for name, parts in known.items() if parts}
+def _charts(trial: Replay, *, unseen: bool) -> tuple[Chart, ...]:
+    """Everything that is drawn of a trial."""
+    drawn = (*trial_charts(trial, unseen=unseen), activation_chart(trial))
+    return tuple(Chart(title, chart_html(figure)) for title, figure in drawn)
+
+
+def _unseen(result: Identification, held: Sequence[Replay], trials: Sequence[Replay]) -> dict[str, tuple[Chart, ...]]:
+    """By a headline, what is drawn of the unseen: held-out trials, and what the folds of a cross-validation predict."""
+    out = {f"{t.name}, held out": _charts(t, unseen=True) for t in held}
+    known, within = {t.name: t for t in trials}, {f.trial for f in result.fits if f.within}
+    for name in dict.fromkeys(u.trial for u in result.unseen):
+        drawn = unseen_charts([u for u in result.unseen if u.trial == name], known.get(name))
+        how = "each part predicted from the others" if name in within else "predicted from the other trials"
+        out[f"{name}, {how}"] = tuple(Chart(title, chart_html(figure)) for title, figure in drawn)
+    return out
 
 
 def _noise(stage: Stage, fits: Sequence[Fit]) -> str:

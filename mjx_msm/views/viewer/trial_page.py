@@ -149,9 +149,7 @@ class TrialPage:
             low, high = min(e.low, e.value), max(e.high, e.value)
             if not (np.isfinite([low, high]).all() and high > low):
                 continue
-            known = (
-                f"{e.value:.4g} {e.unit} (95 %: {e.low:.4g} … {e.high:.4g}; from the data {100 * e.data_share:.0f} %)"
-            )
+            known = f"{e.value:.4g} {e.unit} (95 %: {e.low:.4g} … {e.high:.4g})"
             slider = self._server.gui.add_slider(
                 e.path.split("/", 1)[1],
                 low,

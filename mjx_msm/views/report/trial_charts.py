@@ -1,0 +1,209 @@
+"""What is drawn of trials: measured and predicted signals, over the cycle where it repeats itself, and over time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+
+from mjx_msm.knowledge.records import Unseen
+from mjx_msm.recordings.cycles import LEAST, by_cycle, cycle_count
+from mjx_msm.views.figures import GENERIC, IDENTIFIED, RECORDED
+from mjx_msm.views.replay import Replay, bridged
+from mjx_msm.views.report.charts import laid_out, short
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+FAINT = {RECORDED: "rgba(58, 58, 58, 0.16)", IDENTIFIED: "rgba(200, 55, 77, 0.18)"}
+"""Colours of what is about a curve."""
+LONGEST = 3000
+"""Samples of a curve that are drawn; of a longer one, every second, third, …"""
+SHOWN, CYCLES = 10.0, 4
+"""Of a longer trial, how much is in the window at first: seconds, or cycles of one that repeats itself."""
+PERCENT = np.linspace(0.0, 100.0, 101)
+_STYLES = {
+    "measured": {"color": RECORDED, "width": 3},
+    "generic": {"color": GENERIC, "width": 1.3, "dash": "dash"},
+    "identified": {"color": IDENTIFIED, "width": 1.6},
+    "predicted": {"color": IDENTIFIED, "width": 1.6},
+}
+"""By what a curve is called: "identified" saw the trial that it is drawn in, "predicted" did not."""
+
+
+@dataclass(frozen=True)
+class _Signal:
+    """One signal of one trial."""
+
+    title: str
+    time: Float[np.ndarray, "time"]
+    """[s]."""
+    curves: Mapping[str, Float[np.ndarray, "time"]]
+    """By the names of `_STYLES`; "measured" is among them."""
+    count: Float[np.ndarray, "time"] | None
+    """Cycles that have passed; None where nothing repeats itself."""
+    cycle: str = ""
+    """From where to where one goes, in words."""
+    band: tuple[Float[np.ndarray, "time"], Float[np.ndarray, "time"]] | None = None
+    held: str = ""
+    """What the band holds, in words."""
+
+    def charts(self) -> Iterator[tuple[str, Figure]]:
+        """With a title each: the mean cycle where there are some, and the course over time."""
+        each = {} if self.count is None else {name: by_cycle(self.count, x) for name, x in self.curves.items()}
+        cycles = min((int(np.isfinite(x).any(axis=1).sum()) for x in each.values()), default=0)
+        if cycles >= LEAST:
+            yield f"{self.title}, mean of {cycles} cycles ± standard deviation", _over_cycle(each, self.cycle)
+        long, shown = self.time[-1] - self.time[0], SHOWN
+        if self.count is not None:
+            shown = CYCLES * long / max(self.count[-1] - self.count[0], 1.0)
+        part = ""
+        if long > 1.5 * shown:
+            part = f"; the first {shown:.2g} of {long:.3g} s, the rest by the slider below"
+        yield f"{self.title} over time{self.held}{part}", _over_time(self, shown if part else None)
+
+
+def trial_charts(trial: Replay, *, unseen: bool = False) -> Iterator[tuple[str, Figure]]:
+    """A title and a chart for every free coordinate and kind of signal that was simulated.
+
+    **Arguments:** `unseen`: whether the person was identified without the trial.
+    """
+    count, cycle = _count(trial), _cycle(trial)
+    names = {"identified": "predicted"} if unseen else {}
+    for k, coordinate in enumerate(trial.free):
+        if trial.simulated:
+            recorded = trial.position[:, trial.coordinates.index(coordinate)]
+            curves = {"measured": recorded} | {names.get(v, v): x[:, k] for v, x in trial.simulated.items()}
+            degrees = {name: np.degrees(x) for name, x in curves.items()}
+            yield from _Signal(f"{coordinate} [°]", trial.time, degrees, count, cycle).charts()
+        if trial.moment is not None and np.isfinite(trial.moment[:, k]).any():
+            made = {names.get(v, v): x[:, k] for v, x in (trial.predicted or {}).items()}
+            band, held = None, ""
+            if trial.band is not None:
+                band, held = (trial.band[0][:, k], trial.band[1][:, k]), _held(trial.band_holds(k))
+            curves = {"measured": trial.moment[:, k], **made}
+            yield from _Signal(f"moment of {coordinate} [N·m]", trial.time, curves, count, cycle, band, held).charts()
+
+
+def unseen_charts(moments: Sequence[Unseen], trial: Replay | None) -> Iterator[tuple[str, Figure]]:
+    """What people who were identified without them predict of a trial's moments.
+
+    **Arguments:** `moments`: of one trial, a coordinate each; `trial`: the same as recorded, where it is known.
+    """
+    count = None if trial is None else _count(trial)
+    for u in moments:
+        time, *curves = (np.array(x) for x in (u.time, u.recorded, u.predicted))
+        own = None if count is None or trial is None else np.interp(time, trial.time, count)
+        yield from _Signal(
+            f"moment of {u.coordinate} [N·m]", time, dict(zip(("measured", "predicted"), curves, strict=True)), own,
+            "" if trial is None else _cycle(trial), (np.array(u.low), np.array(u.high)) if u.low else None,
+            _held(u.holds) if u.low else "",
+        ).charts()  # fmt: skip
+
+
+def activation_chart(trial: Replay) -> tuple[str, Figure]:
+    """Activations of all muscles, the most active at the top: of the mean cycle, or over time."""
+    import plotly.graph_objects as go
+
+    order, count = np.argsort(np.nanmean(trial.activation, axis=0)), _count(trial)
+    if count is None:
+        rows = _thinned(len(trial.time))
+        title, x, time, value = "", "time [s]", trial.time[rows], trial.activation[rows][:, order].T
+    else:
+        value = np.stack([by_cycle(count, trial.activation[:, m]).mean(axis=0) for m in order])
+        title, x, time = ", mean cycle", _cycle(trial), PERCENT
+    heat = go.Heatmap(
+        z=short(value), x=short(time), y=[trial.muscles[i] for i in order], zmin=0, zmax=1, colorscale="Reds",
+        colorbar={"thickness": 10},
+    )  # fmt: skip
+    return f"activation of every muscle{title}", laid_out(go.Figure(heat), height=90 + 18 * len(order), x=x)
+
+
+def _count(trial: Replay) -> Float[np.ndarray, "time"] | None:
+    """Cycles of the first free coordinate that have passed; None of fewer than `LEAST` whole ones."""
+    angle = bridged(trial.position)[:, trial.coordinates.index(trial.free[0])]
+    if len(trial.time) < 3 or not np.isfinite(angle).all():
+        return None
+    count = cycle_count(trial.time, angle)
+    return count if count is not None and np.floor(count[-1]) - np.ceil(count[0]) >= LEAST else None
+
+
+def _cycle(trial: Replay) -> str:
+    return f"% of the cycle, from one greatest {trial.free[0]} to the next"
+
+
+def _held(part: float) -> str:
+    return f", the band of 95 % holds {100 * part:.0f} % of what was measured"
+
+
+def _over_cycle(each: Mapping[str, Float[np.ndarray, "cycle point"]], x: str) -> Figure:
+    import plotly.graph_objects as go
+
+    figure, ends = go.Figure(), []
+    for name, values in each.items():
+        known = np.isfinite(values)
+        count = np.maximum(known.sum(axis=0), 1)
+        mean = np.where(known.any(axis=0), np.where(known, values, 0.0).sum(axis=0) / count, np.nan)
+        sd = np.sqrt(np.where(known, np.square(values - mean), 0.0).sum(axis=0) / count)
+        colour = _STYLES[name]["color"]
+        if name != "generic":
+            ends += [mean - sd, mean + sd]
+            for end, filled in ((mean - sd, None), (mean + sd, "tonexty")):
+                figure.add_trace(
+                    go.Scatter(
+                        x=short(PERCENT), y=short(end), mode="lines", line={"width": 0}, fill=filled, name=name,
+                        fillcolor=FAINT[colour], legendgroup=name, showlegend=False, hoverinfo="skip",
+                    )
+                )  # fmt: skip
+        figure.add_trace(
+            go.Scatter(
+                x=short(PERCENT), y=short(mean), name=name, legendgroup=name, line=_STYLES[name],
+                opacity=0.6 if name == "measured" else 1.0,
+            )
+        )  # fmt: skip
+    figure.update_yaxes(range=_range(ends))
+    return laid_out(figure, height=280, x=x)
+
+
+def _over_time(signal: _Signal, shown: float | None) -> Figure:
+    """The course of a signal; `shown`: seconds that are in the window at first, None: all."""
+    import plotly.graph_objects as go
+
+    figure, rows = go.Figure(), _thinned(len(signal.time))
+    time = signal.time[rows]
+    for end, filled in zip(signal.band or (), (None, "tonexty"), strict=False):
+        figure.add_trace(
+            go.Scatter(
+                x=short(time), y=short(end[rows]), name="95 % band", legendgroup="band", mode="lines",
+                line={"width": 0}, fill=filled, fillcolor=FAINT[IDENTIFIED], showlegend=filled is not None,
+                hoverinfo="skip",
+            )
+        )  # fmt: skip
+    for name, values in signal.curves.items():
+        figure.add_trace(
+            go.Scatter(
+                x=short(time), y=short(values[rows]), name=name, line=_STYLES[name],
+                opacity=0.5 if name == "measured" else 1.0,
+            )
+        )  # fmt: skip
+    figure.update_yaxes(range=_range([x for name, x in signal.curves.items() if name != "generic"]))
+    if shown is not None:
+        begin = float(time[0])
+        figure.update_xaxes(range=[begin, begin + shown], rangeslider={"visible": True, "thickness": 0.14})
+    return laid_out(figure, height=260 if shown is None else 320, x="time [s]")
+
+
+def _range(curves: Sequence[np.ndarray]) -> list[float]:
+    """Of an axis: a wild generic model must not flatten what was measured."""
+    both = np.concatenate(curves)
+    low, high = np.nanmin(both), np.nanmax(both)
+    margin = 0.25 * max(high - low, 1e-9)
+    return [float(low - margin), float(high + margin)]
+
+
+def _thinned(count: int) -> slice:
+    return slice(None, None, max(1, math.ceil(count / LONGEST)))
