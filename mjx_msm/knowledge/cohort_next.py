@@ -112,7 +112,8 @@ def _pushed(c: Cohort, who: str) -> str:
     counts = _counted(c, is_pushed)
     often = {path: n for path, n in counts.items() if n >= OFTEN * len(c.identified)}
     paths = emg_first(often or counts)
-    which = some([f"{c.called(path)} (pushed against a bound in {counts[path]} people)" for path in paths])
+    people = len(c.identified)
+    which = some([f"{c.called(path)} (pushed against a bound in {counts[path]} of {people} people)" for path in paths])
     many = ": what many share comes from the recordings or the model rather than from them" if often else f", of {who}"
     return f"ask whether {which} can be believed{many}; check {checks(paths)}"
 

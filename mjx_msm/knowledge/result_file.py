@@ -180,6 +180,7 @@ def _check(result: Any) -> None:
     **Raises:** `ValueError` naming the part that does not.
     """
     _check_sizes(result)
+    _check_unseen(result)
     _check_posterior(result)
     _check_body(result.parameters, {m for u in result.unknowns for m in u.members})
     for path, value in (("timestep", result.timestep), *result.locked.items(), ("rate", result.rate)):
@@ -212,8 +213,15 @@ def _check_sizes(result: Any) -> None:
     for name, count in sizes:
         if count != size:
             raise ValueError(f"{name} holds {count} numbers for {size} estimates")
+
+
+def _check_unseen(result: Any) -> None:
+    for f in result.fits:
+        if f.band is not None and not 0 <= f.band <= 1:
+            raise ValueError(f"the band of {f.trial} holds {f.band:g} of it")
     for u in result.unseen:
-        if {len(u.recorded), len(u.predicted), len(u.low) or len(u.time), len(u.high) or len(u.time)} != {len(u.time)}:
+        lengths = {len(u.time), len(u.recorded), len(u.predicted), *(len(x) for x in (u.low, u.high) if x)}
+        if len(lengths) > 1 or bool(u.low) != bool(u.high):
             raise ValueError(f"the unseen moment of {u.coordinate} in {u.trial} has curves of different lengths")
         if not np.isfinite([*u.time, *u.recorded, *u.predicted, *u.low, *u.high]).all():
             raise ValueError(f"the unseen moment of {u.coordinate} in {u.trial} is not finite")

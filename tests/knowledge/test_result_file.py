@@ -11,7 +11,7 @@ import pytest
 from made_result import made_result
 
 from mjx_msm.common.errors import InputError
-from mjx_msm.knowledge.records import Fit, Stage
+from mjx_msm.knowledge.records import Fit, Stage, Unseen
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.result_file import NEWER
 from mjx_msm.person.space import parameter_space
@@ -26,7 +26,8 @@ def content(arm, tmp_path_factory) -> dict[str, Any]:
         np.diag(np.linspace(0.0, 900.0, space.size)),
         channels=("arm",),
         emg_map={"BRA": {"arm": 0.5}},
-        fits=(Fit("t", "identify", "motion", "elbow_flex", "rad", 0.1, 0.05, 0.9, 0.4, {"mean": 0.2}),),
+        fits=(Fit("t", "identify", "motion", "elbow_flex", "rad", 0.1, 0.05, 0.9, 0.4, {"mean": 0.2}, band=0.9),),
+        unseen=(Unseen("t", "elbow_flex", (0.1, 0.2), (1.0, 2.0), (1.5, 2.5), (1.0, 2.0), (2.0, 3.0)),),
         stages=(Stage("motion", 3.0, 12, 1.5, {"elbow_flex": 0.01}, 1),),
         hashes={"a.csv": "00ff"},
         versions={"jax": "0"},
@@ -88,6 +89,9 @@ def test_of_a_cross_validation_in_an_older_file_is_said_only_what_must_be(conten
         (("estimates", 0, "data_share"), 1.5, "share of the data"),
         (("directions", 0, "text"), 5, "text: 5 is not a text"),
         (("fits", 0, "trial"), 4, "trial: 4 is not a text"),
+        (("fits", 0, "band"), 1.2, "band of t holds 1.2 of it"),
+        (("unseen", 0, "low"), [1.0], "elbow_flex in t has curves of different lengths"),
+        (("unseen", 0, "recorded", 1), "inf", "elbow_flex in t is not finite"),
         (("stages", 0, "evaluations"), 1.5, "evaluations: 1.5 is not a whole number"),
         (("versions", "jax"), 10, "versions: jax: 10 is not a text"),
         (("hashes", "a.csv"), 10, "not a text"),

@@ -285,8 +285,11 @@ def test_people_and_population_take_turns(study, begun, restored, monkeypatch, t
     twice, who changes has everybody's turn anew, and who fails in a turn is left out by name."""
     file, out = study(6, turns=2), tmp_path / "out"
     monkeypatch.setenv("BENDS", "0.5")
-    found = run_study(load_cohort(file), out, executor=InProcess(), prepare=cheap)
+    told = []
+    found = run_study(load_cohort(file), out, executor=InProcess(), prepare=cheap,
+                      listener=lambda *progress: told.append(progress))  # fmt: skip
     assert found.turns == 2
+    assert told == [(done, 6, turn) for turn in (0, 1, 2) for done in range(7)]
     assert begun() == {f"p{k:02d}": 3 for k in range(6)}
     assert found.results == load_study(load_cohort(file), out).results, "everybody's own result stays as it is"
     last = {p.name: Identification.load(p) for p in sorted((out / "turns" / "2").iterdir())}

@@ -76,7 +76,7 @@ def test_next_comes_the_fit_then_bounds_then_another_trial(mixed):
     said = cohort_verdict(mixed)[-1]
     parts = [
         "eve and bob (2 of 3 people), who fit poorly: check the electrodes",
-        f"{STRENGTH} (pushed against a bound in 2 people)",
+        f"{STRENGTH} (pushed against a bound in 2 of 3 people)",
         "record more of bob and eve (2 of 3 people), whose recordings leave much open: several strides",
     ]
     places = [said.index(part) for part in parts]
@@ -100,6 +100,7 @@ def test_the_table_the_reports_and_the_last_sentence_tell_of_the_same_steps(mixe
         assert verdict(made)[-1].startswith(f"Next: {first.said}.")
         places.append(said.index(f"the reports of {name} (1 of 3 people)"))
     assert places == sorted(places, reverse=True)
+    assert "on no interval of anna (1 of 3 people), whose band of 95 % holds too little" in cohort_verdict(some)[0]
 
 
 def test_the_others_help_is_told_and_asked_for_where_it_is_worth_something():
@@ -126,7 +127,7 @@ def test_what_a_bound_holds_is_determined_in_nobody(mixed):
     assert STRENGTH not in spreads(mixed)
     said = " ".join(cohort_verdict(mixed))
     assert f"determine 2 in everybody ({LENGTH} and {DAMPING})" in said
-    assert f"as wide as all that was allowed ({STRENGTH} in 2 people)" in said
+    assert f"as wide as all that was allowed ({STRENGTH} in 2 of 3 people)" in said
 
 
 def test_what_is_known_only_roughly_is_counted_apart():
@@ -138,7 +139,7 @@ def test_what_is_known_only_roughly_is_counted_apart():
     rough = replace(made, estimates=(e, *made.estimates[1:]), unknowns=(u, *made.unknowns[1:]))
     found = cohort(anna=rough, bob=made)
     assert determined_in(found)[STRENGTH] == 1
-    assert f"Not counted is what is known only roughly ({STRENGTH} in 1 people)" in " ".join(cohort_verdict(found))
+    assert f"Not counted is what is known only roughly ({STRENGTH} in 1 of 2 people)" in " ".join(cohort_verdict(found))
 
 
 def test_contractions_that_were_held_are_judged_by_their_size():

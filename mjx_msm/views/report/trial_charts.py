@@ -194,7 +194,10 @@ def _over_time(signal: _Signal, shown: float | None) -> Figure:
     if shown is not None:
         begin = float(time[0])
         figure.update_xaxes(range=[begin, begin + shown], rangeslider={"visible": True, "thickness": 0.14})
-    return laid_out(figure, height=260 if shown is None else 320, x="time [s]")
+    drawn = laid_out(figure, height=260 if shown is None else 340, x="time [s]")
+    if shown is not None:
+        drawn.update_layout(margin_b=40)  # below the slider
+    return drawn
 
 
 def _range(curves: Sequence[np.ndarray]) -> list[float]:
