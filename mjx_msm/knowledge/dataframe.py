@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mjx_msm.common.optional import optional
-from mjx_msm.knowledge.records import Estimate, Fit
-from mjx_msm.knowledge.standing import Standing
+from mjx_msm.knowledge.records import Estimate, Fit, Unknown
+from mjx_msm.knowledge.standing import Standing, beside_prior
 from mjx_msm.knowledge.uncertainty import Knowledge
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 def estimates_dataframe(
     estimates: Sequence[Estimate],
+    unknowns: Sequence[Unknown],
     knowledge: Sequence[Knowledge],
     standing: Sequence[Standing],
     off_prior: Sequence[bool],
@@ -30,13 +32,16 @@ def estimates_dataframe(
             "sd": e.sd,
             "low": e.low,
             "high": e.high,
+            "beside_prior": math.nan if u is None else beside_prior(e, u),
             "data_share": e.data_share,
             "knowledge": known.value,
             "standing": stands.value,
             "off_prior": off,
             "bound": e.bound,
         }
-        for e, known, stands, off in zip(estimates, knowledge, standing, off_prior, strict=True)
+        for e, u, known, stands, off in zip(
+            estimates, unknowns or (None,) * len(estimates), knowledge, standing, off_prior, strict=True
+        )
     ]
     pandas = optional("pandas", "notebook", "a table of pandas")
     columns = list(rows[0]) if rows else ["parameter"]
@@ -61,6 +66,7 @@ def fits_dataframe(fits: Sequence[Fit]) -> DataFrame:
             "held": f.held,
             "level": f.level,
             "within": f.within,
+            "band": f.band,
         }
         for f in fits
     ]

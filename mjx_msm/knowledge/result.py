@@ -306,13 +306,14 @@ class Identification:
         """The table of estimates, for pandas: a row a parameter, indexed by its path.
 
         Columns: ``unit``; ``generic``, the value before; ``estimate``, ``sd``, ``low`` and ``high``, the ends of the
-        95 % interval, in that unit; ``data_share``, 0 to 1; ``knowledge``, where that comes from, and
+        95 % interval, in that unit; ``beside_prior``, the width of the interval over that of what was thought possible
+        before; ``data_share``, 0 to 1; ``knowledge``, where that comes from, and
         ``standing``, what may be made of it (`mjx_msm.knowledge.standing`), both in words;
         ``off_prior``; ``bound``, "lower" or "upper" where the estimate sits on one.
 
         **Raises:** `InputError` if pandas is not installed (the extra ``[notebook]`` brings it).
         """
-        return estimates_dataframe(self.estimates, self.knowledge, self.standing, self.off_prior)
+        return estimates_dataframe(self.estimates, self.unknowns, self.knowledge, self.standing, self.off_prior)
 
     def fits_to_dataframe(self) -> DataFrame:
         """Errors by trial and coordinate, for pandas: the fields of `Fit`, with other predictions of the same samples
