@@ -18,7 +18,7 @@ from mjx_msm.estimation.residuals.moment import MomentExpansion, MomentTerm, mom
 from mjx_msm.estimation.residuals.motion import MotionTerm, motion_term, window_steps
 from mjx_msm.estimation.residuals.motion_expansion import MotionExpansion
 from mjx_msm.estimation.residuals.stepped_motion import is_stepped, stepped_motion_term
-from mjx_msm.estimation.residuals.term import AbstractTerm
+from mjx_msm.estimation.residuals.term import AbstractTerm, Quadratic
 from mjx_msm.estimation.residuals.windows import WindowTerm
 from mjx_msm.estimation.robust import DOUBTED, told
 from mjx_msm.identification import baselines
@@ -35,6 +35,7 @@ from mjx_msm.knowledge.records import Estimate, Fit, Outcome, Stage
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.standing import Standing, standings
 from mjx_msm.knowledge.uncertainty import Uncertainty, uncertainty
+from mjx_msm.person.space import ParameterSpace
 from mjx_msm.recordings.model_clock import Recording, record
 from mjx_msm.recordings.trial import Trial, reordered
 
@@ -53,27 +54,7 @@ def assembled(
 ) -> Identification:
     model, space, z = problem.model, problem.space, solution.z
     scales = solution.scales
-    fisher, score, parts = np.zeros((space.size, space.size)), np.zeros((space.size, space.size)), []
-    for term, scale, nuisance in zip(terms, scales, solution.nuisance or [None] * len(terms), strict=True):
-        expanded = term.expand(z, nuisance)
-        if isinstance(term, MotionTerm):
-            assert isinstance(expanded, MotionExpansion)
-            term.simulate(z, scale, nuisance, expanded)  # from where the solver left the states; kept for what follows
-        about = expanded.reduce(scale)
-        parts.append(about)
-        information = about.hessian / scale[:, None, None] ** 2
-        samples, slope, square = told(term, term.evaluate(z, scale))
-        fisher += np.einsum("cij,c->ij", information, slope)
-        # what repeats itself counts as fewer
-        if isinstance(expanded, MomentExpansion):
-            own = expanded.by_trial.hessian / scale[:, None, None] ** 2
-            score += np.einsum("tcij,tc,c->ij", own, times_by_trial(term, samples), square)
-        else:
-            score += np.einsum("cij,c->ij", information, square * autocorrelation_times(term, samples))
-        if about.nuisance is not None:
-            fisher, score = fisher + about.nuisance.hessian[0], score + about.nuisance.hessian[0]
-    bend, width = bending(parts, scales), space.upper - space.lower
-    known = uncertainty(fisher, space.prior_scale, score=score, bend=bend, width=width)
+    parts, known = expanded(space, terms, solution)
     gradient = weighted(parts, scales)[0]
     rest, told_of_model = allowed(problem, terms, solution, known), evidence(space, terms, parts, solution)
     estimates = _estimates(problem, z, rest.known)
@@ -131,6 +112,34 @@ def assembled(
         **{**problem.record(), "held": rest.held},
         **posterior_record(space, z, known, problem.settings.seed, problem.usual, gradient),
     )
+
+
+def expanded(
+    space: ParameterSpace, terms: Sequence[AbstractTerm], solution: Solution
+) -> tuple[list[Quadratic], Uncertainty]:
+    """Every term about a solution, and what they tell of it: the Laplace approximation, in which what repeats itself
+    counts as fewer."""
+    z, scales = solution.z, solution.scales
+    fisher, score, parts = np.zeros((space.size, space.size)), np.zeros((space.size, space.size)), []
+    for term, scale, nuisance in zip(terms, scales, solution.nuisance or [None] * len(terms), strict=True):
+        there = term.expand(z, nuisance)
+        if isinstance(term, MotionTerm):
+            assert isinstance(there, MotionExpansion)
+            term.simulate(z, scale, nuisance, there)  # from where the solver left the states; kept for what follows
+        about = there.reduce(scale)
+        parts.append(about)
+        information = about.hessian / scale[:, None, None] ** 2
+        samples, slope, square = told(term, term.evaluate(z, scale))
+        fisher += np.einsum("cij,c->ij", information, slope)
+        if isinstance(there, MomentExpansion):
+            own = there.by_trial.hessian / scale[:, None, None] ** 2
+            score += np.einsum("tcij,tc,c->ij", own, times_by_trial(term, samples), square)
+        else:
+            score += np.einsum("cij,c->ij", information, square * autocorrelation_times(term, samples))
+        if about.nuisance is not None:
+            fisher, score = fisher + about.nuisance.hessian[0], score + about.nuisance.hessian[0]
+    bend, width = bending(parts, scales), space.upper - space.lower
+    return parts, uncertainty(fisher, space.prior_scale, score=score, bend=bend, width=width)
 
 
 def _noise(

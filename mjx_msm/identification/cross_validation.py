@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from mjx_msm.common.blas_threads import one_blas_thread
 from mjx_msm.common.errors import InputError, one_of
@@ -17,11 +17,11 @@ from mjx_msm.estimation.checkpoint import computed_from, digest, kept_descents
 from mjx_msm.estimation.least_squares import BOLD, NOISE_FLOOR, Solution
 from mjx_msm.estimation.residuals.freed import FreedTerm, with_unknown_courses
 from mjx_msm.estimation.residuals.instants import InstantTerm
-from mjx_msm.estimation.residuals.moment import MomentTerm, moment_term
+from mjx_msm.estimation.residuals.moment import MomentTerm, at_their_scales, moment_term
 from mjx_msm.estimation.residuals.term import AbstractTerm
 from mjx_msm.estimation.robust import robust
 from mjx_msm.identification import baselines
-from mjx_msm.identification.assembly import fit_row, is_held
+from mjx_msm.identification.assembly import expanded, fit_row, is_held
 from mjx_msm.identification.coarse_start import descend
 from mjx_msm.identification.discrepancy import WITH_DISCREPANCY, correction
 from mjx_msm.identification.identify import TOLERANCE, Iteration, Listener, identify, noise_of
@@ -30,6 +30,7 @@ from mjx_msm.identification.problem import EVALUATIONS, Problem, complete, decid
 from mjx_msm.identification.search import search
 from mjx_msm.identification.unmeasured import driven_by, mixes_of, simulated_term
 from mjx_msm.knowledge.moment_band import DRAWS, ENDS, moment_noise, moment_spread
+from mjx_msm.knowledge.posterior import draws_of
 from mjx_msm.knowledge.records import Fit, Outcome, Unseen
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import Model, check_model
@@ -58,7 +59,7 @@ class CrossValidation:
     @staticmethod
     def of(fits: Sequence[Fit], unseen: Sequence[Unseen], trials: Sequence[Trial]) -> CrossValidation:
         """In the order of the trials, what the bands hold with the errors."""
-        held = {(u.trial, u.coordinate): u.holds for u in unseen if u.low}
+        held = {(u.trial, u.coordinate): u.holds for u in unseen}
         fits = [
             replace(f, band=held[f.trial, f.coordinate])
             if f.kind == "moment" and (f.trial, f.coordinate) in held
@@ -132,8 +133,7 @@ def cross_validation(
 ) -> CrossValidation:
     """`cross_validate` with the moments that the folds predict of what they left out.
 
-    The band about them is what a fold's noise and its draws leave open; by block the draws of `around` about the fold's
-    estimate stand in for its own, and without `around` there is no band.
+    The band about them is what a fold's own posterior and noise leave open.
     """
     check_model(model)
     trials = trials_of(trials)
@@ -191,8 +191,7 @@ def _predicted(model: Model, result: Identification, trials: Sequence[Trial], ra
     if not any(r.moment_weight.any() for r in recordings):
         return []
     term, z = moment_term(model, result.space(model), recordings, rate), np.array(result.z)
-    people = np.array(result.samples[:DRAWS])
-    spread = moment_spread(term, people, moment_noise(result)) if len(people) else None
+    spread = moment_spread(term, np.array(result.samples[:DRAWS]), moment_noise(result))
     return _unseen(term, recordings, term.target + term.evaluate(z, np.ones(len(model.free))), spread)
 
 
@@ -200,7 +199,7 @@ def _unseen(
     term: MomentTerm,
     recordings: Sequence[Recording],
     predicted: Float[np.ndarray, "instant free"],
-    spread: Float[np.ndarray, "instant free"] | None,
+    spread: Float[np.ndarray, "instant free"],
 ) -> list[Unseen]:
     """By trial and coordinate, what was predicted where it was measured; `spread`: standard deviation about it."""
     out = []
@@ -209,9 +208,8 @@ def _unseen(
             rows = (term.trial == i) & (term.weight[:, c] > 0)
             if rows.any():
                 time = recording.start + term.model.timestep * term.sample[rows]
-                curves = [time, term.target[rows, c], predicted[rows, c]]
-                if spread is not None:
-                    curves += [predicted[rows, c] + side * ENDS * spread[rows, c] for side in (-1, 1)]
+                ends = [predicted[rows, c] + side * ENDS * spread[rows, c] for side in (-1, 1)]
+                curves = [time, term.target[rows, c], predicted[rows, c], *ends]
                 out.append(Unseen(recording.name, coordinate, *(tuple(_rounded(x)) for x in curves)))
     return out
 
@@ -244,8 +242,7 @@ def _by_block(
     judge = moment_term(model, whole.space, whole.recordings, settings.rate)
     one = np.ones(len(model.free))
     generic, predicted = judge.evaluate(whole.start, one), np.zeros_like(judge.weight)
-    open_ = None if around is None else np.array(around.samples[:DRAWS]).reshape(-1, whole.space.size) - around.z
-    spread = None if open_ is None or not len(open_) else np.zeros_like(judge.weight)
+    spread = np.zeros_like(judge.weight)
     inputs = Inputs.of(judge, whole.recordings)
     beside: list[dict[str, np.ndarray]] = [{} for _ in model.free]
     of_instant = _block_of_instants(judge, whole, trials, block)
@@ -255,13 +252,13 @@ def _by_block(
         if not rest.mask.any():
             raise InputError(f"fold {fold + 1} of {folds} leaves no recorded moments to identify from; use more blocks")
         term = with_unknown_courses(model, rest, settings.unmeasured)
-        z = _from_the_rest(whole, term, settings, near, listener, checkpoint, fold, folds)
+        term, found = _from_the_rest(whole, term, settings, near, listener, checkpoint, fold, folds)
+        z = found.z
         made = _simulated(whole, judge, term, z)
         missed = made.evaluate(z, one)
         predicted[held] = missed[held]
-        if open_ is not None and spread is not None:
-            people = np.array([whole.space.clip(z + x) for x in open_])
-            spread[held] = moment_spread(made, people, _rms(missed, judge.weight * ~held[:, None]))[held]
+        noise = _noise(missed, judge.weight * ~held[:, None], judge.trial)
+        spread[held] = moment_spread(made, _people(whole, term, found), noise)[held]
         for c, index in enumerate(model.host.free_index):
             learnt = ~held & (judge.weight[:, c] > 0)
             corrected = judge.target[:, c] + missed[:, c] + correction(inputs, -missed[:, c], learnt, inputs)
@@ -283,10 +280,24 @@ def _by_block(
     return CrossValidation.of(rows, _unseen(judge, whole.recordings, judge.target + predicted, spread), trials)
 
 
-def _rms(values: Float[np.ndarray, "instant free"], weight: Float[np.ndarray, "instant free"]) -> np.ndarray:
-    """Of every coordinate, over the instants that count."""
-    count = np.maximum((weight > 0).sum(axis=0), 1)
-    return np.sqrt(np.square(np.where(weight > 0, values, 0.0)).sum(axis=0) / count)
+def _people(problem: Problem, term: InstantTerm, found: Solution) -> Float[np.ndarray, "draw free"]:
+    """Draws from a fold's posterior."""
+    space, terms = problem.space, at_their_scales([term], found.relative)
+    known = expanded(space, terms, found)[1]
+    return draws_of(found.z, known.spread, space.lower, space.upper, DRAWS, problem.settings.seed)
+
+
+def _noise(
+    missed: Float[np.ndarray, "instant free"],
+    weight: Float[np.ndarray, "instant free"],
+    trial: Int[np.ndarray, "instant"],
+) -> Float[np.ndarray, "instant free"]:
+    """At every instant, the root mean square of what is missed at those of its trial that count."""
+    out = np.zeros_like(missed)
+    for own in (trial == i for i in np.unique(trial)):
+        count = np.maximum((weight[own] > 0).sum(axis=0), 1)
+        out[own] = np.sqrt(np.square(np.where(weight[own] > 0, missed[own], 0.0)).sum(axis=0) / count)
+    return out
 
 
 def _of_fold(checkpoint: str | Path | None, fold: int) -> Path | None:
@@ -306,8 +317,8 @@ def _from_the_rest(
     checkpoint: str | Path | None,
     fold: int,
     folds: int,
-) -> Float[np.ndarray, "free"]:
-    """What `identify` would come to without the moments of a fold.
+) -> tuple[InstantTerm, Solution]:
+    """What `identify` would come to without the moments of a fold, and the term as it weighs them.
 
     Folds share what holds no moments: geometry, and what is compiled. Without `near` each searches from all starting
     points by itself, and none knows what the others, or all of the recording, came to. With it they know where one
@@ -344,11 +355,14 @@ def _from_the_rest(
                 terms, problem.space, before.z, limit=EVALUATIONS, tolerance=TOLERANCE, damping=BOLD, report=report
             )
 
+        terms: list[AbstractTerm] = [term]
         if settings.loss == "student":
-            _, found = robust([term], found, again)
+            terms, found = robust(terms, found, again)
     if found.interrupted:
         raise KeyboardInterrupt
-    return found.z
+    (weighed,) = terms
+    assert isinstance(weighed, InstantTerm)
+    return weighed, found
 
 
 def _simulated(problem: Problem, judge: MomentTerm, term: InstantTerm, z: Float[np.ndarray, "free"]) -> InstantTerm:

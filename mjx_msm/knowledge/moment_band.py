@@ -27,9 +27,9 @@ def moment_noise(result: Identification) -> Float[np.ndarray, "free"]:
 
 
 def moment_spread(
-    moments: InstantTerm, people: Float[np.ndarray, "draw unknown"], noise: Float[np.ndarray, "free"]
+    moments: InstantTerm, people: Float[np.ndarray, "draw unknown"], noise: Float[np.ndarray, "*instant free"]
 ) -> Float[np.ndarray, "instant free"]:
-    """Standard deviation of what would be recorded of these people, with this noise [N·m]."""
-    one = np.ones(len(noise))
+    """Standard deviation of what would be recorded of these people, with this noise [N·m] of all or of each."""
+    one = np.ones(noise.shape[-1])
     each = np.stack([moments.evaluate(z, one) for z in people])
     return np.sqrt(each.var(axis=0) + noise**2)

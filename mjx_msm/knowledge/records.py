@@ -173,15 +173,15 @@ class Unseen:
     recorded: tuple[float, ...]
     """[N·m]."""
     predicted: tuple[float, ...]
-    low: tuple[float, ...] = ()
-    """Lower end of the band that should hold 95 % of what is recorded; empty where it is not known."""
-    high: tuple[float, ...] = ()
+    low: tuple[float, ...]
+    """Lower end of the band that should hold 95 % of what is recorded."""
+    high: tuple[float, ...]
 
     @property
     def holds(self) -> float:
-        """Part of what was recorded that lies in the band; NaN without one."""
-        inside = [a <= x <= b for x, a, b in zip(self.recorded, self.low, self.high, strict=False)]
-        return sum(inside) / len(inside) if inside else math.nan
+        """Part of what was recorded that lies in the band."""
+        inside = [a <= x <= b for x, a, b in zip(self.recorded, self.low, self.high, strict=True)]
+        return sum(inside) / max(len(inside), 1)
 
 
 @dataclass(frozen=True)

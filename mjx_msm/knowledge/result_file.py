@@ -106,7 +106,7 @@ def read_result(path: Path, cls: type[Any], schema: int) -> Any:
         "emg_noise": _noise,
         "likelihood": record_of(Likelihood),
         "evidence": record_of(Evidence),
-        "unseen": list_of(record_of(Unseen, optional=("low", "high"))),
+        "unseen": list_of(record_of(Unseen)),
         "synergies": _synergies,
     }
     try:
@@ -220,8 +220,7 @@ def _check_unseen(result: Any) -> None:
         if f.band is not None and not 0 <= f.band <= 1:
             raise ValueError(f"the band of {f.trial} holds {f.band:g} of it")
     for u in result.unseen:
-        lengths = {len(u.time), len(u.recorded), len(u.predicted), *(len(x) for x in (u.low, u.high) if x)}
-        if len(lengths) > 1 or bool(u.low) != bool(u.high):
+        if len({len(x) for x in (u.time, u.recorded, u.predicted, u.low, u.high)}) > 1:
             raise ValueError(f"the unseen moment of {u.coordinate} in {u.trial} has curves of different lengths")
         if not np.isfinite([*u.time, *u.recorded, *u.predicted, *u.low, *u.high]).all():
             raise ValueError(f"the unseen moment of {u.coordinate} in {u.trial} is not finite")

@@ -369,8 +369,7 @@ def test_cross_validation_predicts_exact_moments(with_moments, clean):
     assert [(u.trial, u.coordinate) for u in found.unseen] == [(f.trial, f.coordinate) for f in fits]
     for u, f in zip(found.unseen, fits, strict=True):
         np.testing.assert_allclose(u.predicted, u.recorded, atol=1e-5 * f.spread)
-        assert (u.low, u.high) == ((), ()), "without a result to cross-validate around nothing tells how wide"
-        assert f.band is None
+        assert np.max(np.array(u.high) - u.low) < 1e-3 * f.spread, "nothing is left open"
 
 
 @pytest.mark.slow
@@ -408,7 +407,9 @@ def test_whole_trials_and_tasks_are_predicted_from_the_others(arm, with_moments,
         assert f.identified == pytest.approx(5.0, rel=1e-3)
     for u, f in zip(found.unseen, fits, strict=True):
         assert (u.trial, u.coordinate, u.holds) == (f.trial, f.coordinate, f.band)
-        assert np.sqrt(np.mean(np.square(np.array(u.predicted) - u.recorded))) == pytest.approx(f.identified, rel=1e-4)
+        assert np.sqrt(np.mean(np.square(np.array(u.predicted) - u.recorded))) == pytest.approx(
+            f.identified, rel=1e-4, abs=1e-5
+        )
         assert np.all(np.array(u.low) <= u.predicted)
         assert np.all(np.array(u.predicted) <= u.high)
     assert fits[2].band == 0.0, "of 5 N·m it had no idea"

@@ -100,8 +100,8 @@ def unseen_charts(moments: Sequence[Unseen], trial: Replay | None) -> Iterator[t
         own = None if count is None or trial is None else np.interp(time, trial.time, count)
         yield from _Signal(
             f"moment of {u.coordinate} [N·m]", time, dict(zip(("measured", "predicted"), curves, strict=True)), own,
-            "" if trial is None else _cycle(trial), (np.array(u.low), np.array(u.high)) if u.low else None,
-            _held(u.holds) if u.low else "",
+            "" if trial is None else _cycle(trial), (np.array(u.low), np.array(u.high)),
+            _held(u.holds),
         ).charts()  # fmt: skip
 
 
