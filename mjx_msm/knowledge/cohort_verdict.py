@@ -14,14 +14,13 @@ from mjx_msm.knowledge.cohort_next import next_of_all
 from mjx_msm.knowledge.judged_errors import (
     POOR,
     POOR_HELD,
-    bands,
     is_noise,
     misfit,
+    too_narrow,
     trial_predicted_worst,
     was_held,
     worse_than_constant,
 )
-from mjx_msm.knowledge.next_step import NARROW
 from mjx_msm.knowledge.population import Population, errors_of, in_z
 from mjx_msm.knowledge.records import Estimate
 from mjx_msm.knowledge.standing import HELD, Standing
@@ -66,7 +65,7 @@ def _rely(c: Cohort) -> str:
         parameters = f"on {which} of everybody, on another parameter only where it is determined"
     else:
         parameters = "on a parameter only of those in whom it is determined, as none is in everybody"
-    if narrow := [name for name, result in c.results.items() if min(bands(result.fits).values(), default=1.0) < NARROW]:
+    if narrow := [name for name, result in c.results.items() if too_narrow(result.fits)]:
         parameters += f", but on no interval of {whom(narrow, people, 4)}, whose band of 95 % holds too little"
     errors = relative_errors(c)
     fair = [name for name in errors if not trial_predicted_worst(c.results[name].fits)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from mjx_msm.knowledge.goodness_of_fit import repeats_itself
+from mjx_msm.knowledge.goodness_of_fit import independent_samples, repeats_itself
 from mjx_msm.knowledge.records import WITH_DISCREPANCY, Fit
 from mjx_msm.knowledge.result_table import STILL
 from mjx_msm.knowledge.wording import FLATTERS, MAY_FLATTER
@@ -15,6 +15,9 @@ POOR = 0.5
 POOR_HELD = 0.2
 """Of the moment that was held, above which an error is large: such a contraction varies so little that noise and a
 constant are hard to beat, and what a model of it has to get right is how large it is."""
+
+NARROW = 0.9
+"""Part of what was unseen, below which a band of 95 % holds clearly too little."""
 
 
 def fitted(fits: Sequence[Fit]) -> tuple[Fit, ...]:
@@ -63,6 +66,14 @@ def bands(fits: Sequence[Fit]) -> dict[str, float]:
         if f.band is not None:
             out[f.trial] = min(f.band, out.get(f.trial, 1.0))
     return out
+
+
+def too_narrow(fits: Sequence[Fit]) -> bool:
+    """Whether a band of 95 % holds clearly too little of some unseen trial: less than `NARROW`, and less than chance
+    leaves of as few samples as those it was made from count as."""
+    held, samples = bands(fits), independent_samples(fits)
+    chance = 0.0 if samples is None else 2.0 * math.sqrt(0.95 * 0.05 / max(samples[1], 1))
+    return min(held.values(), default=1.0) < min(NARROW, 0.95 - chance)
 
 
 def was_held(fits: Sequence[Fit]) -> bool:

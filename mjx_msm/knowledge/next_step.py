@@ -19,6 +19,7 @@ from mjx_msm.knowledge.judged_errors import (
     measure,
     pooled,
     rival,
+    too_narrow,
     trial_predicted_worst,
     unseen,
     unseen_that_moved,
@@ -30,8 +31,6 @@ from mjx_msm.knowledge.result_table import CLEARLY
 from mjx_msm.knowledge.standing import Standing
 from mjx_msm.knowledge.wording import MAY_FLATTER, emg_first, number, some
 
-NARROW = 0.9
-"""Part of what was held out, below which a band of 95 % holds clearly too little."""
 MUCH_OPEN = 0.25
 """Part of the parameters that are not determined, from which on more has to be recorded."""
 SPARED = 3
@@ -162,8 +161,8 @@ def _in_the_way(result: Identification) -> Iterator[Step]:
     more = _to_record(result)
     if bound := _to_believe(result, with_none=more is not None):  # the lab can check it, and a band may be narrow by it
         yield Step(Matter.BOUND, bound)
-    held = bands(result.fits)
-    if held and min(held.values()) < NARROW:
+    if too_narrow(result.fits):
+        held = bands(result.fits)
         trial = min(held, key=lambda t: held[t])
         yield Step(
             Matter.BAND,

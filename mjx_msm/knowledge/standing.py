@@ -78,8 +78,11 @@ def before(u: Unknown) -> tuple[float, float]:
 
 
 def beside_prior(e: Estimate, u: Unknown) -> float:
-    """Width of the 95 % interval over that of `before`: 1 where the recordings tell nothing, more where what the model
-    lacks makes an estimate less certain than the prior; NaN where it is told in other coordinates."""
+    """Width of the 95 % interval over that of `before`; NaN where it is told in other coordinates.
+
+    1 where the recordings tell nothing, and more where they tell less than what was not estimated adds, for which the
+    interval allows and the prior does not.
+    """
     low, high = before(u)
     width = _width(e, u)
     return width / (high - low) if width > 0 and high > low else math.nan

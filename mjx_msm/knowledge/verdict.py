@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from mjx_msm.knowledge.judged_errors import (
     POOR,
@@ -16,13 +16,14 @@ from mjx_msm.knowledge.judged_errors import (
     pooled,
     rival,
     size,
+    too_narrow,
     trial_predicted_worst,
     unit_of,
     unseen,
     was_held,
     worse_than_constant,
 )
-from mjx_msm.knowledge.next_step import NARROW, next_step
+from mjx_msm.knowledge.next_step import next_step
 from mjx_msm.knowledge.records import Fit, Outcome
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.result_table import CLEARLY
@@ -35,12 +36,11 @@ SPREAD = "the standard deviation of what was recorded"
 def verdict(result: Identification) -> tuple[str, ...]:
     """What may be relied on and how it ended, how well it fits, how well it predicts, what is known of the parameters,
     and what to do next."""
-    held = bands(result.fits)
-    said = (_ended(result, held), _fits(result.fits), _predicts(result.fits, held), _held(held), _known(result))
+    said = (_ended(result), _fits(result.fits), _predicts(result.fits), _held(result.fits), _known(result))
     return (*(s for s in said if s), next_step(result))
 
 
-def _ended(result: Identification, held: Mapping[str, float]) -> str:
+def _ended(result: Identification) -> str:
     if result.outcome is Outcome.NOT_FINITE:
         return "The estimate is not to be used: simulated with it, some segments are not finite."
     how = {
@@ -48,15 +48,15 @@ def _ended(result: Identification, held: Mapping[str, float]) -> str:
         Outcome.MAX_EVALUATIONS: "The estimate did not converge: it ran out of evaluations, and may still move.",
         Outcome.INTERRUPTED: "The estimate was interrupted: what is here is its last iteration.",
     }[result.outcome]
-    return f"{_to_use(result, held)} {how}"
+    return f"{_to_use(result)} {how}"
 
 
-def _to_use(result: Identification, held: Mapping[str, float]) -> str:
+def _to_use(result: Identification) -> str:
     """What may be relied on: a prediction, and how far, and which parameters."""
     rows = unseen(result.fits)
     kind = measure(rows)
     known = [e.path for e, s in zip(result.estimates, result.standing, strict=True) if s is Standing.DETERMINED]
-    narrow = bool(held) and min(held.values()) < NARROW
+    narrow = too_narrow(result.fits)
     if narrow:  # what is known rests on intervals, and these have failed
         parameters = "no interval of a parameter is to be used yet"
     elif len(known) == len(result.estimates):
@@ -118,7 +118,7 @@ def _fits(fits: Sequence[Fit]) -> str:
     )
 
 
-def _predicts(fits: Sequence[Fit], held: Mapping[str, float]) -> str:
+def _predicts(fits: Sequence[Fit]) -> str:
     rows = unseen(fits)
     if not rows:
         return "How well it predicts is not known: no trial was held out, and there was no cross-validation."
@@ -142,8 +142,8 @@ def _predicts(fits: Sequence[Fit], held: Mapping[str, float]) -> str:
             end += f", more than a constant does ({size(spread, unit)}): beside the constant, the model {better}"
         else:
             end += f": the model {'is the better prediction' if error < CLEARLY * theirs else 'predicts no worse'}"
-        least = min(held.values(), default=1.0)
-        narrow = f"its band of 95 % holds only {100 * least:.0f} %" if least < NARROW else ""
+        least = min(bands(fits).values(), default=1.0)
+        narrow = f"its band of 95 % holds only {100 * least:.0f} %" if too_narrow(fits) else ""
         but = " and ".join(x for x in (narrow, beaten) if x)
         end += f" there, but {but}" if but else ""
     return f"{said}; {end}.{flatters}"
@@ -171,12 +171,13 @@ def _where(rows: Sequence[Fit]) -> str:
     return f"Cross-validated, on parts of {same} it had not seen"
 
 
-def _held(held: Mapping[str, float]) -> str:
+def _held(fits: Sequence[Fit]) -> str:
     """What of the unseen the band holds, and what that says of intervals."""
+    held = bands(fits)
     if not held:
         return ""
     said = "; ".join(f"of {name} the band of 95 % holds {100 * part:.0f} %" for name, part in held.items())
-    if min(held.values()) >= NARROW:
+    if not too_narrow(fits):
         return f"Intervals bear out: {said}."
     return (
         f"Intervals are too narrow for what it has not seen: {said}. Something that the model lacks shows there; take "

@@ -326,6 +326,16 @@ def test_a_band_that_holds_too_little_says_what_that_means():
     assert "Intervals bear out: of run the band of 95 % holds 94 %." in verdict(held(made, run=0.94))
 
 
+def test_few_independent_samples_may_leave_a_band_by_chance():
+    few = replace(fit("identify"), against=("not noise: they repeat themselves over 0.1 s, 68 count as 10",))
+    said = " ".join(verdict(result(few, replace(fit(), band=0.85))))
+    assert "Intervals bear out: of reach the band of 95 % holds 85 %." in said
+    assert "till it is found intervals are not to be used" not in said
+    assert "Intervals are too narrow" in " ".join(verdict(result(few, replace(fit(), band=0.8))))
+    many = replace(few, against=("not noise: they repeat themselves over 0.1 s, 680 count as 100",))
+    assert "Intervals are too narrow" in " ".join(verdict(result(many, replace(fit(), band=0.85))))
+
+
 def test_one_start_is_said_to_be_one():
     assert "one start" in verdict(result(fit()))[0]
     stages = (Stage("moment", 1.0, 12, 3.4, {}, starts=25),)
