@@ -136,6 +136,8 @@ def remark(e: Estimate, u: Unknown | None, standing: Standing, *, off_prior: boo
         return f"at {e.bound} bound"
     if standing is Standing.ROUGH and u is not None:
         return f"only roughly: {how_roughly(e, u)}"
+    if standing is Standing.PARTLY:
+        return "partly the prior's"
     if standing is Standing.PRIOR and e.determined:
-        return "no better known than before"
+        return "hardly narrower"
     return "off its prior" if standing is Standing.PRIOR and off_prior else standing.value

@@ -171,9 +171,9 @@ def test_an_interval_as_wide_as_what_was_allowed_determines_nothing():
     ("part", "standing", "said"),
     [
         (0.45, Standing.DETERMINED, ""),
-        (0.55, Standing.PARTLY, "known partly from the prior"),
-        (0.75, Standing.PRIOR, "no better known than before"),
-        (1.2, Standing.PRIOR, "no better known than before"),
+        (0.55, Standing.PARTLY, "partly the prior's"),
+        (0.75, Standing.PRIOR, "hardly narrower"),
+        (1.2, Standing.PRIOR, "hardly narrower"),
     ],
 )
 def test_what_the_prior_had_told_is_not_told_by_the_recording(part, standing, said):
