@@ -331,7 +331,7 @@ def _foretold(c: Cohort) -> str:
         return ""
     by = f", by {some([t.name for t in c.population.traits], 4)}" if c.population.traits else ""
     return (
-        f"Of somebody left out, the others foretell{by} what the recordings determine of positive parameters to within "
+        f"Of somebody left out, the others foretell{by} what the recordings tell of positive parameters to within "
         f"{_percent(ours)} (root mean square); the usual priors are {_percent(usual)} off."
     )
 

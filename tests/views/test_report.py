@@ -163,8 +163,10 @@ def test_what_was_held_is_among_what_was_asked():
         **dict.fromkeys(PATHS, 1.0), "muscle/BIC/max_isometric_force": 2.0, "muscle/BRA/pennation_angle": 0.1,
         "muscle/BIC/pennation_angle": 0.0, "emg/biceps/gain": 0.4, "emg/biceps/delay": 0.04,
     }  # fmt: skip
-    said = dict(asked(result(fit(), parameters=parameters)))["held as they are"]
-    assert said == "maximal isometric force of BIC, pennation angle, EMG gain (0.4), EMG delay (0.04 s)"
+    said = dict(asked(result(fit(), parameters=parameters, emg_map={"BRA": {"biceps": 1.0}, "BIC": {}})))
+    held = "maximal isometric force of BIC, pennation angle, EMG gain (0.4), EMG delay (0.04 s)"
+    assert said["held as they are"] == held
+    assert said["held silent"] == "BIC"
     assert "held as they are" not in dict(asked(result(fit())))
 
 

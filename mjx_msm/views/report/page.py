@@ -133,6 +133,7 @@ def asked(result: Identification) -> list[tuple[str, str]]:
     """What was estimated, from what and how."""
     free, others = ", ".join(result.free), {"prescribed": result.prescribed, "locked": tuple(result.locked)}
     held = "; ".join(f"{name}: {', '.join(names)}" for name, names in others.items() if names)
+    silent = [muscle for muscle, mix in result.emg_map.items() if not any(mix.values())]
     trials: dict[str, list[str]] = {}
     for f in result.fits:
         if f.trial not in trials.setdefault(f.role, []):
@@ -141,6 +142,7 @@ def asked(result: Identification) -> list[tuple[str, str]]:
         ("model", f"{Path(result.source).name}, muscles: {result.muscle_model}, {1000 * result.timestep:g} ms steps"),
         ("coordinates", f"free: {free}" + (f"; {held}" if held else "")),
         ("EMG channels", ", ".join(result.channels) or "none"),
+        *([("held silent", ", ".join(silent))] if silent else []),
         ("fitted to", ", ".join(result.residuals) + (f" at {result.rate:g} Hz" if result.rate else "")),
         *((role, ", ".join(names)) for role, names in trials.items()),
         ("parameters", f"{len(result.estimates)} estimated"),
