@@ -14,7 +14,9 @@ from mjx_msm.prediction.capacity_fit import fit_capacities
 from mjx_msm.prediction.fatigue import estimate_fatigue
 from mjx_msm.prediction.fatigue_estimate import GroupFatigue, Value
 from mjx_msm.prediction.muscle_groups import muscle_groups
-from mjx_msm.prediction.muscle_share import Share, Shares
+from mjx_msm.prediction.muscle_share import Share, Shares, _activations, _drawn_errors, _rise
+from mjx_msm.recordings.emg import EmgNoise
+from mjx_msm.recordings.synthetic import smooth_noise
 from mjx_msm.recordings.synthetic_effort import synthetic_effort
 from mjx_msm.views.fatigue import fatigue_figure
 
@@ -73,6 +75,21 @@ def test_errors_of_the_emg_do_not_make_muscles_weak():
     assert plain.max() < 0.5
     found = fit_capacities(made_shares(active, demand, (1.0, 1.0), error=0.05), constant(4000, 2), 2)
     np.testing.assert_allclose(1.0 + found.x, 0.8, atol=0.05)
+
+
+def test_errors_of_the_emg_do_not_make_muscles_more_active(arm):
+    """They go both ways, activation follows upwards faster: most of the mean of that is taken off."""
+    rng, parameters, noise = np.random.default_rng(0), arm.nominal.with_channels(arm.muscles), EmgNoise(0.05)
+    size, mixing = (int(60.0 / arm.timestep), 6, 1.0 / arm.timestep), np.eye(6)
+    true = 0.25 + 0.05 * np.tanh(smooth_noise(rng, *size, 0.4))
+    heard = true * (1.0 + 0.05 * smooth_noise(rng, *size, noise.band))
+    with float64():
+        errors = _drawn_errors(noise, arm, heard)
+        asked, shown = (np.asarray(_activations(arm, parameters, e, mixing)) for e in (true, heard))
+        rise = np.asarray(_rise(arm, parameters, heard, mixing, errors))
+    more = (shown - asked).mean() / asked.mean()
+    assert more > 0.005
+    assert abs((shown - rise - asked).mean() / asked.mean()) < 0.5 * more
 
 
 def test_a_fit_of_what_is_no_number_has_not_converged():
