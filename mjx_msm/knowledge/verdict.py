@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mjx_msm.knowledge.judged_errors import (
+    NARROW,
     POOR,
     POOR_HELD,
     bands,
@@ -178,7 +179,8 @@ def _held(fits: Sequence[Fit]) -> str:
         return ""
     said = "; ".join(f"of {name} the band of 95 % holds {100 * part:.0f} %" for name, part in held.items())
     if not too_narrow(fits):
-        return f"Intervals bear out: {said}."
+        few = ", as far as so few independent samples tell" if min(held.values()) < NARROW else ""
+        return f"Intervals bear out{few}: {said}."
     return (
         f"Intervals are too narrow for what it has not seen: {said}. Something that the model lacks shows there; take "
         "its intervals, those of parameters too, for the least there could be."

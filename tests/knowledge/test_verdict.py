@@ -329,7 +329,9 @@ def test_a_band_that_holds_too_little_says_what_that_means():
 def test_few_independent_samples_may_leave_a_band_by_chance():
     few = replace(fit("identify"), against=("not noise: they repeat themselves over 0.1 s, 68 count as 10",))
     said = " ".join(verdict(result(few, replace(fit(), band=0.85))))
-    assert "Intervals bear out: of reach the band of 95 % holds 85 %." in said
+    assert (
+        "Intervals bear out, as far as so few independent samples tell: of reach the band of 95 % holds 85 %." in said
+    )
     assert "till it is found intervals are not to be used" not in said
     assert "Intervals are too narrow" in " ".join(verdict(result(few, replace(fit(), band=0.8))))
     many = replace(few, against=("not noise: they repeat themselves over 0.1 s, 680 count as 100",))
