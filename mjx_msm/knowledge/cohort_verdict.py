@@ -134,7 +134,9 @@ def _predicts(c: Cohort) -> str:
         )
         if middle > 1.0:  # then that is no rival
             fair = int(np.sum(ours <= 1.0))
-            said += f", but a constant misses but 100 %: the model is no worse than that in {fair} of {len(ours)}"
+            said += (
+                f", and a constant, which misses 100 %, is the one to beat: no worse than it in {fair} of {len(ours)}"
+            )
     if both := errors_with_others(c):
         alone, with_others = np.array(list(both.values())).T
         said += (
