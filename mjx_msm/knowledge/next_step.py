@@ -58,6 +58,8 @@ class Matter(enum.Enum):
 
     INTERRUPTED = enum.auto()
     NOT_FINITE = enum.auto()
+    UNMEASURED = enum.auto()
+    """Unknown courses of muscles without EMG explain all."""
     TRIAL = enum.auto()
     """An unseen trial is predicted worse than by its best constant."""
     JOINT = enum.auto()
@@ -122,6 +124,14 @@ def steps(result: Identification) -> tuple[Step, ...]:
 
 
 def _in_the_way(result: Identification) -> Iterator[Step]:
+    if result.unmeasured and not any(e.determined for e in result.estimates):
+        yield Step(
+            Matter.UNMEASURED,
+            f"measure one of {some(list(result.unmeasured))}, record another joint that the measured muscles cross, "
+            'or take synergies of what was measured for their EMG (`unmeasured = "synergies"`): with their courses '
+            "unknown, nothing is left to learn from",
+        )
+        return
     rows = unseen(result.fits)
     kind, other = measure(rows), rival(rows, measure(rows))
     worst, moved = trial_predicted_worst(result.fits), unseen_that_moved(result.fits)

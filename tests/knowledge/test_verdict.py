@@ -72,6 +72,10 @@ def test_whose_error_is_whose():
         (result(fit(), outcome=Outcome.MAX_EVALUATIONS), "--resume"),
         (result(fit(), outcome=Outcome.NOT_FINITE), "units and signs"),
         (result(fit("cross-validated", ridge=2.0)), "use the person"),
+        (
+            replace(result(fit(identified=11.0), shares=(0.1, 0.1, 0.1)), unmeasured={"BRA": "projected"}),
+            "Next: measure one of BRA, record another joint that the measured muscles cross, or take synergies",
+        ),
     ],
 )
 def test_what_to_do_next(made, next_step):
