@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,8 +17,10 @@ from mjx_msm.cli.libraries import prepare_jax
 from mjx_msm.common.errors import InputError
 
 if TYPE_CHECKING:
+    from mjx_msm.knowledge.result import Identification
     from mjx_msm.prediction.predictor import Predictor
     from mjx_msm.prediction.streams import Report
+    from mjx_msm.recordings.trial import Trial
 
 REFRESHED = 10
 """Times a second that the display is drawn."""
@@ -59,9 +62,10 @@ def live(
     if (replay is not None or learn) and subject is None:
         raise InputError("live: --replay and --learn need --subject, the subject file of the trials")
     prepare_jax()
-    from contextlib import ExitStack
+    from contextlib import ExitStack, suppress
 
     from mjx_msm.knowledge.result import Identification
+    from mjx_msm.prediction.account import Account
     from mjx_msm.prediction.asked_trials import asked_trials
     from mjx_msm.prediction.predictor import Predictor
     from mjx_msm.prediction.streams import Source, forecast_labels, published, replayed, run_live
@@ -75,6 +79,8 @@ def live(
             console.print(f"note: {note}", style="dim", markup=False)
         played = asked.trials[0] if replay is not None else None
         known = asked.study.trials
+        if played is not None and (again := _known_already(found, played, known if learn else ())):
+            console.print(f"note: {again}", style="dim", markup=False)
     console.print("compiling", style="dim")
     predictor = Predictor(
         found, horizon, rate=rate, extrapolation="learned" if learn else "hold", trials=known if learn else ()
@@ -87,13 +93,27 @@ def live(
         sources = Source(str(emg), predictor.channels), Source(str(encoder), predictor.coordinates)
         for source in sources:
             stack.callback(source.close)
-        show = stack.enter_context(_Display(console, predictor, quiet))
-        try:
-            count = run_live(predictor, *sources, out, seconds=seconds, listener=show)
-        except KeyboardInterrupt:
-            count = show.samples
-    console.print(f"{count} samples; stream '{name}' has ended", markup=False)
+        show, account = stack.enter_context(_Display(console, predictor, quiet)), Account(predictor.free, horizon)
+
+        def heard(report: Report) -> None:
+            account(report)
+            show(report)
+
+        with suppress(KeyboardInterrupt):
+            run_live(predictor, *sources, out, seconds=seconds, listener=heard)
+    for sentence in (*account.sentences(), f"stream '{name}' has ended"):
+        console.print(sentence, markup=False)
     return 0
+
+
+def _known_already(found: Identification, played: Trial, learnt_from: Sequence[Trial]) -> str:
+    """In words, if forecasts of a trial are better than they would be of a new one."""
+    from mjx_msm.knowledge.shared_recordings import same_recording, was_seen
+
+    seen = ["the person was identified from it"] if was_seen(found, played, ()) else []
+    if any(same_recording(played, t) for t in learnt_from):
+        seen.append("how EMG goes on is learned from it")
+    return f"'{played.name}' is no new recording: {' and '.join(seen)}; of others forecasts miss more" if seen else ""
 
 
 class _Display:
@@ -103,7 +123,7 @@ class _Display:
         self._console, self._predictor, self._quiet = console, predictor, quiet
         self._trace: deque[float] = deque(maxlen=60)
         self._live: Any = None
-        self.samples, self._drawn = 0, 0.0
+        self._drawn = 0.0
 
     def __enter__(self) -> _Display:
         from rich.live import Live
@@ -114,7 +134,6 @@ class _Display:
         return self
 
     def __call__(self, report: Report) -> None:
-        self.samples = report.samples
         if self._live is None or report.forecast.time - self._drawn < 1.0 / REFRESHED:
             return
         self._drawn = report.forecast.time
