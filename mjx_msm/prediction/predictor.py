@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from math import inf, isfinite
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +32,7 @@ from mjx_msm.prediction.known_person import KnownPerson
 from mjx_msm.prediction.live_state import STEP, Input, Memory, Noise, Output, Setup, blank, outer_spread
 from mjx_msm.prediction.live_step import live_step
 from mjx_msm.prediction.made_channels import MadeChannels
+from mjx_msm.prediction.own_errors import OwnErrors
 from mjx_msm.prediction.teaching import Correction, correction, taught
 from mjx_msm.recordings.emg import EmgProcessing
 from mjx_msm.recordings.model_clock import mixing_matrix
@@ -49,9 +51,25 @@ CHECKED = 0.01
 """Between two looks at them [s]."""
 
 
+class _Said(NamedTuple):
+    """What was said of a moment that has not come yet."""
+
+    due: float
+    angle: Float[np.ndarray, "free"]
+    claimed: Float[np.ndarray, "free"]
+    torque: Float[np.ndarray, "free"]
+    beside: tuple[Float[np.ndarray, "free feature"], Float[np.ndarray, "free feature"]]
+    """What tells of the errors of torque and angle."""
+    corrected: tuple[Float[np.ndarray, "free"], Float[np.ndarray, "free"]]
+    """What of both was said for the sake of errors before."""
+
+
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What is known at one sample; a standard deviation beside every value."""
+    """What is known at one sample; a standard deviation beside every value.
+
+    What is ahead is what the model says, and what its forecasts that have come true teach of their errors.
+    """
 
     time: float
     """Of the sample that it stands on [s]."""
@@ -149,6 +167,8 @@ class Predictor:
         for name, value in model.host.locked.items():
             self._input[1 + len(self.channels) + model.coordinates.index(name)] = value
         self._encoders = 1 + len(self.channels) + np.array(self._columns, dtype=int)
+        self._speeds = len(model.coordinates) + model.host.free_index
+        self._one = np.ones(len(model.free))
         self._call, self._slices = _compiled(self._setup)
         self._troubles = slice(self._slices["missing"].start, self._slices["blind"].stop)
         self._correction: Correction | None = None
@@ -175,8 +195,11 @@ class Predictor:
         self._memory: jax.Array | None = None
         self._last: Forecast | None = None
         self._time = -np.inf
+        self._earlier: tuple[float, float] | None = None
         self._checked = -np.inf
-        self._due: deque[tuple[float, np.ndarray, np.ndarray, np.ndarray]] = deque()
+        self._due: deque[_Said] = deque()
+        self._torque_errors = OwnErrors(len(self.free), 5, CHECKED)
+        self._angle_errors = OwnErrors(len(self.free), 4, CHECKED)
         self._learnt = 0
         self._angle_scale = np.ones(len(self.free))
         self._torque_error = np.zeros(len(self.free))
@@ -188,6 +211,7 @@ class Predictor:
         `coordinates`, in their order [rad]; NaN likewise. `time` [s].
 
         A sample that is not later than the one before is not used: the forecast of before comes again and says so.
+        Where all that comes for half a second is earlier, and in order, the clock was set back: it begins anew.
 
         **Raises:** `InputError` if it has another number of channels or coordinates.
         """
@@ -199,9 +223,14 @@ class Predictor:
                 f"({', '.join(self.channels)}) and {len(self._columns)} ({', '.join(self.coordinates)})"
             )
         time = float(time)
-        if not time > self._time:
-            what = "twice" if time == self._time else "late" if time < self._time else "without a time"
-            return self._again(f"a sample came {what} and is left out")
+        if not isfinite(time):
+            return self._again("a sample came without a time and is left out")
+        if time <= self._time:
+            if not self._set_back(time):
+                return self._again(f"a sample came {'twice' if time == self._time else 'late'} and is left out")
+            faults = (f"the clock went back by {self._time - time:.3g} s; begun anew",)
+            self.reset()
+        self._earlier = None
         step = time - self._time
         if self._memory is not None and step > LONGEST_GAP:
             self.reset()
@@ -221,6 +250,15 @@ class Predictor:
             faults = (*faults, *(f"{self._names[k]} is missing" for k in np.flatnonzero(troubled > self.patience)))
         self._last = self._forecast(out, faults)
         return self._last
+
+    def _set_back(self, time: float) -> bool:
+        """Whether what comes late is not some samples but the stream, by a clock that was set back: or, once, forward.
+
+        One after another without one that is in time, in order, for as long as a gap is crossed.
+        """
+        first, last = self._earlier or (inf, inf)
+        self._earlier = (time if time <= last else first, time)
+        return time - self._earlier[0] > LONGEST_GAP
 
     def explained(
         self, emg: Sequence[float] | np.ndarray, encoder: Sequence[float] | np.ndarray, time: float
@@ -264,11 +302,16 @@ class Predictor:
         if self._correction is not None:
             more = self._correction(np.concatenate([out[at["features"]], torque, torque_ahead, angle, angle_ahead]))
             torque, torque_ahead, angle_ahead = torque + more[0], torque_ahead + more[1], angle_ahead + more[2]
+        speed, one = out[at["motion"]][self._speeds], self._one
+        beside = np.stack([one, torque, torque_ahead, angle, speed], 1), np.stack([one, angle, angle_ahead, speed], 1)
+        corrected = self._torque_errors.expected(beside[0]), self._angle_errors.expected(beside[1])
+        torque_ahead, angle_ahead = torque_ahead + corrected[0], angle_ahead + corrected[1]
         if np.isneginf(self._checked):
             self._torque_error = out[at["torque_open_sd"]] ** 2
         if time >= self._checked + CHECKED:
-            self._learn_from_errors(time, angle, torque)
-            self._due.append((time + self.horizon, angle_ahead, claimed, torque_ahead))
+            self._learn_from_errors(time, angle, torque, seen=not (out[self._troubles] > self.patience).any())
+            said = _Said(time + self.horizon, angle_ahead, claimed, torque_ahead, beside, corrected)
+            self._due.append(said)
             self._checked = time
         return Forecast(
             time, torque, out[at["torque_sd"]], torque_ahead,
@@ -276,16 +319,24 @@ class Predictor:
             angle, out[at["angle_sd"]], angle_ahead, claimed * np.sqrt(self._angle_scale), faults,
         )  # fmt: skip
 
-    def _learn_from_errors(self, time: float, angle: np.ndarray, torque: np.ndarray) -> None:
-        """What it said of now, a horizon ago, against what it says now: its band ahead follows its own errors."""
-        while self._due and self._due[0][0] <= time:
-            due, said, claimed, moment = self._due.popleft()
-            if time - due > 2 * CHECKED:
+    def _learn_from_errors(self, time: float, angle: np.ndarray, torque: np.ndarray, *, seen: bool) -> None:
+        """What it said of now, a horizon ago, against what it says now: its forecasts and their band follow its errors.
+
+        **Arguments:** `seen`: whether everything came that says what is now; only then forecasts learn.
+        """
+        while self._due and self._due[0].due <= time:
+            said = self._due.popleft()
+            if time - said.due > 2 * CHECKED:
                 continue
             self._learnt += 1
             share = max(CHECKED / FORGET, EAGER / (self._learnt + FIRST))
-            self._angle_scale = self._angle_scale + share * (((angle - said) / claimed) ** 2 - self._angle_scale)
-            self._torque_error = self._torque_error + share * ((torque - moment) ** 2 - self._torque_error)
+            self._angle_scale = self._angle_scale + share * (
+                ((angle - said.angle) / said.claimed) ** 2 - self._angle_scale
+            )
+            self._torque_error = self._torque_error + share * ((torque - said.torque) ** 2 - self._torque_error)
+            if seen:
+                self._torque_errors.teach(said.beside[0], torque - said.torque + said.corrected[0])
+                self._angle_errors.teach(said.beside[1], angle - said.angle + said.corrected[1])
 
 
 def _rules() -> tuple[str, ...]:

@@ -216,13 +216,14 @@ def test_a_channel_that_drops_out_is_named_and_widens_the_band(predictor, sample
     assert np.abs(column(out, "torque")[-1] - column(good, "torque")[-1]).max() < 0.05 * column(good, "torque").std()
 
 
-def test_a_dead_channel_is_named(predictor, samples):
+def test_a_dead_channel_is_named_and_widens_the_band(predictor, samples, good):
     time, emg, angle = samples
     dead = emg.copy()
     dead[400:, 0] = 0.0
     out = played(predictor, time, dead, angle)
     assert f"EMG channel {predictor.channels[0]} is missing" in out[-1].faults
     assert not out[410].faults  # a muscle may rest for a moment
+    assert (column(out, "torque_sd")[-1] > column(good, "torque_sd")[-1]).any()
 
 
 def test_a_blind_encoder_is_named_and_widens_the_band(predictor, samples, good):
@@ -279,6 +280,38 @@ def test_a_gap_is_crossed_and_a_long_one_begins_anew(predictor, samples):
     np.testing.assert_allclose(later.angle, angle[900], atol=0.02)
 
 
+def test_a_clock_that_is_set_back_is_followed_anew(predictor, samples, good):
+    """A device that begins again, and one whose clock once said what could not be: half a second is late, no more."""
+    time, emg, angle = samples
+    half = len(time) // 2
+    wild = np.where(np.arange(len(time)) == half - 1, time + 1e4, time)
+    for clock in (np.where(np.arange(len(time)) < half, time + 100.0, time), wild):
+        out = played(predictor, clock, emg, angle)
+        late = ["a sample came late and is left out" in f.faults for f in out[half:]]
+        again = late.index(False)
+        assert 0.4 < again / RATE < 0.6
+        assert "begun anew" in out[half + again].faults[0]
+        assert not any(late[again:])
+        np.testing.assert_allclose(column(out, "angle")[-1], column(good, "angle")[-1], atol=0.02)
+        off = column(out, "torque")[-1] - column(good, "torque")[-1]
+        assert np.abs(off).max() < 0.05 * column(good, "torque").std()
+
+
+def test_encoders_may_come_more_seldom_than_emg(predictor, samples, good):
+    """Every fifth sample has angles: without patience that is said, with it it is not; torque is nearly the same."""
+    time, emg, angle = samples
+    seldom = np.where((np.arange(len(time)) % 5 == 0)[:, None], angle, np.nan)
+    assert any(f.faults for f in played(predictor, time, emg, seldom))
+    predictor.patience = 2.5 * 5 / RATE
+    try:
+        out = played(predictor, time, emg, seldom)
+    finally:
+        predictor.patience = 0.0
+    assert not any(f.faults for f in out)
+    off = column(out, "torque") - column(good, "torque")
+    assert np.sqrt((off[150:] ** 2).mean()) < 0.05 * column(good, "torque").std()
+
+
 def test_everything_that_can_go_wrong_at_once_is_got_through(predictor, samples, good):
     """Channels that come and go, infinities, spikes, blind and wild encoders, a jittering clock, samples that are lost,
     late or twice: every forecast is finite and says what is wrong, and the band is wider; then all is well again."""
@@ -318,7 +351,8 @@ def test_a_blind_start_is_at_the_reference_of_the_coordinates(predictor, coupled
 def test_no_time_is_no_sample(predictor, samples):
     time, emg, angle = samples
     predictor.reset()
-    assert predictor.push(emg[0], angle[0], np.nan).faults == ("a sample came without a time and is left out",)
+    for none in (np.nan, np.inf, -np.inf):
+        assert predictor.push(emg[0], angle[0], none).faults == ("a sample came without a time and is left out",)
     assert np.isfinite(predictor.push(emg[0], angle[0], time[0]).torque).all()
     with pytest.raises(msm.InputError, match="expected 6"):
         predictor.push(emg[0][:3], angle[0], time[1])
