@@ -6,15 +6,21 @@ from mjx_msm.prediction.account import Account
 from mjx_msm.prediction.predictor import Forecast
 from mjx_msm.prediction.streams import Report
 
+NOTHING = np.zeros(1)
+
+
+def forecast(time, faults=(), angle=NOTHING, ahead=NOTHING):
+    n = NOTHING
+    return Forecast(time, n, n, n, n, angle, n, ahead, n, faults)
+
 
 def told(count, *, faults=lambda k: (), off=0.0):
     """An angle that turns evenly, forecast `off` too far; 1 ms after its sample but for every fiftieth, which is 7."""
-    account, nothing = Account(("elbow",), 0.1), np.zeros(1)
+    account = Account(("elbow",), 0.1)
     for k in range(count):
         time, late = 0.01 * k, 0.007 if k % 50 == 49 else 0.001
         angle, ahead = np.array([time]), np.array([time + 0.1 + off])
-        forecast = Forecast(time, nothing, nothing, nothing, nothing, angle, nothing, ahead, nothing, faults(k))
-        account(Report(forecast, nothing, k + 1, late))
+        account(Report(forecast(time, faults(k), angle, ahead), NOTHING, k + 1, late))
     return account
 
 
@@ -26,8 +32,8 @@ def test_errors_and_lateness_are_those_of_the_reports():
 
 
 def test_what_cannot_keep_up_is_said_to_be_too_slow():
-    account, nothing = Account(("elbow",), 0.1), np.zeros(1)
-    account(Report(Forecast(0.0, *8 * (nothing,)), nothing, 1, 3.0))
+    account = Account(("elbow",), 0.1)
+    account(Report(forecast(0.0), NOTHING, 1, 3.0))
     assert "200 ms or more (too slow for the rate)" in account.sentences()[0]
 
 
@@ -46,9 +52,8 @@ def test_faults_are_counted_by_kind_whatever_they_say_of_how_much():
 
 
 def test_silence_is_no_sample_and_is_said_if_it_lasts():
-    account, nothing = told(30), np.zeros(1)
-    quiet = Forecast(0.3, *8 * (nothing,), ("no EMG for 2 s",))
-    account(Report(quiet, nothing, 30, 2.0))
+    account = told(30)
+    account(Report(forecast(0.3, ("no EMG for 2 s",)), NOTHING, 30, 2.0))
     assert account.sentences()[0].startswith("30 samples")
     assert account.sentences()[-1].endswith("at the end no EMG for 2 s")
     assert Account(("elbow",), 0.1).sentences() == ["no samples"]
