@@ -343,8 +343,10 @@ def _against_motion(at: States, c: int, here: str, moment: np.ndarray) -> Iterat
 
 def _cycle(at: States, c: int, moment: np.ndarray) -> float | None:
     """Period of a moment whose coordinate repeats itself, too [s]; None if one of them does not."""
-    known = np.isfinite(moment)
-    own = [_repeats(x[known] - x[known].mean(), at.step) for x in (moment, at.position[:, c])]
+    known = np.flatnonzero(np.isfinite(moment))
+    every = np.arange(known[0], known[-1] + 1)
+    bridged = np.interp(every, known, moment[known])  # a stretch that is left out must not shift what follows
+    own = [_repeats(x - x.mean(), at.step) for x in (bridged, at.position[every, c])]
     return None if None in own else own[0]
 
 

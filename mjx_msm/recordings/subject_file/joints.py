@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from mjx_msm.common.errors import Faults, InputError, suggest
+from mjx_msm.recordings.quality.crossed_steps import crossed_steps, step_line
 from mjx_msm.recordings.quality.moment_faults import moment_spikes, spike_lines
 from mjx_msm.recordings.quality.motion_faults import motion_faults
-from mjx_msm.recordings.readers.contents import Contents
+from mjx_msm.recordings.readers.contents import Contents, ends_in
 from mjx_msm.recordings.readers.table import Table
 from mjx_msm.recordings.readers.units import Unit, unit_of
 from mjx_msm.recordings.subject_file.columns import ANGLES, MOMENTS, Column, Reading
@@ -27,6 +29,9 @@ NEAR, RARE, SMOOTH = 0.05, 0.05, 1.0
 """Of an angle that jumps by full turns [rad]: how far each jump is from one at most, of it; of how many of the steps
 they may be, two a second at 40 Hz; and the greatest other step. Steps of degrees that happen to be of a turn's size,
 6.28°, come with others between."""
+ANKLES = ("ankle_angle_r_moment", "ankle_angle_l_moment")
+"""Of inverse dynamics by OpenSim, which calls every leg's columns so."""
+LEG = re.compile(r"(hip|knee|ankle|subtalar|mtp)\w*_[rl](_|$)")
 DYNAMOMETER = "dynamometer"
 """Key of a file's header, for what its text says it comes from."""
 
@@ -90,7 +95,8 @@ def motion(document: Document, trial: TrialEntry, files: Files, notes: list[str]
 
 
 def moments(document: Document, trial: TrialEntry, files: Files, notes: list[str]) -> tuple[Table, dict[str, Reading]]:
-    """Joint moments [N·m], those measured as a force at a lever included, spikes masked or kept; and how each was read.
+    """Joint moments [N·m], those measured as a force at a lever included, and how each was read. Spikes, and steps onto
+    the other foot's plate, are masked unless they are to be kept.
 
     **Raises:** `InputError` if a column is missing, or no moment; all such in one message.
     """
@@ -118,6 +124,7 @@ def moments(document: Document, trial: TrialEntry, files: Files, notes: list[str
     names = {c: x.column for c, x in given.items()}
     check_columns(contents, names, coordinate_place(document, trial, "moment_columns"))
     table = files.table(trial.moments, trial.timing["moments"], names)
+    crossed = _crossed(trial, files, table) if trial.spikes == "masked" else None
     values, faults = table.values.copy(), Faults()
     read: dict[str, Reading] = {}
     for i, (name, column) in enumerate(given.items()):
@@ -145,8 +152,25 @@ def moments(document: Document, trial: TrialEntry, files: Files, notes: list[str
                 said = spike_lines(table.time + trial.offsets.get("moments", 0.0), values[:, i], spikes)
                 notes.append(f"trial '{trial.name}': the moment of '{name}' ({table.path}) {said}")
                 values[spikes, i] = np.nan
+            if crossed is not None and LEG.search(column.column):
+                said = step_line(table.time + trial.offsets.get("moments", 0.0), crossed)
+                notes.append(f"trial '{trial.name}': the moment of '{name}' ({table.path}) {said}")
+                values[crossed, i] = np.nan
     faults.raise_any()
     return replace(table, values=values, units=()), read
+
+
+def _crossed(trial: TrialEntry, files: Files, table: Table) -> Bool[np.ndarray, "time"] | None:
+    """Samples with the force of a foot on the other's plate, where the file has the moments of both ankles."""
+    assert trial.moments is not None
+    if not all(any(ends_in(c, a) for c in files.contents(trial.moments).columns) for a in ANKLES):
+        return None
+    ankles = files.table(trial.moments, trial.timing["moments"], {a: a for a in ANKLES})
+    if not np.array_equal(ankles.time, table.time):
+        return None
+    right, left = ankles.values.T
+    crossed = crossed_steps(right, left, table.rate)
+    return crossed if crossed.any() else None
 
 
 def _jumps(x: Float[np.ndarray, "time"]) -> bool:

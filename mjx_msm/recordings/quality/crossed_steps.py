@@ -1,0 +1,59 @@
+"""Steps across the middle of two force plates: inverse dynamics gives a leg in the air the force of the other foot.
+
+A foot that comes down on the other one's plate, or belt of a treadmill, leaves part of its force to the leg that is in
+the air. That leg's ankle seems to push off while the other one does, which no gait does: when one foot pushes, the
+other is in the air, or has just landed on its heel.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.ndimage import binary_dilation
+
+from mjx_msm.common.runs import runs
+
+PUSHES = 0.15
+"""Of an ankle's moment in push-off (95 % of all samples are below), from which on it pushes."""
+SHORTEST, AROUND = 0.08, 0.05
+"""For so long both push [s], in two recorded walks 0.04 s where feet kept to their belts; and what is left out about
+it, where a force rises and falls."""
+TOGETHER = 0.5
+"""Of the time in which an ankle pushes, the most for which the other may, too: else it is no gait (squats, jumps)."""
+
+
+def crossed_steps(
+    one: Float[np.ndarray, "time"], other: Float[np.ndarray, "time"], rate: float
+) -> Bool[np.ndarray, "time"]:
+    """Samples at which one foot's force is in the moments of both legs.
+
+    **Arguments:** `one`, `other`: moments about the two ankles, of either sign convention; `rate` [Hz].
+    """
+    none = np.zeros(len(one), dtype=bool)
+    if not (np.isfinite(one).any() and np.isfinite(other).any()):
+        return none
+    first, second = _pushes(one), _pushes(other)
+    both = first & second
+    if both.sum() > TOGETHER * min(first.sum(), second.sum()):
+        return none
+    for start, stop in zip(*runs(both), strict=True):
+        none[start:stop] = stop - start >= SHORTEST * rate
+    return binary_dilation(none, iterations=max(1, round(AROUND * rate))) if none.any() else none
+
+
+def _pushes(moment: Float[np.ndarray, "time"]) -> Bool[np.ndarray, "time"]:
+    """Where an ankle pushes; it pushes harder than it pulls, which tells the sign."""
+    low, high = np.nanquantile(moment, [0.05, 0.95])
+    sign, top = (1.0, high) if high > -low else (-1.0, -low)
+    return sign * moment > PUSHES * top
+
+
+def step_line(time: Float[np.ndarray, "time"], crossed: Bool[np.ndarray, "time"]) -> str:
+    """How many stretches, how much in all, and where the first is, in words that end a sentence."""
+    starts, stops = runs(crossed)
+    first = f"{time[starts[0]]:.4g} to {time[stops[0] - 1]:.4g} s"
+    where = f"from {first}" if len(starts) == 1 else f"{len(starts)} times, first from {first}"
+    return (
+        f"has the other foot's force in it {where}: both ankles push at once ({100 * np.mean(crossed):.0f} % of the "
+        'samples; a step across the middle of two plates?); masked, unless spikes = "kept"'
+    )
