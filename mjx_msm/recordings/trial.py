@@ -44,8 +44,8 @@ class Trial:
     """Only where it was measured [rad/s]; None: consumers differentiate the position."""
     metadata: Mapping[str, object] = field(default_factory=dict)
     """What else is known. ``gravity``: "included" where the moment is a dynamometer's, with the limb's weight in it.
-    ``levers``: {coordinate: m} where the moment is a force times a distance that is to be estimated. ``digests``:
-    SHA-256 of the files it was read from."""
+    ``levers``: {coordinate: m} where the moment is a force times a distance that is to be estimated. ``silent``: the
+    channels that drive nothing in this trial, and are zero. ``digests``: SHA-256 of the files it was read from."""
     task: str = ""
     """What was done, the same word for every trial of it; empty: nothing that any other trial did."""
 
@@ -109,6 +109,9 @@ class Trial:
         write("motion", self.coordinates, self.position)
         if self.channels:
             write("emg", self.channels, self.emg)
+            silent: Any = self.metadata.get("silent", ())
+            if silent:
+                entry["channels"] = dict.fromkeys(silent, 0.0)
         if self.moment is not None:
             write("moments", self.moment_coordinates, self.moment)
         return entry

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -126,7 +127,8 @@ def _carried(rows: Bool[np.ndarray, "time"], trial: Trial) -> Bool[np.ndarray, "
 
 
 def _unknown(trials: Sequence[Trial], index: int, trial: Trial, channel: str) -> _Unknown | None:
-    if channel not in trial.channels:
+    silent: Any = trial.metadata.get("silent", ())
+    if channel not in trial.channels or channel in silent:
         return None
     x = trial.emg[:, trial.channels.index(channel)]
     missing = ~np.isfinite(x)

@@ -93,6 +93,7 @@ def read_recordings(document: Document, files: Files) -> Recordings:
                     "levers": _levers(trial),
                     "emg_columns": {c: document.column_of(trial, c) for c in channels},
                     "own_channels": tuple(trial.channels),
+                    "silent": trial.silent,
                     **how[trial.name],
                 },
                 task=trial.task,
@@ -206,9 +207,9 @@ def _held(posture: Mapping[str, float], moments: Table) -> Table:
 
 
 def _emg_tables(document: Document, trial: TrialEntry, files: Files, channels: Sequence[str]) -> tuple[Table, ...]:
-    """The channels as they are in a trial's file."""
+    """The channels as they are in a trial's file, without those that are silent in it."""
     assert trial.emg is not None
-    wanted = {c: document.column_of(trial, c) for c in channels}
+    wanted = {c: document.column_of(trial, c) for c in channels if c not in trial.silent}
     check_columns(files.contents(trial.emg), wanted, channel_place(document, trial))
     tables = files.tables(trial.emg, trial.timing["emg"], wanted)
     for table in tables:
@@ -248,8 +249,14 @@ def _levers(trial: TrialEntry) -> dict[str, float]:
 def _emg(
     document: Document, trial: TrialEntry, tables: Sequence[Table], channels: Sequence[str], notes: list[str]
 ) -> Table:
-    """The channels in use as envelopes, not yet normalised, on one clock."""
-    return joined([_envelopes(document, trial, table, table.columns, notes) for table in tables], channels)
+    """The channels in use as envelopes, not yet normalised, on one clock; those that are silent are zero."""
+    heard = [c for c in channels if c not in trial.silent]
+    table = joined([_envelopes(document, trial, table, table.columns, notes) for table in tables], heard)
+    if not trial.silent:
+        return table
+    none = np.zeros(len(table.time))
+    values = np.column_stack([none if c in trial.silent else table[c] for c in channels])
+    return replace(table, columns=tuple(channels), values=values, units=())
 
 
 def _envelopes(document: Document, trial: TrialEntry, table: Table, channels: Sequence[str], notes: list[str]) -> Table:

@@ -57,6 +57,8 @@ class TrialEntry:
     """Of every free and prescribed coordinate, where it was held and not recorded [rad, m]."""
     channels: Mapping[str, str] = field(default_factory=dict)
     """EMG channel → column, where that is another one than for all trials."""
+    silent: tuple[str, ...] = ()
+    """EMG channels that drive nothing in this trial."""
     said: Mapping[str, str] = field(default_factory=dict)
     """Files as the subject file names them, by kind."""
     masked: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
@@ -136,6 +138,7 @@ def parse_trial(
     columns = parse_columns(top, section, "columns", everything, ("angle", "length"))
     free = None if model is None else model.free
     moment_columns = parse_columns(top, section, "moment_columns", free, ("moment", "moment per mass"))
+    channels = _channels(section, channels_of(emg_map))
     return TrialEntry(
         name=section.text("name", required=True) or "",
         where=section.where,
@@ -154,20 +157,27 @@ def parse_trial(
         gravity=section.text("gravity", top.text("gravity", options=GRAVITY), options=GRAVITY),  # type: ignore[arg-type]
         spikes=section.text("spikes", top.text("spikes", "masked", options=SPIKES), options=SPIKES),  # type: ignore[arg-type]
         posture=posture,
-        channels=_channels(section, channels_of(emg_map)),
+        channels={c: own for c, own in channels.items() if own},
+        silent=tuple(c for c, own in channels.items() if not own),
         said={kind: value for kind in KINDS if isinstance(value := section.data.get(kind), str)},
         masked=_masked(section, role),
     )
 
 
 def _channels(section: Section, known: tuple[str, ...]) -> dict[str, str]:
-    """``channels``: columns of this trial's EMG file."""
+    """``channels``: columns of this trial's EMG file; "" for 0.0, a channel that is silent in it."""
     inside = section.inside(section.data.get("channels", {}), f"{section.where} channels", None, "channels")
     for name in inside.data:
         if known and name not in known:
             what = f"{inside.where}: channel '{name}' is used by no muscle{suggest(name, known)}"
             inside.refuse(InputError(what), name)
-    return {name: inside.text(name) or "" for name in inside.data if not known or name in known}
+    out = {}
+    for name, own in inside.data.items():
+        if not known or name in known:
+            out[name] = "" if is_number(own) and own == 0 else inside.text(name) or name
+    if known and set(known) == {name for name, own in out.items() if not own}:
+        inside.refuse(InputError(f"{inside.where}: every channel is silent; leave one that drives a muscle"))
+    return out
 
 
 def _masked(section: Section, role: str) -> dict[str, tuple[tuple[float, float], ...]]:
