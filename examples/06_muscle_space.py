@@ -18,10 +18,11 @@ from mjx_msm.envs import functional
 from mjx_msm.envs.controllers import controller
 from mjx_msm.envs.controllers.backpropagation import train
 
-# Arguments of the environment, control periods that are learnt from, and what an episode is judged by in its end.
+# Arguments of the environment, control periods that are learnt from, what an episode is judged by in its end, steps of
+# the ascent and their length.
 SETTINGS = {
-    "ArmStrike": ({}, 70, "scored"),
-    "ArmReach": ({"targets": 1}, 75, "reached"),
+    "ArmStrike": ({}, 70, "scored", 100, 3e-3),
+    "ArmReach": ({"targets": 1}, 75, "reached", 240, 1e-2),
 }
 FIRST_SEED, FILMED = 1000, 3
 
@@ -29,11 +30,11 @@ FIRST_SEED, FILMED = 1000, 3
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("environment", nargs="?", default="ArmStrike", choices=SETTINGS)
-    parser.add_argument("--iterations", type=int, default=100)
+    parser.add_argument("--iterations", type=int, help="by default the task's own")
     parser.add_argument("--episodes", type=int, default=20, help="that it is judged by")
     parser.add_argument("--out", type=Path, default=Path("runs/muscle_space"))
     options = parser.parse_args()
-    arguments, periods, measure = SETTINGS[options.environment]
+    arguments, periods, measure, iterations, rate = SETTINGS[options.environment]
     name = f"mjx_msm/{options.environment}-v0"
 
     def tell(samples: int, value: float, _: object) -> None:
@@ -41,7 +42,7 @@ def main() -> None:
             print(f"{samples:7d} samples, mean return {value:8.1f}", flush=True)
 
     twin = functional.make(name, **arguments)
-    learnt = train(twin, periods=periods, iterations=options.iterations, listener=tell)
+    learnt = train(twin, periods=periods, iterations=options.iterations or iterations, rate=rate, listener=tell)
     options.out.mkdir(parents=True, exist_ok=True)
     path = learnt.result.save(options.out / f"{options.environment}.npz")
 
