@@ -14,6 +14,7 @@ from mjx_msm.estimation.residuals.term import Quadratic
 from mjx_msm.estimation.residuals.windows import WindowTerm
 from mjx_msm.identification.problem import Problem
 from mjx_msm.knowledge.goodness_of_fit import fit_tests
+from mjx_msm.knowledge.wording import called
 
 INFLUENTIAL = 2.0
 """Standard deviations by which an estimate would move without a trial that are worth words."""
@@ -129,5 +130,5 @@ def _without(
         by = np.abs(step) / np.where(moves > 1e-6 * sd, moves, np.inf)
         most = int(np.argmax(by))
         if np.isfinite(by[most]) and by[most] > INFLUENTIAL:
-            out[i] = space.paths[most], float(by[most])
+            out[i] = called(space.paths[most], space.members[most]), float(by[most])
     return out

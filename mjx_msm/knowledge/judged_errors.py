@@ -16,6 +16,9 @@ POOR_HELD = 0.2
 """Of the moment that was held, above which an error is large: such a contraction varies so little that noise and a
 constant are hard to beat, and what a model of it has to get right is how large it is."""
 
+BESIDE_NOISE = 1.25
+"""Spread of a signal over its noise, up to which there is little in it to be predicted: what is not noise is three
+quarters as large at most."""
 NARROW = 0.9
 """Part of what was unseen, below which a band of 95 % holds clearly too little."""
 
@@ -115,8 +118,18 @@ def worse_than_constant(fits: Sequence[Fit]) -> bool:
 
 
 def unseen_that_moved(fits: Sequence[Fit]) -> tuple[Fit, ...]:
-    """Errors on what was unseen and was not held still, where a constant is no prediction."""
-    return tuple(f for f in unseen(fits) if not f.held and f.spread > STILL.get(f.kind, 0.0))
+    """Errors on what was unseen and was not held still, where a constant is no prediction; nor is it one where there is
+    hardly more than noise."""
+    return tuple(
+        f for f in unseen(fits) if not f.held and f.spread > max(STILL.get(f.kind, 0.0), BESIDE_NOISE * _noise(fits, f))
+    )
+
+
+def _noise(fits: Sequence[Fit], row: Fit) -> float:
+    """Of the signal that an error is of: what is left of it in the trials that the estimate was made from, where no
+    sample of that goes with the next; 0 where some does, and it is not all noise."""
+    same = [f for f in fitted(fits) if (f.kind, f.coordinate) == (row.kind, row.coordinate)]
+    return 0.0 if any(repeats_itself(f) for f in same) or not same else pooled(same, kind=row.kind)
 
 
 def trial_predicted_worst(fits: Sequence[Fit]) -> str:

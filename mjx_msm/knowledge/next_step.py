@@ -45,7 +45,9 @@ CHECKS = {
     "muscle": (ELECTRODE, SIZE), "body": (SIZE,), "joint": (MOMENT,),
 }  # fmt: skip
 """By field, or else by what it is of: what in the lab makes a parameter go to its bound."""
-MOVING = "several strides or repetitions at two speeds at least, slow passive swings of the joint through its range"
+MOVING = (
+    "several repetitions (strides, reaches) at two speeds at least, slow passive swings of the joint through its range"
+)
 HOLDING = (
     "contractions at three angles of the joint at least, each slowly from rest to the greatest effort and back, slow "
     "passive swings of the joint through its range"
@@ -143,10 +145,11 @@ def _in_the_way(result: Identification) -> Iterator[Step]:
         )
     elif any(f.identified > f.spread for f in moved):
         joint = max(moved, key=lambda f: f.identified / f.spread)
+        generic = "; the generic model predicts it better" if joint.generic < joint.identified else ""
         yield Step(
             Matter.JOINT,
             f"look at {joint.coordinate} in {joint.trial}, which it predicts worse than a constant would (though not "
-            "the joints together): a sign, a muscle without EMG, or a task that the others say nothing of",
+            f"the joints together{generic}): a sign, a muscle without EMG, or a task that the others say nothing of",
         )
     if result.outcome is Outcome.MAX_EVALUATIONS:
         yield Step(Matter.EVALUATIONS, "let it go on with `--resume`")

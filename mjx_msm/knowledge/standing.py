@@ -39,7 +39,8 @@ class Standing(enum.Enum):
     PARTLY = "known partly from the prior"
     """The recordings say more of it than the prior, but leave more than half of what was thought possible before."""
     ROUGH = "known only roughly"
-    """The recordings say more of it than the prior, but leave a wider interval than that, or one that reaches none."""
+    """The recordings say more of it than the prior, but leave a wider interval than that, or one that reaches none, or
+    one that only a bound ends."""
     BOUND = "at a bound"
     RANGE = "as wide as all that was allowed"
     """A bound holds both ends of the interval."""
@@ -65,7 +66,7 @@ def _standing(e: Estimate, u: Unknown | None) -> Standing:
     if not e.determined or left > AS_BEFORE:
         prior = math.isfinite(e.sd if u is None else u.prior_scale)
         return Standing.PRIOR if prior else Standing.UNDETERMINED
-    if u is not None and (spans(e, u) > ROUGH or may_be_none(e, u)):
+    if u is not None and (spans(e, u) > ROUGH or may_be_none(e, u) or cut_off(e, u)):
         return Standing.ROUGH
     return Standing.PARTLY if left > HALF else Standing.DETERMINED
 
@@ -106,6 +107,15 @@ def may_be_none(e: Estimate, u: Unknown) -> bool:
     return _has_zero(u) and e.low <= NONE * e.high
 
 
+def cut_off(e: Estimate, u: Unknown) -> bool:
+    """Whether the interval goes up to a bound: the gain of a channel that clips may be any that is large enough."""
+    ends = (e.low, e.high)
+    if kind_of(u.members[0]).transform == "log":
+        ends = tuple(math.log(x) if x > 0 else -math.inf for x in ends)
+    near = 1e-6 * (u.upper - u.lower)
+    return min(abs(ends[0] - u.lower), abs(ends[1] - u.upper)) <= near
+
+
 def _has_zero(u: Unknown) -> bool:
     """Whether it is positive and may be none: told as it is, and not by its logarithm."""
     kind = kind_of(u.members[0])
@@ -114,8 +124,10 @@ def _has_zero(u: Unknown) -> bool:
 
 def how_roughly(e: Estimate, u: Unknown) -> str:
     """What an estimate that is known only roughly could be."""
+    if may_be_none(e, u):
+        return "may be none"
     factor = spans(e, u)
-    return "may be none" if may_be_none(e, u) else f"{factor:.{0 if factor >= 10 else 1}f}-fold"
+    return "up to a bound" if factor <= ROUGH and cut_off(e, u) else f"{factor:.{0 if factor >= 10 else 1}f}-fold"
 
 
 def _width(e: Estimate, u: Unknown) -> float:

@@ -163,12 +163,24 @@ def test_an_interval_as_wide_as_what_was_allowed_determines_nothing():
     strength, _, damping = made.estimates
     log, linear = made.unknowns[0], made.unknowns[2]
     wide = replace(strength, low=math.exp(log.lower), high=math.exp(log.upper))
-    narrower = replace(strength, low=math.exp(log.lower), high=math.exp(-0.1))
+    narrower = replace(strength, low=math.exp(log.lower + 0.01), high=math.exp(-0.1))
     assert replace(made, estimates=(wide, *made.estimates[1:])).standing[0] is Standing.RANGE
     assert replace(made, estimates=(narrower, *made.estimates[1:])).standing[0] is Standing.DETERMINED
     wide = replace(damping, low=linear.lower, high=linear.upper)
     said = verdict(replace(made, estimates=(*made.estimates[:2], wide)))
     assert said[-2].endswith(f"Not counted, as wide as all that was allowed: {damping.path}.")
+
+
+@pytest.mark.parametrize("ends", [(-1.0, -0.5), (0.6, 1.0)])
+def test_an_interval_that_only_a_bound_ends_is_none(ends):
+    """The gain of a channel that clips all along: any that is large enough does as well."""
+    made = result(fit())
+    e, u = made.estimates[0], replace(made.unknowns[0], prior_scale=10.0)
+    e = replace(e, low=math.exp(ends[0]), high=math.exp(ends[1]))
+    made = replace(made, estimates=(e, *made.estimates[1:]), unknowns=(u, *made.unknowns[1:]))
+    assert made.standing[0] is Standing.ROUGH
+    assert remark(e, u, Standing.ROUGH) == "only roughly: up to a bound"
+    assert f"known only roughly: {e.path} (up to a bound)" in verdict(made)[-2]
 
 
 @pytest.mark.parametrize(
@@ -376,6 +388,18 @@ def test_a_joint_that_is_worse_than_a_constant_is_named_where_the_trial_is_not()
     assert "Next: look at reach, which it predicts worse than a constant would" in verdict(result(good, far))[-1]
     assert trial_predicted_worst((fit(), replace(far, trial="other"))) == "other"
     assert trial_predicted_worst((good, replace(far, held=True))) == ""
+    assert "the generic model" not in said
+    beaten = replace(bad, generic=5.5)
+    assert "not the joints together; the generic model predicts it better" in verdict(result(good, beaten))[-1]
+
+
+def test_where_a_signal_is_hardly_more_than_noise_no_prediction_is_worse_than_another():
+    """Half a second with an arm's small moments: 1.2 N·m vary, 1.1 of them are noise."""
+    noise, unseen = fit("identify", identified=1.1, spread=3.0), fit(identified=1.25, spread=1.2)
+    assert trial_predicted_worst((noise, unseen)) == ""
+    assert trial_predicted_worst((noise, replace(unseen, identified=1.6, spread=1.5))) == "reach"
+    wrong = replace(noise, against=(REPEATS,))
+    assert trial_predicted_worst((wrong, unseen)) == "reach"
 
 
 def test_nobody_is_to_be_used_whose_band_or_joint_fails():

@@ -77,7 +77,7 @@ def test_next_comes_the_fit_then_bounds_then_another_trial(mixed):
     parts = [
         "eve and bob (2 of 3 people), who fit poorly: check the electrodes",
         f"{STRENGTH} (pushed against a bound in 2 of 3 people)",
-        "record more of bob and eve (2 of 3 people), whose recordings leave much open: several strides",
+        "record more of bob and eve (2 of 3 people), whose recordings leave much open: several repetitions",
     ]
     places = [said.index(part) for part in parts]
     assert places == sorted(places)

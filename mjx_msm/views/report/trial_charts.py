@@ -152,11 +152,15 @@ def _over_cycle(each: Mapping[str, Float[np.ndarray, "cycle point"]], x: str) ->
         colour = _STYLES[name]["color"]
         if name != "generic":
             ends += [mean - sd, mean + sd]
-            for end, filled in ((mean - sd, None), (mean + sd, "tonexty")):
+            # lines about what is predicted: a shade of its colour is the 95 % band
+            shaded = name == "measured"
+            for end, last in ((mean - sd, False), (mean + sd, True)):
                 figure.add_trace(
                     go.Scatter(
-                        x=short(PERCENT), y=short(end), mode="lines", line={"width": 0}, fill=filled, name=name,
-                        fillcolor=FAINT[colour], legendgroup=name, showlegend=False, hoverinfo="skip",
+                        x=short(PERCENT), y=short(end), mode="lines", name=f"{name} ± sd", legendgroup=f"{name} ± sd",
+                        line={"width": 0} if shaded else {"color": colour, "width": 1, "dash": "dot"},
+                        fill="tonexty" if shaded and last else None, fillcolor=FAINT.get(colour), showlegend=last,
+                        hoverinfo="skip",
                     )
                 )  # fmt: skip
         figure.add_trace(
