@@ -79,7 +79,7 @@ def live(
             console.print(f"note: {note}", style="dim", markup=False)
         played = asked.trials[0] if replay is not None else None
         known = asked.study.trials
-        if played is not None and (again := _known_already(found, played, known if learn else ())):
+        if played is not None and (again := _known_already(found, played, known, learn)):
             console.print(f"note: {again}", style="dim", markup=False)
     console.print("compiling", style="dim")
     predictor = Predictor(
@@ -106,12 +106,15 @@ def live(
     return 0
 
 
-def _known_already(found: Identification, played: Trial, learnt_from: Sequence[Trial]) -> str:
-    """In words, if forecasts of a trial are better than they would be of a new one."""
+def _known_already(found: Identification, played: Trial, known: Sequence[Trial], learn: bool) -> str:
+    """In words, if forecasts of a trial are better than they would be of a new one.
+
+    **Arguments:** `known`: the trials of the subject file. `learn`: whether forecasts learn from them.
+    """
     from mjx_msm.knowledge.shared_recordings import same_recording, was_seen
 
-    seen = ["the person was identified from it"] if was_seen(found, played, ()) else []
-    if any(same_recording(played, t) for t in learnt_from):
+    seen = ["the person was identified from it"] if was_seen(found, played, known) else []
+    if learn and any(same_recording(played, t) for t in known):
         seen.append("how EMG goes on is learned from it")
     return f"'{played.name}' is no new recording: {' and '.join(seen)}; of others forecasts miss more" if seen else ""
 

@@ -68,7 +68,8 @@ def _standing(e: Estimate, u: Unknown | None) -> Standing:
         return Standing.PRIOR if prior else Standing.UNDETERMINED
     if u is not None and (spans(e, u) > ROUGH or may_be_none(e, u) or cut_off(e, u)):
         return Standing.ROUGH
-    return Standing.PARTLY if left > HALF else Standing.DETERMINED
+    told = u is None or left <= HALF  # a file of version 0.1.0 does not have what was possible before
+    return Standing.DETERMINED if told else Standing.PARTLY
 
 
 def before(u: Unknown) -> tuple[float, float]:
@@ -79,11 +80,13 @@ def before(u: Unknown) -> tuple[float, float]:
 
 
 def beside_prior(e: Estimate, u: Unknown) -> float:
-    """Width of the 95 % interval over that of `before`; NaN where it is told in other coordinates.
+    """Width of the 95 % interval over that of `before`; NaN where the prior and the bounds have nothing in common.
 
     1 where the recordings tell nothing, and more where they tell less than what was not estimated adds, for which the
     interval allows and the prior does not.
     """
+    if kind_of(u.members[0]).transform == "inertia":  # the interval is in other coordinates, both spreads in one
+        return e.sd / u.prior_scale if u.prior_scale > 0 else math.nan
     low, high = before(u)
     width = _width(e, u)
     return width / (high - low) if width > 0 and high > low else math.nan

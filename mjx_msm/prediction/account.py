@@ -47,7 +47,7 @@ class Account:
         self._late[min(max(round(report.late / FINEST), 0), len(self._late) - 1)] += 1
         if forecast.faults:
             self._faulty += 1
-            self._faults.update({_HOW_MUCH.sub("…", f) for f in forecast.faults})
+            self._faults.update(list(dict.fromkeys(_HOW_MUCH.sub("…", f) for f in forecast.faults)))
         before, step = self._last or forecast, forecast.time - (self._last or forecast).time
         self._last = forecast
         while self._due and self._due[0][0] <= forecast.time:

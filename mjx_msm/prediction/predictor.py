@@ -42,6 +42,8 @@ from mjx_msm.recordings.unknown_channels import filled_in
 DRAWS = 8
 LONGEST_GAP = 0.5
 """Beyond it a stream begins anew [s]."""
+OUT_OF_ORDER = 10.0
+"""Usual steps by which samples of one clock may come before each other: in chunks, twice, with jitter."""
 FORGET = 3.0
 """Time over which its own errors ahead are remembered [s]."""
 EAGER, FIRST = 4.0, 20.0
@@ -62,6 +64,16 @@ class _Said(NamedTuple):
     """What tells of the errors of torque and angle."""
     corrected: tuple[Float[np.ndarray, "free"], Float[np.ndarray, "free"]]
     """What of both was said for the sake of errors before."""
+    seen: bool
+    """Whether everything had come that it was said from."""
+
+
+class _Now(NamedTuple):
+    """What was known at one sample."""
+
+    time: float
+    angle: Float[np.ndarray, "free"]
+    torque: Float[np.ndarray, "free"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +210,7 @@ class Predictor:
         self._earlier: tuple[float, float] | None = None
         self._checked = -np.inf
         self._due: deque[_Said] = deque()
+        self._before: _Now | None = None
         self._torque_errors = OwnErrors(len(self.free), 5, CHECKED)
         self._angle_errors = OwnErrors(len(self.free), 4, CHECKED)
         self._learnt = 0
@@ -254,11 +267,12 @@ class Predictor:
     def _set_back(self, time: float) -> bool:
         """Whether what comes late is not some samples but the stream, by a clock that was set back: or, once, forward.
 
-        One after another without one that is in time, in order, for as long as a gap is crossed.
+        One after another without one that is in time, in order but for some, for as long as a gap is crossed.
         """
-        first, last = self._earlier or (inf, inf)
-        self._earlier = (time if time <= last else first, time)
-        return time - self._earlier[0] > LONGEST_GAP
+        first, last = self._earlier or (inf, -inf)
+        anew = time < last - OUT_OF_ORDER * self._usual or first == inf
+        self._earlier = (time, time) if anew else (first, max(last, time))
+        return self._earlier[1] - self._earlier[0] > LONGEST_GAP
 
     def explained(
         self, emg: Sequence[float] | np.ndarray, encoder: Sequence[float] | np.ndarray, time: float
@@ -308,10 +322,13 @@ class Predictor:
         torque_ahead, angle_ahead = torque_ahead + corrected[0], angle_ahead + corrected[1]
         if np.isneginf(self._checked):
             self._torque_error = out[at["torque_open_sd"]] ** 2
+        seen = not (out[self._troubles] > self.patience).any()
+        now = _Now(time, angle, torque)
+        if self._before is not None:
+            self._learn_from_errors(self._before, now, seen=seen)
+        self._before = now
         if time >= self._checked + CHECKED:
-            self._learn_from_errors(time, angle, torque, seen=not (out[self._troubles] > self.patience).any())
-            said = _Said(time + self.horizon, angle_ahead, claimed, torque_ahead, beside, corrected)
-            self._due.append(said)
+            self._due.append(_Said(time + self.horizon, angle_ahead, claimed, torque_ahead, beside, corrected, seen))
             self._checked = time
         return Forecast(
             time, torque, out[at["torque_sd"]], torque_ahead,
@@ -319,22 +336,30 @@ class Predictor:
             angle, out[at["angle_sd"]], angle_ahead, claimed * np.sqrt(self._angle_scale), faults,
         )  # fmt: skip
 
-    def _learn_from_errors(self, time: float, angle: np.ndarray, torque: np.ndarray, *, seen: bool) -> None:
-        """What it said of now, a horizon ago, against what it says now: its forecasts and their band follow its errors.
+    def _learn_from_errors(self, before: _Now, now: _Now, *, seen: bool) -> None:
+        """What it said, a horizon ago, of a time between two samples, against what it says of it now: its forecasts
+        and their band follow its errors.
+
+        Of that very time: samples come after it on average, and a forecast that learns to be right of a later time is
+        wrong of its own. Over a gap there is no telling.
 
         **Arguments:** `seen`: whether everything came that says what is now; only then forecasts learn.
         """
-        while self._due and self._due[0].due <= time:
+        step = now.time - before.time
+        gap = step > max(CHECKED, 2.0 * self._usual)
+        while self._due and self._due[0].due <= now.time:
             said = self._due.popleft()
-            if time - said.due > 2 * CHECKED:
+            if gap or said.due < before.time:
                 continue
+            part = (said.due - before.time) / step
+            angle, torque = (a + part * (b - a) for a, b in zip(before[1:], now[1:], strict=True))
             self._learnt += 1
             share = max(CHECKED / FORGET, EAGER / (self._learnt + FIRST))
             self._angle_scale = self._angle_scale + share * (
                 ((angle - said.angle) / said.claimed) ** 2 - self._angle_scale
             )
             self._torque_error = self._torque_error + share * ((torque - said.torque) ** 2 - self._torque_error)
-            if seen:
+            if seen and said.seen:
                 self._torque_errors.teach(said.beside[0], torque - said.torque + said.corrected[0])
                 self._angle_errors.teach(said.beside[1], angle - said.angle + said.corrected[1])
 

@@ -75,11 +75,12 @@ def correction(predictor: Any, model: Model, trials: Sequence[Trial]) -> Correct
             at = time + predictor.horizon
             return np.stack([np.interp(at, time, x, right=np.nan) for x in values.T], axis=1)
 
-        got = np.stack([f.torque for f, _ in said]), np.stack([f.torque_ahead for f, _ in said])
-        ahead = np.stack([f.angle_ahead for f, _ in said])
+        read = np.stack([x for _, x in said])
+        # what the model says, to which both this correction and what own errors teach are added
+        torque, torque_ahead, _, angle_ahead = np.split(read[:, -4 * len(free) :], 4, axis=1)
         counts = time > time[0] + SETTLED
-        rows.append(np.stack([x for _, x in said])[counts])
-        missed = moment - got[0], later(moment) - got[1], later(angle[:, free]) - ahead
+        rows.append(read[counts])
+        missed = moment - torque, later(moment) - torque_ahead, later(angle[:, free]) - angle_ahead
         targets.append(np.concatenate(missed, axis=1)[counts])
     x, y = np.concatenate(rows), np.concatenate(targets)
     weights, offset = np.zeros((x.shape[1], y.shape[1])), np.zeros(y.shape[1])

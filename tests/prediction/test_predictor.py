@@ -19,6 +19,7 @@ from mjx_msm.person.space import parameter_space
 from mjx_msm.prediction.causal_filter import causal_filter
 from mjx_msm.prediction.live_state import Input, blank
 from mjx_msm.prediction.made_channels import MadeChannels
+from mjx_msm.prediction.own_errors import OwnErrors
 from mjx_msm.prediction.predictor import Predictor
 from mjx_msm.recordings.emg import EmgProcessing, envelope
 from mjx_msm.recordings.synergies import UNMEASURED, Synergies, extended, synergies
@@ -267,6 +268,32 @@ def test_a_clock_that_jitters_is_said_and_followed(predictor, samples, good):
     assert any("the clock jitters" in f.faults for f in out)
     off = column(out, "torque") - column(good, "torque")
     assert np.sqrt((off[150:] ** 2).mean()) < 0.03 * column(good, "torque").std()
+
+
+def test_chunks_and_jitter_do_not_hide_that_a_clock_was_set_back(predictor, samples):
+    """Two samples with one time each, and the time shaken by a step either way."""
+    time, emg, angle = samples
+    half, rng = len(time) // 2, np.random.default_rng(1)
+    for late in (np.repeat(time[::2], 2)[: len(time)], time + rng.uniform(-1.0, 1.0, len(time)) / RATE):
+        out = played(predictor, np.where(np.arange(len(time)) < half, time + 100.0, late), emg, angle)
+        assert any(
+            "begun anew" in fault
+            for f in out[half + round(0.4 * RATE) : half + round(0.6 * RATE)]
+            for fault in f.faults
+        )
+
+
+def test_own_errors_do_no_harm_where_samples_do_not_meet_what_is_due(predictor, samples, monkeypatch):
+    """Looks 12 ms apart, forecasts due 100 ms ahead: each is due between two samples, and is held against that time."""
+    time, emg, angle = (x[::3] for x in samples)
+    with_them = column(played(predictor, time, emg, angle), "angle_ahead")
+    monkeypatch.setattr(OwnErrors, "expected", lambda self, feature: np.zeros(len(feature)))
+    without = column(played(predictor, time, emg, angle), "angle_ahead")
+    rows = (time > time[0] + 1.0) & (time < time[-1] - HORIZON)
+    truth = CubicSpline(samples[0], samples[2])(time[rows] + HORIZON)
+    one, other = (np.sqrt(np.mean((x[rows] - truth) ** 2)) for x in (with_them, without))
+    assert one < 1.2 * other  # of two seconds a part goes into learning
+    assert np.abs(with_them - without).max() > 0.0
 
 
 def test_a_gap_is_crossed_and_a_long_one_begins_anew(predictor, samples):

@@ -13,8 +13,10 @@ from results import PATHS, fit, result
 from mjx_msm.knowledge.records import Direction, Unseen
 from mjx_msm.knowledge.uncertainty import Knowledge
 from mjx_msm.knowledge.verdict import verdict
+from mjx_msm.recordings.cycles import by_cycle
 from mjx_msm.views.replay import Replay
 from mjx_msm.views.report.page import asked, in_short, report, save_report
+from mjx_msm.views.report.trial_charts import with_gaps
 
 TIME = np.linspace(0.0, 2.0, 101)
 
@@ -254,3 +256,16 @@ def test_what_was_noticed_and_doubted_is_in_it():
 
 def test_a_result_without_trials_has_a_report(tmp_path):
     assert "In short" in save_report(tmp_path / "report.html", result()).read_text(encoding="utf-8")
+
+
+def test_nothing_is_drawn_across_samples_that_were_left_out():
+    """A third of every other cycle is masked: where it is, the mean is that of the other cycles."""
+    time = np.arange(0.0, 8.0, 0.02)
+    signal = 50.0 * np.sin(np.pi * (time % 1.0))
+    kept = (time % 2.0 < 0.35) | (time % 2.0 > 0.65)
+    cycles = by_cycle(*with_gaps(time[kept], signal[kept]))
+    middle = np.linspace(0.0, 1.0, 101)[10:90]
+    np.testing.assert_allclose(np.nanmean(cycles, axis=0)[10:90], 50.0 * np.sin(np.pi * middle), atol=0.1)
+    assert np.isnan(cycles[0, 50])
+    np.testing.assert_array_equal(with_gaps(time, signal)[1], signal)
+    assert [len(x) for x in with_gaps(time[:1], signal[:1])] == [1, 1]

@@ -1,8 +1,9 @@
 """Steps across the middle of two force plates: inverse dynamics gives a leg in the air the force of the other foot.
 
 A foot that comes down on the other one's plate, or belt of a treadmill, leaves part of its force to the leg that is in
-the air. That leg's ankle seems to push off while the other one does, which no gait does: when one foot pushes, the
-other is in the air, or has just landed on its heel.
+the air. That leg's ankle seems to push off while the other one does. In a run and in a healthy walk none does: when one
+foot pushes, the other is in the air, or has just landed on its heel. Who walks on the toes or lands flat on a foot does
+so in every double support, and who stands: so it is told, and left out where it is asked for.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ TOGETHER = 0.5
 def crossed_steps(
     one: Float[np.ndarray, "time"], other: Float[np.ndarray, "time"], rate: float
 ) -> Bool[np.ndarray, "time"]:
-    """Samples at which one foot's force is in the moments of both legs.
+    """Samples at which one foot's force may be in the moments of both legs: both ankles push.
 
     **Arguments:** `one`, `other`: moments about the two ankles, of either sign convention; `rate` [Hz].
     """
@@ -48,12 +49,17 @@ def _pushes(moment: Float[np.ndarray, "time"]) -> Bool[np.ndarray, "time"]:
     return sign * moment > PUSHES * top
 
 
-def step_line(time: Float[np.ndarray, "time"], crossed: Bool[np.ndarray, "time"]) -> str:
+def step_line(time: Float[np.ndarray, "time"], crossed: Bool[np.ndarray, "time"], masked: bool) -> str:
     """How many stretches, how much in all, and where the first is, in words that end a sentence."""
     starts, stops = runs(crossed)
     first = f"{time[starts[0]]:.4g} to {time[stops[0] - 1]:.4g} s"
     where = f"from {first}" if len(starts) == 1 else f"{len(starts)} times, first from {first}"
+    what = (
+        "masked"
+        if masked
+        else 'other_foot = "masked" leaves that out; not if the person walks so, or both feet are on the ground'
+    )
     return (
-        f"has the other foot's force in it {where}: both ankles push at once ({100 * np.mean(crossed):.0f} % of the "
-        'samples; a step across the middle of two plates?); masked, unless spikes = "kept"'
+        f"may have the other foot's force in them {where}: both ankles push at once "
+        f"({100 * np.mean(crossed):.0f} % of the samples; a step across the middle of two plates?); {what}"
     )

@@ -12,8 +12,9 @@ time_unit = { emg = "ms" }   # likewise: "s" (default), "ms", "us", "min", or "f
 sampling_rate = { emg = 2000.0 }  # [Hz], likewise: where there is no time, or it counts frames. One number is that of
                              # the longest sheet or variable of a file; those of half or a third of its rows are slower
 gravity = "corrected"        # of a dynamometer: limb weighed out; "included": the model's limb is taken out
-spikes = "masked"            # the default: samples of moments that no joint makes (40 ms at most, or of a leg while the
-                             # other foot was on its force plate, where both ankles' moments tell); or "kept"
+spikes = "masked"            # the default: samples of moments, 40 ms at most, that no joint makes; or "kept"
+other_foot = "kept"          # the default; or "masked": moments of a leg while both ankles push, by a step on the other
+                             # foot's force plate (OpenSim's names of both ankles' moments)
 
 [columns]                    # model coordinate -> column; needed only where the names differ
 knee_angle = "knee_angle_r"
@@ -83,7 +84,7 @@ start = 0.5                  # [s], optional, like stop
 time_offset = { emg = 0.02 } # added to a file's time [s], optional
 # mask = { moments = [[28.4, 28.7]] }  # stretches of the trial's time that are left out [s]; also of motion
 # channels = { biceps = "EMG 5" }  # likewise: columns of channels that are others in this trial; 0.0: silent in it
-# columns, moment_columns, units, time_column, time_unit, sampling_rate, gravity, spikes: as above, for this trial
+# columns, moment_columns, units, time_column, time_unit, sampling_rate, gravity, spikes, other_foot: as above
 
 [identify]
 free = ["muscle/*/max_isometric_force", "emg/*/gain", "emg/*/delay"]

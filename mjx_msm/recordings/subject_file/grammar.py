@@ -22,8 +22,8 @@ from mjx_msm.recordings.subject_file.places import data_folder, folder_of
 from mjx_msm.recordings.subject_file.trials import NORMALISE, TrialEntry, parse_trial
 
 KEYS = (
-    "data", "units", *TIMING, "gravity", "spikes", "columns", "moment_columns", "subject", "model", "emg", "sampling",
-    "trials", "identify",
+    "data", "units", *TIMING, "gravity", "spikes", "other_foot", "columns", "moment_columns", "subject", "model", "emg",
+    "sampling", "trials", "identify",
 )  # fmt: skip
 """Of the file's top level."""
 OF_NO_FILE = ("name", "role", "task", "start", "stop", "time_offset")

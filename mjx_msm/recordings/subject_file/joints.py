@@ -95,8 +95,8 @@ def motion(document: Document, trial: TrialEntry, files: Files, notes: list[str]
 
 
 def moments(document: Document, trial: TrialEntry, files: Files, notes: list[str]) -> tuple[Table, dict[str, Reading]]:
-    """Joint moments [N·m], those measured as a force at a lever included, and how each was read. Spikes, and steps onto
-    the other foot's plate, are masked unless they are to be kept.
+    """Joint moments [N·m], those measured as a force at a lever included, and how each was read. Spikes are masked
+    unless they are to be kept, what may be the other foot's force if it is asked for.
 
     **Raises:** `InputError` if a column is missing, or no moment; all such in one message.
     """
@@ -124,7 +124,11 @@ def moments(document: Document, trial: TrialEntry, files: Files, notes: list[str
     names = {c: x.column for c, x in given.items()}
     check_columns(contents, names, coordinate_place(document, trial, "moment_columns"))
     table = files.table(trial.moments, trial.timing["moments"], names)
-    crossed = _crossed(trial, files, table) if trial.spikes == "masked" else None
+    crossed = _crossed(trial, files, table)
+    legs = [c.column for c in given.values() if LEG.search(c.column)]
+    if crossed is not None and legs:
+        said = step_line(table.time + trial.offsets.get("moments", 0.0), crossed, trial.other_foot == "masked")
+        notes.append(f"trial '{trial.name}': {', '.join(legs)} ({table.path}) {said}")
     values, faults = table.values.copy(), Faults()
     read: dict[str, Reading] = {}
     for i, (name, column) in enumerate(given.items()):
@@ -152,9 +156,7 @@ def moments(document: Document, trial: TrialEntry, files: Files, notes: list[str
                 said = spike_lines(table.time + trial.offsets.get("moments", 0.0), values[:, i], spikes)
                 notes.append(f"trial '{trial.name}': the moment of '{name}' ({table.path}) {said}")
                 values[spikes, i] = np.nan
-            if crossed is not None and LEG.search(column.column):
-                said = step_line(table.time + trial.offsets.get("moments", 0.0), crossed)
-                notes.append(f"trial '{trial.name}': the moment of '{name}' ({table.path}) {said}")
+            if crossed is not None and column.column in legs and trial.other_foot == "masked":
                 values[crossed, i] = np.nan
     faults.raise_any()
     return replace(table, values=values, units=()), read

@@ -22,6 +22,7 @@ ROLES = ("identify", "held-out", "predict", NORMALISE)
 """What a trial is for; one that is only to be predicted needs no moments, one of greatest effort nothing but EMG."""
 GRAVITY = ("included", "corrected")
 SPIKES = ("masked", "kept")
+OTHER_FOOT = ("kept", "masked")
 FURTHEST = 1e10
 """That clocks may be apart [s]: one of them may count from 1970; beyond, numbers hold no microseconds."""
 MASKED = ("motion", "moments")
@@ -53,6 +54,8 @@ class TrialEntry:
     """Whether the weight of limb and device is in the recorded moment; None: nothing is said."""
     spikes: Literal["masked", "kept"] = "masked"
     """What becomes of samples of a moment that no joint made."""
+    other_foot: Literal["kept", "masked"] = "kept"
+    """What becomes of samples of a leg's moments while both ankles push: the other foot's force may be in them."""
     posture: Mapping[str, float] | None = None
     """Of every free and prescribed coordinate, where it was held and not recorded [rad, m]."""
     channels: Mapping[str, str] = field(default_factory=dict)
@@ -156,6 +159,7 @@ def parse_trial(
         moment_columns=moment_columns,
         gravity=section.text("gravity", top.text("gravity", options=GRAVITY), options=GRAVITY),  # type: ignore[arg-type]
         spikes=section.text("spikes", top.text("spikes", "masked", options=SPIKES), options=SPIKES),  # type: ignore[arg-type]
+        other_foot=section.text("other_foot", top.text("other_foot", "kept", options=OTHER_FOOT), options=OTHER_FOOT),  # type: ignore[arg-type]
         posture=posture,
         channels={c: own for c, own in channels.items() if own},
         silent=tuple(c for c, own in channels.items() if not own),

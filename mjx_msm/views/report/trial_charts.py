@@ -96,13 +96,24 @@ def unseen_charts(moments: Sequence[Unseen], trial: Replay | None) -> Iterator[t
     """
     count = None if trial is None else _count(trial)
     for u in moments:
-        time, *curves = (np.array(x) for x in (u.time, u.recorded, u.predicted))
+        time, *curves, low, high = with_gaps(*(np.array(x) for x in (u.time, u.recorded, u.predicted, u.low, u.high)))
         own = None if count is None or trial is None else np.interp(time, trial.time, count)
         yield from _Signal(
             f"moment of {u.coordinate} [N·m]", time, dict(zip(("measured", "predicted"), curves, strict=True)), own,
-            "" if trial is None else _cycle(trial), (np.array(u.low), np.array(u.high)),
-            _held(u.holds),
+            "" if trial is None else _cycle(trial), (low, high), _held(u.holds),
         ).charts()  # fmt: skip
+
+
+def with_gaps(
+    time: Float[np.ndarray, "sample"], *signals: Float[np.ndarray, "sample"]
+) -> tuple[Float[np.ndarray, "time"], ...]:
+    """Signals that are NaN where samples are left out: nothing is to be drawn across."""
+    step = np.diff(time)
+    usual = np.median(step) if len(step) else 0.0
+    after = np.flatnonzero(step > 1.5 * usual) + 1
+    at = np.repeat(after, 2)
+    ends = np.column_stack([time[after - 1] + 1e-3 * usual, time[after] - 1e-3 * usual])
+    return np.insert(time, at, ends.ravel()), *(np.insert(x, at, np.nan) for x in signals)
 
 
 def activation_chart(trial: Replay) -> tuple[str, Figure]:

@@ -28,7 +28,10 @@ def test_steps_that_load_the_other_leg_are_found(sign):
     shared = steps & (pushes(0.5) > 40)
     assert found[shared].all()
     assert not found[~steps & ~np.roll(steps, 10) & ~np.roll(steps, -10)].any()
-    assert step_line(TIME, found).startswith("has the other foot's force in it 5 times, first from 8.")
+    said = step_line(TIME, found, masked=False)
+    assert said.startswith("may have the other foot's force in them 5 times, first from 8.")
+    assert 'other_foot = "masked" leaves that out; not if' in said
+    assert step_line(TIME, found, masked=True).endswith("; masked")
 
 
 def test_both_legs_of_a_squat_push():
@@ -38,7 +41,7 @@ def test_both_legs_of_a_squat_push():
 
 
 def test_the_recorded_run_and_walks(data_dir):
-    """A third of the run's steps are shared; what is left repeats itself from stride to stride."""
+    """In the run, moments of 60 N·m and more about the knee of a leg in the air come with pushes of both ankles."""
     share = {}
     for name in ("walk36", "walk45", "run81"):
         table = read_table(data_dir / "treadmill" / name / "id.sto")
@@ -82,23 +85,45 @@ rate = 100.0
 MUSCLES = "recfem vasmed vasint vaslat bflh bfsh semimem semiten gasmed gaslat soleus tibant"
 
 
-def test_a_subject_file_leaves_them_out_unless_told(tmp_path):
-    right, left = pushes(0.0), pushes(0.5)
-    right = right + 0.5 * (TIME > 18) * np.maximum(left, 0)
+def written(folder, right, left):
+    """A subject file of these ankles and a knee."""
     columns = {"time": TIME, "knee_angle_r_moment": 20 * np.sin(8 * TIME), "knee": 0.5 + 0.1 * np.sin(3 * TIME)}
     columns |= {"ankle_angle_r_moment": -right, "ankle_angle_l_moment": -left, "quad": 0.5 + 0.1 * np.cos(TIME)}
     rows = np.column_stack(list(columns.values()))
-    np.savetxt(tmp_path / "all.csv", rows, delimiter=",", header=",".join(columns), comments="", fmt="%.6f")
-    path, text = tmp_path / "subject.toml", FILE.replace("MUSCLES", "\n".join(f'{m} = "quad"' for m in MUSCLES.split()))
+    np.savetxt(folder / "all.csv", rows, delimiter=",", header=",".join(columns), comments="", fmt="%.6f")
+    path, text = folder / "subject.toml", FILE.replace("MUSCLES", "\n".join(f'{m} = "quad"' for m in MUSCLES.split()))
     path.write_text(text)
-    with pytest.warns(InputWarning, match="has the other foot's force in it 3 times, first from 17.99"):
+    return path
+
+
+def test_who_walks_on_the_toes_pushes_with_both_and_keeps_their_moments(tmp_path):
+    """Double support of a fifth of the stride, in which the leading ankle pushes at once: told, and nothing is lost."""
+
+    def toes(phase):
+        into = (TIME / 1.1 + phase) % 1
+        return 80 * np.sqrt(np.clip(np.sin(np.pi * into / 0.62), 0.0, None)) * (into < 0.62)
+
+    assert crossed_steps(toes(0.0), toes(0.5), RATE).mean() > 0.05
+    path = written(tmp_path, toes(0.0), toes(0.5))
+    with pytest.warns(InputWarning, match="both ankles push at once"):
+        (trial,) = load_subject(path).trials
+    assert trial.moment is not None
+    assert np.isfinite(trial.moment).all()
+
+
+def test_a_subject_file_leaves_them_out_where_it_says_so(tmp_path):
+    right, left = pushes(0.0), pushes(0.5)
+    right = right + 0.5 * (TIME > 18) * np.maximum(left, 0)
+    path = written(tmp_path, right, left)
+    with pytest.warns(InputWarning, match="may have the other foot's force in them 3 times, first from 17.99"):
+        (kept,) = load_subject(path).trials
+    assert kept.moment is not None
+    assert np.isfinite(kept.moment).all()
+    path.write_text('other_foot = "masked"\n' + path.read_text())
+    with pytest.warns(InputWarning, match="; masked"):
         (trial,) = load_subject(path).trials
     crossed = crossed_steps(right, left, RATE)
     assert trial.moment is not None
     gone = np.isnan(trial.moment[:, 0])
     assert crossed[gone[-len(crossed) :]].mean() > 0.9  # the clock has a lead-in
     assert gone.sum() >= crossed.sum()
-    path.write_text('spikes = "kept"\n' + text)
-    (kept,) = load_subject(path).trials
-    assert kept.moment is not None
-    assert np.isfinite(kept.moment).all()

@@ -463,7 +463,7 @@ def test_recordings(data_dir, tmp_path, arm, knee):
         assert len(study.trials) == {"treadmill": 3, "dynamometry": 2}.get(name, 1)
         assert study.identify.residuals == ("moment",)
         said = contradictions(own, study.trials, study.emg_map)
-        assert sorted(s.split("'")[1] for s in said) == {"treadmill": ["walk36"]}.get(name, [])
+        assert sorted(s.split("'")[1] for s in said) == {"treadmill": ["run81", "walk36"]}.get(name, [])
         assert all("unlike that of other cycles" in line for line in said)  # strides that are at fault, see evidence
     text = (tmp_path / "treadmill.toml").read_text()
     assert 'knee_angle = { column = "knee_angle_r", scale = -1.0 }' in text
