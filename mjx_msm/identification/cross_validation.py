@@ -205,7 +205,7 @@ def _unseen(
     out = []
     for i, recording in enumerate(recordings):
         for c, coordinate in enumerate(term.model.free):
-            rows = (term.trial == i) & (term.weight[:, c] > 0)
+            rows = (term.trial == i) & (term.weight[:, c] > 0) & np.isfinite(predicted[:, c] + spread[:, c])
             if rows.any():
                 time = recording.start + term.model.timestep * term.sample[rows]
                 ends = [predicted[rows, c] + side * ENDS * spread[rows, c] for side in (-1, 1)]
@@ -292,11 +292,14 @@ def _noise(
     weight: Float[np.ndarray, "instant free"],
     trial: Int[np.ndarray, "instant"],
 ) -> Float[np.ndarray, "instant free"]:
-    """At every instant, the root mean square of what is missed at those of its trial that count."""
+    """At every instant, the root mean square of what is missed at those of its trial that count; of all trials where
+    none of it does."""
+    squares, counts = np.square(np.where(weight > 0, missed, 0.0)), weight > 0
+    whole = squares.sum(axis=0) / np.maximum(counts.sum(axis=0), 1)
     out = np.zeros_like(missed)
     for own in (trial == i for i in np.unique(trial)):
-        count = np.maximum((weight[own] > 0).sum(axis=0), 1)
-        out[own] = np.sqrt(np.square(np.where(weight[own] > 0, missed[own], 0.0)).sum(axis=0) / count)
+        count = counts[own].sum(axis=0)
+        out[own] = np.sqrt(np.where(count > 0, squares[own].sum(axis=0) / np.maximum(count, 1), whole))
     return out
 
 

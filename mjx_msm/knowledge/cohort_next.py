@@ -87,7 +87,8 @@ def _of(c: Cohort, matter: Matter, concerned: Mapping[str, Step]) -> Iterator[st
     elif matter in WHY:
         yield f"look at the reports of {who}: {WHY[matter]}"
     else:  # the estimate did not end, or its folds are not known
-        yield f"of {who}: {concerned[names[0]].said}"
+        for said in dict.fromkeys(step.said for step in concerned.values()):
+            yield f"of {whom([n for n, step in concerned.items() if step.said == said], people, NAMED)}: {said}"
 
 
 def _predicted_worst(c: Cohort, bad: Sequence[str]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import NormalDist
 
 from mjx_msm.knowledge.goodness_of_fit import independent_samples, repeats_itself
 from mjx_msm.knowledge.records import WITH_DISCREPANCY, Fit
@@ -73,10 +74,15 @@ def bands(fits: Sequence[Fit]) -> dict[str, float]:
 
 def too_narrow(fits: Sequence[Fit]) -> bool:
     """Whether a band of 95 % holds clearly too little of some unseen trial: less than `NARROW`, and less than chance
-    leaves of as few samples as those it was made from count as."""
+    leaves of one of so many, where a trial's samples count as those of the trials it was made from do on average."""
     held, samples = bands(fits), independent_samples(fits)
-    chance = 0.0 if samples is None else 2.0 * math.sqrt(0.95 * 0.05 / max(samples[1], 1))
-    return min(held.values(), default=1.0) < min(NARROW, 0.95 - chance)
+    if not held:
+        return False
+    chance = 0.0
+    if samples is not None:
+        each = samples[1] / len({f.trial for f in fitted(fits)})
+        chance = NormalDist().inv_cdf(1.0 - 0.025 / len(held)) * math.sqrt(0.95 * 0.05 / max(each, 1.0))
+    return min(held.values()) < min(NARROW, 0.95 - chance)
 
 
 def was_held(fits: Sequence[Fit]) -> bool:

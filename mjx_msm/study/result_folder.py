@@ -197,8 +197,10 @@ def write_result(
         files = file_names(s.name for s in signals)
         for signal in signals:
             signal.save(folder / "trials" / f"{files[signal.name]}.csv")
-        result = with_bands(result, signals)
-        result.save(folder / RESULT)
+    with _or_without("bands about held-out moments"):
+        banded = with_bands(result, signals)
+        banded.save(folder / RESULT)
+        result = banded
     with _or_without("figures"):
         save_figures(folder, signals, result, truth)
     with _or_without("report"):

@@ -10,7 +10,7 @@ from results import fit, result
 
 import mjx_msm as msm
 from mjx_msm.knowledge.goodness_of_fit import fit_tests, independent_samples
-from mjx_msm.knowledge.judged_errors import measure, pooled, trial_predicted_worst
+from mjx_msm.knowledge.judged_errors import measure, pooled, too_narrow, trial_predicted_worst
 from mjx_msm.knowledge.next_step import Matter, steps
 from mjx_msm.knowledge.records import Outcome, Stage
 from mjx_msm.knowledge.standing import Standing, beside_prior, remark, spans, width_text
@@ -352,6 +352,21 @@ def test_few_independent_samples_may_leave_a_band_by_chance():
     assert "Intervals are too narrow" in " ".join(verdict(result(few, replace(fit(), band=0.8))))
     many = replace(few, against=("not noise: they repeat themselves over 0.1 s, 680 count as 100",))
     assert "Intervals are too narrow" in " ".join(verdict(result(many, replace(fit(), band=0.85))))
+
+
+def test_of_many_bands_one_may_be_narrow_by_chance():
+    """Ten trials to judge by, from ten whose samples count as forty each: 0.95 less 2.8 standard deviations."""
+    made = [
+        replace(
+            fit("identify", trial=f"a{k}"), against=("not noise: they repeat themselves over 0.1 s, 400 count as 40",)
+        )
+        for k in range(10)
+    ]
+    unseen = [fit(trial=f"b{k}") for k in range(9)]
+    assert not too_narrow([*made, *unseen, replace(fit(trial="worst"), band=0.86)])
+    assert too_narrow([*made, *unseen, replace(fit(trial="worst"), band=0.84)])
+    assert too_narrow([made[0], replace(fit(), band=0.87)])
+    assert not too_narrow(made)
 
 
 def test_one_start_is_said_to_be_one():
