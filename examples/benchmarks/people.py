@@ -85,12 +85,9 @@ def treadmill(share: float) -> Iterator[Row]:
     Targets are of what was recorded. Beside it stands what is left without the other foot's force, a rule that was made
     after this run had been seen.
     """
-    person, clean = (
-        [part(t, 0, share) for t in (*read.trials, *read.held_out)]
-        for read in (loaded("treadmill"), loaded("treadmill", other_foot="masked"))
-    )
-    study = loaded("treadmill")
-    model, asked = study_model(study), settings(study)
+    recorded, masked = loaded("treadmill"), loaded("treadmill", other_foot="masked")
+    person, clean = ([part(t, 0, share) for t in (*s.trials, *s.held_out)] for s in (recorded, masked))
+    model, asked = study_model(recorded), settings(recorded)
     *walks, run = person
     without = replace(clean[-1], name=f"{run.name}{WITHOUT}")
     result = msm.identify(model, walks, held_out=[run, without], settings=asked)

@@ -29,6 +29,7 @@ from mjx_msm.identification.inputs import Inputs
 from mjx_msm.identification.problem import EVALUATIONS, Problem, complete, deciding
 from mjx_msm.identification.search import search
 from mjx_msm.identification.unmeasured import driven_by, mixes_of, simulated_term
+from mjx_msm.knowledge.judged_errors import banded
 from mjx_msm.knowledge.moment_band import DRAWS, ENDS, moment_noise, moment_spread
 from mjx_msm.knowledge.posterior import draws_of
 from mjx_msm.knowledge.records import Fit, Outcome, Unseen
@@ -60,15 +61,10 @@ class CrossValidation:
     def of(fits: Sequence[Fit], unseen: Sequence[Unseen], trials: Sequence[Trial]) -> CrossValidation:
         """In the order of the trials, what the bands hold with the errors."""
         held = {(u.trial, u.coordinate): u.holds for u in unseen}
-        fits = [
-            replace(f, band=held[f.trial, f.coordinate])
-            if f.kind == "moment" and (f.trial, f.coordinate) in held
-            else f
-            for f in fits
-        ]
         order = {t.name: k for k, t in enumerate(trials)}
         return CrossValidation(
-            tuple(sorted(fits, key=lambda f: order[f.trial])), tuple(sorted(unseen, key=lambda u: order[u.trial]))
+            tuple(sorted(banded(fits, ROLE, held), key=lambda f: order[f.trial])),
+            tuple(sorted(unseen, key=lambda u: order[u.trial])),
         )
 
 
@@ -154,7 +150,7 @@ def cross_validation(
         held = [t for t, group in zip(trials, groups, strict=True) if group == name]
         result = _identified(model, rest, held, asked, listener, checkpoint, fold, len(names))
         rows += [replace(fit, role=ROLE) for fit in result.fits if fit.role == "held-out"]
-        if any(fit.kind == "moment" for fit in rows):
+        if "moment" in asked.residuals:
             curves += _predicted(model, result, complete(model, rest, held, asked)[1], asked.rate)
     return CrossValidation.of(rows, curves, trials)
 

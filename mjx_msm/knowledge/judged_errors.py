@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import NormalDist
 
 from mjx_msm.knowledge.goodness_of_fit import independent_samples, repeats_itself
@@ -61,6 +62,18 @@ def rival(fits: Sequence[Fit], kind: str) -> tuple[str, float] | None:
     rows = [f for f in fits if f.kind == kind]
     common = set.intersection(*(set(f.beside) - {WITH_DISCREPANCY} for f in rows)) if rows else set()
     return min(((name, pooled(rows, name, kind=kind)) for name in common), key=lambda x: x[1], default=None)
+
+
+def banded(fits: Sequence[Fit], role: str, held: Mapping[tuple[str, str], float]) -> tuple[Fit, ...]:
+    """Error rows with the part of a moment that its band holds, as far as it is known of those of a role.
+
+    **Arguments:** `held`: by trial and coordinate; NaN where it is not known.
+    """
+
+    def known(f: Fit) -> bool:
+        return f.role == role and f.kind == "moment" and math.isfinite(held.get((f.trial, f.coordinate), math.nan))
+
+    return tuple(replace(f, band=held[f.trial, f.coordinate]) if known(f) else f for f in fits)
 
 
 def bands(fits: Sequence[Fit]) -> dict[str, float]:

@@ -112,11 +112,17 @@ def may_be_none(e: Estimate, u: Unknown) -> bool:
 
 def cut_off(e: Estimate, u: Unknown) -> bool:
     """Whether the interval goes up to a bound: the gain of a channel that clips may be any that is large enough."""
-    ends = (e.low, e.high)
-    if kind_of(u.members[0]).transform == "log":
-        ends = tuple(math.log(x) if x > 0 else -math.inf for x in ends)
+    low, high = _ends(e, u)
     near = 1e-6 * (u.upper - u.lower)
-    return min(abs(ends[0] - u.lower), abs(ends[1] - u.upper)) <= near
+    return min(abs(low - u.lower), abs(high - u.upper)) <= near
+
+
+def _ends(e: Estimate, u: Unknown) -> tuple[float, float]:
+    """Of the 95 % interval, in the coordinate that the bounds are in; but of an inertia, which is told in others."""
+    if kind_of(u.members[0]).transform != "log":
+        return e.low, e.high
+    low, high = (math.log(x) if x > 0 else -math.inf for x in (e.low, e.high))
+    return low, high
 
 
 def _has_zero(u: Unknown) -> bool:
@@ -135,12 +141,10 @@ def how_roughly(e: Estimate, u: Unknown) -> str:
 
 def _width(e: Estimate, u: Unknown) -> float:
     """Of the 95 % interval, in the coordinate that the bounds are in; 0 where that is not known."""
-    transform = kind_of(u.members[0]).transform
-    if transform == "inertia" or not (math.isfinite(e.low) and math.isfinite(e.high)):
+    low, high = _ends(e, u)
+    if kind_of(u.members[0]).transform == "inertia" or not (math.isfinite(low) and math.isfinite(high)):
         return 0.0  # it is told in other coordinates than its bounds; an end that is nowhere is not determined anyway
-    if transform == "log":
-        return math.log(e.high / e.low) if e.low > 0 else 0.0
-    return e.high - e.low
+    return high - low
 
 
 def remark(e: Estimate, u: Unknown | None, standing: Standing, *, off_prior: bool = False) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mjx_msm.common.errors import InputError
-from mjx_msm.knowledge.records import Fit
+from mjx_msm.knowledge.judged_errors import banded
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.recordings.readers.delimited import read_csv, write_csv
 
@@ -107,13 +106,7 @@ class Replay:
 def with_bands(result: Identification, trials: Sequence[Replay]) -> Identification:
     """The result with what the bands of its held-out moments hold, as far as `trials` tell."""
     held = {(t.name, c): t.band_holds(k) for t in trials for k, c in enumerate(t.free)}
-
-    def known(f: Fit) -> bool:
-        part = held.get((f.trial, f.coordinate), math.nan)
-        return f.role == "held-out" and f.kind == "moment" and math.isfinite(part)
-
-    fits = tuple(replace(f, band=held[f.trial, f.coordinate]) if known(f) else f for f in result.fits)
-    return replace(result, fits=fits)
+    return replace(result, fits=banded(result.fits, "held-out", held))
 
 
 def bridged(values: Float[np.ndarray, "time coordinate"]) -> Float[np.ndarray, "time coordinate"]:
