@@ -8,6 +8,7 @@ import pytest
 
 from mjx_msm.estimation.residuals.term import Quadratic
 from mjx_msm.identification.misfit import INFLUENTIAL, _influence, _without
+from mjx_msm.knowledge.wording import called
 
 
 class Linear:
@@ -25,6 +26,14 @@ class Linear:
         return SimpleNamespace(by_trial=Quadratic(squares, gradient, hessian))
 
 
+def three_dampings(prior: np.ndarray) -> Any:
+    """Three unknowns, far from their bounds."""
+    paths = tuple(f"joint/{name}/damping" for name in ("hip", "knee", "ankle"))
+    return SimpleNamespace(
+        size=3, prior_scale=prior, lower=np.full(3, -9.0), upper=np.full(3, 9.0), paths=paths, members=((),) * 3
+    )
+
+
 def test_influence_is_what_leaving_a_trial_out_does():
     rng, scale, prior = np.random.default_rng(1), np.array([0.5]), np.array([2.0, 2.0, 2.0])
     a, trial = rng.normal(size=(90, 3)), np.repeat([0, 1, 2], 30)
@@ -36,9 +45,7 @@ def test_influence_is_what_leaving_a_trial_out_does():
         return np.linalg.solve(h, a[rows].T @ y[rows] / scale**2), np.linalg.inv(h)
 
     z, covariance = best(trial >= 0)
-    space = SimpleNamespace(
-        size=3, prior_scale=prior, lower=np.full(3, -9.0), upper=np.full(3, 9.0), paths=("first", "second", "third")
-    )
+    space = three_dampings(prior)
     problem: Any = SimpleNamespace(space=space, recordings=(None, None, None))
     term: Any = Linear(a, y, trial)
     found = _influence(problem, term, scale, z, covariance)
@@ -47,7 +54,7 @@ def test_influence_is_what_leaving_a_trial_out_does():
         assert (i in found) == (moved.max() > INFLUENTIAL)
         if i in found:
             (said,) = found[i]
-            assert space.paths[int(np.argmax(moved))] in said
+            assert called(space.paths[int(np.argmax(moved))]) in said
             assert f"{moved.max():.1f} standard deviations" in said
     assert 2 in found
 
@@ -59,9 +66,7 @@ def test_kinds_are_compared_by_what_chance_makes_of_the_move():
     information = [x.T @ x / sigma**2 for x in a]
     whole = np.linalg.inv(sum(information) + np.diag(prior**-2.0))
     rest = np.linalg.inv(information[1] + np.diag(prior**-2.0))
-    space: Any = SimpleNamespace(
-        size=3, prior_scale=prior, lower=np.full(3, -9.0), upper=np.full(3, 9.0), paths=("first", "second", "third")
-    )
+    space = three_dampings(prior)
     problem: Any = SimpleNamespace(space=space)
     y = [x @ [1.0, -0.5, 0.3] for x in a]
     y[0] = y[0] + a[0] @ [0.0, 1.0, 0.0]  # the first kind has another opinion of one unknown
@@ -71,5 +76,5 @@ def test_kinds_are_compared_by_what_chance_makes_of_the_move():
     step = rest @ (a[1].T @ y[1]) / sigma**2 - z
     expected = np.abs(step) / np.sqrt(np.diag(rest) - np.diag(whole))
     path, by = moved[0]
-    assert path == space.paths[int(np.argmax(expected))]
+    assert path == called(space.paths[int(np.argmax(expected))])
     assert by == pytest.approx(expected.max(), rel=1e-6)
