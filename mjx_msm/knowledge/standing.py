@@ -4,7 +4,10 @@
 number to report. What rests on a bound, or has an interval as wide as all that was allowed, is known to be no further
 off than the bounds; of what may be half as much or twice as much no number is worth reporting; and what a prior tells
 to within 10 % of anybody is not told by a recording because it still is afterwards. So the interval itself, with all
-that it allows for, is set beside what was thought possible before.
+that it allows for, is set beside what was thought possible before. By whom, is not the user's to say: half of a prior
+of 100 % of the strength is less of an answer than the package's own prior was. Where the user's is wider, or none, the
+interval has to be half of that one's. (What has a zero and no sign depends on the body and the joint: of it the factor
+of two either way is asked, which no prior changes.)
 """
 
 from __future__ import annotations
@@ -34,13 +37,13 @@ class Standing(enum.Enum):
     """What is to be made of an estimate."""
 
     DETERMINED = "determined"
-    """By the recordings: to half of what was thought possible before and to within a factor of two either way, and no
-    bound stands in for them."""
+    """By the recordings: to half of what was thought possible before, by the user and by default, and to within a factor
+    of two either way, and no bound stands in for them."""
     PARTLY = "known partly from the prior"
     """The recordings say more of it than the prior, but leave more than half of what was thought possible before."""
     ROUGH = "known only roughly"
     """The recordings say more of it than the prior, but leave a wider interval than that, or one that reaches none, or
-    one that only a bound ends."""
+    one that only a bound ends; or of a prior wider than the default, more than half of that one's."""
     BOUND = "at a bound"
     RANGE = "as wide as all that was allowed"
     """A bound holds both ends of the interval."""
@@ -68,14 +71,20 @@ def _standing(e: Estimate, u: Unknown | None) -> Standing:
         return Standing.PRIOR if prior else Standing.UNDETERMINED
     if u is not None and (spans(e, u) > ROUGH or may_be_none(e, u) or cut_off(e, u)):
         return Standing.ROUGH
-    told = u is None or left <= HALF  # a file of version 0.1.0 does not have what was possible before
-    return Standing.DETERMINED if told else Standing.PARTLY
+    if u is not None and left > HALF:  # a file of version 0.1.0 does not have what was possible before
+        return Standing.PARTLY
+    return Standing.ROUGH if u is not None and beside_default(e, u) > HALF else Standing.DETERMINED
 
 
 def before(u: Unknown) -> tuple[float, float]:
     """What was thought possible before the recording, in the coordinate of z: 95 % of the prior as far as the bounds
     let it, or the bounds where there is none."""
-    reach = 1.96 * u.prior_scale
+    return _possible(u, u.prior_scale)
+
+
+def _possible(u: Unknown, scale: float) -> tuple[float, float]:
+    """95 % of a prior of this standard deviation, as far as the bounds let it."""
+    reach = 1.96 * scale
     return max(u.prior_mean - reach, u.lower), min(u.prior_mean + reach, u.upper)
 
 
@@ -85,9 +94,19 @@ def beside_prior(e: Estimate, u: Unknown) -> float:
     1 where the recordings tell nothing, and more where they tell less than what was not estimated adds, for which the
     interval allows and the prior does not.
     """
+    return _beside(e, u, u.prior_scale)
+
+
+def beside_default(e: Estimate, u: Unknown) -> float:
+    """`beside_prior` of the prior that the package has by default, where the user's is wider."""
+    usual = math.inf if _has_zero(u) else kind_of(u.members[0]).prior_scale
+    return _beside(e, u, min(u.prior_scale, usual))
+
+
+def _beside(e: Estimate, u: Unknown, scale: float) -> float:
     if kind_of(u.members[0]).transform == "inertia":  # the interval is in other coordinates, both spreads in one
-        return e.sd / u.prior_scale if u.prior_scale > 0 else math.nan
-    low, high = before(u)
+        return e.sd / scale if scale > 0 else math.nan
+    low, high = _possible(u, scale)
     width = _width(e, u)
     return width / (high - low) if width > 0 and high > low else math.nan
 
@@ -136,7 +155,9 @@ def how_roughly(e: Estimate, u: Unknown) -> str:
     if may_be_none(e, u):
         return "may be none"
     factor = spans(e, u)
-    return "up to a bound" if factor <= ROUGH and cut_off(e, u) else f"{factor:.{0 if factor >= 10 else 1}f}-fold"
+    if factor > ROUGH:
+        return f"{factor:.{0 if factor >= 10 else 1}f}-fold"
+    return "up to a bound" if cut_off(e, u) else f"{100 * beside_default(e, u):.0f} % of the usual prior"
 
 
 def _width(e: Estimate, u: Unknown) -> float:

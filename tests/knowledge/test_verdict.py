@@ -13,9 +13,10 @@ from mjx_msm.knowledge.goodness_of_fit import fit_tests, independent_samples
 from mjx_msm.knowledge.judged_errors import measure, pooled, too_narrow, trial_predicted_worst
 from mjx_msm.knowledge.next_step import Matter, steps
 from mjx_msm.knowledge.records import Outcome, Stage
-from mjx_msm.knowledge.standing import Standing, beside_prior, remark, spans, width_text
+from mjx_msm.knowledge.standing import Standing, beside_default, beside_prior, remark, spans, width_text
 from mjx_msm.knowledge.verdict import verdict
 from mjx_msm.knowledge.wording import CLOSELY, called
+from mjx_msm.person.kinds import kind_of
 
 REPEATS = "not noise: they repeat themselves over 0.2 s, 99 count as 33"
 
@@ -163,7 +164,7 @@ def test_an_interval_as_wide_as_what_was_allowed_determines_nothing():
     strength, _, damping = made.estimates
     log, linear = made.unknowns[0], made.unknowns[2]
     wide = replace(strength, low=math.exp(log.lower), high=math.exp(log.upper))
-    narrower = replace(strength, low=math.exp(log.lower + 0.01), high=math.exp(-0.1))
+    narrower = replace(strength, low=math.exp(log.lower + 0.01), high=math.exp(log.lower + 0.5))
     assert replace(made, estimates=(wide, *made.estimates[1:])).standing[0] is Standing.RANGE
     assert replace(made, estimates=(narrower, *made.estimates[1:])).standing[0] is Standing.DETERMINED
     wide = replace(damping, low=linear.lower, high=linear.upper)
@@ -206,10 +207,30 @@ def test_what_the_prior_had_told_is_not_told_by_the_recording(part, standing, sa
     assert ("partly from the prior" in verdict(made)[-2]) == (standing is Standing.PARTLY)
 
 
+@pytest.mark.parametrize("wider", [1.0, 3.0, 100.0, math.inf])
+def test_a_wider_prior_buys_nothing(wider):
+    """Of a strength 30 % are usual: an interval of more than half of that is none, whatever was asked for."""
+    made = result(fit(), shares=(0.99, 0.99, 0.99))
+    u = replace(made.unknowns[0], lower=-9.0, upper=9.0, prior_scale=0.3 * wider)
+
+    def standing(part):
+        half = part * 1.96 * 0.3
+        e = replace(made.estimates[0], value=1.0, low=math.exp(-half), high=math.exp(half))
+        of = replace(made, estimates=(e, *made.estimates[1:]), unknowns=(u, *made.unknowns[1:]))
+        return of.standing[0], remark(e, u, of.standing[0])
+
+    assert standing(0.45) == (Standing.DETERMINED, "")
+    said = (Standing.PARTLY, "partly the prior's"), (Standing.ROUGH, "only roughly: 55 % of the usual prior")
+    assert standing(0.55) == said[wider > 1]
+    narrower = replace(u, prior_scale=0.1)  # what is known of somebody beforehand counts, as ever
+    assert beside_default(made.estimates[0], narrower) == beside_prior(made.estimates[0], narrower)
+
+
 @pytest.mark.parametrize(("times", "standing"), [(1.9, Standing.DETERMINED), (2.1, Standing.ROUGH)])
 def test_what_may_be_twice_as_much_is_known_only_roughly(times, standing):
     made = result(fit())
     e, u = made.estimates[0], replace(made.unknowns[0], lower=-5.0, upper=5.0, prior_scale=10.0)
+    u = replace(u, members=("emg/BRA/gain",))
     e = replace(e, low=e.value / times, high=e.value * times)
     made = replace(made, estimates=(e, *made.estimates[1:]), unknowns=(u, *made.unknowns[1:]))
     assert made.standing[0] is standing
@@ -241,7 +262,8 @@ def test_what_has_a_sign_or_is_around_its_prior_is_told_in_its_unit():
     made = result(fit())
     for path in ("emg/biceps/shape", "body/forearm/com/x"):
         of = replace(made.unknowns[2], members=(path,), lower=-3.0, upper=3.0, prior_scale=10.0)
-        e = replace(made.estimates[2], path=path, low=-1.0, high=1.0)
+        half = 0.4 * 1.96 * kind_of(path).prior_scale
+        e = replace(made.estimates[2], path=path, low=-half, high=half)
         assert spans(e, of) == 1.0
         assert remark(e, of, Standing.DETERMINED) == ""
         found = replace(made, estimates=(*made.estimates[:2], e), unknowns=(*made.unknowns[:2], of))
