@@ -37,8 +37,8 @@ class Standing(enum.Enum):
     """What is to be made of an estimate."""
 
     DETERMINED = "determined"
-    """By the recordings: to half of what was thought possible before, by the user and by default, and to within a factor
-    of two either way, and no bound stands in for them."""
+    """By the recordings: to half of what was thought possible before, by the user and by default, and to within a
+    factor of two either way, and no bound stands in for them."""
     PARTLY = "known partly from the prior"
     """The recordings say more of it than the prior, but leave more than half of what was thought possible before."""
     ROUGH = "known only roughly"
