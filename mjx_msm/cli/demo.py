@@ -70,7 +70,7 @@ def demo(
 
         def identification() -> tuple[Identification, bool]:
             study = load_subject(data / "subject.toml")
-            model, truth = study_model(study), load_truth(study)
+            model, truth = study_model(study), load_truth(study.path)
             found, stopped = identify_shown(console, study, model, cv=None, starts=None, seed=seed, quiet=False)
             person.mkdir()
             write_result(person, study, model, found, truth=truth)

@@ -86,7 +86,7 @@ def identify(
     from mjx_msm.study.unfinished import Unfinished
 
     model = study_model(study)
-    truth = load_truth(study)
+    truth = load_truth(study.path)
     for note in (*study.notes, *model.host.notes):
         console.print(f"note: {note}", style="dim", markup=False)
     check_result_folder(out, study.subject.name, overwrite=overwrite)

@@ -201,3 +201,13 @@ def file_names(names: Iterable[str]) -> dict[str, str]:
         taken.add(chosen.casefold())
         out[name] = chosen
     return out
+
+
+def relative_to(beside: Path, file: Path) -> str:
+    """The path of a file relative to the folder that another one is in."""
+    return Path(os.path.relpath(file.resolve(), beside.resolve().parent)).as_posix()
+
+
+def hashes_of(beside: Path, files: Iterable[Path]) -> dict[str, str]:
+    """SHA-256 of files, by path relative to the folder that one of them is in."""
+    return {relative_to(beside, file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}

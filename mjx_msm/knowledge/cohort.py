@@ -39,6 +39,21 @@ class Member:
     """Why there is no result: one line."""
     traits: Mapping[str, float | str] = field(default_factory=dict)
     """Height [m], mass [kg], age [years], sex, as far as they are known."""
+    truth: Mapping[str, float] = field(default_factory=dict)
+    """By path, the parameters of somebody who is made up."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """How the people of a study were identified, for whoever wants to make it again."""
+
+    command: str
+    hashes: Mapping[str, str]
+    """SHA-256 of the study's own files; those of a person's are in the person's result."""
+    asked: Mapping[str, bool | int]
+    """What the study file asks for of everybody besides what subject files do."""
+    code: str
+    """Digest of the package."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +89,8 @@ class Cohort:
     """Of whom the population was not learned although they were identified, and why."""
     no_population: str = ""
     """Why so many people lead to expect nothing."""
+    made: Made | None = None
+    """None where the people were not identified as a study."""
     turns: int = 0
     """How often everybody was identified anew with what all of them lead to expect, for the population."""
     seen: Mapping[str, Identification] = field(default_factory=dict)
@@ -114,6 +131,12 @@ class Cohort:
     @property
     def results(self) -> dict[str, Identification]:
         return {m.name: m.result for m in self.members if m.result is not None}
+
+    @property
+    def learned_from(self) -> dict[str, Identification]:
+        """By person, the estimate that the population was learned from; empty without one."""
+        told = self.seen or self.results
+        return {} if self.population is None else {n: r for n, r in told.items() if n not in self.apart}
 
     @cached_property
     def told(self) -> Mapping[str, tuple[Told, ...]]:

@@ -7,12 +7,21 @@ for several at a time, with what the others lead to expect, comes with it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from statistics import median
 
 from mjx_msm.knowledge.cohort import Cohort
+from mjx_msm.knowledge.cohort_counts import counted
 from mjx_msm.knowledge.cohort_errors import poorly_fitted
-from mjx_msm.knowledge.judged_errors import fitted, flattery, trial_predicted_worst, unseen, was_held
+from mjx_msm.knowledge.judged_errors import (
+    bands,
+    fitted,
+    flattery,
+    joints_predicted_worst,
+    trial_predicted_worst,
+    unseen,
+    was_held,
+)
 from mjx_msm.knowledge.next_step import (
     HOLDING,
     MOVING,
@@ -25,15 +34,22 @@ from mjx_msm.knowledge.next_step import (
     is_pushed,
     steps,
 )
-from mjx_msm.knowledge.records import Estimate
+from mjx_msm.knowledge.standing import Standing
+from mjx_msm.knowledge.strength_or_gain import TELLS_APART, exchanges
 from mjx_msm.knowledge.wording import emg_first, some, whom
 
+FIRST = 3
+"""Steps that are told in full."""
+USE = "`gymnasium.make` and `mjx-msm verify` take each of their folders"
 OFTEN = 0.5
 """Part of the people in whom a parameter rests on a bound, from which it is no matter of one recording."""
 OTHERS = '`[identify] prior = "population.json"`'
 NAMED = 4
 """People who are named of whom a step is."""
 WHY = {
+    Matter.INTERRUPTED: "their identification was interrupted; run the study again, which goes on with it",
+    Matter.EVALUATIONS: "the solver ran out of evaluations, and may still move; free fewer parameters, or begin from "
+    "more places (`starts` in [identify]), and run the study again",
     Matter.JOINT: "a joint of a trial that it had not seen, the model predicts worse than a constant; a sign, or a "
     "muscle without EMG",
     Matter.REGRESSION: "what it had not seen, a regression predicts better than the model, which lacks something: a "
@@ -48,25 +64,39 @@ WHY = {
 
 
 def next_of_all(cohort: Cohort) -> str:
-    """The first three things that are in the way of relying on the people; what to use them for where nothing is."""
-    first, *others = tuple(_in_the_way(cohort)) or (
-        "use the people, as far as the table has nothing against them: `gymnasium.make` and `mjx-msm verify` take each "
-        "of their folders",
-    )
-    return f"Next: {first}." + "".join(f" Then {step}." for step in others[:2])
+    """The first three things that are in the way of relying on the people, what to do about whom none of them concerns,
+    and what to use them for where nothing is."""
+    told, everybody = tuple(_in_the_way(cohort)), [m.name for m in cohort.members]
+    named = {name for _, names in told[:FIRST] for name in names}
+    said = [step for step, _ in told[:FIRST]]
+    others = [name for name in everybody if name not in named]
+    free = [name for name in others if steps(cohort.results[name])[0].matter is Matter.NOTHING]
+    if free:
+        whose = "" if len(free) == len(everybody) else f" {whom(free, len(everybody), NAMED)}"
+        said.append(f"use{whose or ' the people'}, in whose way nothing is: {USE}")
+    if len(others) > len(free):
+        left = [name for name in others if name not in free]
+        said.append(
+            f"see “what first” in the table for {whom(left, len(everybody), NAMED)}, whom none of this concerns"
+        )
+    first, *rest = said
+    return f"Next: {first}." + "".join(f" Then {step}." for step in rest)
 
 
-def _in_the_way(c: Cohort) -> Iterator[str]:
+def _in_the_way(c: Cohort) -> Iterator[tuple[str, Collection[str]]]:
+    """Steps, the first first, each with the names of those whom it concerns."""
     if c.failed:
-        first = c.failed[0]
-        everybody = some([m.name for m in c.failed], 4)
-        yield f"put right what is wrong with {everybody}, first {first.name} ({first.fault}); then run it again"
-        return
+        first, names = c.failed[0], [m.name for m in c.failed]
+        yield (
+            f"put right what is wrong with {some(names, NAMED)}, first {first.name} ({first.fault}); then run it again",
+            names,
+        )
     each = {name: {step.matter: step for step in steps(result)} for name, result in c.results.items()}
     for matter in Matter:
         concerned = {name: found[matter] for name, found in each.items() if matter in found}
         if concerned and matter is not Matter.NOTHING:
-            yield from _of(c, matter, concerned)
+            for step in _of(c, matter, concerned):
+                yield step, concerned
 
 
 def _of(c: Cohort, matter: Matter, concerned: Mapping[str, Step]) -> Iterator[str]:
@@ -81,14 +111,26 @@ def _of(c: Cohort, matter: Matter, concerned: Mapping[str, Step]) -> Iterator[st
             "electrodes, the normalisation of the EMG, and scale, sign and clock of the moment"
         )
     elif matter is Matter.BOUND:
-        yield _pushed(c, who)
+        yield _pushed(c, names)
     elif matter in (Matter.RECORD, Matter.HOLD_OUT):
         yield _to_record(c, matter, names)
     elif matter in WHY:
-        yield f"look at the reports of {who}: {WHY[matter]}"
-    else:  # the estimate did not end, or its folds are not known
+        yield f"look at the reports of {who}: {WHY[matter]}{_where(c, matter, names)}"
+    else:  # its folds are not known
         for said in dict.fromkeys(step.said for step in concerned.values()):
             yield f"of {whom([n for n, step in concerned.items() if step.said == said], people, NAMED)}: {said}"
+
+
+def _where(c: Cohort, matter: Matter, names: Sequence[str]) -> str:
+    """Which joints a matter is of, that of most people first; "" of what is no joint's, or where there is one only."""
+    joints: Counter[str] = Counter()
+    for fits in (c.results[name].fits for name in names):
+        if matter is Matter.JOINT:
+            joints[joints_predicted_worst(fits)[0].coordinate] += 1
+        elif matter is Matter.BAND:
+            joints[min(bands(fits).values())[1]] += 1
+    which = [f"{joint} of {n}" for joint, n in joints.most_common() if joint]
+    return f" (worst is {some(which)})" if which else ""
 
 
 def _predicted_worst(c: Cohort, bad: Sequence[str]) -> Iterator[str]:
@@ -108,15 +150,17 @@ def _predicted_worst(c: Cohort, bad: Sequence[str]) -> Iterator[str]:
         )
 
 
-def _pushed(c: Cohort, who: str) -> str:
-    """What recordings push against a bound: of many, or of some."""
-    counts = _counted(c, is_pushed)
-    often = {path: n for path, n in counts.items() if n >= OFTEN * len(c.identified)}
-    paths = emg_first(often or counts)
-    people = len(c.identified)
-    which = some([f"{c.called(path)} (pushed against a bound in {counts[path]} of {people} people)" for path in paths])
-    many = ": what many share comes from the recordings or the model rather than from them" if often else f", of {who}"
-    return f"ask whether {which} can be believed{many}; check {checks(paths)}"
+def _pushed(c: Cohort, names: Sequence[str]) -> str:
+    """What only a bound holds: of many, or of some."""
+    counts, people = counted(c, Standing.BOUND), len(c.identified)
+    asked = {path for path, found in c.told.items() if any(is_pushed(t.estimate) for t in found)}
+    often = [path for path in counts if path in asked and counts[path] >= OFTEN * people]
+    paths = emg_first(often or [path for path in counts if path in asked])
+    which = some([f"{c.called(path)} (rests on a bound in {counts[path]} of {people} people)" for path in paths])
+    whose = ": what many share comes from the recordings or the model rather than from them" if often else (
+        f", of {some(names, NAMED)}"
+    )  # fmt: skip
+    return f"ask whether {which} can be believed{whose}; check {checks(paths)}"
 
 
 def _to_record(c: Cohort, matter: Matter, names: Sequence[str]) -> str:
@@ -135,14 +179,6 @@ def _to_record(c: Cohort, matter: Matter, names: Sequence[str]) -> str:
         f"; or identify them again with what the others expect of them ({OTHERS})" if c.population is not None else ""
     )
     more = ONE_MORE if flatters else ""
-    return f"record more of {who}, whose recordings leave much open: {what}{more}{others}{until}"
-
-
-def at_bounds(c: Cohort) -> dict[str, int]:
-    """By parameter that rests on a bound in somebody, in how many people."""
-    return _counted(c, lambda e: bool(e.bound))
-
-
-def _counted(c: Cohort, which: Callable[[Estimate], bool]) -> dict[str, int]:
-    counts = Counter({path: sum(which(t.estimate) for t in found) for path, found in c.told.items()})
-    return {path: n for path, n in counts.most_common() if n}
+    together = any(exchanges(c.results[name]) for name in names)
+    apart = f", and, as these tell strength and EMG gain as a product, {TELLS_APART}" if together else ""
+    return f"record more of {who}, whose recordings leave much open: {what}{apart}{more}{others}{until}"

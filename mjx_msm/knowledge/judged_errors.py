@@ -76,13 +76,14 @@ def banded(fits: Sequence[Fit], role: str, held: Mapping[tuple[str, str], float]
     return tuple(replace(f, band=held[f.trial, f.coordinate]) if known(f) else f for f in fits)
 
 
-def bands(fits: Sequence[Fit]) -> dict[str, float]:
-    """By trial, the least part of an unseen moment that its band of 95 % holds, where that is known."""
-    out: dict[str, float] = {}
+def bands(fits: Sequence[Fit]) -> dict[str, tuple[float, str]]:
+    """By trial, the least part of an unseen moment that its band of 95 % holds, where that is known, and the joint that
+    it is of; "" where the trial has one only."""
+    by: dict[str, list[tuple[float, str]]] = {}
     for f in unseen(fits):
         if f.band is not None:
-            out[f.trial] = min(f.band, out.get(f.trial, 1.0))
-    return out
+            by.setdefault(f.trial, []).append((f.band, f.coordinate))
+    return {t: min(each) if len({c for _, c in each}) > 1 else (min(each)[0], "") for t, each in by.items()}
 
 
 def too_narrow(fits: Sequence[Fit]) -> bool:
@@ -95,7 +96,7 @@ def too_narrow(fits: Sequence[Fit]) -> bool:
     if samples is not None:
         each = samples[1] / len({f.trial for f in fitted(fits)})
         chance = NormalDist().inv_cdf(1.0 - 0.025 / len(held)) * math.sqrt(0.95 * 0.05 / max(each, 1.0))
-    return min(held.values()) < min(NARROW, 0.95 - chance)
+    return min(held.values())[0] < min(NARROW, 0.95 - chance)
 
 
 def was_held(fits: Sequence[Fit]) -> bool:
@@ -162,6 +163,12 @@ def trial_predicted_worst(fits: Sequence[Fit]) -> str:
     }
     worst = max(ratios, key=lambda t: ratios[t], default="")
     return worst if worst and ratios[worst] > 1.0 else ""
+
+
+def joints_predicted_worst(fits: Sequence[Fit]) -> tuple[Fit, ...]:
+    """Errors on joints of unseen trials that are predicted worse than their best constant would, the furthest first."""
+    worse = [f for f in unseen_that_moved(fits) if f.identified > f.spread]
+    return tuple(sorted(worse, key=lambda f: -f.identified / f.spread))
 
 
 def size(value: float, unit: str) -> str:

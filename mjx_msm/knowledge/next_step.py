@@ -16,19 +16,20 @@ from mjx_msm.knowledge.judged_errors import (
     fits_poorly,
     fitted,
     flattery,
+    joints_predicted_worst,
     measure,
     pooled,
     rival,
     too_narrow,
     trial_predicted_worst,
     unseen,
-    unseen_that_moved,
     was_held,
 )
 from mjx_msm.knowledge.records import Estimate, Fit, Outcome
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.result_table import CLEARLY
 from mjx_msm.knowledge.standing import Standing
+from mjx_msm.knowledge.strength_or_gain import TELLS_APART, exchanges
 from mjx_msm.knowledge.wording import MAY_FLATTER, emg_first, number, some
 
 MUCH_OPEN = 0.25
@@ -136,15 +137,14 @@ def _in_the_way(result: Identification) -> Iterator[Step]:
         return
     rows = unseen(result.fits)
     kind, other = measure(rows), rival(rows, measure(rows))
-    worst, moved = trial_predicted_worst(result.fits), unseen_that_moved(result.fits)
-    if worst:
+    if worst := trial_predicted_worst(result.fits):
         yield Step(
             Matter.TRIAL,
             f"look at {worst}, which it predicts worse than a constant would: a sign, a unit, or a task that the "
             "others say nothing of",
         )
-    elif any(f.identified > f.spread for f in moved):
-        joint = max(moved, key=lambda f: f.identified / f.spread)
+    elif joints := joints_predicted_worst(result.fits):
+        joint = joints[0]
         generic = "; the generic model predicts it better" if joint.generic < joint.identified else ""
         yield Step(
             Matter.JOINT,
@@ -177,11 +177,13 @@ def _in_the_way(result: Identification) -> Iterator[Step]:
     if too_narrow(result.fits):
         held = bands(result.fits)
         trial = min(held, key=lambda t: held[t])
+        part, joint = held[trial]
+        curves = f"{joint} in {trial}" if joint else trial
         yield Step(
             Matter.BAND,
-            f"look where in the curves of {trial} the recording leaves the band of 95 %, which holds "
-            f"{100 * held[trial]:.0f} % of it: the model lacks something there, and till it is found intervals are "
-            "not to be used",
+            f"look where in the curves of {curves} the recording leaves the band of 95 %, which holds "
+            f"{100 * part:.0f} % of it: the model lacks something there, and till it is found intervals are not to be "
+            "used",
         )
     if more is not None:
         yield more
@@ -250,10 +252,11 @@ def _to_record(result: Identification) -> Step | None:
     why = f"{count - sum(clear)} of {count} parameters are open"
     if few and samples:
         why = f"its {samples[0]} samples repeat themselves and count as {samples[1]}, fewer than its parameters: {why}"
+    apart = f", and, as these tell strength and EMG gain as a product, {TELLS_APART}" if exchanges(result) else ""
     trial, role = ("", "") if held else (ONE_MORE, f"; {HELD_OUT}")
     return Step(
         Matter.RECORD,
-        f"record more of the person ({why}): {HOLDING if was_held(result.fits) else MOVING}{trial} "
+        f"record more of the person ({why}): {HOLDING if was_held(result.fits) else MOVING}{apart}{trial} "
         f"(`msm.design_experiment` finds what tells most{role}); until then no open parameter is worth reporting by "
         "itself",
     )

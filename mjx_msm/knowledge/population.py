@@ -7,8 +7,9 @@
     mjx_msm.verify("KneeExo", subject="population.json", …)   # people that were never recorded
 
 Every person's recordings enter with what they alone say (`Identification.likelihood`), so that nobody's prior counts
-as something that was seen. Parameters are relative to what the usual priors expected of each person: those of a body
-that was scaled to its height are relative to that body.
+as something that was seen, and with what rests on a bound integrated out (`heard`): of a gain that clips they tell "as
+much as that at least", which no normal distribution says. Parameters are relative to what the usual priors expected of
+each person: those of a body that was scaled to its height are relative to that body.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ from mjx_msm.recordings.subject_file.person import TRAITS
 
 FEWEST = 4
 """People that make a population."""
+LEAST_TOLD = 1e-10
+"""Information along a direction, over the most along any, below which it is none."""
 OF_SIZE = ("height", "mass", "sex")
 """Traits by which a model is scaled."""
 SEXES = {"male": 0.5, "female": -0.5}
@@ -190,8 +193,8 @@ def learned(
     precision, pull = np.zeros((len(used), size, size)), np.zeros((len(used), size))
     for i, r in enumerate(used.values()):
         at = np.array([paths.index(e.path) for e in r.estimates])
-        own, reference = _likelihood(r)[0], np.array([u.reference[0] for u in r.unknowns])
-        about = _likelihood(r)[1] - own @ reference
+        own, push = heard(r)
+        about = push - own @ np.array([u.reference[0] for u in r.unknowns])
         precision[i][np.ix_(at, at)] = np.outer(scale[at], scale[at]) * own
         pull[i][at] = scale[at] * about
     found = hierarchy(precision, pull, x, [_kind(path) for path in paths])
@@ -245,14 +248,14 @@ def errors_of(
 
     **Arguments:** `told`: another estimate of the same recordings by which to judge; None: the result. Of either, the
     pull of its own prior on each parameter is taken away, as that is one of those that are judged; where the prior is
-    half of what is known or more, nothing is left to judge by.
+    half of what is known or more, nothing is left to judge by, nor where a bound is all that is known.
     """
     mean, _ = in_z(result, expectation)
     seen = result if told is None else told
     ours, usual = [], []
     for k, (e, u) in enumerate(zip(result.estimates, result.unknowns, strict=True)):
         value = _without_prior(seen, k)
-        if e.determined and kind_of(u.members[0]).transform == "log" and math.isfinite(value):
+        if e.determined and not e.bound and kind_of(u.members[0]).transform == "log" and math.isfinite(value):
             ours.append(float(value - mean[k]))
             usual.append(value - u.reference[0])
     return ours, usual
@@ -263,6 +266,28 @@ def _without_prior(result: Identification, k: int) -> float:
     u, total = result.unknowns[k], 1.0 / result.covariance[k][k]
     prior = 1.0 / u.prior_scale**2
     return (total * result.z[k] - prior * u.prior_mean) / (total - prior) if 2.0 * prior < total else math.nan
+
+
+def heard(result: Identification) -> tuple[Float[np.ndarray, "free free"], Float[np.ndarray, "free"]]:
+    """What a person's recordings tell a population of z: precision and pull of their likelihood, integrated over what
+    rests on a bound.
+
+    There the solver stopped where the data still pulled. A normal distribution about that place would have a population
+    believe that people are where bounds were put, and whatever the recordings can exchange for it with them.
+
+    **Raises:** `InputError` if the result does not say what its recordings alone tell.
+    """
+    precision, pull = (x.copy() for x in _likelihood(result))
+    bound = np.array([bool(e.bound) for e in result.estimates])
+    if bound.any():
+        free = ~bound
+        across = precision[np.ix_(free, bound)] @ np.linalg.pinv(
+            precision[np.ix_(bound, bound)], rcond=LEAST_TOLD, hermitian=True
+        )
+        precision[np.ix_(free, free)] -= across @ precision[np.ix_(bound, free)]
+        pull[free] -= across @ pull[bound]
+        precision[bound, :] = precision[:, bound] = pull[bound] = 0.0
+    return precision, pull
 
 
 def expectation_of(prior: Expectation | str | Path, traits: Mapping[str, float | str] | None = None) -> Expectation:

@@ -29,6 +29,7 @@ from mjx_msm.knowledge.records import Fit, Outcome
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.result_table import CLEARLY
 from mjx_msm.knowledge.standing import Standing, how_roughly
+from mjx_msm.knowledge.strength_or_gain import TELLS_APART, exchanges
 from mjx_msm.knowledge.wording import CLOSELY, emg_first, some
 
 SPREAD = "the standard deviation of what was recorded"
@@ -36,8 +37,11 @@ SPREAD = "the standard deviation of what was recorded"
 
 def verdict(result: Identification) -> tuple[str, ...]:
     """What may be relied on and how it ended, how well it fits, how well it predicts, what is known of the parameters,
-    and what to do next."""
-    said = (_ended(result), _fits(result.fits), _predicts(result.fits), _held(result.fits), _known(result))
+    what of them can be exchanged, and what to do next."""
+    said = (
+        _ended(result), _fits(result.fits), _predicts(result.fits), _held(result.fits), _known(result),
+        _exchanged(result),
+    )  # fmt: skip
     return (*(s for s in said if s), next_step(result))
 
 
@@ -143,7 +147,7 @@ def _predicts(fits: Sequence[Fit]) -> str:
             end += f", more than a constant does ({size(spread, unit)}): beside the constant, the model {better}"
         else:
             end += f": the model {'is the better prediction' if error < CLEARLY * theirs else 'predicts no worse'}"
-        least = min(bands(fits).values(), default=1.0)
+        least, _ = min(bands(fits).values(), default=(1.0, ""))
         narrow = f"its band of 95 % holds only {100 * least:.0f} %" if too_narrow(fits) else ""
         but = " and ".join(x for x in (narrow, beaten) if x)
         end += f" there, but {but}" if but else ""
@@ -177,9 +181,12 @@ def _held(fits: Sequence[Fit]) -> str:
     held = bands(fits)
     if not held:
         return ""
-    said = "; ".join(f"of {name} the band of 95 % holds {100 * part:.0f} %" for name, part in held.items())
+    said = "; ".join(
+        f"of {name} the band of 95 % holds {100 * part:.0f} %" + (f" (of {joint}, the worst joint)" if joint else "")
+        for name, (part, joint) in held.items()
+    )
     if not too_narrow(fits):
-        few = ", as far as so few independent samples tell" if min(held.values()) < NARROW else ""
+        few = ", as far as so few independent samples tell" if min(held.values())[0] < NARROW else ""
         return f"Intervals bear out{few}: {said}."
     return (
         f"Intervals are too narrow for what it has not seen: {said}. Something that the model lacks shows there; take "
@@ -212,4 +219,17 @@ def _known(result: Identification) -> str:
         + (f"; of {little} they say little" if little else "")
         + (f". Not counted, {'; '.join(not_counted)}" if not_counted else "")
         + "."
+    )
+
+
+def _exchanged(result: Identification) -> str:
+    """Strengths that go with a gain."""
+    found = exchanges(result)
+    if not found:
+        return ""
+    pairs = [f"{result.names[x.strength]} with {result.names[x.gain]} (correlation {x.correlation:.2f})" for x in found]
+    return (
+        f"Strength and EMG gain are told as a product, and not apart: {some(pairs, 4)}. Half the gain with twice the "
+        "strength makes nearly the same moments, so that either leans on what was expected of the other; "
+        f"{TELLS_APART} tells them apart."
     )

@@ -43,7 +43,7 @@ from typing import Any
 
 from mjx_msm.common.arguments import path_of
 from mjx_msm.common.errors import InputError, InputWarning, suggest
-from mjx_msm.common.files import read_text
+from mjx_msm.common.files import hashes_of, read_text
 from mjx_msm.common.toml_tables import Section, read_toml, show
 from mjx_msm.knowledge.hierarchy import TURNS
 from mjx_msm.recordings.subject_file.grammar import KEYS as SUBJECT_KEYS
@@ -83,6 +83,8 @@ class CohortFile:
     draws: bool = True
     turns: int = TURNS
     seed: int = 0
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of the study file, the template and the table, by path relative to the study file."""
 
 
 def load_cohort(path: str | Path) -> CohortFile:
@@ -113,7 +115,11 @@ def load_cohort(path: str | Path) -> CohortFile:
         if not isinstance(value, bool):
             raise run.fail(key, "true or false")
     seed, turns = (run.number(key, usual, low=0, high=2**31) or 0.0 for key, usual in (("seed", 0.0), ("turns", TURNS)))
-    return CohortFile(top.text("name", path.stem) or "", path, tuple(people), **flags, turns=int(turns), seed=int(seed))
+    read = (path,) if given == ["subjects"] else (path, *_template_and_table(top, path)[:2])
+    return CohortFile(
+        top.text("name", path.stem) or "", path, tuple(people), **flags, turns=int(turns), seed=int(seed),
+        hashes=hashes_of(path, read),
+    )  # fmt: skip
 
 
 def _files(top: Section, path: Path) -> list[Someone]:
@@ -142,16 +148,8 @@ def _by_file(file: Path) -> Someone:
 
 def _rows(top: Section, path: Path) -> list[Someone]:
     """The people of a table."""
-    template = path.parent / (top.text("template", required=True) or "")
+    template, file, folder = _template_and_table(top, path)
     document = read_toml(template, "subject file")
-    bids = top.text("bids")
-    if (bids is None) == ("table" not in top.data):
-        raise InputError(f"{path}: a template needs a table, or bids; give one of them")
-    if bids is not None:
-        folder = path.parent / expanded(bids, f"{path}: bids")
-        file = folder / "participants.tsv"
-    else:
-        folder, file = None, path.parent / expanded(top.text("table", required=True) or "", f"{path}: table")
     rows = _table(file)
     if folder is not None:
         _check_column("participant_id", rows, str(file))
@@ -178,6 +176,17 @@ def _rows(top: Section, path: Path) -> list[Someone]:
         who = filled["subject"]
         out.append(Someone(who["name"], None, _anchored(filled, template), traits=traits_of(who)))
     return out
+
+
+def _template_and_table(top: Section, path: Path) -> tuple[Path, Path, Path | None]:
+    """Also the folder of a BIDS data set, whose table it is; None of another."""
+    template, bids = path.parent / (top.text("template", required=True) or ""), top.text("bids")
+    if (bids is None) == ("table" not in top.data):
+        raise InputError(f"{path}: a template needs a table, or bids; give one of them")
+    if bids is None:
+        return template, path.parent / expanded(top.text("table", required=True) or "", f"{path}: table"), None
+    folder = path.parent / expanded(bids, f"{path}: bids")
+    return template, folder / "participants.tsv", folder
 
 
 def _table(file: Path) -> list[dict[str, str]]:

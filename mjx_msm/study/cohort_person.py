@@ -25,6 +25,7 @@ from mjx_msm.recordings.subject_file.model_check import check_against_model
 from mjx_msm.study.identification import can_cross_validate, cross_validated, identify_study
 from mjx_msm.study.result_folder import RESULT, result_folder, write_result
 from mjx_msm.study.settings import passive_joints, study_model
+from mjx_msm.study.synthetic_study import load_truth
 from mjx_msm.study.unfinished import Unfinished
 
 MADE_FROM = "made_from.json"
@@ -138,7 +139,7 @@ def _identify(job: Job, asked: Asked, made_with: Mapping[str, Any], models: _Mod
         if asked.cross_validation and can_cross_validate(study):
             result = cross_validated(study, model, result, checkpoint=unfinished.folds, seed=asked.seed)
         with _WRITING, called_by(None), result_folder(job.folder) as filled:
-            write_result(filled, study, model, result)
+            write_result(filled, study, model, result, truth=load_truth(job.subject))
         write_text(job.folder / MADE_FROM, json.dumps(made_from, indent=1) + "\n")
         unfinished.ended()
 

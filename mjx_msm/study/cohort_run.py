@@ -15,21 +15,24 @@ all, by the worker that identified them.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from mjx_msm.common.computed_by import code_digest
 from mjx_msm.common.errors import InputError
 from mjx_msm.common.executors.by_name import executor_of
 from mjx_msm.common.executors.executor import Executor
 from mjx_msm.common.files import alone_with, file_names, write_text
 from mjx_msm.common.toml_tables import to_toml
-from mjx_msm.knowledge.cohort import TABLE, Cohort, Member
+from mjx_msm.knowledge.cohort import TABLE, Cohort, Made, Member
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.study.cohort_file import CohortFile, Someone
 from mjx_msm.study.cohort_person import Asked, Job, identifier
 from mjx_msm.study.cohort_turns import with_turns
 from mjx_msm.study.cohort_work import Listener, Work
+from mjx_msm.study.synthetic_study import load_truth
 from mjx_msm.views.report.cohort_page import save_cohort_report
 from mjx_msm.views.report.page import REPORT
 
@@ -63,7 +66,7 @@ def run_study(
         left, failed = work.done(jobs, len(study.people))
         faults |= failed
         members = tuple(_member(p, jobs.get(p.name), out, faults) for p in study.people)
-        cohort = Cohort(study.name, members, anew=len(left) - len(failed)).with_population()
+        cohort = Cohort(study.name, members, anew=len(left) - len(failed), made=_made(study)).with_population()
         cohort = with_turns(cohort, jobs, study.turns, out / TURNS, work)
         with _writing(out):
             cohort.save_table(out / TABLE)
@@ -80,7 +83,12 @@ def load_study(study: CohortFile, out: str | Path) -> Cohort:
     out = Path(out)
     folders = file_names(p.name for p in study.people)
     jobs = {p.name: Job(_subject(p, out, folders), out / PEOPLE / folders[p.name]) for p in study.people}
-    return Cohort(study.name, tuple(_member(p, jobs[p.name], out, {}) for p in study.people))
+    return Cohort(study.name, tuple(_member(p, jobs[p.name], out, {}) for p in study.people), made=_made(study))
+
+
+def _made(study: CohortFile) -> Made:
+    asked = {key: getattr(study, key) for key in ("cross_validation", "draws", "turns", "seed")}
+    return Made(f"mjx-msm study {shlex.quote(study.path.name)} --out FOLDER", study.hashes, asked, code_digest())
 
 
 @contextmanager
@@ -130,7 +138,8 @@ def _member(p: Someone, job: Job | None, out: Path, faults: dict[str, str]) -> M
         return Member(p.name, "", fault=faults.get(p.name, ""), traits=p.traits)
     folder = Path(os.path.relpath(job.folder, out.absolute())).as_posix()
     try:
-        return Member(p.name, folder, Identification.load(job.folder), traits=p.traits)
+        truth = load_truth(job.subject) or {}
+        return Member(p.name, folder, Identification.load(job.folder), traits=p.traits, truth=truth)
     except InputError as error:
         return Member(p.name, folder, fault=str(error), traits=p.traits)
 

@@ -12,7 +12,7 @@ from mjx_msm.common.json_files import finite, read_json, table_of
 from mjx_msm.person.inspection import muscle_and_bone
 from mjx_msm.person.model import load_model
 from mjx_msm.person.parameters import matching
-from mjx_msm.recordings.subject_file.loading import Study, write_subject
+from mjx_msm.recordings.subject_file.loading import write_subject
 from mjx_msm.recordings.synthetic import synthetic_subject, synthetic_trials
 from mjx_msm.recordings.trial import Trial
 from mjx_msm.study.result_folder import RESULT
@@ -103,9 +103,9 @@ def simulate_study(
     return recorded
 
 
-def load_truth(study: Study) -> dict[str, float] | None:
+def load_truth(subject: Path) -> dict[str, float] | None:
     """The true parameters of a synthetic subject: `truth.json` next to its subject file, if there is one."""
-    path = study.path.parent / TRUTH
+    path = subject.parent / TRUTH
     if not path.is_file():
         return None
     fix = "remove it, or simulate again"

@@ -154,7 +154,7 @@ def test_simulate_writes_a_study(synthetic):
     assert [t.name for t in study.trials] == ["trial1"]
     assert [t.name for t in study.held_out] == ["trial2"]
     assert study.identify.residuals == ("motion",)
-    truth = load_truth(study)
+    truth = load_truth(study.path)
     assert truth is not None
     assert len(truth) == 22
     trial = study.trials[0]

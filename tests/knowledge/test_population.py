@@ -16,7 +16,7 @@ from mjx_msm.knowledge import hierarchy as hierarchy_module
 from mjx_msm.knowledge.cohort import Cohort, Member
 from mjx_msm.knowledge.cohort_verdict import cohort_verdict
 from mjx_msm.knowledge.hierarchy import PSEUDO_PEOPLE, SLOPE, Hierarchy, hierarchy
-from mjx_msm.knowledge.population import Population, _kind, errors_of, in_z, learned, left_out
+from mjx_msm.knowledge.population import Population, _kind, errors_of, heard, in_z, learned, left_out
 from mjx_msm.knowledge.posterior import likelihood_of
 from mjx_msm.knowledge.records import Outcome
 from mjx_msm.knowledge.uncertainty import uncertainty
@@ -409,10 +409,58 @@ def test_shrunk_is_a_result_like_any_other(cohort, tmp_path):
     assert again.z == shrunk.z
     assert "shrunk towards the population 'weak' of 24 people" in again.notes
     # who was shrunk already says of themselves what they said before: nobody counts twice
-    twice = {n: population.shrunk(r, **traits[n]) for n, r in results.items()}
+    every = {n: population.shrunk(r, **traits[n]) for n, r in results.items()}
+    twice = {n: r for n, r in every.items() if not any(e.bound for e in r.estimates)}
+    once = learned({n: results[n] for n in twice}, traits, name="weak")
+    assert len(twice) > 12
     assert learned(twice, traits, name="weak").expected(mass=70.0).shift == pytest.approx(
-        population.expected(mass=70.0).shift, abs=1e-6
+        once.expected(mass=70.0).shift, abs=1e-6
     )
+
+
+def test_what_rests_on_a_bound_is_not_told_nor_what_can_be_exchanged_for_it(space):
+    """Of two strengths a recording tells the sum only, and a bound holds one: of neither it then tells anything, where
+    the bound alone had made both sure. What goes with neither it tells as before."""
+    rows = np.zeros((2, space.size))
+    rows[0, :2], rows[1, 2] = 10.0, 5.0
+    rows /= space.prior_scale
+    made = made_result(space, rows.T @ rows)
+    at = replace(made, estimates=(replace(made.estimates[0], bound="upper"), *made.estimates[1:]))
+    precision, pull = heard(at)
+    assert np.abs(precision[:2]).max() < 1e-8 * np.abs(heard(made)[0]).max()
+    np.testing.assert_allclose(pull[:2], 0.0, atol=1e-8 * np.abs(pull).max())
+    np.testing.assert_allclose(precision[2], heard(made)[0][2])
+    np.testing.assert_allclose(pull[2], heard(made)[1][2])
+
+
+def test_people_at_a_bound_do_not_put_a_population_there(space):
+    """Twelve people are as the model; of a third of them a channel clips, and a bound ends that estimate far off."""
+    rng, results = np.random.default_rng(4), {}
+    upper = space.upper - 1e-9
+    for k in range(12):
+        clips = k % 3 == 0
+        z = space.prior_mean + 0.1 * space.prior_scale * rng.normal(size=space.size)
+        z[0] = upper[0] if clips else z[0]
+        made = made_result(space, np.diag(25.0 / space.prior_scale**2), z, subject=f"p{k}")
+        first = replace(made.estimates[0], bound="upper" if clips else "")
+        results[f"p{k}"] = replace(made, estimates=(first, *made.estimates[1:]))
+    found = learned(results)
+    inside = learned({n: r for n, r in results.items() if not r.estimates[0].bound})
+    assert found.expected().shift[0] == pytest.approx(inside.expected().shift[0], abs=0.03 * space.prior_scale[0])
+    unmarked = tuple(replace(e, bound="") for e in made.estimates)
+    blind = learned({n: replace(r, estimates=unmarked) for n, r in results.items()})
+    assert blind.expected().shift[0] > 0.05 * space.prior_scale[0]
+    assert blind.spread[0][0] > 1.0, "people seemed to differ by as much as the bound is off"
+    assert found.spread[0][0] < 0.3**2
+    assert found.told[0] < 8.0 < blind.told[0]
+    members = tuple(Member(n, n, r) for n, r in results.items())
+    said = " ".join(cohort_verdict(Cohort("some", members).with_population()))
+    path = space.paths[0]
+    assert (
+        f"What rests on a bound, the population is not told, and what can be exchanged for it only so far: {path}"
+        in said
+    )
+    assert "of p0, p3, p6 and p9 (4 of 12 people)." in said
 
 
 def test_an_expectation_is_a_prior(space):

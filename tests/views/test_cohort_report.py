@@ -7,10 +7,12 @@ from html.parser import HTMLParser
 import pytest
 from results import PATHS, fit, result
 
-from mjx_msm.knowledge.cohort import Cohort, Member
+from mjx_msm.knowledge.cohort import Cohort, Made, Member
+from mjx_msm.knowledge.cohort_counts import by_knowledge, determined_in, spreads
 from mjx_msm.knowledge.cohort_errors import poorly_fitted
-from mjx_msm.knowledge.cohort_verdict import by_knowledge, cohort_verdict, determined_in, spreads
+from mjx_msm.knowledge.cohort_verdict import cohort_verdict
 from mjx_msm.knowledge.next_step import steps
+from mjx_msm.knowledge.records import Outcome, Stage
 from mjx_msm.knowledge.verdict import verdict
 from mjx_msm.views.report.cohort_page import cohort_report, save_cohort_report
 
@@ -76,7 +78,7 @@ def test_next_comes_the_fit_then_bounds_then_another_trial(mixed):
     said = cohort_verdict(mixed)[-1]
     parts = [
         "eve and bob (2 of 3 people), who fit poorly: check the electrodes",
-        f"{STRENGTH} (pushed against a bound in 2 of 3 people)",
+        f"{STRENGTH} (rests on a bound in 2 of 3 people)",
         "record more of bob and eve (2 of 3 people), whose recordings leave much open: several repetitions",
     ]
     places = [said.index(part) for part in parts]
@@ -127,7 +129,7 @@ def test_what_a_bound_holds_is_determined_in_nobody(mixed):
     assert STRENGTH not in spreads(mixed)
     said = " ".join(cohort_verdict(mixed))
     assert f"determine 2 in everybody ({LENGTH} and {DAMPING})" in said
-    assert f"as wide as all that was allowed ({STRENGTH} in 2 of 3 people)" in said
+    assert f"Not counted is what rests on a bound ({STRENGTH} in 2 of 3 people)" in said
 
 
 def test_what_is_known_only_roughly_is_counted_apart():
@@ -187,8 +189,12 @@ def test_people_who_fit_and_are_predicted_are_to_be_used():
 def test_it_begins_with_what_may_be_relied_on(mixed):
     assert cohort_verdict(mixed)[0] == (
         f"Rely on nobody's prediction yet, and on {LENGTH} and {DAMPING} of everybody, on another parameter only "
-        "where it is determined. All 3 people were identified."
+        "where it is determined. All 3 people were identified, each from 1 start (a distant person might fit better: "
+        "`starts = 25` in [identify])."
     )
+    searched = replace(mixed.results["anna"], stages=(Stage("moment", 1.0, 12, 3.4, {}, starts=10),))
+    assert cohort_verdict(cohort(anna=searched))[0].endswith("identified, each from 10 starts.")
+    assert "each from 1 to 10 starts (" in cohort_verdict(cohort(anna=searched, bob=mixed.results["bob"]))[0]
 
 
 def test_who_is_predicted_worse_is_counted_as_the_table_and_the_rows_do():
@@ -197,7 +203,12 @@ def test_who_is_predicted_worse_is_counted_as_the_table_and_the_rows_do():
     found = cohort(anna=result(fit("identify"), fit(), joint), bob=result(fit("identify"), fit(), trial))
     said, text = cohort_verdict(found), Text(cohort_report(found)).text
     assert "look at the reports of bob (1 of 2 people): a trial" in said[-1]
-    assert said[0].startswith("Rely on the prediction of 1 of 2 people, to 57 % of the spread")
+    but = "of 1 others only on that of other joints than shoulder, which a constant beats, and on every"
+    assert said[0].startswith(f"Rely on nobody's prediction as a whole; {but}")
+    more = replace(found, members=(*found.members, Member("eve", "people/eve", result(fit("identify"), fit()))))
+    assert cohort_verdict(more)[0].startswith(
+        f"Rely on the prediction of 1 of 3 people, to 20 % of the spread in the middle one of these; {but}"
+    )
     assert "look at shoulder in reach, which it predicts worse than a constant would (though not the joints" in text
     assert "look at reach, which it predicts worse than a constant would" in text
 
@@ -230,5 +241,107 @@ def test_somebody_who_failed_comes_first(mixed):
     failed = Member("zoe", "", fault="no <moment>")
     found = replace(mixed, members=(*mixed.members, failed))
     said = cohort_verdict(found)[-1]
-    assert said == "Next: put right what is wrong with zoe, first zoe (no <moment>); then run it again."
+    assert said.startswith(
+        "Next: put right what is wrong with zoe, first zoe (no <moment>); then run it again. Then look"
+    )
     assert "zoe no <moment>" in Text(cohort_report(found)).text
+
+
+def test_everybody_is_told_what_to_do_or_that_nothing_is_in_the_way():
+    """More matters than the sentence tells in full: who is of none of them is sent to the table, or to use."""
+    made = dict(
+        anna=result(fit("identify"), fit(identified=11.0)),
+        bob=result(replace(fit("identify", 6.0), against=(REPEATS,)), fit()),
+        eve=result(fit("identify"), fit(ridge=1.0)),
+        kim=result(fit("identify"), replace(fit(), band=0.5)),
+        lou=result(fit("identify"), fit()),
+        max=result(fit("identify"), fit()),
+    )
+    said = cohort_verdict(cohort(**made))[-1]
+    for name in ("anna", "bob", "eve"):
+        assert f"look at the reports of {name} (1 of 6 people)" in said
+    assert "Then use lou and max (2 of 6 people), in whose way nothing is: `gymnasium.make`" in said
+    assert said.endswith("Then see “what first” in the table for kim (1 of 6 people), whom none of this concerns.")
+
+
+def test_a_study_goes_on_as_a_study_does():
+    stopped = result(fit("identify"), fit(), outcome=Outcome.MAX_EVALUATIONS)
+    said = cohort_verdict(cohort(anna=stopped))[-1]
+    assert "--resume" not in said
+    assert "ran out of evaluations, and may still move; free fewer parameters" in said
+
+
+def test_the_worst_joint_of_a_band_is_named():
+    row, shoulder = replace(fit(), band=0.7), replace(fit(), coordinate="shoulder", band=0.5)
+    made = result(fit("identify"), row, shoulder)
+    assert "of reach the band of 95 % holds 50 % (of shoulder, the worst joint)" in " ".join(verdict(made))
+    assert "look where in the curves of shoulder in reach the recording leaves the band" in verdict(made)[-1]
+    assert "(worst is shoulder of 2)" in cohort_verdict(cohort(anna=made, bob=made))[-1]
+    one = result(fit("identify"), row)
+    assert "worst" not in " ".join((*verdict(one), *cohort_verdict(cohort(anna=one))))
+
+
+def test_one_count_of_those_who_rest_on_a_bound(mixed):
+    """The summary, the table and what to do tell of the same people."""
+    assert f"what rests on a bound ({STRENGTH} in 2 of 3 people)" in " ".join(cohort_verdict(mixed))
+    assert f"{STRENGTH} (rests on a bound in 2 of 3 people)" in cohort_verdict(mixed)[-1]
+    assert f"{STRENGTH} N 1 of 3 2 of 3" in Text(cohort_report(mixed)).text
+    e = replace(mixed.results["bob"].estimates[0], low=0.9)  # it holds the generic value, too, and is not asked about
+    asked = replace(mixed.results["bob"], estimates=(e, *mixed.results["bob"].estimates[1:]))
+    said = cohort_verdict(cohort(anna=mixed.results["anna"], bob=asked, eve=mixed.results["eve"]))
+    assert f"{STRENGTH} (rests on a bound in 2 of 3 people)" in said[-1]
+
+
+def test_how_it_was_made_is_told(mixed):
+    made = Made("mjx-msm study 'older people.toml' --out FOLDER", {"study.toml": "ab" * 32}, {"turns": 4}, "0123abcd")
+    text = Text(cohort_report(replace(mixed, made=made))).text
+    assert "To make it again: mjx-msm study 'older people.toml' --out FOLDER" in text
+    assert "starts for each person 1" in text
+    assert "3.4 to 3.4, 3.4 in the middle, 10 in all" in text
+    assert "turns = 4" in text
+    assert "Versions: jax 0.10; digest of the package 0123abcd." in text
+    assert "study.toml " + "ab" * 32 in text
+    other = replace(mixed.results["bob"], versions={"jax": "0.11"})
+    assert "jax 0.10 and 0.11" in Text(cohort_report(cohort(anna=mixed.results["anna"], bob=other))).text
+    assert "To make it again" not in Text(cohort_report(mixed)).text
+
+
+def test_the_truth_of_people_who_are_made_up_is_shown(mixed):
+    """Intervals are 1.1 ± 0.1, at a bound 1.05 to 1.2."""
+    truth = {STRENGTH: 1.1, LENGTH: 2.0, DAMPING: 1.15}
+    known = tuple(replace(m, truth=truth) for m in mixed.members[:2])
+    found = replace(mixed, members=(*known, mixed.members[2]))
+    said = (
+        "Of 2 people the truth is known, as they are made up: the 95 % interval holds it of determined parameters 60 %"
+    )
+    assert f"{said} (3 of 5); of the others 100 % (1 of 1)." in cohort_verdict(found)
+    page = cohort_report(found)
+    assert "Beside the truth" in page
+    assert "determined, the interval leaves the truth out" in page
+    assert "Beside the truth" not in cohort_report(mixed)
+
+
+def together(made, correlation):
+    """The result with a gain in the place of the length, which goes with the strength like this."""
+    gain = "emg/biceps/gain"
+    e, u = replace(made.estimates[1], path=gain), replace(made.unknowns[1], members=(gain,))
+    covariance = [[0.01, 0.01 * correlation, 0.0], [0.01 * correlation, 0.01, 0.0], [0.0, 0.0, 0.01]]
+    return replace(
+        made, estimates=(made.estimates[0], e, made.estimates[2]), covariance=tuple(map(tuple, covariance)),
+        unknowns=(made.unknowns[0], u, made.unknowns[2]),
+    )  # fmt: skip
+
+
+def test_strength_and_gain_that_are_told_as_a_product_are_said_to_be():
+    made = result(fit("identify"), fit())
+    apart, both = together(made, -0.5), together(made, -0.9)
+    pair = f"{STRENGTH} with emg/biceps/gain"
+    assert f"as a product, and not apart: {pair} (correlation -0.90)." in " ".join(verdict(both))
+    assert f"as a product, and not apart: {pair} in 1 of 2 people." in " ".join(
+        cohort_verdict(cohort(anna=apart, bob=both))
+    )
+    for said in (verdict(apart), cohort_verdict(cohort(anna=apart)), verdict(replace(both, emg_map={"BRA": {}}))):
+        assert "as a product" not in " ".join(said)
+    few = together(result(fit("identify"), fit(), shares=(0.1, 0.1, 0.9)), -0.9)
+    for said in (verdict(few)[-1], cohort_verdict(cohort(anna=few))[-1]):
+        assert "a superimposed twitch" in said

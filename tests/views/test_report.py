@@ -16,7 +16,7 @@ from mjx_msm.knowledge.verdict import verdict
 from mjx_msm.recordings.cycles import by_cycle
 from mjx_msm.views.replay import Replay
 from mjx_msm.views.report.page import asked, in_short, report, save_report
-from mjx_msm.views.report.trial_charts import with_gaps
+from mjx_msm.views.report.trial_charts import _beyond, _range, _thinned, outlines, with_gaps
 
 TIME = np.linspace(0.0, 2.0, 101)
 
@@ -76,8 +76,35 @@ def test_an_unseen_moment_has_its_band_and_says_what_it_holds():
     assert "run, held out" in said
     assert f"the band of 95 % holds {100 * unseen.band_holds(0):.0f} % of what was measured" in said
     assert said.index("What it had not seen: measured and predicted") < said.index("run, held out")
-    assert text.count('"fill":"tonexty"') == 1
-    assert '"fill":"tonexty"' not in report(result(fit("held-out", trial="run")), [replay("run")])
+    assert text.count('"fill":"toself"') == 1
+    assert '"fill":"toself"' not in report(result(fit("held-out", trial="run")), [replay("run")])
+
+
+def test_a_band_is_not_filled_across_gaps():
+    """Each piece of it is outlined by itself, and long signals are thinned without losing the gaps between."""
+    time, low = np.arange(8.0), np.zeros(8)
+    low[3] = np.nan
+    x, y = outlines(time, low, low + 1.0)
+    np.testing.assert_array_equal(x, [0, 1, 2, 2, 1, 0, np.nan, 4, 5, 6, 7, 7, 6, 5, 4, np.nan])
+    np.testing.assert_array_equal(y, [0, 0, 0, 1, 1, 1, np.nan, 0, 0, 0, 0, 1, 1, 1, 1, np.nan])
+    long = np.ones(9001)
+    long[4000] = np.nan
+    thinned = _thinned(long)
+    assert len(thinned) <= 3000
+    assert np.isnan(thinned).sum() == 1
+
+
+def test_an_axis_shows_the_generic_model_or_says_that_it_goes_on():
+    measured = np.sin(np.arange(20.0))
+    curves = {"measured": measured, "identified": measured, "generic": 2.5 * measured}
+    low, high = _range(curves)
+    assert low < 2.5 * measured.min()
+    assert high > 2.5 * measured.max()
+    assert not _beyond(curves)
+    wild = curves | {"generic": 40.0 * measured}
+    low, high = _range(wild)
+    assert high - low < 4.0 * np.ptp(measured)
+    assert _beyond(wild) == "; the generic model goes on beyond the axis"
 
 
 def test_it_shows_what_the_result_holds(page):

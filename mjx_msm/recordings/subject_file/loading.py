@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +11,7 @@ from typing import Any
 from mjx_msm.common.arguments import path_of
 from mjx_msm.common.errors import Faults, InputError, InputWarning
 from mjx_msm.common.file_kinds import SUBJECT, refuse_other
-from mjx_msm.common.files import write_text
+from mjx_msm.common.files import hashes_of, relative_to, write_text
 from mjx_msm.common.patterns import matches
 from mjx_msm.common.toml_tables import Section, plain, read_toml, to_toml
 from mjx_msm.recordings.subject_file.as_meant import channels_as_meant, coordinates_as_meant
@@ -95,7 +93,7 @@ def study_of(document: Mapping[str, Any], path: Path, names: Callable[[ModelSpec
         warnings.warn(note, InputWarning, stacklevel=3)
     hashes = _hashes(path, checked.model.source, (*recordings.files, *_other_files(checked)))
     files = {
-        t.name: tuple(_relative(path, file) for file in (t.motion, t.emg, t.moments) if file is not None)
+        t.name: tuple(relative_to(path, file) for file in (t.motion, t.emg, t.moments) if file is not None)
         for t in checked.trials
     }
 
@@ -213,12 +211,7 @@ def _hashes(path: Path, source: str, recordings: Iterable[Path]) -> dict[str, st
         if not model.is_file():
             raise InputError(f"{path} [model]: source: no file {model}; correct the path")
         files.append(model)
-    return {_relative(path, p): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
-
-
-def _relative(path: Path, file: Path) -> str:
-    """The path of a file relative to the folder of the subject file."""
-    return Path(os.path.relpath(file.resolve(), path.resolve().parent)).as_posix()
+    return hashes_of(path, files)
 
 
 def write_subject(path: str | Path, document: Mapping[str, Any]) -> None:

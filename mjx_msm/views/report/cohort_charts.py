@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mjx_msm.knowledge.cohort import Cohort, Told
+from mjx_msm.knowledge.cohort_counts import by_knowledge
 from mjx_msm.knowledge.cohort_errors import relative_errors
-from mjx_msm.knowledge.cohort_verdict import by_knowledge
+from mjx_msm.knowledge.cohort_truth import against_truth
 from mjx_msm.knowledge.population import Population
 from mjx_msm.knowledge.standing import width_text
 from mjx_msm.views.figures import GENERIC, IDENTIFIED
@@ -79,6 +80,34 @@ def overview_chart(cohort: Cohort) -> Figure | None:
     figure.add_vline(x=1.0, line_color=GENERIC, line_width=1.5)
     factors(figure, "relative to the model before the recording")
     names_down(figure, list(names.values()))
+    return laid_out(figure, height=130 + 20 * len(names))
+
+
+def truth_chart(cohort: Cohort) -> Figure | None:
+    """Of people who are made up, every positive parameter's estimate over its truth, with its interval."""
+    import plotly.graph_objects as go
+
+    found = [a for a in against_truth(cohort) if a.truth > 0 and cohort.positive(a.told.estimate.path)]
+    if not found:
+        return None
+    figure, names = go.Figure(), list(dict.fromkeys(cohort.called(a.told.estimate.path) for a in found))
+    for known, colour, name in ((False, OPEN_COLOUR, OPEN), (True, IDENTIFIED, "determined")):
+        for held, symbol in ((True, "circle"), (False, "x")):
+            chosen = [a for a in found if (a.told.determined, a.held) == (known, held)]
+            if chosen:
+                figure.add_trace(
+                    go.Scatter(
+                        x=short([a.told.estimate.value / a.truth for a in chosen]),
+                        y=[cohort.called(a.told.estimate.path) for a in chosen], mode="markers",
+                        name=name if held else f"{name}, the interval leaves the truth out",
+                        marker={"color": colour, "size": 8, "opacity": 0.55, "symbol": symbol},
+                        customdata=[f"{a.told.who}: {_words(a.told)}, truth {a.truth:.4g}" for a in chosen],
+                        hovertemplate="%{customdata}<extra>%{y}</extra>",
+                    )
+                )  # fmt: skip
+    figure.add_vline(x=1.0, line_color=GENERIC, line_width=1.5)
+    factors(figure, "estimate over truth")
+    names_down(figure, names)
     return laid_out(figure, height=130 + 20 * len(names))
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import median
 
 from mjx_msm.common.files import write_text
 from mjx_msm.knowledge.cohort import Cohort, Member
-from mjx_msm.knowledge.cohort_next import at_bounds
-from mjx_msm.knowledge.cohort_verdict import by_knowledge, cohort_verdict, determined_in, spreads
+from mjx_msm.knowledge.cohort_counts import by_knowledge, counted, determined_in, spreads
+from mjx_msm.knowledge.cohort_verdict import cohort_verdict
 from mjx_msm.knowledge.judged_errors import (
     POOR,
     POOR_HELD,
@@ -23,7 +24,8 @@ from mjx_msm.knowledge.judged_errors import (
 )
 from mjx_msm.knowledge.next_step import steps
 from mjx_msm.knowledge.result import Identification
-from mjx_msm.views.report.cohort_charts import overview_chart, parameter_charts, prediction_chart
+from mjx_msm.knowledge.standing import Standing
+from mjx_msm.views.report.cohort_charts import overview_chart, parameter_charts, prediction_chart, truth_chart
 from mjx_msm.views.report.page import REPORT, Chart, asked, chart_html, page
 
 UNITS = {"sex": "", "age": " [years]", "height": " [m]", "mass": " [kg]"}
@@ -48,6 +50,9 @@ def cohort_report(cohort: Cohort, folder: Path | None = None) -> str:
         held=any(was_held(result.fits) for result in cohort.results.values()),
         prediction=chart_html(prediction_chart(cohort)),
         overview=chart_html(overview_chart(cohort)),
+        truth=chart_html(truth_chart(cohort)),
+        made=_made(cohort),
+        versions=_versions(cohort),
         summary=_summary(cohort),
         charts=[Chart(path, chart_html(figure)) for path, figure in parameter_charts(cohort)],
         opened=OPEN,
@@ -72,9 +77,40 @@ def _asked(cohort: Cohort) -> list[tuple[str, str]]:
     return out
 
 
+def _made(cohort: Cohort) -> list[tuple[str, str]]:
+    """How everybody was identified, and how long that took."""
+    results = cohort.results.values()
+    if not results:
+        return []
+    seconds = sorted(sum(stage.seconds for stage in r.stages) for r in results)
+    starts = sorted({r.starts for r in results})
+    out = [
+        ("starts for each person", " to ".join(str(x) for x in dict.fromkeys((starts[0], starts[-1])))),
+        (
+            "seconds for each person",
+            f"{seconds[0]:.1f} to {seconds[-1]:.1f}, {median(seconds):.1f} in the middle, {sum(seconds):.0f} in all; "
+            "of the estimates alone, without what was compiled before, draws and cross-validation",
+        ),
+    ]
+    if cohort.made is not None:
+        asked = ", ".join(f"{key} = {str(value).lower()}" for key, value in cohort.made.asked.items())
+        out.append(("asked in [run]", asked))
+    return [*out, ("turns with their population", str(cohort.turns) if cohort.population else "none")]
+
+
+def _versions(cohort: Cohort) -> str:
+    """Of the libraries; where people were identified by several of one, all of them."""
+    every: dict[str, dict[str, None]] = {}
+    for r in cohort.results.values():
+        for name, version in r.versions.items():
+            every.setdefault(name, {})[version] = None
+    return ", ".join(f"{name} {' and '.join(found)}" for name, found in every.items())
+
+
 def _summary(cohort: Cohort) -> list[dict[str, str]]:
     """A row a parameter, those first that are determined in most people."""
-    counts, middle, bounds, units = determined_in(cohort), spreads(cohort), at_bounds(cohort), cohort.units()
+    counts, bounds = determined_in(cohort), counted(cohort, Standing.BOUND)
+    middle, units = spreads(cohort), cohort.units()
     people, out = len(cohort.identified), []
     for path in by_knowledge(cohort):
         low, mid, high = (f"{x:.4g}" for x in middle[path]) if path in middle else ("", "", "")

@@ -102,7 +102,7 @@ def page(template: str, **values: Any) -> str:
         loader=PackageLoader("mjx_msm.views.report", "."), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters["with_code"] = _with_code
+    environment.filters |= {"with_code": _with_code, "in_short": in_short}
     return environment.get_template(template).render(**values, plotly=get_plotlyjs())
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
+from mjx_msm.common.runs import runs
 from mjx_msm.knowledge.records import Unseen
 from mjx_msm.recordings.cycles import LEAST, by_cycle, cycle_count
 from mjx_msm.views.figures import GENERIC, IDENTIFIED, RECORDED
@@ -25,6 +26,8 @@ LONGEST = 3000
 """Samples of a curve that are drawn; of a longer one, every second, third, …"""
 SHOWN, CYCLES = 10.0, 4
 """Of a longer trial, how much is in the window at first: seconds, or cycles of one that repeats itself."""
+WILD = 1.0
+"""Of the range of what was measured and predicted, by how much more an axis shows of a generic model either way."""
 PERCENT = np.linspace(0.0, 100.0, 101)
 _STYLES = {
     "measured": {"color": RECORDED, "width": 3},
@@ -64,7 +67,10 @@ class _Signal:
         part = ""
         if long > 1.5 * shown:
             part = f"; the first {shown:.2g} of {long:.3g} s, the rest by the slider below"
-        yield f"{self.title} over time{self.held}{part}", _over_time(self, shown if part else None)
+        yield (
+            f"{self.title} over time{self.held}{part}{_beyond(self.curves)}",
+            _over_time(self, shown if part else None),
+        )
 
 
 def trial_charts(trial: Replay, *, unseen: bool = False) -> Iterator[tuple[str, Figure]]:
@@ -116,14 +122,27 @@ def with_gaps(
     return np.insert(time, at, ends.ravel()), *(np.insert(x, at, np.nan) for x in signals)
 
 
+def outlines(
+    time: Float[np.ndarray, "sample"], low: Float[np.ndarray, "sample"], high: Float[np.ndarray, "sample"]
+) -> tuple[Float[np.ndarray, "point"], Float[np.ndarray, "point"]]:
+    """A band as a line about each of its pieces, with NaN between them: what is filled between two curves would be so
+    across their gaps, too."""
+    x, y = [np.zeros(0)], [np.zeros(0)]
+    for start, stop in zip(*runs(np.isfinite(low) & np.isfinite(high)), strict=True):
+        piece = slice(start, stop)
+        x += [time[piece], time[piece][::-1], np.array([np.nan])]
+        y += [low[piece], high[piece][::-1], np.array([np.nan])]
+    return np.concatenate(x), np.concatenate(y)
+
+
 def activation_chart(trial: Replay) -> tuple[str, Figure]:
     """Activations of all muscles, the most active at the top: of the mean cycle, or over time."""
     import plotly.graph_objects as go
 
     order, count = np.argsort(np.nanmean(trial.activation, axis=0)), _count(trial)
     if count is None:
-        rows = _thinned(len(trial.time))
-        title, x, time, value = "", "time [s]", trial.time[rows], trial.activation[rows][:, order].T
+        value = np.stack([_thinned(trial.activation[:, m]) for m in order])
+        title, x, time = "", "time [s]", _thinned(trial.time)
     else:
         value = np.stack([by_cycle(count, trial.activation[:, m]).mean(axis=0) for m in order])
         title, x, time = ", mean cycle", _cycle(trial), PERCENT
@@ -154,15 +173,15 @@ def _held(part: float) -> str:
 def _over_cycle(each: Mapping[str, Float[np.ndarray, "cycle point"]], x: str) -> Figure:
     import plotly.graph_objects as go
 
-    figure, ends = go.Figure(), []
+    figure, ends = go.Figure(), {}
     for name, values in each.items():
         known = np.isfinite(values)
         count = np.maximum(known.sum(axis=0), 1)
         mean = np.where(known.any(axis=0), np.where(known, values, 0.0).sum(axis=0) / count, np.nan)
         sd = np.sqrt(np.where(known, np.square(values - mean), 0.0).sum(axis=0) / count)
         colour = _STYLES[name]["color"]
+        ends[name] = mean if name == "generic" else np.concatenate([mean - sd, mean + sd])
         if name != "generic":
-            ends += [mean - sd, mean + sd]
             # lines about what is predicted: a shade of its colour is the 95 % band
             shaded = name == "measured"
             for end, last in ((mean - sd, False), (mean + sd, True)):
@@ -188,24 +207,23 @@ def _over_time(signal: _Signal, shown: float | None) -> Figure:
     """The course of a signal; `shown`: seconds that are in the window at first, None: all."""
     import plotly.graph_objects as go
 
-    figure, rows = go.Figure(), _thinned(len(signal.time))
-    time = signal.time[rows]
-    for end, filled in zip(signal.band or (), (None, "tonexty"), strict=False):
+    figure, time = go.Figure(), _thinned(signal.time)
+    if signal.band is not None:
+        around, ends = outlines(time, *map(_thinned, signal.band))
         figure.add_trace(
             go.Scatter(
-                x=short(time), y=short(end[rows]), name="95 % band", legendgroup="band", mode="lines",
-                line={"width": 0}, fill=filled, fillcolor=FAINT[IDENTIFIED], showlegend=filled is not None,
-                hoverinfo="skip",
+                x=short(around), y=short(ends), name="95 % band", mode="lines", line={"width": 0}, fill="toself",
+                fillcolor=FAINT[IDENTIFIED], hoverinfo="skip",
             )
         )  # fmt: skip
     for name, values in signal.curves.items():
         figure.add_trace(
             go.Scatter(
-                x=short(time), y=short(values[rows]), name=name, line=_STYLES[name],
+                x=short(time), y=short(_thinned(values)), name=name, line=_STYLES[name],
                 opacity=0.5 if name == "measured" else 1.0,
             )
         )  # fmt: skip
-    figure.update_yaxes(range=_range([x for name, x in signal.curves.items() if name != "generic"]))
+    figure.update_yaxes(range=_range(signal.curves))
     if shown is not None:
         begin = float(time[0])
         figure.update_xaxes(range=[begin, begin + shown], rangeslider={"visible": True, "thickness": 0.14})
@@ -215,13 +233,29 @@ def _over_time(signal: _Signal, shown: float | None) -> Figure:
     return drawn
 
 
-def _range(curves: Sequence[np.ndarray]) -> list[float]:
-    """Of an axis: a wild generic model must not flatten what was measured."""
-    both = np.concatenate(curves)
-    low, high = np.nanmin(both), np.nanmax(both)
-    margin = 0.25 * max(high - low, 1e-9)
-    return [float(low - margin), float(high + margin)]
+def _range(curves: Mapping[str, np.ndarray]) -> list[float]:
+    """Of an axis: all of the curves, of the generic model as far as it does not flatten what was measured."""
+    low, high = _ends([x for name, x in curves.items() if name != "generic"])
+    size = max(high - low, 1e-9)
+    least, most = _ends(list(curves.values()))
+    low, high = max(least, low - WILD * size), min(most, high + WILD * size)
+    margin = 0.1 * max(high - low, 1e-9)
+    return [low - margin, high + margin]
 
 
-def _thinned(count: int) -> slice:
-    return slice(None, None, max(1, math.ceil(count / LONGEST)))
+def _ends(curves: Sequence[np.ndarray]) -> tuple[float, float]:
+    every = np.concatenate(curves)
+    return float(np.nanmin(every)), float(np.nanmax(every))
+
+
+def _beyond(curves: Mapping[str, np.ndarray]) -> str:
+    """What to say where the axis does not show all of the generic model."""
+    (low, high), (least, most) = _range(curves), _ends(list(curves.values()))
+    return "; the generic model goes on beyond the axis" if least < low or most > high else ""
+
+
+def _thinned(values: Float[np.ndarray, "time"]) -> Float[np.ndarray, "drawn"]:
+    """As many samples as are drawn; one that a gap is next to is of the gap, which must not be drawn across."""
+    every = max(1, math.ceil(len(values) / LONGEST))
+    padded = np.pad(values, (0, -len(values) % every), mode="edge").reshape(-1, every)
+    return np.where(np.isnan(padded).any(axis=1), np.nan, padded[:, 0])

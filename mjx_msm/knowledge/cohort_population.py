@@ -1,0 +1,192 @@
+"""What a study says of its population: its average person, of whom it is learned, what it foretells, of whom not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from mjx_msm.knowledge.cohort import Cohort
+from mjx_msm.knowledge.cohort_counts import determined_in
+from mjx_msm.knowledge.population import Population, errors_of, in_z
+from mjx_msm.knowledge.wording import FIELDS, emg_first, some, whom
+
+SURPRISING = 2.5
+"""Standard deviations by which somebody is unlike what the others lead to expect."""
+MOST_SURPRISES = MOST_APART = MOST_NAMED = 4
+OFTEN = 0.5
+"""Part of the people in whom a parameter has to be determined for an average of it to be theirs, not the priors'."""
+DRAWN = (
+    " Each person's prior draws it towards the model, so that these intervals are too narrow (`turns = 4` in [run] "
+    "mends that)."
+)
+"""What to think of an average of people who were identified one by one."""
+UNDRAWN = (
+    " That is without the usual prior, which draws estimates towards the model: those of the table are nearer to it "
+    "than their average."
+)
+"""Why an average of people who took turns with their population is none of the table's estimates."""
+
+
+def population_words(c: Cohort) -> tuple[str, ...]:
+    """The population's average person, of whom it is learned, what it foretells, and whom it did not expect."""
+    return _average(c), _learned(c), _unheard(c), _foretold(c), _unlike(c)
+
+
+def _learned(c: Cohort) -> str:
+    """What stood in the way of the population, if anything did."""
+    said = [f"There is no population: {c.no_population}"] if c.no_population else []
+    if c.apart:
+        why = "; ".join(f"{who} ({reason})" for who, reason in list(c.apart.items())[:MOST_APART])
+        more = f"; and {len(c.apart) - MOST_APART} more" if len(c.apart) > MOST_APART else ""
+        said.append(f"The population is not learned from {why}{more}")
+    if c.population is not None:
+        said += [note[0].upper() + note[1:] for note in c.population.notes]
+    return " ".join(f"{s}." for s in said)
+
+
+def _unheard(c: Cohort) -> str:
+    """Whose parameters it is not told although they were identified, as a bound is all that is known of them there."""
+    by: dict[str, list[str]] = {}
+    for who, result in c.learned_from.items():
+        for e in result.estimates:
+            if e.bound:
+                by.setdefault(e.path, []).append(who)
+    if not by:
+        return ""
+    often = emg_first(sorted(by, key=lambda path: -len(by[path])))
+    which = [f"{c.called(path)} of {whom(by[path], len(c.learned_from), MOST_NAMED)}" for path in often]
+    more = f"; and {len(which) - MOST_NAMED} parameters more" if len(which) > MOST_NAMED else ""
+    there = " in the last turn, which it is learned from" if c.turns else ""
+    return (
+        f"What rests on a bound{there}, the population is not told, and what can be exchanged for it only so far: "
+        f"{'; '.join(which[:MOST_NAMED])}{more}."
+    )
+
+
+def foretold_errors(c: Cohort) -> tuple[float, float]:
+    """Root mean square, over people and what their recordings determine, of what the others lead to expect of them, and
+    of the usual priors [z]; NaN without a population."""
+    both = [errors_of(c.results[who], e, c.seen.get(who)) for who, e in c.foretold.items()]
+    if not both:
+        return math.nan, math.nan
+    ours, usual = (np.array([x for pair in both for x in pair[i]]) for i in (0, 1))
+    return float(np.sqrt(np.mean(ours**2))), float(np.sqrt(np.mean(usual**2)))
+
+
+def _average(c: Cohort) -> str:
+    """What the muscles of the average person are beside the model's, kind by kind, and how far to believe that: of what
+    is determined in half of the people at least, as what the others add is their priors' alone."""
+    if c.population is None:
+        return ""
+    among = replace(c, members=tuple(m for m in c.identified if m.name not in c.apart))
+    counts, people = determined_in(among), len(among.members)
+    kinds: dict[str, list[int]] = {}
+    left: list[str] = []
+    for k, path in enumerate(c.population.paths):
+        group, *_, field = path.split("/")
+        if group != "muscle" or not c.positive(path):
+            continue
+        if counts[path] >= OFTEN * people:
+            kinds.setdefault(field, []).append(k)
+        else:
+            left.append(path)
+    said = []
+    if kinds:
+        each = [f"{FIELDS.get(f, f)} {_times(c, c.population, members, counts)}" for f, members in kinds.items()]
+        care = f" {_of_strength(c)}" if "max_isometric_force" in kinds else ""
+        drawn = UNDRAWN if c.turns else DRAWN
+        said.append(f"Their average person has, of the model's, {'; '.join(each)}.{drawn}{care}")
+    if left:
+        which = [
+            f"{c.called(path)} ({counts[path]} of {people})" for path in sorted(left, key=lambda path: -counts[path])
+        ]
+        said.append(
+            f"No average is given of what the recordings determine in fewer than half of the people: {some(which, 4)}."
+        )
+    return " ".join(said)
+
+
+def _times(c: Cohort, population: Population, members: list[int], counts: Mapping[str, int]) -> str:
+    """The factor of every member of a kind, or of their middle where there are many, with its 95 % interval, and in how
+    many people it is determined."""
+    paths = [population.paths[k] for k in members]
+    if len(members) <= MOST_APART:
+        return " and ".join(
+            [
+                f"{_factor(population, [k])} in {c.called(path)}, determined in {counts[path]} "
+                f"of {population.people} people"
+                for k, path in zip(members, paths, strict=True)
+            ]
+        )
+    least, most = min(n := [counts[path] for path in paths]), max(n)
+    many = f"{least} to {most}" if least < most else f"{least}"
+    return (
+        f"{_factor(population, members)} in the middle of {len(members)} muscles, each determined in {many} of "
+        f"{population.people} people"
+    )
+
+
+def _factor(population: Population, members: list[int]) -> str:
+    """Of the average person, the middle of some parameters over the model's."""
+    size, scale = len(population.paths), np.array(population.scale)[members]
+    shift = scale * np.array(population.weights[0])[members]
+    covariance = np.array(population.weights_covariance)[:size, :size][np.ix_(members, members)]
+    middle, sd = shift.mean(), math.sqrt(scale @ covariance @ scale) / len(members)
+    low, high = (math.exp(middle + x * sd) for x in (-1.96, 1.96))
+    return f"{math.exp(middle):.2f} times (95 % {low:.2f} to {high:.2f})"
+
+
+def _of_strength(c: Cohort) -> str:
+    """What a strength beside the model's leans on."""
+    gains = any(path.endswith("/gain") for path in c.paths())
+    leans = "the EMG gains that the priors expect, for which strength can be exchanged" if gains else (
+        "the EMG gains as they were held: had they been half, strengths would be twice"
+    )  # fmt: skip
+    levers = ", and the levers of the strap that were assumed" if any(r.levers for r in c.results.values()) else ""
+    return (
+        "Strengths are no measure of weakness yet: the model's are those of the adults its source measured, not a norm "
+        f"for these people, and the factor leans on {leans}{levers}."
+    )
+
+
+def _foretold(c: Cohort) -> str:
+    if c.population is None:
+        return ""
+    ours, usual = foretold_errors(c)
+    if math.isnan(ours):
+        return ""
+    by = f", by {some([t.name for t in c.population.traits], 4)}" if c.population.traits else ""
+    return (
+        f"Of somebody left out, the others foretell{by} what the recordings tell of positive parameters to within "
+        f"{100 * ours:.0f} % (root mean square); the usual priors are {100 * usual:.0f} % off."
+    )
+
+
+def surprises(c: Cohort) -> list[tuple[float, str, str, float]]:
+    """What recordings determine of somebody, and the others would not have expected: by how many standard deviations,
+    who, what, by which factor, or how much, it is more; the furthest first."""
+    out, expected = [], {who: in_z(c.results[who], expectation) for who, expectation in c.foretold.items()}
+    for path, found in c.told.items():
+        for t in found:
+            if t.determined and t.who in expected:
+                (mean, covariance), result, k = expected[t.who], c.results[t.who], t.index
+                off = result.z[k] - mean[k]
+                sd = math.sqrt(covariance[k, k] + result.covariance[k][k])
+                out.append((off / sd, t.who, path, math.exp(off) if c.positive(path) else off))
+    return sorted((x for x in out if abs(x[0]) > SURPRISING), key=lambda x: -abs(x[0]))
+
+
+def _unlike(c: Cohort) -> str:
+    found = surprises(c)[:MOST_SURPRISES]
+    if not found:
+        return ""
+    words = [
+        f"{who}'s {c.called(path)}, {factor:.2f} times what they expect"
+        if c.positive(path)
+        else f"{who}'s {c.called(path)}"
+        for _, who, path, factor in found
+    ]
+    return f"Unlike what the others foretell, by more than {SURPRISING:g} standard deviations: {'; '.join(words)}."
