@@ -41,7 +41,7 @@ def cheap(asked):
             z = z + float(os.environ.get("BENDS", "0")) * np.array(prior.shift)
         return made_result(space, 100.0 * np.eye(space.size), z, subject=name, residuals=("motion",))
 
-    def written(folder, study, model, result):
+    def written(folder, study, model, result, **_):
         result.save(folder / RESULT)
         (folder / "extra.txt").write_text(study.subject.name)
 

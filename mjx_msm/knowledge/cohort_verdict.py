@@ -86,16 +86,22 @@ def _who(c: Cohort) -> str:
     done, all_ = len(c.identified), len(c.members)
     open_ = [m.name for m in c.identified if m.result.outcome.name != "CONVERGED"]  # type: ignore[union-attr]
     said = f"All {all_} people were identified" if done == all_ else f"{done} of {all_} people were identified"
-    if starts := {r.starts for r in c.results.values()}:
-        least, most = min(starts), max(starts)
-        from_ = f"{least} start{'s' if most > 1 else ''}" if least == most else f"{least} to {most} starts"
-        distant = " (a distant person might fit better: `starts = 25` in [identify])" if least == 1 else ""
-        said += f", each from {from_}{distant}"
     if c.failed:
         said += f"; {some([m.name for m in c.failed], 4)} could not be, each for the reason in the table"
     if open_:
         said += f"; {some(open_, 4)} did not converge"
-    return f"{_rely(c)}{said}."
+    return f"{_rely(c)}{said}.{_searched(c)}"
+
+
+def _searched(c: Cohort) -> str:
+    """From how many places the solver began with each of them."""
+    starts = sorted({r.starts for r in c.results.values()})
+    if not starts:
+        return ""
+    least, most = starts[0], starts[-1]
+    many = f"{least} to {most} starts" if least < most else f"{most} start{'s' if most > 1 else ''}"
+    distant = " (a distant person might fit better: `starts = 25` in [identify])" if least == 1 else ""
+    return f" Each was searched for from {many}{distant}."
 
 
 def _fits(c: Cohort) -> str:

@@ -189,12 +189,12 @@ def test_people_who_fit_and_are_predicted_are_to_be_used():
 def test_it_begins_with_what_may_be_relied_on(mixed):
     assert cohort_verdict(mixed)[0] == (
         f"Rely on nobody's prediction yet, and on {LENGTH} and {DAMPING} of everybody, on another parameter only "
-        "where it is determined. All 3 people were identified, each from 1 start (a distant person might fit better: "
-        "`starts = 25` in [identify])."
+        "where it is determined. All 3 people were identified. Each was searched for from 1 start (a distant person "
+        "might fit better: `starts = 25` in [identify])."
     )
     searched = replace(mixed.results["anna"], stages=(Stage("moment", 1.0, 12, 3.4, {}, starts=10),))
-    assert cohort_verdict(cohort(anna=searched))[0].endswith("identified, each from 10 starts.")
-    assert "each from 1 to 10 starts (" in cohort_verdict(cohort(anna=searched, bob=mixed.results["bob"]))[0]
+    assert cohort_verdict(cohort(anna=searched))[0].endswith("identified. Each was searched for from 10 starts.")
+    assert "searched for from 1 to 10 starts (" in cohort_verdict(cohort(anna=searched, bob=mixed.results["bob"]))[0]
 
 
 def test_who_is_predicted_worse_is_counted_as_the_table_and_the_rows_do():
