@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -14,7 +13,7 @@ from mjx_msm.common.errors import Faults, InputError, suggest
 from mjx_msm.recordings.quality.crossed_steps import crossed_steps, step_line
 from mjx_msm.recordings.quality.moment_faults import moment_spikes, spike_lines
 from mjx_msm.recordings.quality.motion_faults import motion_faults
-from mjx_msm.recordings.readers.contents import Contents, ends_in
+from mjx_msm.recordings.readers.contents import Contents
 from mjx_msm.recordings.readers.table import Table
 from mjx_msm.recordings.readers.units import Unit, unit_of
 from mjx_msm.recordings.subject_file.columns import ANGLES, MOMENTS, Column, Reading
@@ -22,6 +21,7 @@ from mjx_msm.recordings.subject_file.grammar import Document
 from mjx_msm.recordings.subject_file.missing_columns import check_columns, coordinate_place
 from mjx_msm.recordings.subject_file.sources import Files, found
 from mjx_msm.recordings.subject_file.trials import TrialEntry
+from mjx_msm.recordings.survey.spellings import called, words_of
 
 IMPLAUSIBLE_MOMENT = 15.0
 """Net joint moments of landing and jumping stay below about 5 N·m per kg of body mass."""
@@ -29,9 +29,9 @@ NEAR, RARE, SMOOTH = 0.05, 0.05, 1.0
 """Of an angle that jumps by full turns [rad]: how far each jump is from one at most, of it; of how many of the steps
 they may be, two a second at 40 Hz; and the greatest other step. Steps of degrees that happen to be of a turn's size,
 6.28°, come with others between."""
-ANKLES = ("ankle_angle_r_moment", "ankle_angle_l_moment")
-"""Of inverse dynamics by OpenSim, which calls every leg's columns so."""
-LEG = re.compile(r"(hip|knee|ankle|subtalar|mtp)\w*_[rl](_|$)")
+ANKLE = "ankle_angle"
+LEG = frozenset(("hip", "knee", "ankle", "subtalar", "mtp"))
+"""Words for the joints into whose moments the force of the other foot goes."""
 DYNAMOMETER = "dynamometer"
 """Key of a file's header, for what its text says it comes from."""
 
@@ -124,9 +124,9 @@ def moments(document: Document, trial: TrialEntry, files: Files, notes: list[str
     names = {c: x.column for c, x in given.items()}
     check_columns(contents, names, coordinate_place(document, trial, "moment_columns"))
     table = files.table(trial.moments, trial.timing["moments"], names)
-    crossed = _crossed(trial, files, table)
-    legs = [c.column for c in given.values() if LEG.search(c.column)]
-    if crossed is not None and legs:
+    legs = [c.column for c in given.values() if LEG & set(words_of(c.column)) and called(c.column).side]
+    crossed = _crossed(trial, files, table, notes) if legs else None
+    if crossed is not None:
         said = step_line(table.time + trial.offsets.get("moments", 0.0), crossed, trial.other_foot == "masked")
         notes.append(f"trial '{trial.name}': {', '.join(legs)} ({table.path}) {said}")
     values, faults = table.values.copy(), Faults()
@@ -162,16 +162,21 @@ def moments(document: Document, trial: TrialEntry, files: Files, notes: list[str
     return replace(table, values=values, units=()), read
 
 
-def _crossed(trial: TrialEntry, files: Files, table: Table) -> Bool[np.ndarray, "time"] | None:
-    """Samples with the force of a foot on the other's plate, where the file has the moments of both ankles."""
+def _crossed(trial: TrialEntry, files: Files, table: Table, notes: list[str]) -> Bool[np.ndarray, "time"] | None:
+    """Samples with the force of a foot on the other's plate, where the file has the moments of both ankles, on
+    whichever clock."""
     assert trial.moments is not None
-    if not all(any(ends_in(c, a) for c in files.contents(trial.moments).columns) for a in ANKLES):
+    said = {column: called(column) for column in files.contents(trial.moments).columns}
+    ankles = {c.side: column for column, c in said.items() if (c.coordinate, c.quantity) == (ANKLE, "moment")}
+    if not {"right", "left"} <= ankles.keys():
         return None
-    ankles = files.table(trial.moments, trial.timing["moments"], {a: a for a in ANKLES})
-    if not np.array_equal(ankles.time, table.time):
+    try:
+        both = files.table(trial.moments, trial.timing["moments"], {side: ankles[side] for side in ("right", "left")})
+    except InputError as error:
+        notes.append(f"trial '{trial.name}': that the other foot's force is in no leg's moments is not known: {error}")
         return None
-    right, left = ankles.values.T
-    crossed = crossed_steps(right, left, table.rate)
+    pushing = crossed_steps(*both.values.T, both.rate)
+    crossed = np.interp(table.time, both.time, pushing, left=0.0, right=0.0) > 0.5
     return crossed if crossed.any() else None
 
 

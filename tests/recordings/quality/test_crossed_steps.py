@@ -1,12 +1,17 @@
 """Steps across the middle of two force plates: found, masked and told; squats, jumps and proper steps left alone."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from mjx_msm import load_subject
-from mjx_msm.common.errors import InputWarning
+from mjx_msm.common.errors import InputError, InputWarning
 from mjx_msm.recordings.quality.crossed_steps import crossed_steps, step_line
 from mjx_msm.recordings.readers.reading import read_table
+from mjx_msm.recordings.readers.table import Table
+from mjx_msm.recordings.subject_file.joints import _crossed
 
 RATE = 100.0
 TIME = np.arange(0, 20, 1 / RATE)
@@ -127,3 +132,39 @@ def test_a_subject_file_leaves_them_out_where_it_says_so(tmp_path):
     gone = np.isnan(trial.moment[:, 0])
     assert crossed[gone[-len(crossed) :]].mean() > 0.9  # the clock has a lead-in
     assert gone.sum() >= crossed.sum()
+
+
+@pytest.mark.parametrize("names", [("RAnkleMoment", "LAnkleMoment"), ("Right ankle moment", "Left ankle moment")])
+def test_ankles_are_known_by_what_laboratories_call_them(names, tmp_path):
+    right, left = pushes(0.0), pushes(0.5)
+    right = right + 0.5 * (TIME > 18) * np.maximum(left, 0)
+    path, file = written(tmp_path, right, left), tmp_path / "all.csv"
+    text = file.read_text()
+    for old, new in zip(("ankle_angle_r_moment", "ankle_angle_l_moment"), names, strict=True):
+        text = text.replace(old, new)
+    file.write_text(text.replace("knee_angle_r_moment", "RKneeMoment"))
+    path.write_text(path.read_text().replace("knee_angle_r_moment", "RKneeMoment"))
+    with pytest.warns(InputWarning, match="RKneeMoment .* may have the other foot's force in them 3 times"):
+        load_subject(path)
+
+
+def test_ankles_on_another_clock_tell_as_well():
+    """Half as many samples a second: the same stretches are found on the knee's clock."""
+    right, left = pushes(0.0), pushes(0.5)
+    right = right + 0.5 * (TIME > 18) * np.maximum(left, 0)
+    contents = SimpleNamespace(columns=("RAnkleMoment", "LAnkleMoment"))
+    slow = Table(TIME[::2], ("right", "left"), np.column_stack([right, left])[::2], None, Path("all.csv"))
+    knee = Table(TIME, ("knee_angle",), np.zeros((len(TIME), 1)), None, Path("all.csv"))
+    trial = SimpleNamespace(name="run", moments=Path("all.csv"), timing={"moments": None})
+    files, notes = SimpleNamespace(contents=lambda path: contents, table=lambda *_: slow), []
+    found = _crossed(trial, files, knee, notes)
+    np.testing.assert_array_less(np.mean(found != crossed_steps(right, left, RATE)), 0.005)
+
+    def broken(*_):
+        raise InputError("all.csv: no time column")
+
+    files.table = broken
+    assert _crossed(trial, files, knee, notes) is None
+    assert notes == [
+        "trial 'run': that the other foot's force is in no leg's moments is not known: all.csv: no time column"
+    ]
