@@ -47,6 +47,9 @@ KINKED, KEPT, UNKEPT = 5e-3, 0.25, 3
 """Promised gains of a tenth of a standard deviation at most, of which no more than this part was kept by so many steps
 in a row, the first of which gained something: what is left are kinks, where samples of EMG meet 1 or a delay meets
 samples. Where none gains, it is the slope that is wrong, and no kink."""
+RETURNS = 5
+"""How often in a row an end that was looked at again may be no better than the best one before: then the solver goes in
+circles, as where nuisance unknowns do not settle (a foot that meets the ground at every look at another time)."""
 COUNTED_ANEW = 0.1
 """Gain of a step after which the unknowns that the samples use up are counted anew."""
 
@@ -72,6 +75,8 @@ class Place:
     evaluations: int
     learnt: Float[np.ndarray, "free free"] | None = None
     """Second derivatives learnt on the way; None where terms know them, or nothing was learnt yet."""
+    ends: tuple[float, int] = (np.inf, 0)
+    """Least cost of an end that was looked at again, and how many in a row were no better."""
 
 
 @dataclass
@@ -146,7 +151,9 @@ def minimise(
 
     **Returns:** the best point seen; a `KeyboardInterrupt` at any time returns it too. It is `converged` where no step
     promises more than the tolerance, or where residuals are round-off; or beside kinks of the cost, where three steps
-    in a row, the first of which gained something, promised less than 0.005 and kept less than a quarter of that.
+    in a row, the first of which gained something, promised less than 0.005 and kept less than a quarter of that. Where
+    it comes to ends that are none, one after another and none better than the best, it is the last of them, and not
+    `converged`.
 
     Nuisance unknowns are not damped with z: they go all the way to where the linearisation sees them at their best,
     which makes convergence quadratic near a solution. Far from one the states of a motion may run away, and the solver
@@ -168,8 +175,8 @@ def minimise(
             return solution
         growth, reach = 2.0, np.inf
         bent, unkept = (damping < CAREFUL, 0) if place is None else (place.bent, place.unkept)
-        learnt = None if place is None else place.learnt
-        _accept(solution, point, damping, bent, unkept, learnt)
+        learnt, ends = (None, (np.inf, 0)) if place is None else (place.learnt, place.ends)
+        _accept(solution, point, damping, bent, unkept, learnt, ends)
         report(solution)
         while solution.evaluations < limit:
             if _at_floor(terms, point.scales):
@@ -199,7 +206,11 @@ def minimise(
                 if not np.isfinite(again.cost):
                     break
                 point, damping, growth, reach, unkept = again, min(damping, BOLD), 2.0, np.inf, 0
-                _accept(solution, point, damping, bent, unkept, learnt)
+                least, worse = ends
+                ends = (again.cost, 0) if again.cost < least - tolerance else (least, worse + 1)
+                _accept(solution, point, damping, bent, unkept, learnt, ends)
+                if ends[1] > RETURNS:
+                    break
                 continue
             guess = [e.follow(step) for e in point.expansions]
             trial = problem.linearise(point.z + step, guess, point)
@@ -217,7 +228,7 @@ def minimise(
                 last, point = point, problem.assess(trial.z, trial.expansions, trial.scales, *known)
                 if point.bend is None and all(unknown is None for unknown in guess):
                     learnt = _learnt(space, learnt, last, point)
-                _accept(solution, point, damping, bent, unkept, learnt)
+                _accept(solution, point, damping, bent, unkept, learnt, ends)
                 report(solution)
             else:
                 growth, reach = growth * 2, _length(space, step) * _part(point, step, gained)
@@ -249,10 +260,11 @@ def _accept(
     bent: bool,
     unkept: int,
     learnt: Float[np.ndarray, "free free"] | None,
+    ends: tuple[float, int],
 ) -> None:
     nuisance = [e.follow(np.zeros_like(point.z)) for e in point.expansions]
     about = [e.about for e in point.expansions]
-    solution.place = Place(point.z, about, *point.given, damping, bent, unkept, solution.evaluations, learnt)
+    solution.place = Place(point.z, about, *point.given, damping, bent, unkept, solution.evaluations, learnt, ends)
     # at once: an interrupt must not leave half of it
     relative = [getattr(e, "relative", None) for e in point.expansions]
     solution.z, solution.scales, solution.cost = point.z, point.scales, point.cost

@@ -471,6 +471,38 @@ def test_steps_that_all_lose_are_no_kink(box, term):
     assert tried[-1] < 0.02 * tried[0]
 
 
+class Foreseen(Expansion):
+    """Nuisance unknowns that are never where they were foreseen: at every look on the other of two sides."""
+
+    def __init__(self, quadratic, side):
+        super().__init__(quadratic)
+        self.side = side
+
+    def follow(self, change):
+        return self.side + 1
+
+
+@dataclass(frozen=True, eq=False)
+class Restless(Known):
+    def expand(self, z, nuisance=None):
+        side = 0 if nuisance is None else int(nuisance)
+        moved = Known(self.model, self.space, self.envelope, self.mixing, self.function,
+                      self.data * (1.0 + 0.1 * (side % 2)), self.calls)  # fmt: skip
+        return Foreseen(moved.expand(z).quadratic, side)
+
+
+def test_ends_that_never_settle_come_to_an_end(box, term):
+    line, noise = np.linspace(-1, 1, 60), np.random.default_rng(0).normal(size=60)
+    plain = term(box(1), column(lambda z: z[0] * line), 3 * line + noise)
+    restless = Restless(plain.model, plain.space, plain.envelope, plain.mixing, plain.function, plain.data, [])
+    found = minimise([restless], plain.space, np.zeros(1), limit=5000)
+    assert not found.converged
+    assert found.evaluations < 500
+    best = float(line @ plain.data[:, 0] / (line @ line))
+    assert min(abs(found.z[0] - best), abs(found.z[0] - 1.1 * best)) < 1e-3, "of one side or the other"
+    assert found.place.ends[1] > least_squares.RETURNS
+
+
 def test_points_are_compared_by_one_count_of_unknowns(box, term):
     """Where residuals do not move, no unknown is used up; with it counted, the better of two points seems worse."""
     moves, stays = np.array([1.0, 1.0, -1.0, -1.0]), np.array([1.0, -1.0, 1.0, -1.0])
