@@ -48,11 +48,11 @@ def differs(c: Cohort, path: str) -> bool:
 
 
 def relied_on(c: Cohort) -> tuple[str, ...]:
-    """People whose prediction beats a constant: that of every unseen trial, and of every joint of it."""
+    """People whose prediction beats a constant: of all that was unseen, of every trial of it, and of every joint."""
     return tuple(
         n
-        for n in relative_errors(c)
-        if not (trial_predicted_worst(fits := c.results[n].fits) or joints_predicted_worst(fits))
+        for n, (ours, _) in relative_errors(c).items()
+        if ours <= 1.0 and not (trial_predicted_worst(fits := c.results[n].fits) or joints_predicted_worst(fits))
     )
 
 
@@ -66,3 +66,9 @@ def relied_on_but(c: Cohort) -> Mapping[str, str]:
         if worst and not trial_predicted_worst(fits):
             out[name] = worst[0].coordinate
     return out
+
+
+def hardly_more_than_noise(c: Cohort) -> tuple[str, ...]:
+    """People of whom a constant does as well only because what was unseen is hardly more than noise."""
+    told = {*relied_on(c), *relied_on_but(c)}
+    return tuple(n for n in relative_errors(c) if n not in told and not trial_predicted_worst(c.results[n].fits))

@@ -129,8 +129,8 @@ def _where(c: Cohort, matter: Matter, names: Sequence[str]) -> str:
             joints[joints_predicted_worst(fits)[0].coordinate] += 1
         elif matter is Matter.BAND:
             joints[min(bands(fits).values())[1]] += 1
-    which = [f"{joint} of {n}" for joint, n in joints.most_common() if joint]
-    return f" (worst is {some(which)})" if which else ""
+    which = [f"{joint} in {n}" for joint, n in joints.most_common() if joint]
+    return f" (the worst joint: {some(which)})" if which else ""
 
 
 def _predicted_worst(c: Cohort, bad: Sequence[str]) -> Iterator[str]:

@@ -158,7 +158,7 @@ def _foretold(c: Cohort) -> str:
     ours, usual = foretold_errors(c)
     if math.isnan(ours):
         return ""
-    by = f", by {some([t.name for t in c.population.traits], 4)}" if c.population.traits else ""
+    by = f", by {some([t.name for t in c.population.traits], 4)}," if c.population.traits else ""
     return (
         f"Of somebody left out, the others foretell{by} what the recordings tell of positive parameters to within "
         f"{100 * ours:.0f} % (root mean square); the usual priors are {100 * usual:.0f} % off."

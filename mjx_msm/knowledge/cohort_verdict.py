@@ -7,7 +7,15 @@ from collections import Counter
 import numpy as np
 
 from mjx_msm.knowledge.cohort import Cohort
-from mjx_msm.knowledge.cohort_counts import counted, determined_in, differs, relied_on, relied_on_but, spreads
+from mjx_msm.knowledge.cohort_counts import (
+    counted,
+    determined_in,
+    differs,
+    hardly_more_than_noise,
+    relied_on,
+    relied_on_but,
+    spreads,
+)
 from mjx_msm.knowledge.cohort_errors import errors_with_others, flattery_of_all, poorly_fitted, relative_errors
 from mjx_msm.knowledge.cohort_next import next_of_all
 from mjx_msm.knowledge.cohort_population import population_words
@@ -37,7 +45,7 @@ NOT_COUNTED = {
 def cohort_verdict(cohort: Cohort) -> tuple[str, ...]:
     """Who was identified, how well it fits and predicts, what is known, how people differ, and what to do next."""
     said = (
-        _who(cohort), _fits(cohort), _predicts(cohort), *_known(cohort), _exchanged(cohort), *truth_words(cohort),
+        _who(cohort), _fits(cohort), _predicts(cohort), *_known(cohort), _exchanged(cohort), truth_words(cohort),
         _differ(cohort), *population_words(cohort), next_of_all(cohort),
     )  # fmt: skip
     return tuple(s for s in said if s)
@@ -58,7 +66,7 @@ def _rely(c: Cohort) -> str:
         parameters = "on a parameter only of those in whom it is determined, as none is in everybody"
     if narrow := [name for name, result in c.results.items() if too_narrow(result.fits)]:
         parameters += f", but on no interval of {whom(narrow, people, 4)}, whose band of 95 % holds too little"
-    errors, fair, but = relative_errors(c), relied_on(c), _but_a_joint(c)
+    errors, fair, but = relative_errors(c), relied_on(c), f"{_but_a_joint(c)}{_but_noise(c)}"
     if not fair:
         whole = " as a whole" if but else "" if errors else " yet"
         return f"Rely on nobody's prediction{whole}{but}, and {parameters}. "
@@ -80,6 +88,12 @@ def _but_a_joint(c: Cohort) -> str:
         return ""
     which = [joint if len(joints) == 1 else f"{joint} (of {n})" for joint, n in joints.most_common()]
     return f"; of {joints.total()} others only on that of other joints than {some(which, 4)}, which a constant beats"
+
+
+def _but_noise(c: Cohort) -> str:
+    """Of whom there was nothing to predict."""
+    noise = hardly_more_than_noise(c)
+    return f"; of {len(noise)} there was hardly more than noise to predict" if noise else ""
 
 
 def _who(c: Cohort) -> str:

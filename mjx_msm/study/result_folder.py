@@ -204,7 +204,7 @@ def write_result(
     with _or_without("figures"):
         save_figures(folder, signals, result, truth)
     with _or_without("report"):
-        save_report(folder / REPORT, result, signals)
+        save_report(folder / REPORT, result, signals, truth=truth)
 
 
 @contextmanager

@@ -276,7 +276,7 @@ def test_the_worst_joint_of_a_band_is_named():
     made = result(fit("identify"), row, shoulder)
     assert "of reach the band of 95 % holds 50 % (of shoulder, the worst joint)" in " ".join(verdict(made))
     assert "look where in the curves of shoulder in reach the recording leaves the band" in verdict(made)[-1]
-    assert "(worst is shoulder of 2)" in cohort_verdict(cohort(anna=made, bob=made))[-1]
+    assert "(the worst joint: shoulder in 2)" in cohort_verdict(cohort(anna=made, bob=made))[-1]
     one = result(fit("identify"), row)
     assert "worst" not in " ".join((*verdict(one), *cohort_verdict(cohort(anna=one))))
 
@@ -306,15 +306,22 @@ def test_how_it_was_made_is_told(mixed):
     assert "To make it again" not in Text(cohort_report(mixed)).text
 
 
+def with_length(made, length):
+    """The result with another length, which is known to within a tenth, and nothing at a bound."""
+    rows = [replace(e, value=x, low=x - 0.11, high=x + 0.11, bound="") for e, x in
+            zip(made.estimates, (1.5, length, 3.0), strict=True)]  # fmt: skip
+    return replace(made, estimates=tuple(rows))
+
+
 def test_the_truth_of_people_who_are_made_up_is_shown(mixed):
     """Intervals are 1.1 ± 0.1, at a bound 1.05 to 1.2."""
     truth = {STRENGTH: 1.1, LENGTH: 2.0, DAMPING: 1.15}
     known = tuple(replace(m, truth=truth) for m in mixed.members[:2])
     found = replace(mixed, members=(*known, mixed.members[2]))
-    said = (
-        "Of 2 people the truth is known, as they are made up: the 95 % interval holds it of determined parameters 60 %"
-    )
-    assert f"{said} (3 of 5); of the others 100 % (1 of 1)." in cohort_verdict(found)
+    said = "Of 2 people the truth is known, as they are made up: 95 % intervals hold it in 67 % (4 of 6), of determined"
+    assert f"{said} parameters in 60 % (3 of 5)." in cohort_verdict(found)
+    others = replace(found, seen={n: with_length(r, 1.9) for n, r in found.results.items()})
+    assert "; with what all of them lead to expect in 33 % (2 of 6)." in " ".join(cohort_verdict(others))
     page = cohort_report(found)
     assert "Beside the truth" in page
     assert "determined, the interval leaves the truth out" in page
@@ -345,3 +352,14 @@ def test_strength_and_gain_that_are_told_as_a_product_are_said_to_be():
     few = together(result(fit("identify"), fit(), shares=(0.1, 0.1, 0.9)), -0.9)
     for said in (verdict(few)[-1], cohort_verdict(cohort(anna=few))[-1]):
         assert "a superimposed twitch" in said
+
+
+def test_who_had_hardly_more_than_noise_to_predict_is_not_relied_on_nor_blamed():
+    """A spread of 2.2 where the noise is 2: a constant does as well."""
+    noise = result(fit("identify"), fit(identified=2.3, spread=2.2))
+    said = cohort_verdict(cohort(anna=noise, bob=result(fit("identify"), fit())))
+    assert said[0].startswith(
+        "Rely on the prediction of 1 of 2 people, to 20 % of the spread in the middle one of these; of 1 there was "
+        "hardly more than noise to predict, and on"
+    )
+    assert "predicts worse" not in said[-1]

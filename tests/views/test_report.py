@@ -296,3 +296,10 @@ def test_nothing_is_drawn_across_samples_that_were_left_out():
     assert np.isnan(cycles[0, 50])
     np.testing.assert_array_equal(with_gaps(time, signal)[1], signal)
     assert [len(x) for x in with_gaps(time[:1], signal[:1])] == [1, 1]
+
+
+def test_the_truth_of_somebody_who_is_made_up_is_drawn():
+    made = result(fit("identify"), fit())
+    path = made.estimates[0].path
+    assert '"name":"truth"' in report(made, truth={path: 1.3})
+    assert '"name":"truth"' not in report(made)

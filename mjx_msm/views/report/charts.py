@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.standing import Standing, before
 from mjx_msm.knowledge.uncertainty import Knowledge
 from mjx_msm.person.kinds import kind_of
-from mjx_msm.views.figures import GENERIC, IDENTIFIED
+from mjx_msm.views.figures import GENERIC, IDENTIFIED, TRUTH
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -25,8 +25,9 @@ MOST_CORRELATED = 40
 """Parameters in the picture of their correlations."""
 
 
-def parameter_chart(result: Identification) -> Figure | None:
-    """Estimates of positive parameters relative to the generic person, with priors and 95 % intervals."""
+def parameter_chart(result: Identification, truth: Mapping[str, float]) -> Figure | None:
+    """Estimates of positive parameters relative to the generic person, with priors and 95 % intervals, and with the
+    truth where it is known."""
     import plotly.graph_objects as go
 
     rows = [
@@ -59,6 +60,14 @@ def parameter_chart(result: Identification) -> Figure | None:
                     hovertemplate="%{y}: %{customdata}<extra></extra>",
                 )
             )  # fmt: skip
+    if known := [e for e, _, _ in rows if e.path in truth]:
+        figure.add_trace(
+            go.Scatter(
+                y=[result.names[e.path] for e in known], x=short([truth[e.path] / e.start for e in known]),
+                mode="markers", name="truth", marker={"color": TRUTH, "size": 11, "symbol": "line-ns-open"},
+                hovertemplate="%{y}: truth %{x}<extra></extra>",
+            )
+        )  # fmt: skip
     figure.add_vline(x=1.0, line_color=GENERIC, line_width=1.5)
     factors(figure, "relative to the generic model")
     names_down(figure, names)

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mjx_msm.knowledge.cohort import Cohort, Told
+from mjx_msm.knowledge.cohort import Cohort
 from mjx_msm.knowledge.cohort_counts import by_knowledge
 from mjx_msm.knowledge.cohort_errors import relative_errors
 from mjx_msm.knowledge.cohort_truth import against_truth
 from mjx_msm.knowledge.population import Population
+from mjx_msm.knowledge.records import Estimate, Unknown
 from mjx_msm.knowledge.standing import width_text
-from mjx_msm.views.figures import GENERIC, IDENTIFIED
+from mjx_msm.views.figures import GENERIC, IDENTIFIED, TRUTH
 from mjx_msm.views.report.charts import PRIOR, factors, laid_out, names_down, short
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def overview_chart(cohort: Cohort) -> Figure | None:
                     x=short([one.estimate.value / one.estimate.start for _, one in chosen]),
                     y=[names[path] for path, _ in chosen], mode="markers", name=name,
                     marker={"color": colour, "size": 8, "opacity": 0.55},
-                    customdata=[f"{one.who}: {_words(one)}" for _, one in chosen],
+                    customdata=[f"{one.who}: {_words(one.estimate, one.unknown)}" for _, one in chosen],
                     hovertemplate="%{customdata}<extra>%{y}</extra>",
                 )
             )  # fmt: skip
@@ -87,21 +88,21 @@ def truth_chart(cohort: Cohort) -> Figure | None:
     """Of people who are made up, every positive parameter's estimate over its truth, with its interval."""
     import plotly.graph_objects as go
 
-    found = [a for a in against_truth(cohort) if a.truth > 0 and cohort.positive(a.told.estimate.path)]
+    found = [a for a in against_truth(cohort) if a.truth > 0 and cohort.positive(a.estimate.path)]
     if not found:
         return None
-    figure, names = go.Figure(), list(dict.fromkeys(cohort.called(a.told.estimate.path) for a in found))
+    figure, names = go.Figure(), list(dict.fromkeys(cohort.called(a.estimate.path) for a in found))
     for known, colour, name in ((False, OPEN_COLOUR, OPEN), (True, IDENTIFIED, "determined")):
         for held, symbol in ((True, "circle"), (False, "x")):
-            chosen = [a for a in found if (a.told.determined, a.held) == (known, held)]
+            chosen = [a for a in found if (a.determined, a.held) == (known, held)]
             if chosen:
                 figure.add_trace(
                     go.Scatter(
-                        x=short([a.told.estimate.value / a.truth for a in chosen]),
-                        y=[cohort.called(a.told.estimate.path) for a in chosen], mode="markers",
+                        x=short([a.estimate.value / a.truth for a in chosen]),
+                        y=[cohort.called(a.estimate.path) for a in chosen], mode="markers",
                         name=name if held else f"{name}, the interval leaves the truth out",
                         marker={"color": colour, "size": 8, "opacity": 0.55, "symbol": symbol},
-                        customdata=[f"{a.told.who}: {_words(a.told)}, truth {a.truth:.4g}" for a in chosen],
+                        customdata=[f"{a.who}: {_words(a.estimate, a.unknown)}, truth {a.truth:.4g}" for a in chosen],
                         hovertemplate="%{customdata}<extra>%{y}</extra>",
                     )
                 )  # fmt: skip
@@ -149,9 +150,19 @@ def parameter_charts(cohort: Cohort) -> Iterator[tuple[str, Figure]]:
                             "array": short(high - value), "arrayminus": short(value - low), "color": colour,
                             "thickness": 2,
                         },
-                        customdata=[_words(one) for one in chosen], hovertemplate="%{y}: %{customdata}<extra></extra>",
+                        customdata=[_words(one.estimate, one.unknown) for one in chosen],
+                        hovertemplate="%{y}: %{customdata}<extra></extra>",
                     )
                 )  # fmt: skip
+        truths = {a.who: a.truth for a in against_truth(cohort) if a.estimate.path == path}
+        if truths:
+            figure.add_trace(
+                go.Scatter(
+                    x=short(list(truths.values())), y=list(truths), mode="markers", name="truth",
+                    marker={"color": TRUTH, "size": 10, "symbol": "line-ns-open"},
+                    hovertemplate="%{y}: truth %{x}<extra></extra>",
+                )
+            )  # fmt: skip
         start = float(np.median([one.estimate.start for one in found]))
         figure.add_vline(x=start, line_color=GENERIC, line_width=1.5)
         unit = found[0].estimate.unit
@@ -161,8 +172,8 @@ def parameter_charts(cohort: Cohort) -> Iterator[tuple[str, Figure]]:
         yield name, laid_out(figure, height=110 + 17 * len(found))
 
 
-def _words(t: Told) -> str:
-    e, unit = t.estimate, "" if t.estimate.unit == "-" else f" {t.estimate.unit}"
-    bound, width = f", at its {e.bound} bound" if e.bound else "", width_text(e, t.unknown)
+def _words(e: Estimate, u: Unknown | None) -> str:
+    unit = "" if e.unit == "-" else f" {e.unit}"
+    bound, width = f", at its {e.bound} bound" if e.bound else "", width_text(e, u)
     before = f", {width} as wide as before the recording" if width else ""
     return f"{e.value:.4g}{unit} [{e.low:.4g}, {e.high:.4g}]{before}{bound}"

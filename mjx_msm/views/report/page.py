@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,10 +57,11 @@ class _Row:
     determined: bool
 
 
-def report(result: Identification, trials: Sequence[Replay] = ()) -> str:
+def report(result: Identification, trials: Sequence[Replay] = (), *, truth: Mapping[str, float] | None = None) -> str:
     """The report as the text of an HTML file.
 
-    **Arguments:** `trials`: as recorded and as simulated, of the result's folder (`mjx_msm.load_result`).
+    **Arguments:** `trials`: as recorded and as simulated, of the result's folder (`mjx_msm.load_result`). `truth`: of
+    somebody who is made up, by path.
     """
     result = with_bands(result, trials)
     held = {f.trial for f in result.fits if f.role == "held-out"}
@@ -88,7 +89,7 @@ def report(result: Identification, trials: Sequence[Replay] = ()) -> str:
         charts={t.name: _charts(t, unseen=False) for t in trials if t.name not in held},
         opened=OPEN,
         unseen=_unseen(result, [t for t in trials if t.name in held], trials),
-        parameters=chart_html(parameter_chart(result)),
+        parameters=chart_html(parameter_chart(result, truth or {})),
         correlations=chart_html(correlation_chart(result)),
     )
 
@@ -113,10 +114,16 @@ def _with_code(text: str) -> str:
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
-def save_report(path: str | Path, result: Identification, trials: Sequence[Replay] = ()) -> Path:
+def save_report(
+    path: str | Path,
+    result: Identification,
+    trials: Sequence[Replay] = (),
+    *,
+    truth: Mapping[str, float] | None = None,
+) -> Path:
     """Write `report`, whole or not at all."""
     path = Path(path)
-    write_text(path, report(result, trials))
+    write_text(path, report(result, trials, truth=truth))
     return path
 
 
