@@ -53,8 +53,8 @@ def truth_words(c: Cohort) -> str:
     whose = "everybody" if people == len(c.identified) else f"{people} people"
     determined = [a for a in found if a.determined]
     said = (
-        f"Of {whose} the truth is known, as they are made up: 95 % intervals hold it in {_holding(found)}, of determined "
-        f"parameters in {_holding(determined)}"
+        f"Of {whose} the truth is known, as they are made up: 95 % intervals hold it in {_holding(found)}, of "
+        f"determined parameters in {_holding(determined)}"
     )
     if with_others:
         why = " (the usual prior is not of these people)" if _share(found) < LOW < _share(with_others) else ""
