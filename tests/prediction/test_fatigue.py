@@ -14,7 +14,7 @@ from mjx_msm.prediction.capacity_fit import fit_capacities
 from mjx_msm.prediction.fatigue import estimate_fatigue
 from mjx_msm.prediction.fatigue_estimate import GroupFatigue, Value
 from mjx_msm.prediction.muscle_groups import muscle_groups
-from mjx_msm.prediction.muscle_share import Share, Shares, _activations, _drawn_errors, _rise
+from mjx_msm.prediction.muscle_share import Share, Shares, _activation_and_rise, _activations, _drawn_errors
 from mjx_msm.recordings.emg import EmgNoise
 from mjx_msm.recordings.synthetic import smooth_noise
 from mjx_msm.recordings.synthetic_effort import synthetic_effort
@@ -77,16 +77,19 @@ def test_errors_of_the_emg_do_not_make_muscles_weak():
     np.testing.assert_allclose(1.0 + found.x, 0.8, atol=0.05)
 
 
-def test_errors_of_the_emg_do_not_make_muscles_more_active(arm):
-    """They go both ways, activation follows upwards faster: most of the mean of that is taken off."""
-    rng, parameters, noise = np.random.default_rng(0), arm.nominal.with_channels(arm.muscles), EmgNoise(0.05)
+@pytest.mark.parametrize("gain", [1.0, 1.8])
+def test_errors_of_the_emg_do_not_make_muscles_more_active(gain, arm):
+    """They go both ways, activation follows upwards faster: most of the mean of that is taken off, of a person in whom
+    the same envelopes are more of an effort, too."""
+    rng, noise = np.random.default_rng(0), EmgNoise(0.05)
+    parameters = arm.nominal.with_channels(arm.muscles).updated({"emg/*/gain": gain})
     size, mixing = (int(60.0 / arm.timestep), 6, 1.0 / arm.timestep), np.eye(6)
     true = 0.25 + 0.05 * np.tanh(smooth_noise(rng, *size, 0.4))
     heard = true * (1.0 + 0.05 * smooth_noise(rng, *size, noise.band))
     with float64():
         errors = _drawn_errors(noise, arm, heard)
-        asked, shown = (np.asarray(_activations(arm, parameters, e, mixing)) for e in (true, heard))
-        rise = np.asarray(_rise(arm, parameters, heard, mixing, errors))
+        asked = np.asarray(_activations(arm, parameters, true, mixing))
+        shown, rise = map(np.asarray, _activation_and_rise(arm, parameters, heard, mixing, errors))
     more = (shown - asked).mean() / asked.mean()
     assert more > 0.005
     assert abs((shown - rise - asked).mean() / asked.mean()) < 0.5 * more
