@@ -180,5 +180,5 @@ def _to_record(c: Cohort, matter: Matter, names: Sequence[str]) -> str:
     )
     more = ONE_MORE if flatters else ""
     together = any(exchanges(c.results[name]) for name in names)
-    apart = f", and, as these tell strength and EMG gain as a product, {TELLS_APART}" if together else ""
+    apart = f", and, as these do not tell strength and EMG gain apart, {TELLS_APART}" if together else ""
     return f"record more of {who}, whose recordings leave much open: {what}{apart}{more}{others}{until}"

@@ -9,9 +9,10 @@ from dataclasses import replace
 import numpy as np
 
 from mjx_msm.knowledge.cohort import Cohort
-from mjx_msm.knowledge.cohort_counts import determined_in
+from mjx_msm.knowledge.cohort_counts import counted, determined_in
 from mjx_msm.knowledge.population import Population, errors_of, in_z
-from mjx_msm.knowledge.wording import FIELDS, emg_first, some, whom
+from mjx_msm.knowledge.standing import Standing
+from mjx_msm.knowledge.wording import FIELDS, emg_first, some
 
 SURPRISING = 2.5
 """Standard deviations by which somebody is unlike what the others lead to expect."""
@@ -56,12 +57,16 @@ def _unheard(c: Cohort) -> str:
                 by.setdefault(e.path, []).append(who)
     if not by:
         return ""
-    often = emg_first(sorted(by, key=lambda path: -len(by[path])))
-    which = [f"{c.called(path)} of {whom(by[path], len(c.learned_from), MOST_NAMED)}" for path in often]
+    alone = counted(c, Standing.BOUND)
+    which = [
+        f"{c.called(path)} of {some(by[path], MOST_NAMED)}"
+        + (f" ({len(by[path])} there, {alone.get(path, 0)} when each was alone)" if c.turns else "")
+        for path in emg_first(sorted(by, key=lambda path: -len(by[path])))
+    ]
     more = f"; and {len(which) - MOST_NAMED} parameters more" if len(which) > MOST_NAMED else ""
-    there = " in the last turn, which it is learned from" if c.turns else ""
+    there = " in the last turn, from which it is learned" if c.turns else ""
     return (
-        f"What rests on a bound{there}, the population is not told, and what can be exchanged for it only so far: "
+        f"What rests on a bound{there}, the population is not told, nor what can be exchanged for it: "
         f"{'; '.join(which[:MOST_NAMED])}{more}."
     )
 

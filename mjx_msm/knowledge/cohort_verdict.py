@@ -30,7 +30,7 @@ from mjx_msm.knowledge.judged_errors import (
     worse_than_constant,
 )
 from mjx_msm.knowledge.standing import Standing
-from mjx_msm.knowledge.strength_or_gain import TELLS_APART, exchanges
+from mjx_msm.knowledge.strength_or_gain import EITHER, TOGETHER, exchanges
 from mjx_msm.knowledge.wording import CLOSELY, FLATTERS, emg_first, some, whom
 
 NOT_COUNTED = {
@@ -200,16 +200,12 @@ def _known(c: Cohort) -> tuple[str, ...]:
 
 
 def _exchanged(c: Cohort) -> str:
-    """Strengths that go with a gain, and in how many people."""
-    found = Counter((x.strength, x.gain) for r in c.results.values() for x in exchanges(r))
+    """Strengths that go with how EMG becomes activation, and in how many people."""
+    found = Counter(x.strength for r in c.results.values() for x in exchanges(r))
     if not found:
         return ""
-    pairs = [f"{c.called(s)} with {c.called(g)} in {n}" for (s, g), n in found.most_common()]
-    return (
-        "Strength and EMG gain are told as a product, and not apart: "
-        f"{some(pairs, 4)} of {len(c.identified)} people. Half the gain with twice the strength makes nearly the same "
-        f"moments, so that either leans on what was expected of the other; {TELLS_APART} tells them apart."
-    )
+    which = [f"{c.called(path)} in {n}" for path, n in found.most_common()]
+    return f"{TOGETHER}: {some(which, 4)} of {len(c.identified)} people. {EITHER}"
 
 
 def _differ(c: Cohort) -> str:

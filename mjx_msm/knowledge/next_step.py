@@ -252,7 +252,7 @@ def _to_record(result: Identification) -> Step | None:
     why = f"{count - sum(clear)} of {count} parameters are open"
     if few and samples:
         why = f"its {samples[0]} samples repeat themselves and count as {samples[1]}, fewer than its parameters: {why}"
-    apart = f", and, as these tell strength and EMG gain as a product, {TELLS_APART}" if exchanges(result) else ""
+    apart = f", and, as these do not tell strength and EMG gain apart, {TELLS_APART}" if exchanges(result) else ""
     trial, role = ("", "") if held else (ONE_MORE, f"; {HELD_OUT}")
     return Step(
         Matter.RECORD,

@@ -1,4 +1,4 @@
-"""Strength and EMG gain, which moments tell as a product: whether recordings have told the two apart.
+"""Strength, and the gain and shape that make EMG activation: moments tell them together, and whether also apart.
 
 Half the gain with twice the strength makes nearly the same moments, whatever the posture. What tells them apart is how
 much of the muscle was active (a superimposed twitch shows what of a maximal effort was missing: Merton 1954, doi
@@ -7,6 +7,7 @@ much of the muscle was active (a superimposed twitch shows what of a maximal eff
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -14,45 +15,57 @@ import numpy as np
 
 from mjx_msm.knowledge.result import Identification
 
-EXCHANGED = -0.7
-"""Correlation in the posterior, of logarithms, from which down one makes up for half of what is open of the other."""
+HALF = 0.5
+"""Part of what is open of a strength that goes with its EMG, from which on it counts as told together with that."""
 TELLS_APART = (
     "a maximal effort of which a superimposed twitch shows that it is one, or the muscle's size by ultrasound or MRI"
 )
 """What to record, in words."""
+TOGETHER = "Strength is told together with how EMG becomes activation, and not apart from it"
+EITHER = (
+    "Half the EMG gain with twice the strength makes nearly the same moments: either leans on what was expected of the "
+    f"other, till it is known what of the muscle was active. {TELLS_APART[0].upper()}{TELLS_APART[1:]} tells."
+)
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """A strength and the gain that can be exchanged for it."""
+    """A strength, and the gains and shapes of the channels that drive the muscle, for which it can be exchanged."""
 
     strength: str
     """Path of the estimate."""
-    gain: str
-    correlation: float
+    emg: tuple[str, ...]
+    share: float
+    """Part of the strength's variance in the posterior that goes with them: their squared multiple correlation."""
 
 
 def exchanges(result: Identification) -> tuple[Exchange, ...]:
-    """Strengths that the recordings leave to be exchanged for the gain of a channel that drives the muscle."""
-    members = [u.members for u in result.unknowns]
-    strengths = [k for k, m in enumerate(members) if _is(m, "muscle/*/max_isometric_force")]
-    gains = [k for k, m in enumerate(members) if _is(m, "emg/*/gain")]
-    covariance = np.array(result.covariance)
+    """Strengths that the recordings leave to be exchanged for how EMG becomes activation."""
+    covariance, members = np.array(result.covariance), [u.members for u in result.unknowns]
     out = []
-    for s in strengths:
-        driven_by = {channel for m in members[s] for channel, part in _drives(result, m).items() if part}
-        for g in gains:
-            if driven_by & {m.split("/")[1] for m in members[g]}:
-                both = np.sqrt(covariance[s, s] * covariance[g, g])
-                correlation = float(covariance[s, g] / both) if both > 0 else 0.0
-                if correlation <= EXCHANGED:
-                    out.append(Exchange(result.estimates[s].path, result.estimates[g].path, correlation))
+    for s, muscles in enumerate(members):
+        if not all(fnmatchcase(m, "muscle/*/max_isometric_force") for m in muscles):
+            continue
+        channels = {channel for m in muscles for channel in _driving(result.emg_map, m.split("/")[1])}
+        own = [k for k, m in enumerate(members) if any(x in _emg(channels) for x in m)]
+        share = _share(covariance, s, own)
+        if share >= HALF:
+            out.append(Exchange(result.estimates[s].path, tuple(result.estimates[k].path for k in own), share))
     return tuple(out)
 
 
-def _is(members: tuple[str, ...], pattern: str) -> bool:
-    return all(fnmatchcase(m, pattern) for m in members)
+def _driving(emg_map: Mapping[str, Mapping[str, float]], muscle: str) -> set[str]:
+    return {channel for channel, part in emg_map.get(muscle, {}).items() if part}
 
 
-def _drives(result: Identification, strength: str) -> dict[str, float]:
-    return dict(result.emg_map.get(strength.split("/")[1], {}))
+def _emg(channels: set[str]) -> set[str]:
+    return {f"emg/{channel}/{field}" for channel in channels for field in ("gain", "shape")}
+
+
+def _share(covariance: np.ndarray, of: int, among: list[int]) -> float:
+    """Squared multiple correlation of one with others; 0 with none, or where nothing is open."""
+    if not among or not covariance[of, of] > 0:
+        return 0.0
+    across = covariance[of, among]
+    inside = covariance[np.ix_(among, among)]
+    return float(across @ np.linalg.pinv(inside, hermitian=True) @ across / covariance[of, of])

@@ -29,7 +29,7 @@ from mjx_msm.knowledge.records import Fit, Outcome
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.result_table import CLEARLY
 from mjx_msm.knowledge.standing import Standing, how_roughly
-from mjx_msm.knowledge.strength_or_gain import TELLS_APART, exchanges
+from mjx_msm.knowledge.strength_or_gain import EITHER, TOGETHER, exchanges
 from mjx_msm.knowledge.wording import CLOSELY, emg_first, some
 
 SPREAD = "the standard deviation of what was recorded"
@@ -223,13 +223,13 @@ def _known(result: Identification) -> str:
 
 
 def _exchanged(result: Identification) -> str:
-    """Strengths that go with a gain."""
+    """Strengths that go with how EMG becomes activation."""
     found = exchanges(result)
     if not found:
         return ""
-    pairs = [f"{result.names[x.strength]} with {result.names[x.gain]} (correlation {x.correlation:.2f})" for x in found]
-    return (
-        f"Strength and EMG gain are told as a product, and not apart: {some(pairs, 4)}. Half the gain with twice the "
-        "strength makes nearly the same moments, so that either leans on what was expected of the other; "
-        f"{TELLS_APART} tells them apart."
-    )
+    pairs = [
+        f"{result.names[x.strength]} with {some([result.names[path] for path in x.emg])} ({100 * x.share:.0f} % of what "
+        "is open of it)"
+        for x in found
+    ]
+    return f"{TOGETHER}: {some(pairs, 4)}. {EITHER}"
