@@ -228,8 +228,8 @@ def _exchanged(result: Identification) -> str:
     if not found:
         return ""
     pairs = [
-        f"{result.names[x.strength]} with {some([result.names[path] for path in x.emg])} ({100 * x.share:.0f} % of what "
-        "is open of it)"
+        f"{result.names[x.strength]} with {some([result.names[path] for path in x.emg])} ({100 * x.share:.0f} % of "
+        "what is open of it)"
         for x in found
     ]
     return f"{TOGETHER}: {some(pairs, 4)}. {EITHER}"
