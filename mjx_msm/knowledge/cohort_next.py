@@ -32,7 +32,9 @@ from mjx_msm.knowledge.next_step import (
     checks,
     hold_out,
     is_pushed,
+    many,
     steps,
+    times_as_many,
 )
 from mjx_msm.knowledge.standing import Standing
 from mjx_msm.knowledge.strength_or_gain import TELLS_APART, exchanges
@@ -174,7 +176,8 @@ def _to_record(c: Cohort, matter: Matter, names: Sequence[str]) -> str:
     if matter is Matter.HOLD_OUT:
         trials = round(median(len({x.trial for x in fitted(f)}) for f in fits))
         return f"{hold_out(trials, who)}{until}"
-    what = HOLDING if all(was_held(f) for f in fits) else MOVING
+    times = max(times_as_many(c.results[name]) for name in names)
+    what = HOLDING if all(was_held(f) for f in fits) else f"{many(times)} {MOVING}"
     others = (
         f"; or identify them again with what the others expect of them ({OTHERS})" if c.population is not None else ""
     )

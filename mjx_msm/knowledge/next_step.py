@@ -7,6 +7,7 @@ the function that does it stands behind it in brackets.
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -46,9 +47,7 @@ CHECKS = {
     "muscle": (ELECTRODE, SIZE), "body": (SIZE,), "joint": (MOMENT,),
 }  # fmt: skip
 """By field, or else by what it is of: what in the lab makes a parameter go to its bound."""
-MOVING = (
-    "several repetitions (strides, reaches) at two speeds at least, slow passive swings of the joint through its range"
-)
+MOVING = "repetitions (strides, reaches) at two speeds at least, slow passive swings of the joint through its range"
 HOLDING = (
     "contractions at three angles of the joint at least, each slowly from rest to the greatest effort and back, slow "
     "passive swings of the joint through its range"
@@ -253,13 +252,26 @@ def _to_record(result: Identification) -> Step | None:
     if few and samples:
         why = f"its {samples[0]} samples repeat themselves and count as {samples[1]}, fewer than its parameters: {why}"
     apart = f", and, as these do not tell strength and EMG gain apart, {TELLS_APART}" if exchanges(result) else ""
+    what = HOLDING if was_held(result.fits) else f"{many(times_as_many(result))} {MOVING}"
     trial, role = ("", "") if held else (ONE_MORE, f"; {HELD_OUT}")
     return Step(
         Matter.RECORD,
-        f"record more of the person ({why}): {HOLDING if was_held(result.fits) else MOVING}{apart}{trial} "
+        f"record more of the person ({why}): {what}{apart}{trial} "
         f"(`msm.design_experiment` finds what tells most{role}); until then no open parameter is worth reporting by "
         "itself",
     )
+
+
+def times_as_many(result: Identification) -> int:
+    """How many times as much as was recorded it takes for as many independent samples as there are parameters; 1 where
+    there are, or that is not known."""
+    samples = independent_samples(result.fits)
+    return 1 if samples is None else max(1, math.ceil(len(result.estimates) / max(samples[1], 1)))
+
+
+def many(times: int) -> str:
+    """Before what is to be repeated."""
+    return "several" if times == 1 else f"{times} times as many"
 
 
 def hold_out(trials: int, whose: str = "the person") -> str:

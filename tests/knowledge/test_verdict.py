@@ -484,3 +484,11 @@ def test_a_notebook_shows_the_table():
     assert "muscle/BRA/max_isometric_force" in html
     assert "&lt;i&gt;" in html
     assert "<i>" not in html
+
+
+def test_how_much_more_is_to_be_recorded_is_said_where_it_is_known():
+    """Of two samples that count as such, three parameters take twice as many."""
+    row = replace(fit("identify"), against=("not noise: they repeat themselves over 0.2 s, 99 count as 2",))
+    assert "more of the person (its 99 samples repeat" in verdict(result(row, fit()))[-1]
+    assert ": 2 times as many repetitions (strides, reaches)" in verdict(result(row, fit()))[-1]
+    assert ": several repetitions (strides" in verdict(result(fit(), shares=(0.1, 0.1, 0.9)))[-1]

@@ -105,6 +105,10 @@ def test_an_axis_shows_the_generic_model_or_says_that_it_goes_on():
     low, high = _range(wild)
     assert high - low < 4.0 * np.ptp(measured)
     assert _beyond(wild) == "; the generic model goes on beyond the axis"
+    band = {"measured": measured, "predicted": measured, "lower end": measured - 1.0, "upper end": measured + 1.0}
+    low, high = _range(band)
+    assert low < measured.min() - 1.0
+    assert high > measured.max() + 1.0
 
 
 def test_it_shows_what_the_result_holds(page):

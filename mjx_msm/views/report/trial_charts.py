@@ -55,6 +55,11 @@ class _Signal:
     held: str = ""
     """What the band holds, in words."""
 
+    @property
+    def drawn(self) -> Mapping[str, Float[np.ndarray, "time"]]:
+        """Curves, and the ends of the band, that an axis is to show."""
+        return self.curves | dict(zip(("lower end", "upper end"), self.band or (), strict=False))
+
     def charts(self) -> Iterator[tuple[str, Figure]]:
         """With a title each: the mean cycle where there are some, and the course over time."""
         each = {} if self.count is None else {name: by_cycle(self.count, x) for name, x in self.curves.items()}
@@ -68,7 +73,7 @@ class _Signal:
         if long > 1.5 * shown:
             part = f"; the first {shown:.2g} of {long:.3g} s, the rest by the slider below"
         yield (
-            f"{self.title} over time{self.held}{part}{_beyond(self.curves)}",
+            f"{self.title} over time{self.held}{part}{_beyond(self.drawn)}",
             _over_time(self, shown if part else None),
         )
 
@@ -223,7 +228,7 @@ def _over_time(signal: _Signal, shown: float | None) -> Figure:
                 opacity=0.5 if name == "measured" else 1.0,
             )
         )  # fmt: skip
-    figure.update_yaxes(range=_range(signal.curves))
+    figure.update_yaxes(range=_range(signal.drawn))
     if shown is not None:
         begin = float(time[0])
         figure.update_xaxes(range=[begin, begin + shown], rangeslider={"visible": True, "thickness": 0.14})
@@ -234,8 +239,9 @@ def _over_time(signal: _Signal, shown: float | None) -> Figure:
 
 
 def _range(curves: Mapping[str, np.ndarray]) -> list[float]:
-    """Of an axis: all of the curves, of the generic model as far as it does not flatten what was measured."""
-    low, high = _ends([x for name, x in curves.items() if name != "generic"])
+    """Of an axis: all of the curves, of the generic model and of a band as far as they do not flatten what was measured
+    and predicted."""
+    low, high = _ends([x for name, x in curves.items() if name in ("measured", "identified", "predicted")])
     size = max(high - low, 1e-9)
     least, most = _ends(list(curves.values()))
     low, high = max(least, low - WILD * size), min(most, high + WILD * size)
@@ -250,7 +256,9 @@ def _ends(curves: Sequence[np.ndarray]) -> tuple[float, float]:
 
 def _beyond(curves: Mapping[str, np.ndarray]) -> str:
     """What to say where the axis does not show all of the generic model."""
-    (low, high), (least, most) = _range(curves), _ends(list(curves.values()))
+    if "generic" not in curves:
+        return ""
+    (low, high), (least, most) = _range(curves), _ends([curves["generic"]])
     return "; the generic model goes on beyond the axis" if least < low or most > high else ""
 
 
