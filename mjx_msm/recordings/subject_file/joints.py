@@ -175,7 +175,8 @@ def _crossed(trial: TrialEntry, files: Files, table: Table, notes: list[str]) ->
     except InputError as error:
         notes.append(f"trial '{trial.name}': that the other foot's force is in no leg's moments is not known: {error}")
         return None
-    pushing = crossed_steps(*both.values.T, both.rate)
+    right, left = both.values.T
+    pushing = crossed_steps(right, left, both.rate)
     crossed = np.interp(table.time, both.time, pushing, left=0.0, right=0.0) > 0.5
     return crossed if crossed.any() else None
 

@@ -58,7 +58,7 @@ class _Signal:
     @property
     def drawn(self) -> Mapping[str, Float[np.ndarray, "time"]]:
         """Curves, and the ends of the band, that an axis is to show."""
-        return self.curves | dict(zip(("lower end", "upper end"), self.band or (), strict=False))
+        return {**self.curves, **dict(zip(("lower end", "upper end"), self.band or (), strict=False))}
 
     def charts(self) -> Iterator[tuple[str, Figure]]:
         """With a title each: the mean cycle where there are some, and the course over time."""
