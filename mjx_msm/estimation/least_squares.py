@@ -226,7 +226,7 @@ def minimise(
                 # the count of unknowns changes what is minimised: it stays once steps gain little
                 known = (None, None) if gained > COUNTED_ANEW else (trial.used, trial.spreads)
                 last, point = point, problem.assess(trial.z, trial.expansions, trial.scales, *known)
-                if point.bend is None and all(unknown is None for unknown in guess):
+                if point.bend is None and all(e.settled for e in point.expansions):
                     learnt = _learnt(space, learnt, last, point)
                 _accept(solution, point, damping, bent, unkept, learnt, ends)
                 report(solution)

@@ -18,12 +18,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.linalg import solveh_banded
 from scipy.optimize import nnls
+from scipy.sparse import csr_array
 
 from mjx_msm.recordings.emg import correlation_time
 
@@ -64,10 +66,12 @@ class Courses(ABC):
         residual: Float[np.ndarray, "instant coordinate"],
         push: Float[np.ndarray, "instant coordinate muscle"],
         scale: Float[np.ndarray, "coordinate"],
+        near: Float[np.ndarray, "unknown muscle"] | None = None,
     ) -> Float[np.ndarray, "unknown muscle"]:
         """Unknowns for residuals that are `residual` without them, and weigh 1/scale².
 
-        **Arguments:** `push`: what a course of 1 adds to them.
+        **Arguments:** `push`: what a course of 1 adds to them. `near`: unknowns that may be zero where the best are;
+        they save time, and change nothing else.
         """
 
     @abstractmethod
@@ -109,6 +113,7 @@ class ForceCourses(Courses):
         residual: Float[np.ndarray, "instant coordinate"],
         push: Float[np.ndarray, "instant coordinate muscle"],
         scale: Float[np.ndarray, "coordinate"],
+        near: Float[np.ndarray, "unknown muscle"] | None = None,
     ) -> Float[np.ndarray, "unknown muscle"]:
         rows = zip(push / scale[:, None], -residual / scale, strict=True)
         return np.stack([nnls(c, r)[0] if c.any() else self.none[0] for c, r in rows])
@@ -146,11 +151,8 @@ class ForceCourses(Courses):
 class ActivationCourses(Courses):
     """Lines through knots that cost effort."""
 
-    before: Int[np.ndarray, "instant"]
-    """The knot before every instant."""
-    part: Float[np.ndarray, "instant"]
-    """Of the way to the next one."""
-    knots: int
+    between: csr_array
+    """Part of every knot in the course at every instant (instant, knot): two that lie beside each other."""
 
     @staticmethod
     def over(
@@ -166,7 +168,13 @@ class ActivationCourses(Courses):
             low = np.minimum(place.astype(int), own - 2)
             before[rows], part[rows] = count + low, place - low
             count += own
-        return ActivationCourses(len(time), muscles, before, part, count)
+        row, both = np.arange(len(time)), (np.concatenate([1.0 - part, part]), np.concatenate([before, before + 1]))
+        between = csr_array((both[0], (np.tile(row, 2), both[1])), shape=(len(time), count))
+        return ActivationCourses(len(time), muscles, between)
+
+    @property
+    def knots(self) -> int:
+        return self.between.shape[1]
 
     @property
     def spread(self) -> float:
@@ -178,11 +186,12 @@ class ActivationCourses(Courses):
         return np.zeros((self.knots, self.muscles))
 
     def at_instants(self, unknown: Float[np.ndarray, "unknown muscle"]) -> Float[np.ndarray, "instant muscle"]:
-        return self._between(unknown)
+        return self.between @ unknown
 
-    def _between(self, knots: Float[np.ndarray, "knot *columns"]) -> Float[np.ndarray, "instant *columns"]:
-        part = self.part.reshape(-1, *[1] * (knots.ndim - 1))
-        return (1.0 - part) * knots[self.before] + part * knots[self.before + 1]
+    @cached_property
+    def _weights(self) -> tuple[csr_array, csr_array]:
+        """Of every instant in the block of a knot, and in the one of a knot and the next (knot, instant)."""
+        return csr_array(self.between.power(2).T), csr_array((self.between[:, :-1] * self.between[:, 1:]).T)
 
     def prior(self, unknown: Float[np.ndarray, "unknown muscle"]) -> Float[np.ndarray, "row"]:
         return unknown.reshape(-1) / self.spread
@@ -192,9 +201,11 @@ class ActivationCourses(Courses):
         residual: Float[np.ndarray, "instant coordinate"],
         push: Float[np.ndarray, "instant coordinate muscle"],
         scale: Float[np.ndarray, "coordinate"],
+        near: Float[np.ndarray, "unknown muscle"] | None = None,
     ) -> Float[np.ndarray, "unknown muscle"]:
         pull = np.einsum("tcd,tc->td", push, residual / scale**2)
-        found = non_negative(self._matrix(push, scale), self._onto_knots(pull[..., None])[:, 0])
+        begin = None if near is None else near.reshape(-1) > 0
+        found = non_negative(self._matrix(push, scale), self._onto_knots(pull[..., None])[:, 0], begin)
         return found.reshape(self.knots, self.muscles)
 
     def following(
@@ -206,7 +217,7 @@ class ActivationCourses(Courses):
     ) -> Following:
         pull = np.einsum("tcd,tcp->tdp", push, slope / scale[:, None] ** 2)
         moved = -_solved(self._matrix(push, scale), self._onto_knots(pull), unknown.reshape(-1) > 0)
-        course = self._between(moved.reshape(self.knots, self.muscles, -1))
+        course = (self.between @ moved.reshape(self.knots, -1)).reshape(self.instants, self.muscles, -1)
         return Following(slope + np.einsum("tcd,tdp->tcp", push, course), moved / self.spread)
 
     def used(
@@ -215,38 +226,38 @@ class ActivationCourses(Courses):
         push: Float[np.ndarray, "instant coordinate muscle"],
         scale: Float[np.ndarray, "coordinate"],
     ) -> Float[np.ndarray, "coordinate"]:
-        free = unknown.reshape(-1) > 0
-        inverse = _solved(self._matrix(push, scale), np.eye(len(free)), free)
-        each = inverse.reshape(self.knots, self.muscles, self.knots, self.muscles)
-        out, ends = np.zeros(len(scale)), ((self.before, 1.0 - self.part), (self.before + 1, self.part))
-        for i, a in ends:
-            for j, b in ends:
-                out += np.einsum("t,tcd,tde,tce->c", a * b, push, each[i, :, j], push)
-        return out / scale**2
+        free = (unknown > 0).astype(float)
+        own, beside = self._blocks(push, scale)
+        held = (1.0 - free)[:, :, None] * np.eye(self.muscles)
+        both, next_to = free[:, :, None] * free[:, None], free[:-1, :, None] * free[1:, None]
+        inverse, across = near_diagonal_of_inverse(own * both + held, beside * next_to)
+        across = across + np.swapaxes(across, 1, 2)
+        at_knots = zip(self._weights, (inverse * both, across), strict=True)
+        spread = sum(w.T @ x.reshape(len(x), -1) for w, x in at_knots).reshape(-1, self.muscles, self.muscles)
+        return np.einsum("tcd,tcd->c", push @ spread, push) / scale**2
 
     def _onto_knots(self, pull: Float[np.ndarray, "instant muscle column"]) -> Float[np.ndarray, "unknown column"]:
-        out = np.zeros((self.knots, *pull.shape[1:]))
-        np.add.at(out, self.before, (1.0 - self.part)[:, None, None] * pull)
-        np.add.at(out, self.before + 1, self.part[:, None, None] * pull)
-        return out.reshape(-1, pull.shape[-1])
+        return (self.between.T @ pull.reshape(len(pull), -1)).reshape(-1, pull.shape[-1])
+
+    def _blocks(
+        self, push: Float[np.ndarray, "instant coordinate muscle"], scale: Float[np.ndarray, "coordinate"]
+    ) -> tuple[Float[np.ndarray, "knot muscle muscle"], Float[np.ndarray, "knot_minus_1 muscle muscle"]]:
+        """Of the unknowns' matrix: those of every knot, and those of every knot and the next."""
+        d, weight = self.muscles, np.einsum("tcd,tce->tde", push, push / scale[:, None] ** 2)
+        own, beside = ((w @ weight.reshape(-1, d * d)).reshape(-1, d, d) for w in self._weights)
+        return own + np.eye(d) / self.spread**2, beside
 
     def _matrix(
         self, push: Float[np.ndarray, "instant coordinate muscle"], scale: Float[np.ndarray, "coordinate"]
     ) -> Float[np.ndarray, "band unknown"]:
         """Lower half of the banded matrix of the unknowns, a knot's muscles beside each other."""
-        d, weight = self.muscles, np.einsum("tcd,tce->tde", push, push / scale[:, None] ** 2)
-        own, beside = np.zeros((self.knots, d, d)), np.zeros((self.knots, d, d))
-        part = self.part[:, None, None]
-        np.add.at(own, self.before, (1.0 - part) ** 2 * weight)
-        np.add.at(own, self.before + 1, part**2 * weight)
-        np.add.at(beside, self.before, part * (1.0 - part) * weight)
-        own += np.eye(d) / self.spread**2
+        d, (own, beside) = self.muscles, self._blocks(push, scale)
         out = np.zeros((2 * d, self.knots * d))
         for i in range(d):
             for j in range(d):
                 if i >= j:
                     out[i - j, j::d] = own[:, i, j]
-                out[d + i - j, j::d] = beside[:, i, j]
+                out[d + i - j, j:-d:d] = beside[:, j, i]
         return out
 
 
@@ -257,15 +268,37 @@ def courses_of(
     return ForceCourses(len(time), muscles) if method == "projected" else ActivationCourses.over(trial, time, muscles)
 
 
+def near_diagonal_of_inverse(
+    own: Float[np.ndarray, "block n n"], beside: Float[np.ndarray, "block_minus_1 n n"]
+) -> tuple[Float[np.ndarray, "block n n"], Float[np.ndarray, "block_minus_1 n n"]]:
+    """Blocks of H⁻¹ on its diagonal and above it, of a symmetric positive definite H that has no others (Takahashi,
+    Fagan, Chin 1973, Proc. 8th PICA Conference, 63–69).
+
+    **Arguments:** `own`: blocks on the diagonal of H. `beside`: those above it.
+    """
+    inverse, ahead = np.empty_like(own), np.empty_like(beside)
+    inverse[0] = np.linalg.inv(own[0])
+    for k, block in enumerate(beside):  # of what earlier blocks leave of each
+        ahead[k] = inverse[k] @ block
+        inverse[k + 1] = np.linalg.inv(own[k + 1] - block.T @ ahead[k])
+    for k in range(len(beside) - 1, -1, -1):
+        across = -ahead[k] @ inverse[k + 1]
+        inverse[k] -= across @ ahead[k].T
+        ahead[k] = across
+    return inverse, ahead
+
+
 def non_negative(
-    matrix: Float[np.ndarray, "band unknown"], gradient: Float[np.ndarray, "unknown"]
+    matrix: Float[np.ndarray, "band unknown"],
+    gradient: Float[np.ndarray, "unknown"],
+    begin: Bool[np.ndarray, "unknown"] | None = None,
 ) -> Float[np.ndarray, "unknown"]:
     """argmin ½ xᵀHx + gᵀx over x ≥ 0 by block pivoting (Portugal, Júdice, Vicente 1994, doi
     10.1090/S0025-5718-1994-1250776-4).
 
-    **Arguments:** `matrix`: lower half of H, banded.
+    **Arguments:** `matrix`: lower half of H, banded. `begin`: which x may be above zero: no more than a guess.
     """
-    free = gradient < 0
+    free = gradient < 0 if begin is None else begin
     fewest, patience = len(gradient) + 1, PATIENCE
     x = np.zeros_like(gradient)
     for _ in range(PIVOTS):

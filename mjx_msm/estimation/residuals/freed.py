@@ -87,15 +87,18 @@ class FreedTerm(InstantTerm):
     ) -> Rows:
         """Residuals about z with the courses that `unknown` stands for."""
         z = np.asarray(z, dtype=float)
+        return self._about(z, self._drive(z), unknown, derivatives=derivatives)
+
+    def _about(
+        self, z: np.ndarray, drive: tuple[np.ndarray, np.ndarray], unknown: np.ndarray, *, derivatives: bool
+    ) -> Rows:
         course = self.courses.at_instants(unknown)
         own = np.array([m not in self.unmeasured for m, _ in self.pairs], float)
-        parts = []
+        parts, (activation, by_pair) = [], drive
         with float64():
-            activation, _, by_pair = self.activations(z)
             at = factors(self.space, z)
             for part, *fixed in self._chunks:
-                rows = self.recording[part], self.sample[part]
-                moving = (filled(x, INSTANTS) for x in (activation[rows], by_pair[rows] * own, course[part]))
+                moving = (filled(x, INSTANTS) for x in (activation[part], by_pair[part] * own, course[part]))
                 lead: Any = (self.model, self.space, self.law, self.of_forces, derivatives)
                 which: Any = (self.unmeasured, self.pairs, at)
                 found = _rows(*lead, *which, *(jax.device_put(x) for x in moving), *fixed)
@@ -103,11 +106,13 @@ class FreedTerm(InstantTerm):
         return Rows(*(np.concatenate(x) for x in zip(*parts, strict=True)))
 
     def expand(self, z: Float[np.ndarray, "free"], nuisance: Any = None) -> FreedExpansion:
+        z = np.asarray(z, dtype=float)
+        drive = self._drive(z)
         if nuisance is None:
-            rows = self.about(z, self.courses.none, derivatives=False)
+            rows = self._about(z, drive, self.courses.none, derivatives=False)
             spread = np.maximum(np.sqrt(np.mean(rows.residual**2, axis=0)), 1e-9)
             nuisance = self.courses.best(rows.residual, rows.push, spread)
-        return FreedExpansion(self, self.about(z, nuisance, derivatives=True), nuisance)
+        return FreedExpansion(self, self._about(z, drive, nuisance, derivatives=True), nuisance)
 
     def evaluate(
         self, z: Float[np.ndarray, "free"], scale: Float[np.ndarray, "coordinate"]
@@ -125,13 +130,15 @@ class FreedTerm(InstantTerm):
 
         **Returns:** rows about those of the last turn, by how much the best differ from these, and the best.
         """
-        rows = self.about(z, self.courses.none, derivatives=False)
+        z = np.asarray(z, dtype=float)
+        drive = self._drive(z)
+        rows = self._about(z, drive, self.courses.none, derivatives=False)
         best = change = self.courses.best(rows.residual, rows.push, scale)
         for _ in range(TURNS if self.of_prior else 0):
             if np.abs(change).max(initial=0.0) < SETTLED:
                 break
-            rows, last = self.about(z, best, derivatives=False), best
-            best = self.courses.best(rows.residual - _pushed(self.courses, rows.push, last), rows.push, scale)
+            rows, last = self._about(z, drive, best, derivatives=False), best
+            best = self.courses.best(rows.residual - _pushed(self.courses, rows.push, last), rows.push, scale, last)
             change = best - last
         return rows, change, best
 
@@ -152,13 +159,17 @@ class FreedExpansion(AbstractExpansion):
     def about(self) -> Any:
         return self.unknown
 
+    @property
+    def settled(self) -> bool:
+        return True  # what is left is linear in the unknowns, or nearly so
+
     def _without(self) -> Float[np.ndarray, "instant coordinate"]:
         """Residuals if the muscles did not pull."""
         return self.rows.residual - _pushed(self.term.courses, self.rows.push, self.unknown)
 
     def best(self, scale: Float[np.ndarray, "coordinate"]) -> Float[np.ndarray, "unknown muscle"]:
         """Unknowns at their best."""
-        return self.term.courses.best(self._without(), self.rows.push, scale)
+        return self.term.courses.best(self._without(), self.rows.push, scale, self.unknown)
 
     def reduce(self, scale: Float[np.ndarray, "coordinate"]) -> Quadratic:
         self.weighed[:] = [scale]
@@ -169,16 +180,18 @@ class FreedExpansion(AbstractExpansion):
         if len(prior):
             own = following.of_prior
             nuisance = Quadratic(np.array([prior @ prior]), (own.T @ prior)[None], (own.T @ own)[None])
+        slope = np.swapaxes(following.slope, 0, 1)  # products by BLAS, coordinate by coordinate
         return Quadratic(
             np.sum(residual**2, axis=0),
-            np.einsum("tcp,tc->cp", following.slope, residual),
-            np.einsum("tcp,tcq->cpq", following.slope, following.slope),
+            np.einsum("ctp,tc->cp", slope, residual),
+            np.swapaxes(slope, 1, 2) @ slope,
             nuisance,
         )
 
     def follow(self, change: Float[np.ndarray, "free"]) -> Any:
         scale = self.weighed[0] if self.weighed else np.ones(self.rows.residual.shape[1])
-        return self.term.courses.best(self._without() + self.rows.slope @ change, self.rows.push, scale)
+        residual = self._without() + self.rows.slope @ change
+        return self.term.courses.best(residual, self.rows.push, scale, self.unknown)
 
     def absorbed(self, scale: Float[np.ndarray, "coordinate"]) -> Float[np.ndarray, "coordinate"]:
         return self.term.courses.used(self.best(scale), self.rows.push, scale)

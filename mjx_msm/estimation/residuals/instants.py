@@ -13,13 +13,14 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from mjx_msm.common.compiled import compile_job, float64, jit, shapes
-from mjx_msm.dynamics.activation_sensitivities import activation_pairs
+from mjx_msm.dynamics.activation_sensitivities import ActivationDerivatives, Drive, activation_pairs
 from mjx_msm.dynamics.geometry import Geometry, geometry
 from mjx_msm.dynamics.paths import paths
 from mjx_msm.dynamics.sensitivities import Factors, Pairs, factors
 from mjx_msm.dynamics.tendon_course import Acting, Course, Tensions, tension_derivatives, tension_pairs
+from mjx_msm.estimation.residuals.forgetting import forgotten
 from mjx_msm.estimation.residuals.path_courses import course_of, path_courses
-from mjx_msm.estimation.residuals.pieces import blank, filled, padded, parts
+from mjx_msm.estimation.residuals.pieces import blank, filled, padded, parts, windows
 from mjx_msm.estimation.residuals.term import AbstractExpansion, AbstractTerm, Quadratic
 from mjx_msm.person.model import Model
 from mjx_msm.person.muscle import AnyArray
@@ -124,14 +125,31 @@ class InstantTerm(AbstractTerm):
 
     def _drive(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What drives the muscles at the instants, and its derivatives by pair."""
+        return self._driven(z) if self.pairs else self._constant_drive
+
+    @cached_property
+    def _constant_drive(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._driven(0.5 * (self.space.lower + self.space.upper))  # nothing free moves it
+
+    def _driven(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        lead: Any = (self.model, self.space, z)
         if self.course is None:
-            activation, _, by_pair = self.activations(z)
-            return activation[self.recording, self.sample], by_pair[self.recording, self.sample]
-        recorded = (np.swapaxes(x, 0, 1) for x in (self.envelope, self.course))
-        envelope, course = next(recorded), course_of(next(recorded))
-        given: Any = (envelope, np.asarray(self.mixing), self.acting, self.pairs, course, self.sample, self.recording)
-        value, by_pair = _tensions(self.model, self.space, z, *given)
-        return np.asarray(value), np.asarray(by_pair)
+            envelope, window, sample = self._windows
+            found = _activations(*lead, envelope, np.asarray(self.mixing), self.pairs, sample, window)
+        else:
+            recorded = (np.swapaxes(x, 0, 1) for x in (self.envelope, self.course))
+            envelope, course = next(recorded), course_of(next(recorded))
+            given: Any = (envelope, np.asarray(self.mixing), self.acting, self.pairs, course)
+            found = _tensions(*lead, *given, self.sample, self.recording)
+        return np.asarray(found.value), np.asarray(found.by_pair)
+
+    @cached_property
+    def _windows(self) -> tuple[Array, np.ndarray, np.ndarray]:
+        """Envelopes in windows, which are computed abreast (time, window, channel), and window and sample of every
+        instant."""
+        lead = forgotten(self.model, self.space)
+        envelope, window, sample = windows(self.envelope, self.recording, self.sample, lead, lead)
+        return jax.device_put(np.swapaxes(envelope, 0, 1).copy()), window, sample
 
     def expand(self, z: Float[np.ndarray, "free"], nuisance: Any = None) -> AbstractExpansion:
         with float64():
@@ -146,6 +164,22 @@ class InstantTerm(AbstractTerm):
             for part, (residual, *_) in self._run(np.asarray(z, dtype=float), derivatives=False):
                 out[part] = np.asarray(residual)[: len(out[part])]
         return out
+
+
+@jit
+def _activations(
+    model: Model,
+    space: ParameterSpace,
+    z: Float[AnyArray, "free"],
+    envelope: Float[Array, "time window channel"],
+    mixing: Float[Any, "muscle channel"],
+    pairs: Pairs,
+    sample: Int[AnyArray, "instant"],
+    window: Int[AnyArray, "instant"],
+) -> Drive:
+    """At the instants, and their derivatives by pair."""
+    found = ActivationDerivatives(model, space, space.unpack(jnp.asarray(z)), envelope, mixing, pairs)
+    return Drive(found.value[sample, window], found.by_pair[sample, window])
 
 
 @jit

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,6 @@ from jaxtyping import Float, Int
 from mjx_msm.common.compiled import compile_job, float64, is_abreast
 from mjx_msm.common.errors import InputError
 from mjx_msm.dynamics.activation_expansion import Lanes, lanes_of
-from mjx_msm.dynamics.activation_sensitivities import TIME_CONSTANTS
 from mjx_msm.dynamics.moment_sensitivities import (
     Instants,
     OfTrials,
@@ -27,8 +25,9 @@ from mjx_msm.dynamics.moment_sensitivities import (
     moments_by,
     moments_of_courses,
 )
-from mjx_msm.dynamics.tendon_course import Course, forgetting
+from mjx_msm.dynamics.tendon_course import Course
 from mjx_msm.estimation.noise_by_trial import Spread, scales_of, spread_of
+from mjx_msm.estimation.residuals.forgetting import forgotten
 from mjx_msm.estimation.residuals.instants import INSTANTS, InstantTerm, acting_muscles, picked
 from mjx_msm.estimation.residuals.path_courses import course_of
 from mjx_msm.estimation.residuals.pieces import filled, parts, windows
@@ -37,11 +36,6 @@ from mjx_msm.person.model import Model
 from mjx_msm.person.muscle import AnyArray
 from mjx_msm.person.space import ParameterSpace
 from mjx_msm.recordings.model_clock import Recording
-
-FORGOTTEN = 1e-11
-"""Part of what an activation was that may be left in it where windows are cut."""
-SLOWER = 2.0
-"""How much longer than its time constant an activation near 0 or 1 takes."""
 
 PIECES = 16
 """Of a second each, that stand for whole recordings."""
@@ -168,7 +162,7 @@ class MomentTerm(InstantTerm):
         """About `count` pieces of the recordings (None: `PIECES`), at least two of each: one from each of as many equal
         spans of it, by chance, so that no rhythm is met in step. A recording weighs as much among them as in the whole.
         Itself where that is not much less to compute."""
-        lead, own = _forgotten(self.model, self.space, FAINT), max(round(seconds / self.model.timestep), 1)
+        lead, own = forgotten(self.model, self.space, FAINT), max(round(seconds / self.model.timestep), 1)
         measured = np.flatnonzero(self.mask.any(axis=1))
         part = np.stack([self.recording, np.maximum(self.sample - lead - 1, 0) // own], 1)[measured]
         every, which = np.unique(part, axis=0, return_inverse=True)
@@ -300,17 +294,6 @@ def _instants(model: Model, window: np.ndarray, sample: np.ndarray, picked: dict
     return jax.tree.map(lambda *x: np.concatenate(x), *found)
 
 
-def _forgotten(model: Model, space: ParameterSpace, left: float = FORGOTTEN) -> int:
-    """Steps after which an activation, a tendon and their derivatives are what the last excitations made them."""
-    rows = list(zip(space.scalars, space.owner, space.offset, strict=True))
-    constants = [float(np.max(getattr(space.nominal.muscle, f))) for f in TIME_CONSTANTS]
-    constants += [math.exp(space.upper[o] + offset) for s, o, offset in rows if s.field in TIME_CONSTANTS]
-    delays = [0.0, *np.ravel(space.nominal.emg.delay)]
-    delays += [space.upper[o] + offset for s, o, offset in rows if s.field == "delay"]
-    slowest = max(constants) + (forgetting(model, space) if model.muscle.remembers else 0.0)
-    return math.ceil((SLOWER * slowest * math.log(1.0 / left) + max(delays)) / model.timestep)
-
-
 def moment_term(model: Model, space: ParameterSpace, recordings: Sequence[Recording], rate: float) -> MomentTerm:
     """Moment residual at the samples of the trials' own clocks, thinned to about `rate` a second."""
     picks, seen = [], []
@@ -325,7 +308,7 @@ def moment_term(model: Model, space: ParameterSpace, recordings: Sequence[Record
     about = picked(model, recordings, picks)
     envelope, course = about["envelope"], about["course"]
     recorded = envelope if course is None else np.concatenate([envelope, course], -1)
-    lead = _forgotten(model, space)
+    lead = forgotten(model, space)
     recorded, window, sample = windows(recorded, about["recording"], about["sample"], lead)
     at, mixing = _instants(model, window, sample, about), np.asarray(about["mixing"])
     acting = np.isin(np.arange(len(model.muscles)), acting_muscles(at.moment_arm))

@@ -37,6 +37,11 @@ class AbstractExpansion(ABC):
         """Nuisance unknowns about which the term is linearised; None if there are none."""
         return None
 
+    @property
+    def settled(self) -> bool:
+        """Whether the gradient is that with nuisance unknowns at their best, not where the linearisation sees them."""
+        return self.about is None
+
     @abstractmethod
     def reduce(self, scale: Float[np.ndarray, "coordinate"]) -> Quadratic:
         """The quadratic with nuisance unknowns at their best for residuals weighted by 1/scale."""
