@@ -35,6 +35,8 @@ def test_activations_are_the_non_negative_least_squares(drawn):
     wanted = nnls(whole, np.concatenate([-(residual / SCALE).ravel(), np.zeros(len(prior))]))[0]
     assert 0 < (wanted > 0).sum() < len(wanted)
     np.testing.assert_allclose(found.ravel(), wanted, atol=1e-9)
+    for near in (found, np.where(found > 0, 0.0, 1.0), courses.none):  # wherever it begins
+        np.testing.assert_allclose(courses.best(residual, push, SCALE, near), found, atol=1e-9)
 
     step, free = 1e-6, found.ravel() > 0
     moved = courses.best(residual + step * slope[..., 0], push, SCALE)

@@ -133,14 +133,15 @@ class InstantTerm(AbstractTerm):
 
     def _driven(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         lead: Any = (self.model, self.space, z)
-        if self.course is None:
-            envelope, window, sample = self._windows
-            found = _activations(*lead, envelope, np.asarray(self.mixing), self.pairs, sample, window)
-        else:
-            recorded = (np.swapaxes(x, 0, 1) for x in (self.envelope, self.course))
-            envelope, course = next(recorded), course_of(next(recorded))
-            given: Any = (envelope, np.asarray(self.mixing), self.acting, self.pairs, course)
-            found = _tensions(*lead, *given, self.sample, self.recording)
+        with float64():
+            if self.course is None:
+                envelope, window, sample = self._windows
+                found = _activations(*lead, envelope, np.asarray(self.mixing), self.pairs, sample, window)
+            else:
+                recorded = (np.swapaxes(x, 0, 1) for x in (self.envelope, self.course))
+                envelope, course = next(recorded), course_of(next(recorded))
+                given: Any = (envelope, np.asarray(self.mixing), self.acting, self.pairs, course)
+                found = _tensions(*lead, *given, self.sample, self.recording)
         return np.asarray(found.value), np.asarray(found.by_pair)
 
     @cached_property
@@ -148,7 +149,7 @@ class InstantTerm(AbstractTerm):
         """Envelopes in windows, which are computed abreast (time, window, channel), and window and sample of every
         instant."""
         lead = forgotten(self.model, self.space)
-        envelope, window, sample = windows(self.envelope, self.recording, self.sample, lead, lead)
+        envelope, window, sample = windows(self.envelope, self.recording, self.sample, lead)
         return jax.device_put(np.swapaxes(envelope, 0, 1).copy()), window, sample
 
     def expand(self, z: Float[np.ndarray, "free"], nuisance: Any = None) -> AbstractExpansion:
