@@ -153,6 +153,7 @@ class ActivationCourses(Courses):
 
     between: csr_array
     """Part of every knot in the course at every instant (instant, knot): two that lie beside each other."""
+    knots: int
 
     @staticmethod
     def over(
@@ -170,11 +171,7 @@ class ActivationCourses(Courses):
             count += own
         row, both = np.arange(len(time)), (np.concatenate([1.0 - part, part]), np.concatenate([before, before + 1]))
         between = csr_array((both[0], (np.tile(row, 2), both[1])), shape=(len(time), count))
-        return ActivationCourses(len(time), muscles, between)
-
-    @property
-    def knots(self) -> int:
-        return self.between.shape[1]
+        return ActivationCourses(len(time), muscles, between, count)
 
     @property
     def spread(self) -> float:
@@ -232,9 +229,9 @@ class ActivationCourses(Courses):
         both, next_to = free[:, :, None] * free[:, None], free[:-1, :, None] * free[1:, None]
         inverse, across = near_diagonal_of_inverse(own * both + held, beside * next_to)
         across = across + np.swapaxes(across, 1, 2)
-        at_knots = zip(self._weights, (inverse * both, across), strict=True)
-        spread = sum(w.T @ x.reshape(len(x), -1) for w, x in at_knots).reshape(-1, self.muscles, self.muscles)
-        return np.einsum("tcd,tcd->c", push @ spread, push) / scale**2
+        at_own, at_both = self._weights
+        spread = at_own.T @ (inverse * both).reshape(len(own), -1) + at_both.T @ across.reshape(len(beside), -1)
+        return np.einsum("tcd,tcd->c", push @ spread.reshape(-1, *own.shape[1:]), push) / scale**2
 
     def _onto_knots(self, pull: Float[np.ndarray, "instant muscle column"]) -> Float[np.ndarray, "unknown column"]:
         return (self.between.T @ pull.reshape(len(pull), -1)).reshape(-1, pull.shape[-1])

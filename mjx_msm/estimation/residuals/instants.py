@@ -133,15 +133,18 @@ class InstantTerm(AbstractTerm):
 
     def _driven(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         lead: Any = (self.model, self.space, z)
+        found: Drive | Tensions
         with float64():
             if self.course is None:
                 envelope, window, sample = self._windows
-                found = _activations(*lead, envelope, np.asarray(self.mixing), self.pairs, sample, window)
+                given: Any = (envelope, np.asarray(self.mixing), self.pairs, sample, window)
+                found = _activations(*lead, *given)
             else:
                 recorded = (np.swapaxes(x, 0, 1) for x in (self.envelope, self.course))
                 envelope, course = next(recorded), course_of(next(recorded))
-                given: Any = (envelope, np.asarray(self.mixing), self.acting, self.pairs, course)
-                found = _tensions(*lead, *given, self.sample, self.recording)
+                at_samples = (self.sample, self.recording)
+                given = (envelope, np.asarray(self.mixing), self.acting, self.pairs, course, *at_samples)
+                found = _tensions(*lead, *given)
         return np.asarray(found.value), np.asarray(found.by_pair)
 
     @cached_property
