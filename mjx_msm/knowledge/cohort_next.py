@@ -63,6 +63,24 @@ WHY = {
     Matter.NO_BAND: "whether the band of 95 % holds what was held out",
 }
 """What is to be looked at in a person's report."""
+LEFT = {
+    Matter.INTERRUPTED: "an identification that was interrupted",
+    Matter.NOT_FINITE: "an estimate that is not finite",
+    Matter.UNMEASURED: "muscles without EMG that explain all",
+    Matter.TRIAL: "a trial that a constant predicts better",
+    Matter.JOINT: "a joint that a constant predicts better",
+    Matter.EVALUATIONS: "a solver that ran out of evaluations",
+    Matter.FIT: "a poor fit",
+    Matter.REGRESSION: "a regression that predicts better",
+    Matter.BEATEN_JOINT: "a joint that a regression predicts better",
+    Matter.BOUND: "a parameter that only a bound holds",
+    Matter.BAND: "a band that holds too little",
+    Matter.RECORD: "much that is open till more is recorded",
+    Matter.HOLD_OUT: "no whole trial that was held out",
+    Matter.FOLDS: "folds that may be parts of the same trials",
+    Matter.NO_BAND: "a band of which it is not known what it holds",
+}
+"""What is in the way of people whom none of the first steps concerns."""
 
 
 def next_of_all(cohort: Cohort) -> str:
@@ -78,9 +96,9 @@ def next_of_all(cohort: Cohort) -> str:
         said.append(f"use{whose or ' the people'}, in whose way nothing is: {USE}")
     if len(others) > len(free):
         left = [name for name in others if name not in free]
-        said.append(
-            f"see “what first” in the table for {whom(left, len(everybody), NAMED)}, whom none of this concerns"
-        )
+        matters = Counter(LEFT[steps(cohort.results[name])[0].matter] for name in left)
+        why = ", ".join(f"{what} ({n})" for what, n in matters.most_common())
+        said.append(f"see “what first” in the table for {whom(left, len(everybody), NAMED)}: {why}")
     first, *rest = said
     return f"Next: {first}." + "".join(f" Then {step}." for step in rest)
 

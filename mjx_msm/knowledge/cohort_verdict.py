@@ -87,7 +87,8 @@ def _but_a_joint(c: Cohort) -> str:
     if not joints:
         return ""
     which = [joint if len(joints) == 1 else f"{joint} (of {n})" for joint, n in joints.most_common()]
-    return f"; of {joints.total()} others only on that of other joints than {some(which, 4)}, which a constant beats"
+    others = f"{joints.total()} other{'s' if joints.total() > 1 else ''}"
+    return f"; of {others} only on that of other joints than {some(which, 4)}, which a constant beats"
 
 
 def _but_noise(c: Cohort) -> str:

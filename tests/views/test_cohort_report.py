@@ -203,7 +203,7 @@ def test_who_is_predicted_worse_is_counted_as_the_table_and_the_rows_do():
     found = cohort(anna=result(fit("identify"), fit(), joint), bob=result(fit("identify"), fit(), trial))
     said, text = cohort_verdict(found), Text(cohort_report(found)).text
     assert "look at the reports of bob (1 of 2 people): a trial" in said[-1]
-    but = "of 1 others only on that of other joints than shoulder, which a constant beats, and on every"
+    but = "of 1 other only on that of other joints than shoulder, which a constant beats, and on every"
     assert said[0].startswith(f"Rely on nobody's prediction as a whole; {but}")
     more = replace(found, members=(*found.members, Member("eve", "people/eve", result(fit("identify"), fit()))))
     assert cohort_verdict(more)[0].startswith(
@@ -261,7 +261,9 @@ def test_everybody_is_told_what_to_do_or_that_nothing_is_in_the_way():
     for name in ("anna", "bob", "eve"):
         assert f"look at the reports of {name} (1 of 6 people)" in said
     assert "Then use lou and max (2 of 6 people), in whose way nothing is: `gymnasium.make`" in said
-    assert said.endswith("Then see “what first” in the table for kim (1 of 6 people), whom none of this concerns.")
+    assert said.endswith(
+        "Then see “what first” in the table for kim (1 of 6 people): a band that holds too little (1)."
+    )
 
 
 def test_a_study_goes_on_as_a_study_does():
