@@ -30,6 +30,9 @@ from mjx_msm.recordings.model_clock import Recording, mixing_matrix
 
 FAINT = 1e-3
 """Weight of a channel that is none."""
+ALIKE = 0.5
+"""Correlation of a mix with the course that it stands for from which it has a quarter of that course's variance: as of
+synergies, below which they are said to foretell little."""
 
 
 @dataclass(frozen=True)
@@ -110,13 +113,23 @@ def _mixes(
         out[model.muscles[m]] = mix
         made = own @ weight
         varies = np.std(made) > 0 and np.std(wanted) > 0
-        r = f"r = {np.corrcoef(made, wanted)[0, 1]:.2f}" if varies else "nothing goes with it"
-        words = " + ".join(f"{w:.2g} {c}" for c, w in mix.items()) or "silent"
-        said.append(
-            f"{model.muscles[m]}: no EMG; where its course is not estimated it counts as {words}, which goes with the "
-            f"one that was found ({r})"
-        )
+        said.append(_what_stands_in(model.muscles[m], mix, float(np.corrcoef(made, wanted)[0, 1]) if varies else 0.0))
     return out, said
+
+
+def _what_stands_in(muscle: str, mix: Mapping[str, float], along: float) -> str:
+    """In words, for a course that is not known.
+
+    **Arguments:** `along`: its correlation with the course that was found.
+    """
+    if not mix:
+        return f"{muscle}: no EMG; silent in another recording: no measured channel goes with the course found here"
+    words = " + ".join(f"{w:.2g} {c}" for c, w in mix.items())
+    doubt = "" if along >= ALIKE else ": no more than a guess"
+    return (
+        f"{muscle}: no EMG; in another recording {words} stands for it, of measured channels the mix most like "
+        f"the course found here (r = {along:.2f}{doubt})"
+    )
 
 
 def _activations(
