@@ -16,7 +16,7 @@ from mjx_msm.knowledge.profile_likelihood import Listener as ProfileListener
 from mjx_msm.knowledge.profile_likelihood import Profile, profile
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.model import Model
-from mjx_msm.recordings.settings import Options, with_options
+from mjx_msm.recordings.settings import Options, Settings, with_options
 from mjx_msm.recordings.subject_file.loading import Study
 from mjx_msm.study.settings import settings, study_model
 
@@ -80,10 +80,10 @@ def cross_validated(
 
     **Arguments:** `search`: whether every fold searches from all starting points, not from the result and a few others.
     """
-    asked = settings(study, model)
+    asked = Settings.of(settings(study, model), options)
     found = cross_validation(
-        model, study.trials, settings=asked, around=None if search else result, by=by, blocks=blocks, folds=folds,
-        listener=listener, checkpoint=checkpoint, **options,
+        model, study.trials, asked, around=None if search else result, by=by, blocks=blocks, folds=folds,
+        listener=listener, checkpoint=checkpoint,
     )  # fmt: skip
     return result.with_fits(found.fits, found.unseen)
 

@@ -25,10 +25,12 @@ from mjx_msm.knowledge.result import Identification
 from mjx_msm.person.parameters import matching
 from mjx_msm.person.space import parameter_space
 from mjx_msm.recordings.model_clock import record
+from mjx_msm.recordings.settings import Settings
 from mjx_msm.recordings.synthetic import synthetic_trials
 
 FREE = ("muscle/*/max_isometric_force", "muscle/*/optimal_fiber_length", "body/forearm/mass")
 STRENGTH = FREE[:2]
+MOMENTS = Settings(free=STRENGTH, residuals=("moment",))
 NOISE = np.deg2rad(0.3)
 
 
@@ -345,7 +347,7 @@ def cross_validated(arm):
         def listen(iteration):
             last[iteration.stage] = tuple(iteration.z)
 
-        return cross_validation(arm, trials, free=STRENGTH, blocks=4, folds=2, listener=listen), last
+        return cross_validation(arm, trials, MOMENTS, blocks=4, folds=2, listener=listen), last
 
     return run
 
@@ -397,7 +399,7 @@ def test_whole_trials_and_tasks_are_predicted_from_the_others(arm, with_moments,
     trials = [replace(first, task="lift"), wrong]
     if by == "task":
         trials.append(replace(second, task=""))
-    found = cross_validation(arm, trials, free=STRENGTH, by=by, listener=lambda i: stages.append(i.stage))
+    found = cross_validation(arm, trials, MOMENTS, by=by, listener=lambda i: stages.append(i.stage))
     fits = found.fits
     assert list(dict.fromkeys(stages)) == ["cross-validation 1/2", "cross-validation 2/2"]
     assert [f.trial for f in fits] == [t.name for t in trials for _ in arm.free]
@@ -504,7 +506,7 @@ def test_folds_around_a_result_search_less_and_say_the_same(arm, with_moments, m
 
     result = identify(arm, noisy, free=STRENGTH, residuals=("moment",))
     monkeypatch.setattr(Descents, "minimise", counted)
-    near = cross_validation(arm, noisy, around=result, **settings)
+    near = cross_validation(arm, noisy, replace(MOMENTS, starts=8), around=result, blocks=4, folds=2)
     around = sum(spent)
     full = cross_validate(arm, noisy, **settings)
     for u, f in zip(near.unseen, near.fits, strict=True):  # of 99 to 199 samples with white noise
