@@ -63,6 +63,21 @@ def compiled_functions_are_given_back():
                 trim(0)
 
 
+@pytest.fixture(scope="module")
+def hardly_optimised():
+    """What a file compiles is run once or twice: most of LLVM's optimisation costs more than it saves.
+
+    Not of long simulations, nor of large gradients and contacts by MJX: those take up to 60 % longer with it.
+    """
+    import jax
+
+    name = "jax_disable_most_optimizations"
+    before = jax.config.read(name)
+    jax.config.update(name, True)
+    yield
+    jax.config.update(name, before)
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The recorded data sets, which are not part of the repository."""

@@ -91,7 +91,7 @@ def test_a_saved_policy_is_a_controller(tmp_path) -> None:
 
 @pytest.mark.parametrize(
     ("robot", "steps", "part"),
-    [("KneeExo", 20_000, 0.4), ("ArmCoTransport", 30_000, 0.7), ("ArmReach", 30_000, 0.8)],
+    [("KneeExo", 10_240, 0.4), ("ArmCoTransport", 14_336, 0.7), ("ArmReach", 16_384, 0.8)],
 )
 def test_the_example_learns(robot: str, steps: int, part: float, tmp_path) -> None:
     """**Arguments:** `part`: of the cost of random actions, and of a policy before its training, that may be left."""

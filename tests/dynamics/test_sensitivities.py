@@ -31,6 +31,8 @@ from mjx_msm.dynamics.simulation import (
 from mjx_msm.person.model import load_model
 from mjx_msm.person.space import parameter_space
 
+pytestmark = pytest.mark.usefixtures("hardly_optimised")
+
 CHANNELS = ("flexors", "extensors", "brachialis")
 EVERY_KIND = (
     "muscle/*/max_isometric_force",

@@ -32,6 +32,8 @@ from mjx_msm.recordings.model_clock import record
 from mjx_msm.recordings.replay import replay
 from mjx_msm.recordings.synthetic import synthetic_trials
 
+pytestmark = pytest.mark.usefixtures("hardly_optimised")
+
 FREE = ("muscle/*/max_isometric_force", "muscle/*/optimal_fiber_length", "body/forearm/mass")
 HORIZON, STRIDE = 50, 2
 RATE = 500.0 / STRIDE  # the arm steps every 2 ms

@@ -264,8 +264,9 @@ sys.exit(run(["identify", sys.argv[1], "--out", sys.argv[2], "--quiet", "--start
 
 
 @pytest.mark.slow
-def test_the_command_goes_on_after_sigkill(arm, with_moments, tmp_path, monkeypatch):
+def test_the_command_goes_on_after_sigkill(arm, with_moments, tmp_path, capsys):
     """Killed in the search, among the draws and in a fold, it writes what it would have written."""
+    from mjx_msm.cli.app import run as command
     from mjx_msm.recordings.subject_file.loading import write_subject
 
     entries = [t.save(tmp_path) for t in with_moments]
@@ -297,8 +298,9 @@ def test_the_command_goes_on_after_sigkill(arm, with_moments, tmp_path, monkeypa
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         assert not (out / "identification.json").exists()
-        if not more:
-            assert start(out).wait(timeout=300) == 2  # --resume, or say that it begins anew
+        if not more:  # --resume, or say that it begins anew
+            assert command(["identify", str(tmp_path / "subject.toml"), "--out", str(out), "--starts", "2"]) == 2
+            assert "--resume" in capsys.readouterr().err
         more = ("--resume",)
     assert start(out, *more).wait(timeout=500) == 0
     left, right = ({p.relative_to(f): p for f_ in [f] for p in f.rglob("*") if p.is_file()} for f in (whole, out))
