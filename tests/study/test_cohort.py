@@ -430,7 +430,7 @@ def test_a_disk_that_is_full_for_the_table_is_said(study, begun, restored, disk,
 @pytest.mark.slow
 def test_people_whose_calls_are_made_as_one_come_to_the_same_folders(arm, recorded, tmp_path):
     """Of moments, which are what is computed side by side; files are written, and warnings heard, as ever."""
-    entries = [moved(arm, k, 0.6).save(tmp_path / f"p{k}") for k in range(2)]
+    entries = [moved(arm, k, 0.6).save(tmp_path / f"p{k}") for k in range(3)]
     document = {
         **tomllib.loads((recorded / "subject.toml").read_text()),
         "data": "{id}",
@@ -438,13 +438,13 @@ def test_people_whose_calls_are_made_as_one_come_to_the_same_folders(arm, record
         "identify": {"free": ["muscle/*/max_isometric_force"], "residuals": ["moment"], "rate": 50.0},
     }
     write_subject(tmp_path / "subject.toml", document)
-    (tmp_path / "people.csv").write_text("id\n" + "".join(f"p{k}\n" for k in range(2)))
+    (tmp_path / "people.csv").write_text("id\n" + "".join(f"p{k}\n" for k in range(3)))
     (tmp_path / "study.toml").write_text(ROWS + "[run]\ncross_validation = false\n")
     asked, filters = load_cohort(tmp_path / "study.toml"), list(warnings.filters)
     together = run_study(asked, tmp_path / "together", executor="abreast")
     assert warnings.filters == filters
     alone = run_study(asked, tmp_path / "alone", executor="here")
-    assert [m.fault for m in together.members] == [""] * 2
+    assert [m.fault for m in together.members] == [""] * 3
     for name, r in alone.results.items():
         sd = np.sqrt(np.diag(np.array(r.covariance)))
         np.testing.assert_allclose(np.array(together.results[name].z) / sd, np.array(r.z) / sd, atol=1e-5)
