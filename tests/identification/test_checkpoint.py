@@ -256,9 +256,11 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 import mjx_msm.estimation.checkpoint as checkpoints
+import mjx_msm.knowledge.posterior as posterior
 from mjx_msm.cli.app import run
 
 checkpoints.EVERY = 0.0  # a small problem's iterates are shorter than a second
+posterior.SAMPLES = 40  # draws, of which some are lost
 sys.exit(run(["identify", sys.argv[1], "--out", sys.argv[2], "--quiet", "--starts", "2", *sys.argv[3:]]))
 """
 

@@ -24,6 +24,7 @@ from mjx_msm.common.errors import InputWarning
 from mjx_msm.common.executors.executor import InProcess
 from mjx_msm.common.executors.processes import Processes
 from mjx_msm.common.executors.ray_cluster import Ray
+from mjx_msm.knowledge import posterior
 from mjx_msm.knowledge.cohort import Cohort
 from mjx_msm.knowledge.cohort_verdict import cohort_verdict
 from mjx_msm.knowledge.population import Population, learned
@@ -428,8 +429,9 @@ def test_a_disk_that_is_full_for_the_table_is_said(study, begun, restored, disk,
 
 
 @pytest.mark.slow
-def test_people_whose_calls_are_made_as_one_come_to_the_same_folders(arm, recorded, tmp_path):
+def test_people_whose_calls_are_made_as_one_come_to_the_same_folders(arm, recorded, tmp_path, monkeypatch):
     """Of moments, which are what is computed side by side; files are written, and warnings heard, as ever."""
+    monkeypatch.setattr(posterior, "SAMPLES", 20)
     entries = [moved(arm, k, 0.6).save(tmp_path / f"p{k}") for k in range(3)]
     document = {
         **tomllib.loads((recorded / "subject.toml").read_text()),
