@@ -180,38 +180,75 @@ def expansion(
 
     **Arguments:** `member`: 1 where a window is of a trial, else 0.
     """
-    steps, windows = value.shape[0] - 1, value.shape[1]
     total = jnp.zeros((member.shape[1], space.size, space.size))
     if not lanes.pairs:
         return Expansion(jnp.zeros((*value.shape[:2], 0)), total)
-    length = min(max(BLOCK // (windows * len(lanes.each)), 16), steps)
-    padding = -steps % length
-    signals = _delayed(envelope, jnp.asarray(parameters.emg.delay), jnp.asarray(parameters.emg.gain), model.timestep)
-    recorded, value, weight = (kept(jnp.swapaxes(x, -1, -2)) for x in (jnp.stack(signals, 1), value, weight))
     block = _Block(model, space, parameters, mixing, lanes)
-
-    def blocks(x: Array, end: Array) -> Array:
-        whole = jnp.concatenate([x, jnp.broadcast_to(end, (padding, *x.shape[1:]))])
-        return whole.reshape(-1, length, *x.shape[1:])
-
-    ahead = (
-        blocks(recorded[1:], recorded[-1:]),
-        blocks(value[:-1], value[-1:]),
-        blocks(weight[1:], jnp.zeros(())),
-    )
-    first = block.drive(recorded[:1])
-    begin = [(d[0], s[0], weight[0, where] * s[0]) for (where, _), d, s in zip(lanes.groups, *first[1:], strict=True)]
-    (_, ends), found = jax.lax.scan(block, (first, begin), ahead)
-    by_pair = []
-    for (_, _), start, later in zip(lanes.groups, begin, found, strict=True):
-        d = jnp.concatenate([start[0][None], later.reshape(later.shape[0] * later.shape[1], *later.shape[2:])[:steps]])
-        by_pair.append(jnp.moveaxis(d.reshape(d.shape[0], d.shape[1] * d.shape[2], windows), 1, 2))
+    steps, first, (recorded, value, weight) = _recorded(block, envelope, value, weight)
+    last, begin = block.drive(first), []
+    for (where, _), d, s in zip(lanes.groups, *last[1:], strict=True):
+        begin.append((d[0], s[0], weight[0, where] * s[0]))
+    ahead = steps.blocks(recorded[1:], recorded[-1:]), steps.blocks(value[:-1], value[-1:])
+    (_, ends), found = jax.lax.scan(block, (last, begin), (*ahead, steps.blocks(weight[1:], jnp.zeros(()))))
     for (_, some), (_, _, own) in zip(lanes.groups, ends, strict=True):
         if not some[0].columns:
             continue
         entry = np.array([[c.entry for c in lane.columns] for lane in some], int).T
         total = total.at[:, entry[:, None], entry[None]].add(jnp.moveaxis(own @ member, -1, 0))
-    return Expansion(jnp.concatenate(by_pair, -1), total)
+    return Expansion(steps.by_pair([d for d, *_ in begin], found), total)
+
+
+def lane_slopes(
+    model: Model,
+    space: ParameterSpace,
+    parameters: Parameters,
+    envelope: Float[Array, "time window channel"],
+    mixing: Float[Any, "muscle channel"],
+    lanes: Lanes,
+    value: Float[Array, "time window lane"],
+) -> Float[Array, "time window pair"]:
+    """`Expansion.by_pair` alone."""
+    if not lanes.pairs:
+        return jnp.zeros((*value.shape[:2], 0))
+    block = _FirstBlock(model, space, parameters, mixing, lanes)
+    steps, first, (recorded, value) = _recorded(block, envelope, value)
+    last = block.drive(first)[:2]
+    begin = [d[0] for d in last[1]]
+    ahead = steps.blocks(recorded[1:], recorded[-1:]), steps.blocks(value[:-1], value[-1:])
+    return steps.by_pair(begin, jax.lax.scan(block, (last, begin), ahead)[1])
+
+
+class _InBlocks(NamedTuple):
+    """Steps of time, in blocks of one length."""
+
+    steps: int
+    length: int
+    windows: int
+
+    def blocks(self, x: Float[Array, "step *rest"], end: Array) -> Float[Array, "block length *rest"]:
+        """Filled up with `end`."""
+        whole = jnp.concatenate([x, jnp.broadcast_to(end, (-self.steps % self.length, *x.shape[1:]))])
+        return whole.reshape(-1, self.length, *x.shape[1:])
+
+    def by_pair(self, begin: Sequence[Array], found: Sequence[Array]) -> Float[Array, "time window pair"]:
+        """Derivatives of every group, at the first sample and after the steps of every block, side by side."""
+        out = []
+        for start, later in zip(begin, found, strict=True):
+            after = later.reshape(later.shape[0] * later.shape[1], *later.shape[2:])[: self.steps]
+            d = jnp.concatenate([start[None], after])
+            out.append(jnp.moveaxis(d.reshape(d.shape[0], d.shape[1] * d.shape[2], self.windows), 1, 2))
+        return jnp.concatenate(out, -1)
+
+
+def _recorded(
+    block: _Block, envelope: Float[Array, "time window channel"], *of_lanes: Float[Array, "time window lane"]
+) -> tuple[_InBlocks, Array, list[Array]]:
+    """How time is cut, the recording at the first sample, and all of it and of what lanes have, windows last."""
+    steps, windows = envelope.shape[0] - 1, envelope.shape[1]
+    length = min(max(BLOCK // (windows * len(block.lanes.each)), 16), steps)
+    signals = _delayed(envelope, jnp.asarray(block.emg.delay), jnp.asarray(block.emg.gain), block.timestep)
+    turned = [kept(jnp.swapaxes(x, -1, -2)) for x in (jnp.stack(signals, 1), *of_lanes)]
+    return _InBlocks(steps, length, windows), turned[0][:1], turned
 
 
 Drive = tuple[Array, list[Array], list[Array]]
@@ -284,6 +321,26 @@ class _Block:
         after = self.integrator.activation(cast(Any, rate), self.timestep, *cast(Any, at))[1]
         return cast(Taylor, after)
 
+    def followed(
+        self,
+        some: tuple[Lane, ...],
+        slope: dict[str, Array],
+        of_drive: Float[Array, "time column lane window"],
+        first: Float[Array, "column lane window"],
+    ) -> tuple[dict[str, Any], Array, Array]:
+        """What unknowns do to what steps of a group see, to its last activations, and to all after the steps."""
+        tangent: dict[str, Any] = {"start": of_drive[:-1], "end": of_drive[1:]}
+        for f in self.constants:
+            moves = [[float(any(f == field for field, _ in c.moves)) for c in lane.columns] for lane in some]
+            tangent[f] = np.array(moves).T[:, :, None]
+        push = sum((slope[n][:, None] * x for n, x in tangent.items()), jnp.zeros(()))
+
+        def follow(d: Array, at: tuple[Array, Array]) -> tuple[Array, Array]:
+            d = at[0] * d + at[1]
+            return d, d
+
+        return tangent, *jax.lax.scan(follow, first, (slope["activation"], push))
+
     def __call__(self, carry: Carry, recording: tuple[Array, Array, Array]) -> tuple[Carry, list[Array]]:
         (last, last_firsts, last_seconds), states = carry
         recorded, before, weight = recording
@@ -298,20 +355,10 @@ class _Block:
         bend = {k: kept(x) for k, x in step.second.items()}
         after, out = [], []
         for g, (where, some) in enumerate(self.lanes.groups):
-            du, ddu = both(last_firsts[g], firsts[g]), both(last_seconds[g], seconds[g])
-            tangent: dict[str, Any] = {"start": du[:-1], "end": du[1:]}
-            for f in self.constants:
-                moves = [[float(any(f == field for field, _ in c.moves)) for c in lane.columns] for lane in some]
-                tangent[f] = np.array(moves).T[:, :, None]
-            own = {n: x[:, where] for n, x in slope.items()}
-            push = sum((own[n][:, None] * x for n, x in tangent.items()), jnp.zeros(()))
+            ddu = both(last_seconds[g], seconds[g])
             d, s, total = states[g]
-
-            def follow(d: Array, at: tuple[Array, Array]) -> tuple[Array, Array]:
-                d = at[0] * d + at[1]
-                return d, d
-
-            d_end, later = jax.lax.scan(follow, d, (own["activation"], push))
+            own = {n: x[:, where] for n, x in slope.items()}
+            tangent, d_end, later = self.followed(some, own, both(last_firsts[g], firsts[g]), d)
             tangent["activation"] = both(d[None], later[:-1])
             turned: dict[str, Any] = {}
             for (a, b), c in bend.items():
@@ -334,6 +381,24 @@ class _Block:
             after.append((d_end, s, total))
             out.append(later)
         return ((value[-1:], [x[-1:] for x in firsts], [x[-1:] for x in seconds]), after), out
+
+
+class _FirstBlock(_Block):
+    """Without second derivatives: those of the drive and of a step are asked for by nobody, and not compiled."""
+
+    def __call__(self, carry: Any, recording: Any) -> tuple[Any, list[Array]]:
+        (last, last_firsts), states = carry
+        recorded, before = recording
+        value, firsts, _ = self.drive(recorded)
+        u = jnp.concatenate([last, value])
+        slope = {n: kept(x) for n, x in self.step(before, u[:-1], u[1:]).first.items()}
+        after, out = [], []
+        for g, (where, some) in enumerate(self.lanes.groups):
+            of_drive, own = jnp.concatenate([last_firsts[g], firsts[g]]), {n: x[:, where] for n, x in slope.items()}
+            _, end, later = self.followed(some, own, of_drive, states[g])
+            after.append(end)
+            out.append(later)
+        return ((value[-1:], [x[-1:] for x in firsts]), after), out
 
 
 def _delayed(envelope: Float[Array, "time window channel"], delay: Array, gain: Array, timestep: float) -> list[Array]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import jax
@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from mjx_msm.common.compiled import compile_job, float64, jit, shapes
-from mjx_msm.dynamics.activation_sensitivities import ActivationDerivatives, Drive, activation_pairs
+from mjx_msm.dynamics.activation_expansion import Lanes, lane_activations, lane_slopes, lanes_of
+from mjx_msm.dynamics.activation_sensitivities import activation_pairs
 from mjx_msm.dynamics.geometry import Geometry, geometry
 from mjx_msm.dynamics.paths import paths
 from mjx_msm.dynamics.sensitivities import Factors, Pairs, factors
@@ -133,19 +134,25 @@ class InstantTerm(AbstractTerm):
 
     def _driven(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         lead: Any = (self.model, self.space, z)
-        found: Drive | Tensions
         with float64():
-            if self.course is None:
-                envelope, window, sample = self._windows
-                given: Any = (envelope, np.asarray(self.mixing), self.pairs, sample, window)
-                found = _activations(*lead, *given)
-            else:
+            if self.course is not None:
                 recorded = (np.swapaxes(x, 0, 1) for x in (self.envelope, self.course))
                 envelope, course = next(recorded), course_of(next(recorded))
                 at_samples = (self.sample, self.recording)
-                given = (envelope, np.asarray(self.mixing), self.acting, self.pairs, course, *at_samples)
+                given: Any = (envelope, np.asarray(self.mixing), self.acting, self.pairs, course, *at_samples)
                 found = _tensions(*lead, *given)
-        return np.asarray(found.value), np.asarray(found.by_pair)
+                return np.asarray(found.value), np.asarray(found.by_pair)
+            envelope, window, sample = self._windows
+            given = (envelope, np.asarray(self.mixing), self._lanes, sample, window)
+            value, by_pair = map(np.asarray, _activations(*lead, *given))
+        of, place = list(self._lanes.of), {pair: k for k, pair in enumerate(self._lanes.pairs)}
+        column = [place.get((of[m], entry), -1) for m, entry in self.pairs]  # the last one: of muscles that do not act
+        return value[:, of], np.pad(by_pair, ((0, 0), (0, 1)))[:, column]
+
+    @cached_property
+    def _lanes(self) -> Lanes:
+        acting = np.isin(np.arange(len(self.model.muscles)), self.acting)
+        return lanes_of(self.model, self.space, np.asarray(self.mixing), acting.tolist())
 
     @cached_property
     def _windows(self) -> tuple[Array, np.ndarray, np.ndarray]:
@@ -170,20 +177,22 @@ class InstantTerm(AbstractTerm):
         return out
 
 
-@jit
+@partial(jit, barriers=True)
 def _activations(
     model: Model,
     space: ParameterSpace,
     z: Float[AnyArray, "free"],
     envelope: Float[Array, "time window channel"],
     mixing: Float[Any, "muscle channel"],
-    pairs: Pairs,
+    lanes: Lanes,
     sample: Int[AnyArray, "instant"],
     window: Int[AnyArray, "instant"],
-) -> Drive:
-    """At the instants, and their derivatives by pair."""
-    found = ActivationDerivatives(model, space, space.unpack(jnp.asarray(z)), envelope, mixing, pairs)
-    return Drive(found.value[sample, window], found.by_pair[sample, window])
+) -> tuple[Float[Array, "instant lane"], Float[Array, "instant pair"]]:
+    """At the instants, and their derivatives by `Lanes.pairs`."""
+    parameters = space.unpack(jnp.asarray(z))
+    value = lane_activations(model, parameters, envelope, mixing, lanes)
+    slope = lane_slopes(model, space, parameters, envelope, mixing, lanes, value)
+    return value[sample, window], slope[sample, window]
 
 
 @jit
