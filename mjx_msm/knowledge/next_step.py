@@ -125,6 +125,14 @@ def steps(result: Identification) -> tuple[Step, ...]:
     return (Step(Matter.NOTHING, "use the person: `gymnasium.make` and `mjx-msm verify` take this folder"),)
 
 
+def _lacking(result: Identification) -> str:
+    """What a model may lack that a regression has, or learns."""
+    unheard = "a muscle without EMG"
+    if result.unmeasured:
+        unheard = f"EMG of {some(list(result.unmeasured))} (its notes say what stands for that)"
+    return f"{unheard}, passive tissue, a right delay"
+
+
 def _in_the_way(result: Identification) -> Iterator[Step]:
     if result.unmeasured and not any(e.determined for e in result.estimates):
         yield Step(
@@ -162,13 +170,13 @@ def _in_the_way(result: Identification) -> Iterator[Step]:
         yield Step(
             Matter.REGRESSION,
             "look where in the curves of the report the error is: a model that predicts worse than a regression lacks "
-            "something, a muscle without EMG, passive tissue, a right delay",
+            f"something, {_lacking(result)}",
         )
     elif beaten := _beaten_joints(rows, kind):
         yield Step(
             Matter.BEATEN_JOINT,
             f"look at {some(beaten)} in the curves of the report, which a regression predicts better than the model: "
-            "it lacks something there, a muscle without EMG, passive tissue, a right delay",
+            f"it lacks something there, {_lacking(result)}",
         )
     more = _to_record(result)
     if bound := _to_believe(result, with_none=more is not None):  # the lab can check it, and a band may be narrow by it

@@ -63,7 +63,11 @@ def test_whose_error_is_whose():
             "find out why it fits poorly: check the electrodes",
         ),
         (result(fit(identified=11.0)), "look at reach, which it predicts worse than a constant"),
-        (result(fit(ridge=1.0)), "worse than a regression"),
+        (result(fit(ridge=1.0)), "worse than a regression lacks something, a muscle without EMG, passive tissue"),
+        (
+            replace(result(fit(ridge=1.0)), unmeasured={"BRA": "effort"}),
+            "lacks something, EMG of BRA (its notes say what stands for that), passive tissue",
+        ),
         (
             result(fit(), bounds=("upper", "", "")),
             "max_isometric_force can be believed, since only a bound holds it: check elec",
