@@ -26,6 +26,7 @@ from mjx_msm.knowledge.judged_errors import (
 )
 from mjx_msm.knowledge.next_step import next_step
 from mjx_msm.knowledge.records import Fit, Outcome
+from mjx_msm.knowledge.reliance import Reliance, Rely, reliance
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.result_table import CLEARLY
 from mjx_msm.knowledge.standing import Standing, how_roughly
@@ -72,13 +73,29 @@ def _to_use(result: Identification) -> str:
     if not rows:
         return f"Use it for no prediction yet, as nothing tells how good one is; {parameters}."
     error, other = pooled(rows, kind=kind), rival(rows, kind)
-    if error > pooled(rows, "spread", kind=kind) and trial_predicted_worst(result.fits):
-        return f"Do not use its prediction of the {kind}: a constant would do better; {parameters}."
+    rely = reliance(result.fits)
+    if rely.rely is Rely.NO:
+        why = f" ({some(rely.joints)})" if rely.joints and len({f.coordinate for f in rows}) > 1 else ""
+        return f"Do not use its prediction of the {kind}: {_why_not(result.fits)}{why}; {parameters}."
     where = "" if rows[0].role == "held-out" or not any(f.within for f in rows) else ", between parts of one trial"
     better = ", for which a regression is the better" if other is not None and other[1] < CLEARLY * error else ""
     band = ", but not the band of 95 % about it" if narrow else ""
-    far = f"{size(error, unit_of(rows, kind))} (root mean square){where}{_of_held_out(result.fits, kind)}"
-    return f"Use its prediction of the {kind} as good to about {far}{better}{band}; {parameters}."
+    left = [f for f in rows if f.trial not in rely.trials and (rely.trials or f.coordinate not in rely.joints)] or rows
+    near = size(pooled(left, kind=kind), unit_of(rows, kind))
+    far = f"{near} (root mean square){where}{_of_held_out(result.fits, kind)}"
+    return f"Use its prediction of the {kind}{_but(rely)} as good to about {far}{better}{band}; {parameters}."
+
+
+def _why_not(fits: Sequence[Fit]) -> str:
+    held = not trial_predicted_worst(fits)
+    return f"it misses more than {100 * POOR_HELD:.0f} % of what was held" if held else "a constant would do better"
+
+
+def _but(rely: Reliance) -> str:
+    """Of what not to use a prediction, which comes first."""
+    if rely.but:
+        return f", but not that of {rely.but}, which a constant predicts better,"
+    return f" (of {some(rely.noise)} there was hardly more than noise to predict)" if rely.noise else ""
 
 
 def _of_held_out(fits: Sequence[Fit], kind: str) -> str:

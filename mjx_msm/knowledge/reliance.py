@@ -1,0 +1,88 @@
+"""Whether a prediction may be relied on, and of what not: the one rule for a person's page and for a study.
+
+A constant, the mean of what was recorded, misses it by its spread. Whatever is predicted no better than that, all that
+was unseen, a trial of it or a joint of one, is not to be relied on, and is named. Excused is only what holds hardly
+more than noise and is missed by hardly more than it (`mjx_msm.knowledge.judged_errors.BESIDE_NOISE`).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mjx_msm.knowledge.judged_errors import (
+    POOR_HELD,
+    joints_predicted_worst,
+    measure,
+    of_held,
+    pooled,
+    trials_predicted_worst,
+    unseen,
+    unseen_that_moved,
+)
+from mjx_msm.knowledge.records import Fit
+from mjx_msm.knowledge.wording import some
+
+
+class Rely(enum.Enum):
+    """On a prediction."""
+
+    YES = "yes"
+    PART = "all but"
+    """On all of it but some trials or joints."""
+    NO = "no"
+    NOISE = "hardly more than noise"
+    """There was nothing else to predict."""
+    UNKNOWN = "not known"
+    """Nothing was unseen."""
+
+
+@dataclass(frozen=True)
+class Reliance:
+    """On the prediction of one person."""
+
+    rely: Rely
+    trials: tuple[str, ...] = ()
+    """Unseen ones that a constant predicts better."""
+    joints: tuple[str, ...] = ()
+    """Of unseen trials, which a constant predicts better; the furthest off first."""
+    noise: tuple[str, ...] = ()
+    """Joints in which there was hardly more than noise to predict."""
+
+    @property
+    def but(self) -> str:
+        """What a constant predicts better; "" where it is nothing, or all."""
+        return some([*self.trials, *(j for j in self.joints if not self.trials)]) if self.rely is Rely.PART else ""
+
+    @property
+    def words(self) -> str:
+        """In a table."""
+        if self.rely is Rely.PART:
+            return f"all but {self.but}"
+        if self.rely is Rely.NO:
+            return f"no: {some(self.joints)} worse than a constant" if self.joints else "no: worse than a constant"
+        return self.rely.value
+
+
+def reliance(fits: Sequence[Fit]) -> Reliance:
+    """On the prediction of what the estimate was not made from."""
+    rows = unseen(fits)
+    kind = measure(rows)
+    rows = tuple(f for f in rows if f.kind == kind)
+    if not rows:
+        return Reliance(Rely.UNKNOWN)
+    moved = tuple(f for f in unseen_that_moved(fits) if f.kind == kind)
+    noise = tuple(
+        dict.fromkeys(f.coordinate for f in rows if not f.held and f not in moved and f.identified >= f.spread)
+    )
+    joints = tuple(dict.fromkeys(f.coordinate for f in joints_predicted_worst(fits) if f.kind == kind))
+    held = [f for f in rows if of_held(f)]
+    if any(f.identified > POOR_HELD * f.level for f in held):
+        return Reliance(Rely.NO, noise=noise)
+    if not moved:
+        return Reliance(Rely.NOISE if noise and not held else Rely.YES, noise=noise)
+    trials = trials_predicted_worst(fits)
+    if pooled(moved, kind=kind) >= pooled(moved, "spread", kind=kind):
+        return Reliance(Rely.NO, trials, joints, noise)
+    return Reliance(Rely.PART if trials or joints else Rely.YES, trials, joints, noise)
