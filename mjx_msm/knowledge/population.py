@@ -255,7 +255,8 @@ def errors_of(
     ours, usual = [], []
     for k, (e, u) in enumerate(zip(result.estimates, result.unknowns, strict=True)):
         value = _without_prior(seen, k)
-        if e.determined and not e.bound and kind_of(u.members[0]).transform == "log" and math.isfinite(value):
+        known = e.determined and not e.bound and not seen.estimates[k].bound
+        if known and kind_of(u.members[0]).transform == "log" and math.isfinite(value):
             ours.append(float(value - mean[k]))
             usual.append(value - u.reference[0])
     return ours, usual

@@ -260,6 +260,8 @@ def test_errors_are_beside_what_the_recordings_alone_say(space):
     np.testing.assert_allclose(usual, ours)
     other = replace(made, z=tuple(z + 0.1 * space.prior_scale))  # by which it is judged then
     assert errors_of(made, nothing, other)[0][0] == pytest.approx(ours[0] + 0.1 * space.prior_scale[0] * 5 / 4)
+    held = replace(other, estimates=(replace(other.estimates[0], bound="upper"), *other.estimates[1:]))
+    assert errors_of(made, nothing, held)[0] == errors_of(made, nothing, other)[0][1:]
 
 
 def test_a_population_is_a_file(space, cohort, tmp_path):
