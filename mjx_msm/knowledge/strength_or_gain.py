@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from mjx_msm.knowledge.result import Identification
+from mjx_msm.knowledge.standing import Standing
 
 HALF = 0.5
 """Part of what is open of a strength that goes with its EMG, from which on it counts as told together with that."""
@@ -40,7 +41,13 @@ class Exchange:
 
 
 def exchanges(result: Identification) -> tuple[Exchange, ...]:
-    """Strengths that the recordings leave to be exchanged for how EMG becomes activation."""
+    """Strengths that the recordings leave to be exchanged for how EMG becomes activation.
+
+    What is determined can go with what is determined, too: then the recordings tell both, and what is left open is
+    little. They cannot both be where only their product is told: each then keeps at least what the narrower one of the
+    two priors leaves, over √2, and one of them more than half of its own.
+    """
+    known = [s is Standing.DETERMINED for s in result.standing]
     covariance, members = np.array(result.covariance), [u.members for u in result.unknowns]
     out = []
     for s, muscles in enumerate(members):
@@ -48,6 +55,7 @@ def exchanges(result: Identification) -> tuple[Exchange, ...]:
             continue
         channels = {channel for m in muscles for channel in _driving(result.emg_map, m.split("/")[1])}
         own = [k for k, m in enumerate(members) if any(x in _emg(channels) for x in m)]
+        own = [k for k in own if not (known[s] and known[k])]
         share = _share(covariance, s, own)
         if share >= HALF:
             out.append(Exchange(result.estimates[s].path, tuple(result.estimates[k].path for k in own), share))

@@ -331,9 +331,10 @@ def test_the_truth_of_people_who_are_made_up_is_shown(mixed):
 
 
 def with_gain(made, correlation):
-    """The result with a gain in the place of the length, which goes with the strength like this."""
+    """The result with a gain in the place of the length, which goes with the strength like this, and is as open as
+    the prior left it."""
     gain = "emg/biceps/gain"
-    e, u = replace(made.estimates[1], path=gain), replace(made.unknowns[1], members=(gain,))
+    e, u = replace(made.estimates[1], path=gain, low=0.75, high=1.6), replace(made.unknowns[1], members=(gain,))
     covariance = [[0.01, 0.01 * correlation, 0.0], [0.01 * correlation, 0.01, 0.0], [0.0, 0.0, 0.01]]
     return replace(
         made, estimates=(made.estimates[0], e, made.estimates[2]), covariance=tuple(map(tuple, covariance)),
@@ -349,6 +350,9 @@ def test_strength_that_is_told_together_with_its_emg_is_said_to_be():
     assert f"{told}: {STRENGTH} in 1 of 2 people." in " ".join(cohort_verdict(cohort(anna=apart, bob=both)))
     for said in (verdict(apart), cohort_verdict(cohort(anna=apart)), verdict(replace(both, emg_map={"BRA": {}}))):
         assert told not in " ".join(said)
+    known = replace(both.estimates[1], low=1.0, high=1.2)  # either is told to a quarter of its prior
+    each = replace(both, estimates=(both.estimates[0], known, both.estimates[2]))
+    assert told not in " ".join(verdict(each))
     few = with_gain(result(fit("identify"), fit(), shares=(0.1, 0.1, 0.9)), -0.9)
     for said in (verdict(few)[-1], cohort_verdict(cohort(anna=few))[-1]):
         assert "strength and EMG gain apart, a maximal effort of which a superimposed twitch" in said
