@@ -116,7 +116,7 @@ def identifier(asked: Asked) -> Callable[[Job], str]:
 
 
 def _identify(job: Job, asked: Asked, made_with: Mapping[str, Any], models: _Models) -> None:
-    study = load_subject(job.subject)
+    study, truth = load_subject(job.subject), load_truth(job.subject)  # what is wrong with either, before all the work
     model, made_from = models.of(study), {**job.made_with(made_with), "files": dict(study.hashes)}
     if (job.folder / MADE_FROM).exists():
         (job.folder / MADE_FROM).unlink()  # from here on the folder is not whole
@@ -139,7 +139,7 @@ def _identify(job: Job, asked: Asked, made_with: Mapping[str, Any], models: _Mod
         if asked.cross_validation and can_cross_validate(study):
             result = cross_validated(study, model, result, checkpoint=unfinished.folds, seed=asked.seed)
         with _WRITING, called_by(None), result_folder(job.folder) as filled:
-            write_result(filled, study, model, result, truth=load_truth(job.subject))
+            write_result(filled, study, model, result, truth=truth)
         write_text(job.folder / MADE_FROM, json.dumps(made_from, indent=1) + "\n")
         unfinished.ended()
 
