@@ -14,9 +14,9 @@ of the posterior is up to 17 times that of its matrix. Where a term knows its se
 Where residuals vanish at the solution Gauss–Newton is the better model from far away: there it comes first, and each
 step uses the one that foretold the last step better (Dennis, Gay, Welsch 1981, doi 10.1145/355958.355965). Where no
 term knows them, they are learnt from how the gradient changes from iterate to iterate, as there; but not beside
-nuisance unknowns: until these have settled the gradient is that of the linearisation, and of an arm with half of its
-parameters held wrongly the solver was led astray, to a motion 1.4 rad off. A step that lost is shortened to where the
-parabola through its slope and its loss is least.
+nuisance unknowns that have not `settled`: until then the gradient is that of the linearisation, and of an arm with half
+of its parameters held wrongly the solver was led astray, to a motion 1.4 rad off. A step that lost is shortened to
+where the parabola through its slope and its loss is least.
 """
 
 from __future__ import annotations
@@ -48,8 +48,12 @@ KINKED, KEPT, UNKEPT = 5e-3, 0.25, 3
 in a row, the first of which gained something: what is left are kinks, where samples of EMG meet 1 or a delay meets
 samples. Where none gains, it is the slope that is wrong, and no kink."""
 RETURNS = 5
-"""How often in a row an end that was looked at again may be no better than the best one before: then the solver goes in
-circles, as where nuisance unknowns do not settle (a foot that meets the ground at every look at another time)."""
+"""How often in a row an end that was looked at again may be neither better than the best one before nor nearer to what
+was foreseen of it: then the solver goes in circles, as where nuisance unknowns do not settle (a foot that meets the
+ground at every look at another time)."""
+NEARER = 0.9
+"""Part of the least surprise so far that one has to be below to be nearer. Of few samples, where every count of the
+unknowns changes the noise that the next one goes by, costs of ends rise on the way and surprises fall."""
 COUNTED_ANEW = 0.1
 """Gain of a step after which the unknowns that the samples use up are counted anew."""
 
@@ -75,8 +79,9 @@ class Place:
     evaluations: int
     learnt: Float[np.ndarray, "free free"] | None = None
     """Second derivatives learnt on the way; None where terms know them, or nothing was learnt yet."""
-    ends: tuple[float, int] = (np.inf, 0)
-    """Least cost of an end that was looked at again, and how many in a row were no better."""
+    ends: tuple[float, float, int] = (np.inf, np.inf, 0)
+    """Of ends that were looked at again the least cost, the least change of it by that, and how many in a row had
+    neither."""
 
 
 @dataclass
@@ -90,6 +95,8 @@ class Solution:
     """Negative log posterior, up to a constant."""
     evaluations: int = 0
     converged: bool = False
+    spent: bool = False
+    """Whether it ended for want of evaluations."""
     interrupted: bool = False
     starts: int = 0
     """Starting points tried to their end, where it is the best of several."""
@@ -152,8 +159,8 @@ def minimise(
     **Returns:** the best point seen; a `KeyboardInterrupt` at any time returns it too. It is `converged` where no step
     promises more than the tolerance, or where residuals are round-off; or beside kinks of the cost, where three steps
     in a row, the first of which gained something, promised less than 0.005 and kept less than a quarter of that. Where
-    it comes to ends that are none, one after another and none better than the best, it is the last of them, and not
-    `converged`.
+    it comes to ends that are none, one after another and none better than the best nor nearer to being one, it is the
+    last of them, and not `converged`.
 
     Nuisance unknowns are not damped with z: they go all the way to where the linearisation sees them at their best,
     which makes convergence quadratic near a solution. Far from one the states of a motion may run away, and the solver
@@ -175,7 +182,7 @@ def minimise(
             return solution
         growth, reach = 2.0, np.inf
         bent, unkept = (damping < CAREFUL, 0) if place is None else (place.bent, place.unkept)
-        learnt, ends = (None, (np.inf, 0)) if place is None else (place.learnt, place.ends)
+        learnt, ends = (None, (np.inf, np.inf, 0)) if place is None else (place.learnt, place.ends)
         _accept(solution, point, damping, bent, unkept, learnt, ends)
         report(solution)
         while solution.evaluations < limit:
@@ -200,16 +207,18 @@ def minimise(
             if promised <= tolerance or unkept >= UNKEPT or damping > LARGEST_DAMPING:
                 again, evaluations = problem.again(point)
                 solution.evaluations += evaluations
-                if not abs(again.cost - point.cost) > (KINKED if unkept >= UNKEPT else tolerance):
+                surprise = abs(again.cost - point.cost)
+                if not surprise > (KINKED if unkept >= UNKEPT else tolerance):
                     solution.converged = True
                     break
                 if not np.isfinite(again.cost):
                     break
                 point, damping, growth, reach, unkept = again, min(damping, BOLD), 2.0, np.inf, 0
-                least, worse = ends
-                ends = (again.cost, 0) if again.cost < least - tolerance else (least, worse + 1)
+                least, nearest, vain = ends
+                vain = 0 if again.cost < least - tolerance or surprise < NEARER * nearest else vain + 1
+                ends = min(least, again.cost), min(nearest, surprise), vain
                 _accept(solution, point, damping, bent, unkept, learnt, ends)
-                if ends[1] > RETURNS:
+                if vain > RETURNS:
                     break
                 continue
             guess = [e.follow(step) for e in point.expansions]
@@ -232,6 +241,8 @@ def minimise(
                 report(solution)
             else:
                 growth, reach = growth * 2, _length(space, step) * _part(point, step, gained)
+        else:
+            solution.spent = True
     except KeyboardInterrupt:
         solution.interrupted = True
     return solution
@@ -260,7 +271,7 @@ def _accept(
     bent: bool,
     unkept: int,
     learnt: Float[np.ndarray, "free free"] | None,
-    ends: tuple[float, int],
+    ends: tuple[float, float, int],
 ) -> None:
     nuisance = [e.follow(np.zeros_like(point.z)) for e in point.expansions]
     about = [e.about for e in point.expansions]

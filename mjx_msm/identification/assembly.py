@@ -157,7 +157,9 @@ def _outcome(terms: Sequence[AbstractTerm], solution: Solution) -> Outcome:
     motions = [(t, s) for t, s in zip(terms, solution.scales, strict=True) if isinstance(t, MotionTerm)]
     if any(not t.simulate(solution.z, s)[1] for t, s in motions):
         return Outcome.NOT_FINITE
-    return Outcome.CONVERGED if solution.converged else Outcome.MAX_EVALUATIONS
+    if solution.converged:
+        return Outcome.CONVERGED
+    return Outcome.MAX_EVALUATIONS if solution.spent else Outcome.UNSETTLED
 
 
 def _versions() -> dict[str, str]:

@@ -52,6 +52,8 @@ WHY = {
     Matter.INTERRUPTED: "their identification was interrupted; run the study again, which goes on with it",
     Matter.EVALUATIONS: "the solver ran out of evaluations, and may still move; free fewer parameters, or begin from "
     "more places (`starts` in [identify]), and run the study again",
+    Matter.UNSETTLED: "the solver came to no end that stays one; begin from more places (`starts` in [identify]), or "
+    "free fewer parameters",
     Matter.JOINT: "a joint of a trial that it had not seen, the model predicts worse than a constant; a sign, or a "
     "muscle without EMG",
     Matter.REGRESSION: "what it had not seen, a regression predicts better than the model, which lacks something: a "
@@ -70,6 +72,7 @@ LEFT = {
     Matter.TRIAL: "a trial that a constant predicts better",
     Matter.JOINT: "a joint that a constant predicts better",
     Matter.EVALUATIONS: "a solver that ran out of evaluations",
+    Matter.UNSETTLED: "a solver that did not settle",
     Matter.FIT: "a poor fit",
     Matter.REGRESSION: "a regression that predicts better",
     Matter.BEATEN_JOINT: "a joint that a regression predicts better",
@@ -136,7 +139,7 @@ def _of(c: Cohort, matter: Matter, concerned: Mapping[str, Step]) -> Iterator[st
         yield _to_record(c, matter, names)
     elif matter in WHY:
         yield f"look at the reports of {who}: {WHY[matter]}{_where(c, matter, names)}"
-    else:  # its folds are not known
+    else:  # in its own words
         for said in dict.fromkeys(step.said for step in concerned.values()):
             yield f"of {whom([n for n, step in concerned.items() if step.said == said], people, NAMED)}: {said}"
 

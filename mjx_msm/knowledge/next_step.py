@@ -67,6 +67,8 @@ class Matter(enum.Enum):
     JOINT = enum.auto()
     """A joint of one is."""
     EVALUATIONS = enum.auto()
+    UNSETTLED = enum.auto()
+    """The solver came to no end that stays one."""
     FIT = enum.auto()
     REGRESSION = enum.auto()
     """One predicts the unseen better than the model."""
@@ -160,6 +162,12 @@ def _in_the_way(result: Identification) -> Iterator[Step]:
         )
     if result.outcome is Outcome.MAX_EVALUATIONS:
         yield Step(Matter.EVALUATIONS, "let it go on with `--resume`")
+    if result.outcome is Outcome.UNSETTLED:
+        yield Step(
+            Matter.UNSETTLED,
+            "begin from more places (`starts` in [identify]), or free fewer parameters: where the solver stopped it "
+            "came to no end that stays one, as where a foot meets the ground at every look at another time",
+        )
     if fits_poorly(result.fits):
         yield Step(
             Matter.FIT,

@@ -19,13 +19,15 @@ class Outcome(enum.Enum):
 
     CONVERGED = "converged"
     MAX_EVALUATIONS = "ran out of evaluations"
+    UNSETTLED = "did not settle"
+    """It came to ends that are none, in circles, or found no step: to go on from there leads nowhere else."""
     NOT_FINITE = "the simulation of some segments is not finite at the estimate: do not use it"
     INTERRUPTED = "interrupted; the last completed iteration is kept"
 
     @property
     def usable(self) -> bool:
         """Whether the solver came to an estimate that others may be learned from."""
-        return self in (Outcome.CONVERGED, Outcome.MAX_EVALUATIONS)
+        return self in (Outcome.CONVERGED, Outcome.MAX_EVALUATIONS, Outcome.UNSETTLED)
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ def _ended(result: Identification) -> str:
     how = {
         Outcome.CONVERGED: f"The estimate converged: no nearby person fits these recordings better{_from(result)}.",
         Outcome.MAX_EVALUATIONS: "The estimate did not converge: it ran out of evaluations, and may still move.",
+        Outcome.UNSETTLED: "The estimate did not converge: the solver stopped where it came to no end that stays one.",
         Outcome.INTERRUPTED: "The estimate was interrupted: what is here is its last iteration.",
     }[result.outcome]
     return f"{_to_use(result)} {how}"

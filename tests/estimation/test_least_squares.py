@@ -500,7 +500,22 @@ def test_ends_that_never_settle_come_to_an_end(box, term):
     assert found.evaluations < 500
     best = float(line @ plain.data[:, 0] / (line @ line))
     assert min(abs(found.z[0] - best), abs(found.z[0] - 1.1 * best)) < 1e-3, "of one side or the other"
-    assert found.place.ends[1] > least_squares.RETURNS
+    assert found.place is not None
+    assert found.place.ends[-1] > least_squares.RETURNS
+    assert not found.spent
+    assert minimise([restless], plain.space, np.zeros(1), limit=5).spent
+
+
+def test_ends_that_every_count_brings_nearer_are_no_circle(box, term, monkeypatch):
+    """Seven samples of two columns for five unknowns: each count of these changes the noise by which the next one is
+    made, and the cost of ends rises for longer than circles are borne with."""
+    rng = np.random.default_rng(1)
+    lines = rng.normal(size=(2, 7, 5))
+    data = (lines @ rng.normal(size=5)).T + rng.normal(size=(7, 2))
+    one = term(box(5, scale=1.0), lambda z: (lines @ z).T, data)
+    assert minimise([one], one.space, np.zeros(5), limit=LIMIT).converged
+    monkeypatch.setattr(least_squares, "NEARER", 0.0)
+    assert not minimise([one], one.space, np.zeros(5), limit=LIMIT).converged
 
 
 def test_points_are_compared_by_one_count_of_unknowns(box, term):

@@ -75,6 +75,7 @@ def test_whose_error_is_whose():
         (result(fit(), shares=(0.1, 0.1, 0.9)), "record more of the person (2 of 3 parameters are open)"),
         (result(fit(), outcome=Outcome.INTERRUPTED), "--resume"),
         (result(fit(), outcome=Outcome.MAX_EVALUATIONS), "--resume"),
+        (result(fit(), outcome=Outcome.UNSETTLED), "begin from more places (`starts` in [identify]), or free fewer"),
         (result(fit(), outcome=Outcome.NOT_FINITE), "units and signs"),
         (result(fit("cross-validated", ridge=2.0)), "use the person"),
         (
