@@ -59,6 +59,7 @@ def assembled(
     rest, told_of_model = allowed(problem, terms, solution, known), evidence(space, terms, parts, solution)
     estimates = _estimates(problem, z, rest.known)
     notes: tuple[str, ...] = ()
+    recorded = problem.recordings
     if problem.settings.unmeasured:  # from here on the person as they can be simulated
         stands = standings(estimates, unknowns_of(space))
         made = simulated(problem, terms, solution, [s is Standing.DETERMINED for s in stands])
@@ -109,6 +110,7 @@ def assembled(
         contradicted=rest.contradicted,
         notes=notes,
         evidence=told_of_model,
+        peaks={c: max(float(r.envelope[:, k].max()) for r in recorded) for k, c in enumerate(problem.channels)},
         **{**problem.record(), "held": rest.held},
         **posterior_record(space, z, known, problem.settings.seed, problem.usual, gradient),
     )

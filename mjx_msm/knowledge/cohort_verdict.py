@@ -35,6 +35,7 @@ from mjx_msm.knowledge.wording import CLOSELY, FLATTERS, emg_first, some, whom
 
 NOT_COUNTED = {
     Standing.BOUND: "what rests on a bound",
+    Standing.FULL: "what is held where the EMG is full",
     Standing.RANGE: "what is as wide as all that was allowed",
     Standing.PARTLY: "what is known partly from the prior",
     Standing.ROUGH: "what is known only roughly",

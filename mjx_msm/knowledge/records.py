@@ -157,6 +157,12 @@ class Fit:
     of a cross-validation in a file of a version that did not keep it, where it cannot be told."""
     band: float | None = None
     """Part of an unseen recorded moment that its band of 95 % holds; None where there is none, or it is not known."""
+    apart: float | None = None
+    """`identified` without the samples that may have the other foot's force in them (`OtherFoot`); None where there are
+    none, or it is not known."""
+    deviates: str = ""
+    """Where in its cycle an unseen moment is off on average (`mjx_msm.knowledge.cycle_error`), in words; "" for
+    nowhere."""
 
     @property
     def row(self) -> tuple[str, str, str, str]:
@@ -184,6 +190,22 @@ class Unseen:
         """Part of what was recorded that lies in the band."""
         inside = [a <= x <= b for x, a, b in zip(self.recorded, self.low, self.high, strict=True)]
         return sum(inside) / max(len(inside), 1)
+
+
+@dataclass(frozen=True)
+class MuscleUse:
+    """What the identified person does with a muscle in a trial."""
+
+    trial: str
+    muscle: str
+    envelope: float
+    """Greatest of its channels' envelopes as they are mixed, before their gains [-]."""
+    activation: float
+    """Greatest, 0 to 1."""
+    full: float
+    """Part of the samples at which it is fully active."""
+    pull: float
+    """Greatest tension over the maximal isometric force [-], with a tendon that yields as if it changed slowly."""
 
 
 @dataclass(frozen=True)

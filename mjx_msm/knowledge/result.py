@@ -20,7 +20,18 @@ from mjx_msm.common.printable import printable
 from mjx_msm.knowledge.arviz_tree import arviz_tree
 from mjx_msm.knowledge.dataframe import estimates_dataframe, fits_dataframe
 from mjx_msm.knowledge.posterior import draws_of
-from mjx_msm.knowledge.records import Direction, Estimate, Evidence, Fit, Likelihood, Outcome, Stage, Unknown, Unseen
+from mjx_msm.knowledge.records import (
+    Direction,
+    Estimate,
+    Evidence,
+    Fit,
+    Likelihood,
+    MuscleUse,
+    Outcome,
+    Stage,
+    Unknown,
+    Unseen,
+)
 from mjx_msm.knowledge.result_file import read_result, write_result
 from mjx_msm.knowledge.result_table import (
     against_the_model,
@@ -43,6 +54,7 @@ from mjx_msm.person.reduction import Part
 from mjx_msm.person.scaling import with_factors
 from mjx_msm.person.space import ParameterSpace, restored_space
 from mjx_msm.recordings.emg import EmgNoise
+from mjx_msm.recordings.quality.crossed_steps import OtherFoot
 from mjx_msm.recordings.synergies import Synergies
 from mjx_msm.recordings.trial import Trial, reordered
 
@@ -136,6 +148,16 @@ class Identification:
     """How probable the recordings are under the model; None where that is not known."""
     unseen: tuple[Unseen, ...] = ()
     """Moments as the folds of a cross-validation predict them; empty where there was none, or a file does not say."""
+    processing: str = ""
+    """How EMG became envelopes, in words; "" where that is not known."""
+    silenced: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By trial, channels that the subject file calls silent in it."""
+    peaks: Mapping[str, float] = field(default_factory=dict)
+    """Greatest envelope of every channel in the trials it was made from; empty where that is not known."""
+    other_foot: tuple[OtherFoot, ...] = ()
+    """Where recorded moments may have the other foot's force in them."""
+    use: tuple[MuscleUse, ...] = ()
+    """Of every muscle in every trial; empty where that is not known."""
     schema: int = SCHEMA
 
     @property
@@ -173,7 +195,7 @@ class Identification:
     @property
     def standing(self) -> tuple[Standing, ...]:
         """What may be said of every estimate by itself: `DETERMINED` ones are numbers to report."""
-        return standings(self.estimates, self.unknowns)
+        return standings(self.estimates, self.unknowns, self.peaks)
 
     @property
     def names(self) -> dict[str, str]:

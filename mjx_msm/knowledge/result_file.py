@@ -21,7 +21,18 @@ from mjx_msm.common.errors import InputError
 from mjx_msm.common.file_kinds import RESULT, refuse_other
 from mjx_msm.common.files import write_text
 from mjx_msm.common.json_files import finite, list_of, plain_json, read_json, record_of, table_of, word
-from mjx_msm.knowledge.records import Direction, Estimate, Evidence, Fit, Likelihood, Outcome, Stage, Unknown, Unseen
+from mjx_msm.knowledge.records import (
+    Direction,
+    Estimate,
+    Evidence,
+    Fit,
+    Likelihood,
+    MuscleUse,
+    Outcome,
+    Stage,
+    Unknown,
+    Unseen,
+)
 from mjx_msm.knowledge.uncertainty import Knowledge
 from mjx_msm.person.kinds import KINDS
 from mjx_msm.person.mjcf import INTEGRATORS
@@ -29,6 +40,7 @@ from mjx_msm.person.model import MUSCLES, law_constants
 from mjx_msm.person.parameters import INERTIA_COMPONENTS
 from mjx_msm.person.reduction import Part
 from mjx_msm.recordings.emg import EmgNoise
+from mjx_msm.recordings.quality.crossed_steps import OtherFoot
 from mjx_msm.recordings.synergies import Synergies
 
 NAME = "identification.json"
@@ -73,6 +85,11 @@ NEWER = (
     "evidence",
     "recordings",
     "unseen",
+    "processing",
+    "silenced",
+    "peaks",
+    "other_foot",
+    "use",
 )
 """Fields that files of schema 2 may lack: they came later."""
 
@@ -108,6 +125,10 @@ def read_result(path: Path, cls: type[Any], schema: int) -> Any:
         "evidence": record_of(Evidence),
         "unseen": list_of(record_of(Unseen)),
         "synergies": _synergies,
+        "silenced": table_of(list_of(word)),
+        "peaks": table_of(finite),
+        "other_foot": list_of(record_of(OtherFoot, {"spans": list_of(_span)})),
+        "use": list_of(record_of(MuscleUse)),
     }
     try:
         result = record_of(cls, readers, optional=NEWER)(data)
@@ -120,7 +141,11 @@ def read_result(path: Path, cls: type[Any], schema: int) -> Any:
 def _fits(value: Any) -> tuple[Fit, ...]:
     """Error rows. Whether a cross-validation was within trials came later than cross-validations: of one trial there is
     no other one, of several the file does not say."""
-    fits = list_of(record_of(Fit, optional=("beside", "doubted", "against", "held", "level", "within", "band")))(value)
+    fits = list_of(
+        record_of(
+            Fit, optional=("beside", "doubted", "against", "held", "level", "within", "band", "apart", "deviates")
+        )
+    )(value)
     trials = {f.trial for f in fits if f.role == "identify"}
     return tuple(
         replace(f, within={f.trial} == trials or None) if f.role == "cross-validated" and "within" not in row else f
@@ -152,6 +177,13 @@ def _factors(value: Any) -> tuple[float, ...]:
     if len(three) != 3 or min(three) <= 0:
         raise ValueError(f"{value!r:.60} is no three positive factors")
     return three
+
+
+def _span(value: Any) -> tuple[float, float]:
+    ends = list_of(finite)(value)
+    if len(ends) != 2 or ends[0] > ends[1]:
+        raise ValueError(f"{value!r:.60} is no beginning and end")
+    return ends[0], ends[1]
 
 
 def _lever(value: Any) -> float:

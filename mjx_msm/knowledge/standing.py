@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mjx_msm.knowledge.records import Estimate, Unknown
 from mjx_msm.knowledge.uncertainty import Knowledge
@@ -45,24 +45,38 @@ class Standing(enum.Enum):
     """The recordings say more of it than the prior, but leave a wider interval than that, or one that reaches none, or
     one that only a bound ends; or of a prior wider than the default, more than half of that one's."""
     BOUND = "at a bound"
+    FULL = "where the EMG is full"
+    """A gain with which the greatest envelope just reaches full excitation: beyond it that sample gives no more, which
+    holds the estimate there as a bound would."""
     RANGE = "as wide as all that was allowed"
     """A bound holds both ends of the interval."""
     PRIOR = Knowledge.PRIOR.value
     UNDETERMINED = Knowledge.UNDETERMINED.value
 
 
-HELD = (Standing.BOUND, Standing.RANGE)
+HELD = (Standing.BOUND, Standing.FULL, Standing.RANGE)
 """By a bound, and not by the recordings."""
+AT_FULL = 2e-3
+"""How near to 1 the greatest excitation is that just reaches it."""
 
 
-def standings(estimates: Sequence[Estimate], unknowns: Sequence[Unknown]) -> tuple[Standing, ...]:
-    """Of every estimate. **Arguments:** `unknowns`: empty in a file of version 0.1.0, which does not have them."""
-    return tuple(_standing(e, u) for e, u in zip(estimates, unknowns or (None,) * len(estimates), strict=True))
+def standings(
+    estimates: Sequence[Estimate], unknowns: Sequence[Unknown], peaks: Mapping[str, float] | None = None
+) -> tuple[Standing, ...]:
+    """Of every estimate.
+
+    **Arguments:** `unknowns`: empty in a file of version 0.1.0, which does not have them. `peaks`: greatest envelope of
+    every channel, as far as they are known.
+    """
+    each = zip(estimates, unknowns or (None,) * len(estimates), strict=True)
+    return tuple(_standing(e, u, peaks or {}) for e, u in each)
 
 
-def _standing(e: Estimate, u: Unknown | None) -> Standing:
+def _standing(e: Estimate, u: Unknown | None, peaks: Mapping[str, float]) -> Standing:
     if e.bound:
         return Standing.BOUND
+    if e.determined and any(abs(e.value * peak - 1.0) <= AT_FULL for peak in _driven(e, u, peaks)):
+        return Standing.FULL
     left = math.nan if u is None else beside_prior(e, u)
     if e.determined and u is not None and _width(e, u) >= WHOLE * (u.upper - u.lower):
         return Standing.RANGE
@@ -74,6 +88,12 @@ def _standing(e: Estimate, u: Unknown | None) -> Standing:
     if u is not None and left > HALF:  # a file of version 0.1.0 does not have what was possible before
         return Standing.PARTLY
     return Standing.ROUGH if u is not None and beside_default(e, u) > HALF else Standing.DETERMINED
+
+
+def _driven(e: Estimate, u: Unknown | None, peaks: Mapping[str, float]) -> list[float]:
+    """Greatest envelopes of the channels whose gain an estimate is."""
+    gains = [path.split("/") for path in (u.members if u is not None else (e.path,)) if path.endswith("/gain")]
+    return [peaks[channel] for group, channel, _ in gains if group == "emg" and channel in peaks]
 
 
 def before(u: Unknown) -> tuple[float, float]:
@@ -174,6 +194,8 @@ def remark(e: Estimate, u: Unknown | None, standing: Standing, *, off_prior: boo
         return ""
     if standing is Standing.BOUND:
         return f"at {e.bound} bound"
+    if standing is Standing.FULL:
+        return "where the EMG is full"
     if standing is Standing.ROUGH and u is not None:
         return f"only roughly: {how_roughly(e, u)}"
     if standing is Standing.PARTLY:

@@ -227,6 +227,7 @@ def _known(result: Identification) -> str:
             (Standing.PARTLY, "known partly from the prior"),
             (Standing.ROUGH, "known only roughly"),
             (Standing.BOUND, "at a bound"),
+            (Standing.FULL, "where the greatest EMG is full excitation, which holds a gain as a bound would"),
             (Standing.RANGE, "as wide as all that was allowed"),
         )
         if by[stands]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -46,7 +46,17 @@ def identify_study(
         **options,
     )
     notes = tuple(dict.fromkeys((*study.notes, *result.notes)))
-    return replace(result, notes=notes, recordings=study.recordings)
+    own = (*study.trials, *study.held_out)
+    crossed: list[Any] = [t.metadata.get("other_foot") for t in own]
+    silent: dict[str, Any] = {t.name: t.metadata.get("silent") for t in own}
+    return replace(
+        result,
+        notes=notes,
+        recordings=study.recordings,
+        processing=study.processing,
+        silenced={name: tuple(channels) for name, channels in silent.items() if channels},
+        other_foot=tuple(x for x in crossed if x is not None),
+    )
 
 
 def can_cross_validate(study: Study, by: str = "block") -> bool:

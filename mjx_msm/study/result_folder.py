@@ -15,7 +15,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,7 @@ from mjx_msm.recordings.model_clock import record
 from mjx_msm.recordings.readers.delimited import write_csv
 from mjx_msm.recordings.subject_file.loading import Study
 from mjx_msm.recordings.trial import reordered
+from mjx_msm.study.muscle_use import muscle_use
 from mjx_msm.study.replays import drive, measured, replays
 from mjx_msm.study.settings import study_space
 from mjx_msm.views.figures import save_figures
@@ -201,6 +202,10 @@ def write_result(
         banded = with_bands(result, signals)
         banded.save(folder / RESULT)
         result = banded
+    with _or_without("use of muscles"):
+        used = replace(result, use=tuple(muscle_use(model, result, study, signals)))
+        used.save(folder / RESULT)
+        result = used
     with _or_without("figures"):
         save_figures(folder, signals, result, truth)
     with _or_without("report"):

@@ -11,8 +11,11 @@ import numpy as np
 from jaxtyping import Float
 
 from mjx_msm.common.errors import InputError
+from mjx_msm.knowledge.cycle_error import in_words, mean_errors
 from mjx_msm.knowledge.judged_errors import banded
+from mjx_msm.knowledge.records import Fit
 from mjx_msm.knowledge.result import Identification
+from mjx_msm.recordings.cycles import LEAST, cycle_count
 from mjx_msm.recordings.readers.delimited import read_csv, write_csv
 
 
@@ -104,9 +107,48 @@ class Replay:
 
 
 def with_bands(result: Identification, trials: Sequence[Replay]) -> Identification:
-    """The result with what the bands of its held-out moments hold, as far as `trials` tell."""
+    """The result with what curves tell of its errors, as far as `trials` hold them: what the bands of held-out moments
+    hold, errors without what may be the other foot's force, and where in the cycle the unseen is off every time."""
     held = {(t.name, c): t.band_holds(k) for t in trials for k, c in enumerate(t.free)}
-    return replace(result, fits=banded(result.fits, "held-out", held))
+    fits = banded(result.fits, "held-out", held)
+    return replace(result, fits=tuple(_told(f, result, trials) for f in fits))
+
+
+def _told(fit: Fit, result: Identification, trials: Sequence[Replay]) -> Fit:
+    trial = next((t for t in trials if t.name == fit.trial), None)
+    if trial is None or fit.kind != "moment" or fit.coordinate not in trial.free:
+        return fit
+    unseen = next((u for u in result.unseen if (u.trial, u.coordinate) == (fit.trial, fit.coordinate)), None)
+    if fit.role == "cross-validated":
+        if unseen is None:
+            return fit
+        time, error = np.array(unseen.time), np.subtract(unseen.predicted, unseen.recorded)
+    elif trial.moment is None or "identified" not in (trial.predicted or {}):
+        return fit
+    else:
+        k = trial.free.index(fit.coordinate)
+        time, error = trial.time, (trial.predicted or {})["identified"][:, k] - trial.moment[:, k]
+    apart, crossed = None, np.zeros(len(time), dtype=bool)
+    for own in result.other_foot:
+        if own.trial == fit.trial and fit.coordinate in own.coordinates:
+            for first, last in own.spans:
+                crossed |= (time >= first - 1e-9) & (time <= last + 1e-9)
+    rest = error[~crossed & np.isfinite(error)]
+    if crossed.any() and len(rest):
+        apart = float(np.sqrt(np.mean(np.square(rest))))
+    deviates, count = "", cycles_of(trial)
+    if fit.role != "identify" and count is not None:
+        deviates = in_words(mean_errors(np.interp(time, trial.time, count), error), "N·m")
+    return replace(fit, apart=apart, deviates=deviates)
+
+
+def cycles_of(trial: Replay) -> Float[np.ndarray, "time"] | None:
+    """Cycles of the first free coordinate that have passed; None of fewer than `LEAST` whole ones."""
+    angle = bridged(trial.position)[:, trial.coordinates.index(trial.free[0])]
+    if len(trial.time) < 3 or not np.isfinite(angle).all():
+        return None
+    count = cycle_count(trial.time, angle)
+    return count if count is not None and np.floor(count[-1]) - np.ceil(count[0]) >= LEAST else None
 
 
 def bridged(values: Float[np.ndarray, "time coordinate"]) -> Float[np.ndarray, "time coordinate"]:

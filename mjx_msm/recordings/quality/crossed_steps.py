@@ -8,6 +8,8 @@ so in every double support, and who stands: so it is told, and left out where it
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy.ndimage import binary_dilation
@@ -21,6 +23,22 @@ SHORTEST, AROUND = 0.08, 0.05
 it, where a force rises and falls."""
 TOGETHER = 0.5
 """Of the time in which an ankle pushes, the most for which the other may, too: else it is no gait (squats, jumps)."""
+
+
+@dataclass(frozen=True)
+class OtherFoot:
+    """Where the recorded moments of a leg may have the other foot's force in them, and were kept."""
+
+    trial: str
+    coordinates: tuple[str, ...]
+    spans: tuple[tuple[float, float], ...]
+    """From and to, on the trial's clock [s]."""
+    share: float
+    """Of the trial's samples."""
+
+    def shifted(self, by: float) -> OtherFoot:
+        """On a clock on which all of it is that much later [s]."""
+        return replace(self, spans=tuple((first + by, last + by) for first, last in self.spans))
 
 
 def crossed_steps(
@@ -47,6 +65,11 @@ def _pushes(moment: Float[np.ndarray, "time"]) -> Bool[np.ndarray, "time"]:
     low, high = np.nanquantile(moment, [0.05, 0.95])
     sign, top = (1.0, high) if high > -low else (-1.0, -low)
     return sign * moment > PUSHES * top
+
+
+def spans(time: Float[np.ndarray, "time"], crossed: Bool[np.ndarray, "time"]) -> tuple[tuple[float, float], ...]:
+    """From and to of every stretch [s]."""
+    return tuple((float(time[a]), float(time[b - 1])) for a, b in zip(*runs(crossed), strict=True))
 
 
 def step_line(time: Float[np.ndarray, "time"], crossed: Bool[np.ndarray, "time"], masked: bool) -> str:

@@ -103,6 +103,33 @@ def _processing(steps: Section, kind: str) -> EmgProcessing:
     return EmgProcessing(**usual)
 
 
+def in_words(kind: str, processing: EmgProcessing, by_efforts: bool) -> str:
+    """How EMG becomes envelopes.
+
+    **Arguments:** `kind`: "raw" or "envelope". `by_efforts`: whether trials of greatest effort say what counts as 1.
+    """
+    steps = ["envelopes as they are in the file"]
+    if kind == "raw":
+        filters = {"high-pass": processing.high_pass, "low-pass": processing.low_pass}
+        high, low = (f"{name} {x:g} Hz" if x is not None else "" for name, x in filters.items())
+        notch = f"notch {', '.join(f'{x:g}' for x in processing.notch)} Hz" if processing.notch else ""
+        rectified = "rectified" if processing.rectify else ""
+        order = f"Butterworth of order {processing.order}, forwards and backwards"
+        steps = [x for x in (high, notch, rectified, low, order) if x]
+    rule = processing.normalise
+    if by_efforts:
+        one = "1 is each channel's greatest in the trials of greatest effort"
+    elif rule == "max":
+        one = "1 is each channel's greatest in the trials it was made from"
+    elif rule is None:
+        one = "not normalised again" if kind == "envelope" else "not normalised"
+    elif isinstance(rule, Mapping):
+        one = f"1 is {', '.join(f'{x:g} of {name}' for name, x in rule.items())}"
+    else:
+        one = f"1 is {rule:g} of every channel"
+    return ", ".join([*steps, one, *(["cut off at 1"] if processing.clip else [])])
+
+
 def _mix(muscles: Section, muscle: str) -> dict[str, float] | None:
     """Channels that drive a muscle, each with its weight; None where that is wrong."""
     value = muscles.data[muscle]

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from mjx_msm.common.errors import Faults, InputError, suggest
-from mjx_msm.recordings.quality.crossed_steps import crossed_steps, step_line
+from mjx_msm.recordings.quality.crossed_steps import OtherFoot, crossed_steps, spans, step_line
 from mjx_msm.recordings.quality.moment_faults import moment_spikes, spike_lines
 from mjx_msm.recordings.quality.motion_faults import motion_faults
 from mjx_msm.recordings.readers.contents import Contents
@@ -94,9 +94,12 @@ def motion(document: Document, trial: TrialEntry, files: Files, notes: list[str]
     return replace(table, values=values, units=()), read
 
 
-def moments(document: Document, trial: TrialEntry, files: Files, notes: list[str]) -> tuple[Table, dict[str, Reading]]:
-    """Joint moments [N·m], those measured as a force at a lever included, and how each was read. Spikes are masked
-    unless they are to be kept, what may be the other foot's force if it is asked for.
+def moments(
+    document: Document, trial: TrialEntry, files: Files, notes: list[str]
+) -> tuple[Table, dict[str, Reading], OtherFoot | None]:
+    """Joint moments [N·m], those measured as a force at a lever included, how each was read, and where the other foot's
+    force may be in them, on the table's time; None where that is nowhere, or is masked. Spikes are masked unless they
+    are to be kept, what may be the other foot's force if it is asked for.
 
     **Raises:** `InputError` if a column is missing, or no moment; all such in one message.
     """
@@ -159,7 +162,11 @@ def moments(document: Document, trial: TrialEntry, files: Files, notes: list[str
             if crossed is not None and column.column in legs and trial.other_foot == "masked":
                 values[crossed, i] = np.nan
     faults.raise_any()
-    return replace(table, values=values, units=()), read
+    there = None
+    if crossed is not None and trial.other_foot == "kept":
+        own = tuple(name for name, c in given.items() if c.column in legs)
+        there = OtherFoot(trial.name, own, spans(table.time, crossed), float(np.mean(crossed)))
+    return replace(table, values=values, units=()), read, there
 
 
 def _crossed(trial: TrialEntry, files: Files, table: Table, notes: list[str]) -> Bool[np.ndarray, "time"] | None:

@@ -15,7 +15,7 @@ from mjx_msm.common.files import hashes_of, relative_to, write_text
 from mjx_msm.common.patterns import matches
 from mjx_msm.common.toml_tables import Section, plain, read_toml, to_toml
 from mjx_msm.recordings.subject_file.as_meant import channels_as_meant, coordinates_as_meant
-from mjx_msm.recordings.subject_file.emg import BY_SYNERGIES, channels_of, parse_unmeasured
+from mjx_msm.recordings.subject_file.emg import BY_SYNERGIES, channels_of, in_words, parse_unmeasured
 from mjx_msm.recordings.subject_file.grammar import Document, Parts, parse_parts, parse_subject
 from mjx_msm.recordings.subject_file.identify import IdentifySpec
 from mjx_msm.recordings.subject_file.model import BUNDLED, PREFIX, ModelSpec
@@ -24,6 +24,7 @@ from mjx_msm.recordings.subject_file.person import Person
 from mjx_msm.recordings.subject_file.places import check_folder
 from mjx_msm.recordings.subject_file.recordings import Recordings, check_recordings, read_recordings
 from mjx_msm.recordings.subject_file.sources import Files
+from mjx_msm.recordings.subject_file.trials import NORMALISE
 from mjx_msm.recordings.synergies import UNMEASURED, extended
 from mjx_msm.recordings.trial import Trial
 
@@ -48,6 +49,8 @@ class Study:
     """Of the role "predict": neither to identify from nor to judge by."""
     recordings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """By trial, the files of `hashes` that hold it: of those to identify from and held out."""
+    processing: str = ""
+    """How EMG becomes envelopes, in words."""
 
     @property
     def emg_map(self) -> Mapping[str, Mapping[str, float]]:
@@ -114,6 +117,9 @@ def study_of(document: Mapping[str, Any], path: Path, names: Callable[[ModelSpec
         notes=recordings.notes,
         to_predict=of("predict"),
         recordings={t.name: files[t.name] for t in checked.trials if t.role in ("identify", "held-out")},
+        processing=in_words(checked.kind, checked.processing, any(t.role == NORMALISE for t in checked.trials))
+        if channels_of(checked.emg_map)
+        else "",
     )
     muscles, method, count = parse_unmeasured(Section(document, str(path), None))
     return _with_synergies(study, muscles, count) if muscles and method == BY_SYNERGIES else study

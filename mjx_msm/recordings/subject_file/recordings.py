@@ -12,6 +12,7 @@ import numpy as np
 from mjx_msm.common.errors import Faults, InputError
 from mjx_msm.recordings import emg as emg_signals
 from mjx_msm.recordings.emg import EmgProcessing
+from mjx_msm.recordings.quality.crossed_steps import OtherFoot
 from mjx_msm.recordings.quality.emg_cleaning import cleaned
 from mjx_msm.recordings.readers.contents import ends_in
 from mjx_msm.recordings.readers.joining import joined
@@ -58,10 +59,13 @@ def read_recordings(document: Document, files: Files) -> Recordings:
     read: dict[str, tuple[Table, Table | None]] = {}
     signals: dict[str, Table] = {}
     how: dict[str, dict[str, dict[str, Reading]]] = {}
+    crossed: dict[str, OtherFoot | None] = {}
     own = [trial for trial in document.trials if trial.role != NORMALISE]
     for trial in own:
         with faults.gathered():
-            motion, moments, raw, how[trial.name] = _tables(document, trial, files, channels, notes)
+            motion, moments, raw, how[trial.name], crossed[trial.name] = _tables(
+                document, trial, files, channels, notes
+            )
             read[trial.name] = motion, moments
             if raw:
                 signals[trial.name] = _emg(document, trial, raw, channels, notes)
@@ -94,6 +98,7 @@ def read_recordings(document: Document, files: Files) -> Recordings:
                     "emg_columns": {c: document.column_of(trial, c) for c in channels},
                     "own_channels": tuple(trial.channels),
                     "silent": trial.silent,
+                    "other_foot": crossed[trial.name],
                     **how[trial.name],
                 },
                 task=trial.task,
@@ -151,20 +156,20 @@ def check_recordings(given: Parts, files: Files, faults: Faults) -> None:
 
 def _tables(
     document: Document, trial: TrialEntry, files: Files, channels: Sequence[str], notes: list[str]
-) -> tuple[Table, Table | None, tuple[Table, ...], dict[str, dict[str, Reading]]]:
-    """What was recorded of a trial on the trial's time: coordinates, moments, EMG as in its file; and how columns were
-    read, by the section of the subject file that says so."""
+) -> tuple[Table, Table | None, tuple[Table, ...], dict[str, dict[str, Reading]], OtherFoot | None]:
+    """What was recorded of a trial on the trial's time: coordinates, moments, EMG as in its file; how columns were
+    read, by the section of the subject file that says so; and where moments may have the other foot's force in them."""
     refuse_exchanged(document, trial, files)
     tables: dict[str, tuple[Table, ...]] = {}
     how: dict[str, dict[str, Reading]] = {}
-    faults = Faults()
+    faults, crossed = Faults(), None
     if trial.posture is None:
         with faults.gathered():
             motion, how["columns"] = joints.motion(document, trial, files, notes)
             tables["motion"] = (motion,)
     if trial.moments is not None:
         with faults.gathered():
-            moments, how["moment_columns"] = joints.moments(document, trial, files, notes)
+            moments, how["moment_columns"], crossed = joints.moments(document, trial, files, notes)
             tables["moments"] = (moments,)
             if trial.posture is not None:
                 tables["motion"] = (_held(trial.posture, moments),)
@@ -174,9 +179,11 @@ def _tables(
     faults.raise_any()
     late = trimmed_in_time(trial, tables, notes)
     at = {k: tuple(x.shifted(trial.offsets.get(k, late[k])) for x in t) for k, t in tables.items()}
+    if crossed is not None:
+        crossed = crossed.shifted(trial.offsets.get("moments", late["moments"]))
     for kind, stretches in trial.masked.items():
         at |= {kind: tuple(_without(x, stretches, f"{trial.where} mask: {kind}", notes) for x in at.get(kind, ()))}
-    return at["motion"][0], at["moments"][0] if "moments" in at else None, at.get("emg", ()), how
+    return at["motion"][0], at["moments"][0] if "moments" in at else None, at.get("emg", ()), how, crossed
 
 
 def _without(table: Table, stretches: Sequence[tuple[float, float]], where: str, notes: list[str]) -> Table:

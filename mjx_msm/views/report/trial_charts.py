@@ -12,9 +12,9 @@ from jaxtyping import Float
 
 from mjx_msm.common.runs import runs
 from mjx_msm.knowledge.records import Unseen
-from mjx_msm.recordings.cycles import LEAST, by_cycle, cycle_count
+from mjx_msm.recordings.cycles import LEAST, by_cycle
 from mjx_msm.views.figures import GENERIC, IDENTIFIED, RECORDED
-from mjx_msm.views.replay import Replay, bridged
+from mjx_msm.views.replay import Replay, cycles_of
 from mjx_msm.views.report.charts import laid_out, short
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def trial_charts(trial: Replay, *, unseen: bool = False) -> Iterator[tuple[str, 
 
     **Arguments:** `unseen`: whether the person was identified without the trial.
     """
-    count, cycle = _count(trial), _cycle(trial)
+    count, cycle = cycles_of(trial), _cycle(trial)
     names = {"identified": "predicted"} if unseen else {}
     for k, coordinate in enumerate(trial.free):
         if trial.simulated:
@@ -105,7 +105,7 @@ def unseen_charts(moments: Sequence[Unseen], trial: Replay | None) -> Iterator[t
 
     **Arguments:** `moments`: of one trial, a coordinate each; `trial`: the same as recorded, where it is known.
     """
-    count = None if trial is None else _count(trial)
+    count = None if trial is None else cycles_of(trial)
     for u in moments:
         time, *curves, low, high = with_gaps(*(np.array(x) for x in (u.time, u.recorded, u.predicted, u.low, u.high)))
         own = None if count is None or trial is None else np.interp(time, trial.time, count)
@@ -144,7 +144,7 @@ def activation_chart(trial: Replay) -> tuple[str, Figure]:
     """Activations of all muscles, the most active at the top: of the mean cycle, or over time."""
     import plotly.graph_objects as go
 
-    order, count = np.argsort(np.nanmean(trial.activation, axis=0)), _count(trial)
+    order, count = np.argsort(np.nanmean(trial.activation, axis=0)), cycles_of(trial)
     if count is None:
         value = np.stack([_thinned(trial.activation[:, m]) for m in order])
         title, x, time = "", "time [s]", _thinned(trial.time)
@@ -156,15 +156,6 @@ def activation_chart(trial: Replay) -> tuple[str, Figure]:
         colorbar={"thickness": 10},
     )  # fmt: skip
     return f"activation of every muscle{title}", laid_out(go.Figure(heat), height=90 + 18 * len(order), x=x)
-
-
-def _count(trial: Replay) -> Float[np.ndarray, "time"] | None:
-    """Cycles of the first free coordinate that have passed; None of fewer than `LEAST` whole ones."""
-    angle = bridged(trial.position)[:, trial.coordinates.index(trial.free[0])]
-    if len(trial.time) < 3 or not np.isfinite(angle).all():
-        return None
-    count = cycle_count(trial.time, angle)
-    return count if count is not None and np.floor(count[-1]) - np.ceil(count[0]) >= LEAST else None
 
 
 def _cycle(trial: Replay) -> str:
