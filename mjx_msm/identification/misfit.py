@@ -18,6 +18,8 @@ from mjx_msm.knowledge.wording import called
 
 INFLUENTIAL = 2.0
 """Standard deviations by which an estimate would move without a trial that are worth words."""
+SHARED = 0.05
+"""Of what a part tells of a parameter, the least that the others do: of what it alone tells, it contradicts nothing."""
 
 
 def against_the_model(
@@ -128,6 +130,8 @@ def _without(
             both = [np.diag(np.linalg.pinv((m + faint)[free], hermitian=True)) for m in (rest, with_it)]
             moves[inside] *= np.sqrt(np.maximum(both[0] / both[1] - 1.0, 0.0))
         by = np.abs(step) / np.where(moves > 1e-6 * sd, moves, np.inf)
+        others = sum(np.diag(h) for k, h in enumerate(information) if k != i)
+        by[others < SHARED * np.diag(information[i])] = 0.0
         most = int(np.argmax(by))
         if np.isfinite(by[most]) and by[most] > INFLUENTIAL:
             out[i] = called(space.paths[most], space.members[most]), float(by[most])

@@ -60,6 +60,10 @@ WHY = {
     "muscle without EMG, passive tissue, a right delay",
     Matter.BEATEN_JOINT: "a joint of what it had not seen, a regression predicts better than the model, which lacks "
     "something there",
+    Matter.OTHER_FOOT: "the other foot's force may be in the moments that are missed; leave it out "
+    '(`other_foot = "masked"`)',
+    Matter.MUSCLE: "a muscle does what hardly anybody's does; check electrode and normalisation of its EMG",
+    Matter.APART: "its trials pull a parameter apart; look which of them is unlike the others",
     Matter.BAND: "the band of 95 % holds too little of what it had not seen; till it is found what the model lacks "
     "there, their intervals are not to be used",
     Matter.NO_BAND: "whether the band of 95 % holds what was held out",
@@ -69,6 +73,7 @@ LEFT = {
     Matter.INTERRUPTED: "an identification that was interrupted",
     Matter.NOT_FINITE: "an estimate that is not finite",
     Matter.UNMEASURED: "muscles without EMG that explain all",
+    Matter.OTHER_FOOT: "the other foot's force that may be in their moments",
     Matter.TRIAL: "a trial that a constant predicts better",
     Matter.JOINT: "a joint that a constant predicts better",
     Matter.EVALUATIONS: "a solver that ran out of evaluations",
@@ -77,6 +82,8 @@ LEFT = {
     Matter.REGRESSION: "a regression that predicts better",
     Matter.BEATEN_JOINT: "a joint that a regression predicts better",
     Matter.BOUND: "a parameter that only a bound holds",
+    Matter.MUSCLE: "a muscle that does what hardly anybody's does",
+    Matter.APART: "trials that disagree",
     Matter.BAND: "a band that holds too little",
     Matter.RECORD: "much that is open till more is recorded",
     Matter.HOLD_OUT: "no whole trial that was held out",

@@ -21,18 +21,24 @@ from mjx_msm.knowledge.judged_errors import (
     measure,
     pooled,
     rival,
+    size,
     too_narrow,
     trial_predicted_worst,
     unseen,
     was_held,
 )
+from mjx_msm.knowledge.muscle_checks import doubtful_muscles
+from mjx_msm.knowledge.pulled_apart import pulled_apart
 from mjx_msm.knowledge.records import Estimate, Fit, Outcome
+from mjx_msm.knowledge.reliance import Rely, reliance
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.result_table import CLEARLY
 from mjx_msm.knowledge.standing import Standing
 from mjx_msm.knowledge.strength_or_gain import TELLS_APART, exchanges
 from mjx_msm.knowledge.wording import MAY_FLATTER, emg_first, number, some
 
+DOUBTED = 0.02
+"""Part of a trial that may hold the other foot's force, from which it is worth leaving out first."""
 MUCH_OPEN = 0.25
 """Part of the parameters that are not determined, from which on more has to be recorded."""
 SPARED = 3
@@ -62,6 +68,8 @@ class Matter(enum.Enum):
     NOT_FINITE = enum.auto()
     UNMEASURED = enum.auto()
     """Unknown courses of muscles without EMG explain all."""
+    OTHER_FOOT = enum.auto()
+    """What is missed may hold the other foot's force."""
     TRIAL = enum.auto()
     """An unseen trial is predicted worse than by its best constant."""
     JOINT = enum.auto()
@@ -74,6 +82,10 @@ class Matter(enum.Enum):
     """One predicts the unseen better than the model."""
     BEATEN_JOINT = enum.auto()
     BOUND = enum.auto()
+    MUSCLE = enum.auto()
+    """One does what hardly anybody's does."""
+    APART = enum.auto()
+    """Trials disagree."""
     BAND = enum.auto()
     """That of 95 % holds too little of the unseen."""
     RECORD = enum.auto()
@@ -146,6 +158,8 @@ def _in_the_way(result: Identification) -> Iterator[Step]:
         return
     rows = unseen(result.fits)
     kind, other = measure(rows), rival(rows, measure(rows))
+    if foot := _other_foot(result):
+        yield Step(Matter.OTHER_FOOT, foot)
     if worst := trial_predicted_worst(result.fits):
         yield Step(
             Matter.TRIAL,
@@ -189,6 +203,19 @@ def _in_the_way(result: Identification) -> Iterator[Step]:
     more = _to_record(result)
     if bound := _to_believe(result, with_none=more is not None):  # the lab can check it, and a band may be narrow by it
         yield Step(Matter.BOUND, bound)
+    if doubtful := doubtful_muscles(result.use, efforts=was_held(result.fits)):
+        yield Step(
+            Matter.MUSCLE,
+            f"ask whether it can be that {some([d.said for d in doubtful], 2)}: check {ELECTRODE}, and which channel "
+            "drives which muscle",
+        )
+    if apart := pulled_apart(result.fits):
+        trials = some(list(apart[0].by))
+        yield Step(
+            Matter.APART,
+            f"identify once without each of {trials}, and look which of them is unlike the others (scale, zero and "
+            f"clock of its moment, its electrodes): they pull {apart[0].name} apart",
+        )
     if too_narrow(result.fits):
         held = bands(result.fits)
         trial = min(held, key=lambda t: held[t])
@@ -197,11 +224,32 @@ def _in_the_way(result: Identification) -> Iterator[Step]:
         yield Step(
             Matter.BAND,
             f"look where in the curves of {curves} the recording leaves the band of 95 %, which holds "
-            f"{100 * part:.0f} % of it: the model lacks something there, and till it is found intervals are not to be "
-            "used",
+            f"{100 * part:.0f} % of it{_deviates(result.fits, trial, joint)}: the model lacks something there, and "
+            "till it is found intervals are not to be used",
         )
     if more is not None:
         yield more
+
+
+def _other_foot(result: Identification) -> str:
+    """What to leave out of the moments of an unseen trial that is missed; "" where none of them is in doubt."""
+    missed = too_narrow(result.fits) or trial_predicted_worst(result.fits) or reliance(result.fits).rely is Rely.NO
+    rows = [f for f in unseen(result.fits) if f.kind == "moment" and f.apart is not None]
+    for f in sorted(rows, key=lambda f: -f.identified / max(f.spread, 1e-9)):
+        share = max((x.share for x in result.other_foot if x.trial == f.trial), default=0.0)
+        if missed and share >= DOUBTED and f.apart is not None:
+            return (
+                f'leave out what may be the other foot\'s force (`other_foot = "masked"` in the subject file, unless '
+                f"the person walks so): {100 * share:.0f} % of {f.trial} are in doubt; without them the error is "
+                f"{size(f.apart, f.unit)}, with them {size(f.identified, f.unit)}"
+            )
+    return ""
+
+
+def _deviates(fits: Sequence[Fit], trial: str, joint: str) -> str:
+    """Where in the cycle an unseen trial is off every time."""
+    rows = [f for f in unseen(fits) if f.trial == trial and f.deviates and joint in ("", f.coordinate)]
+    return f" (predicted {rows[0].deviates})" if rows else ""
 
 
 def _beaten_joints(rows: Sequence[Fit], kind: str) -> list[str]:

@@ -1,7 +1,9 @@
 """Whether a prediction may be relied on, and of what not: the one rule for a person's page and for a study.
 
 A constant, the mean of what was recorded, misses it by its spread. Whatever is predicted no better than that, all that
-was unseen, a trial of it or a joint of one, is not to be relied on, and is named. Excused is only what holds hardly
+was unseen, a trial of it or a joint of one, is not to be relied on, and is named. Nor is what is missed by much of its
+spread, every unseen trial, while the band of 95 % about it holds far too little: then not even how far off it may be is
+known. Excused is only what holds hardly
 more than noise and is missed by hardly more than it (`mjx_msm.knowledge.judged_errors.BESIDE_NOISE`).
 """
 
@@ -12,17 +14,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mjx_msm.knowledge.judged_errors import (
+    POOR,
     POOR_HELD,
+    bands,
     joints_predicted_worst,
     measure,
     of_held,
     pooled,
+    too_narrow,
     trials_predicted_worst,
     unseen,
     unseen_that_moved,
 )
 from mjx_msm.knowledge.records import Fit
 from mjx_msm.knowledge.wording import some
+
+ASTRAY = 0.5
+"""Part of what was unseen, below which a band of 95 % tells nothing of how far off a prediction may be."""
 
 
 class Rely(enum.Enum):
@@ -49,6 +57,8 @@ class Reliance:
     """Of unseen trials, which a constant predicts better; the furthest off first."""
     noise: tuple[str, ...] = ()
     """Joints in which there was hardly more than noise to predict."""
+    astray: tuple[str, ...] = ()
+    """Unseen trials that are missed by more than `POOR` of their spread, with bands that hold too little of them."""
 
     @property
     def but(self) -> str:
@@ -61,6 +71,8 @@ class Reliance:
         if self.rely is Rely.PART:
             return f"all but {self.but}"
         if self.rely is Rely.NO:
+            if self.astray:
+                return f"no: {some(self.astray)} far off and outside its band"
             return f"no: {some(self.joints)} worse than a constant" if self.joints else "no: worse than a constant"
         return self.rely.value
 
@@ -85,4 +97,20 @@ def reliance(fits: Sequence[Fit]) -> Reliance:
     trials = trials_predicted_worst(fits)
     if pooled(moved, kind=kind) >= pooled(moved, "spread", kind=kind):
         return Reliance(Rely.NO, trials, joints, noise)
+    astray = _astray(fits, moved)
+    if set(astray) == {f.trial for f in moved}:
+        return Reliance(Rely.NO, noise=noise, astray=astray)
     return Reliance(Rely.PART if trials or joints else Rely.YES, trials, joints, noise)
+
+
+def _astray(fits: Sequence[Fit], rows: Sequence[Fit]) -> tuple[str, ...]:
+    """Trials that are missed by much, while the band says they are not."""
+    narrow = bands(fits) if too_narrow(fits) else {}
+    each = {t: [f for f in rows if f.trial == t] for t in dict.fromkeys(f.trial for f in rows)}
+    return tuple(
+        t
+        for t, own in each.items()
+        if t in narrow
+        and narrow[t][0] < ASTRAY
+        and pooled(own, kind=measure(own)) > POOR * pooled(own, "spread", kind=measure(own))
+    )

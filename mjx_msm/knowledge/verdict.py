@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mjx_msm.knowledge.goodness_of_fit import independent_samples
 from mjx_msm.knowledge.judged_errors import (
     NARROW,
     POOR,
@@ -24,7 +25,9 @@ from mjx_msm.knowledge.judged_errors import (
     was_held,
     worse_than_constant,
 )
+from mjx_msm.knowledge.muscle_checks import doubtful_muscles
 from mjx_msm.knowledge.next_step import next_step
+from mjx_msm.knowledge.pulled_apart import pulled_apart
 from mjx_msm.knowledge.records import Fit, Outcome
 from mjx_msm.knowledge.reliance import Reliance, Rely, reliance
 from mjx_msm.knowledge.result import Identification
@@ -38,10 +41,10 @@ SPREAD = "the standard deviation of what was recorded"
 
 def verdict(result: Identification) -> tuple[str, ...]:
     """What may be relied on and how it ended, how well it fits, how well it predicts, what is known of the parameters,
-    what of them can be exchanged, and what to do next."""
+    what of them can be exchanged, what is not plausible of muscles, where trials disagree, and what to do next."""
     said = (
         _ended(result), _fits(result.fits), _predicts(result.fits), _held(result.fits), _known(result),
-        _exchanged(result),
+        _exchanged(result), _muscles(result), _apart(result.fits),
     )  # fmt: skip
     return (*(s for s in said if s), next_step(result))
 
@@ -76,15 +79,43 @@ def _to_use(result: Identification) -> str:
     error, other = pooled(rows, kind=kind), rival(rows, kind)
     rely = reliance(result.fits)
     if rely.rely is Rely.NO:
+        if rely.astray:
+            return f"{_astray(result.fits, rely, kind)}; {parameters}."
         why = f" ({some(rely.joints)})" if rely.joints and len({f.coordinate for f in rows}) > 1 else ""
         return f"Do not use its prediction of the {kind}: {_why_not(result.fits)}{why}; {parameters}."
-    where = "" if rows[0].role == "held-out" or not any(f.within for f in rows) else ", between parts of one trial"
+    where = "" if rows[0].role == "held-out" else _within(result, rows)
     better = ", for which a regression is the better" if other is not None and other[1] < CLEARLY * error else ""
     band = ", but not the band of 95 % about it" if narrow else ""
     left = [f for f in rows if f.trial not in rely.trials and (rely.trials or f.coordinate not in rely.joints)] or rows
     near = size(pooled(left, kind=kind), unit_of(rows, kind))
     far = f"{near} (root mean square){where}{_of_held_out(result.fits, kind)}"
     return f"Use its prediction of the {kind}{_but(rely)} as good to about {far}{better}{band}; {parameters}."
+
+
+def _within(result: Identification, rows: Sequence[Fit]) -> str:
+    """What a cross-validation within trials is good for, and on how few samples it rests."""
+    if not any(f.within for f in rows):
+        return ""
+    trials, samples = list(dict.fromkeys(f.trial for f in rows)), independent_samples(result.fits)
+    few = samples is not None and samples[1] < len(result.estimates)
+    count = f": {samples[1]} independent samples for {len(result.estimates)} parameters" if few and samples else ""
+    return f", between parts of {some(trials)} only{count}"
+
+
+def _astray(fits: Sequence[Fit], rely: Reliance, kind: str) -> str:
+    """What not to use, how far off it is, and what to use it for instead."""
+    rows = [f for f in unseen(fits) if f.trial in rely.astray and f.kind == kind]
+    error, unit, part = pooled(rows, kind=kind), unit_of(rows, kind), min(bands(fits)[t][0] for t in rely.astray)
+    folds = [f for f in fits if f.role == "cross-validated" and f.kind == kind] if rows[0].role == "held-out" else []
+    near = ""
+    if folds and pooled(folds, kind=kind) < POOR * pooled(folds, "spread", kind=kind):
+        near = f"; of trials like those it was made from it is good to about {size(pooled(folds, kind=kind), unit)}"
+    names, spread = some(rely.astray), pooled(rows, "spread", kind=kind)
+    return (
+        f"Do not use its prediction of the {kind} for {names}, nor for movements like it: off by {size(error, unit)} "
+        f"(root mean square, {100 * error / spread:.0f} % of the spread), while the band of 95 % holds "
+        f"{100 * part:.0f} %{near}"
+    )
 
 
 def _why_not(fits: Sequence[Fit]) -> str:
@@ -220,7 +251,7 @@ def _known(result: Identification) -> str:
         by[stands][e.path] = fold
     count, known = len(result.estimates), len(by[Standing.DETERMINED])
     if known == count:
-        return f"The recordings determine all {count} parameters {CLOSELY}."
+        return f"The recordings determine all {count} parameters {CLOSELY}{_void(result, known)}."
     not_counted = [
         f"{what}: {some([result.names[path] + by[stands][path] for path in emg_first(by[stands])])}"
         for stands, what in (
@@ -234,11 +265,18 @@ def _known(result: Identification) -> str:
     ]
     little = len(by[Standing.PRIOR]) + len(by[Standing.UNDETERMINED])
     return (
-        f"The recordings determine {known or 'none'} of {count} parameters {CLOSELY}"
+        f"The recordings determine {known or 'none'} of {count} parameters {CLOSELY}{_void(result, known)}"
         + (f"; of {little} they say little" if little else "")
         + (f". Not counted, {'; '.join(not_counted)}" if not_counted else "")
         + "."
     )
+
+
+def _void(result: Identification, known: int) -> str:
+    """Where intervals failed, what they determine is not to be used either."""
+    if not known or not too_narrow(result.fits):
+        return ""
+    return f", {'which is' if known == 1 else 'which are'} not to be used either while intervals are too narrow"
 
 
 def _exchanged(result: Identification) -> str:
@@ -252,3 +290,19 @@ def _exchanged(result: Identification) -> str:
         for x in found
     ]
     return f"{TOGETHER}: {some(pairs, 4)}. {EITHER}"
+
+
+def _muscles(result: Identification) -> str:
+    """What no person does with their muscles, or hardly any."""
+    found = doubtful_muscles(result.use, efforts=was_held(result.fits))
+    return f"Hardly plausible: {_each([d.said for d in found])}." if found else ""
+
+
+def _each(said: Sequence[str], most: int = 4) -> str:
+    return "; ".join([*said[:most], *([f"and {len(said) - most} more"] if len(said) > most else [])])
+
+
+def _apart(fits: Sequence[Fit]) -> str:
+    """Where trials that share a person disagree."""
+    found = pulled_apart(fits)
+    return f"Trials disagree: {'; '.join(x.said for x in found[:2])}." if found else ""

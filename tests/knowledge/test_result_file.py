@@ -11,10 +11,11 @@ import pytest
 from made_result import made_result
 
 from mjx_msm.common.errors import InputError
-from mjx_msm.knowledge.records import Fit, Stage, Unseen
+from mjx_msm.knowledge.records import Fit, MuscleUse, Stage, Unseen
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.result_file import NEWER
 from mjx_msm.person.space import parameter_space
+from mjx_msm.recordings.quality.crossed_steps import OtherFoot
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +27,22 @@ def content(arm, tmp_path_factory) -> dict[str, Any]:
         np.diag(np.linspace(0.0, 900.0, space.size)),
         channels=("arm",),
         emg_map={"BRA": {"arm": 0.5}},
-        fits=(Fit("t", "identify", "motion", "elbow_flex", "rad", 0.1, 0.05, 0.9, 0.4, {"mean": 0.2}, band=0.9),),
+        fits=(
+            Fit(
+                "t", "identify", "motion", "elbow_flex", "rad", 0.1, 0.05, 0.9, 0.4, {"mean": 0.2}, band=0.9, apart=0.04
+            ),
+        ),
         unseen=(Unseen("t", "elbow_flex", (0.1, 0.2), (1.0, 2.0), (1.5, 2.5), (1.0, 2.0), (2.0, 3.0)),),
         stages=(Stage("motion", 3.0, 12, 1.5, {"elbow_flex": 0.01}, 1),),
         hashes={"a.csv": "00ff"},
         versions={"jax": "0"},
         muscle_constants={"fvmax": 1.3},
         locked={"x": 0.1},
+        processing="rectified",
+        silenced={"t": ("arm",)},
+        peaks={"arm": 0.9},
+        other_foot=(OtherFoot("t", ("elbow_flex",), ((0.1, 0.2),), 0.1),),
+        use=(MuscleUse("t", "BRA", 0.9, 0.5, 0.0, 0.3),),
     )
     path = result.save(tmp_path_factory.mktemp("result") / "identification.json")
     assert Identification.load(path) == result

@@ -418,7 +418,7 @@ def test_the_first_sentence_says_what_may_be_used():
     assert "(root mean square), for which a regression is the better; " in first(fit(ridge=1.0))
     assert "(root mean square), but not the band of 95 % about it; " in first(replace(fit(), band=0.4))
     folds = replace(fit("cross-validated"), within=True)
-    assert "2 N·m (root mean square), between parts of one trial; " in first(folds)
+    assert "2 N·m (root mean square), between parts of reach only; " in first(folds)
 
 
 def test_a_joint_that_is_worse_than_a_constant_is_named_where_the_trial_is_not():

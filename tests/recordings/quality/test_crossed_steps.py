@@ -8,7 +8,7 @@ import pytest
 
 from mjx_msm import load_subject
 from mjx_msm.common.errors import InputError, InputWarning
-from mjx_msm.recordings.quality.crossed_steps import crossed_steps, step_line
+from mjx_msm.recordings.quality.crossed_steps import OtherFoot, crossed_steps, spans, step_line
 from mjx_msm.recordings.readers.reading import read_table
 from mjx_msm.recordings.readers.table import Table
 from mjx_msm.recordings.subject_file.joints import _crossed
@@ -168,3 +168,19 @@ def test_ankles_on_another_clock_tell_as_well():
     assert notes == [
         "trial 'run': that the other foot's force is in no leg's moments is not known: all.csv: no time column"
     ]
+
+
+def test_where_they_are_is_kept_on_the_trial_s_clock(data_dir):
+    """Of a recorded run 25 steps, the first as its note says it; and none of a walk without."""
+    crossed = np.isin(np.arange(6), [1, 2, 5])
+    assert spans(np.arange(6.0), crossed) == ((1.0, 2.0), (5.0, 5.0))
+    assert OtherFoot("run", ("knee",), ((1.0, 2.0),), 0.1).shifted(0.5).spans == ((1.5, 2.5),)
+    with pytest.warns(InputWarning):
+        study = load_subject(Path(__file__).parents[3] / "examples" / "treadmill" / "subject.toml")
+    found = {t.name: t.metadata["other_foot"] for t in (*study.trials, *study.held_out)}
+    run = found["run81"]
+    assert found["walk45"] is None
+    assert isinstance(run, OtherFoot)
+    assert (run.coordinates, len(run.spans)) == (("knee_angle",), 25)
+    assert run.spans[0] == pytest.approx((0.61, 0.83), abs=0.006)
+    assert run.share == pytest.approx(0.16, abs=0.005)

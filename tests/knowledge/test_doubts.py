@@ -1,0 +1,132 @@
+"""What speaks against a result before its numbers are used: muscles that do what nobody's do, trials that disagree, the
+other foot's force, a gain that saturation holds, and a prediction far off outside its band."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from results import estimate, fit, result
+
+from mjx_msm.knowledge.muscle_checks import Doubt, doubtful_muscles
+from mjx_msm.knowledge.next_step import Matter, steps
+from mjx_msm.knowledge.pulled_apart import pulled_apart
+from mjx_msm.knowledge.records import MuscleUse, Unknown
+from mjx_msm.knowledge.reliance import Rely, reliance
+from mjx_msm.knowledge.standing import Standing, remark, standings
+from mjx_msm.knowledge.verdict import verdict
+from mjx_msm.recordings.quality.crossed_steps import OtherFoot
+from mjx_msm.views.replay import Replay, with_bands
+
+USUAL = MuscleUse("walk", "vaslat", envelope=0.8, activation=0.4, full=0.0, pull=0.3)
+
+
+def used(*changes):
+    return tuple(replace(USUAL, **change) for change in changes)
+
+
+@pytest.mark.parametrize(
+    ("changed", "doubt", "said"),
+    [
+        ({"full": 0.26, "activation": 1.0}, Doubt.FULL, "vaslat is at full activation in 26 % of walk"),
+        (
+            {"pull": 0.004},
+            Doubt.NOTHING,
+            "vaslat pulls with less than 1 % of its strength throughout, although its EMG",
+        ),
+        (
+            {"activation": 0.03},
+            Doubt.FAINT,
+            "lets vaslat reach no more than 3 % activation, although its EMG reaches 80",
+        ),
+    ],
+)
+def test_what_hardly_anybody_does_is_told(changed, doubt, said):
+    (found,) = doubtful_muscles(used(changed), efforts=False)
+    assert found.doubt is doubt
+    assert said in found.said
+    made = replace(result(fit()), use=used(changed))
+    assert said in " ".join(verdict(made)[:-1])
+    assert steps(made)[0].matter is Matter.MUSCLE
+    assert said in verdict(made)[-1]
+
+
+def test_what_people_do_is_not():
+    assert doubtful_muscles(used({}), efforts=False) == ()
+    quiet = {"activation": 0.02, "pull": 0.0, "envelope": 0.1}
+    assert doubtful_muscles(used(quiet), efforts=False) == ()  # a muscle at rest
+    assert doubtful_muscles(used({"pull": 0.0}, {"trial": "run"}), efforts=False) == ()  # it pulls in another trial
+    assert doubtful_muscles(used({"full": 0.3, "activation": 1.0}), efforts=True) == ()  # greatest effort
+
+
+def moved(name, by, trial):
+    said = f"without this trial {name} would move by about {by:.1f} standard deviations"
+    return replace(fit("identify", trial=trial), against=(said,))
+
+
+def test_trials_that_pull_a_parameter_apart_are_told_and_one_s_own_is_not():
+    rows = moved("joint/knee/damping", 12.3, "slow"), moved("joint/knee/damping", 15.9, "fast")
+    (found,) = pulled_apart(rows)
+    assert found.by == {"slow": 12.3, "fast": 15.9}
+    made = result(*rows, fit())
+    assert "Trials disagree: joint/knee/damping would move without slow by about 12 and without fast by about 16" in (
+        " ".join(verdict(made))
+    )
+    assert "identify once without each of slow and fast" in verdict(made)[-1]
+    assert pulled_apart((rows[0], moved("emg/a/gain", 15.9, "fast"))) == ()
+    assert pulled_apart((rows[0], moved("joint/knee/damping", 2.5, "fast"))) == ()
+
+
+def test_the_other_foot_s_force_is_left_out_first_and_both_errors_are_told():
+    """The replay tells the error without the samples in doubt: 1 N·m, beside 5 with them."""
+    time = np.linspace(0.0, 1.0, 101)
+    doubt = (time >= 0.4) & (time <= 0.6)
+    recorded, predicted = np.zeros((101, 1)), np.where(doubt, 10.0, 1.0)[:, None]
+    replay = Replay(
+        "run", time, ("elbow_flex",), ("elbow_flex",), ("BRA",), time[:, None], np.full((101, 1), 0.1), {}, recorded,
+        {"identified": predicted}, (predicted - 0.5, predicted + 0.5),
+    )  # fmt: skip
+    foot = OtherFoot("run", ("elbow_flex",), ((0.4, 0.6),), 0.2)
+    made = result(fit("identify"), fit(identified=4.7, trial="run"), other_foot=(foot,))
+    told = with_bands(made, [replay])
+    assert told.fits[1].apart == pytest.approx(1.0)
+    assert told.fits[0].apart is None
+    assert steps(told)[0].matter is Matter.OTHER_FOOT
+    assert '`other_foot = "masked"`' in verdict(told)[-1]
+    assert "20 % of run are in doubt; without them the error is 1 N·m, with them 4.7 N·m" in verdict(told)[-1]
+    good = replace(told, fits=(told.fits[0], replace(told.fits[1], band=0.95)))
+    assert steps(good)[0].matter is not Matter.OTHER_FOOT  # nothing is missed
+    few = replace(told, other_foot=(replace(foot, share=0.01),))
+    assert steps(few)[0].matter is not Matter.OTHER_FOOT
+
+
+def test_a_gain_where_the_emg_is_full_is_held_as_by_a_bound():
+    path = "emg/vas/gain"
+    gain, unknown = estimate(path, 1.0004), Unknown((path,), -3.0, 2.0, 0.0, 0.5)
+    assert standings([gain], [unknown], {"vas": 1.0}) == (Standing.FULL,)
+    assert remark(gain, unknown, Standing.FULL) == "where the EMG is full"
+    assert standings([gain], [unknown]) == (Standing.DETERMINED,)
+    assert standings([gain], [unknown], {"vas": 0.8}) == (Standing.DETERMINED,)
+    assert standings([replace(gain, value=1.25)], [unknown], {"vas": 0.8}) == (Standing.FULL,)
+    strength = replace(gain, path="muscle/vas/max_isometric_force")
+    assert standings([strength], [replace(unknown, members=(strength.path,))], {"vas": 1.0}) == (Standing.DETERMINED,)
+
+
+def test_what_is_far_off_outside_its_band_is_not_to_be_used():
+    far = replace(fit(identified=5.4, trial="run"), band=0.34)
+    made = result(fit("identify"), far, fit("cross-validated", 1.0, trial="walk"))
+    assert (reliance(made.fits).rely, reliance(made.fits).astray) == (Rely.NO, ("run",))
+    assert reliance(made.fits).words == "no: run far off and outside its band"
+    assert verdict(made)[0].startswith(
+        "Do not use its prediction of the moment for run, nor for movements like it: off by 5.4 N·m (root mean square, "
+        "54 % of the spread), while the band of 95 % holds 34 %; of trials like those it was made from it is good to "
+        "about 1 N·m; no interval"
+    )
+    assert "which are not to be used either while intervals are too narrow" in " ".join(verdict(made))
+    for row in (replace(far, band=0.95), replace(far, identified=4.0), replace(far, band=0.7)):
+        assert reliance((row,)).rely is Rely.YES
+
+
+def test_where_in_the_cycle_it_is_off_is_said_with_the_band():
+    off = replace(fit(), band=0.4, deviates="on average 12 N·m too little from 50 to 70 % of the cycle")
+    said = verdict(result(off))[-1]
+    assert "holds 40 % of it (predicted on average 12 N·m too little from 50 to 70 % of the cycle): the model" in said
