@@ -16,7 +16,7 @@ from mjx_msm.knowledge.verdict import verdict
 from mjx_msm.recordings.cycles import by_cycle
 from mjx_msm.views.replay import Replay
 from mjx_msm.views.report.page import asked, in_short, report, save_report
-from mjx_msm.views.report.trial_charts import _beyond, _range, _thinned, outlines, with_gaps
+from mjx_msm.views.report.trial_charts import _beyond, _range, _thinned, outlines, trial_charts, with_gaps
 
 TIME = np.linspace(0.0, 2.0, 101)
 
@@ -105,6 +105,11 @@ def test_an_axis_shows_the_generic_model_or_says_that_it_goes_on():
     low, high = _range(wild)
     assert high - low < 4.0 * np.ptp(measured)
     assert _beyond(wild) == "; the generic model goes on beyond the axis"
+    repeated = np.sin(2 * np.pi * TIME / 0.25)[:, None]
+    for times, says in ((2.0, False), (40.0, True)):
+        moments = {"generic": times * repeated, "identified": repeated}
+        titles = [title for title, _ in trial_charts(replay(position=repeated, moment=repeated, predicted=moments))]
+        assert [title.endswith("beyond the axis") for title in titles if "moment" in title] == [says, says], titles
     band = {"measured": measured, "predicted": measured, "lower end": measured - 1.0, "upper end": measured + 1.0}
     low, high = _range(band)
     assert low < measured.min() - 1.0

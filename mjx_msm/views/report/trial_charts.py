@@ -65,7 +65,8 @@ class _Signal:
         each = {} if self.count is None else {name: by_cycle(self.count, x) for name, x in self.curves.items()}
         cycles = min((int(np.isfinite(x).any(axis=1).sum()) for x in each.values()), default=0)
         if cycles >= LEAST:
-            yield f"{self.title}, mean of {cycles} cycles ± standard deviation", _over_cycle(each, self.cycle)
+            figure, beyond = _over_cycle(each, self.cycle)
+            yield f"{self.title}, mean of {cycles} cycles ± standard deviation{beyond}", figure
         long, shown = self.time[-1] - self.time[0], SHOWN
         if self.count is not None:
             shown = CYCLES * long / max(self.count[-1] - self.count[0], 1.0)
@@ -166,7 +167,8 @@ def _held(part: float) -> str:
     return f", the band of 95 % holds {100 * part:.0f} % of what was measured"
 
 
-def _over_cycle(each: Mapping[str, Float[np.ndarray, "cycle point"]], x: str) -> Figure:
+def _over_cycle(each: Mapping[str, Float[np.ndarray, "cycle point"]], x: str) -> tuple[Figure, str]:
+    """Mean cycles, and what to say of those that the axis does not show."""
     import plotly.graph_objects as go
 
     figure, ends = go.Figure(), {}
@@ -196,7 +198,7 @@ def _over_cycle(each: Mapping[str, Float[np.ndarray, "cycle point"]], x: str) ->
             )
         )  # fmt: skip
     figure.update_yaxes(range=_range(ends))
-    return laid_out(figure, height=280, x=x)
+    return laid_out(figure, height=280, x=x), _beyond(ends)
 
 
 def _over_time(signal: _Signal, shown: float | None) -> Figure:
