@@ -459,7 +459,7 @@ def test_people_at_a_bound_do_not_put_a_population_there(space):
     said = " ".join(cohort_verdict(Cohort("some", members).with_population()))
     path = space.paths[0]
     assert f"What rests on a bound, the population is not told, nor what can be exchanged for it: {path}" in said
-    assert "of p0, p3, p6 and p9." in said
+    assert "of p0, p3, p6 and p9. Where people really are beyond such a bound, the average leans away from it" in said
 
 
 def test_an_expectation_is_a_prior(space):
