@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float
+from scipy.special import stdtrit
 
 from mjx_msm.common.runs import runs
 from mjx_msm.recordings.cycles import LEAST, by_cycle
 
-CLEAR = 3.0
-"""Standard errors of the mean over cycles beyond which an error is there every time."""
+CHANCE = 0.05
+"""Of noise alone being told of. Stretches of the least length, of which there are as many as go into the cycle, share
+it (Bonferroni): three cycles then take 20 standard errors of their mean by Student's t, twelve take four."""
 OF_ERROR = 0.5
 """Of the root mean square error, below which a mean error is no news."""
 SHORTEST = 0.05
@@ -31,11 +33,12 @@ def mean_errors(
     cycles = cycles[np.isfinite(cycles).all(axis=1)]
     if len(cycles) < LEAST:
         return ()
-    mean, chance = cycles.mean(axis=0), cycles.std(axis=0, ddof=1) / np.sqrt(len(cycles))
+    mean, clear = cycles.mean(axis=0), float(stdtrit(len(cycles) - 1, 1.0 - CHANCE * SHORTEST / 2.0))
+    chance = clear * cycles.std(axis=0, ddof=1) / np.sqrt(len(cycles))
     least, points = OF_ERROR * float(np.sqrt(np.mean(np.square(cycles)))), len(mean) - 1
     found = []
     for sign in (1.0, -1.0):
-        for start, stop in zip(*runs(sign * mean > np.maximum(least, CLEAR * chance)), strict=True):
+        for start, stop in zip(*runs(sign * mean > np.maximum(least, chance)), strict=True):
             if stop - 1 - start >= SHORTEST * points:
                 found.append((start / points, (stop - 1) / points, float(mean[start:stop].mean())))
     found.sort(key=lambda x: -(x[1] - x[0]) * x[2] ** 2)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter1d
 
 from mjx_msm.knowledge.cycle_error import in_words, mean_errors
 
@@ -24,6 +25,16 @@ def test_noise_and_one_bad_cycle_are_no_pattern():
     assert mean_errors(COUNT, once) == ()
     assert mean_errors(COUNT[:150], NOISE[:150] + 50.0) == ()  # of one cycle nothing repeats itself
     assert in_words((), "N·m") == ""
+
+
+@pytest.mark.parametrize("cycles", [3, 5, 12])
+def test_of_few_cycles_noise_that_lasts_is_no_pattern_either(cycles):
+    """Errors that last for a tenth of the cycle: of three cycles, some stretch is alike in all by chance."""
+    rng, count = np.random.default_rng(0), np.linspace(0.0, cycles, 100 * cycles + 1)
+    each = [gaussian_filter1d(rng.normal(size=len(count) + 200), 6.0)[100:-100] for _ in range(200)]
+    assert sum(bool(mean_errors(count, error)) for error in each) <= 0.08 * len(each)
+    alike = 10.0 * np.std(each[0]) * np.sin(2.0 * np.pi * count)
+    assert mean_errors(count, each[0] + (5.0 if cycles == 3 else 1.0) * alike)
 
 
 def test_cycles_with_gaps_are_left_out():
