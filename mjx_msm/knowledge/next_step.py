@@ -232,12 +232,13 @@ def _in_the_way(result: Identification) -> Iterator[Step]:
 
 
 def _other_foot(result: Identification) -> str:
-    """What to leave out of the moments of an unseen trial that is missed; "" where none of them is in doubt."""
+    """What to leave out of the moments of an unseen trial that is missed; "" where none of them is in doubt, or what is
+    in doubt is missed no more than the rest."""
     missed = too_narrow(result.fits) or trial_predicted_worst(result.fits) or reliance(result.fits).rely is Rely.NO
     rows = [f for f in unseen(result.fits) if f.kind == "moment" and f.apart is not None]
     for f in sorted(rows, key=lambda f: -f.identified / max(f.spread, 1e-9)):
         share = max((x.share for x in result.other_foot if x.trial == f.trial), default=0.0)
-        if missed and share >= DOUBTED and f.apart is not None:
+        if missed and share >= DOUBTED and f.apart is not None and f.apart < CLEARLY * f.identified:
             return (
                 f'leave out what may be the other foot\'s force (`other_foot = "masked"` in the subject file, unless '
                 f"the person walks so): {100 * share:.0f} % of {f.trial} are in doubt; without them the error is "

@@ -95,6 +95,8 @@ def test_the_other_foot_s_force_is_left_out_first_and_both_errors_are_told():
     assert "20 % of run are in doubt; without them the error is 1 N·m, with them 4.7 N·m" in verdict(told)[-1]
     good = replace(told, fits=(told.fits[0], replace(told.fits[1], band=0.95)))
     assert steps(good)[0].matter is not Matter.OTHER_FOOT  # nothing is missed
+    alike = replace(told, fits=(told.fits[0], replace(told.fits[1], apart=4.7)))
+    assert steps(alike)[0].matter is not Matter.OTHER_FOOT  # what is missed lies elsewhere
     few = replace(told, other_foot=(replace(foot, share=0.01),))
     assert steps(few)[0].matter is not Matter.OTHER_FOOT
 
