@@ -81,7 +81,7 @@ def _influence(
     z: Float[np.ndarray, "free"],
     covariance: Float[np.ndarray, "free free"],
 ) -> dict[int, tuple[str, ...]]:
-    """Where one trial alone decides: the estimate that would move most without it.
+    """Where a trial has an opinion of its own of what others tell, too: the estimate that would move most without it.
 
     One Newton step from the estimate with the trial left out, which needs no search; a step over a bound ends there.
     """

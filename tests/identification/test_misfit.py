@@ -1,13 +1,16 @@
 """Influence of a trial: exact where the moments are linear in what is unknown."""
 
+from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
+from results import fit
 
 from mjx_msm.estimation.residuals.term import Quadratic
 from mjx_msm.identification.misfit import INFLUENTIAL, _influence, _without
+from mjx_msm.knowledge.pulled_apart import pulled_apart
 from mjx_msm.knowledge.wording import called
 
 
@@ -57,6 +60,23 @@ def test_influence_is_what_leaving_a_trial_out_does():
             assert called(space.paths[int(np.argmax(moved))]) in said
             assert f"{moved.max():.1f} standard deviations" in said
     assert 2 in found
+    both = [replace(fit("identify", trial=t), against=(found[2][0],)) for t in ("slow", "fast")]
+    (apart,) = pulled_apart(both)  # which reads these words
+    assert apart.name == called(space.paths[1])
+    assert apart.by["slow"] == pytest.approx(np.abs(best(trial != 2)[0] - z)[1] / np.sqrt(covariance[1, 1]), abs=0.06)
+
+
+def test_of_what_a_trial_alone_tells_it_contradicts_nobody():
+    """The others say nothing of the first unknown: without it that goes back to its prior, which is no news."""
+    rng, prior = np.random.default_rng(0), np.array([2.0, 2.0, 2.0])
+    a, trial = rng.normal(size=(90, 3)), np.repeat([0, 1, 2], 30)
+    a[trial != 0, 0] *= 0.01
+    y = a @ [5.0, -0.5, 0.3] + rng.normal(0, 0.5, 90)
+    h = a.T @ a / 0.25 + np.diag(prior**-2.0)
+    z, term = np.linalg.solve(h, a.T @ y / 0.25), Linear(a, y, trial)
+    problem: Any = SimpleNamespace(space=three_dampings(prior), recordings=(None, None, None))
+    assert abs(z[0]) > 10.0 * np.sqrt(np.linalg.inv(h)[0, 0])
+    assert 0 not in _influence(problem, cast(Any, term), np.array([0.5]), z, np.linalg.inv(h))
 
 
 def test_kinds_are_compared_by_what_chance_makes_of_the_move():
