@@ -35,7 +35,7 @@ from mjx_msm.common.errors import InputError
 from mjx_msm.dynamics.excitation import ROOM, excitation
 from mjx_msm.dynamics.inverse_dynamics import Inertial, inertial, mass_columns
 from mjx_msm.dynamics.moment_sensitivities import Instants, instants, net_moment
-from mjx_msm.dynamics.simulation import activate
+from mjx_msm.dynamics.simulation import activation_step
 from mjx_msm.person.model import Model
 from mjx_msm.person.muscle import AnyArray
 from mjx_msm.person.parameters import Parameters
@@ -205,16 +205,6 @@ def _drawn_errors(
     return np.stack([deviation * one for one in made])
 
 
-def _activations(
-    model: Model,
-    parameters: Parameters,
-    envelope: Float[AnyArray, "time channel"],
-    mixing: Float[Any, "muscle channel"],
-) -> Float[Array, "time muscle"]:
-    u = excitation(parameters.emg, jnp.asarray(envelope), mixing, model.timestep)
-    return activate(model, parameters, u[0], u)[0]
-
-
 @jit
 def _activation_and_rise(
     model: Model,
@@ -229,9 +219,21 @@ def _activation_and_rise(
     """
     errors = jnp.asarray(errors)
     shifts = jnp.concatenate([jnp.zeros_like(errors[:1]), errors, -errors])
+    u = jax.lax.map(lambda shift: excitation(parameters.emg, envelope + shift, mixing, model.timestep), shifts)
+    u = jnp.moveaxis(u, 0, 1)
+
+    def told(a: Array) -> tuple[Array, Array]:
+        return a[0], a[1:].mean(axis=0) - a[0]
+
+    def step(a: Array, drive: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array]]:
+        a = activation_step(model, parameters.muscle, a, *drive)[1]
+        return a, told(a)  # of minutes, activations for every error would be gigabytes
+
     # side by side: they take hardly longer than one
-    own, *others = jax.vmap(lambda shift: _activations(model, parameters, envelope + shift, mixing))(shifts)
-    return own, sum(others) / len(others) - own
+    first = u[0] + jnp.zeros_like(parameters.muscle.activation_time_constant)
+    later = jax.lax.scan(step, first, (u[:-1], u[1:]))[1]
+    own, rise = (jnp.concatenate([x[None], y]) for x, y in zip(told(first), later, strict=True))
+    return own, rise
 
 
 def _geometry(

@@ -2,19 +2,22 @@
 
 import json
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import mjx_msm as msm
 from mjx_msm.common.compiled import float64
 from mjx_msm.common.errors import InputError
+from mjx_msm.dynamics.excitation import excitation
 from mjx_msm.dynamics.fatigue import Compartments, Fatigue
+from mjx_msm.dynamics.simulation import activate
 from mjx_msm.person.space import parameter_space
 from mjx_msm.prediction.capacity_fit import fit_capacities
 from mjx_msm.prediction.fatigue import estimate_fatigue
 from mjx_msm.prediction.fatigue_estimate import GroupFatigue, Value
 from mjx_msm.prediction.muscle_groups import muscle_groups
-from mjx_msm.prediction.muscle_share import Share, Shares, _activation_and_rise, _activations, _drawn_errors
+from mjx_msm.prediction.muscle_share import Share, Shares, _activation_and_rise, _drawn_errors
 from mjx_msm.recordings.emg import EmgNoise
 from mjx_msm.recordings.synthetic import smooth_noise
 from mjx_msm.recordings.synthetic_effort import synthetic_effort
@@ -88,8 +91,12 @@ def test_errors_of_the_emg_do_not_make_muscles_more_active(gain, arm):
     heard = true * (1.0 + 0.05 * smooth_noise(rng, *size, noise.band))
     with float64():
         errors = _drawn_errors(noise, arm, heard)
-        asked = np.asarray(_activations(arm, parameters, true, mixing))
+        every = jnp.concatenate([jnp.stack([true, heard]), heard + errors, heard - errors])
+        each = (excitation(parameters.emg, e, mixing, arm.timestep) for e in every)
+        asked, *others = (np.asarray(activate(arm, parameters, u[0], u)[0]) for u in each)
         shown, rise = map(np.asarray, _activation_and_rise(arm, parameters, heard, mixing, errors))
+    np.testing.assert_allclose(shown, others[0], atol=1e-12)
+    np.testing.assert_allclose(rise, np.mean(others[1:], axis=0) - shown, atol=1e-12)
     more = (shown - asked).mean() / asked.mean()
     assert more > 0.005
     assert abs((shown - rise - asked).mean() / asked.mean()) < 0.5 * more
