@@ -151,9 +151,14 @@ def may_be_none(e: Estimate, u: Unknown) -> bool:
 
 def cut_off(e: Estimate, u: Unknown) -> bool:
     """Whether the interval goes up to a bound: the gain of a channel that clips may be any that is large enough."""
+    return any(bounded(e, u))
+
+
+def bounded(e: Estimate, u: Unknown) -> tuple[bool, bool]:
+    """Whether the lower and the upper end of the interval are bounds."""
     low, high = _ends(e, u)
     near = 1e-6 * (u.upper - u.lower)
-    return min(abs(low - u.lower), abs(high - u.upper)) <= near
+    return abs(low - u.lower) <= near, abs(high - u.upper) <= near
 
 
 def _ends(e: Estimate, u: Unknown) -> tuple[float, float]:

@@ -204,10 +204,10 @@ def called(path: str, members: Sequence[str] = ()) -> str:
     return f"{what} of {f'all {_plural(group)}' if every else some(owners, MEMBERS)}"
 
 
-def number(value: float, *beside: float) -> str:
-    """Four digits; what is nothing beside the numbers it stands with is 0.
+def number(value: float, *beside: float, digits: int = 4) -> str:
+    """With so many digits; what is nothing beside the numbers it stands with is 0.
 
     A parameter at a bound of zero comes back from its logarithm as 1e-23.
     """
     size = max((abs(x) for x in (value, *beside) if math.isfinite(x)), default=0.0)
-    return f"{0.0 if abs(value) < 1e-6 * size else value:.4g}"
+    return f"{0.0 if abs(value) < 1e-6 * size else value:.{digits}g}"

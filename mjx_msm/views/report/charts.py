@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mjx_msm.knowledge.judged_errors import too_narrow
 from mjx_msm.knowledge.records import Estimate, Unknown
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.standing import Standing, before
+from mjx_msm.knowledge.strength_or_gain import exchanges
 from mjx_msm.knowledge.uncertainty import Knowledge
+from mjx_msm.knowledge.wording import LEADING
 from mjx_msm.person.kinds import kind_of
 from mjx_msm.views.figures import GENERIC, IDENTIFIED, TRUTH
 
@@ -23,6 +26,10 @@ ABOVE = 56
 """Room above a chart: for its legend, and over that for the browser's tools [pixels]."""
 MOST_CORRELATED = 40
 """Parameters in the picture of their correlations."""
+NAMED = 5
+"""Directions whose parameters are in it."""
+LETTER = 5.2
+"""Width of one in the small labels of its axis [pixels]."""
 
 
 def parameter_chart(result: Identification, truth: Mapping[str, float]) -> Figure | None:
@@ -30,8 +37,9 @@ def parameter_chart(result: Identification, truth: Mapping[str, float]) -> Figur
     truth where it is known."""
     import plotly.graph_objects as go
 
+    void = too_narrow(result.fits)
     rows = [
-        (e, _before(e, u, z), stands is Standing.DETERMINED)
+        (e, _before(e, u, z), stands is Standing.DETERMINED and not void)
         for e, u, stands, z in zip(result.estimates, result.unknowns, result.standing, result.z, strict=True)
         if kind_of(u.members[0]).transform == "log" and e.start > 0
     ]
@@ -46,7 +54,7 @@ def parameter_chart(result: Identification, truth: Mapping[str, float]) -> Figur
             marker_color=PRIOR, opacity=0.5, name="prior, 95 %", hoverinfo="skip",
         )
     )  # fmt: skip
-    open_ = "not determined"
+    open_ = "not determined, or intervals too narrow" if void else "not determined"
     for known, colour, name in ((True, IDENTIFIED, "estimate, 95 %"), (False, "#8a8a8a", open_)):
         chosen = [e for e, _, clear in rows if clear == known]
         if chosen:
@@ -81,10 +89,10 @@ def _before(e: Estimate, u: Unknown, z: float) -> tuple[float, float]:
 
 
 def correlation_chart(result: Identification) -> Figure | None:
-    """Correlation of the estimates of determined parameters in the posterior."""
+    """Correlation in the posterior of estimates that are determined, or that the page says move together."""
     import plotly.graph_objects as go
 
-    chosen = [i for i, k in enumerate(result.knowledge) if k is Knowledge.DETERMINED][:MOST_CORRELATED]
+    chosen = _correlated(result)
     if len(chosen) < 2:
         return None
     covariance = np.array(result.covariance)[np.ix_(chosen, chosen)]
@@ -94,10 +102,24 @@ def correlation_chart(result: Identification) -> Figure | None:
         z=short(covariance / np.outer(sd, sd)), x=names, y=names, zmin=-1, zmax=1, colorscale="RdBu_r",
         colorbar={"thickness": 10}, hovertemplate="%{y}<br>%{x}: %{z:.2f}<extra></extra>",
     )  # fmt: skip
-    figure = go.Figure(heat)
-    figure.update_xaxes(tickangle=-90, tickfont={"size": 9}, automargin=True)
-    figure.update_yaxes(autorange="reversed", tickfont={"size": 9})
-    return laid_out(figure, height=330 + 14 * len(names))
+    figure, room = go.Figure(heat), 20 + round(LETTER * max(map(len, names)))
+    figure.update_xaxes(tickangle=-90, tickfont={"size": 9}, automargin=False, dtick=1)
+    figure.update_yaxes(autorange="reversed", tickfont={"size": 9}, dtick=1)
+    figure = laid_out(figure, height=120 + room + 14 * len(names))
+    return figure.update_layout(margin_b=room)
+
+
+def _correlated(result: Identification) -> list[int]:
+    """Estimates in their order: those that the page names as moving together, and as many determined ones as there is
+    room for."""
+    paths = [e.path for e in result.estimates]
+    named = [path for x in exchanges(result) for path in (x.strength, *x.emg)]
+    for d in [d for d in result.directions if d.knowledge is not Knowledge.DETERMINED][:NAMED]:
+        top = max(map(abs, d.weights.values()), default=0.0)
+        named += [path for path, w in d.weights.items() if abs(w) >= LEADING * top]
+    known = [p for p, k in zip(paths, result.knowledge, strict=True) if k is Knowledge.DETERMINED]
+    chosen = [path for path in dict.fromkeys((*named, *known)) if path in paths][:MOST_CORRELATED]
+    return sorted(paths.index(path) for path in chosen)
 
 
 def laid_out(figure: Figure, *, height: int, x: str | None = None) -> Figure:

@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mjx_msm.common.files import write_text
-from mjx_msm.knowledge.judged_errors import size
+from mjx_msm.knowledge.judged_errors import size, too_narrow
 from mjx_msm.knowledge.records import WITH_DISCREPANCY, Fit, Stage
 from mjx_msm.knowledge.result import Identification
-from mjx_msm.knowledge.standing import Standing, remark, width_text
+from mjx_msm.knowledge.standing import Standing, bounded, remark, width_text
 from mjx_msm.knowledge.uncertainty import Knowledge
 from mjx_msm.knowledge.verdict import verdict
 from mjx_msm.knowledge.wording import FIELDS, number, some
 from mjx_msm.recordings.subject_file.model import MUSCLE_LAWS
 from mjx_msm.views.replay import Replay, with_bands
-from mjx_msm.views.report.charts import correlation_chart, parameter_chart
-from mjx_msm.views.report.trial_charts import activation_chart, trial_charts, unseen_charts
+from mjx_msm.views.report.charts import NAMED, correlation_chart, parameter_chart
+from mjx_msm.views.report.directions import away, toward
+from mjx_msm.views.report.from_emg import muscle_rows, steps_of
+from mjx_msm.views.report.trial_charts import trial_charts, unseen_charts
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 REPORT = "report.html"
 OPEN = 3
 """Trials whose charts are unfolded; those that were not seen all are."""
-STRONGEST = 5
+STRONGEST = NAMED
 """Directions that are named before the others are folded."""
 _LONG = re.compile(r"(?<![\w*\]])(?:\.\.|[A-Za-z]:)?[\\/](?:[^\\/:'\n]+[\\/])+(?=[^\\/:'\n]+[\\/][^\\/:'\n]+)")
 """Of a path, what stands before a file and its folder."""
@@ -65,6 +67,7 @@ def report(result: Identification, trials: Sequence[Replay] = (), *, truth: Mapp
     """
     result = with_bands(result, trials)
     held = {f.trial for f in result.fits if f.role == "held-out"}
+    ways = {c: toward(c, t.position[:, t.coordinates.index(c)]) for t in trials for c in t.free}
     return page(
         "page.html.j2",
         result=result,
@@ -73,7 +76,9 @@ def report(result: Identification, trials: Sequence[Replay] = (), *, truth: Mapp
         verdict=verdict(result),
         notes=[in_short(note) for note in result.notes],
         asked=asked(result),
-        rows=[_row(result, i) for i in range(len(result.estimates))],
+        rows=[_row(result, i, ways) for i in range(len(result.estimates))],
+        from_emg=steps_of(result, trials),
+        muscles=muscle_rows(result),
         open_directions=[d for d in result.directions if d.knowledge is not Knowledge.DETERMINED],
         fits=result.fits,
         others=tuple(dict.fromkeys(name for f in result.fits for name in f.beside)),
@@ -86,6 +91,8 @@ def report(result: Identification, trials: Sequence[Replay] = (), *, truth: Mapp
         against=[f for f in result.fits if f.against],
         command=_command(result),
         doubted=any(f.doubted for f in result.fits),
+        apart=any(f.apart is not None for f in result.fits),
+        deviating=[f for f in result.fits if f.deviates],
         charts={t.name: _charts(t, unseen=False) for t in trials if t.name not in held},
         opened=OPEN,
         unseen=_unseen(result, [t for t in trials if t.name in held], trials),
@@ -181,21 +188,32 @@ def _held(result: Identification) -> str:
     return ", ".join(said)
 
 
-def _row(result: Identification, i: int) -> _Row:
+def _row(result: Identification, i: int, ways: Mapping[str, str]) -> _Row:
+    """**Arguments:** `ways`: where coordinates go as they grow, as far as that is known."""
     e, stands, off = result.estimates[i], result.standing[i], result.off_prior[i]
-    value, start, low, high = (number(x, e.start, e.low, e.high) for x in (e.value, e.start, e.low, e.high))
+    value, start, low, high = (number(x, e.start, e.low, e.high, digits=3) for x in (e.value, e.start, e.low, e.high))
     unknown = result.unknowns[i] if result.unknowns else None
+    begins, ends = bounded(e, unknown) if unknown is not None else (False, False)
+    void = stands is Standing.DETERMINED and too_narrow(result.fits)
     return _Row(
         e.path,
-        result.names[e.path],
+        result.names[e.path] + _end(e.path, ways),
         e.unit,
         start,
         value,
-        f"{low} … {high}",
+        f"{'‖ ' if begins else ''}{low} … {high}{' ‖' if ends else ''}",
         width_text(e, unknown),
-        remark(e, unknown, stands, off_prior=off),
-        stands is Standing.DETERMINED,
+        "not to be used: intervals are too narrow" if void else remark(e, unknown, stands, off_prior=off),
+        stands is Standing.DETERMINED and not void,
     )
+
+
+def _end(path: str, ways: Mapping[str, str]) -> str:
+    """What of a joint a passive moment is at the end of: " (extension)"."""
+    group, joint, field, *_ = path.split("/")
+    way = ways.get(joint, "") if group == "joint" and "_passive_" in field else ""
+    end = away(way) if field.startswith("lower") else way if field.startswith("upper") else ""
+    return f" (end of {end})" if end else ""
 
 
 def _command(result: Identification) -> str:
@@ -217,8 +235,7 @@ def _best(fit: Fit) -> list[str]:
 
 def _charts(trial: Replay, *, unseen: bool) -> tuple[Chart, ...]:
     """Everything that is drawn of a trial."""
-    drawn = (*trial_charts(trial, unseen=unseen), activation_chart(trial))
-    return tuple(Chart(title, chart_html(figure)) for title, figure in drawn)
+    return tuple(Chart(title, chart_html(figure)) for title, figure in trial_charts(trial, unseen=unseen))
 
 
 def _unseen(result: Identification, held: Sequence[Replay], trials: Sequence[Replay]) -> dict[str, tuple[Chart, ...]]:

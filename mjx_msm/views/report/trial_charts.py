@@ -16,6 +16,7 @@ from mjx_msm.recordings.cycles import LEAST, by_cycle
 from mjx_msm.views.figures import GENERIC, IDENTIFIED, RECORDED
 from mjx_msm.views.replay import Replay, cycles_of
 from mjx_msm.views.report.charts import laid_out, short
+from mjx_msm.views.report.directions import toward
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -28,6 +29,8 @@ SHOWN, CYCLES = 10.0, 4
 """Of a longer trial, how much is in the window at first: seconds, or cycles of one that repeats itself."""
 WILD = 1.0
 """Of the range of what was measured and predicted, by how much more an axis shows of a generic model either way."""
+LEFT = 90
+"""Room for names of muscles, and for numbers and signs [pixels]."""
 PERCENT = np.linspace(0.0, 100.0, 101)
 _STYLES = {
     "measured": {"color": RECORDED, "width": 3},
@@ -54,51 +57,68 @@ class _Signal:
     band: tuple[Float[np.ndarray, "time"], Float[np.ndarray, "time"]] | None = None
     held: str = ""
     """What the band holds, in words."""
+    sign: str = ""
+    """Where what is positive goes: "flexion"."""
 
     @property
     def drawn(self) -> Mapping[str, Float[np.ndarray, "time"]]:
         """Curves, and the ends of the band, that an axis is to show."""
         return {**self.curves, **dict(zip(("lower end", "upper end"), self.band or (), strict=False))}
 
-    def charts(self) -> Iterator[tuple[str, Figure]]:
-        """With a title each: the mean cycle where there are some, and the course over time."""
+    def over_cycle(self) -> Iterator[tuple[str, Figure]]:
+        """With its title, the mean cycle where there are some."""
         each = {} if self.count is None else {name: by_cycle(self.count, x) for name, x in self.curves.items()}
         cycles = min((int(np.isfinite(x).any(axis=1).sum()) for x in each.values()), default=0)
         if cycles >= LEAST:
             figure, beyond = _over_cycle(each, self.cycle)
-            yield f"{self.title}, mean of {cycles} cycles ± standard deviation{beyond}", figure
+            yield f"{self.title}, mean of {cycles} cycles ± standard deviation{beyond}", _signed(figure, self.sign)
+
+    def over_time(self) -> Iterator[tuple[str, Figure]]:
+        """With its title, the course over time."""
         long, shown = self.time[-1] - self.time[0], SHOWN
         if self.count is not None:
             shown = CYCLES * long / max(self.count[-1] - self.count[0], 1.0)
         part = ""
         if long > 1.5 * shown:
             part = f"; the first {shown:.2g} of {long:.3g} s, the rest by the slider below"
-        yield (
-            f"{self.title} over time{self.held}{part}{_beyond(self.drawn)}",
-            _over_time(self, shown if part else None),
-        )
+        figure = _signed(_over_time(self, shown if part else None), self.sign)
+        yield f"{self.title} over time{self.held}{part}{_beyond(self.drawn)}", figure
 
 
 def trial_charts(trial: Replay, *, unseen: bool = False) -> Iterator[tuple[str, Figure]]:
-    """A title and a chart for every free coordinate and kind of signal that was simulated.
+    """A title and a chart for every free coordinate and kind of signal that was simulated, and one of activations: mean
+    cycles first, with activations on the same axis below them, then courses over time.
 
     **Arguments:** `unseen`: whether the person was identified without the trial.
     """
+    signals = list(_signals(trial, unseen=unseen))
+    for signal in signals:
+        yield from signal.over_cycle()
+    if cycles_of(trial) is not None:
+        yield activation_chart(trial)
+    for signal in signals:
+        yield from signal.over_time()
+    if cycles_of(trial) is None:
+        yield activation_chart(trial)
+
+
+def _signals(trial: Replay, *, unseen: bool) -> Iterator[_Signal]:
     count, cycle = cycles_of(trial), _cycle(trial)
     names = {"identified": "predicted"} if unseen else {}
     for k, coordinate in enumerate(trial.free):
+        recorded = trial.position[:, trial.coordinates.index(coordinate)]
+        sign = toward(coordinate, recorded)
         if trial.simulated:
-            recorded = trial.position[:, trial.coordinates.index(coordinate)]
             curves = {"measured": recorded} | {names.get(v, v): x[:, k] for v, x in trial.simulated.items()}
             degrees = {name: np.degrees(x) for name, x in curves.items()}
-            yield from _Signal(f"{coordinate} [°]", trial.time, degrees, count, cycle).charts()
+            yield _Signal(f"{coordinate} [°]", trial.time, degrees, count, cycle, sign=sign)
         if trial.moment is not None and np.isfinite(trial.moment[:, k]).any():
             made = {names.get(v, v): x[:, k] for v, x in (trial.predicted or {}).items()}
             band, held = None, ""
             if trial.band is not None:
                 band, held = (trial.band[0][:, k], trial.band[1][:, k]), _held(trial.band_holds(k))
             curves = {"measured": trial.moment[:, k], **made}
-            yield from _Signal(f"moment of {coordinate} [N·m]", trial.time, curves, count, cycle, band, held).charts()
+            yield _Signal(f"moment of {coordinate} [N·m]", trial.time, curves, count, cycle, band, held, sign)
 
 
 def unseen_charts(moments: Sequence[Unseen], trial: Replay | None) -> Iterator[tuple[str, Figure]]:
@@ -109,11 +129,16 @@ def unseen_charts(moments: Sequence[Unseen], trial: Replay | None) -> Iterator[t
     count = None if trial is None else cycles_of(trial)
     for u in moments:
         time, *curves, low, high = with_gaps(*(np.array(x) for x in (u.time, u.recorded, u.predicted, u.low, u.high)))
-        own = None if count is None or trial is None else np.interp(time, trial.time, count)
-        yield from _Signal(
+        own, cycle, sign = None, "", ""
+        if trial is not None:
+            own = None if count is None else np.interp(time, trial.time, count)
+            cycle, sign = _cycle(trial), toward(u.coordinate, trial.position[:, trial.coordinates.index(u.coordinate)])
+        signal = _Signal(
             f"moment of {u.coordinate} [N·m]", time, dict(zip(("measured", "predicted"), curves, strict=True)), own,
-            "" if trial is None else _cycle(trial), (low, high), _held(u.holds),
-        ).charts()  # fmt: skip
+            cycle, (low, high), _held(u.holds), sign,
+        )  # fmt: skip
+        yield from signal.over_cycle()
+        yield from signal.over_time()
 
 
 def with_gaps(
@@ -142,25 +167,44 @@ def outlines(
 
 
 def activation_chart(trial: Replay) -> tuple[str, Figure]:
-    """Activations of all muscles, the most active at the top: of the mean cycle, or over time."""
+    """Activations of all muscles, in the model's order: of the mean cycle, or over time."""
     import plotly.graph_objects as go
 
-    order, count = np.argsort(np.nanmean(trial.activation, axis=0)), cycles_of(trial)
+    count, muscles = cycles_of(trial), list(trial.muscles)
     if count is None:
-        value = np.stack([_thinned(trial.activation[:, m]) for m in order])
+        value = np.stack([_thinned(x) for x in trial.activation.T])
         title, x, time = "", "time [s]", _thinned(trial.time)
     else:
-        value = np.stack([by_cycle(count, trial.activation[:, m]).mean(axis=0) for m in order])
+        value = np.stack([by_cycle(count, x).mean(axis=0) for x in trial.activation.T])
         title, x, time = ", mean cycle", _cycle(trial), PERCENT
     heat = go.Heatmap(
-        z=short(value), x=short(time), y=[trial.muscles[i] for i in order], zmin=0, zmax=1, colorscale="Reds",
-        colorbar={"thickness": 10},
+        z=short(value), x=short(time), y=muscles, zmin=0, zmax=1, colorscale="Reds",
+        colorbar={
+            "orientation": "h", "thickness": 8, "len": 0.35, "x": 1.0, "xanchor": "right", "y": 1.0,
+            "yanchor": "bottom", "tickvals": [0, 0.5, 1],
+        },
     )  # fmt: skip
-    return f"activation of every muscle{title}", laid_out(go.Figure(heat), height=90 + 18 * len(order), x=x)
+    figure = laid_out(go.Figure(heat), height=100 + 18 * len(muscles), x=x)
+    figure.update_yaxes(autorange="reversed", dtick=1)
+    figure.update_xaxes(range=[float(time[0]), float(time[-1])])
+    return f"activation of every muscle{title}", _signed(figure, "")
+
+
+def _signed(figure: Figure, sign: str) -> Figure:
+    """With where what is positive goes beside its axis, and as much room for that as in every other chart of a trial,
+    so that times stand one above the other."""
+    figure.update_layout(margin_l=LEFT)
+    figure.update_yaxes(automargin=False)
+    if sign:
+        figure.update_yaxes(title={"text": f"+ {sign}", "standoff": 4})
+    return figure
 
 
 def _cycle(trial: Replay) -> str:
-    return f"% of the cycle, from one greatest {trial.free[0]} to the next"
+    """From where to where a cycle goes."""
+    first = trial.free[0]
+    bends = toward(first, trial.position[:, trial.coordinates.index(first)]) == "flexion" and "knee" in first
+    return f"% of the cycle (0 % = greatest {first}{': of a stride, mid-swing' if bends else ''})"
 
 
 def _held(part: float) -> str:
@@ -198,6 +242,7 @@ def _over_cycle(each: Mapping[str, Float[np.ndarray, "cycle point"]], x: str) ->
             )
         )  # fmt: skip
     figure.update_yaxes(range=_range(ends))
+    figure.update_xaxes(range=[0.0, 100.0])
     return laid_out(figure, height=280, x=x), _beyond(ends)
 
 
@@ -248,11 +293,14 @@ def _ends(curves: Sequence[np.ndarray]) -> tuple[float, float]:
 
 
 def _beyond(curves: Mapping[str, np.ndarray]) -> str:
-    """What to say where the axis does not show all of the generic model."""
-    if "generic" not in curves:
-        return ""
-    (low, high), (least, most) = _range(curves), _ends([curves["generic"]])
-    return "; the generic model goes on beyond the axis" if least < low or most > high else ""
+    """What to say where the axis does not show all of the generic model, or of the band."""
+    (low, high), cut = _range(curves), []
+    for what, names in (("the generic model", ("generic",)), ("the band", ("lower end", "upper end"))):
+        own = [curves[name] for name in names if name in curves]
+        least, most = _ends(own) if own else (low, high)
+        if least < low or most > high:
+            cut.append(what)
+    return f"; {' and '.join(cut)} {'go' if len(cut) > 1 else 'goes'} on beyond the axis" if cut else ""
 
 
 def _thinned(values: Float[np.ndarray, "time"]) -> Float[np.ndarray, "drawn"]:
