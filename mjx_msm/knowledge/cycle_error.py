@@ -46,9 +46,9 @@ def mean_errors(
 
 
 def in_words(found: tuple[tuple[float, float, float], ...], unit: str) -> str:
-    """ "on average 12 N·m too little from 50 to 70 % of the cycle"; "" where there are none."""
+    """What is on average, as in "12 N·m too low from 50 to 70 % of the cycle"; "" where there are none."""
     said = [
-        f"{abs(x):.2g} {unit} too {'much' if x > 0 else 'little'} from {100 * a:.0f} to {100 * b:.0f} %"
+        f"{abs(x):.2g} {unit} too {'high' if x > 0 else 'low'} from {100 * a:.0f} to {100 * b:.0f} %"
         for a, b, x in found
     ]
     return f"on average {' and '.join(said)} of the cycle" if said else ""

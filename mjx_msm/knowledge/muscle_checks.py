@@ -4,10 +4,11 @@ one whose EMG is large does something."""
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mjx_msm.knowledge.records import MuscleUse
+from mjx_msm.knowledge.wording import some
 
 FULL = 0.95
 """Activation from which a muscle is fully active."""
@@ -31,36 +32,55 @@ class Doubt(enum.Enum):
 
 @dataclass(frozen=True)
 class Doubtful:
-    """A muscle that does what hardly anybody's does."""
+    """Muscles that do what hardly anybody's do."""
 
-    muscle: str
+    muscles: tuple[str, ...]
     doubt: Doubt
     said: str
 
+    @property
+    def is_first(self) -> bool:
+        """Whether to ask about it before more is recorded: a gain that is small may be no more than not known yet."""
+        return self.doubt is not Doubt.FAINT
 
-def doubtful_muscles(use: Sequence[MuscleUse], *, efforts: bool) -> tuple[Doubtful, ...]:
+
+def doubtful_muscles(
+    use: Sequence[MuscleUse], emg_map: Mapping[str, Mapping[str, float]], *, efforts: bool
+) -> tuple[Doubtful, ...]:
     """Muscles that are fully active for long, that pull nothing although their EMG is large, and that are hardly used
-    although it is; the worst first.
+    although it is; the worst first. Those of the same channels are told of together.
 
-    **Arguments:** `efforts`: whether contractions were held, in which a muscle may be fully active as long as that.
+    **Arguments:** `emg_map`: what drives every muscle. `efforts`: whether contractions were held, in which a muscle may
+    be fully active as long as that.
     """
-    found = [d for muscle in dict.fromkeys(u.muscle for u in use) for d in _of([u for u in use if u.muscle == muscle])]
-    return tuple(sorted((d for d in found if not efforts or d.doubt is not Doubt.FULL), key=lambda d: d.doubt.value))
+    each = {muscle: [u for u in use if u.muscle == muscle] for muscle in dict.fromkeys(u.muscle for u in use)}
+    together: dict[tuple[tuple[str, float], ...], list[str]] = {}
+    for muscle in each:
+        together.setdefault(tuple(sorted(emg_map.get(muscle, {}).items())), []).append(muscle)
+    found = [d for muscle, own in each.items() for d in _of_one(muscle, own, efforts=efforts)]
+    found += [d for mix, own in together.items() for d in _faint(dict(mix), {m: each[m] for m in own})]
+    return tuple(sorted(found, key=lambda d: d.doubt.value))
 
 
-def _of(trials: Sequence[MuscleUse]) -> Iterator[Doubtful]:
-    """Doubts of one muscle."""
-    muscle, emg = trials[0].muscle, max(u.envelope for u in trials)
-    worst, reached = max(trials, key=lambda u: u.full), max(u.activation for u in trials)
-    if worst.full >= OFTEN:
-        yield Doubtful(
-            muscle, Doubt.FULL, f"{muscle} is at full activation in {100 * worst.full:.0f} % of {worst.trial}"
-        )
-    if emg < STRONG:
-        return
-    if max(u.pull for u in trials) < NOTHING:
+def _of_one(muscle: str, trials: Sequence[MuscleUse], *, efforts: bool) -> Iterator[Doubtful]:
+    worst, emg = max(trials, key=lambda u: u.full), max(u.envelope for u in trials)
+    if worst.full >= OFTEN and not efforts:
+        said = f"{muscle} is at full activation in {100 * worst.full:.0f} % of {worst.trial}"
+        yield Doubtful((muscle,), Doubt.FULL, said)
+    if emg >= STRONG and max(u.pull for u in trials) < NOTHING:
         said = f"{muscle} pulls with less than {100 * NOTHING:.0f} % of its strength throughout, although its EMG"
-        yield Doubtful(muscle, Doubt.NOTHING, f"{said} reaches {100 * emg:.0f} % of its reference")
-    elif reached < FAINT:
-        said = f"the EMG gain lets {muscle} reach no more than {100 * reached:.1g} % activation, although its EMG"
-        yield Doubtful(muscle, Doubt.FAINT, f"{said} reaches {100 * emg:.0f} % of its reference")
+        yield Doubtful((muscle,), Doubt.NOTHING, f"{said} reaches {100 * emg:.0f} % of its reference")
+
+
+def _faint(mix: Mapping[str, float], trials: Mapping[str, Sequence[MuscleUse]]) -> Iterator[Doubtful]:
+    """Of muscles that the same channels drive."""
+    every = [u for own in trials.values() for u in own]
+    emg, reached = max(u.envelope for u in every), max(u.activation for u in every)
+    if emg >= STRONG and reached < FAINT:
+        gains = f"the gain of {some(list(mix))} lets" if len(mix) == 1 else f"the gains of {some(list(mix))} let"
+        yield Doubtful(
+            tuple(trials),
+            Doubt.FAINT,
+            f"{gains} {some(list(trials))} reach no more than {100 * reached:.0f} % activation, although their EMG "
+            f"reaches {100 * emg:.0f} % of its reference",
+        )

@@ -203,7 +203,8 @@ def _in_the_way(result: Identification) -> Iterator[Step]:
     more = _to_record(result)
     if bound := _to_believe(result, with_none=more is not None):  # the lab can check it, and a band may be narrow by it
         yield Step(Matter.BOUND, bound)
-    if doubtful := doubtful_muscles(result.use, efforts=was_held(result.fits)):
+    every = doubtful_muscles(result.use, result.emg_map, efforts=was_held(result.fits))
+    if doubtful := [d for d in every if d.is_first]:
         yield Step(
             Matter.MUSCLE,
             f"ask whether it can be that {some([d.said for d in doubtful], 2)}: check {ELECTRODE}, and which channel "

@@ -294,7 +294,7 @@ def _exchanged(result: Identification) -> str:
 
 def _muscles(result: Identification) -> str:
     """What no person does with their muscles, or hardly any."""
-    found = doubtful_muscles(result.use, efforts=was_held(result.fits))
+    found = doubtful_muscles(result.use, result.emg_map, efforts=was_held(result.fits))
     return f"Hardly plausible: {_each([d.said for d in found])}." if found else ""
 
 

@@ -16,7 +16,7 @@ def test_an_error_of_every_cycle_is_told_with_its_sign_and_place():
     first, second = mean_errors(COUNT, error)
     assert first == pytest.approx((0.1, 0.25, 6.0), abs=0.7)
     assert second == pytest.approx((0.5, 0.7, -12.0), abs=0.7)
-    assert in_words((second,), "N·m").startswith("on average 12 N·m too little from 5")
+    assert in_words((second,), "N·m").startswith("on average 12 N·m too low from 5")
 
 
 def test_noise_and_one_bad_cycle_are_no_pattern():

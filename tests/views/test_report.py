@@ -10,11 +10,14 @@ import pytest
 from browser import opened
 from results import PATHS, fit, result
 
-from mjx_msm.knowledge.records import Direction, Unseen
+from mjx_msm.knowledge.records import Direction, MuscleUse, Unseen
 from mjx_msm.knowledge.uncertainty import Knowledge
 from mjx_msm.knowledge.verdict import verdict
 from mjx_msm.recordings.cycles import by_cycle
 from mjx_msm.views.replay import Replay
+from mjx_msm.views.report.charts import correlation_chart, parameter_chart
+from mjx_msm.views.report.directions import away, toward
+from mjx_msm.views.report.from_emg import muscle_rows, steps_of
 from mjx_msm.views.report.page import asked, in_short, report, save_report
 from mjx_msm.views.report.trial_charts import _beyond, _range, _thinned, outlines, trial_charts, with_gaps
 
@@ -243,7 +246,8 @@ def test_a_movement_that_repeats_itself_is_drawn_over_its_cycle():
                   moment=moment, predicted={"identified": 1.5 * moment})  # fmt: skip
     page = report(result(fit("identify", trial="walk")), [walk])
     cycle, course = (
-        {t["name"]: t for t in chart if t.get("line", {}).get("width") != 0} for chart in traces_of(page)[:2]
+        {t["name"]: t for t in chart if t.get("line", {}).get("width") != 0}
+        for chart in traces_of(page)[:3:2]  # activations are between them
     )
     at = np.array(cycle["measured"]["x"])
     np.testing.assert_allclose(cycle["measured"]["y"], 1.1 * np.sin(2 * np.pi * at / 100), atol=0.03)
@@ -312,3 +316,107 @@ def test_the_truth_of_somebody_who_is_made_up_is_drawn():
     path = made.estimates[0].path
     assert '"name":"truth"' in report(made, truth={path: 1.3})
     assert '"name":"truth"' not in report(made)
+
+
+def test_where_a_coordinate_goes():
+    bent = np.array([-0.1, 0.2, 1.1])
+    assert (toward("knee_angle", bent), toward("knee_angle_r", -bent)) == ("flexion", "extension")
+    assert toward("knee_angle", np.full(3, np.nan)) == toward("knee_angle", np.zeros(3)) == ""  # nothing is told
+    assert (toward("hip_flexion", -bent), toward("elbow_flex", bent)) == ("flexion", "flexion")
+    assert (toward("ankle_angle", bent), toward("slide", bent)) == ("dorsiflexion", "")
+    assert (away("flexion"), away("extension"), away("")) == ("extension", "flexion", "")
+
+
+def test_how_emg_becomes_activation_is_in_it():
+    used = MuscleUse("reach", "BRA", 0.9, 1.0, 0.26, 0.004)
+    parameters = {"emg/biceps/gain": 5.0, "emg/biceps/delay": 0.018, "emg/biceps/shape": -1.0}
+    made = result(
+        fit("identify"), parameters=parameters, emg_map={"BRA": {"biceps": 1.0}, "BIC": {}}, use=(used,),
+        processing="high-pass 30 Hz, rectified", silenced={"reach": ("triceps",)},
+    )  # fmt: skip
+    steps = dict(steps_of(made, [replay()]))
+    assert steps["envelope"] == "high-pass 30 Hz, rectified"
+    assert steps["silent by the subject file"] == "triceps in reach"
+    assert (steps["delay"], steps["shape"]) == ("18 ms", "-1 (0 is straight)")
+    assert steps["muscle law"] == "mujoco, tendons rigid"
+    assert "tendons yield" in dict(steps_of(replace(made, muscle_model="degroote-compliant"), []))["muscle law"]
+    assert steps["signs"] == "elbow_flex and its moment count flexion as positive"
+    head, rows = muscle_rows(made)
+    assert head[3:] == ["greatest activation, reach", "greatest force, of F0"]
+    assert rows[0] == ["BRA", "biceps", "5", "100 % (26 % of it full)", "0.40 %"]
+    assert rows[1] == ["BIC", "silent", "", "", "not across a free joint"]
+    text = re.sub(r"\s+", " ", Page(report(made, [replay()])).text)
+    assert "high-pass 30 Hz, rectified" in text
+    assert "100 % (26 % of it full)" in text
+    assert "greatest activation" not in Page(report(replace(made, use=()), [replay()])).text
+
+
+def test_charts_of_a_trial_say_what_is_positive_and_share_their_axis():
+    phase = np.arange(0.0, 12.5, 0.02)
+    bend = (0.6 + 0.5 * np.cos(2 * np.pi * phase))[:, None]
+    walk = replay(
+        "walk", time=phase, coordinates=("knee_angle",), free=("knee_angle",), position=bend, simulated={},
+        muscles=("recfem", "bflh", "soleus"), activation=np.hstack([0.1 * bend, 0.5 * bend, 0.3 * bend]),
+        moment=bend, predicted={"identified": 1.1 * bend},
+    )  # fmt: skip
+    (title, cycle), (heat_title, heat), (_, course) = trial_charts(walk)
+    assert "mean of" in title
+    assert heat_title == "activation of every muscle, mean cycle"
+    assert cycle.layout.xaxis.title.text == "% of the cycle (0 % = greatest knee_angle: of a stride, mid-swing)"
+    assert (cycle.layout.yaxis.title.text, course.layout.yaxis.title.text) == ("+ flexion", "+ flexion")
+    assert list(heat.data[0].y) == ["recfem", "bflh", "soleus"]  # in the model's order
+    assert (heat.layout.xaxis.range, heat.layout.margin.l) == (cycle.layout.xaxis.range, cycle.layout.margin.l)
+    (_, moved), (_, once) = trial_charts(replay(simulated={}))
+    assert moved.layout.margin.l == once.layout.margin.l
+
+
+def test_a_band_that_the_axis_cuts_is_said_to_go_on():
+    measured = np.sin(TIME)
+    wide = {"measured": measured, "predicted": measured, "lower end": measured - 9.0, "upper end": measured + 9.0}
+    assert _beyond(wide) == "; the band goes on beyond the axis"
+    assert _beyond({**wide, "generic": 50.0 * measured}) == "; the generic model and the band go on beyond the axis"
+    assert _beyond({**wide, "lower end": measured - 0.1, "upper end": measured + 0.1}) == ""
+
+
+def test_bounds_are_marked_and_ends_of_a_joint_named():
+    made = result(fit("identify"), fit())
+    path, u = "joint/elbow_flex/lower_passive_moment", made.unknowns[0]
+    first = replace(made.estimates[0], path=path, low=float(np.exp(u.lower)))
+    made = replace(
+        made, estimates=(first, *made.estimates[1:]), unknowns=(replace(u, members=(path,)), *made.unknowns[1:])
+    )
+    text = re.sub(r"\s+", " ", Page(report(made, [replay()])).text)
+    assert "joint/elbow_flex/lower_passive_moment (end of extension)" in text
+    assert "‖ 0.368 … 1.2" in text
+    assert text.count("‖") == 2  # and where it is explained
+    assert "‖" not in Page(report(result(), [])).text.replace("‖ is an end at a bound", "")
+
+
+def test_what_is_determined_is_not_shown_as_such_while_intervals_fail():
+    made = result(fit("identify"), replace(fit(), band=0.4))
+    text = report(made)
+    assert text.count("not to be used: intervals are too narrow") == 3
+    assert text.count('<tr class="open">') == 3
+    names = [trace.name for trace in parameter_chart(made, {}).data]
+    assert names == ["prior, 95 %", "not determined, or intervals too narrow"]
+    assert "not to be used: intervals" not in report(result(fit("identify"), fit()))
+
+
+def test_what_the_text_says_moves_together_is_in_the_picture():
+    open_ = result(fit(), shares=(0.1, 0.1, 0.1))
+    weights = {PATHS[0]: 0.7, PATHS[1]: -0.7, PATHS[2]: 0.05}
+    direction = Direction("force and length of BRA move together", Knowledge.PRIOR, 0.0, weights)
+    drawn = correlation_chart(replace(open_, directions=(direction,)))
+    assert drawn is not None
+    assert list(drawn.data[0].x) == list(PATHS[:2])
+    assert drawn.layout.margin.b > 5 * max(map(len, PATHS[:2]))  # its labels have room
+    assert correlation_chart(replace(open_, directions=())) is None
+
+
+def test_where_it_is_off_every_time_and_without_the_other_foot_are_in_it():
+    row = replace(fit(), apart=1.4, deviates="on average 12 N·m too low from 50 to 70 % of the cycle")
+    text = re.sub(r"\s+", " ", Page(report(result(fit("identify"), row))).text)
+    assert "reach, elbow_flex: predicted on average 12 N·m too low" in text
+    assert "without the other foot's" in text
+    assert "1.4 N·m" in text
+    assert "other foot" not in Page(report(result(fit("identify"), fit()))).text

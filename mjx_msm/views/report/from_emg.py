@@ -43,17 +43,22 @@ def muscle_rows(result: Identification) -> tuple[list[str], list[list[str]]]:
     for muscle, mix in result.emg_map.items():
         weights = [f"{c}" if w == 1.0 else f"{w:.2g} {c}" for c, w in mix.items() if w]
         gains = [result.parameters.get(f"emg/{c}/gain") for c, w in mix.items() if w]
-        cells = [muscle, " + ".join(weights) or "silent", ", ".join(f"{g:.2g}" for g in gains if g is not None)]
+        cells = [muscle, " + ".join(weights) or "silent", ", ".join(f"{g:.3g}" for g in gains if g is not None)]
         for trial in trials:
             u = used.get((muscle, trial))
             full = f" ({100 * u.full:.0f} % of it full)" if u is not None and u.full >= 0.005 else ""
-            cells.append("" if u is None else f"{100 * u.activation:.2g} %{full}")
+            cells.append("" if u is None else f"{_percent(u.activation)}{full}")
         pulls = [u.pull for u in result.use if u.muscle == muscle]
         if trials:
-            cells.append(f"{100 * max(pulls):.2g} %" if pulls else "not across a free joint")
+            cells.append(_percent(max(pulls)) if pulls else "not across a free joint")
         rows.append(cells)
     peaks = [f"greatest activation, {trial}" for trial in trials]
     return ["muscle", "driven by", "gain", *peaks, *(["greatest force, of F0"] if trials else [])], rows
+
+
+def _percent(share: float) -> str:
+    """To two digits below 1 %."""
+    return f"{100 * share:.{0 if share >= 0.01 else 2}f} %"
 
 
 def _range(values: Sequence[float], factor: float = 1.0) -> str:
