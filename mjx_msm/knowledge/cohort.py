@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -17,14 +17,15 @@ from mjx_msm.common.files import write_text
 from mjx_msm.knowledge.comparable_people import comparable
 from mjx_msm.knowledge.judged_errors import measure, pooled, rival, unseen
 from mjx_msm.knowledge.population import FEWEST, Population, learned, left_out
-from mjx_msm.knowledge.records import Estimate, Unknown
+from mjx_msm.knowledge.records import Estimate, Fit, Unknown
+from mjx_msm.knowledge.reliance import Reliance, reliance
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.standing import Standing
 from mjx_msm.knowledge.wording import called
 from mjx_msm.person.expectation import Expectation
 from mjx_msm.person.kinds import kind_of
 
-TABLE = "study.csv"
+TABLE, TURNS = "study.csv", "turns"
 
 
 @dataclass(frozen=True)
@@ -168,42 +169,63 @@ class Cohort:
         """Paths of the parameters behind one that stands for several."""
         return next((t.unknown.members for t in self.told[path] if t.unknown is not None), (path,))
 
+    @cached_property
+    def rely(self) -> Mapping[str, Reliance]:
+        """By person, whether the prediction may be relied on."""
+        return {name: reliance(r.fits) for name, r in self.results.items()}
+
+    @cached_property
+    def rely_seen(self) -> Mapping[str, Reliance]:
+        """The same of the estimates with what all of them lead to expect."""
+        return {name: reliance(r.fits) for name, r in self.seen.items()}
+
+    def turn_folder(self, name: str = "NAME") -> str:
+        """Of a person's estimate with what all of them lead to expect, relative to the study's."""
+        folder = next((PurePosixPath(m.folder).name for m in self.members if m.name == name), name)
+        return f"{TURNS}/{self.turns}/{folder}"
+
     def unseen_error(self, member: Member) -> dict[str, float | str]:
-        """Error on what a person's result was not made from, beside the recording's spread and the best regression."""
+        """Error on what a person's result was not made from, beside the recording's spread and the best regression; and
+        with what all of them lead to expect, where something was held out."""
         if member.result is None:
             return {}
-        rows = unseen(member.result.fits)
-        kind = measure(rows)
-        if not rows:
-            return {}
-        other = rival(rows, kind)
-        out: dict[str, float | str] = {
-            "kind": kind, "error": pooled(rows, kind=kind), "spread": pooled(rows, "spread", kind=kind),
-            "unit": next(f.unit for f in rows if f.kind == kind),
-        }  # fmt: skip
-        return out | ({} if other is None else {"rival": other[0], "rival_error": other[1]})
+        rows, other = unseen(member.result.fits), self.seen.get(member.name)
+        again = [] if other is None else [f for f in unseen(other.fits) if f.role == "held-out"]
+        out = _error(rows)
+        if out and again and all(f.role == "held-out" for f in rows):
+            out["error_with_others"] = pooled(again, kind=measure(rows))
+        return out
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Header and a row for every person, as `TABLE` has them; numbers in the unit of the header."""
         traits = [t for t in ("sex", "age", "height", "mass") if any(t in m.traits for m in self.members)]
         every = self.units()
         units = {path: every[path] for path in self.paths()}
-        head = ["person", "outcome", "fault", "folder", *traits, "unseen_error", "unseen_spread", "best_regression",
-                "best_regression_error", "error_unit"]  # fmt: skip
+        head = ["person", "outcome", "fault", "folder", *traits, "rely", "unseen_error", "unseen_spread",
+                "best_regression", "best_regression_error", "error_unit"]  # fmt: skip
         for path, unit in units.items():
             named = f"{path} [{unit}]"
             head += [named, f"{named} low", f"{named} high", f"{named} from the data"]
+        if self.seen:
+            head += ["folder with others", "rely with others", "unseen_error with others"]
+            for path, unit in units.items():
+                named = f"{path} [{unit}]"
+                head += [f"{named} with others", f"{named} low with others", f"{named} high with others"]
         return head, [self._row(m, traits, list(units)) for m in self.members]
 
     def _row(self, m: Member, traits: list[str], paths: list[str]) -> list[str]:
         error = self.unseen_error(m)
         row = [m.name, "failed" if m.result is None else m.result.outcome.value, m.fault, m.folder]
         row += [_cell(m.traits.get(t, "")) for t in traits]
+        row += [self.rely[m.name].words if m.name in self.rely else ""]
         row += [_cell(error.get(key, "")) for key in ("error", "spread", "rival", "rival_error", "unit")]
-        known = {} if m.result is None else {e.path: e for e in m.result.estimates}
-        for path in paths:
-            e = known.get(path)
-            row += [""] * 4 if e is None else [_cell(x) for x in (e.value, e.low, e.high, e.data_share)]
+        row += _cells(m.result, paths, ("value", "low", "high", "data_share"))
+        if self.seen:
+            other = self.seen.get(m.name)
+            row += ["", "", ""] if other is None else [
+                self.turn_folder(m.name), self.rely_seen[m.name].words, _cell(error.get("error_with_others", ""))
+            ]  # fmt: skip
+            row += _cells(other, paths, ("value", "low", "high"))
         return row
 
     def save_table(self, path: str | Path) -> Path:
@@ -213,6 +235,25 @@ class Cohort:
         csv.writer(out, lineterminator="\n").writerows([head, *rows])
         write_text(Path(path), out.getvalue())
         return Path(path)
+
+
+def _error(rows: Sequence[Fit]) -> dict[str, float | str]:
+    """Of some rows, pooled, beside their spread and the best regression."""
+    if not rows:
+        return {}
+    kind = measure(rows)
+    other = rival(rows, kind)
+    out: dict[str, float | str] = {
+        "kind": kind, "error": pooled(rows, kind=kind), "spread": pooled(rows, "spread", kind=kind),
+        "unit": next(f.unit for f in rows if f.kind == kind),
+    }  # fmt: skip
+    return out | ({} if other is None else {"rival": other[0], "rival_error": other[1]})
+
+
+def _cells(result: Identification | None, paths: Sequence[str], fields: Sequence[str]) -> list[str]:
+    """Of every parameter; empty where there is no estimate."""
+    known = {} if result is None else {e.path: e for e in result.estimates}
+    return [_cell(getattr(known[path], field)) if path in known else "" for path in paths for field in fields]
 
 
 def _cell(value: float | str) -> str:

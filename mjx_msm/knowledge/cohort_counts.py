@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
 
 from mjx_msm.knowledge.cohort import Cohort
-from mjx_msm.knowledge.cohort_errors import relative_errors
-from mjx_msm.knowledge.judged_errors import joints_predicted_worst, trial_predicted_worst
 from mjx_msm.knowledge.records import Estimate
+from mjx_msm.knowledge.reliance import Rely
 from mjx_msm.knowledge.standing import Standing
 
 
@@ -47,28 +47,13 @@ def differs(c: Cohort, path: str) -> bool:
     return len(found) > 1 and found[0].high < found[-1].low
 
 
-def relied_on(c: Cohort) -> tuple[str, ...]:
-    """People whose prediction beats a constant: of all that was unseen, of every trial of it, and of every joint."""
-    return tuple(
-        n
-        for n, (ours, _) in relative_errors(c).items()
-        if ours <= 1.0 and not (trial_predicted_worst(fits := c.results[n].fits) or joints_predicted_worst(fits))
-    )
+def relied_on(c: Cohort, rely: Rely = Rely.YES) -> tuple[str, ...]:
+    """People whose prediction is to be relied on so."""
+    return tuple(name for name, found in c.rely.items() if found.rely is rely)
 
 
-def relied_on_but(c: Cohort) -> Mapping[str, str]:
-    """The joint that is predicted worse than a constant, by person of whom every unseen trial is predicted better as a
-    whole; of several joints the worst."""
-    out = {}
-    for name in relative_errors(c):
-        fits = c.results[name].fits
-        worst = joints_predicted_worst(fits)
-        if worst and not trial_predicted_worst(fits):
-            out[name] = worst[0].coordinate
-    return out
-
-
-def hardly_more_than_noise(c: Cohort) -> tuple[str, ...]:
-    """People of whom a constant does as well only because what was unseen is hardly more than noise."""
-    told = {*relied_on(c), *relied_on_but(c)}
-    return tuple(n for n in relative_errors(c) if n not in told and not trial_predicted_worst(c.results[n].fits))
+def relied_on_but(c: Cohort) -> Mapping[str, int]:
+    """What a constant predicts better of people whose prediction is to be relied on otherwise, trials or joints, and of
+    how many; the most first."""
+    each = [c.rely[name] for name in relied_on(c, Rely.PART)]
+    return dict(Counter((r.trials or r.joints)[0] for r in each).most_common())

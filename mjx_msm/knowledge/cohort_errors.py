@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+from statistics import median
 
 from mjx_msm.knowledge.cohort import Cohort
 from mjx_msm.knowledge.judged_errors import fits_poorly, flattery, measure, misfit, pooled
+from mjx_msm.knowledge.result_table import CLEARLY
 from mjx_msm.knowledge.wording import FLATTERS, MAY_FLATTER
+
+MOST = 0.6
+"""Part of the people in whom an error has to be less, for it to be no matter of chance in a few."""
 
 
 def relative_errors(c: Cohort) -> dict[str, tuple[float, float]]:
@@ -32,6 +37,16 @@ def errors_with_others(c: Cohort) -> dict[str, tuple[float, float]]:
         if math.isfinite(alone) and math.isfinite(with_others):
             out[name] = alone, with_others
     return out
+
+
+def others_help(c: Cohort) -> bool:
+    """Whether what was held out is predicted better with what all of them lead to expect: clearly in the middle person,
+    and in most of them."""
+    both = list(errors_with_others(c).values())
+    if not both:
+        return False
+    alone, with_others = (median(x) for x in zip(*both, strict=True))
+    return with_others < CLEARLY * alone and sum(b < a for a, b in both) > MOST * len(both)
 
 
 def poorly_fitted(c: Cohort) -> dict[str, float]:

@@ -10,15 +10,17 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from statistics import median
 
-from mjx_msm.knowledge.cohort import Cohort
+from mjx_msm.knowledge.cohort import TABLE, Cohort
 from mjx_msm.knowledge.cohort_counts import counted
-from mjx_msm.knowledge.cohort_errors import poorly_fitted
+from mjx_msm.knowledge.cohort_errors import errors_with_others, others_help, poorly_fitted
+from mjx_msm.knowledge.cohort_population import foretell
+from mjx_msm.knowledge.cohort_search import STARTS, better_found
 from mjx_msm.knowledge.judged_errors import (
     bands,
     fitted,
     flattery,
     joints_predicted_worst,
-    trial_predicted_worst,
+    per_trial,
     unseen,
     was_held,
 )
@@ -35,20 +37,26 @@ from mjx_msm.knowledge.next_step import (
     many,
     steps,
     times_as_many,
+    untold_by_holding,
 )
+from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.standing import Standing
 from mjx_msm.knowledge.strength_or_gain import TELLS_APART, exchanges
-from mjx_msm.knowledge.wording import emg_first, some, whom
+from mjx_msm.knowledge.wording import emg_first, percent, some, whom
 
 FIRST = 3
 """Steps that are told in full."""
 USE = "`gymnasium.make` and `mjx-msm verify` take each of their folders"
 OFTEN = 0.5
 """Part of the people in whom a parameter rests on a bound, from which it is no matter of one recording."""
-OTHERS = '`[identify] prior = "population.json"`'
+OTHERS = '`prior = "population.json"` in [identify]'
+AMONG = "population.json leaves nobody out, so that a person's own recording counts a little twice"
+NOTHING_LEFT = Step(Matter.NOTHING, "use the person, once identified with what the others lead to expect")
 NAMED = 4
 """People who are named of whom a step is."""
 WHY = {
+    Matter.TRIAL: "a trial that it had not seen of them, the model predicts worse than its best constant; a sign, a "
+    "channel at fault, or a task that nothing else says anything of",
     Matter.INTERRUPTED: "their identification was interrupted; run the study again, which goes on with it",
     Matter.EVALUATIONS: "the solver ran out of evaluations, and may still move; free fewer parameters, or begin from "
     "more places (`starts` in [identify]), and run the study again",
@@ -93,27 +101,74 @@ LEFT = {
 """What is in the way of people whom none of the first steps concerns."""
 
 
+def advice(cohort: Cohort) -> Mapping[str, tuple[Step, ...]]:
+    """By person, what is in the way, the first thing first: of those whom what all of them lead to expect helps, what
+    is left in the way with it. The sentences and the table of a study tell of these."""
+    helped = cohort.seen if others_help(cohort) else {}
+    return {name: _left(steps(helped.get(name, own)), name in helped) for name, own in cohort.results.items()}
+
+
+def _left(found: tuple[Step, ...], helped: bool) -> tuple[Step, ...]:
+    """A turn makes no band; the report of somebody who is identified so has one."""
+    return (NOTHING_LEFT,) if helped and found[0].matter is Matter.NO_BAND else found
+
+
 def next_of_all(cohort: Cohort) -> str:
     """The first three things that are in the way of relying on the people, what to do about whom none of them concerns,
     and what to use them for where nothing is."""
-    told, everybody = tuple(_in_the_way(cohort)), [m.name for m in cohort.members]
+    each, everybody = advice(cohort), [m.name for m in cohort.members]
+    said, told = list(_of_all(cohort)), tuple(_in_the_way(cohort, each))
     named = {name for _, names in told[:FIRST] for name in names}
-    said = [step for step, _ in told[:FIRST]]
+    said += [step for step, _ in told[:FIRST]]
     others = [name for name in everybody if name not in named]
-    free = [name for name in others if steps(cohort.results[name])[0].matter is Matter.NOTHING]
+    free = [name for name in others if each[name][0].matter is Matter.NOTHING]
     if free:
         whose = "" if len(free) == len(everybody) else f" {whom(free, len(everybody), NAMED)}"
         said.append(f"use{whose or ' the people'}, in whose way nothing is: {USE}")
     if len(others) > len(free):
         left = [name for name in others if name not in free]
-        matters = Counter(LEFT[steps(cohort.results[name])[0].matter] for name in left)
+        matters = Counter(LEFT[each[name][0].matter] for name in left)
         why = ", ".join(f"{what} ({n})" for what, n in matters.most_common())
-        said.append(f"see “what first” in the table for {whom(left, len(everybody), NAMED)}: {why}")
+        said.append(
+            f"see “what first” in the table for {whom(left, len(everybody), NAMED)}, of whom comes first: {why}"
+        )
+    if (few := _started_once(cohort)) and not better_found(cohort):
+        said.append(few)
     first, *rest = said
     return f"Next: {first}." + "".join(f" Then {step}." for step in rest)
 
 
-def _in_the_way(c: Cohort) -> Iterator[tuple[str, Collection[str]]]:
+def _of_all(c: Cohort) -> Iterator[str]:
+    """What is to be done of everybody at once: with each other's help, and from more places."""
+    if others_help(c):
+        alone, helped = zip(*(both := errors_with_others(c)).values(), strict=True)
+        less = sum(b < a for a, b in zip(alone, helped, strict=True))
+        yield (
+            f"identify {whom(list(c.seen), len(c.members), NAMED)} with what all of them lead to expect ({OTHERS}): so "
+            f"the model misses what was held out by {percent(median(helped))} of its spread in the middle person, "
+            f"alone by {percent(median(alone))}, and less than alone in {less} of {len(both)}. Those estimates are "
+            f"made already ({c.turn_folder()}, and beside their own in {TABLE}); {AMONG}. "
+            "What follows is what is left in the way then"
+        )
+    if better := better_found(c):
+        yield (
+            f"identify {whom(list(better), len(c.identified), NAMED)} from more places (`starts = {STARTS}` in "
+            "[identify]): a turn found a better estimate of them by the measure of their own, so that theirs is not "
+            "the best"
+        )
+
+
+def _started_once(c: Cohort) -> str:
+    once = [name for name, r in c.results.items() if r.starts == 1]
+    if not once:
+        return ""
+    return (
+        f"search for {whom(once, len(c.identified), NAMED)} from more places than one (`starts = {STARTS}` in "
+        "[identify]): a distant person might fit better"
+    )
+
+
+def _in_the_way(c: Cohort, advised: Mapping[str, tuple[Step, ...]]) -> Iterator[tuple[str, Collection[str]]]:
     """Steps, the first first, each with the names of those whom it concerns."""
     if c.failed:
         first, names = c.failed[0], [m.name for m in c.failed]
@@ -121,23 +176,33 @@ def _in_the_way(c: Cohort) -> Iterator[tuple[str, Collection[str]]]:
             f"put right what is wrong with {some(names, NAMED)}, first {first.name} ({first.fault}); then run it again",
             names,
         )
-    each = {name: {step.matter: step for step in steps(result)} for name, result in c.results.items()}
-    for matter in Matter:
+    each = {name: {step.matter: step for step in found} for name, found in advised.items()}
+    for matter in _order(c):
         concerned = {name: found[matter] for name, found in each.items() if matter in found}
         if concerned and matter is not Matter.NOTHING:
             for step in _of(c, matter, concerned):
                 yield step, concerned
 
 
+def _order(c: Cohort) -> list[Matter]:
+    """Of contractions that were held, what to record comes before how they fit, which is little of what can be asked of
+    them, and what bounds hold, which they hardly tell."""
+    order = list(Matter)
+    if c.results and all(was_held(r.fits) for r in c.results.values()):
+        order.remove(Matter.RECORD)
+        order.insert(order.index(Matter.FIT), Matter.RECORD)
+    return order
+
+
 def _of(c: Cohort, matter: Matter, concerned: Mapping[str, Step]) -> Iterator[str]:
     """One matter, of all whom it concerns."""
     people, names = len(c.identified), list(concerned)
     who = whom(names, people, NAMED)
-    if matter is Matter.TRIAL:
-        yield from _predicted_worst(c, names)
-    elif matter is Matter.FIT:
+    if matter is Matter.FIT:
+        worst = [n for n in poorly_fitted(c) if n in concerned]
+        worst += [n for n in names if n not in worst]
         yield (
-            f"look at the reports of {whom(list(poorly_fitted(c)), people, NAMED)}, who fit poorly: check the "
+            f"look at the reports of {whom(worst, people, NAMED)}, who fit poorly{_worst_trials(c, worst)}: check the "
             "electrodes, the normalisation of the EMG, and scale, sign and clock of the moment"
         )
     elif matter is Matter.BOUND:
@@ -154,7 +219,7 @@ def _of(c: Cohort, matter: Matter, concerned: Mapping[str, Step]) -> Iterator[st
 def _where(c: Cohort, matter: Matter, names: Sequence[str]) -> str:
     """Which joints a matter is of, that of most people first; "" of what is no joint's, or where there is one only."""
     joints: Counter[str] = Counter()
-    for fits in (c.results[name].fits for name in names):
+    for fits in (_judged(c, name).fits for name in names):
         if matter is Matter.JOINT:
             joints[joints_predicted_worst(fits)[0].coordinate] += 1
         elif matter is Matter.BAND:
@@ -163,27 +228,29 @@ def _where(c: Cohort, matter: Matter, names: Sequence[str]) -> str:
     return f" (the worst joint: {some(which)})" if which else ""
 
 
-def _predicted_worst(c: Cohort, bad: Sequence[str]) -> Iterator[str]:
-    helped = [name for name in bad if name in c.seen and not trial_predicted_worst(c.seen[name].fits)]
-    if len(helped) > len(bad) / 2:
-        yield (
-            f"identify {whom(helped, len(c.identified), NAMED)} again with what the others expect of them "
-            f"({OTHERS}): alone their recordings say too little to predict a held-out trial better than its best "
-            "constant, with the others' help they do"
-        )
-        bad = [name for name in bad if name not in helped]
-    if bad:
-        yield (
-            f"look at the reports of {whom(bad, len(c.identified), NAMED)}: a trial that it had not seen of them, the "
-            "model predicts worse than its best constant; a sign, a channel at fault, or a task that nothing else "
-            "says anything of"
-        )
+def _worst_trials(c: Cohort, names: Sequence[str]) -> str:
+    """In which of the contractions that were held; "" of others, or where there was one of each."""
+    fits = [_judged(c, name).fits for name in names]
+    if not all(was_held(f) and len(per_trial(f)) > 1 for f in fits):
+        return ""
+    worst = Counter(max(per_trial(f), key=lambda t: t.part).trial for f in fits)
+    return f" (worst in {some([f'{trial} ({n})' for trial, n in worst.most_common()])})"
+
+
+def _judged(c: Cohort, name: str) -> Identification:
+    """The estimate of somebody that `advice` is about."""
+    return c.seen.get(name, c.results[name]) if others_help(c) else c.results[name]
 
 
 def _pushed(c: Cohort, names: Sequence[str]) -> str:
     """What only a bound holds: of many, or of some."""
     counts, people = counted(c, Standing.BOUND), len(c.identified)
-    asked = {path for path, found in c.told.items() if any(is_pushed(t.estimate) for t in found)}
+    held = all(was_held(c.results[name].fits) for name in names)
+    asked = {
+        path
+        for path, found in c.told.items()
+        if any(is_pushed(t.estimate) for t in found) and not (held and untold_by_holding(path))
+    }
     often = [path for path in counts if path in asked and counts[path] >= OFTEN * people]
     paths = emg_first(often or [path for path in counts if path in asked])
     which = some([f"{c.called(path)} (rests on a bound in {counts[path]} of {people} people)" for path in paths])
@@ -201,15 +268,31 @@ def _to_record(c: Cohort, matter: Matter, names: Sequence[str]) -> str:
     judged, flatters = any(unseen(f) for f in fits), any(not unseen(f) or flattery(f) for f in fits)
     none = "" if judged else f" ({WITHIN}: `cross_validation = true` in [run])"
     until = f"; until then rely {rely}{none}" if flatters else ""
+    untold = _untold(c) if all(was_held(f) for f in fits) else ""
     if matter is Matter.HOLD_OUT:
         trials = round(median(len({x.trial for x in fitted(f)}) for f in fits))
         return f"{hold_out(trials, who)}{until}"
     times = max(times_as_many(c.results[name]) for name in names)
     what = HOLDING if all(was_held(f) for f in fits) else f"{many(times)} {MOVING}"
     others = (
-        f"; or identify them again with what the others expect of them ({OTHERS})" if c.population is not None else ""
+        f"; or identify them with what all of them lead to expect ({OTHERS}; {AMONG})"
+        if foretell(c) and not others_help(c)
+        else ""
     )
     more = ONE_MORE if flatters else ""
     together = any(exchanges(c.results[name]) for name in names)
     apart = f", and, as these do not tell strength and EMG gain apart, {TELLS_APART}" if together else ""
-    return f"record more of {who}, whose recordings leave much open: {what}{apart}{more}{others}{until}"
+    return f"record more of {who}, whose recordings leave much open: {what}{apart}{more}{untold}{others}{until}"
+
+
+def _untold(c: Cohort) -> str:
+    """What contractions that were held hardly tell, and in how many people only a bound holds it."""
+    counts = counted(c, Standing.BOUND)
+    found = [path for path in c.paths() if untold_by_holding(path)]
+    if not found:
+        return ""
+    which = [c.called(path) + (f" (at a bound in {counts[path]})" if path in counts else "") for path in found]
+    return (
+        f"; contractions held at one angle hardly tell {some(which, 4)}, as a stiffness is a constant moment there and "
+        "an EMG that hardly changes shows neither delay nor shape: where a bound holds one of them, it is no finding"
+    )

@@ -11,6 +11,7 @@ import numpy as np
 from mjx_msm.knowledge.cohort import Cohort
 from mjx_msm.knowledge.cohort_counts import counted, determined_in
 from mjx_msm.knowledge.population import Population, errors_of, in_z
+from mjx_msm.knowledge.result_table import CLEARLY
 from mjx_msm.knowledge.standing import Standing
 from mjx_msm.knowledge.wording import FIELDS, emg_first, some
 
@@ -84,7 +85,16 @@ def foretold_errors(c: Cohort) -> tuple[float, float]:
     if not both:
         return math.nan, math.nan
     ours, usual = (np.array([x for pair in both for x in pair[i]]) for i in (0, 1))
+    if not len(ours):
+        return math.nan, math.nan
     return float(np.sqrt(np.mean(ours**2))), float(np.sqrt(np.mean(usual**2)))
+
+
+def foretell(c: Cohort) -> bool:
+    """Whether the others foretell what recordings determine of somebody left out clearly better than the usual priors,
+    as far as that can be checked."""
+    ours, usual = foretold_errors(c)
+    return c.population is not None and (math.isnan(ours) or ours < CLEARLY * usual)
 
 
 def _average(c: Cohort) -> str:
@@ -168,11 +178,40 @@ def _foretold(c: Cohort) -> str:
         return ""
     ours, usual = foretold_errors(c)
     if math.isnan(ours):
-        return ""
+        return "What the others foretell of somebody left out cannot be checked: nobody's recordings determine enough."
     by = f", by {some([t.name for t in c.population.traits], 4)}," if c.population.traits else ""
+    counts = determined_in(c)
+    known = [path for path in counts if counts[path] and c.positive(path)]
+    never = [path for path in counts if not counts[path] and c.positive(path)]
+    which = some([f"{c.called(path)} in {counts[path]}" for path in sorted(known, key=lambda p: -counts[p])], 4)
+    unchecked = (
+        f" Of {some([c.called(p) for p in never], 2)}, which the recordings determine in nobody, that says nothing."
+        if never
+        else ""
+    )
     return (
-        f"Of somebody left out, the others foretell{by} what the recordings tell of positive parameters to within "
-        f"{100 * ours:.0f} % (root mean square); the usual priors are {100 * usual:.0f} % off."
+        f"Of somebody left out, the others foretell{by} what the recordings determine of positive parameters ({which} "
+        f"of {len(c.identified)} people) to within {100 * ours:.0f} % (root mean square); the usual priors are "
+        f"{100 * usual:.0f} % off{'' if foretell(c) else ', so that the others add nothing'}.{unchecked}"
+    )
+
+
+def strength_words(c: Cohort) -> str:
+    """That everybody's muscles came out weaker than the model's, or stronger, and what that may be; "" where people lie
+    to both sides of it, or the truth is known."""
+    found = [t.estimate for path, each in c.told.items() if path.endswith("/max_isometric_force") for t in each]
+    factors = [e.value / e.start for e in found if e.start > 0]
+    if len(c.identified) < 2 or not factors or any(m.truth for m in c.members):
+        return ""
+    least, most = min(factors), max(factors)
+    if not (most < 1.0 or least > 1.0):
+        return ""
+    which, effort = ("below", "an effort that was less than maximal, ") if most < 1.0 else ("above", "")
+    sex = "" if any("sex" in m.traits for m in c.members) else " (which the study does not know)"
+    lever = ", the lever of the strap, which was assumed" if any(r.levers for r in c.results.values()) else ""
+    return (
+        f"Everybody's estimated strengths lie {which} the model's, at {least:.2f} to {most:.2f} of them. Candidates "
+        f"are {effort}age, sex{sex}, the EMG gain that was expected{lever}; the recordings do not tell which."
     )
 
 

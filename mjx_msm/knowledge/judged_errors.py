@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 from mjx_msm.knowledge.goodness_of_fit import independent_samples, repeats_itself
@@ -110,18 +110,56 @@ def of_held(fit: Fit) -> bool:
     return fit.held and fit.kind == "moment" and fit.level > 0
 
 
+@dataclass(frozen=True)
+class TrialError:
+    """Of one trial that the estimate was made from, all its joints together, in the unit of the rows."""
+
+    trial: str
+    error: float
+    spread: float
+    level: float
+    """What was held [N·m]; 0 where it moved."""
+    noise: bool
+    """Whether no sample of what is left goes with the next."""
+
+    @property
+    def part(self) -> float:
+        """Error over what was held, or over the spread."""
+        whole = self.level or self.spread
+        return self.error / whole if whole else math.nan
+
+    @property
+    def no_better(self) -> bool:
+        """Whether the trial's own mean would do as well."""
+        return self.error >= self.spread
+
+
+def per_trial(fits: Sequence[Fit]) -> tuple[TrialError, ...]:
+    """Errors on what the estimate was made from: pooled over trials, a large one hides what is wrong in a small one."""
+    rows = fitted(fits)
+    kind, out = measure(rows), []
+    for trial in dict.fromkeys(f.trial for f in rows if f.kind == kind):
+        own = [f for f in rows if (f.trial, f.kind) == (trial, kind)]
+        level = pooled(own, "level", kind=kind) if all(of_held(f) for f in own) else 0.0
+        noise = not any(repeats_itself(f) for f in own)
+        out.append(TrialError(trial, pooled(own, kind=kind), pooled(own, "spread", kind=kind), level, noise))
+    return tuple(out)
+
+
 def misfit(fits: Sequence[Fit]) -> float:
-    """Error over spread on what the estimate was made from, of contractions that were held over their own size; NaN
-    without such, or where hardly anything changes."""
+    """Error over spread on what the estimate was made from, of contractions that were held that of the worst of them
+    over its own size; NaN without such, or where hardly anything changes."""
     rows = fitted(fits)
     kind = measure(rows)
-    whole = pooled(rows, "level" if was_held(fits) else "spread", kind=kind)
+    if was_held(fits):
+        return max((t.part for t in per_trial(fits) if t.level > STILL.get(kind, 0.0)), default=math.nan)
+    whole = pooled(rows, "spread", kind=kind)
     return pooled(rows, kind=kind) / whole if rows and whole > STILL.get(kind, 0.0) else math.nan
 
 
 def fits_poorly(fits: Sequence[Fit]) -> bool:
     """Whether much of what was recorded is left unexplained: above `POOR` of its spread where what is left repeats
-    itself, and so is no noise, and above all of it whatever it is; above `POOR_HELD` of what was held."""
+    itself, and so is no noise, and above all of it whatever it is; above `POOR_HELD` of what was held in a trial."""
     if was_held(fits):
         return misfit(fits) > POOR_HELD
     return misfit(fits) > (POOR if any(repeats_itself(f) for f in fitted(fits)) else 1.0)

@@ -60,6 +60,9 @@ HOLDING = (
 )
 """What to record more of a person, by what was: a posture that is held tells nothing of lengths and speeds."""
 
+UNTOLD = ("stiffness", "damping", "delay", "shape")
+"""Fields that contractions that were held hardly tell."""
+
 
 class Matter(enum.Enum):
     """What is in the way of relying on a result, what comes first before what comes after it."""
@@ -200,7 +203,9 @@ def _in_the_way(result: Identification) -> Iterator[Step]:
             f"look at {some(beaten)} in the curves of the report, which a regression predicts better than the model: "
             f"it lacks something there, {_lacking(result)}",
         )
-    more = _to_record(result)
+    more, held_still = _to_record(result), was_held(result.fits)
+    if held_still and more is not None:  # at one angle, most of what a bound may hold is not told at all
+        yield more
     if bound := _to_believe(result, with_none=more is not None):  # the lab can check it, and a band may be narrow by it
         yield Step(Matter.BOUND, bound)
     every = doubtful_muscles(result.use, result.emg_map, efforts=was_held(result.fits))
@@ -228,7 +233,7 @@ def _in_the_way(result: Identification) -> Iterator[Step]:
             f"{100 * part:.0f} % of it{_deviates(result.fits, trial, joint)}: the model lacks something there, and "
             "till it is found intervals are not to be used",
         )
-    if more is not None:
+    if more is not None and not held_still:
         yield more
 
 
@@ -270,6 +275,8 @@ def _to_believe(result: Identification, *, with_none: bool) -> str:
     curvature of the EMG) is asked of only where there is much else to record. Bounds are not to be widened: of what
     only they hold, the data say nothing beyond."""
     bound = [e for e in result.estimates if is_pushed(e) and (with_none or not _is_none(e))]
+    if was_held(result.fits):
+        bound = [e for e in bound if not untold_by_holding(e.path)]
     if not bound:
         return ""
     paths = emg_first(e.path for e in bound)
@@ -283,6 +290,12 @@ def is_pushed(e: Estimate) -> bool:
     """Whether a parameter rests on a bound, and not because the recordings say too little of it: where its interval
     holds the generic value, too, there is nothing to be believed or not."""
     return bool(e.bound) and not e.low <= e.start <= e.high
+
+
+def untold_by_holding(path: str) -> bool:
+    """Whether contractions that were held hardly tell a parameter: a stiffness is a constant moment at one angle, and
+    of an EMG that hardly changes neither its delay nor its shape shows."""
+    return path.rpartition("/")[2] in UNTOLD
 
 
 def _is_none(e: Estimate) -> bool:

@@ -33,6 +33,7 @@ from mjx_msm.knowledge.moved import moved
 from mjx_msm.knowledge.records import Outcome
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.result_file import fields_in_file
+from mjx_msm.knowledge.standing import Standing
 from mjx_msm.person.expectation import Expectation
 from mjx_msm.person.kinds import kind_of
 from mjx_msm.recordings.subject_file.person import TRAITS
@@ -253,9 +254,9 @@ def errors_of(
     mean, _ = in_z(result, expectation)
     seen = result if told is None else told
     ours, usual = [], []
-    for k, (e, u) in enumerate(zip(result.estimates, result.unknowns, strict=True)):
+    for k, u in enumerate(result.unknowns):
         value = _without_prior(seen, k)
-        known = e.determined and not e.bound and not seen.estimates[k].bound
+        known = result.standing[k] is Standing.DETERMINED and not seen.estimates[k].bound
         if known and kind_of(u.members[0]).transform == "log" and math.isfinite(value):
             ours.append(float(value - mean[k]))
             usual.append(value - u.reference[0])

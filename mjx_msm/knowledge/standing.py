@@ -54,6 +54,20 @@ class Standing(enum.Enum):
     UNDETERMINED = Knowledge.UNDETERMINED.value
 
 
+LEGEND = {
+    Standing.DETERMINED: "the recordings leave at most half of what was thought possible before, and a positive "
+    "parameter within a factor of two either way: a number to report",
+    Standing.PARTLY: "“partly the prior's” in a person's report: they tell more of it than the prior, but leave more "
+    "than half of what was thought possible before",
+    Standing.ROUGH: "within no factor of two either way, or not apart from none",
+    Standing.BOUND: "a limit that was set holds it, not the recordings",
+    Standing.FULL: "with any greater value the EMG would be more than full: saturation holds it, not the recordings",
+    Standing.RANGE: "limits that were set hold both ends of the interval",
+    Standing.PRIOR: "also “prior-dominated”, or “hardly narrower”: the interval is nearly what it was before",
+    Standing.UNDETERMINED: "there is no prior either, and nothing is known",
+}
+"""What the words of `Standing` and `remark` mean, for readers."""
+
 HELD = (Standing.BOUND, Standing.FULL, Standing.RANGE)
 """By a bound, and not by the recordings."""
 AT_FULL = 2e-3

@@ -181,6 +181,11 @@ def some(names: Sequence[str], most: int = 3) -> str:
     return f"{', '.join(names[:most])} and {len(names) - most} more" if len(names) > most else _listed(names)
 
 
+def percent(share: float) -> str:
+    """Of a part."""
+    return f"{100 * share:.0f} %"
+
+
 def emg_first(paths: Iterable[str]) -> list[str]:
     """In their order, but delays and gains of the EMG first: at a bound, they tell most of what is wrong with it."""
     rank = {("emg", "delay"): 0, ("emg", "gain"): 1}

@@ -26,7 +26,7 @@ from mjx_msm.common.executors.by_name import executor_of
 from mjx_msm.common.executors.executor import Executor
 from mjx_msm.common.files import alone_with, file_names, write_text
 from mjx_msm.common.toml_tables import to_toml
-from mjx_msm.knowledge.cohort import TABLE, Cohort, Made, Member
+from mjx_msm.knowledge.cohort import TABLE, TURNS, Cohort, Made, Member
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.study.cohort_file import CohortFile, Someone
 from mjx_msm.study.cohort_person import Asked, Job, identifier
@@ -36,7 +36,7 @@ from mjx_msm.study.synthetic_study import load_truth
 from mjx_msm.views.report.cohort_page import save_cohort_report
 from mjx_msm.views.report.page import REPORT
 
-PEOPLE, SUBJECTS, TURNS, POPULATION = "people", "subjects", "turns", "population.json"
+PEOPLE, SUBJECTS, POPULATION = "people", "subjects", "population.json"
 
 
 def run_study(

@@ -14,6 +14,7 @@ from mjx_msm import Identification, InputError, identify, synthetic_trials
 from mjx_msm.common.file_kinds import HEAD
 from mjx_msm.knowledge import hierarchy as hierarchy_module
 from mjx_msm.knowledge.cohort import Cohort, Member
+from mjx_msm.knowledge.cohort_details import cohort_details
 from mjx_msm.knowledge.cohort_verdict import cohort_verdict
 from mjx_msm.knowledge.hierarchy import PSEUDO_PEOPLE, SLOPE, Hierarchy, hierarchy
 from mjx_msm.knowledge.population import Population, _kind, errors_of, heard, in_z, learned, left_out
@@ -22,6 +23,11 @@ from mjx_msm.knowledge.records import Outcome
 from mjx_msm.knowledge.uncertainty import uncertainty
 from mjx_msm.person.expectation import Expectation
 from mjx_msm.person.space import parameter_space, with_expectation
+
+
+def all_said(cohort):
+    """All that a study says, in short and besides."""
+    return " ".join((*cohort_verdict(cohort), *cohort_details(cohort)))
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +198,7 @@ def test_the_average_person_is_in_the_verdict(space, cohort):
         people = [replace(m.result, estimates=tuple(told(k, e) for e in m.result.estimates))
                   for k, m in enumerate(found.members)]  # fmt: skip
         members = tuple(replace(m, result=r) for m, r in zip(found.members, people, strict=True))
-        return " ".join(cohort_verdict(replace(found, members=members)))
+        return all_said(replace(found, members=members))
 
     said = said_where_known(*[5] * 6)
     assert "Their average person" not in said
@@ -353,12 +359,12 @@ def test_who_cannot_be_compared_is_named_and_costs_nobody(cohort):
     found = Cohort("few", tuple(Member(n, n, r, traits=traits[n]) for n, r in some.items())).with_population()
     assert set(found.foretold) == {"p0", "p5", "p6", "p7", "p8"}
     assert list(found.apart) == ["p1", "p2", "p3", "p4"]
-    said = " ".join(cohort_verdict(found))
+    said = all_said(found)
     assert "p1 (the simulation of some segments is not finite" in said
     assert "p2 (another model: wrist, mujoco); p3 (other unknowns); p4 (identified by a version" in said
     fewer = Cohort("few", found.members[:8]).with_population()
     assert fewer.population is None
-    assert "There is no population: 4 of them are too few" in " ".join(cohort_verdict(fewer))
+    assert "There is no population: 4 of them are too few" in all_said(fewer)
     assert "population.json" not in cohort_verdict(fewer)[-1]
 
 
@@ -368,7 +374,7 @@ def test_a_population_that_fails_costs_no_report(cohort):
     odd = (*members[:5], replace(members[5], traits={"mass": -1.0}))
     found = Cohort("few", odd).with_population()
     assert found.population is None
-    assert "There is no population: mass = -1.0 must be a positive number." in " ".join(cohort_verdict(found))
+    assert "There is no population: mass = -1.0 must be a positive number." in all_said(found)
 
 
 def test_too_few_or_too_old_results_make_no_population(cohort):
@@ -456,7 +462,7 @@ def test_people_at_a_bound_do_not_put_a_population_there(space):
     assert found.spread[0][0] < 0.3**2
     assert found.told[0] < 8.0 < blind.told[0]
     members = tuple(Member(n, n, r) for n, r in results.items())
-    said = " ".join(cohort_verdict(Cohort("some", members).with_population()))
+    said = all_said(Cohort("some", members).with_population())
     path = space.paths[0]
     assert f"What rests on a bound, the population is not told, nor what can be exchanged for it: {path}" in said
     assert "of p0, p3, p6 and p9. Where people really are beyond such a bound, the average leans away from it" in said

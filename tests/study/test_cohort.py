@@ -26,6 +26,7 @@ from mjx_msm.common.executors.processes import Processes
 from mjx_msm.common.executors.ray_cluster import Ray
 from mjx_msm.knowledge import posterior
 from mjx_msm.knowledge.cohort import Cohort
+from mjx_msm.knowledge.cohort_details import cohort_details
 from mjx_msm.knowledge.cohort_verdict import cohort_verdict
 from mjx_msm.knowledge.population import Population, learned
 from mjx_msm.recordings.subject_file.loading import load_subject, write_subject
@@ -35,6 +36,11 @@ from mjx_msm.study.cohort_run import load_study, run_study
 
 TESTS = Path(__file__).resolve().parents[1]
 MUSCLES = ("TRIlong", "TRIlat", "TRImed", "BIClong", "BICshort", "BRA")
+
+
+def all_said(cohort):
+    """All that a study says, in short and besides."""
+    return " ".join((*cohort_verdict(cohort), *cohort_details(cohort)))
 
 
 @pytest.fixture(scope="module")
@@ -298,8 +304,8 @@ def test_people_and_population_take_turns(study, begun, restored, monkeypatch, t
     assert found.population == learned(last, traits, name="arms") == Population.load(out / "population.json")
     own = learned(found.results, traits, name="arms")
     assert found.population.weights[0][0] < own.weights[0][0] - 0.1
-    assert "draws it towards the model" in " ".join(cohort_verdict(replace(found, turns=0)))
-    assert "draws it towards the model" not in " ".join(cohort_verdict(found))
+    assert "draws it towards the model" in all_said(replace(found, turns=0))
+    assert "draws it towards the model" not in all_said(found)
     run_study(load_cohort(file), out, executor=InProcess(), prepare=cheap)
     assert set(begun().values()) == {3}
     table = tmp_path / "people.csv"
@@ -311,7 +317,7 @@ def test_people_and_population_take_turns(study, begun, restored, monkeypatch, t
     left = run_study(load_cohort(file), out, executor=InProcess(), prepare=cheap)
     assert "no more" in left.apart["p05"]
     assert left.population.people == 5
-    assert "not learned from p05 (no more" in " ".join(cohort_verdict(left))
+    assert "not learned from p05 (no more" in all_said(left)
 
 
 def test_an_error_of_the_work_is_not_taken_for_one_of_writing(study, begun, restored, tmp_path):

@@ -9,15 +9,23 @@ from results import PATHS, fit, result
 
 from mjx_msm.knowledge.cohort import Cohort, Made, Member
 from mjx_msm.knowledge.cohort_counts import by_knowledge, determined_in, spreads
+from mjx_msm.knowledge.cohort_details import cohort_details
 from mjx_msm.knowledge.cohort_errors import poorly_fitted
+from mjx_msm.knowledge.cohort_search import better_found
 from mjx_msm.knowledge.cohort_verdict import cohort_verdict
+from mjx_msm.knowledge.judged_errors import misfit
 from mjx_msm.knowledge.next_step import steps
-from mjx_msm.knowledge.records import Outcome, Stage
+from mjx_msm.knowledge.records import Evidence, Outcome, Stage
 from mjx_msm.knowledge.verdict import verdict
 from mjx_msm.views.report.cohort_page import cohort_report, save_cohort_report
 
 REPEATS = "not noise: they repeat themselves over 0.2 s, 99 count as 33"
 STRENGTH, LENGTH, DAMPING = PATHS
+
+
+def all_said(cohort):
+    """All that a study says, in short and besides."""
+    return " ".join((*cohort_verdict(cohort), *cohort_details(cohort)))
 
 
 def cohort(**people):
@@ -57,17 +65,17 @@ class Text(HTMLParser):
 
 
 def test_who_fits_poorly_is_counted_and_who_fits_worse_than_a_constant_named(mixed):
-    said = " ".join(cohort_verdict(mixed))
+    said = all_said(mixed)
     assert list(poorly_fitted(mixed)) == ["eve", "bob"]
     assert "Of eve and bob (2 of 3 people), the model misses what they were identified from by more than 50 %" in said
     assert "of eve (1 of 3 people) by more than all of it" in said
     good = cohort(anna=result(fit("identify"), fit()))
-    assert "misses what they were identified from" not in " ".join(cohort_verdict(good))
+    assert "misses what they were identified from" not in all_said(good)
 
 
 def test_what_is_left_as_noise_is_no_poor_fit():
     noisy = result(fit("identify", 6.0))
-    said = " ".join(cohort_verdict(cohort(anna=noisy, bob=noisy)))
+    said = all_said(cohort(anna=noisy, bob=noisy))
     assert "Of everybody, more than 50 % of the spread is left, but as noise" in said
     assert "All 2 people were identified" in said
     assert "poor" not in said
@@ -116,8 +124,19 @@ def test_the_others_help_is_told_and_asked_for_where_it_is_worth_something():
         "With what all of them lead to expect it misses 35 % in the middle person (alone 115 %), and less than alone"
     )
     assert f"{helped} in 3 of 4" in " ".join(said)
-    assert said[-1].startswith("Next: identify a and b (2 of 4 people) again with what the others expect of them")
-    assert "Then look at the reports of c (1 of 4 people)" in said[-1]
+    assert said[-1].startswith("Next: identify everybody with what all of them lead to expect (`prior =")
+    assert "misses what was held out by 35 % of its spread in the middle person, alone by 115 %" in said[-1]
+    assert "made already (turns/2/NAME, and beside their own in study.csv); population.json leaves" in said[-1]
+    assert "What follows is what is left in the way then. Then look at the reports of c (1 of 4 people)" in said[-1]
+    page = Text(cohort_report(replace(cohort(**alone), seen=seen, turns=2))).text
+    assert "a 2 N·m 10 N·m 11 N·m 10 N·m no: elbow_flex worse than a constant 3 N·m yes" in page
+    head, rows = replace(cohort(**alone), seen=seen, turns=2).table()
+    row = dict(zip(head, rows[0], strict=True))
+    assert (row["rely"], row["rely with others"]) == ("no: elbow_flex worse than a constant", "yes")
+    assert (row["unseen_error with others"], row["folder with others"]) == ("3", "turns/2/a")
+    assert row[f"{STRENGTH} [N] with others"] == "1.1"
+    worse = {n: result(fit("identify"), fit(identified=14.0)) for n in "abcd"}
+    assert "Next: look" in cohort_verdict(replace(cohort(**alone), seen=worse, turns=2))[-1]
     before = cohort_verdict(cohort(**alone))
     assert "lead to expect" not in " ".join(before)
     assert before[-1].startswith("Next: look at the reports of a, b and c (3 of 4 people)")
@@ -127,7 +146,7 @@ def test_what_a_bound_holds_is_determined_in_nobody(mixed):
     assert determined_in(mixed) == {STRENGTH: 1, LENGTH: 3, DAMPING: 3}
     assert by_knowledge(mixed) == [LENGTH, DAMPING, STRENGTH]
     assert STRENGTH not in spreads(mixed)
-    said = " ".join(cohort_verdict(mixed))
+    said = all_said(mixed)
     assert f"determine 2 in everybody ({LENGTH} and {DAMPING})" in said
     assert f"Not counted is what rests on a bound ({STRENGTH} in 2 of 3 people)" in said
 
@@ -141,23 +160,23 @@ def test_what_is_known_only_roughly_is_counted_apart():
     rough = replace(made, estimates=(e, *made.estimates[1:]), unknowns=(u, *made.unknowns[1:]))
     found = cohort(anna=rough, bob=made)
     assert determined_in(found)[STRENGTH] == 1
-    assert f"Not counted is what is known only roughly ({STRENGTH} in 1 of 2 people)" in " ".join(cohort_verdict(found))
+    assert f"Not counted is what is known only roughly ({STRENGTH} in 1 of 2 people)" in all_said(found)
 
 
 def test_contractions_that_were_held_are_judged_by_their_size():
     """What varies by 10 N·m and is missed by 6 is much of a walk, and little of 60 N·m that were held."""
     row = replace(fit("identify", 6.0), against=(REPEATS,), held=True, level=60.0)
     held, large = cohort(anna=result(row, fit())), cohort(anna=result(replace(row, identified=16.0), fit()))
-    said = " ".join(cohort_verdict(held))
-    assert "Of the moment that was held, the model misses 10 % in each of them" in said
+    said = all_said(held)
+    assert "Of the moment that was held, the model misses 10 % in each trial" in said
     assert "fit poorly" not in said
     assert "anna 6 N·m 60 N·m 10 N·m" in Text(cohort_report(held)).text
-    said = " ".join(cohort_verdict(large))
+    said = all_said(large)
     assert "identified from by more than 20 % of the moment that was held" in said
     assert "constant" not in said
     assert "16 N·m 60 N·m 10 N·m over 20 % of it" in Text(cohort_report(large)).text
     walked = cohort(anna=result(replace(row, held=False), fit()))
-    assert "by more than 50 % of its spread" in " ".join(cohort_verdict(walked))
+    assert "by more than 50 % of its spread" in all_said(walked)
     assert "Contractions that were held" in Text(cohort_report(large)).text
     assert "Contractions that were held" not in Text(cohort_report(walked)).text
 
@@ -182,19 +201,23 @@ def test_people_who_fit_and_are_predicted_are_to_be_used():
     said = cohort_verdict(cohort(anna=good, bob=good))
     assert said[-1].startswith("Next: use the people")
     assert said[0].startswith(
-        "Rely on the prediction of everybody, to 20 % of the spread in the middle one, and on every"
+        "Rely on the prediction of everybody, to 20 % of the spread in the middle one. Rely on every"
     )
 
 
 def test_it_begins_with_what_may_be_relied_on(mixed):
     assert cohort_verdict(mixed)[0] == (
-        f"Rely on nobody's prediction yet, and on {LENGTH} and {DAMPING} of everybody, on another parameter only "
-        "where it is determined. All 3 people were identified. Each was searched for from 1 start (a distant person "
-        "might fit better: `starts = 25` in [identify])."
+        f"Rely on nobody's prediction yet. Rely on {LENGTH} and {DAMPING} of everybody, on another parameter only "
+        "where it is determined. All 3 people were identified. Each was searched for from 1 start."
+    )
+    assert cohort_verdict(mixed)[-1].endswith(
+        "Then search for everybody from more places than one (`starts = 10` in [identify]): a distant person might fit "
+        "better."
     )
     searched = replace(mixed.results["anna"], stages=(Stage("moment", 1.0, 12, 3.4, {}, starts=10),))
     assert cohort_verdict(cohort(anna=searched))[0].endswith("identified. Each was searched for from 10 starts.")
-    assert "searched for from 1 to 10 starts (" in cohort_verdict(cohort(anna=searched, bob=mixed.results["bob"]))[0]
+    assert "more places" not in cohort_verdict(cohort(anna=searched))[-1]
+    assert "searched for from 1 to 10 starts." in cohort_verdict(cohort(anna=searched, bob=mixed.results["bob"]))[0]
 
 
 def test_who_is_predicted_worse_is_counted_as_the_table_and_the_rows_do():
@@ -203,12 +226,14 @@ def test_who_is_predicted_worse_is_counted_as_the_table_and_the_rows_do():
     found = cohort(anna=result(fit("identify"), fit(), joint), bob=result(fit("identify"), fit(), trial))
     said, text = cohort_verdict(found), Text(cohort_report(found)).text
     assert "look at the reports of bob (1 of 2 people): a trial" in said[-1]
-    but = "of 1 other only on that of other joints than shoulder, which a constant beats, and on every"
+    but = "of 1 on that of all but shoulder; of 1 on none, as a constant does better (whose, says the column “rely” of"
     assert said[0].startswith(f"Rely on nobody's prediction as a whole; {but}")
     more = replace(found, members=(*found.members, Member("eve", "people/eve", result(fit("identify"), fit()))))
     assert cohort_verdict(more)[0].startswith(
         f"Rely on the prediction of 1 of 3 people, to 20 % of the spread in the middle one of these; {but}"
     )
+    assert "bob 2 N·m 10 N·m 11.4 N·m 7.91 N·m no: shoulder worse than a constant look at reach" in text
+    assert "all but shoulder look at shoulder" in text
     assert "look at shoulder in reach, which it predicts worse than a constant would (though not the joints" in text
     assert "look at reach, which it predicts worse than a constant would" in text
 
@@ -217,8 +242,10 @@ def test_the_page_shows_errors_and_what_was_asked(mixed):
     text = Text(cohort_report(mixed)).text
     assert "Who, and how well each fits Errors are" in text
     assert "extension, flexion" in text
-    assert "eve 11 N·m 10 N·m worse than a constant" in text
-    assert "bob 6 N·m 10 N·m over 50 % left" in text
+    assert "eve extension 11 N·m 10 N·m worse than a constant" in text
+    assert "bob extension 6 N·m 10 N·m over 50 % left flexion 6 N·m 10 N·m over 50 % left" in " ".join(
+        text.replace(steps(mixed.results["bob"])[0].head, "").split()
+    )
     assert f"{LENGTH} N 3 of 3" in text
     assert f"{STRENGTH} N 1 of 3 2 of 3" in text
     other = cohort(anna=result(fit("identify"), fit()), bob=result(fit("identify", trial="x"), fit(identified=4.0)))
@@ -261,8 +288,9 @@ def test_everybody_is_told_what_to_do_or_that_nothing_is_in_the_way():
     for name in ("anna", "bob", "eve"):
         assert f"look at the reports of {name} (1 of 6 people)" in said
     assert "Then use lou and max (2 of 6 people), in whose way nothing is: `gymnasium.make`" in said
-    assert said.endswith(
-        "Then see “what first” in the table for kim (1 of 6 people): a band that holds too little (1)."
+    assert (
+        "Then see “what first” in the table for kim (1 of 6 people), of whom comes first: a band that holds too little "
+        "(1). Then search for everybody" in said
     )
 
 
@@ -285,7 +313,7 @@ def test_the_worst_joint_of_a_band_is_named():
 
 def test_one_count_of_those_who_rest_on_a_bound(mixed):
     """The summary, the table and what to do tell of the same people."""
-    assert f"what rests on a bound ({STRENGTH} in 2 of 3 people)" in " ".join(cohort_verdict(mixed))
+    assert f"what rests on a bound ({STRENGTH} in 2 of 3 people)" in all_said(mixed)
     assert f"{STRENGTH} (rests on a bound in 2 of 3 people)" in cohort_verdict(mixed)[-1]
     assert f"{STRENGTH} N 1 of 3 2 of 3" in Text(cohort_report(mixed)).text
     e = replace(mixed.results["bob"].estimates[0], low=0.9)  # it holds the generic value, too, and is not asked about
@@ -321,9 +349,13 @@ def test_the_truth_of_people_who_are_made_up_is_shown(mixed):
     known = tuple(replace(m, truth=truth) for m in mixed.members[:2])
     found = replace(mixed, members=(*known, mixed.members[2]))
     said = "Of 2 people the truth is known, as they are made up: 95 % intervals hold it in 67 % (4 of 6), of determined"
-    assert f"{said} parameters in 60 % (3 of 5)." in cohort_verdict(found)
+    assert f"{said} parameters in 60 % (3 of 5)." in all_said(found)
+    assert (
+        "Take no interval at its word: those of determined parameters hold the truth, which is known, too seldom, in "
+        "60 % (3 of 5) and not in 95 %." in cohort_verdict(found)[0]
+    )
     others = replace(found, seen={n: with_length(r, 1.9) for n, r in found.results.items()})
-    assert "; with what all of them lead to expect in 33 % (2 of 6)." in " ".join(cohort_verdict(others))
+    assert "; with what all of them lead to expect in 33 % (2 of 6)." in all_said(others)
     page = cohort_report(found)
     assert "Beside the truth" in page
     assert "determined, the interval leaves the truth out" in page
@@ -345,14 +377,14 @@ def with_gain(made, correlation):
 def test_strength_that_is_told_together_with_its_emg_is_said_to_be():
     made = result(fit("identify"), fit())
     apart, both = with_gain(made, -0.6), with_gain(made, -0.9)
-    told = "told together with how EMG becomes activation, and not apart from it"
-    assert f"{told}: {STRENGTH} with emg/biceps/gain (81 % of what is open of it)." in " ".join(verdict(both))
-    assert f"{told}: {STRENGTH} in 1 of 2 people." in " ".join(cohort_verdict(cohort(anna=apart, bob=both)))
+    both_ways = "told together with how EMG becomes activation, and not apart from it"
+    assert f"{both_ways}: {STRENGTH} with emg/biceps/gain (81 % of what is open of it)." in " ".join(verdict(both))
+    assert f"{both_ways}: {STRENGTH} in 1 of 2 people." in all_said(cohort(anna=apart, bob=both))
     for said in (verdict(apart), cohort_verdict(cohort(anna=apart)), verdict(replace(both, emg_map={"BRA": {}}))):
-        assert told not in " ".join(said)
+        assert both_ways not in " ".join(said)
     known = replace(both.estimates[1], low=1.0, high=1.2)  # either is told to a quarter of its prior
     each = replace(both, estimates=(both.estimates[0], known, both.estimates[2]))
-    assert told not in " ".join(verdict(each))
+    assert both_ways not in " ".join(verdict(each))
     few = with_gain(result(fit("identify"), fit(), shares=(0.1, 0.1, 0.9)), -0.9)
     for said in (verdict(few)[-1], cohort_verdict(cohort(anna=few))[-1]):
         assert "strength and EMG gain apart, a maximal effort of which a superimposed twitch" in said
@@ -364,6 +396,75 @@ def test_who_had_hardly_more_than_noise_to_predict_is_not_relied_on_nor_blamed()
     said = cohort_verdict(cohort(anna=noise, bob=result(fit("identify"), fit())))
     assert said[0].startswith(
         "Rely on the prediction of 1 of 2 people, to 20 % of the spread in the middle one of these; of 1 there was "
-        "hardly more than noise to predict, and on"
+        "hardly more than noise to predict (whose"
     )
     assert "predicts worse" not in said[-1]
+
+
+def test_a_trial_that_was_held_is_judged_by_itself():
+    """Of the larger contraction 5 % are missed, of the smaller one a quarter, and no less than its own mean would."""
+    long, short = (
+        replace(fit("identify", e, trial=t, spread=s), against=(REPEATS,), held=True, level=x)
+        for t, e, s, x in (("extension", 3.0, 5.0, 60.0), ("flexion", 2.5, 2.4, 10.0))
+    )
+    found = cohort(anna=result(long, short))
+    said = all_said(found)
+    assert "misses 5 % to 25 % in each trial, and of flexion of anna by no less than its own mean would" in said
+    assert "look at the reports of everybody, who fit poorly (worst in flexion (1))" in cohort_verdict(found)[-1]
+    text = Text(cohort_report(found)).text
+    assert "anna extension 3 N·m 60 N·m 5 N·m" in text
+    assert "flexion 2.5 N·m 10 N·m 2.4 N·m over 20 % of it; its mean does as well" in text
+    assert misfit(found.results["anna"].fits) == 0.25
+
+
+def test_a_better_estimate_of_a_turn_is_said_where_it_is_one_by_the_measure_of_the_first():
+    """A likelihood of e¹⁰ more, at no other place; at a place that the usual prior holds for nothing it is none."""
+    own = result(fit("identify"), fit(), evidence=Evidence(100, 1.0, -150.0, 0.0, ()))
+    better = replace(own, evidence=replace(own.evidence, fit=-140.0))
+    far = replace(better, z=(1.1, 0.1, 0.1))
+    alone = cohort(anna=own, bob=own)
+    assert better_found(alone) == {}
+    found = replace(alone, seen={"anna": better, "bob": far}, turns=1)
+    assert list(better_found(found)) == ["anna"]
+    assert (
+        "identify anna (1 of 2 people) from more places (`starts = 10` in [identify]): a turn"
+        in cohort_verdict(found)[-1]
+    )
+
+
+def test_estimates_that_all_lie_to_one_side_of_the_truth_are_said_to():
+    made = {f"p{k}": result(fit("identify"), fit()) for k in range(12)}
+    found = cohort(**made)
+    found = replace(found, members=tuple(replace(m, truth={STRENGTH: 1.0}) for m in found.members))
+    others = replace(found, seen={n: with_length(r, 1.1) for n, r in made.items()}, turns=1)
+    assert (
+        "Estimates are systematically too high: maximal isometric force is in the middle 1.10 times the true one (12 "
+        "of 12 alone lie above it)" in all_said(found)
+    )
+    assert "1.10 times the true one, with what all of them lead to expect 1.50 times" in all_said(others)
+
+
+def test_muscles_that_are_all_weaker_than_the_models_are_said_to_be():
+    def weaker(made, by):
+        return replace(made, estimates=(replace(made.estimates[0], value=by), *made.estimates[1:]))
+
+    made = result(fit("identify"), fit())
+    weak = cohort(anna=weaker(made, 0.3), bob=weaker(made, 0.6))
+    assert "strengths lie below the model's, at 0.30 to 0.60 of them. Candidates are an effort" in all_said(weak)
+    assert "age, sex (which the study does not know)" in all_said(weak)
+    assert "Candidates" not in all_said(cohort(anna=weaker(made, 0.3), bob=made))
+
+
+def test_what_contractions_that_were_held_cannot_tell_is_no_question_of_a_bound():
+    row = replace(fit("identify", 6.0), held=True, level=60.0)
+    made = result(row, bounds=("", "", "upper"), shares=(0.1, 0.1, 0.9))
+    said = cohort_verdict(cohort(anna=made, bob=made))[-1]
+    assert said.startswith("Next: record more of everybody")
+    assert f"contractions held at one angle hardly tell {DAMPING} (at a bound in 2)" in said
+    assert "ask whether" not in said
+
+
+def test_words_of_the_page_have_a_legend():
+    text = Text(cohort_report(cohort(anna=result(fit("identify"), fit())))).text
+    assert "What the words for parameters mean determined the recordings leave at most half" in text
+    assert "“prior-dominated”, or “hardly narrower”" in text

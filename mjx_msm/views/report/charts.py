@@ -141,10 +141,23 @@ def names_down(figure: Figure, names: Sequence[str]) -> None:
     )
 
 
+FINE = (0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
+"""Ticks of factors that are all of the order of 1."""
+
+
 def factors(figure: Figure, title: str) -> None:
-    """An axis of factors, its ticks at 1, 2 and 5."""
-    ticks = [m * 10.0**k for k in range(-4, 5) for m in (1, 2, 5)]
+    """An axis of factors, its ticks at 1, 2 and 5, or finer ones where all that is drawn is of the order of 1."""
+    drawn = [v for trace in figure.data for v in _along(trace) if v is not None and v > 0]
+    fine = bool(drawn) and min(drawn) > 0.25 and max(drawn) < 4.0
+    ticks = FINE if fine else [m * 10.0**k for k in range(-4, 5) for m in (1, 2, 5)]
     figure.update_xaxes(type="log", title=title, tickvals=ticks, ticktext=[f"{x:g}" for x in ticks])
+
+
+def _along(trace: Any) -> list[float | None]:
+    """Where a trace lies along the axis: a bar from its base on."""
+    x: list[float | None] = list(trace.x if trace.x is not None else ())
+    base = getattr(trace, "base", None)
+    return x if base is None else [*base, *(b + v for b, v in zip(base, x, strict=True) if None not in (b, v))]
 
 
 def short(values: Sequence[Any] | np.ndarray) -> Any:

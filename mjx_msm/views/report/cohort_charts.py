@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mjx_msm.knowledge.cohort import Cohort
-from mjx_msm.knowledge.cohort_counts import by_knowledge
+from mjx_msm.knowledge.cohort_counts import by_knowledge, determined_in
 from mjx_msm.knowledge.cohort_errors import relative_errors
 from mjx_msm.knowledge.cohort_truth import against_truth
 from mjx_msm.knowledge.population import Population
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 OPEN = "not determined"
 OPEN_COLOUR = "#9aa4ad"
+EXPECTED = "expected of another person, 95 %"
 RIVAL_COLOUR = "#4f7fa8"
 
 
@@ -65,7 +66,11 @@ def overview_chart(cohort: Cohort) -> Figure | None:
     figure = go.Figure()
     names = {path: cohort.called(path) for path, _ in rows}
     if cohort.population is not None:
-        figure.add_trace(_expected(cohort.population, names))
+        counts = determined_in(cohort)
+        for told, opacity, name in ((True, 0.5, EXPECTED), (False, 0.2, f"{EXPECTED}: determined in nobody")):
+            chosen = {path: x for path, x in names.items() if bool(counts[path]) == told}
+            if chosen:
+                figure.add_trace(_expected(cohort.population, chosen, opacity, name))
     for known, colour, name in ((False, OPEN_COLOUR, OPEN), (True, IDENTIFIED, "determined")):
         chosen = [(path, one) for path, found in rows for one in found if one.determined == known]
         if chosen:
@@ -112,7 +117,7 @@ def truth_chart(cohort: Cohort) -> Figure | None:
     return laid_out(figure, height=130 + 20 * len(names))
 
 
-def _expected(population: Population, names: Mapping[str, str]) -> Any:
+def _expected(population: Population, names: Mapping[str, str], opacity: float, name: str) -> Any:
     """95 % of the people that the population leads to expect, relative to the model before a recording."""
     import plotly.graph_objects as go
 
@@ -125,7 +130,7 @@ def _expected(population: Population, names: Mapping[str, str]) -> Any:
     }
     return go.Bar(
         y=list(ends), base=short([a for a, _ in ends.values()]), x=short([b - a for a, b in ends.values()]),
-        orientation="h", marker_color=PRIOR, opacity=0.5, name="expected of another person, 95 %", hoverinfo="skip",
+        orientation="h", marker_color=PRIOR, opacity=opacity, name=name, hoverinfo="skip",
     )  # fmt: skip
 
 

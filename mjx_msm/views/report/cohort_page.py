@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from mjx_msm.common.files import write_text
 from mjx_msm.knowledge.cohort import Cohort, Member
 from mjx_msm.knowledge.cohort_counts import by_knowledge, counted, determined_in, spreads
+from mjx_msm.knowledge.cohort_details import cohort_details
+from mjx_msm.knowledge.cohort_errors import others_help
+from mjx_msm.knowledge.cohort_next import advice
 from mjx_msm.knowledge.cohort_verdict import cohort_verdict
 from mjx_msm.knowledge.judged_errors import (
     POOR,
     POOR_HELD,
-    fits_poorly,
+    TrialError,
     fitted,
     is_noise,
     measure,
+    per_trial,
     pooled,
     size,
     unit_of,
     was_held,
-    worse_than_constant,
 )
-from mjx_msm.knowledge.next_step import steps
+from mjx_msm.knowledge.next_step import Step
 from mjx_msm.knowledge.result import Identification
-from mjx_msm.knowledge.standing import Standing
+from mjx_msm.knowledge.standing import LEGEND, Standing
 from mjx_msm.views.report.cohort_charts import overview_chart, parameter_charts, prediction_chart, truth_chart
 from mjx_msm.views.report.page import REPORT, Chart, asked, chart_html, page
 
 UNITS = {"sex": "", "age": " [years]", "height": " [m]", "mass": " [kg]"}
+MOST_TRIALS = 4
+"""Trials of a person that each have a line of the table."""
 OPEN = 4
 """Parameters whose charts are unfolded."""
 
@@ -38,13 +45,20 @@ def cohort_report(cohort: Cohort, folder: Path | None = None) -> str:
 
     **Arguments:** `folder`: where the file will lie; names lead to those reports of people that are there.
     """
+    told = advice(cohort)
     return page(
         "cohort.html.j2",
         cohort=cohort,
         verdict=cohort_verdict(cohort),
         asked=_asked(cohort),
         traits=[(t, unit) for t, unit in UNITS.items() if any(t in m.traits for m in cohort.members)],
-        rows=[_row(cohort, m, folder) for m in cohort.members],
+        details=cohort_details(cohort),
+        rows=[_row(cohort, m, folder, told) for m in cohort.members],
+        marked=any(t.no_better or t.part > POOR for r in cohort.results.values() for t in per_trial(r.fits)),
+        with_others=bool(cohort.seen and any("error_with_others" in cohort.unseen_error(m) for m in cohort.members)),
+        several=any(len(per_trial(r.fits)) > 1 for r in cohort.results.values()),
+        helped=others_help(cohort),
+        legend={s.value: words for s, words in LEGEND.items()},
         poor=POOR,
         poor_held=POOR_HELD,
         held=any(was_held(result.fits) for result in cohort.results.values()),
@@ -95,7 +109,13 @@ def _made(cohort: Cohort) -> list[tuple[str, str]]:
     if cohort.made is not None:
         asked = ", ".join(f"{key} = {str(value).lower()}" for key, value in cohort.made.asked.items())
         out.append(("asked in [run]", asked))
-    return [*out, ("turns with their population", str(cohort.turns) if cohort.population else "none")]
+    turns = "none"
+    if cohort.population:
+        turns = (
+            f"{cohort.turns}: in a turn everybody is identified anew, from the same recordings, with what all of them "
+            "lead to expect as prior, till the average person stands; everybody's own result stays as it is"
+        )
+    return [*out, ("turns with their population", turns)]
 
 
 def _versions(cohort: Cohort) -> str:
@@ -122,32 +142,49 @@ def _summary(cohort: Cohort) -> list[dict[str, str]]:
     return out
 
 
-def _row(cohort: Cohort, m: Member, folder: Path | None) -> dict[str, str]:
+def _row(cohort: Cohort, m: Member, folder: Path | None, told: Mapping[str, tuple[Step, ...]]) -> dict[str, Any]:
     there = m.result is not None and folder is not None and (folder / m.folder / REPORT).is_file()
-    row = {"name": m.name, "link": f"{m.folder}/{REPORT}" if there else "", "fault": m.fault}
+    row: dict[str, Any] = {"name": m.name, "link": f"{m.folder}/{REPORT}" if there else "", "fault": m.fault}
     row |= {name: value if isinstance(value, str) else f"{value:.4g}" for name, value in m.traits.items()}
     error = cohort.unseen_error(m)
     unit = str(error.get("unit", ""))
-    for key in ("error", "spread", "rival_error"):
+    for key in ("error", "spread", "rival_error", "error_with_others"):
         x = error.get(key)
         row[f"unseen_{key}"] = size(x, unit) if isinstance(x, float) else ""
-    return row | _fit(m.result)
+    row["rely"] = cohort.rely[m.name].words if m.name in cohort.rely else ""
+    row["rely_seen"] = cohort.rely_seen[m.name].words if m.name in cohort.rely_seen else ""
+    row["next"] = told[m.name][0].head if m.name in told else ""
+    return row | {"trials": _trials(m.result)}
 
 
-def _fit(result: Identification | None) -> dict[str, str]:
-    """Error and spread on what a person was identified from, in numbers and words, and the head of what to do first."""
-    if result is None:
-        return dict.fromkeys(("error", "spread", "level", "remark", "next"), "")
-    rows = fitted(result.fits)
-    kind = measure(rows)
-    held = was_held(result.fits)
-    said = "noise" if is_noise(result.fits) else ""
-    if fits_poorly(result.fits):
-        said = f"over {100 * POOR_HELD:.0f} % of it" if held else f"over {100 * POOR:.0f} % left"
-    said = "worse than a constant" if worse_than_constant(result.fits) else said
-    error, spread, level = (size(pooled(rows, of, kind=kind), unit_of(rows, kind)) if rows else "" for of in _ERRORS)
-    row = {"error": error, "spread": spread, "level": level if held else "", "remark": said}
-    return row | {"next": steps(result)[0].head}
+def _trials(result: Identification | None) -> list[dict[str, str]]:
+    """Error and spread on what a person was identified from, in numbers and words: a trial each, or all together where
+    there are many."""
+    rows = () if result is None else fitted(result.fits)
+    if result is None or not rows:
+        return [dict.fromkeys(("trial", "error", "spread", "level", "remark"), "")]
+    unit = unit_of(rows, measure(rows))
+    each = per_trial(result.fits)
+    if len(each) > MOST_TRIALS:
+        kind = measure(rows)
+        error, spread, level = (pooled(rows, of, kind=kind) for of in ("identified", "spread", "level"))
+        together = TrialError(f"{len(each)} trials", error, spread, level if was_held(result.fits) else 0.0,
+                              is_noise(result.fits))  # fmt: skip
+        each = (together,)
+    return [
+        {
+            "trial": t.trial, "error": size(t.error, unit), "spread": size(t.spread, unit),
+            "level": size(t.level, unit) if t.level else "", "remark": _remark(t),
+        }
+        for t in each
+    ]  # fmt: skip
 
 
-_ERRORS = ("identified", "spread", "level")
+def _remark(t: TrialError) -> str:
+    """What is to be thought of an error; "" where that is nothing."""
+    if t.level:
+        large = f"over {100 * POOR_HELD:.0f} % of it" if t.part > POOR_HELD else ""
+        return "; ".join(x for x in (large, "its mean does as well" if t.no_better else "") if x)
+    if t.part > 1.0:
+        return "worse than a constant"
+    return ("noise" if t.noise else f"over {100 * POOR:.0f} % left") if t.part > POOR else ""

@@ -1,0 +1,46 @@
+"""Whether the search found the best of each person: a turn with the population went elsewhere, and may have."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from mjx_msm.knowledge.cohort import Cohort
+from mjx_msm.knowledge.records import Unknown
+from mjx_msm.knowledge.result import Identification
+
+BETTER = 2.0
+"""By how much the logarithm of what the solver maximises has to be greater for another estimate to be a better one."""
+STARTS = 10
+"""Places to begin from that are advised."""
+
+
+def better_found(c: Cohort) -> dict[str, float]:
+    """By person of whom a turn found a better estimate by the measure of their own, by how much its logarithm is
+    greater; the most first.
+
+    That measure is the likelihood of the recordings times the usual prior, and not the turn's: that recordings fit
+    better once another prior lets them is no fault of a search.
+    """
+    out = {}
+    for name, other in c.seen.items():
+        more = _more(c.results[name], other) if name in c.results else math.nan
+        if more > BETTER:
+            out[name] = more
+    return dict(sorted(out.items(), key=lambda x: -x[1]))
+
+
+def _more(own: Identification, other: Identification) -> float:
+    """Of another estimate of the same recordings, by the measure of the first; NaN where that is not known."""
+    if own.evidence is None or other.evidence is None or [u.members for u in own.unknowns] != [
+        u.members for u in other.unknowns
+    ]:  # fmt: skip
+        return math.nan
+    fits = other.evidence.fit - own.evidence.fit
+    return fits + _prior(own.unknowns, other.z) - _prior(own.unknowns, own.z)
+
+
+def _prior(unknowns: Iterable[Unknown], z: Iterable[float]) -> float:
+    """Logarithm of the density of independent priors, over that at their mean."""
+    each = zip(unknowns, z, strict=True)
+    return -0.5 * sum(((x - u.prior_mean) / u.prior_scale) ** 2 for u, x in each if math.isfinite(u.prior_scale))
