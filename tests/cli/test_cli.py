@@ -178,6 +178,10 @@ def test_identify_writes_a_result(result):
     found, trials = load_result(result)
     assert found.outcome is Outcome.CONVERGED
     assert [t.name for t in trials] == ["trial1", "trial2"]
+    assert {u.trial for u in found.use} == {"trial1", "trial2"}
+    assert set(found.peaks) == set(found.channels)
+    assert all(0.0 < x <= 1.0 for x in found.peaks.values())
+    assert found.processing == "envelopes as they are in the file, not normalised again"
     assert trials[0].coordinates == ("shoulder_elev", "elbow_flex")
     assert np.isfinite(trials[0].position).all()
     assert ((trials[0].activation >= 0) & (trials[0].activation <= 1)).all()

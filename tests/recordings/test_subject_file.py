@@ -11,10 +11,11 @@ import pytest
 
 from mjx_msm.common.errors import InputError, InputWarning
 from mjx_msm.common.toml_tables import Section, to_toml
-from mjx_msm.recordings.emg import EmgNoise
+from mjx_msm.recordings.emg import EmgNoise, EmgProcessing
 from mjx_msm.recordings.readers.delimited import write_csv
 from mjx_msm.recordings.readers.reading import read_table
 from mjx_msm.recordings.readers.table import Table
+from mjx_msm.recordings.subject_file.emg import in_words
 from mjx_msm.recordings.subject_file.grammar import parse_subject
 from mjx_msm.recordings.subject_file.identify import FIELDS
 from mjx_msm.recordings.subject_file.loading import load_subject, write_subject
@@ -862,3 +863,43 @@ def test_a_part_of_a_model(units, tmp_path):
         text["model"]["posture"] = {"hip_flexion_r": 30}
         with pytest.raises(InputError, match=r"posture\]: hip_flexion_r = 30 looks like degrees"):
             parse_model(Section(text, "subject.toml", None), tmp_path, units)
+
+
+@pytest.mark.parametrize(
+    ("kind", "processing", "efforts", "said"),
+    [
+        (
+            "raw",
+            EmgProcessing(high_pass=20.0, low_pass=4.0, notch=(50.0,)),
+            False,
+            "high-pass 20 Hz, notch 50 Hz, rectified, low-pass 4 Hz, Butterworth of order 4, forwards and backwards, "
+            "1 is each channel's greatest in the trials it was made from, cut off at 1",
+        ),
+        (
+            "envelope",
+            EmgProcessing(normalise=None, clip=False),
+            False,
+            "envelopes as they are in the file, not normalised again",
+        ),
+        (
+            "envelope",
+            EmgProcessing(normalise=100.0, clip=False),
+            False,
+            "envelopes as they are in the file, 1 is 100 of every channel",
+        ),
+        (
+            "envelope",
+            EmgProcessing(normalise={"vas": 0.2}),
+            False,
+            "envelopes as they are in the file, 1 is 0.2 of vas, cut off at 1",
+        ),
+        (
+            "envelope",
+            EmgProcessing(normalise=None, clip=False),
+            True,
+            "envelopes as they are in the file, 1 is each channel's greatest in the trials of greatest effort",
+        ),
+    ],
+)
+def test_how_emg_becomes_envelopes_in_words(kind, processing, efforts, said):
+    assert in_words(kind, processing, efforts) == said
