@@ -81,6 +81,6 @@ def _faint(mix: Mapping[str, float], trials: Mapping[str, Sequence[MuscleUse]]) 
         yield Doubtful(
             tuple(trials),
             Doubt.FAINT,
-            f"{gains} {some(list(trials))} reach no more than {100 * reached:.0f} % activation, although their EMG "
+            f"{gains} {some(list(trials))} reach no more than {100 * reached:.0f} % activation, although that EMG "
             f"reaches {100 * emg:.0f} % of its reference",
         )

@@ -37,7 +37,7 @@ def used(*changes):
         (
             {"activation": 0.03},
             Doubt.FAINT,
-            "the gain of vastus lets vaslat reach no more than 3 % activation, although their EMG reaches 80",
+            "the gain of vastus lets vaslat reach no more than 3 % activation, although that EMG reaches 80",
         ),
     ],
 )
