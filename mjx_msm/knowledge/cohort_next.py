@@ -54,6 +54,8 @@ AMONG = "population.json leaves nobody out, so that a person's own recording cou
 NOTHING_LEFT = Step(Matter.NOTHING, "use the person, once identified with what the others lead to expect")
 NAMED = 4
 """People who are named of whom a step is."""
+OF_RECORDINGS = (Matter.OTHER_FOOT, Matter.MUSCLE, Matter.APART, Matter.RECORD, Matter.HOLD_OUT, Matter.FOLDS)
+"""What is a matter of somebody's recordings, and not of what the others lead to expect."""
 WHY = {
     Matter.TRIAL: "a trial that it had not seen of them, the model predicts worse than its best constant; a sign, a "
     "channel at fault, or a task that nothing else says anything of",
@@ -105,12 +107,19 @@ def advice(cohort: Cohort) -> Mapping[str, tuple[Step, ...]]:
     """By person, what is in the way, the first thing first: of those whom what all of them lead to expect helps, what
     is left in the way with it. The sentences and the table of a study tell of these."""
     helped = cohort.seen if others_help(cohort) else {}
-    return {name: _left(steps(helped.get(name, own)), name in helped) for name, own in cohort.results.items()}
+    return {
+        name: _left(steps(own), steps(helped[name])) if name in helped else steps(own)
+        for name, own in cohort.results.items()
+    }
 
 
-def _left(found: tuple[Step, ...], helped: bool) -> tuple[Step, ...]:
-    """A turn makes no band; the report of somebody who is identified so has one."""
-    return (NOTHING_LEFT,) if helped and found[0].matter is Matter.NO_BAND else found
+def _left(alone: tuple[Step, ...], helped: tuple[Step, ...]) -> tuple[Step, ...]:
+    """What is in the way with the others' help: of the estimate with it, but what the recordings hold and leave open is
+    theirs alone, whatever is expected beside them. (A turn makes no band; a report of somebody identified so does.)"""
+    found = [step for step in alone if step.matter in OF_RECORDINGS]
+    found += [step for step in helped if step.matter not in (*OF_RECORDINGS, Matter.NO_BAND, Matter.NOTHING)]
+    order = list(Matter)
+    return tuple(sorted(found, key=lambda step: order.index(step.matter))) or (NOTHING_LEFT,)
 
 
 def next_of_all(cohort: Cohort) -> str:
@@ -185,12 +194,12 @@ def _in_the_way(c: Cohort, advised: Mapping[str, tuple[Step, ...]]) -> Iterator[
 
 
 def _order(c: Cohort) -> list[Matter]:
-    """Of contractions that were held, what to record comes before how they fit, which is little of what can be asked of
-    them, and what bounds hold, which they hardly tell."""
+    """As `steps` has it: of contractions that were held, what to record comes before what bounds hold, which they
+    hardly tell."""
     order = list(Matter)
     if c.results and all(was_held(r.fits) for r in c.results.values()):
         order.remove(Matter.RECORD)
-        order.insert(order.index(Matter.FIT), Matter.RECORD)
+        order.insert(order.index(Matter.BOUND), Matter.RECORD)
     return order
 
 

@@ -11,12 +11,14 @@ from mjx_msm.knowledge.cohort import Cohort, Made, Member
 from mjx_msm.knowledge.cohort_counts import by_knowledge, determined_in, spreads
 from mjx_msm.knowledge.cohort_details import cohort_details
 from mjx_msm.knowledge.cohort_errors import poorly_fitted
+from mjx_msm.knowledge.cohort_next import advice
 from mjx_msm.knowledge.cohort_search import better_found
 from mjx_msm.knowledge.cohort_verdict import cohort_verdict
 from mjx_msm.knowledge.judged_errors import misfit
-from mjx_msm.knowledge.next_step import steps
+from mjx_msm.knowledge.next_step import Matter, steps
 from mjx_msm.knowledge.records import Evidence, Outcome, Stage
 from mjx_msm.knowledge.verdict import verdict
+from mjx_msm.views.report.charts import factors
 from mjx_msm.views.report.cohort_page import cohort_report, save_cohort_report
 
 REPEATS = "not noise: they repeat themselves over 0.2 s, 99 count as 33"
@@ -135,6 +137,10 @@ def test_the_others_help_is_told_and_asked_for_where_it_is_worth_something():
     assert (row["rely"], row["rely with others"]) == ("no: elbow_flex worse than a constant", "yes")
     assert (row["unseen_error with others"], row["folder with others"]) == ("3", "turns/2/a")
     assert row[f"{STRENGTH} [N] with others"] == "1.1"
+    little = {n: replace(r, estimates=result(shares=(0.1,) * 3).estimates) for n, r in seen.items()}
+    open_ = advice(replace(cohort(**alone), seen=little, turns=2))  # beside a narrower prior, recordings tell as much
+    assert [step.matter for step in open_["a"]] == [Matter.NOTHING]
+    assert [step.matter for step in steps(little["a"])] == [Matter.RECORD]
     worse = {n: result(fit("identify"), fit(identified=14.0)) for n in "abcd"}
     assert "Next: look" in cohort_verdict(replace(cohort(**alone), seen=worse, turns=2))[-1]
     before = cohort_verdict(cohort(**alone))
@@ -468,3 +474,18 @@ def test_words_of_the_page_have_a_legend():
     text = Text(cohort_report(cohort(anna=result(fit("identify"), fit())))).text
     assert "What the words for parameters mean determined the recordings leave at most half" in text
     assert "“prior-dominated”, or “hardly narrower”" in text
+
+
+def test_factors_near_one_have_ticks_near_one():
+    import plotly.graph_objects as go
+
+    def ticks(*x):
+        figure = go.Figure(go.Scatter(x=list(x), y=["a"] * len(x)))
+        figure.add_trace(go.Bar(base=[x[0]], x=[0.1], y=["a"], orientation="h"))
+        factors(figure, "over truth")
+        return figure.layout.xaxis.ticktext
+
+    assert {"0.8", "0.9", "1", "1.1", "1.25", "1.5", "2"} <= set(ticks(0.7, 1.9))
+    assert "1.1" not in ticks(0.1, 1.9)
+    assert {"0.3", "0.7", "1.5"} <= set(ticks(0.1, 1.9))
+    assert "0.001" in ticks(0.001, 1.0)

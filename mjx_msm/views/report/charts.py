@@ -143,13 +143,17 @@ def names_down(figure: Figure, names: Sequence[str]) -> None:
 
 FINE = (0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
 """Ticks of factors that are all of the order of 1."""
+WIDER = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0)
+"""And of those that are of the order of ten, or a tenth, too."""
 
 
 def factors(figure: Figure, title: str) -> None:
     """An axis of factors, its ticks at 1, 2 and 5, or finer ones where all that is drawn is of the order of 1."""
     drawn = [v for trace in figure.data for v in _along(trace) if v is not None and v > 0]
-    fine = bool(drawn) and min(drawn) > 0.25 and max(drawn) < 4.0
-    ticks = FINE if fine else [m * 10.0**k for k in range(-4, 5) for m in (1, 2, 5)]
+    least, most = (min(drawn), max(drawn)) if drawn else (0.0, math.inf)
+    ticks = [m * 10.0**k for k in range(-4, 5) for m in (1, 2, 5)]
+    if least > 0.07 and most < 14.0:
+        ticks = FINE if least > 0.25 and most < 4.0 else WIDER
     figure.update_xaxes(type="log", title=title, tickvals=ticks, ticktext=[f"{x:g}" for x in ticks])
 
 
