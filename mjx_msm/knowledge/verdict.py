@@ -15,6 +15,7 @@ from mjx_msm.knowledge.judged_errors import (
     flattery,
     is_noise,
     measure,
+    per_trial,
     pooled,
     rival,
     size,
@@ -36,6 +37,8 @@ from mjx_msm.knowledge.standing import Standing, how_roughly
 from mjx_msm.knowledge.strength_or_gain import EITHER, TOGETHER, exchanges
 from mjx_msm.knowledge.wording import CLOSELY, emg_first, some
 
+MOST_TRIALS = 4
+"""Contractions that are each told of."""
 SPREAD = "the standard deviation of what was recorded"
 
 
@@ -152,7 +155,22 @@ def _fits(fits: Sequence[Fit]) -> str:
         return ""
     unit, poor, half = unit_of(rows, kind), "", f"more than {100 * POOR:.0f} % of the spread"
     if was_held(fits):
-        part = f" That is a poor fit: more than {100 * POOR_HELD:.0f} % of what was held." if fits_poorly(fits) else ""
+        part = (
+            f" That is a poor fit: more than {100 * POOR_HELD:.0f} % of what was held{_in(fits)}."
+            if fits_poorly(fits)
+            else ""
+        )
+        each = per_trial(fits)
+        if 1 < len(each) <= MOST_TRIALS:
+            of = "; ".join(
+                f"{size(t.error, unit)} in {t.trial}, held at {size(t.level, unit)} with a spread of "
+                f"{size(t.spread, unit)}" + (", so that its own mean does as well" if t.no_better else "")
+                for t in each
+            )
+            return (
+                f"Of the contractions it was made from, it misses (root mean square) {of}; the generic model misses "
+                f"{size(pooled(rows, 'generic', kind=kind), unit)} of all. The spread is {SPREAD}.{part}"
+            )
         return (
             f"On the contractions it was made from, held at {size(pooled(rows, 'level', kind=kind), unit)} with a "
             f"spread of {size(pooled(rows, 'spread', kind=kind), unit)} ({SPREAD}), it misses the recorded moment by "
@@ -170,6 +188,12 @@ def _fits(fits: Sequence[Fit]) -> str:
         f"mean square), the generic model by {size(pooled(rows, 'generic', kind=kind), unit)}, and a constant by its "
         f"spread, {size(pooled(rows, 'spread', kind=kind), unit)} ({SPREAD}).{poor}"
     )
+
+
+def _in(fits: Sequence[Fit]) -> str:
+    """In which of several contractions that were held."""
+    each = per_trial(fits)
+    return f" in {some([t.trial for t in each if t.part > POOR_HELD])}" if len(each) > 1 else ""
 
 
 def _predicts(fits: Sequence[Fit]) -> str:

@@ -67,3 +67,14 @@ def test_what_was_held_is_judged_by_its_size():
     worse = replace(row, identified=16.0)
     assert reliance((worse,)).rely is Rely.NO
     assert "it misses more than 20 % of what was held" in verdict(result(worse))[0]
+
+
+def test_contractions_that_were_held_are_told_of_one_by_one():
+    rows = [
+        replace(fit("identify", e, trial=t, spread=s), held=True, level=x)
+        for t, e, s, x in (("extension", 3.0, 5.0, 60.0), ("flexion", 2.5, 2.4, 10.0))
+    ]
+    said = verdict(result(*rows))[1]
+    assert "3 N·m in extension, held at 60 N·m with a spread of 5 N·m; 2.5 N·m in flexion, held at 10 N·m" in said
+    assert "spread of 2.4 N·m, so that its own mean does as well; the generic model misses 8 N·m of all" in said
+    assert said.endswith("That is a poor fit: more than 20 % of what was held in flexion.")
