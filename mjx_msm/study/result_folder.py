@@ -203,9 +203,10 @@ def write_result(
         banded.save(folder / RESULT)
         result = banded
     with _or_without("use of muscles"):
-        used = replace(result, use=tuple(muscle_use(model, result, study, signals)))
-        used.save(folder / RESULT)
-        result = used
+        if signals:
+            used = replace(result, use=tuple(muscle_use(model, result, study, signals)))
+            used.save(folder / RESULT)
+            result = used
     with _or_without("figures"):
         save_figures(folder, signals, result, truth)
     with _or_without("report"):
