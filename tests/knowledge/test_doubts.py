@@ -101,6 +101,7 @@ def test_the_other_foot_s_force_is_left_out_first_and_both_errors_are_told():
     assert told.fits[0].apart is None
     assert steps(told)[0].matter is Matter.OTHER_FOOT
     assert '`other_foot = "masked"`' in verdict(told)[-1]
+    assert "model lacks, or the other foot's force in what was recorded, shows there" in " ".join(verdict(told))
     assert "20 % of run are in doubt; without them the error is 1 N·m, with them 4.7 N·m" in verdict(told)[-1]
     good = replace(told, fits=(told.fits[0], replace(told.fits[1], band=0.95)))
     assert steps(good)[0].matter is not Matter.OTHER_FOOT  # nothing is missed
