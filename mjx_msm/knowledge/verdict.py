@@ -264,8 +264,8 @@ def _held(fits: Sequence[Fit]) -> str:
     foot = any(f.apart is not None and f.apart < CLEARLY * f.identified for f in unseen(fits))
     shows = ", or the other foot's force in what was recorded," if foot else ""
     return (
-        f"Intervals are too narrow for what it has not seen: {said}. Something that the model lacks{shows} shows there; "
-        "take its intervals, those of parameters too, for the least there could be."
+        f"Intervals are too narrow for what it has not seen: {said}. Something that the model lacks{shows} shows "
+        "there; take its intervals, those of parameters too, for the least there could be."
     )
 
 
