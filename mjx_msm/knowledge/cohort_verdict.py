@@ -76,15 +76,17 @@ def _but(c: Cohort) -> str:
 def _parameters(c: Cohort) -> str:
     counts, people = determined_in(c), len(c.identified)
     always = [path for path, n in counts.items() if n == people]
+    seldom = bool(too_seldom(c))
+    what = "the estimate, not the interval, of " if seldom else ""
     if len(always) == len(counts):
-        said = "Rely on every parameter of everybody"
+        said = f"Rely on {what}every parameter of everybody"
     elif always:
         which = some([c.called(path) for path in emg_first(always)], 4)
-        said = f"Rely on {which} of everybody, on another parameter only where it is determined"
+        said = f"Rely on {what}{which} of everybody, on another parameter only where it is determined"
     else:
-        said = "Rely on a parameter only of those in whom it is determined, as none is in everybody"
+        said = f"Rely on {what}a parameter only of those in whom it is determined, as none is in everybody"
     narrow = [name for name, result in c.results.items() if too_narrow(result.fits)]
-    if narrow and not too_seldom(c):
+    if narrow and not seldom:
         said += f", but on no interval of {whom(narrow, people, 4)}, whose band of 95 % holds too little"
     return f"{said}."
 

@@ -356,6 +356,8 @@ def test_the_truth_of_people_who_are_made_up_is_shown(mixed):
     found = replace(mixed, members=(*known, mixed.members[2]))
     said = "Of 2 people the truth is known, as they are made up: 95 % intervals hold it in 67 % (4 of 6), of determined"
     assert f"{said} parameters in 60 % (3 of 5)." in all_said(found)
+    assert "Rely on the estimate, not the interval, of " in all_said(found)
+    assert "not the interval" not in all_said(mixed)
     assert (
         "Take no interval at its word: those of determined parameters hold the truth, which is known, too seldom, in "
         "60 % (3 of 5) and not in 95 %." in cohort_verdict(found)[0]
