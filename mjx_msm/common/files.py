@@ -208,6 +208,11 @@ def relative_to(beside: Path, file: Path) -> str:
     return Path(os.path.relpath(file.resolve(), beside.resolve().parent)).as_posix()
 
 
+def hash_of(file: Path) -> str:
+    """SHA-256 of what a file holds."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
 def hashes_of(beside: Path, files: Iterable[Path]) -> dict[str, str]:
     """SHA-256 of files, by path relative to the folder that one of them is in."""
-    return {relative_to(beside, file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    return {relative_to(beside, file): hash_of(file) for file in files}

@@ -3,8 +3,8 @@
 A constant, the mean of what was recorded, misses it by its spread. Whatever is predicted no better than that, all that
 was unseen, a trial of it or a joint of one, is not to be relied on, and is named. Nor is what is missed by much of its
 spread, every unseen trial, while the band of 95 % about it holds far too little: then not even how far off it may be is
-known. Excused is only what holds hardly
-more than noise and is missed by hardly more than it (`mjx_msm.knowledge.judged_errors.BESIDE_NOISE`).
+known. Excused is only what holds hardly more than noise and is missed by hardly more than it
+(`mjx_msm.knowledge.judged_errors.BESIDE_NOISE`).
 """
 
 from __future__ import annotations

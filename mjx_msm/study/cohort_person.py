@@ -14,7 +14,7 @@ from typing import Any
 from mjx_msm.common.compiled import called_by
 from mjx_msm.common.computed_by import code_digest, versions
 from mjx_msm.common.errors import InputError, in_one_line
-from mjx_msm.common.files import read_text, write_text
+from mjx_msm.common.files import hash_of, read_text, write_text
 from mjx_msm.knowledge.posterior_draws import completed_draws
 from mjx_msm.knowledge.records import Outcome
 from mjx_msm.person.expectation import Expectation
@@ -89,7 +89,7 @@ def up_to_date(job: Job, made_with: Mapping[str, Any]) -> bool:
 
 def _digests(subject: Path, files: Mapping[str, str]) -> dict[str, str]:
     folder = subject.resolve().parent
-    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in files}
+    return {name: hash_of(folder / name) for name in files}
 
 
 def identifier(asked: Asked) -> Callable[[Job], str]:

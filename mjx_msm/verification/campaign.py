@@ -7,7 +7,6 @@ estimate meets the same disturbances as every drawn person.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 
 from mjx_msm.common.computed_by import code_digest, versions
 from mjx_msm.common.errors import InputError, suggest
+from mjx_msm.common.files import hash_of
 from mjx_msm.envs import ARM_CO_TRANSPORT, ARM_REACH, ARM_STRIKE, KNEE_EXO
 from mjx_msm.envs.motions.leg_motions import MOTIONS
 from mjx_msm.envs.tasks.options import as_disturbance
@@ -208,4 +208,4 @@ def _named(controller: str | Callable[[Any], Any]) -> str:
 
 def _digest(folder: Path | None, name: str) -> str:
     path = (folder or Path()) / name
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    return hash_of(path) if path.is_file() else ""
