@@ -254,7 +254,7 @@ def latency(whole: Study, samples: int) -> Iterator[Row]:
     predictor = msm.Predictor(KnownPerson(channels, whole.emg_map, everyone), 0.1, model=model)
     stream = Stream(part, predictor.coordinates, channels)
     emg, angle = ([*x] for x in (stream.emg.repeat(10, axis=0), stream.angle.repeat(10, axis=0)))
-    took, began, busy = np.empty(samples), 0, time.process_time()
+    took, began, busy = np.full(samples, np.nan), 0, time.process_time()  # all of it there from the beginning
     for k in range(samples):
         before = time.perf_counter_ns()
         predictor.push(emg[k % len(emg)], angle[k % len(angle)], 1e-3 * k)

@@ -59,6 +59,8 @@ def live_step(setup: Setup) -> Callable[[Memory, Input], tuple[Memory, Output]]:
     me = jax.tree.map(lambda x: x[0], setup.everyone)
     muscles, emg = setup.everyone.muscle, setup.everyone.emg
     n, free, held = len(model.coordinates), model.host.free_index, model.host.held_index
+    # products with columns of the identity: writing into an array by an index is a loop on a CPU
+    onto_free, onto_held = jnp.asarray(np.eye(n)[:, free]), jnp.asarray(np.eye(n)[:, held])
     inertia = spatial_inertia(me.body)
     noise, h, made = setup.noise, setup.horizon / setup.steps, setup.made
     outer_sd, outer_time = setup.outer_spread, np.full(n, noise.acceleration_time)
@@ -94,9 +96,9 @@ def live_step(setup: Setup) -> Callable[[Memory, Input], tuple[Memory, Output]]:
         q, v, e = x[:n], x[n : 2 * n], x[2 * n :]
         terms, shape_ = equations(q, v)
         pull = law.tension(me.muscle, a, terms.path_length, -terms.moment_arm @ v)
-        force = generalised_force(terms, pull).at[free].add(e[free])
+        force = generalised_force(terms, pull) + onto_free @ e[free]
         moved = solve_acceleration(model, me, terms, force, e[held])
-        return jnp.zeros(n).at[free].set(moved).at[held].set(e[held]), (terms, shape_, pull)
+        return onto_free @ moved + onto_held @ e[held], (terms, shape_, pull)
 
     def both(x: Array, a: Array) -> Array:
         """Accelerations, then the estimate's moments."""
@@ -197,11 +199,12 @@ def live_step(setup: Setup) -> Callable[[Memory, Input], tuple[Memory, Output]]:
 
         slopes = jax.lax.cond(old, renewed, lambda: jnp.concatenate([memory.slope, memory.moment_slope]))
         slope, moment_slope = slopes[:n], slopes[n:]
-        slope = slope.at[free[:, None], 2 * n + free].set(free_response(model, me, terms, jnp.eye(len(free))))
+        by_outer = free_response(model, me, terms, jnp.eye(len(free))) @ onto_free.T
         if len(held):
             coupled = terms.mass_matrix[np.ix_(free, held)]
-            slope = slope.at[free[:, None], 2 * n + held].set(-free_response(model, me, terms, coupled))
-            slope = slope.at[held, 2 * n + held].set(1.0)
+            by_outer = by_outer - free_response(model, me, terms, coupled) @ onto_held.T
+        by_outer = onto_free @ by_outer + onto_held @ onto_held.T
+        slope = jnp.concatenate([slope[:, : 2 * n], by_outer], 1)
         torques = moments(terms, shape_, q, v, a)
 
         # what a missing channel leaves open: how far its muscles' moments would go with its usual spread
@@ -270,5 +273,5 @@ def _by_motion(
     """Derivative by position and velocity of the free coordinates; 0 elsewhere."""
     columns = np.concatenate([free, n + free])
     _, push = jax.linearize(function, x)
-    slopes = jax.vmap(push)(jnp.asarray(np.eye(3 * n)[columns]))
-    return jnp.zeros((slopes.shape[1], 3 * n)).at[:, columns].set(slopes.T)
+    onto = np.eye(3 * n)[columns]
+    return jax.vmap(push)(jnp.asarray(onto)).T @ onto

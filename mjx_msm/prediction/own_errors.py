@@ -46,4 +46,4 @@ class OwnErrors:
 
     def expected(self, feature: Float[np.ndarray, "free feature"]) -> Float[np.ndarray, "free"]:
         """By how much a forecast with these features will be too low."""
-        return (self._weights * feature).sum(axis=1)
+        return np.vecdot(self._weights, feature)
