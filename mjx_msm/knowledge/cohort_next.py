@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from statistics import median
 
+from mjx_msm.knowledge.belonging import AGAIN, STARTS
 from mjx_msm.knowledge.cohort import TABLE, Cohort
 from mjx_msm.knowledge.cohort_counts import counted
 from mjx_msm.knowledge.cohort_errors import errors_with_others, others_help, poorly_fitted
 from mjx_msm.knowledge.cohort_population import foretell
-from mjx_msm.knowledge.cohort_search import STARTS, better_found
+from mjx_msm.knowledge.cohort_search import WORTH, better_found, spared
 from mjx_msm.knowledge.judged_errors import (
     bands,
     fitted,
@@ -141,8 +142,9 @@ def next_of_all(cohort: Cohort) -> str:
         said.append(
             f"see “what first” in the table for {whom(left, len(everybody), NAMED)}, of whom comes first: {why}"
         )
-    if (few := _started_once(cohort)) and not better_found(cohort):
-        said.append(few)
+    last = _better(cohort) if better_found(cohort) else _started_once(cohort)
+    if last and last not in said:
+        said.append(last)
     first, *rest = said
     return f"Next: {first}." + "".join(f" Then {step}." for step in rest)
 
@@ -159,12 +161,26 @@ def _of_all(c: Cohort) -> Iterator[str]:
             f"made already ({c.turn_folder()}, and beside their own in {TABLE}); {AMONG}. "
             "What follows is what is left in the way then"
         )
-    if better := better_found(c):
-        yield (
-            f"identify {whom(list(better), len(c.identified), NAMED)} from more places (`starts = {STARTS}` in "
-            "[identify]): a turn found a better estimate of them by the measure of their own, so that theirs is not "
-            "the best"
-        )
+    if max(spared(c, better_found(c)), default=0.0) >= WORTH:
+        yield _better(c)
+
+
+def _better(c: Cohort) -> str:
+    """To search for those again whose estimate is not the best, and what that would gain."""
+    names = list(better_found(c))
+    found, gain = spared(c, names), ""
+    if found:
+        most, whose = max(0.0, found[-1]), "it was" if len(names) == 1 else "they were"
+        little = "" if most >= WORTH else ", which is little"
+        gain = f". It spares {percent(most)} at most of the error on what {whose} identified from{little}"
+    return (
+        f"identify {whom(names, len(c.identified), NAMED)} from more places ({_more_places()}): a turn found a better "
+        f"estimate of them by the measure of their own, so that theirs is not the best{gain}"
+    )
+
+
+def _more_places() -> str:
+    return f"`starts = {STARTS}` in [identify] of the subject file or template, {AGAIN}"
 
 
 def _started_once(c: Cohort) -> str:
@@ -172,8 +188,8 @@ def _started_once(c: Cohort) -> str:
     if not once:
         return ""
     return (
-        f"search for {whom(once, len(c.identified), NAMED)} from more places than one (`starts = {STARTS}` in "
-        "[identify]): a distant person might fit better"
+        f"search for {whom(once, len(c.identified), NAMED)} from more places than one ({_more_places()}): a "
+        "distant person might fit better"
     )
 
 

@@ -6,13 +6,15 @@ import math
 from collections.abc import Iterable
 
 from mjx_msm.knowledge.cohort import Cohort
+from mjx_msm.knowledge.judged_errors import fitted, measure, pooled, size, unit_of
 from mjx_msm.knowledge.records import Unknown
 from mjx_msm.knowledge.result import Identification
 
 BETTER = 2.0
 """By how much the logarithm of what the solver maximises has to be greater for another estimate to be a better one."""
-STARTS = 10
-"""Places to begin from that are advised."""
+WORTH = 0.1
+"""Part of the error on what somebody was identified from, of which a better estimate has to spare one person at least
+for the search for it to come before what else is in the way."""
 
 
 def better_found(c: Cohort) -> dict[str, float]:
@@ -28,6 +30,32 @@ def better_found(c: Cohort) -> dict[str, float]:
         if more > BETTER:
             out[name] = more
     return dict(sorted(out.items(), key=lambda x: -x[1]))
+
+
+def gains(c: Cohort, name: str) -> tuple[float, float, str]:
+    """Error on what somebody was identified from, of their own estimate and of the last turn's, and its unit; NaN where
+    that is not known."""
+    rows = [fitted(r.fits) for r in (c.results[name], c.seen[name])]
+    if not all(rows):
+        return math.nan, math.nan, ""
+    kind = measure(rows[0])
+    return pooled(rows[0], kind=kind), pooled(rows[1], kind=kind), unit_of(rows[0], kind)
+
+
+def gained(c: Cohort, name: str) -> str:
+    """What the better estimate of somebody is worth, in words."""
+    own, other, unit = gains(c, name)
+    if math.isnan(own):
+        return "agrees better with recordings and prior together"
+    if size(other, unit) == size(own, unit) or other > own:
+        return f"fits no closer ({size(other, unit)}, this one {size(own, unit)}), but is nearer to what was expected"
+    return f"misses what it was made from by {size(other, unit)}, this one by {size(own, unit)}"
+
+
+def spared(c: Cohort, names: Iterable[str]) -> list[float]:
+    """Parts of the errors on what these were identified from that their better estimates spare, the least first."""
+    each = [gains(c, name) for name in names]
+    return sorted(1.0 - other / own for own, other, _ in each if own > 0 and math.isfinite(other))
 
 
 def _more(own: Identification, other: Identification) -> float:

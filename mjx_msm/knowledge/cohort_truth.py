@@ -61,6 +61,17 @@ def too_seldom(c: Cohort) -> str:
     )
 
 
+def prior_of_others(c: Cohort) -> str:
+    """That intervals hold the truth where the others' expectation takes the usual prior's place, and not with it."""
+    found, with_others = against_truth(c), against_truth(c, c.seen)
+    if not with_others or not _share(found) < LOW < _share(with_others):
+        return ""
+    return (
+        f"with it 95 % intervals hold the truth, which is known, in {_holding(found)}, and with what these people lead "
+        f"to expect in {_holding(with_others)}"
+    )
+
+
 def truth_words(c: Cohort) -> str:
     """How often intervals hold the truth, and by how much estimates miss it all in the same direction, alone and with
     what all of them lead to expect."""
@@ -75,7 +86,7 @@ def truth_words(c: Cohort) -> str:
         f"determined parameters in {_holding(determined)}"
     )
     if with_others:
-        why = " (the usual prior is not of these people)" if _share(found) < LOW < _share(with_others) else ""
+        why = " (the usual prior is not of these people)" if prior_of_others(c) else ""
         said += f"; with what all of them lead to expect in {_holding(with_others)}{why}"
     return f"{said}.{_leaning(c, found, with_others)}"
 

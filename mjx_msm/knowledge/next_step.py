@@ -115,9 +115,14 @@ class Step:
         return self.said.partition(":")[0]
 
 
-def next_step(result: Identification) -> str:
-    """The first thing that is in the way of relying on the result, and the one after it."""
+def next_step(result: Identification, *, alone: bool = True) -> str:
+    """The first thing that is in the way of relying on the result, and the one after it.
+
+    **Arguments:** `alone`: whether the person is identified alone, and not as one of a study.
+    """
     first, *others = steps(result)
+    if first.matter is Matter.EVALUATIONS and not alone:
+        first = Step(first.matter, "free fewer parameters or begin from more places, as it ran out of evaluations")
     return f"Next: {first.said}." + "".join(f" Then {step.said}." for step in others[:1])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mjx_msm.knowledge.belonging import Belonging, more_starts
 from mjx_msm.knowledge.goodness_of_fit import independent_samples
 from mjx_msm.knowledge.judged_errors import (
     NARROW,
@@ -42,30 +43,37 @@ MOST_TRIALS = 4
 SPREAD = "the standard deviation of what was recorded"
 
 
-def verdict(result: Identification) -> tuple[str, ...]:
+def verdict(result: Identification, of: Belonging | None = None) -> tuple[str, ...]:
     """What may be relied on and how it ended, how well it fits, how well it predicts, what is known of the parameters,
-    what of them can be exchanged, what is not plausible of muscles, where trials disagree, and what to do next."""
+    what of them can be exchanged, what is not plausible of muscles, where trials disagree, and what to do next.
+
+    **Arguments:** `of`: the study that the person is one of.
+    """
+    void = "" if of is None else of.void
     said = (
-        _ended(result), _fits(result.fits), _predicts(result.fits), _held(result.fits), _known(result),
+        _ended(result, of), _fits(result.fits), _predicts(result.fits), _held(result.fits, void), _known(result),
         _exchanged(result), _muscles(result), _apart(result.fits),
     )  # fmt: skip
-    return (*(s for s in said if s), next_step(result))
+    return (*(s for s in said if s), next_step(result, alone=of is None))
 
 
-def _ended(result: Identification) -> str:
+def _ended(result: Identification, of: Belonging | None) -> str:
     if result.outcome is Outcome.NOT_FINITE:
         return "The estimate is not to be used: simulated with it, some segments are not finite."
     how = {
-        Outcome.CONVERGED: f"The estimate converged: no nearby person fits these recordings better{_from(result)}.",
+        Outcome.CONVERGED: f"The estimate converged: no nearby person fits these recordings better{_from(result, of)}.",
         Outcome.MAX_EVALUATIONS: "The estimate did not converge: it ran out of evaluations, and may still move.",
         Outcome.UNSETTLED: "The estimate did not converge: the solver stopped where it came to no end that stays one.",
         Outcome.INTERRUPTED: "The estimate was interrupted: what is here is its last iteration.",
     }[result.outcome]
-    return f"{_to_use(result)} {how}"
+    return f"{_to_use(result, of is not None and bool(of.void))} {how}"
 
 
-def _to_use(result: Identification) -> str:
-    """What may be relied on: a prediction, and how far, and which parameters."""
+def _to_use(result: Identification, void: bool) -> str:
+    """What may be relied on: a prediction, and how far, and which parameters.
+
+    **Arguments:** `void`: whether the study found that intervals hold too little.
+    """
     rows = unseen(result.fits)
     kind = measure(rows)
     known = [e.path for e, s in zip(result.estimates, result.standing, strict=True) if s is Standing.DETERMINED]
@@ -77,6 +85,8 @@ def _to_use(result: Identification) -> str:
     else:
         but = f"but {some([result.names[path] for path in emg_first(known)])} " if known else ""
         parameters = f"no single parameter {but}is known"
+    if void and known and not narrow:
+        parameters += ", by its estimate and not by its interval"
     if not rows:
         return f"Use it for no prediction yet, as nothing tells how good one is; {parameters}."
     error, other = pooled(rows, kind=kind), rival(rows, kind)
@@ -143,9 +153,11 @@ def _of_held_out(fits: Sequence[Fit], kind: str) -> str:
     return f" of {names}, and {near} of trials like those it was made from"
 
 
-def _from(result: Identification) -> str:
+def _from(result: Identification, of: Belonging | None) -> str:
     starts = result.starts
-    return f", nor one found from {starts} starts" if starts > 1 else " (one start: a distant one might; `--starts 25`)"
+    if starts > 1:
+        return f", nor one found from {starts} starts"
+    return f" (one start: a distant one might; {more_starts(of, 25)})"
 
 
 def _fits(fits: Sequence[Fit]) -> str:
@@ -249,8 +261,11 @@ def _where(rows: Sequence[Fit]) -> str:
     return f"Cross-validated, on parts of {same} it had not seen"
 
 
-def _held(fits: Sequence[Fit]) -> str:
-    """What of the unseen the band holds, and what that says of intervals."""
+def _held(fits: Sequence[Fit], void: str) -> str:
+    """What of the unseen the band holds, and what that says of intervals.
+
+    **Arguments:** `void`: what a study found to say against them.
+    """
     held = bands(fits)
     if not held:
         return ""
@@ -260,6 +275,8 @@ def _held(fits: Sequence[Fit]) -> str:
     )
     if not too_narrow(fits):
         few = ", as far as so few independent samples tell" if min(held.values())[0] < NARROW else ""
+        if void:
+            return f"The band about the prediction bears out{few}: {said}. Intervals of parameters do not: see above."
         return f"Intervals bear out{few}: {said}."
     foot = any(f.apart is not None and f.apart < CLEARLY * f.identified for f in unseen(fits))
     shows = ", or the other foot's force in what was recorded," if foot else ""

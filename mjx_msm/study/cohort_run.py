@@ -1,6 +1,7 @@
 """A study from beginning to end: everybody's result folder, one table, one report.
 
-    OUT/people/NAME/        the result of a person, as `mjx-msm identify` writes it, and what it was made from
+    OUT/people/NAME/        the result of a person, as `mjx-msm identify` writes it, and what it was made from; its
+                            report tells besides what the study knows of the person
     OUT/subjects/NAME.toml  the subject file of a person whom a template describes
     OUT/turns/K/NAME/       the estimate of a person with what all of them lead to expect, which the population is of
     OUT/study.csv           a row a person
@@ -29,6 +30,7 @@ from mjx_msm.common.toml_tables import to_toml
 from mjx_msm.knowledge.cohort import TABLE, TURNS, Cohort, Made, Member
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.study.cohort_file import CohortFile, Someone
+from mjx_msm.study.cohort_pages import save_pages
 from mjx_msm.study.cohort_person import Asked, Job, identifier
 from mjx_msm.study.cohort_turns import with_turns
 from mjx_msm.study.cohort_work import Listener, Work
@@ -75,6 +77,7 @@ def run_study(
             else:
                 (out / POPULATION).unlink(missing_ok=True)  # of other people, or of an earlier run
             save_cohort_report(out / REPORT, cohort)
+            save_pages(out, cohort)
     return cohort
 
 

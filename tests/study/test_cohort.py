@@ -481,4 +481,12 @@ def test_real_people_from_a_study_file_to_a_report(study, recorded, capsys, tmp_
     assert {p.name for p in (out / "people" / "p00").iterdir()} >= {"identification.json", "model.xml", "report.html"}
     report = (out / "report.html").read_text()
     assert "All 2 people were identified" in report
+    page = out / "people" / "p00" / "report.html"
+    assert "of the study <a href=" in page.read_text()
+    assert (page.parent / "../../report.html").resolve() == (out / "report.html").resolve()
+    before = page.stat().st_mtime_ns
     assert run_study(load_cohort(file), out, executor=InProcess()).anew == 0
+    assert page.stat().st_mtime_ns == before, "it says already what the study knows"
+    file.write_text(file.read_text().replace('name = "arms"', 'name = "other arms"'))
+    run_study(load_cohort(file), out, executor=InProcess())
+    assert "other arms" in page.read_text()

@@ -8,6 +8,7 @@ import pytest
 from results import PATHS, fit, result
 
 from mjx_msm.knowledge.cohort import Cohort, Made, Member
+from mjx_msm.knowledge.cohort_belonging import belonging
 from mjx_msm.knowledge.cohort_counts import by_knowledge, determined_in, spreads
 from mjx_msm.knowledge.cohort_details import cohort_details
 from mjx_msm.knowledge.cohort_errors import poorly_fitted
@@ -20,6 +21,7 @@ from mjx_msm.knowledge.records import Evidence, Outcome, Stage
 from mjx_msm.knowledge.verdict import verdict
 from mjx_msm.views.report.charts import factors
 from mjx_msm.views.report.cohort_page import cohort_report, save_cohort_report
+from mjx_msm.views.report.page import report
 
 REPEATS = "not noise: they repeat themselves over 0.2 s, 99 count as 33"
 STRENGTH, LENGTH, DAMPING = PATHS
@@ -434,10 +436,49 @@ def test_a_better_estimate_of_a_turn_is_said_where_it_is_one_by_the_measure_of_t
     assert better_found(alone) == {}
     found = replace(alone, seen={"anna": better, "bob": far}, turns=1)
     assert list(better_found(found)) == ["anna"]
-    assert (
-        "identify anna (1 of 2 people) from more places (`starts = 10` in [identify]): a turn"
-        in cohort_verdict(found)[-1]
+    first, *_, last = cohort_verdict(found)[-1].split(" Then ")
+    search = (
+        "identify anna (1 of 2 people) from more places (`starts = 10` in [identify] of the subject file or template"
     )
+    assert search in last
+    assert "spares 0 % at most of the error on what it was identified from, which is little" in last
+    closer = replace(better, fits=(fit("identify", 1.0), fit()))  # the own one misses 2
+    first, *_ = cohort_verdict(replace(found, seen={"anna": closer, "bob": far}))[-1].split(" Then ")
+    assert search in first
+    assert "spares 50 % at most" in first
+    page = belonging(found, found.members[0], "report.html")
+    assert any("A better estimate of this person is known" in s for s in page.told)
+    assert not any("A better" in s for s in belonging(found, found.members[1], "report.html").told)
+
+
+def test_a_page_knows_its_study():
+    """Where it lies, what makes it again, and in whose words more is asked for."""
+    own = result(fit("identify"), fit(), stages=(Stage("moment", 1.0, 12, 3.4, {}),))
+    made = Made("mjx-msm study study.toml --out FOLDER", {}, {}, "")
+    some = replace(cohort(anna=own, bob=own), made=made)
+    of = belonging(some, some.members[0], "report.html")
+    page = Text(report(own, of=of))
+    assert "../../report.html" in page.links
+    assert "One of 2 people of the study some ." in page.text
+    assert "To make it again, with everybody of the study: mjx-msm study study.toml --out FOLDER" in page.text
+    assert "--starts 25" not in page.text
+    assert "starts = 10 in [identify] of the subject file or template that the study names" in page.text
+    assert "no population was learned" in page.text
+    alone = Text(report(own))
+    assert "--starts 25" in alone.text
+    assert "of the study" not in alone.text
+
+
+def test_a_page_and_its_study_are_one_about_intervals():
+    """They hold the truth in nobody, though bands bear out: the study takes none at its word, nor does a page."""
+    own = result(fit("identify"), fit())
+    made = cohort(**{f"p{k}": own for k in range(6)})
+    off = replace(made, members=tuple(replace(m, truth=dict.fromkeys(PATHS, 2.0)) for m in made.members))
+    for some, void in ((made, False), (off, True)):
+        page = Text(report(own, of=belonging(some, some.members[0], "report.html"))).text
+        assert ("Take no interval at its word" in page) == ("Take no interval at its word" in all_said(some)) == void
+        assert ("by its estimate and not by its interval" in page) == void
+        assert ("Intervals bear out" in page) == (not void)
 
 
 def test_estimates_that_all_lie_to_one_side_of_the_truth_are_said_to():

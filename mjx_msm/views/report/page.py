@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mjx_msm.common.files import write_text
+from mjx_msm.knowledge.belonging import Belonging
 from mjx_msm.knowledge.judged_errors import size, too_narrow
 from mjx_msm.knowledge.records import WITH_DISCREPANCY, Fit, Stage
 from mjx_msm.knowledge.result import Identification
@@ -59,11 +60,17 @@ class _Row:
     determined: bool
 
 
-def report(result: Identification, trials: Sequence[Replay] = (), *, truth: Mapping[str, float] | None = None) -> str:
+def report(
+    result: Identification,
+    trials: Sequence[Replay] = (),
+    *,
+    truth: Mapping[str, float] | None = None,
+    of: Belonging | None = None,
+) -> str:
     """The report as the text of an HTML file.
 
     **Arguments:** `trials`: as recorded and as simulated, of the result's folder (`mjx_msm.load_result`). `truth`: of
-    somebody who is made up, by path.
+    somebody who is made up, by path. `of`: the study that the person is one of.
     """
     result = with_bands(result, trials)
     held = {f.trial for f in result.fits if f.role == "held-out"}
@@ -73,7 +80,8 @@ def report(result: Identification, trials: Sequence[Replay] = (), *, truth: Mapp
         result=result,
         subject=result.subject or "subject",
         model=Path(result.source).name,
-        verdict=verdict(result),
+        of=of,
+        verdict=verdict(result, of),
         notes=[in_short(note) for note in result.notes],
         asked=asked(result),
         rows=[_row(result, i, ways) for i in range(len(result.estimates))],
@@ -127,10 +135,11 @@ def save_report(
     trials: Sequence[Replay] = (),
     *,
     truth: Mapping[str, float] | None = None,
+    of: Belonging | None = None,
 ) -> Path:
     """Write `report`, whole or not at all."""
     path = Path(path)
-    write_text(path, report(result, trials, truth=truth))
+    write_text(path, report(result, trials, truth=truth, of=of))
     return path
 
 
