@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -10,9 +11,8 @@ import numpy as np
 
 from mjx_msm.knowledge.cohort import Cohort
 from mjx_msm.knowledge.cohort_counts import counted, determined_in
-from mjx_msm.knowledge.population import Population, errors_of, in_z
+from mjx_msm.knowledge.population import STOPPED, Population, errors_of, in_z, stopped
 from mjx_msm.knowledge.result_table import CLEARLY
-from mjx_msm.knowledge.standing import Standing
 from mjx_msm.knowledge.wording import FIELDS, emg_first, some
 
 SURPRISING = 2.5
@@ -59,22 +59,22 @@ def _unheard(c: Cohort) -> str:
     """Whose parameters it is not told although they were identified, as a bound is all that is known of them there."""
     by: dict[str, list[str]] = {}
     for who, result in c.learned_from.items():
-        for e in result.estimates:
-            if e.bound:
+        for e, held in zip(result.estimates, stopped(result), strict=True):
+            if held:
                 by.setdefault(e.path, []).append(who)
     if not by:
         return ""
-    alone = counted(c, Standing.BOUND)
+    alone = Counter(path for standing in STOPPED for path, n in counted(c, standing).items() for _ in range(n))
     which = [
         f"{c.called(path)} of {some(by[path], MOST_NAMED)}"
-        + (f" ({len(by[path])} there, {alone.get(path, 0)} when each was alone)" if c.turns else "")
+        + (f" ({len(by[path])} there, {alone[path]} when each was alone)" if c.turns else "")
         for path in emg_first(sorted(by, key=lambda path: -len(by[path])))
     ]
     more = f"; and {len(which) - MOST_NAMED} parameters more" if len(which) > MOST_NAMED else ""
     there = " in the last turn, from which it is learned" if c.turns else ""
     return (
-        f"What rests on a bound{there}, the population is not told, nor what can be exchanged for it: "
-        f"{'; '.join(which[:MOST_NAMED])}{more}. {LEANS}"
+        f"What rests on a bound{there}, or is held where the EMG is full, the population is not told, nor what can be "
+        f"exchanged for it: {'; '.join(which[:MOST_NAMED])}{more}. {LEANS}"
     )
 
 

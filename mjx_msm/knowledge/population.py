@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from mjx_msm.common.arguments import path_of
 from mjx_msm.common.errors import InputError, suggest
@@ -46,6 +46,8 @@ OF_SIZE = ("height", "mass", "sex")
 """Traits by which a model is scaled."""
 SEXES = {"male": 0.5, "female": -0.5}
 KIND = "population"
+STOPPED = (Standing.BOUND, Standing.FULL)
+"""What holds an estimate where the recordings tell "as much as that at least"."""
 
 
 @dataclass(frozen=True)
@@ -256,7 +258,7 @@ def errors_of(
     ours, usual = [], []
     for k, u in enumerate(result.unknowns):
         value = _without_prior(seen, k)
-        known = result.standing[k] is Standing.DETERMINED and not seen.estimates[k].bound
+        known = result.standing[k] is Standing.DETERMINED and seen.standing[k] not in STOPPED
         if known and kind_of(u.members[0]).transform == "log" and math.isfinite(value):
             ours.append(float(value - mean[k]))
             usual.append(value - u.reference[0])
@@ -270,9 +272,14 @@ def _without_prior(result: Identification, k: int) -> float:
     return (total * result.z[k] - prior * u.prior_mean) / (total - prior) if 2.0 * prior < total else math.nan
 
 
+def stopped(result: Identification) -> Bool[np.ndarray, "free"]:
+    """Where a bound stopped an estimate, or an EMG that is full, while the recordings still pulled."""
+    return np.array([stands in STOPPED for stands in result.standing])
+
+
 def heard(result: Identification) -> tuple[Float[np.ndarray, "free free"], Float[np.ndarray, "free"]]:
     """What a person's recordings tell a population of z: precision and pull of their likelihood, integrated over what
-    rests on a bound.
+    rests on a bound, or is held where the EMG is full.
 
     There the solver stopped where the data still pulled. A normal distribution about that place would have a population
     believe that people are where bounds were put, and whatever the recordings can exchange for it with them.
@@ -280,7 +287,7 @@ def heard(result: Identification) -> tuple[Float[np.ndarray, "free free"], Float
     **Raises:** `InputError` if the result does not say what its recordings alone tell.
     """
     precision, pull = (x.copy() for x in _likelihood(result))
-    bound = np.array([bool(e.bound) for e in result.estimates])
+    bound = stopped(result)
     if bound.any():
         free = ~bound
         across = precision[np.ix_(free, bound)] @ np.linalg.pinv(

@@ -17,7 +17,7 @@ from mjx_msm.knowledge.cohort import Cohort, Member
 from mjx_msm.knowledge.cohort_details import cohort_details
 from mjx_msm.knowledge.cohort_verdict import cohort_verdict
 from mjx_msm.knowledge.hierarchy import PSEUDO_PEOPLE, SLOPE, Hierarchy, hierarchy
-from mjx_msm.knowledge.population import Population, _kind, errors_of, heard, in_z, learned, left_out
+from mjx_msm.knowledge.population import Population, _kind, errors_of, heard, in_z, learned, left_out, stopped
 from mjx_msm.knowledge.posterior import likelihood_of
 from mjx_msm.knowledge.records import Outcome
 from mjx_msm.knowledge.uncertainty import uncertainty
@@ -441,6 +441,22 @@ def test_what_rests_on_a_bound_is_not_told_nor_what_can_be_exchanged_for_it(spac
     np.testing.assert_allclose(pull[2], heard(made)[1][2])
 
 
+def test_a_gain_that_is_full_is_told_no_more_than_one_at_a_bound(arm):
+    """The greatest EMG is 1, and with a gain of 1 full: beyond it that sample gives no more. With half of it, 0.5, the
+    same gain is told of."""
+    space = parameter_space(arm.nominal.with_channels(("biceps",)), ["muscle/BRA/max_isometric_force", "emg/*/gain"])
+    (gain,) = (k for k, path in enumerate(space.paths) if path.endswith("/gain"))
+    made = made_result(space, np.diag(400.0 / space.prior_scale**2), channels=("biceps",))
+    peak = 1.0 / made.estimates[gain].value
+    full, half = replace(made, peaks={"biceps": peak}), replace(made, peaks={"biceps": 0.5 * peak})
+    assert stopped(full)[gain]
+    assert heard(full)[0][gain, gain] == 0.0
+    other = 1 - gain
+    assert heard(full)[0][other, other] == pytest.approx(heard(made)[0][other, other])
+    assert not stopped(half).any()
+    assert heard(half)[0][gain, gain] > 0.0
+
+
 def test_people_at_a_bound_do_not_put_a_population_there(space):
     """Twelve people are as the model; of a third of them a channel clips, and a bound ends that estimate far off."""
     rng, results = np.random.default_rng(4), {}
@@ -464,7 +480,10 @@ def test_people_at_a_bound_do_not_put_a_population_there(space):
     members = tuple(Member(n, n, r) for n, r in results.items())
     said = all_said(Cohort("some", members).with_population())
     path = space.paths[0]
-    assert f"What rests on a bound, the population is not told, nor what can be exchanged for it: {path}" in said
+    held = (
+        "What rests on a bound, or is held where the EMG is full, the population is not told, nor what can be exchanged"
+    )
+    assert f"{held} for it: {path}" in said
     assert "of p0, p3, p6 and p9. Where people really are beyond such a bound, the average leans away from it" in said
 
 

@@ -219,8 +219,8 @@ def test_it_begins_with_what_may_be_relied_on(mixed):
         "where it is determined. All 3 people were identified. Each was searched for from 1 start."
     )
     assert cohort_verdict(mixed)[-1].endswith(
-        "Then search for everybody from more places than one (`starts = 10` in [identify]): a distant person might fit "
-        "better."
+        "Then search for everybody from more places than one (`starts = 10` in [identify] of the subject file or "
+        "template, and run the study again): a distant person might fit better."
     )
     searched = replace(mixed.results["anna"], stages=(Stage("moment", 1.0, 12, 3.4, {}, starts=10),))
     assert cohort_verdict(cohort(anna=searched))[0].endswith("identified. Each was searched for from 10 starts.")
