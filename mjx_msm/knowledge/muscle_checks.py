@@ -1,5 +1,5 @@
-"""Whether a person could do with their muscles what the identified one does: none is fully active in every step, and
-one whose EMG is large does something."""
+"""Whether a person could do with their muscles what the identified one does: none is fully active in every step, one
+whose EMG is large does something, and one that is active pulls."""
 
 from __future__ import annotations
 
@@ -7,19 +7,29 @@ import enum
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from mjx_msm.knowledge.judged_errors import was_held
 from mjx_msm.knowledge.records import MuscleUse
+from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.wording import some
 
 FULL = 0.95
 """Activation from which a muscle is fully active."""
 OFTEN = 0.05
 """Part of a trial in which one may be."""
+SATURATED = 0.2
+"""Part of a contraction that was held, from which on a muscle that is fully active there is told of: more excitation
+would change nothing."""
 STRONG = 0.5
 """Of its reference, from which a channel's EMG is large."""
 FAINT = 0.15
 """Greatest activation of a muscle up to which it is hardly used."""
 NOTHING = 0.01
 """Greatest tension over the maximal isometric force, up to which a muscle pulls nothing."""
+ACTIVE, SLACK = 0.4, 0.05
+"""Activation from which a muscle has to pull with more than this part of its maximal isometric force."""
+OWN_PEAK = 0.05
+"""How near to 1 the greatest envelope of every channel is where each is relative to its own greatest."""
+MVC = "a maximal voluntary contraction (MVC) for every channel: without it gains are relative"
 
 
 class Doubt(enum.Enum):
@@ -27,7 +37,10 @@ class Doubt(enum.Enum):
 
     FULL = enum.auto()
     NOTHING = enum.auto()
+    SLACK = enum.auto()
     FAINT = enum.auto()
+    SATURATED = enum.auto()
+    """Plausible in a greatest effort, but no more is told of it."""
 
 
 @dataclass(frozen=True)
@@ -41,35 +54,92 @@ class Doubtful:
     @property
     def is_first(self) -> bool:
         """Whether to ask about it before more is recorded: a gain that is small may be no more than not known yet."""
-        return self.doubt is not Doubt.FAINT
+        return self.doubt not in (Doubt.FAINT, Doubt.SATURATED)
+
+
+def muscle_doubts(result: Identification) -> tuple[Doubtful, ...]:
+    """`doubtful_muscles` of a result. Where every channel is relative to its own greatest envelope, that a muscle is
+    hardly used says nothing: nobody knows what is much."""
+    bounds = {e.path: e.bound for e in result.estimates if e.bound}
+    found = doubtful_muscles(result.use, result.emg_map, efforts=was_held(result.fits), bounds=bounds)
+    own = is_relative_to_itself(result)
+    return tuple(d for d in found if not (own and d.doubt is Doubt.FAINT))
+
+
+def is_relative_to_itself(result: Identification) -> bool:
+    """Whether every channel's greatest envelope in trials that moved is about 1, as where each is normalised to its own
+    greatest and nobody knows what a maximal voluntary contraction has."""
+    if was_held(result.fits) or not result.use:
+        return False
+    greatest = dict(result.peaks)
+    for u in result.use:
+        mix = [(c, w) for c, w in result.emg_map.get(u.muscle, {}).items() if w]
+        if len(mix) == 1 and mix[0][1] == 1.0:
+            channel = mix[0][0]
+            greatest[channel] = max(greatest.get(channel, 0.0), u.envelope)
+    return bool(greatest) and all(abs(x - 1.0) <= OWN_PEAK for x in greatest.values())
+
+
+def without_effect(result: Identification) -> dict[str, str]:
+    """Path of every estimate that only channels have whose muscles cross no free joint, so that nothing recorded can
+    tell it, and the channel; none where what muscles do is not known."""
+    if not result.use:
+        return {}
+    acting = {u.muscle for u in result.use}
+    heard = {c for muscle in acting for c, w in result.emg_map.get(muscle, {}).items() if w}
+    idle = set(result.channels) - heard
+    members = [u.members for u in result.unknowns] or [(e.path,) for e in result.estimates]
+    out = {}
+    for e, each in zip(result.estimates, members, strict=True):
+        channels = {path.split("/")[1] for path in each if path.startswith("emg/")}
+        if channels and channels <= idle and all(path.startswith("emg/") for path in each):
+            out[e.path] = some(sorted(channels))
+    return out
 
 
 def doubtful_muscles(
-    use: Sequence[MuscleUse], emg_map: Mapping[str, Mapping[str, float]], *, efforts: bool
+    use: Sequence[MuscleUse],
+    emg_map: Mapping[str, Mapping[str, float]],
+    *,
+    efforts: bool,
+    bounds: Mapping[str, str] | None = None,
 ) -> tuple[Doubtful, ...]:
-    """Muscles that are fully active for long, that pull nothing although their EMG is large, and that are hardly used
-    although it is; the worst first. Those of the same channels are told of together.
+    """Muscles that are fully active for long, that pull nothing although their EMG is large, or little although they
+    are active, and that are hardly used although it is; the worst first. Those of the same channels are told of
+    together.
 
     **Arguments:** `emg_map`: what drives every muscle. `efforts`: whether contractions were held, in which a muscle may
-    be fully active as long as that.
+    be fully active as long as that. `bounds`: at which bound estimates are, by path.
     """
     each = {muscle: [u for u in use if u.muscle == muscle] for muscle in dict.fromkeys(u.muscle for u in use)}
     together: dict[tuple[tuple[str, float], ...], list[str]] = {}
     for muscle in each:
         together.setdefault(tuple(sorted(emg_map.get(muscle, {}).items())), []).append(muscle)
-    found = [d for muscle, own in each.items() for d in _of_one(muscle, own, efforts=efforts)]
+    found = [d for muscle, own in each.items() for d in _of_one(muscle, own, bounds or {}, efforts=efforts)]
     found += [d for mix, own in together.items() for d in _faint(dict(mix), {m: each[m] for m in own})]
     return tuple(sorted(found, key=lambda d: d.doubt.value))
 
 
-def _of_one(muscle: str, trials: Sequence[MuscleUse], *, efforts: bool) -> Iterator[Doubtful]:
+def _of_one(
+    muscle: str, trials: Sequence[MuscleUse], bounds: Mapping[str, str], *, efforts: bool
+) -> Iterator[Doubtful]:
     worst, emg = max(trials, key=lambda u: u.full), max(u.envelope for u in trials)
-    if worst.full >= OFTEN and not efforts:
+    active, pull = max(u.activation for u in trials), max(u.pull for u in trials)
+    if worst.full >= (SATURATED if efforts else OFTEN):
         said = f"{muscle} is at full activation in {100 * worst.full:.0f} % of {worst.trial}"
-        yield Doubtful((muscle,), Doubt.FULL, said)
-    if emg >= STRONG and max(u.pull for u in trials) < NOTHING:
+        yield Doubtful((muscle,), Doubt.SATURATED if efforts else Doubt.FULL, said)
+    if emg >= STRONG and pull < NOTHING:
         said = f"{muscle} pulls with less than {100 * NOTHING:.0f} % of its strength throughout, although its EMG"
         yield Doubtful((muscle,), Doubt.NOTHING, f"{said} reaches {100 * emg:.0f} % of its reference")
+    elif active > ACTIVE and pull <= SLACK:
+        slack = any(_is_of(path, muscle, "tendon_slack_length") for path in bounds)
+        why = ": its tendon slack length is at its bound" if slack else ""
+        said = f"{muscle} is up to {100 * active:.0f} % active yet pulls with {100 * pull:.0f} % of its strength"
+        yield Doubtful((muscle,), Doubt.SLACK, f"{said} at most{why}")
+
+
+def _is_of(path: str, muscle: str, field: str) -> bool:
+    return path == f"muscle/{muscle}/{field}"
 
 
 def _faint(mix: Mapping[str, float], trials: Mapping[str, Sequence[MuscleUse]]) -> Iterator[Doubtful]:

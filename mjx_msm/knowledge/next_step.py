@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from mjx_msm.knowledge.fewer_unknowns import fewer_unknowns
 from mjx_msm.knowledge.goodness_of_fit import independent_samples
 from mjx_msm.knowledge.judged_errors import (
     bands,
@@ -27,7 +28,7 @@ from mjx_msm.knowledge.judged_errors import (
     unseen,
     was_held,
 )
-from mjx_msm.knowledge.muscle_checks import doubtful_muscles
+from mjx_msm.knowledge.muscle_checks import MVC, Doubt, is_relative_to_itself, muscle_doubts, without_effect
 from mjx_msm.knowledge.pulled_apart import pulled_apart
 from mjx_msm.knowledge.records import Estimate, Fit, Outcome
 from mjx_msm.knowledge.reliance import Rely, reliance
@@ -37,6 +38,11 @@ from mjx_msm.knowledge.standing import Standing
 from mjx_msm.knowledge.strength_or_gain import TELLS_APART, exchanges
 from mjx_msm.knowledge.wording import MAY_FLATTER, emg_first, number, some
 
+FIRST = 3
+"""Steps that a person's report tells of."""
+AGAINST, ALONG = -0.5, 0.9
+"""Correlation with the recording down to which a prediction goes against it, as with a wrong sign, and from which on it
+goes along with it, but in another size."""
 DOUBTED = 0.02
 """Part of a trial that may hold the other foot's force, from which it is worth leaving out first."""
 MUCH_OPEN = 0.25
@@ -116,14 +122,14 @@ class Step:
 
 
 def next_step(result: Identification, *, alone: bool = True) -> str:
-    """The first thing that is in the way of relying on the result, and the one after it.
+    """The first things that are in the way of relying on the result.
 
     **Arguments:** `alone`: whether the person is identified alone, and not as one of a study.
     """
-    first, *others = steps(result)
+    first, *others = steps(result)[:FIRST]
     if first.matter is Matter.EVALUATIONS and not alone:
         first = Step(first.matter, "free fewer parameters or begin from more places, as it ran out of evaluations")
-    return f"Next: {first.said}." + "".join(f" Then {step.said}." for step in others[:1])
+    return f"Next: {first.said}." + "".join(f" Then {step.said}." for step in others)
 
 
 def steps(result: Identification) -> tuple[Step, ...]:
@@ -166,21 +172,27 @@ def _in_the_way(result: Identification) -> Iterator[Step]:
         return
     rows = unseen(result.fits)
     kind, other = measure(rows), rival(rows, measure(rows))
+    more, held_still = _to_record(result), was_held(result.fits)
+    bound, muscle = _to_believe(result, with_none=more is not None), _muscle(result)
+    # what no body does tells of a channel or clock at fault, which spoils all trials; the other foot spoils one
+    late = bound is not None and any(e.path.endswith("/delay") and e.bound == "upper" for e in _pushed(result))
+    full = muscle is not None and any(d.doubt is Doubt.FULL for d in muscle_doubts(result))
+    if late and bound is not None:
+        yield bound
+    if full and muscle is not None:
+        yield muscle
     if foot := _other_foot(result):
         yield Step(Matter.OTHER_FOOT, foot)
     if worst := trial_predicted_worst(result.fits):
-        yield Step(
-            Matter.TRIAL,
-            f"look at {worst}, which it predicts worse than a constant would: a sign, a unit, or a task that the "
-            "others say nothing of",
-        )
+        why = _cause([f for f in rows if f.trial == worst and f.identified >= f.spread])
+        yield Step(Matter.TRIAL, f"look at {worst}, which it predicts worse than a constant would: {why}")
     elif joints := joints_predicted_worst(result.fits):
         joint = joints[0]
         generic = "; the generic model predicts it better" if joint.generic < joint.identified else ""
         yield Step(
             Matter.JOINT,
             f"look at {joint.coordinate} in {joint.trial}, which it predicts worse than a constant would (though not "
-            f"the joints together{generic}): a sign, a muscle without EMG, or a task that the others say nothing of",
+            f"the joints together{generic}): {_cause([joint])}",
         )
     if result.outcome is Outcome.MAX_EVALUATIONS:
         yield Step(Matter.EVALUATIONS, "let it go on with `--resume`")
@@ -208,18 +220,12 @@ def _in_the_way(result: Identification) -> Iterator[Step]:
             f"look at {some(beaten)} in the curves of the report, which a regression predicts better than the model: "
             f"it lacks something there, {_lacking(result)}",
         )
-    more, held_still = _to_record(result), was_held(result.fits)
     if held_still and more is not None:  # at one angle, most of what a bound may hold is not told at all
-        yield more
-    if bound := _to_believe(result, with_none=more is not None):  # the lab can check it, and a band may be narrow by it
-        yield Step(Matter.BOUND, bound)
-    every = doubtful_muscles(result.use, result.emg_map, efforts=was_held(result.fits))
-    if doubtful := [d for d in every if d.is_first]:
-        yield Step(
-            Matter.MUSCLE,
-            f"ask whether it can be that {some([d.said for d in doubtful], 2)}: check {ELECTRODE}, and which channel "
-            "drives which muscle",
-        )
+        yield from more
+    if bound is not None and not late:  # the lab can check it, and a band may be narrow by it
+        yield bound
+    if muscle is not None and not full:
+        yield muscle
     if apart := pulled_apart(result.fits):
         trials = some(list(apart[0].by))
         yield Step(
@@ -239,7 +245,28 @@ def _in_the_way(result: Identification) -> Iterator[Step]:
             "till it is found intervals are not to be used",
         )
     if more is not None and not held_still:
-        yield more
+        yield from more
+
+
+def _muscle(result: Identification) -> Step | None:
+    doubtful = [d.said for d in muscle_doubts(result) if d.is_first]
+    if not doubtful:
+        return None
+    return Step(
+        Matter.MUSCLE,
+        f"ask whether it can be that {some(doubtful, 2)}: check {ELECTRODE}, and which channel drives which muscle",
+    )
+
+
+def _cause(rows: Sequence[Fit]) -> str:
+    """What may be wrong with what is predicted worse than by a constant. A fault only where the prediction points to
+    one."""
+    r = [f.correlation for f in rows if math.isfinite(f.correlation)]
+    if r and min(r) <= AGAINST:
+        return f"it goes against the recording (correlation {min(r):.2f}), as with a wrong sign"
+    if r and min(r) >= ALONG:
+        return f"it goes along with the recording (correlation {min(r):.2f}), but in another size: a unit, or a zero"
+    return "a task that the others say nothing of, or else a muscle without EMG"
 
 
 def _other_foot(result: Identification) -> str:
@@ -275,20 +302,31 @@ def _beaten_joints(rows: Sequence[Fit], kind: str) -> list[str]:
     return out
 
 
-def _to_believe(result: Identification, *, with_none: bool) -> str:
-    """What the recordings push against a bound; "" where they push nothing. None of a thing (no damping, no delay, no
+def _to_believe(result: Identification, *, with_none: bool) -> Step | None:
+    """What the recordings push against a bound; None where they push nothing. None of a thing (no damping, no delay, no
     curvature of the EMG) is asked of only where there is much else to record. Bounds are not to be widened: of what
     only they hold, the data say nothing beyond."""
-    bound = [e for e in result.estimates if is_pushed(e) and (with_none or not _is_none(e))]
-    if was_held(result.fits):
-        bound = [e for e in bound if not untold_by_holding(e.path)]
+    bound = [e for e in _pushed(result) if with_none or not _is_none(e)]
     if not bound:
-        return ""
+        return None
     paths = emg_first(e.path for e in bound)
-    return (
-        f"ask whether {some([result.names[path] for path in paths])} can be believed, since only a bound holds "
-        f"{'it' if len(bound) == 1 else 'them'}: check {checks(paths)}"
+    return Step(
+        Matter.BOUND,
+        f"ask whether {some([_valued(result, path) for path in paths])} can be believed, since only a bound holds "
+        f"{'it' if len(bound) == 1 else 'them'}: check {checks(paths)}",
     )
+
+
+def _pushed(result: Identification) -> list[Estimate]:
+    """What is asked about where it rests on a bound."""
+    held = was_held(result.fits)
+    return [e for e in result.estimates if is_pushed(e) and not (held and untold_by_holding(e.path))]
+
+
+def _valued(result: Identification, path: str) -> str:
+    """A parameter, and of a delay how long it is."""
+    name = result.names[path]
+    return f"{name} ({1000 * result[path].value:.0f} ms)" if path.endswith("/delay") else name
 
 
 def is_pushed(e: Estimate) -> bool:
@@ -314,11 +352,12 @@ def checks(paths: Iterable[str]) -> str:
     return "; ".join(dict.fromkeys(check for some_of_it in each for check in some_of_it))
 
 
-def _to_record(result: Identification) -> Step | None:
-    """What the recordings leave unsaid, and a session that would say it; None where that is little."""
-    clear = [s is Standing.DETERMINED for s in result.standing]
-    left = [e.path for e, c in zip(result.estimates, clear, strict=True) if not c and not (e.bound and _is_none(e))]
-    count, samples = len(result.estimates), independent_samples(result.fits)
+def _to_record(result: Identification) -> tuple[Step, ...] | None:
+    """What the recordings leave unsaid, and what to do about it; None where that is little."""
+    asked = _asked(result)
+    clear = [s is Standing.DETERMINED for s in (stands for _, stands in asked)]
+    left = [e.path for (e, _), c in zip(asked, clear, strict=True) if not c and not (e.bound and _is_none(e))]
+    count, samples = len(asked), independent_samples(result.fits)
     few = samples is not None and samples[1] < count
     trials, held = len({f.trial for f in fitted(result.fits)}), any(f.role == "held-out" for f in result.fits)
     if not few and len(left) <= MUCH_OPEN * count:
@@ -327,30 +366,42 @@ def _to_record(result: Identification) -> Step | None:
         if rows and not flatters:
             return None
         if flatters == MAY_FLATTER:
-            return Step(
-                Matter.FOLDS,
-                "cross-validate again with `--cv-by trial`: parts of the same trials may be all it was asked for yet",
+            return (
+                Step(
+                    Matter.FOLDS,
+                    "cross-validate again with `--cv-by trial`: parts of the same trials may be all it was asked for "
+                    "yet",
+                ),
             )
-        return Step(Matter.HOLD_OUT, hold_out(trials) + ("" if rows else f" ({WITHIN})"))
+        return (Step(Matter.HOLD_OUT, hold_out(trials) + ("" if rows else f" ({WITHIN})")),)
     why = f"{count - sum(clear)} of {count} parameters are open"
     if few and samples:
         why = f"its {samples[0]} samples repeat themselves and count as {samples[1]}, fewer than its parameters: {why}"
     apart = f", and, as these do not tell strength and EMG gain apart, {TELLS_APART}" if exchanges(result) else ""
+    apart += f", and {MVC}" if is_relative_to_itself(result) else ""
     what = HOLDING if was_held(result.fits) else f"{many(times_as_many(result))} {MOVING}"
     trial, role = ("", "") if held else (ONE_MORE, f"; {HELD_OUT}")
-    return Step(
+    record = Step(
         Matter.RECORD,
         f"record more of the person ({why}): {what}{apart}{trial} "
         f"(`msm.design_experiment` finds what tells most{role}); until then no open parameter is worth reporting by "
         "itself",
     )
+    fewer = fewer_unknowns(result)
+    return (record,) if fewer is None else (Step(Matter.RECORD, fewer.said), record)
+
+
+def _asked(result: Identification) -> list[tuple[Estimate, Standing]]:
+    """Estimates that a recording could tell, and their standing."""
+    idle = without_effect(result)
+    return [(e, s) for e, s in zip(result.estimates, result.standing, strict=True) if e.path not in idle]
 
 
 def times_as_many(result: Identification) -> int:
     """How many times as much as was recorded it takes for as many independent samples as there are parameters; 1 where
     there are, or that is not known."""
     samples = independent_samples(result.fits)
-    return 1 if samples is None else max(1, math.ceil(len(result.estimates) / max(samples[1], 1)))
+    return 1 if samples is None else max(1, math.ceil(len(_asked(result)) / max(samples[1], 1)))
 
 
 def many(times: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mjx_msm.knowledge.belonging import Belonging, more_starts
 from mjx_msm.knowledge.goodness_of_fit import independent_samples
@@ -27,8 +27,8 @@ from mjx_msm.knowledge.judged_errors import (
     was_held,
     worse_than_constant,
 )
-from mjx_msm.knowledge.muscle_checks import doubtful_muscles
-from mjx_msm.knowledge.next_step import next_step
+from mjx_msm.knowledge.muscle_checks import MVC, Doubt, is_relative_to_itself, muscle_doubts, without_effect
+from mjx_msm.knowledge.next_step import Matter, next_step, steps
 from mjx_msm.knowledge.pulled_apart import pulled_apart
 from mjx_msm.knowledge.records import Fit, Outcome
 from mjx_msm.knowledge.reliance import Reliance, Rely, reliance
@@ -289,12 +289,16 @@ def _held(fits: Sequence[Fit], void: str) -> str:
 def _known(result: Identification) -> str:
     by: dict[Standing, dict[str, str]] = {s: {} for s in Standing}
     unknowns = result.unknowns or (None,) * len(result.estimates)
+    idle = without_effect(result)
     for e, u, stands in zip(result.estimates, unknowns, result.standing, strict=True):
+        if e.path in idle:
+            continue
         fold = f" ({how_roughly(e, u)})" if stands is Standing.ROUGH and u is not None else ""
         by[stands][e.path] = fold
-    count, known = len(result.estimates), len(by[Standing.DETERMINED])
+    count, known = len(result.estimates) - len(idle), len(by[Standing.DETERMINED])
+    no_effect = f" {_no_effect(idle)}" if idle else ""
     if known == count:
-        return f"The recordings determine all {count} parameters {CLOSELY}{_void(result, known)}."
+        return f"The recordings determine all {count} parameters {CLOSELY}{_void(result, known)}.{no_effect}"
     not_counted = [
         f"{what}: {some([result.names[path] + by[stands][path] for path in emg_first(by[stands])])}"
         for stands, what in (
@@ -311,7 +315,16 @@ def _known(result: Identification) -> str:
         f"The recordings determine {known or 'none'} of {count} parameters {CLOSELY}{_void(result, known)}"
         + (f"; of {little} they say little" if little else "")
         + (f". Not counted, {'; '.join(not_counted)}" if not_counted else "")
-        + "."
+        + f".{no_effect}"
+    )
+
+
+def _no_effect(idle: Mapping[str, str]) -> str:
+    """Of channels whose muscles no recorded signal depends on."""
+    channels = list(dict.fromkeys(idle.values()))
+    return (
+        f"{some(channels, 6)} drive{'s' if len(channels) == 1 else ''} no muscle that crosses a free joint: the "
+        f"{len(idle)} EMG parameters of {'it' if len(channels) == 1 else 'them'} cannot be told, and are not counted."
     )
 
 
@@ -336,9 +349,21 @@ def _exchanged(result: Identification) -> str:
 
 
 def _muscles(result: Identification) -> str:
-    """What no person does with their muscles, or hardly any."""
-    found = doubtful_muscles(result.use, result.emg_map, efforts=was_held(result.fits))
-    return f"Hardly plausible: {_each([d.said for d in found])}." if found else ""
+    """What no person does with their muscles, or hardly any; what saturation leaves untold; and whether anybody knows
+    what is much."""
+    found = muscle_doubts(result)
+    odd = [d.said for d in found if d.doubt is not Doubt.SATURATED]
+    full = [d.said for d in found if d.doubt is Doubt.SATURATED]
+    said = [f"Hardly plausible: {_each(odd)}."] if odd else []
+    if full:
+        said.append(
+            f"The EMG is full: {_each(full)}. What is beyond full excitation the recording cannot tell: gain and "
+            "strength are known only together there."
+        )
+    if is_relative_to_itself(result):
+        once = "" if any(s.matter is Matter.RECORD for s in steps(result)) else f" Record {MVC}."
+        said.append(f"Every channel peaks at about 1 in these trials: it is relative to its own greatest.{once}")
+    return " ".join(said)
 
 
 def _each(said: Sequence[str], most: int = 4) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from results import estimate, fit, result
 
-from mjx_msm.knowledge.muscle_checks import Doubt, doubtful_muscles
+from mjx_msm.knowledge.muscle_checks import Doubt, doubtful_muscles, muscle_doubts
 from mjx_msm.knowledge.next_step import Matter, steps
 from mjx_msm.knowledge.pulled_apart import pulled_apart
 from mjx_msm.knowledge.records import MuscleUse, Unknown
@@ -50,6 +50,51 @@ def test_what_hardly_anybody_does_is_told(changed, doubt, said):
     assert (said in verdict(made)[-1]) == (doubt is not Doubt.FAINT)  # a gain may be small as long as little is known
 
 
+def test_an_active_muscle_that_hardly_pulls_is_told_with_its_slack_length():
+    path = "muscle/vaslat/tendon_slack_length"
+    weak = used({"activation": 0.43, "pull": 0.05})
+    (found,) = doubtful_muscles(weak, MAP, efforts=False, bounds={path: "upper"})
+    assert found.doubt is Doubt.SLACK
+    assert found.said == (
+        "vaslat is up to 43 % active yet pulls with 5 % of its strength at most: its tendon slack length is at its "
+        "bound"
+    )
+    assert "slack" not in doubtful_muscles(weak, MAP, efforts=False)[0].said
+    for less in ({"activation": 0.4, "pull": 0.05}, {"activation": 0.43, "pull": 0.06}):
+        assert doubtful_muscles(used(less), MAP, efforts=False) == ()
+
+
+def test_a_held_contraction_that_is_full_tells_no_more_than_that():
+    row = replace(fit("identify"), held=True, level=60.0)
+    full = {"full": 0.2, "activation": 1.0}
+    (found,) = doubtful_muscles(used(full), MAP, efforts=True)
+    assert found.doubt is Doubt.SATURATED
+    said = verdict(replace(result(row, fit()), use=used(full), emg_map=MAP))
+    assert "The EMG is full: vaslat is at full activation in 20 % of walk. What is beyond full" in " ".join(said)
+    assert "Hardly plausible" not in " ".join(said)
+    assert "full activation" not in said[-1]
+    assert doubtful_muscles(used({**full, "full": 0.19}), MAP, efforts=True) == ()
+
+
+def test_where_every_channel_is_relative_to_itself_no_gain_is_faint():
+    made = replace(result(fit()), use=used({"activation": 0.03, "envelope": 1.0}), emg_map=MAP)
+    assert [d.doubt for d in muscle_doubts(made)] == []
+    assert "Record a maximal voluntary contraction (MVC) for every channel" in " ".join(verdict(made))
+    told = replace(made, peaks={"vastus": 1.0, "biceps": 0.6})  # one that is not at its peak
+    assert [d.doubt for d in muscle_doubts(told)] == [Doubt.FAINT]
+    open_ = replace(result(fit(), shares=(0.1, 0.1, 0.9)), use=made.use, emg_map=MAP)
+    assert " ".join(verdict(open_)).count("(MVC)") == 1  # once, where more is to be recorded
+
+
+def test_a_muscle_that_is_always_full_comes_before_the_other_foot_s_force():
+    foot = OtherFoot("reach", ("elbow_flex",), ((0.4, 0.6),), 0.2)
+    far = replace(fit(identified=11.0), apart=3.0)
+    made = replace(result(far, other_foot=(foot,)), use=used({"full": 0.26, "activation": 1.0}), emg_map=MAP)
+    assert [s.matter for s in steps(made)][:3] == [Matter.MUSCLE, Matter.OTHER_FOOT, Matter.TRIAL]
+    weak = replace(made, use=used({"pull": 0.004}))
+    assert steps(weak)[0].matter is Matter.OTHER_FOOT
+
+
 def test_muscles_of_one_gain_are_told_of_together():
     faint = {"activation": 0.12}
     (found,) = doubtful_muscles(used(faint, {**faint, "muscle": "vasmed"}), MAP, efforts=False)
@@ -64,7 +109,7 @@ def test_what_people_do_is_not():
     assert (
         doubtful_muscles(used({"pull": 0.0}, {"trial": "run"}), MAP, efforts=False) == ()
     )  # it pulls in another trial
-    assert doubtful_muscles(used({"full": 0.3, "activation": 1.0}), MAP, efforts=True) == ()  # greatest effort
+    assert doubtful_muscles(used({"full": 0.1, "activation": 1.0}), MAP, efforts=True) == ()  # greatest effort
 
 
 def moved(name, by, trial):

@@ -9,10 +9,12 @@ import pytest
 from results import fit, result
 
 import mjx_msm as msm
+from mjx_msm.knowledge.fewer_unknowns import fewer_unknowns
 from mjx_msm.knowledge.goodness_of_fit import fit_tests, independent_samples
 from mjx_msm.knowledge.judged_errors import measure, pooled, too_narrow, trial_predicted_worst
+from mjx_msm.knowledge.muscle_checks import without_effect
 from mjx_msm.knowledge.next_step import Matter, steps
-from mjx_msm.knowledge.records import Outcome, Stage
+from mjx_msm.knowledge.records import MuscleUse, Outcome, Stage
 from mjx_msm.knowledge.standing import Standing, beside_default, beside_prior, remark, spans, width_text
 from mjx_msm.knowledge.verdict import verdict
 from mjx_msm.knowledge.wording import CLOSELY, called
@@ -467,9 +469,78 @@ def test_delay_and_gain_of_the_emg_are_named_first_of_what_a_bound_holds():
     made = replace(made, estimates=bound, unknowns=(made.unknowns[0],) * 5, z=made.z[:1] * 5)
     said = verdict(made)
     assert "at a bound: EMG delay of all channels, emg/a/gain, muscle/A/max_isometric_force and 2 more" in said[-2]
-    assert "ask whether EMG delay of all channels, emg/a/gain, muscle/A/max_isometric_force and 2 more" in said[-1]
+    assert (
+        "ask whether EMG delay of all channels (1100 ms), emg/a/gain, muscle/A/max_isometric_force and 2 more"
+        in said[-1]
+    )
     assert "check whether EMG, motion and moment share a clock" in said[-1]
     assert "too narrow" not in said[-1]
+
+
+def test_a_delay_at_its_upper_bound_comes_before_what_is_predicted_badly():
+    """A clock that is wrong explains bad prediction everywhere; no delay at all is nothing impossible."""
+    made = result(fit("identify"), fit(identified=11.0), bounds=("", "", "upper"))
+    delay = replace(made.estimates[2], path="emg/*/delay", value=0.1, low=0.09, high=0.1, start=0.0)
+    late = replace(made, estimates=(*made.estimates[:2], delay))
+    assert [step.matter for step in steps(late)][:2] == [Matter.BOUND, Matter.TRIAL]
+    assert "EMG delay of all channels (100 ms) can be believed" in steps(late)[0].said
+    none = replace(delay, bound="lower", value=0.0, low=0.0, high=0.01, start=0.05)
+    assert steps(replace(made, estimates=(*made.estimates[:2], none)))[0].matter is Matter.TRIAL
+
+
+def test_a_fault_is_named_only_where_the_prediction_points_to_one():
+    def said(r):
+        return steps(result(replace(fit(identified=11.0), correlation=r)))[0].said
+
+    assert said(-0.9).endswith("it goes against the recording (correlation -0.90), as with a wrong sign")
+    assert said(0.95).endswith("but in another size: a unit, or a zero")
+    assert said(0.3).endswith("constant would: a task that the others say nothing of, or else a muscle without EMG")
+    assert said(math.nan) == said(0.3)
+
+
+def test_whoever_cannot_record_more_frees_fewer_parameters():
+    """Of three parameters the recordings tell the damping: the length stays at its generic value, but not the strength,
+    of which something else was expected; shapes become one."""
+    made = result(fit(), shares=(0.1, 0.1, 0.9))
+    strength, length, damping = made.unknowns
+    expected = math.log(made.estimates[0].start)
+    unknowns = replace(strength, prior_mean=expected + 0.5), replace(length, prior_mean=expected), damping
+    made = replace(made, unknowns=unknowns)
+    few = [step for step in steps(made) if step.matter is Matter.RECORD]
+    assert few[0].said.startswith(
+        "free fewer parameters, as these recordings say hardly anything of so many: hold optimal fiber length of BRA, "
+        "which leaves 2 of 3 unknowns"
+    )
+    assert '"muscle/BRA/max_isometric_force", "joint/elbow_flex/damping"]`' in few[0].said
+    assert few[1].said.startswith("record more")
+    shape = [replace(made.estimates[0], path=f"emg/{c}/shape") for c in "ab"]
+    unknown = [replace(strength, members=(e.path,)) for e in shape]
+    shaped = replace(
+        made, estimates=(*shape, made.estimates[2]), unknowns=(*unknown, damping), z=made.z, channels=("a", "b")
+    )
+    fewer = fewer_unknowns(shaped)
+    assert fewer is not None
+    assert (fewer.held, fewer.tied, fewer.before, fewer.after) == ((), ("emg/*/shape",), 3, 2)
+    assert fewer_unknowns(result(fit())) is None
+
+
+def test_channels_whose_muscles_cross_no_free_joint_are_not_counted():
+    """soleus drives nothing that pulls at a free joint; a channel that drives one that does, too, stays."""
+    made = result(fit(), channels=("soleus", "biceps"), shares=(0.1, 0.99, 0.99))
+    gain = replace(made.estimates[0], path="emg/soleus/gain")
+    made = replace(
+        made,
+        estimates=(gain, *made.estimates[1:]),
+        unknowns=(replace(made.unknowns[0], members=(gain.path,)), *made.unknowns[1:]),
+        emg_map={"BRA": {"biceps": 1.0}, "SOL": {"soleus": 1.0}},
+        use=(MuscleUse("reach", "BRA", 0.6, 0.5, 0.0, 0.3),),
+    )
+    assert "determine all 2 parameters" in verdict(made)[-2]
+    assert "soleus drives no muscle that crosses a free joint: the 1 EMG parameters of it cannot" in verdict(made)[-2]
+    assert steps(made)[0].matter is Matter.NOTHING
+    shared = replace(made, emg_map={"BRA": {"biceps": 1.0, "soleus": 0.5}})
+    assert "determine 2 of 3 parameters" in verdict(shared)[-2]
+    assert without_effect(replace(made, use=())) == {}
 
 
 def test_a_joint_that_is_held_still_is_no_failure():

@@ -1,0 +1,122 @@
+"""Fewer unknowns for recordings that say too little: which parameters to hold as they are, or to share a value, and the
+lines of a subject file that do so."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+
+from mjx_msm.knowledge.muscle_checks import without_effect
+from mjx_msm.knowledge.records import Estimate, Unknown
+from mjx_msm.knowledge.result import Identification
+from mjx_msm.knowledge.standing import Standing
+from mjx_msm.knowledge.wording import FIELDS, some
+from mjx_msm.person.kinds import kind_of
+
+LITTLE = (Standing.PRIOR, Standing.UNDETERMINED)
+"""Of what the recordings say hardly anything."""
+WORDS = 4
+"""Muscles, joints or channels that are named of a kind."""
+
+
+@dataclass(frozen=True)
+class Fewer:
+    """What to hold, what to share, and how many unknowns are left."""
+
+    held: tuple[str, ...]
+    """Paths of estimates."""
+    shared: tuple[str, ...]
+    """Patterns of parameters that become one unknown."""
+    free: tuple[str, ...]
+    """Patterns of what stays free."""
+    tied: tuple[str, ...]
+    before: int
+    after: int
+
+    @property
+    def said(self) -> str:
+        """As a step for the lab."""
+        told = [f"hold {'; '.join(_words(self.held))}"] if self.held else []
+        told += [f"let all channels share one {FIELDS[x.split('/')[2]]}" for x in self.shared]
+        lines = f"`free = {json.dumps(self.free)}`" + (f", `tied = {json.dumps(self.tied)}`" if self.tied else "")
+        return (
+            f"free fewer parameters, as these recordings say hardly anything of so many: {', and '.join(told)}, which "
+            f"leaves {self.after} of {self.before} unknowns ({lines} in [identify])"
+        )
+
+
+def fewer_unknowns(result: Identification) -> Fewer | None:
+    """What to hold of a result whose recordings say too little of its parameters; None where nothing is left to hold,
+    or nothing would be left free.
+
+    Held is what they say hardly anything of and was expected to be as in the generic model, where it then stays. How
+    EMG becomes excitation was expected elsewhere: of its shapes all channels share one. What no recording can tell
+    (`without_effect`) is held wherever it is.
+    """
+    if not result.unknowns:
+        return None
+    idle = without_effect(result)
+    rows = list(zip(result.estimates, result.unknowns, result.standing, strict=True))
+    shapes = [(e, s) for e, _, s in rows if _is_shape(e.path) and e.path not in idle]
+    share = len(shapes) > 1 and any(s in LITTLE for _, s in shapes)
+    held = [
+        e.path
+        for e, u, s in rows
+        if e.path in idle or (s in LITTLE and not (share and _is_shape(e.path)) and _is_as_generic(e, u))
+    ]
+    held = [path for path in held if len(path.split("/")) == 3]  # an inertia is freed whole
+    kept = [(e.path, u) for e, u, _ in rows if e.path not in held]
+    after = len(kept) - (len(shapes) - 1 if share else 0)
+    if not (held or share) or not after:
+        return None
+    tied = [path for path, u in kept if len(u.members) > 1] + (["emg/*/shape"] if share else [])
+    return Fewer(
+        tuple(held), ("emg/*/shape",) if share else (), _patterns(result, [path for path, _ in kept], held),
+        tuple(tied), len(rows), after,
+    )  # fmt: skip
+
+
+def _is_shape(path: str) -> bool:
+    return path.startswith("emg/") and path.endswith("/shape") and "*" not in path
+
+
+def _is_as_generic(e: Estimate, u: Unknown) -> bool:
+    """Whether the prior's mean is the generic model's value: that is where a parameter stays that is not free."""
+    mean = math.exp(u.prior_mean) if kind_of(u.members[0]).transform == "log" else u.prior_mean
+    return math.isclose(mean, e.start, rel_tol=1e-3, abs_tol=1e-9)
+
+
+def _patterns(result: Identification, kept: list[str], held: list[str]) -> tuple[str, ...]:
+    """What stays free, of a kind of which nothing is held in one pattern."""
+    out: dict[str, None] = {}
+    everything: dict[tuple[str, str], set[str]] = {}
+    for path in result.parameters:
+        group, owner, field, *_ = path.split("/")
+        everything.setdefault((group, field), set()).add(owner)
+    some_held = {_kind(path) for path in held}
+    estimated: dict[tuple[str, str], set[str]] = {}
+    for path in kept:
+        estimated.setdefault(_kind(path), set()).add(path.split("/")[1])
+    for path in kept:
+        group, owner, field, *_ = path.split("/")
+        whole = estimated[group, field] == everything.get((group, field))
+        whole &= (group, field) not in some_held
+        if field in FIELDS:
+            out[f"{group}/*/{field}" if whole else f"{group}/{owner}/{field}"] = None
+        else:  # a coordinate of an inertia
+            out[f"{group}/{owner}/inertia"] = None
+    return tuple(out)
+
+
+def _kind(path: str) -> tuple[str, str]:
+    group, _, field, *_ = path.split("/")
+    return group, field
+
+
+def _words(paths: tuple[str, ...]) -> list[str]:
+    """By kind: "tendon slack length of vasmed and vaslat"."""
+    owners: dict[str, list[str]] = {}
+    for path in paths:
+        owners.setdefault(FIELDS[path.split("/")[2]], []).append(path.split("/")[1])
+    return [f"{field} of {some(each, WORDS)}" for field, each in owners.items()]
