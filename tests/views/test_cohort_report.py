@@ -142,7 +142,7 @@ def test_the_others_help_is_told_and_asked_for_where_it_is_worth_something():
     little = {n: replace(r, estimates=result(shares=(0.1,) * 3).estimates) for n, r in seen.items()}
     open_ = advice(replace(cohort(**alone), seen=little, turns=2))  # beside a narrower prior, recordings tell as much
     assert [step.matter for step in open_["a"]] == [Matter.NOTHING]
-    assert [step.matter for step in steps(little["a"])] == [Matter.RECORD]
+    assert {step.matter for step in steps(little["a"])} == {Matter.RECORD}
     worse = {n: result(fit("identify"), fit(identified=14.0)) for n in "abcd"}
     assert "Next: look" in cohort_verdict(replace(cohort(**alone), seen=worse, turns=2))[-1]
     before = cohort_verdict(cohort(**alone))
