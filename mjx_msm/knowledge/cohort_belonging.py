@@ -46,8 +46,9 @@ def _population(c: Cohort, m: Member) -> str:
             f"(columns “with others”), and lies in {c.turn_folder(m.name)}."
         )
     return (
-        "This page is of the person's own recordings and the usual prior alone. What the people of the study lead to "
-        f"expect of anybody (population.json, a prior) was learned {learned}.{where}"
+        "This page is of the person's own recordings and the usual prior (what is expected of anybody before a "
+        "recording) alone. What the people of the study lead to expect in its place (population.json) was learned "
+        f"{learned}.{where}"
     )
 
 

@@ -16,6 +16,7 @@ from mjx_msm.knowledge.cohort_counts import counted
 from mjx_msm.knowledge.cohort_errors import errors_with_others, others_help, poorly_fitted
 from mjx_msm.knowledge.cohort_population import foretell
 from mjx_msm.knowledge.cohort_search import WORTH, better_found, spared
+from mjx_msm.knowledge.cohort_truth import prior_of_others
 from mjx_msm.knowledge.judged_errors import (
     bands,
     fitted,
@@ -50,6 +51,8 @@ FIRST = 3
 USE = "`gymnasium.make` and `mjx-msm verify` take each of their folders"
 OFTEN = 0.5
 """Part of the people in whom a parameter rests on a bound, from which it is no matter of one recording."""
+FEW = 0.1
+"""Part of the people, below which what concerns them comes after what concerns more."""
 OTHERS = '`prior = "population.json"` in [identify]'
 AMONG = "population.json leaves nobody out, so that a person's own recording counts a little twice"
 NOTHING_LEFT = Step(Matter.NOTHING, "use the person, once identified with what the others lead to expect")
@@ -124,10 +127,16 @@ def _left(alone: tuple[Step, ...], helped: tuple[Step, ...]) -> tuple[Step, ...]
 
 
 def next_of_all(cohort: Cohort) -> str:
+    """`steps_of_all` in a line."""
+    first, *rest = steps_of_all(cohort)
+    return f"Next: {first}." + "".join(f" Then {step}." for step in rest)
+
+
+def steps_of_all(cohort: Cohort) -> tuple[str, ...]:
     """The first three things that are in the way of relying on the people, what to do about whom none of them concerns,
     and what to use them for where nothing is."""
     each, everybody = advice(cohort), [m.name for m in cohort.members]
-    said, told = list(_of_all(cohort)), tuple(_in_the_way(cohort, each))
+    said, told = list(_of_all(cohort)), _of_many_first(cohort, tuple(_in_the_way(cohort, each)))
     named = {name for _, names in told[:FIRST] for name in names}
     said += [step for step, _ in told[:FIRST]]
     others = [name for name in everybody if name not in named]
@@ -145,8 +154,14 @@ def next_of_all(cohort: Cohort) -> str:
     last = _better(cohort) if better_found(cohort) else _started_once(cohort)
     if last and last not in said:
         said.append(last)
-    first, *rest = said
-    return f"Next: {first}." + "".join(f" Then {step}." for step in rest)
+    return tuple(said)
+
+
+def _of_many_first(c: Cohort, told: Sequence[tuple[str, Collection[str]]]) -> tuple[tuple[str, Collection[str]], ...]:
+    """What concerns somebody here and there comes after what concerns many, but for those who could not be
+    identified."""
+    failed = {m.name for m in c.failed}
+    return tuple(sorted(told, key=lambda x: len(x[1]) < FEW * len(c.members) and not failed.intersection(x[1])))
 
 
 def _of_all(c: Cohort) -> Iterator[str]:
@@ -160,6 +175,12 @@ def _of_all(c: Cohort) -> Iterator[str]:
             f"alone by {percent(median(alone))}, and less than alone in {less} of {len(both)}. Those estimates are "
             f"made already ({c.turn_folder()}, and beside their own in {TABLE}); {AMONG}. "
             "What follows is what is left in the way then"
+        )
+    elif why := prior_of_others(c):
+        yield (
+            "take parameters from the estimates with what all of them lead to expect (columns “with others” of "
+            f"{TABLE}, made already in {c.turn_folder()}); the usual prior (what is expected of anybody before a "
+            f"recording) is not of these people: {why}"
         )
     if max(spared(c, better_found(c)), default=0.0) >= WORTH:
         yield _better(c)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from mjx_msm.knowledge.cohort import Cohort
-from mjx_msm.knowledge.cohort_counts import counted, determined_in
+from mjx_msm.knowledge.cohort_counts import counted, determined, determined_in
 from mjx_msm.knowledge.population import STOPPED, Population, errors_of, in_z, stopped
+from mjx_msm.knowledge.records import Estimate
 from mjx_msm.knowledge.result_table import CLEARLY
 from mjx_msm.knowledge.wording import FIELDS, emg_first, some
 
@@ -197,21 +198,51 @@ def _foretold(c: Cohort) -> str:
 
 
 def strength_words(c: Cohort) -> str:
-    """That everybody's muscles came out weaker than the model's, or stronger, and what that may be; "" where people lie
-    to both sides of it, or the truth is known."""
-    found = [t.estimate for path, each in c.told.items() if path.endswith("/max_isometric_force") for t in each]
-    factors = [e.value / e.start for e in found if e.start > 0]
-    if len(c.identified) < 2 or not factors or any(m.truth for m in c.members):
+    """What is known of people's strengths beside the model's, where it is determined, and what it may be that all of
+    them are weaker or stronger; "" where the truth is known, or there is nobody to compare."""
+    paths = [path for path in c.paths() if path.endswith("/max_isometric_force")]
+    if len(c.identified) < 2 or not paths or any(m.truth for m in c.members):
         return ""
+    known = {path: [e for e in determined(c, path) if e.start > 0] for path in paths}
+    people = len(c.identified)
+    told = sorted((path for path in paths if known[path]), key=lambda path: -len(known[path]))
+    never = [c.called(path) for path in paths if not known[path]]
+    if not told:
+        return "The recordings determine the strength of no muscle in anybody: there is none to report."
+    each = [f"{c.called(path)} {_beside_model(known[path], people)}{_of_average(c, path)}" for path in told]
+    more = f"; and {len(each) - MOST_NAMED} more" if len(each) > MOST_NAMED else ""
+    said = (
+        f"Strength over the model's, where the recordings determine it: {'; '.join(each[:MOST_NAMED])}{more}"
+        f"{f'; {some(never, 4)} in nobody' if never else ''}."
+    )
+    factors = [e.value / e.start for path in told for e in known[path]]
+    sides = {x < 1.0 for x in factors}
+    return f"{said}{_candidates(c, weaker=sides == {True})}" if len(sides) == 1 and len(factors) > 1 else said
+
+
+def _beside_model(found: Sequence[Estimate], people: int) -> str:
+    """Least to greatest determined estimate over the model's, and in how many people."""
+    factors = [e.value / e.start for e in found]
     least, most = min(factors), max(factors)
-    if not (most < 1.0 or least > 1.0):
+    one = f"{least:.2f} times" if f"{least:.2f}" == f"{most:.2f}" else f"{least:.2f} to {most:.2f} times"
+    return f"{one} in the {len(found)} of {people} in whom it is determined"
+
+
+def _of_average(c: Cohort, path: str) -> str:
+    """The average person's, to which everybody's recordings add; "" without a population that knows the path."""
+    if c.population is None or path not in c.population.paths:
         return ""
-    which, effort = ("below", "an effort that was less than maximal, ") if most < 1.0 else ("above", "")
+    return f" (the average of all {c.population.people}: {_factor(c.population, [c.population.paths.index(path)])})"
+
+
+def _candidates(c: Cohort, *, weaker: bool) -> str:
+    """Why all who are determined may lie to one side of the model."""
+    which, effort = ("below", "an effort that was less than maximal, ") if weaker else ("above", "")
     sex = "" if any("sex" in m.traits for m in c.members) else " (which the study does not know)"
     lever = ", the lever of the strap, which was assumed" if any(r.levers for r in c.results.values()) else ""
     return (
-        f"Everybody's estimated strengths lie {which} the model's, at {least:.2f} to {most:.2f} of them. Candidates "
-        f"are {effort}age, sex{sex}, the EMG gain that was expected{lever}; the recordings do not tell which."
+        f" All of these lie {which} the model's. Candidates are {effort}age, sex{sex}, the EMG gain that was "
+        f"expected{lever}; the recordings do not tell which."
     )
 
 

@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from results import PATHS, fit, result
 
@@ -12,16 +13,18 @@ from mjx_msm.knowledge.cohort_belonging import belonging
 from mjx_msm.knowledge.cohort_counts import by_knowledge, determined_in, spreads
 from mjx_msm.knowledge.cohort_details import cohort_details
 from mjx_msm.knowledge.cohort_errors import poorly_fitted
-from mjx_msm.knowledge.cohort_next import advice
+from mjx_msm.knowledge.cohort_next import advice, steps_of_all
 from mjx_msm.knowledge.cohort_search import better_found
 from mjx_msm.knowledge.cohort_verdict import cohort_verdict
 from mjx_msm.knowledge.judged_errors import misfit
 from mjx_msm.knowledge.next_step import Matter, steps
 from mjx_msm.knowledge.records import Evidence, Outcome, Stage
 from mjx_msm.knowledge.verdict import verdict
+from mjx_msm.views.replay import Replay
 from mjx_msm.views.report.charts import factors
-from mjx_msm.views.report.cohort_page import cohort_report, save_cohort_report
+from mjx_msm.views.report.cohort_page import clauses, cohort_report, save_cohort_report
 from mjx_msm.views.report.page import report
+from mjx_msm.views.report.postures import angles, signs
 
 REPEATS = "not noise: they repeat themselves over 0.2 s, 99 count as 33"
 STRENGTH, LENGTH, DAMPING = PATHS
@@ -481,6 +484,54 @@ def test_a_page_and_its_study_are_one_about_intervals():
         assert ("Intervals bear out" in page) == (not void)
 
 
+def test_where_only_the_others_make_intervals_hold_their_estimates_come_first():
+    own = result(fit("identify"), fit())
+    near = replace(own, estimates=tuple(replace(e, value=2.0, low=1.9, high=2.1) for e in own.estimates))
+    made = cohort(**{f"p{k}": own for k in range(6)})
+    members = tuple(replace(m, truth=dict.fromkeys(PATHS, 2.0)) for m in made.members)
+    off = replace(made, members=members, seen=dict.fromkeys(made.results, near), turns=1)
+    assert steps_of_all(off)[0].startswith("take parameters from the estimates with what all of them lead to expect")
+    assert "in 0 % (0 of 18), and with what these people lead to expect in 100 % (18 of 18)" in steps_of_all(off)[0]
+    assert "The usual prior is not of these people" in " ".join(belonging(off, members[0], "report.html").told)
+    other = replace(off, seen=made.results)
+    assert not steps_of_all(other)[0].startswith("take parameters")
+
+
+def test_what_concerns_many_comes_before_what_concerns_one():
+    """Of twelve people one fits poorly and all leave much open; of three, one who fits poorly comes first."""
+    open_, poor = (result(fit("identify", x), fit(), shares=(0.1, 0.1, 0.99)) for x in (2.0, 6.0))
+    poor = replace(poor, fits=tuple(replace(f, against=(REPEATS,)) for f in poor.fits))
+    for people, first in ((11, "record more of everybody"), (2, "look at the reports of poor")):
+        some = cohort(poor=poor, **{f"p{k}": open_ for k in range(people)})
+        assert steps_of_all(some)[0].startswith(first)
+        assert any(step.startswith("look at the reports of poor") for step in steps_of_all(some))
+
+
+def test_a_page_has_a_line_for_every_clause():
+    said = (
+        "record more of eve, whose recordings leave much open: three angles (slow; fast), and swings; until then rely"
+    )
+    assert clauses(f"{said} on nobody. It is little") == (
+        "Record more of eve, whose recordings leave much open", "Three angles (slow; fast), and swings",
+        "Until then rely on nobody", "It is little",
+    )  # fmt: skip
+
+
+def test_angles_and_signs_are_those_of_the_recordings():
+    """A knee that was held at 90° was flexed; of one that moved, from where to where."""
+
+    def trial(name, knee):
+        position = np.radians(np.stack([knee, np.full(50, -10.0)], axis=1))
+        return Replay(name, np.arange(50) / 50, ("knee_angle", "ankle_angle"), ("knee_angle",), ("m",), position,
+                      np.zeros((50, 1)), {})  # fmt: skip
+
+    held, moving = trial("extension", np.full(50, 90.0)), trial("squat", np.linspace(5.0, 100.0, 50))
+    assert angles([held]) == "knee_angle 90° (held), ankle_angle −10° (held)"
+    assert angles([held, moving]).endswith("squat: knee_angle 5° to 100°, ankle_angle −10° (held)")
+    assert signs([held]) == "knee_angle and its moment count flexion as positive"
+    assert signs([trial("other", np.full(50, -90.0))]) == "knee_angle and its moment count extension as positive"
+
+
 def test_estimates_that_all_lie_to_one_side_of_the_truth_are_said_to():
     made = {f"p{k}": result(fit("identify"), fit()) for k in range(12)}
     found = cohort(**made)
@@ -499,9 +550,16 @@ def test_muscles_that_are_all_weaker_than_the_models_are_said_to_be():
 
     made = result(fit("identify"), fit())
     weak = cohort(anna=weaker(made, 0.3), bob=weaker(made, 0.6))
-    assert "strengths lie below the model's, at 0.30 to 0.60 of them. Candidates are an effort" in all_said(weak)
+    words = f"Strength over the model's, where the recordings determine it: {STRENGTH} 0.30 to 0.60 times in the 2 of 2"
+    words += " in whom it is determined. All of these lie below the model's. Candidates are an effort"
+    assert words in all_said(weak)
     assert "age, sex (which the study does not know)" in all_said(weak)
     assert "Candidates" not in all_said(cohort(anna=weaker(made, 0.3), bob=made))
+    open_ = result(fit("identify"), fit(), shares=(0.1, 0.99, 0.99))
+    said = all_said(cohort(anna=weaker(open_, 0.3), bob=weaker(open_, 0.6)))
+    assert "The recordings determine the strength of no muscle in anybody: there is none to report." in said
+    assert "0.30" not in said
+    assert "0.30 times in the 1 of 2" in all_said(cohort(anna=weaker(made, 0.3), bob=weaker(open_, 0.6)))
 
 
 def test_what_contractions_that_were_held_cannot_tell_is_no_question_of_a_bound():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
@@ -12,7 +13,7 @@ from mjx_msm.knowledge.cohort import Cohort, Member
 from mjx_msm.knowledge.cohort_counts import by_knowledge, counted, determined_in, spreads
 from mjx_msm.knowledge.cohort_details import cohort_details
 from mjx_msm.knowledge.cohort_errors import others_help
-from mjx_msm.knowledge.cohort_next import advice
+from mjx_msm.knowledge.cohort_next import advice, steps_of_all
 from mjx_msm.knowledge.cohort_verdict import cohort_verdict
 from mjx_msm.knowledge.judged_errors import (
     POOR,
@@ -30,8 +31,10 @@ from mjx_msm.knowledge.judged_errors import (
 from mjx_msm.knowledge.next_step import Step
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.standing import LEGEND, Standing
+from mjx_msm.views.replay import Replay
 from mjx_msm.views.report.cohort_charts import overview_chart, parameter_charts, prediction_chart, truth_chart
 from mjx_msm.views.report.page import REPORT, Chart, asked, chart_html, page
+from mjx_msm.views.report.postures import angles, signs
 
 UNITS = {"sex": "", "age": " [years]", "height": " [m]", "mass": " [kg]"}
 MOST_TRIALS = 4
@@ -49,8 +52,9 @@ def cohort_report(cohort: Cohort, folder: Path | None = None) -> str:
     return page(
         "cohort.html.j2",
         cohort=cohort,
-        verdict=cohort_verdict(cohort),
-        asked=_asked(cohort),
+        verdict=cohort_verdict(cohort)[:-1],
+        steps=[clauses(step) for step in steps_of_all(cohort)],
+        asked=[*_asked(cohort), *_postures(cohort, folder)],
         traits=[(t, unit) for t, unit in UNITS.items() if any(t in m.traits for m in cohort.members)],
         details=cohort_details(cohort),
         rows=[_row(cohort, m, folder, told) for m in cohort.members],
@@ -89,6 +93,26 @@ def _asked(cohort: Cohort) -> list[tuple[str, str]]:
         unlike = sum(x != said[0] for x in said)
         out.append((name, said[0] + (f" (of {unlike} people otherwise)" if unlike else "")))
     return out
+
+
+def clauses(step: str) -> tuple[str, ...]:
+    """What to do, and every clause of it that stands by itself: a page has a line for each."""
+    found = [x.strip() for x in re.split(r"(?:;|\.|(?<=much open):) (?![^()]*\))", step)]
+    return tuple(x[:1].upper() + x[1:] for x in found if x)
+
+
+def _postures(cohort: Cohort, folder: Path | None) -> list[tuple[str, str]]:
+    """Angles and signs of the recordings; where people differ, of all together."""
+    if folder is None:
+        return []
+    each = [
+        [Replay.load(p, m.result.free) for p in sorted((folder / m.folder / "trials").glob("*.csv"))]
+        for m in cohort.members
+        if m.result is not None
+    ]
+    every, said = [t for trials in each for t in trials], {angles(trials) for trials in each if trials}
+    rows = {"angles": said.pop() if len(said) == 1 else angles(every), "signs": signs(every)}
+    return [(name, words) for name, words in rows.items() if words]
 
 
 def _made(cohort: Cohort) -> list[tuple[str, str]]:

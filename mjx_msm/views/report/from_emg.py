@@ -9,7 +9,7 @@ from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.wording import some
 from mjx_msm.person.model import MUSCLES
 from mjx_msm.views.replay import Replay
-from mjx_msm.views.report.directions import toward
+from mjx_msm.views.report.postures import signs
 
 CURVE = "u = (exp(shape · e) − 1) / (exp(shape) − 1) of e = gain · envelope(t − delay), cut off at 0 and 1"
 """As `mjx_msm.recordings.emg` has it."""
@@ -21,7 +21,6 @@ def steps_of(result: Identification, trials: Sequence[Replay]) -> list[tuple[str
     shapes = _range([v for p, v in result.parameters.items() if p.startswith("emg/") and p.endswith("/shape")])
     yields = result.muscle_model in MUSCLES and MUSCLES[result.muscle_model]().remembers
     silenced = "; ".join(f"{some(channels, 8)} in {trial}" for trial, channels in result.silenced.items())
-    ways = {c: w for t in trials for c in t.free if (w := toward(c, t.position[:, t.coordinates.index(c)]))}
     said = (
         ("envelope", result.processing),
         ("silent by the subject file", silenced),
@@ -29,7 +28,7 @@ def steps_of(result: Identification, trials: Sequence[Replay]) -> list[tuple[str
         ("delay", f"{delays} ms" if delays else ""),
         ("shape", f"{shapes} (0 is straight)" if shapes else ""),
         ("muscle law", f"{result.muscle_model}, tendons {'yield' if yields else 'rigid'}"),
-        ("signs", "; ".join(f"{c} and its moment count {way} as positive" for c, way in ways.items())),
+        ("signs", signs(trials)),
     )
     return [(name, words) for name, words in said if words]
 

@@ -23,6 +23,7 @@ from mjx_msm.views.replay import Replay, with_bands
 from mjx_msm.views.report.charts import NAMED, correlation_chart, parameter_chart
 from mjx_msm.views.report.directions import away, toward
 from mjx_msm.views.report.from_emg import muscle_rows, steps_of
+from mjx_msm.views.report.postures import angles
 from mjx_msm.views.report.trial_charts import trial_charts, unseen_charts
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def report(
         of=of,
         verdict=verdict(result, of),
         notes=[in_short(note) for note in result.notes],
-        asked=asked(result),
+        asked=[*asked(result), *([("angles", said)] if (said := angles(trials)) else [])],
         rows=[_row(result, i, ways) for i in range(len(result.estimates))],
         from_emg=steps_of(result, trials),
         muscles=muscle_rows(result),
