@@ -3,13 +3,15 @@
 A constant, the mean of what was recorded, misses it by its spread. Whatever is predicted no better than that, all that
 was unseen, a trial of it or a joint of one, is not to be relied on, and is named. Nor is what is missed by much of its
 spread, every unseen trial, while the band of 95 % about it holds far too little: then not even how far off it may be is
-known. Excused is only what holds hardly more than noise and is missed by hardly more than it
-(`mjx_msm.knowledge.judged_errors.BESIDE_NOISE`).
+known. What holds hardly more than noise and is missed by hardly more than it
+(`mjx_msm.knowledge.judged_errors.BESIDE_NOISE`) does not speak against the rest, but is not relied on either: "yes" is
+said of joints alone whose error is less than their spread, and how much of it is told beside.
 """
 
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,7 +29,8 @@ from mjx_msm.knowledge.judged_errors import (
     unseen_that_moved,
 )
 from mjx_msm.knowledge.records import Fit
-from mjx_msm.knowledge.wording import some
+from mjx_msm.knowledge.result_table import STILL
+from mjx_msm.knowledge.wording import percent, some
 
 ASTRAY = 0.5
 """Part of what was unseen, below which a band of 95 % tells nothing of how far off a prediction may be."""
@@ -59,11 +62,15 @@ class Reliance:
     """Joints in which there was hardly more than noise to predict."""
     astray: tuple[str, ...] = ()
     """Unseen trials that are missed by more than `POOR` of their spread, with bands that hold too little of them."""
+    share: float = math.nan
+    """Error over spread, over all unseen trials, of the joint of which that is most; NaN where nothing moved."""
 
     @property
     def but(self) -> str:
         """What a constant predicts better; "" where it is nothing, or all."""
-        return some([*self.trials, *(j for j in self.joints if not self.trials)]) if self.rely is Rely.PART else ""
+        if self.rely is not Rely.PART:
+            return ""
+        return some(list(dict.fromkeys([*self.trials, *(() if self.trials else self.joints), *self.noise])))
 
     @property
     def words(self) -> str:
@@ -74,6 +81,8 @@ class Reliance:
             if self.astray:
                 return f"no: {some(self.astray)} far off and outside its band"
             return f"no: {some(self.joints)} worse than a constant" if self.joints else "no: worse than a constant"
+        if self.rely is Rely.YES and math.isfinite(self.share):
+            return f"yes (error {percent(self.share)} of the spread)"
         return self.rely.value
 
 
@@ -86,7 +95,11 @@ def reliance(fits: Sequence[Fit]) -> Reliance:
         return Reliance(Rely.UNKNOWN)
     moved = tuple(f for f in unseen_that_moved(fits) if f.kind == kind)
     noise = tuple(
-        dict.fromkeys(f.coordinate for f in rows if not f.held and f not in moved and f.identified >= f.spread)
+        dict.fromkeys(
+            f.coordinate
+            for f in rows
+            if not f.held and f not in moved and f.identified >= f.spread > STILL.get(f.kind, 0.0)
+        )
     )
     joints = tuple(dict.fromkeys(f.coordinate for f in joints_predicted_worst(fits) if f.kind == kind))
     held = [f for f in rows if of_held(f)]
@@ -100,7 +113,13 @@ def reliance(fits: Sequence[Fit]) -> Reliance:
     astray = _astray(fits, moved)
     if set(astray) == {f.trial for f in moved}:
         return Reliance(Rely.NO, noise=noise, astray=astray)
-    return Reliance(Rely.PART if trials or joints else Rely.YES, trials, joints, noise)
+    return Reliance(Rely.PART if trials or joints or noise else Rely.YES, trials, joints, noise, share=_share(moved))
+
+
+def _share(rows: Sequence[Fit]) -> float:
+    """Error over spread of the joint of which that is most."""
+    each = {name: [f for f in rows if f.coordinate == name] for name in dict.fromkeys(f.coordinate for f in rows)}
+    return max(pooled(own, kind=measure(own)) / pooled(own, "spread", kind=measure(own)) for own in each.values())
 
 
 def _astray(fits: Sequence[Fit], rows: Sequence[Fit]) -> tuple[str, ...]:

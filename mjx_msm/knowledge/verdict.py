@@ -33,10 +33,10 @@ from mjx_msm.knowledge.pulled_apart import pulled_apart
 from mjx_msm.knowledge.records import Fit, Outcome
 from mjx_msm.knowledge.reliance import Reliance, Rely, reliance
 from mjx_msm.knowledge.result import Identification
-from mjx_msm.knowledge.result_table import CLEARLY
+from mjx_msm.knowledge.result_table import CLEARLY, STILL
 from mjx_msm.knowledge.standing import Standing, how_roughly
 from mjx_msm.knowledge.strength_or_gain import EITHER, TOGETHER, exchanges
-from mjx_msm.knowledge.wording import CLOSELY, emg_first, some
+from mjx_msm.knowledge.wording import CLOSELY, emg_first, percent, some
 
 MOST_TRIALS = 4
 """Contractions that are each told of."""
@@ -99,10 +99,22 @@ def _to_use(result: Identification, void: bool) -> str:
     where = "" if rows[0].role == "held-out" else _within(result, rows)
     better = ", for which a regression is the better" if other is not None and other[1] < CLEARLY * error else ""
     band = ", but not the band of 95 % about it" if narrow else ""
-    left = [f for f in rows if f.trial not in rely.trials and (rely.trials or f.coordinate not in rely.joints)] or rows
-    near = size(pooled(left, kind=kind), unit_of(rows, kind))
-    far = f"{near} (root mean square){where}{_of_held_out(result.fits, kind)}"
+    but = (*(() if rely.trials else rely.joints), *rely.noise)
+    left = [f for f in rows if f.trial not in rely.trials and f.coordinate not in but] or rows
+    far = f"{_far(left, kind, rms=True)}{where}{_of_held_out(result.fits, kind)}"
     return f"Use its prediction of the {kind}{_but(rely)} as good to about {far}{better}{band}; {parameters}."
+
+
+def _far(rows: Sequence[Fit], kind: str, *, rms: bool = False) -> str:
+    """An error, and what part of the spread that is where a constant is a prediction at all.
+
+    **Arguments:** `rms`: whether to say what kind of average it is.
+    """
+    error, spread = pooled(rows, kind=kind), pooled(rows, "spread", kind=kind)
+    words = ["root mean square"] if rms else []
+    if spread > STILL.get(kind, 0.0) and not all(f.held for f in rows):
+        words.append(f"{percent(error / spread)} of the spread")
+    return size(error, unit_of(rows, kind)) + (f" ({', '.join(words)})" if words else "")
 
 
 def _within(result: Identification, rows: Sequence[Fit]) -> str:
@@ -118,16 +130,17 @@ def _within(result: Identification, rows: Sequence[Fit]) -> str:
 def _astray(fits: Sequence[Fit], rely: Reliance, kind: str) -> str:
     """What not to use, how far off it is, and what to use it for instead."""
     rows = [f for f in unseen(fits) if f.trial in rely.astray and f.kind == kind]
-    error, unit, part = pooled(rows, kind=kind), unit_of(rows, kind), min(bands(fits)[t][0] for t in rely.astray)
+    part = min(bands(fits)[t][0] for t in rely.astray)
     folds = [f for f in fits if f.role == "cross-validated" and f.kind == kind] if rows[0].role == "held-out" else []
     near = ""
     if folds and pooled(folds, kind=kind) < POOR * pooled(folds, "spread", kind=kind):
-        near = f"; of trials like those it was made from it is good to about {size(pooled(folds, kind=kind), unit)}"
-    names, spread = some(rely.astray), pooled(rows, "spread", kind=kind)
+        near = f"; of trials like those it was made from it is good to about {_far(folds, kind)}"
+        other = rival(folds, kind)
+        if other is not None and other[1] < CLEARLY * pooled(folds, kind=kind):
+            near += f", where {other[0]}, without a model, is the better ({size(other[1], unit_of(folds, kind))})"
     return (
-        f"Do not use its prediction of the {kind} for {names}, nor for movements like it: off by {size(error, unit)} "
-        f"(root mean square, {100 * error / spread:.0f} % of the spread), while the band of 95 % holds "
-        f"{100 * part:.0f} %{near}"
+        f"Do not use its prediction of the {kind} for {some(rely.astray)}, nor for movements like it: off by "
+        f"{_far(rows, kind, rms=True)}, while the band of 95 % holds {100 * part:.0f} %{near}"
     )
 
 
@@ -138,9 +151,8 @@ def _why_not(fits: Sequence[Fit]) -> str:
 
 def _but(rely: Reliance) -> str:
     """Of what not to use a prediction, which comes first."""
-    if rely.but:
-        return f", but not that of {rely.but}, which a constant predicts better,"
-    return f" (of {some(rely.noise)} there was hardly more than noise to predict)" if rely.noise else ""
+    noise = f" (of {some(rely.noise)} there was hardly more than noise to predict)" if rely.noise else ""
+    return f", but not that of {rely.but}, which a constant predicts better{noise}," if rely.but else noise
 
 
 def _of_held_out(fits: Sequence[Fit], kind: str) -> str:
@@ -149,8 +161,8 @@ def _of_held_out(fits: Sequence[Fit], kind: str) -> str:
     folds = [f for f in fits if f.role == "cross-validated" and f.kind == kind]
     if rows[0].role != "held-out" or not folds:
         return ""
-    names, near = some(list(dict.fromkeys(f.trial for f in rows))), size(pooled(folds, kind=kind), unit_of(folds, kind))
-    return f" of {names}, and {near} of trials like those it was made from"
+    names = some(list(dict.fromkeys(f.trial for f in rows)))
+    return f" of {names}, and {_far(folds, kind)} of trials like those it was made from"
 
 
 def _from(result: Identification, of: Belonging | None) -> str:

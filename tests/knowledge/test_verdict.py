@@ -33,8 +33,8 @@ def test_a_good_result():
     said = verdict(result(fit("identify", 1.5), fit("held-out", 2.0, ridge=3.0, mean_cycle=2.5)))
     assert len(said) == 6
     assert said[0].startswith(
-        "Use its prediction of the moment as good to about 2 N·m (root mean square); every parameter is known by "
-        "itself. The estimate converged"
+        "Use its prediction of the moment as good to about 2 N·m (root mean square, 20 % of the spread); every "
+        "parameter is known by itself. The estimate converged"
     )
     assert "by 1.5 N·m" in said[1]
     assert "On held-out trials, it misses the moment by 2 N·m (spread 10 N·m)" in said[2]
@@ -49,8 +49,8 @@ def test_whose_error_is_whose():
     failed."""
     made = result(fit("cross-validated", 1.0), fit("held-out", 3.0, trial="run"))
     assert (
-        "about 3 N·m (root mean square) of run, and 1 N·m of trials like those it was made from; every"
-        in (verdict(made)[0])
+        "about 3 N·m (root mean square, 30 % of the spread) of run, and 1 N·m (10 % of the spread) of trials like "
+        "those it was made from; every" in (verdict(made)[0])
     )
     assert "no interval of a parameter is to be used yet" in verdict(held(made, run=0.35))[0]
 
@@ -410,17 +410,17 @@ def test_the_first_sentence_says_what_may_be_used():
 
     open_ = {"shares": (0.1, 0.1, 0.9)}
     assert first(fit(), **open_).endswith(
-        "(root mean square); no single parameter but joint/elbow_flex/damping is known."
+        "(root mean square, 20 % of the spread); no single parameter but joint/elbow_flex/damping is known."
     )
     assert first(fit(), shares=(0.1,) * 3).endswith("; no single parameter is known.")
     assert first(fit("identify")).startswith("Use it for no prediction yet, as nothing tells how good one is; ")
     assert first(fit(identified=11.0)).startswith(
         "Do not use its prediction of the moment: a constant would do better; "
     )
-    assert "(root mean square), for which a regression is the better; " in first(fit(ridge=1.0))
-    assert "(root mean square), but not the band of 95 % about it; " in first(replace(fit(), band=0.4))
+    assert ", 20 % of the spread), for which a regression is the better; " in first(fit(ridge=1.0))
+    assert ", 20 % of the spread), but not the band of 95 % about it; " in first(replace(fit(), band=0.4))
     folds = replace(fit("cross-validated"), within=True)
-    assert "2 N·m (root mean square), between parts of reach only; " in first(folds)
+    assert "2 N·m (root mean square, 20 % of the spread), between parts of reach only; " in first(folds)
 
 
 def test_a_joint_that_is_worse_than_a_constant_is_named_where_the_trial_is_not():

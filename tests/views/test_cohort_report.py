@@ -136,10 +136,13 @@ def test_the_others_help_is_told_and_asked_for_where_it_is_worth_something():
     assert "made already (turns/2/NAME, and beside their own in study.csv); population.json leaves" in said[-1]
     assert "What follows is what is left in the way then. Then look at the reports of c (1 of 4 people)" in said[-1]
     page = Text(cohort_report(replace(cohort(**alone), seen=seen, turns=2))).text
-    assert "a 2 N·m 10 N·m 11 N·m 10 N·m no: elbow_flex worse than a constant 3 N·m yes" in page
+    assert (
+        "a 2 N·m 10 N·m 11 N·m 10 N·m no: elbow_flex worse than a constant 3 N·m yes (error 30 % of the spread)" in page
+    )
     head, rows = replace(cohort(**alone), seen=seen, turns=2).table()
     row = dict(zip(head, rows[0], strict=True))
-    assert (row["rely"], row["rely with others"]) == ("no: elbow_flex worse than a constant", "yes")
+    assert row["rely"] == "no: elbow_flex worse than a constant"
+    assert row["rely with others"] == "yes (error 30 % of the spread)"
     assert (row["unseen_error with others"], row["folder with others"]) == ("3", "turns/2/a")
     assert row[f"{STRENGTH} [N] with others"] == "1.1"
     little = {n: replace(r, estimates=result(shares=(0.1,) * 3).estimates) for n, r in seen.items()}
