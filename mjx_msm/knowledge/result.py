@@ -158,6 +158,9 @@ class Identification:
     """Where recorded moments may have the other foot's force in them."""
     use: tuple[MuscleUse, ...] = ()
     """Of every muscle in every trial; empty where that is not known."""
+    folds: str = ""
+    """What a cross-validation held out at a time: "block", "trial" or "task"; "" where there was none, or a file does
+    not say."""
     schema: int = SCHEMA
 
     @property

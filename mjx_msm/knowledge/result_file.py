@@ -90,8 +90,11 @@ NEWER = (
     "peaks",
     "other_foot",
     "use",
+    "folds",
 )
 """Fields that files of schema 2 may lack: they came later."""
+FOLDS = ("block", "trial", "task")
+"""What a cross-validation may hold out at a time."""
 
 
 def read_result(path: Path, cls: type[Any], schema: int) -> Any:
@@ -222,6 +225,8 @@ def _check(result: Any) -> None:
         raise ValueError("timestep, rate or horizon is negative")
     if result.integrator not in INTEGRATORS:
         raise ValueError(f"integrator '{result.integrator}' is none of {', '.join(INTEGRATORS)}")
+    if result.folds not in ("", *FOLDS):
+        raise ValueError(f"folds '{result.folds}' is none of {', '.join(FOLDS)}")
     missing = [m for u in result.unknowns for m in u.members if m not in result.parameters]
     if missing:
         raise ValueError(f"parameters lack {missing[0]}")

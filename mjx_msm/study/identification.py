@@ -95,7 +95,7 @@ def cross_validated(
         model, study.trials, asked, around=None if search else result, by=by, blocks=blocks, folds=folds,
         listener=listener, checkpoint=checkpoint,
     )  # fmt: skip
-    return result.with_fits(found.fits, found.unseen)
+    return replace(result.with_fits(found.fits, found.unseen), folds=by)
 
 
 def profile_study(

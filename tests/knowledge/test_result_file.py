@@ -43,6 +43,7 @@ def content(arm, tmp_path_factory) -> dict[str, Any]:
         peaks={"arm": 0.9},
         other_foot=(OtherFoot("t", ("elbow_flex",), ((0.1, 0.2),), 0.1),),
         use=(MuscleUse("t", "BRA", 0.9, 0.5, 0.0, 0.3),),
+        folds="task",
     )
     path = result.save(tmp_path_factory.mktemp("result") / "identification.json")
     assert Identification.load(path) == result
@@ -59,6 +60,10 @@ def refused(folder: Path, data: Any, match: str = "") -> None:
         Identification.load(path)
     assert "\n" not in str(error.value)
     assert str(path) in str(error.value)
+
+
+def test_folds_are_known_ones(content, tmp_path):
+    refused(tmp_path, {**content, "folds": "tasks"}, "folds 'tasks' is none of block, trial, task")
 
 
 @pytest.mark.parametrize(("trials", "within"), [(("t",), True), (("t", "u"), None)])

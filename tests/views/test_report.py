@@ -126,6 +126,8 @@ def test_it_shows_what_the_result_holds(page):
         assert part.replace("`", "") in text
     assert "<code>--starts 25</code>" in page, "names are set as code"
     assert "mjx-msm identify subject.toml --out FOLDER --muscle mujoco --starts 1 --seed 7 --no-cv" in text
+    crossed = report(replace(result(fit("cross-validated")), folds="task"), [])
+    assert "--seed 7 --cv-by task</code>" in crossed
 
 
 def test_what_speaks_against_the_model_is_in_it():
@@ -388,6 +390,9 @@ def test_bounds_are_marked_and_ends_of_a_joint_named():
     text = re.sub(r"\s+", " ", Page(report(made, [replay()])).text)
     assert "joint/elbow_flex/lower_passive_moment (end of extension)" in text
     assert "‖ 0.368 … 1.2" in text
+    joint = parameter_chart(replace(made, unknowns=result().unknowns), {}, {"elbow_flex": "flexion"})
+    assert joint is not None
+    assert "joint/elbow_flex/lower_passive_moment (end of extension)" in joint.data[0].y
     assert text.count("‖") == 2  # and where it is explained
     assert "‖" not in Page(report(result(), [])).text.replace("‖ is an end at a bound", "")
 

@@ -17,6 +17,7 @@ from mjx_msm.knowledge.uncertainty import Knowledge
 from mjx_msm.knowledge.wording import LEADING
 from mjx_msm.person.kinds import kind_of
 from mjx_msm.views.figures import GENERIC, IDENTIFIED, TRUTH
+from mjx_msm.views.report.directions import end_of
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -32,9 +33,14 @@ LETTER = 5.2
 """Width of one in the small labels of its axis [pixels]."""
 
 
-def parameter_chart(result: Identification, truth: Mapping[str, float]) -> Figure | None:
+def parameter_chart(
+    result: Identification, truth: Mapping[str, float], ways: Mapping[str, str] | None = None
+) -> Figure | None:
     """Estimates of positive parameters relative to the generic person, with priors and 95 % intervals, and with the
-    truth where it is known."""
+    truth where it is known.
+
+    **Arguments:** `ways`: where coordinates go as they grow, as far as that is known.
+    """
     import plotly.graph_objects as go
 
     void = too_narrow(result.fits)
@@ -45,7 +51,8 @@ def parameter_chart(result: Identification, truth: Mapping[str, float]) -> Figur
     ]
     if not rows:
         return None
-    names = [result.names[e.path] for e, _, _ in rows]
+    called = {e.path: result.names[e.path] + end_of(e.path, ways or {}) for e, _, _ in rows}
+    names = list(called.values())
     figure = go.Figure()
     prior = [before for _, before, _ in rows]
     figure.add_trace(
@@ -61,7 +68,7 @@ def parameter_chart(result: Identification, truth: Mapping[str, float]) -> Figur
             x, low, high = (np.array([getattr(e, f) / e.start for e in chosen]) for f in ("value", "low", "high"))
             figure.add_trace(
                 go.Scatter(
-                    y=[result.names[e.path] for e in chosen], x=short(x), mode="markers", name=name,
+                    y=[called[e.path] for e in chosen], x=short(x), mode="markers", name=name,
                     marker={"color": colour, "size": 7},
                     error_x={"array": short(high - x), "arrayminus": short(x - low), "color": colour, "thickness": 2},
                     customdata=[f"{e.value:.4g} {e.unit} [{e.low:.4g}, {e.high:.4g}]" for e in chosen],
@@ -71,7 +78,7 @@ def parameter_chart(result: Identification, truth: Mapping[str, float]) -> Figur
     if known := [e for e, _, _ in rows if e.path in truth]:
         figure.add_trace(
             go.Scatter(
-                y=[result.names[e.path] for e in known], x=short([truth[e.path] / e.start for e in known]),
+                y=[called[e.path] for e in known], x=short([truth[e.path] / e.start for e in known]),
                 mode="markers", name="truth", marker={"color": TRUTH, "size": 11, "symbol": "line-ns-open"},
                 hovertemplate="%{y}: truth %{x}<extra></extra>",
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from jaxtyping import Float
 
@@ -37,3 +39,11 @@ def away(direction: str) -> str:
     """The opposite one; "" of what has none."""
     back = {v: k for k, v in OPPOSITE.items()}
     return OPPOSITE.get(direction) or back.get(direction, "")
+
+
+def end_of(path: str, ways: Mapping[str, str]) -> str:
+    """What of a joint a passive moment is at the end of: " (extension)"."""
+    group, joint, field, *_ = path.split("/")
+    way = ways.get(joint, "") if group == "joint" and "_passive_" in field else ""
+    end = away(way) if field.startswith("lower") else way if field.startswith("upper") else ""
+    return f" (end of {end})" if end else ""

@@ -21,7 +21,7 @@ from mjx_msm.knowledge.wording import FIELDS, number, some
 from mjx_msm.recordings.subject_file.model import MUSCLE_LAWS
 from mjx_msm.views.replay import Replay, with_bands
 from mjx_msm.views.report.charts import NAMED, correlation_chart, parameter_chart
-from mjx_msm.views.report.directions import away, toward
+from mjx_msm.views.report.directions import end_of, toward
 from mjx_msm.views.report.from_emg import muscle_rows, steps_of
 from mjx_msm.views.report.postures import angles
 from mjx_msm.views.report.trial_charts import trial_charts, unseen_charts
@@ -105,7 +105,7 @@ def report(
         charts={t.name: _charts(t, unseen=False) for t in trials if t.name not in held},
         opened=OPEN,
         unseen=_unseen(result, [t for t in trials if t.name in held], trials),
-        parameters=chart_html(parameter_chart(result, truth or {})),
+        parameters=chart_html(parameter_chart(result, truth or {}, ways)),
         correlations=chart_html(correlation_chart(result)),
     )
 
@@ -207,7 +207,7 @@ def _row(result: Identification, i: int, ways: Mapping[str, str]) -> _Row:
     void = stands is Standing.DETERMINED and too_narrow(result.fits)
     return _Row(
         e.path,
-        result.names[e.path] + _end(e.path, ways),
+        result.names[e.path] + end_of(e.path, ways),
         e.unit,
         start,
         value,
@@ -218,18 +218,12 @@ def _row(result: Identification, i: int, ways: Mapping[str, str]) -> _Row:
     )
 
 
-def _end(path: str, ways: Mapping[str, str]) -> str:
-    """What of a joint a passive moment is at the end of: " (extension)"."""
-    group, joint, field, *_ = path.split("/")
-    way = ways.get(joint, "") if group == "joint" and "_passive_" in field else ""
-    end = away(way) if field.startswith("lower") else way if field.startswith("upper") else ""
-    return f" (end of {end})" if end else ""
-
-
 def _command(result: Identification) -> str:
-    """What makes the result again, as far as it knows: whether it was cross-validated, but not what else was asked."""
+    """What makes the result again, as far as it knows: whether it was cross-validated and how, but not what else was
+    asked."""
     file = next((shlex.quote(name) for name in result.hashes if name.endswith(".toml")), "subject.toml")
     cv = "" if any(f.role == "cross-validated" for f in result.fits) else " --no-cv"
+    cv = f" --cv-by {result.folds}" if result.folds else cv
     law = f" --muscle {result.muscle_model}" if result.muscle_model in MUSCLE_LAWS else ""
     return f"mjx-msm identify {file} --out FOLDER{law} --starts {result.starts} --seed {result.seed}{cv}"
 
