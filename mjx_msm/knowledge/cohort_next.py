@@ -41,6 +41,7 @@ from mjx_msm.knowledge.next_step import (
     times_as_many,
     untold_by_holding,
 )
+from mjx_msm.knowledge.reliance import Rely
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.standing import Standing
 from mjx_msm.knowledge.strength_or_gain import TELLS_APART, exchanges
@@ -310,9 +311,12 @@ def _to_record(c: Cohort, matter: Matter, names: Sequence[str]) -> str:
     """More of whom recordings leave much open, or a trial to judge by."""
     fits = [c.results[name].fits for name in names]
     who = whom(names, len(c.identified), NAMED)
-    rely = "on nobody's prediction" if len(names) == len(c.identified) else "on none of their predictions"
+    whole = "on nobody's prediction" if len(names) == len(c.identified) else "on none of their predictions"
     judged, flatters = any(unseen(f) for f in fits), any(not unseen(f) or flattery(f) for f in fits)
     none = "" if judged else f" ({WITHIN}: `cross_validation = true` in [run])"
+    rely = (
+        "on predictions within a trial at most" if judged and any(c.rely[n].rely is Rely.YES for n in names) else whole
+    )
     until = f"; until then rely {rely}{none}" if flatters else ""
     untold = _untold(c) if all(was_held(f) for f in fits) else ""
     if matter is Matter.HOLD_OUT:
@@ -322,7 +326,7 @@ def _to_record(c: Cohort, matter: Matter, names: Sequence[str]) -> str:
     what = HOLDING if all(was_held(f) for f in fits) else f"{many(times)} {MOVING}"
     others = (
         f"; or identify them with what all of them lead to expect ({OTHERS}; {AMONG})"
-        if foretell(c) and not others_help(c)
+        if foretell(c) and not others_help(c) and not prior_of_others(c)
         else ""
     )
     more = ONE_MORE if flatters else ""

@@ -208,6 +208,7 @@ def test_a_cross_validation_within_trials_flatters_everybody():
             None: "again with",
         }
         assert to_do[within] in said[-1]
+        assert ("until then rely on predictions within a trial at most" in said[-1]) == (within is True)
 
 
 def test_people_who_fit_and_are_predicted_are_to_be_used():
