@@ -4,15 +4,13 @@ lines of a subject file that do so."""
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 
 from mjx_msm.knowledge.muscle_checks import without_effect
-from mjx_msm.knowledge.records import Estimate, Unknown
+from mjx_msm.knowledge.records import Estimate
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.standing import Standing
 from mjx_msm.knowledge.wording import FIELDS, some
-from mjx_msm.person.kinds import kind_of
 
 LITTLE = (Standing.PRIOR, Standing.UNDETERMINED)
 """Of what the recordings say hardly anything."""
@@ -37,7 +35,7 @@ class Fewer:
     @property
     def said(self) -> str:
         """As a step for the lab."""
-        told = [f"hold {'; '.join(_words(self.held))}"] if self.held else []
+        told = [f"hold (as in the generic model) {'; '.join(_words(self.held))}"] if self.held else []
         told += [f"let all channels share one {FIELDS[x.split('/')[2]]}" for x in self.shared]
         lines = f"`free = {json.dumps(self.free)}`" + (f", `tied = {json.dumps(self.tied)}`" if self.tied else "")
         return (
@@ -50,9 +48,8 @@ def fewer_unknowns(result: Identification) -> Fewer | None:
     """What to hold of a result whose recordings say too little of its parameters; None where nothing is left to hold,
     or nothing would be left free.
 
-    Held is what they say hardly anything of and was expected to be as in the generic model, where it then stays. How
-    EMG becomes excitation was expected elsewhere: of its shapes all channels share one. What no recording can tell
-    (`without_effect`) is held wherever it is.
+    Held, at the generic model's value, is what they say hardly anything of. How EMG becomes excitation has none: gains
+    and delays stay free, and of shapes all channels share one. What no recording can tell (`without_effect`) is held.
     """
     if not result.unknowns:
         return None
@@ -60,11 +57,7 @@ def fewer_unknowns(result: Identification) -> Fewer | None:
     rows = list(zip(result.estimates, result.unknowns, result.standing, strict=True))
     shapes = [(e, s) for e, _, s in rows if _is_shape(e.path) and e.path not in idle]
     share = len(shapes) > 1 and any(s in LITTLE for _, s in shapes)
-    held = [
-        e.path
-        for e, u, s in rows
-        if e.path in idle or (s in LITTLE and not (share and _is_shape(e.path)) and _is_as_generic(e, u))
-    ]
+    held = [e.path for e, _, s in rows if e.path in idle or (s in LITTLE and _may_be_held(e))]
     held = [path for path in held if len(path.split("/")) == 3]  # an inertia is freed whole
     kept = [(e.path, u) for e, u, _ in rows if e.path not in held]
     after = len(kept) - (len(shapes) - 1 if share else 0)
@@ -72,7 +65,7 @@ def fewer_unknowns(result: Identification) -> Fewer | None:
         return None
     tied = [path for path, u in kept if len(u.members) > 1] + (["emg/*/shape"] if share else [])
     return Fewer(
-        tuple(held), ("emg/*/shape",) if share else (), _patterns(result, [path for path, _ in kept], held),
+        tuple(held), ("emg/*/shape",) if share else (), _patterns(result, [path for path, _ in kept], held, share),
         tuple(tied), len(rows), after,
     )  # fmt: skip
 
@@ -81,13 +74,13 @@ def _is_shape(path: str) -> bool:
     return path.startswith("emg/") and path.endswith("/shape") and "*" not in path
 
 
-def _is_as_generic(e: Estimate, u: Unknown) -> bool:
-    """Whether the prior's mean is the generic model's value: that is where a parameter stays that is not free."""
-    mean = math.exp(u.prior_mean) if kind_of(u.members[0]).transform == "log" else u.prior_mean
-    return math.isclose(mean, e.start, rel_tol=1e-3, abs_tol=1e-9)
+def _may_be_held(e: Estimate) -> bool:
+    """Whether a parameter has a value in the generic model that is anybody's: how much EMG is much differs with every
+    electrode."""
+    return not e.path.startswith("emg/")
 
 
-def _patterns(result: Identification, kept: list[str], held: list[str]) -> tuple[str, ...]:
+def _patterns(result: Identification, kept: list[str], held: list[str], share: bool) -> tuple[str, ...]:
     """What stays free, of a kind of which nothing is held in one pattern."""
     out: dict[str, None] = {}
     everything: dict[tuple[str, str], set[str]] = {}
@@ -102,7 +95,9 @@ def _patterns(result: Identification, kept: list[str], held: list[str]) -> tuple
         group, owner, field, *_ = path.split("/")
         whole = estimated[group, field] == everything.get((group, field))
         whole &= (group, field) not in some_held
-        if field in FIELDS:
+        if share and _is_shape(path):
+            out["emg/*/shape"] = None
+        elif field in FIELDS:
             out[f"{group}/*/{field}" if whole else f"{group}/{owner}/{field}"] = None
         else:  # a coordinate of an inertia
             out[f"{group}/{owner}/inertia"] = None

@@ -80,7 +80,7 @@ def test_where_every_channel_is_relative_to_itself_no_gain_is_faint():
     made = replace(result(fit()), use=used({"activation": 0.03, "envelope": 1.0}), emg_map=MAP)
     assert [d.doubt for d in muscle_doubts(made)] == []
     assert "Record a maximal voluntary contraction (MVC) for every channel" in " ".join(verdict(made))
-    told = replace(made, peaks={"vastus": 1.0, "biceps": 0.6})  # one that is not at its peak
+    told = replace(made, use=used({"activation": 0.03, "envelope": 0.9}))  # not at its own greatest
     assert [d.doubt for d in muscle_doubts(told)] == [Doubt.FAINT]
     open_ = replace(result(fit(), shares=(0.1, 0.1, 0.9)), use=made.use, emg_map=MAP)
     assert " ".join(verdict(open_)).count("(MVC)") == 1  # once, where more is to be recorded

@@ -499,28 +499,29 @@ def test_a_fault_is_named_only_where_the_prediction_points_to_one():
 
 
 def test_whoever_cannot_record_more_frees_fewer_parameters():
-    """Of three parameters the recordings tell the damping: the length stays at its generic value, but not the strength,
-    of which something else was expected; shapes become one."""
+    """Of three parameters the recordings tell one: a fibre length stays at its generic value, but the gain of an EMG
+    has none; shapes become one."""
     made = result(fit(), shares=(0.1, 0.1, 0.9))
-    strength, length, damping = made.unknowns
-    expected = math.log(made.estimates[0].start)
-    unknowns = replace(strength, prior_mean=expected + 0.5), replace(length, prior_mean=expected), damping
-    made = replace(made, unknowns=unknowns)
+    gain, length, damping = made.unknowns
+    first = replace(made.estimates[0], path="emg/biceps/gain")
+    unknowns = replace(gain, members=(first.path,)), length, damping
+    made = replace(made, estimates=(first, *made.estimates[1:]), unknowns=unknowns)
     few = [step for step in steps(made) if step.matter is Matter.RECORD]
     assert few[0].said.startswith(
-        "free fewer parameters, as these recordings say hardly anything of so many: hold optimal fiber length of BRA, "
-        "which leaves 2 of 3 unknowns"
+        "free fewer parameters, as these recordings say hardly anything of so many: hold (as in the generic "
+        "model) optimal fiber length of BRA, which leaves 2 of 3 unknowns"
     )
-    assert '"muscle/BRA/max_isometric_force", "joint/elbow_flex/damping"]`' in few[0].said
+    assert '`free = ["emg/biceps/gain", "joint/elbow_flex/damping"]`' in few[0].said
     assert few[1].said.startswith("record more")
     shape = [replace(made.estimates[0], path=f"emg/{c}/shape") for c in "ab"]
-    unknown = [replace(strength, members=(e.path,)) for e in shape]
+    unknown = [replace(gain, members=(e.path,)) for e in shape]
     shaped = replace(
         made, estimates=(*shape, made.estimates[2]), unknowns=(*unknown, damping), z=made.z, channels=("a", "b")
     )
     fewer = fewer_unknowns(shaped)
     assert fewer is not None
     assert (fewer.held, fewer.tied, fewer.before, fewer.after) == ((), ("emg/*/shape",), 3, 2)
+    assert fewer.free == ("emg/*/shape", "joint/elbow_flex/damping")
     assert fewer_unknowns(result(fit())) is None
 
 
