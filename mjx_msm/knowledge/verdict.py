@@ -122,8 +122,9 @@ def _within(result: Identification, rows: Sequence[Fit]) -> str:
     if not any(f.within for f in rows):
         return ""
     trials, samples = list(dict.fromkeys(f.trial for f in rows)), independent_samples(result.fits)
-    few = samples is not None and samples[1] < len(result.estimates)
-    count = f": {samples[1]} independent samples for {len(result.estimates)} parameters" if few and samples else ""
+    asked = len(result.estimates) - len(without_effect(result))
+    few = samples is not None and samples[1] < asked
+    count = f": {samples[1]} independent samples for {asked} parameters" if few and samples else ""
     return f", between parts of {some(trials)} only{count}"
 
 
