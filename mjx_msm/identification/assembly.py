@@ -26,7 +26,7 @@ from mjx_msm.identification.allowance import allowed
 from mjx_msm.identification.discrepancy import WITH_DISCREPANCY, correction
 from mjx_msm.identification.evidence import evidence
 from mjx_msm.identification.inputs import Inputs
-from mjx_msm.identification.misfit import against_the_model, disagreement
+from mjx_msm.identification.misfit import against_the_model, disagreement, influence
 from mjx_msm.identification.problem import Problem
 from mjx_msm.identification.repetition import autocorrelation_times, times_by_trial
 from mjx_msm.identification.unmeasured import simulated
@@ -71,10 +71,14 @@ def assembled(
     apart = disagreement(problem, [t.kind for t in terms], parts, scales, z, known.covariance)
     for term, scale in zip(terms, scales, strict=True):
         if isinstance(term, InstantTerm | WindowTerm):
-            said, more = against_the_model(problem, term, scale, z, known.covariance), apart.get(term.kind, ())
+            said, more = against_the_model(problem, term, scale, z), apart.get(term.kind, ())
+            own = influence(problem, term, scale, z, known.covariance) if isinstance(term, MomentTerm) else {}
             fits = [
-                replace(f, against=(*said[f.trial, f.coordinate], *more)) if f.kind == term.kind else f for f in fits
-            ]
+                replace(
+                    f, against=(*said[f.trial, f.coordinate], *more), without=own.get((f.trial, f.coordinate))
+                ) if f.kind == term.kind else f
+                for f in fits
+            ]  # fmt: skip
     if held_out:
         recordings = tuple(record(model, reordered(t, problem.channels), problem.emg_map) for t in held_out)
         kinds = [t.kind for t in terms]

@@ -4,6 +4,7 @@ decides alone."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
@@ -14,6 +15,7 @@ from mjx_msm.estimation.residuals.term import Quadratic
 from mjx_msm.estimation.residuals.windows import WindowTerm
 from mjx_msm.identification.problem import Problem
 from mjx_msm.knowledge.goodness_of_fit import fit_tests
+from mjx_msm.knowledge.records import Moved
 from mjx_msm.knowledge.wording import called
 
 INFLUENTIAL = 2.0
@@ -22,18 +24,25 @@ SHARED = 0.05
 """Of what a part tells of a parameter, the least that the others do: of what it alone tells, it contradicts nothing."""
 
 
+@dataclass(frozen=True)
+class _Move:
+    """Of the estimate, without a part of the data."""
+
+    name: str
+    """Of what moves most."""
+    by: float
+    """How far it does [standard deviations]."""
+    step: Float[np.ndarray, "free"]
+
+
 def against_the_model(
     problem: Problem,
     term: InstantTerm | WindowTerm,
     scale: Float[np.ndarray, "coordinate"],
     z: Float[np.ndarray, "free"],
-    covariance: Float[np.ndarray, "free free"],
 ) -> dict[tuple[str, str], tuple[str, ...]]:
-    """In words, by trial and free coordinate; the influence of trials is that of their moments."""
+    """Tests of fit in words, by trial and free coordinate."""
     residual, out = term.evaluate(z, scale), {}
-    moved: dict[int, tuple[str, ...]] = {}
-    if isinstance(term, MomentTerm) and not problem.settings.unmeasured:  # else it is not the term that was solved
-        moved = _influence(problem, term, scale, z, covariance)
     for i, recording in enumerate(problem.recordings):
         for c, free in enumerate(term.model.free):
             rows = np.flatnonzero((term.trial == i) & (term.weight[:, c] > 0))
@@ -45,7 +54,7 @@ def against_the_model(
             beside |= {f"the speed of {q}": velocity[:, k] for k, q in enumerate(term.model.coordinates)}
             beside |= {f"EMG of {e}": recording.envelope[sample, k] for k, e in enumerate(problem.channels)}
             interval = float(np.median(np.diff(sample))) * term.model.timestep if len(sample) > 1 else 0.0
-            out[recording.name, free] = (*fit_tests(residual[rows, c], interval, beside), *moved.get(i, ()))
+            out[recording.name, free] = fit_tests(residual[rows, c], interval, beside)
     return out
 
 
@@ -69,32 +78,39 @@ def disagreement(
     gradients = [(p.gradient * w[:, :, 0]).sum(axis=0) for p, w in zip(parts, weight, strict=True)]
     moved = _without(problem, information, gradients, z, covariance, by_chance=True)
     return {
-        kinds[i]: (f"without its {kinds[i]} residuals {path} would move by about {by:.1f} times what chance moves it",)
-        for i, (path, by) in moved.items()
+        kinds[i]: (
+            f"without its {kinds[i]} residuals {move.name} would move by about {move.by:.1f} times what chance "
+            "moves it",
+        )
+        for i, move in moved.items()
     }
 
 
-def _influence(
+def influence(
     problem: Problem,
     term: MomentTerm,
     scale: Float[np.ndarray, "coordinate"],
     z: Float[np.ndarray, "free"],
     covariance: Float[np.ndarray, "free free"],
-) -> dict[int, tuple[str, ...]]:
-    """Where a trial has an opinion of its own of what others tell, too: the estimate that would move most without it.
+) -> dict[tuple[str, str], Moved]:
+    """Where a trial has an opinion of its own of what others tell, too: the estimate that would move most without it,
+    and by how much all that move then changes its moments, by trial and free coordinate.
 
     One Newton step from the estimate with the trial left out, which needs no search; a step over a bound ends there.
     """
-    if len(problem.recordings) < 2:
+    if len(problem.recordings) < 2 or problem.settings.unmeasured:  # then it is not the term that was solved
         return {}
     each, weight = term.expand(z).by_trial, scale[:, None, None] ** -2.0
     information = list((each.hessian * weight).sum(axis=1))
     gradients = list((each.gradient * weight[:, :, 0]).sum(axis=1))
-    moved = _without(problem, information, gradients, z, covariance)
-    return {
-        i: (f"without this trial {path} would move by about {by:.1f} standard deviations",)
-        for i, (path, by) in moved.items()
-    }
+    out = {}
+    for i, move in _without(problem, information, gradients, z, covariance).items():
+        for c, free in enumerate(problem.model.free):
+            count = np.count_nonzero((term.trial == i) & (term.weight[:, c] > 0))
+            if count:
+                change = np.sqrt(max(float(move.step @ each.hessian[i, c] @ move.step), 0.0) / count)
+                out[problem.recordings[i].name, free] = Moved(move.name, move.by, float(change))
+    return out
 
 
 def _without(
@@ -105,8 +121,8 @@ def _without(
     covariance: Float[np.ndarray, "free free"],
     *,
     by_chance: bool = False,
-) -> dict[int, tuple[str, float]]:
-    """Of data in parts, what would move most without each of them, and by how many standard deviations.
+) -> dict[int, _Move]:
+    """Of data in parts, what would move most without each of them.
 
     **Arguments:** `by_chance`: those of the move, not of the estimate.
     """
@@ -134,5 +150,5 @@ def _without(
         by[others < SHARED * np.diag(information[i])] = 0.0
         most = int(np.argmax(by))
         if np.isfinite(by[most]) and by[most] > INFLUENTIAL:
-            out[i] = called(space.paths[most], space.members[most]), float(by[most])
+            out[i] = _Move(called(space.paths[most], space.members[most]), float(by[most]), step)
     return out

@@ -231,7 +231,8 @@ def _in_the_way(result: Identification) -> Iterator[Step]:
         yield Step(
             Matter.APART,
             f"identify once without each of {trials}, and look which of them is unlike the others (scale, zero and "
-            f"clock of its moment, its electrodes): they pull {apart[0].name} apart",
+            f"clock of its moment, its electrodes): they pull {apart[0].name} apart, and without each of them their "
+            f"own moments move by {apart[0].moments}; leave out the one in which something is found",
         )
     if too_narrow(result.fits):
         held = bands(result.fits)

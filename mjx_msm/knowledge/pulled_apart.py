@@ -1,17 +1,15 @@
-"""Trials that disagree: parameters that several of them pull each its own way, as tests of fit found it."""
+"""Trials that disagree: parameters that several of them pull each its own way."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mjx_msm.knowledge.records import Fit
+from mjx_msm.knowledge.judged_errors import size
+from mjx_msm.knowledge.records import Fit, Moved
 
 CLEARLY = 4.0
 """Standard deviations by which an estimate moves without a trial, from which they disagree."""
-_MOVED = re.compile(r"without this trial (.+) would move by about ([\d.]+) standard deviations")
-"""As `mjx_msm.identification.misfit` says it; a result keeps the words."""
 
 
 @dataclass(frozen=True)
@@ -19,22 +17,33 @@ class PulledApart:
     """A parameter that moves without any of these trials: the others do not bear out what each says of it."""
 
     name: str
-    by: Mapping[str, float]
-    """By trial, how far it would move without it [standard deviations]."""
+    by: Mapping[str, Moved]
+    """By trial; of several joints, that whose moment moves most."""
+    unit: str
+    """Of the moments."""
+
+    @property
+    def moments(self) -> str:
+        """By how much those of every trial would move without it, in words."""
+        return _listed([f"{size(m.signal, self.unit)} in {trial}" for trial, m in self.by.items()])
 
     @property
     def said(self) -> str:
         """In words, which end a sentence."""
-        each = [f"without {trial} by about {by:.2g}" for trial, by in self.by.items()]
-        return f"{self.name} would move {', '.join(each[:-1])} and {each[-1]} standard deviations"
+        each = _listed([f"without {trial} by about {m.by:.2g}" for trial, m in self.by.items()])
+        return f"{self.name} would move {each} standard deviations, and with it the moment by {self.moments}"
 
 
 def pulled_apart(fits: Sequence[Fit]) -> tuple[PulledApart, ...]:
     """What two trials or more pull apart, the most first. What one alone tells of is only its own."""
-    moved: dict[str, dict[str, float]] = {}
+    moved: dict[tuple[str, str], dict[str, Moved]] = {}
     for f in fits:
-        for said in f.against:
-            if (m := _MOVED.search(said)) and float(m[2]) >= CLEARLY:
-                moved.setdefault(m[1], {})[f.trial] = float(m[2])
-    found = [PulledApart(name, by) for name, by in moved.items() if len(by) > 1]
-    return tuple(sorted(found, key=lambda x: -min(x.by.values())))
+        if f.without is not None and f.without.by >= CLEARLY:
+            own = moved.setdefault((f.without.name, f.unit), {})
+            own[f.trial] = max(own.get(f.trial, f.without), f.without, key=lambda m: m.signal)
+    found = [PulledApart(name, by, unit) for (name, unit), by in moved.items() if len(by) > 1]
+    return tuple(sorted(found, key=lambda x: -min(m.by for m in x.by.values())))
+
+
+def _listed(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}"

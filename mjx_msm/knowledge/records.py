@@ -124,6 +124,18 @@ class Direction:
 
 
 @dataclass(frozen=True)
+class Moved:
+    """What would move most of an estimate that is made without a trial, of what others tell, too."""
+
+    name: str
+    """Of the parameter, as readers are told of it."""
+    by: float
+    """[standard deviations]."""
+    signal: float
+    """By how much the estimate without the trial moves its own signal, root mean square, in the unit of its errors."""
+
+
+@dataclass(frozen=True)
 class Fit:
     """Error of one coordinate in one trial, before and after."""
 
@@ -146,8 +158,7 @@ class Fit:
     doubted: float = 0.0
     """Part of the samples that a robust loss counts for less than half."""
     against: tuple[str, ...] = ()
-    """What tests of fit (`mjx_msm.knowledge.goodness_of_fit`) and the influence of the trial say against the model, of
-    what it was identified from."""
+    """What tests of fit (`mjx_msm.knowledge.goodness_of_fit`) say against the model, of what it was identified from."""
     held: bool = False
     """Whether the coordinate was held where it was: an isometric contraction."""
     level: float = 0.0
@@ -163,6 +174,20 @@ class Fit:
     deviates: str = ""
     """Where in its cycle an unseen moment is off on average (`mjx_msm.knowledge.cycle_error`), in words; "" for
     nowhere."""
+    without: Moved | None = None
+    """What the trial says of the person that the others do not bear out; None where they do, or it is not known."""
+
+    @property
+    def objections(self) -> tuple[str, ...]:
+        """All that a trial which the estimate was made from says against the model, in words."""
+        if self.without is None:
+            return self.against
+        w = self.without
+        return (
+            *self.against,
+            f"without this trial {w.name} would move by about {w.by:.2g} standard deviations, and the {self.kind} here "
+            f"by {w.signal:.2g} {self.unit}",
+        )
 
     @property
     def row(self) -> tuple[str, str, str, str]:

@@ -27,6 +27,7 @@ from mjx_msm.knowledge.records import (
     Evidence,
     Fit,
     Likelihood,
+    Moved,
     MuscleUse,
     Outcome,
     Stage,
@@ -146,7 +147,9 @@ def _fits(value: Any) -> tuple[Fit, ...]:
     no other one, of several the file does not say."""
     fits = list_of(
         record_of(
-            Fit, optional=("beside", "doubted", "against", "held", "level", "within", "band", "apart", "deviates")
+            Fit,
+            {"without": record_of(Moved)},
+            ("beside", "doubted", "against", "held", "level", "within", "band", "apart", "deviates", "without"),
         )
     )(value)
     trials = {f.trial for f in fits if f.role == "identify"}

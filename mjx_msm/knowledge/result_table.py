@@ -122,10 +122,10 @@ def against_the_model(fits: Sequence[Fit]) -> Iterator[str]:
     """Tests of fit, in words."""
     tested = [f for f in fits if f.role == "identify" and f.kind != "acceleration"]
     for f in tested:
-        if f.against:
+        if f.objections:
             whose = escape(f"{f.trial}, {f.coordinate} ({f.kind})")
-            yield f"[yellow]residuals of {whose}[/yellow]: {escape('; '.join(f.against))}"
-    if any(f.against for f in tested):
+            yield f"[yellow]residuals of {whose}[/yellow]: {escape('; '.join(f.objections))}"
+    if any(f.objections for f in tested):
         yield "[dim]intervals allow for residuals that repeat themselves, not for other errors of the model[/dim]"
     elif tested:
         yield "[dim]no test of fit finds anything against the model; what errs alike in all trials none can see[/dim]"

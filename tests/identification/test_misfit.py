@@ -2,23 +2,23 @@
 
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
 from results import fit
 
 from mjx_msm.estimation.residuals.term import Quadratic
-from mjx_msm.identification.misfit import INFLUENTIAL, _influence, _without
+from mjx_msm.identification.misfit import INFLUENTIAL, _without, influence
 from mjx_msm.knowledge.pulled_apart import pulled_apart
 from mjx_msm.knowledge.wording import called
 
 
 class Linear:
-    """What `_influence` asks of a term: sums over every trial."""
+    """What `influence` asks of a term: sums over every trial."""
 
     def __init__(self, a, y, trial):
-        self.a, self.y, self.trial = a, y, trial
+        self.a, self.y, self.trial, self.weight = a, y, trial, np.ones((len(y), 1))
 
     def expand(self, z):
         each = []
@@ -37,6 +37,14 @@ def three_dampings(prior: np.ndarray) -> Any:
     )
 
 
+def three_trials(space: Any) -> Any:
+    """A problem of one joint."""
+    return SimpleNamespace(
+        space=space, recordings=tuple(SimpleNamespace(name=x) for x in "abc"), model=SimpleNamespace(free=("knee",)),
+        settings=SimpleNamespace(unmeasured={}),
+    )  # fmt: skip
+
+
 def test_influence_is_what_leaving_a_trial_out_does():
     rng, scale, prior = np.random.default_rng(1), np.array([0.5]), np.array([2.0, 2.0, 2.0])
     a, trial = rng.normal(size=(90, 3)), np.repeat([0, 1, 2], 30)
@@ -49,21 +57,22 @@ def test_influence_is_what_leaving_a_trial_out_does():
 
     z, covariance = best(trial >= 0)
     space = three_dampings(prior)
-    problem: Any = SimpleNamespace(space=space, recordings=(None, None, None))
     term: Any = Linear(a, y, trial)
-    found = _influence(problem, term, scale, z, covariance)
-    for i in range(3):
-        moved = np.abs(best(trial != i)[0] - z) / np.sqrt(np.diag(covariance))
-        assert (i in found) == (moved.max() > INFLUENTIAL)
-        if i in found:
-            (said,) = found[i]
-            assert called(space.paths[int(np.argmax(moved))]) in said
-            assert f"{moved.max():.1f} standard deviations" in said
-    assert 2 in found
-    both = [replace(fit("identify", trial=t), against=(found[2][0],)) for t in ("slow", "fast")]
-    (apart,) = pulled_apart(both)  # which reads these words
+    found = influence(three_trials(space), term, scale, z, covariance)
+    for i, name in enumerate("abc"):
+        away = best(trial != i)[0] - z
+        moved = np.abs(away) / np.sqrt(np.diag(covariance))
+        assert ((name, "knee") in found) == (moved.max() > INFLUENTIAL)
+        if (name, "knee") in found:
+            said = found[name, "knee"]
+            assert said.name == called(space.paths[int(np.argmax(moved))])
+            assert said.by == pytest.approx(moved.max(), rel=1e-6)
+            assert said.signal == pytest.approx(np.sqrt(np.mean((a[trial == i] @ away) ** 2)), rel=1e-6)
+    assert ("c", "knee") in found
+    both = [replace(fit("identify", trial=t), without=found["c", "knee"]) for t in ("slow", "fast")]
+    (apart,) = pulled_apart(both)
     assert apart.name == called(space.paths[1])
-    assert apart.by["slow"] == pytest.approx(np.abs(best(trial != 2)[0] - z)[1] / np.sqrt(covariance[1, 1]), abs=0.06)
+    assert set(apart.by) == {"slow", "fast"}
 
 
 def test_of_what_a_trial_alone_tells_it_contradicts_nobody():
@@ -73,10 +82,11 @@ def test_of_what_a_trial_alone_tells_it_contradicts_nobody():
     a[trial != 0, 0] *= 0.01
     y = a @ [5.0, -0.5, 0.3] + rng.normal(0, 0.5, 90)
     h = a.T @ a / 0.25 + np.diag(prior**-2.0)
-    z, term = np.linalg.solve(h, a.T @ y / 0.25), Linear(a, y, trial)
-    problem: Any = SimpleNamespace(space=three_dampings(prior), recordings=(None, None, None))
+    z = np.linalg.solve(h, a.T @ y / 0.25)
+    term: Any = Linear(a, y, trial)
     assert abs(z[0]) > 10.0 * np.sqrt(np.linalg.inv(h)[0, 0])
-    assert 0 not in _influence(problem, cast(Any, term), np.array([0.5]), z, np.linalg.inv(h))
+    found = influence(three_trials(three_dampings(prior)), term, np.array([0.5]), z, np.linalg.inv(h))
+    assert ("a", "knee") not in found
 
 
 def test_kinds_are_compared_by_what_chance_makes_of_the_move():
@@ -95,6 +105,5 @@ def test_kinds_are_compared_by_what_chance_makes_of_the_move():
     moved = _without(problem, information, gradients, z, whole, by_chance=True)
     step = rest @ (a[1].T @ y[1]) / sigma**2 - z
     expected = np.abs(step) / np.sqrt(np.diag(rest) - np.diag(whole))
-    path, by = moved[0]
-    assert path == called(space.paths[int(np.argmax(expected))])
-    assert by == pytest.approx(expected.max(), rel=1e-6)
+    assert moved[0].name == called(space.paths[int(np.argmax(expected))])
+    assert moved[0].by == pytest.approx(expected.max(), rel=1e-6)

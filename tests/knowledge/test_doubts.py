@@ -10,7 +10,7 @@ from results import estimate, fit, result
 from mjx_msm.knowledge.muscle_checks import Doubt, doubtful_muscles, muscle_doubts
 from mjx_msm.knowledge.next_step import Matter, steps
 from mjx_msm.knowledge.pulled_apart import pulled_apart
-from mjx_msm.knowledge.records import MuscleUse, Unknown
+from mjx_msm.knowledge.records import Moved, MuscleUse, Unknown
 from mjx_msm.knowledge.reliance import Rely, reliance
 from mjx_msm.knowledge.standing import Standing, remark, standings
 from mjx_msm.knowledge.verdict import verdict
@@ -112,22 +112,29 @@ def test_what_people_do_is_not():
     assert doubtful_muscles(used({"full": 0.1, "activation": 1.0}), MAP, efforts=True) == ()  # greatest effort
 
 
-def moved(name, by, trial):
-    said = f"without this trial {name} would move by about {by:.1f} standard deviations"
-    return replace(fit("identify", trial=trial), against=(said,))
+def moved(name, by, trial, signal=2.5):
+    return replace(fit("identify", trial=trial), without=Moved(name, by, signal))
 
 
 def test_trials_that_pull_a_parameter_apart_are_told_and_one_s_own_is_not():
-    rows = moved("joint/knee/damping", 12.3, "slow"), moved("joint/knee/damping", 15.9, "fast")
+    rows = moved("joint/knee/damping", 12.3, "slow"), moved("joint/knee/damping", 15.9, "fast", 4.0)
     (found,) = pulled_apart(rows)
-    assert found.by == {"slow": 12.3, "fast": 15.9}
+    assert {trial: m.by for trial, m in found.by.items()} == {"slow": 12.3, "fast": 15.9}
     made = result(*rows, fit())
-    assert "Trials disagree: joint/knee/damping would move without slow by about 12 and without fast by about 16" in (
-        " ".join(verdict(made))
-    )
+    assert (
+        "Trials disagree: joint/knee/damping would move without slow by about 12 and without fast by about 16 standard "
+        "deviations, and with it the moment by 2.5 N·m in slow and 4 N·m in fast."
+    ) in " ".join(verdict(made))
     assert "identify once without each of slow and fast" in verdict(made)[-1]
+    assert "their own moments move by 2.5 N·m in slow and 4 N·m in fast" in verdict(made)[-1]
     assert pulled_apart((rows[0], moved("emg/a/gain", 15.9, "fast"))) == ()
     assert pulled_apart((rows[0], moved("joint/knee/damping", 2.5, "fast"))) == ()
+    hip = replace(moved("joint/knee/damping", 15.9, "fast", 9.0), coordinate="hip")
+    assert "9 N·m in fast" in pulled_apart((*rows, hip))[0].said  # of two joints, the one that moves most
+    assert rows[0].objections == (
+        "without this trial joint/knee/damping would move by about 12 standard deviations, and the moment here by "
+        "2.5 N·m",
+    )
 
 
 def test_the_other_foot_s_force_is_left_out_first_and_both_errors_are_told():

@@ -11,7 +11,7 @@ import pytest
 from made_result import made_result
 
 from mjx_msm.common.errors import InputError
-from mjx_msm.knowledge.records import Fit, MuscleUse, Stage, Unseen
+from mjx_msm.knowledge.records import Fit, Moved, MuscleUse, Stage, Unseen
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.result_file import NEWER
 from mjx_msm.person.space import parameter_space
@@ -29,7 +29,19 @@ def content(arm, tmp_path_factory) -> dict[str, Any]:
         emg_map={"BRA": {"arm": 0.5}},
         fits=(
             Fit(
-                "t", "identify", "motion", "elbow_flex", "rad", 0.1, 0.05, 0.9, 0.4, {"mean": 0.2}, band=0.9, apart=0.04
+                "t",
+                "identify",
+                "motion",
+                "elbow_flex",
+                "rad",
+                0.1,
+                0.05,
+                0.9,
+                0.4,
+                {"mean": 0.2},
+                band=0.9,
+                apart=0.04,
+                without=Moved("joint/elbow_flex/damping", 4.5, 0.02),
             ),
         ),
         unseen=(Unseen("t", "elbow_flex", (0.1, 0.2), (1.0, 2.0), (1.5, 2.5), (1.0, 2.0), (2.0, 3.0)),),

@@ -97,7 +97,7 @@ def report(
         noise=[_noise(stage, result.fits) for stage in result.stages],
         hashes={in_short(name): x for name, x in result.hashes.items()},
         strongest=STRONGEST,
-        against=[f for f in result.fits if f.against],
+        against=[f for f in result.fits if f.objections],
         command=_command(result),
         doubted=any(f.doubted for f in result.fits),
         apart=any(f.apart is not None for f in result.fits),
