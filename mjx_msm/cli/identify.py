@@ -78,7 +78,7 @@ def identify(
         study = study.under(one_of("--muscle", muscle, MUSCLE_LAWS))
     prepare_jax()
     from mjx_msm.common.interrupts import held_interrupts
-    from mjx_msm.knowledge.next_step import next_step
+    from mjx_msm.knowledge.next_step import FIRST, first_steps
     from mjx_msm.knowledge.result import Identification
     from mjx_msm.study.result_folder import check_result_folder, save_result
     from mjx_msm.study.settings import study_model
@@ -107,7 +107,8 @@ def identify(
         console.print(truth_table(result, truth))
     console.print(f"\nwritten to {kept.folder}: {', '.join(contents(kept.folder))}", markup=False)
     if not interrupted:
-        console.print(next_step(result), markup=False)
+        for word, step in zip(("Next", *["Then"] * FIRST), first_steps(result), strict=False):
+            console.print(f"{word}: {step.said}.", markup=False)
     if interrupted:
         console.print(_what_is_missing(result))
     if kept.reason:

@@ -33,14 +33,14 @@ class Fewer:
     after: int
 
     @property
-    def said(self) -> str:
-        """As a step for the lab."""
+    def said(self) -> tuple[str, tuple[str, ...]]:
+        """As a step: what to do, and its details."""
         told = [f"hold (as in the generic model) {'; '.join(_words(self.held))}"] if self.held else []
         told += [f"let all channels share one {FIELDS[x.split('/')[2]]}" for x in self.shared]
         lines = f"`free = {json.dumps(self.free)}`" + (f", `tied = {json.dumps(self.tied)}`" if self.tied else "")
         return (
-            f"free fewer parameters, as these recordings say hardly anything of so many: {', and '.join(told)}, which "
-            f"leaves {self.after} of {self.before} unknowns ({lines} in [identify])"
+            "free fewer parameters, as these recordings say hardly anything of so many",
+            (*told, f"that leaves {self.after} of {self.before} unknowns; in [identify]: {lines}"),
         )
 
 

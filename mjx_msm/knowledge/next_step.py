@@ -40,6 +40,8 @@ from mjx_msm.knowledge.wording import MAY_FLATTER, emg_first, number, some
 
 FIRST = 3
 """Steps that a person's report tells of."""
+DOUBTS = 3
+"""Muscles that one of them names."""
 AGAINST, ALONG = -0.5, 0.9
 """Correlation with the recording down to which a prediction goes against it, as with a wrong sign, and from which on it
 goes along with it, but in another size."""
@@ -59,11 +61,11 @@ CHECKS = {
     "muscle": (ELECTRODE, SIZE), "body": (SIZE,), "joint": (MOMENT,),
 }  # fmt: skip
 """By field, or else by what it is of: what in the lab makes a parameter go to its bound."""
-MOVING = "repetitions (strides, reaches) at two speeds at least, slow passive swings of the joint through its range"
-HOLDING = (
-    "contractions at three angles of the joint at least, each slowly from rest to the greatest effort and back, slow "
-    "passive swings of the joint through its range"
-)
+REPETITIONS, SWINGS = (
+    "repetitions (strides, reaches) at two speeds at least", "slow passive swings of the joint through its range",
+)  # fmt: skip
+EFFORTS = "contractions at three angles of the joint at least, each slowly from rest to the greatest effort and back"
+MOVING, HOLDING = f"{REPETITIONS}, {SWINGS}", f"{EFFORTS}, {SWINGS}"
 """What to record more of a person, by what was: a posture that is held tells nothing of lengths and speeds."""
 
 UNTOLD = ("stiffness", "damping", "delay", "shape")
@@ -113,15 +115,18 @@ class Step:
     """Something to do, for the lab."""
 
     matter: Matter
-    said: str
+    head: str
+    """What to do, in a line."""
+    details: tuple[str, ...] = ()
+    """Why and how, a line each."""
 
     @property
-    def head(self) -> str:
-        """In a table."""
-        return self.said.partition(":")[0]
+    def said(self) -> str:
+        """All of it, in words which end a sentence."""
+        return f"{self.head}: {'; '.join(self.details)}" if self.details else self.head
 
 
-def next_step(result: Identification, *, alone: bool = True) -> str:
+def first_steps(result: Identification, *, alone: bool = True) -> tuple[Step, ...]:
     """The first things that are in the way of relying on the result.
 
     **Arguments:** `alone`: whether the person is identified alone, and not as one of a study.
@@ -129,6 +134,12 @@ def next_step(result: Identification, *, alone: bool = True) -> str:
     first, *others = steps(result)[:FIRST]
     if first.matter is Matter.EVALUATIONS and not alone:
         first = Step(first.matter, "free fewer parameters or begin from more places, as it ran out of evaluations")
+    return (first, *others)
+
+
+def next_step(result: Identification, *, alone: bool = True) -> str:
+    """`first_steps` in a sentence each."""
+    first, *others = first_steps(result, alone=alone)
     return f"Next: {first.said}." + "".join(f" Then {step.said}." for step in others)
 
 
@@ -150,7 +161,7 @@ def steps(result: Identification) -> tuple[Step, ...]:
                 Matter.NO_BAND, "see in the report whether the band holds what was held out, before the person is used"
             ),
         )
-    return (Step(Matter.NOTHING, "use the person: `gymnasium.make` and `mjx-msm verify` take this folder"),)
+    return (Step(Matter.NOTHING, "use the person", ("`gymnasium.make` and `mjx-msm verify` take this folder",)),)
 
 
 def _lacking(result: Identification) -> str:
@@ -166,8 +177,8 @@ def _in_the_way(result: Identification) -> Iterator[Step]:
         yield Step(
             Matter.UNMEASURED,
             f"measure one of {some(list(result.unmeasured))}, record another joint that the measured muscles cross, "
-            'or take synergies of what was measured for their EMG (`unmeasured = "synergies"`): with their courses '
-            "unknown, nothing is left to learn from",
+            'or take synergies of what was measured for their EMG (`unmeasured = "synergies"`)',
+            ("with their courses unknown, nothing is left to learn from",),
         )
         return
     rows = unseen(result.fits)
@@ -182,43 +193,50 @@ def _in_the_way(result: Identification) -> Iterator[Step]:
     if full and muscle is not None:
         yield muscle
     if foot := _other_foot(result):
-        yield Step(Matter.OTHER_FOOT, foot)
+        yield foot
     if worst := trial_predicted_worst(result.fits):
         why = _cause([f for f in rows if f.trial == worst and f.identified >= f.spread])
-        yield Step(Matter.TRIAL, f"look at {worst}, which it predicts worse than a constant would: {why}")
+        yield Step(Matter.TRIAL, f"look at {worst}, which it predicts worse than a constant would", (why,))
     elif joints := joints_predicted_worst(result.fits):
         joint = joints[0]
         generic = "; the generic model predicts it better" if joint.generic < joint.identified else ""
         yield Step(
             Matter.JOINT,
             f"look at {joint.coordinate} in {joint.trial}, which it predicts worse than a constant would (though not "
-            f"the joints together{generic}): {_cause([joint])}",
+            f"the joints together{generic})",
+            (_cause([joint]),),
         )
     if result.outcome is Outcome.MAX_EVALUATIONS:
         yield Step(Matter.EVALUATIONS, "let it go on with `--resume`")
     if result.outcome is Outcome.UNSETTLED:
         yield Step(
             Matter.UNSETTLED,
-            "begin from more places (`starts` in [identify]), or free fewer parameters: where the solver stopped it "
-            "came to no end that stays one, as where a foot meets the ground at every look at another time",
+            "begin from more places (`starts` in [identify]), or free fewer parameters",
+            (
+                "where the solver stopped it came to no end that stays one, as where a foot meets the ground at every "
+                "look at another time",
+            ),
         )
     if fits_poorly(result.fits):
         yield Step(
             Matter.FIT,
-            "find out why it fits poorly: check the electrodes, the normalisation of the EMG, and scale, sign and "
-            "clock of the moment, beside the curves in the report",
+            "find out why it fits poorly",
+            (
+                "check the electrodes, the normalisation of the EMG, and scale, sign and clock of the moment, beside "
+                "the curves in the report",
+            ),
         )
     if other is not None and other[1] < CLEARLY * pooled(rows, kind=kind):
         yield Step(
             Matter.REGRESSION,
-            "look where in the curves of the report the error is: a model that predicts worse than a regression lacks "
-            f"something, {_lacking(result)}",
+            "look where in the curves of the report the error is",
+            (f"a model that predicts worse than a regression lacks something, {_lacking(result)}",),
         )
     elif beaten := _beaten_joints(rows, kind):
         yield Step(
             Matter.BEATEN_JOINT,
-            f"look at {some(beaten)} in the curves of the report, which a regression predicts better than the model: "
-            f"it lacks something there, {_lacking(result)}",
+            f"look at {some(beaten)} in the curves of the report, which a regression predicts better than the model",
+            (f"it lacks something there, {_lacking(result)}",),
         )
     if held_still and more is not None:  # at one angle, most of what a bound may hold is not told at all
         yield from more
@@ -230,9 +248,12 @@ def _in_the_way(result: Identification) -> Iterator[Step]:
         trials = some(list(apart[0].by))
         yield Step(
             Matter.APART,
-            f"identify once without each of {trials}, and look which of them is unlike the others (scale, zero and "
-            f"clock of its moment, its electrodes): they pull {apart[0].name} apart, and without each of them their "
-            f"own moments move by {apart[0].moments}; leave out the one in which something is found",
+            f"identify once without each of {trials}, as they pull {apart[0].name} apart",
+            (
+                f"without each of them their own moments move by {apart[0].moments}",
+                "look which of them is unlike the others (scale, zero and clock of its moment, its electrodes), and "
+                "leave out the one in which something is found",
+            ),
         )
     if too_narrow(result.fits):
         held = bands(result.fits)
@@ -241,9 +262,11 @@ def _in_the_way(result: Identification) -> Iterator[Step]:
         curves = f"{joint} in {trial}" if joint else trial
         yield Step(
             Matter.BAND,
-            f"look where in the curves of {curves} the recording leaves the band of 95 %, which holds "
-            f"{100 * part:.0f} % of it{_deviates(result.fits, trial, joint)}: the model lacks something there, and "
-            "till it is found intervals are not to be used",
+            f"look where in the curves of {curves} the recording leaves the band of 95 %",
+            (
+                f"the band holds {100 * part:.0f} % of it{_deviates(result.fits, trial, joint)}",
+                "the model lacks something there, and till it is found intervals are not to be used",
+            ),
         )
     if more is not None and not held_still:
         yield from more
@@ -253,9 +276,11 @@ def _muscle(result: Identification) -> Step | None:
     doubtful = [d.said for d in muscle_doubts(result) if d.is_first]
     if not doubtful:
         return None
+    more = [f"and {len(doubtful) - DOUBTS} more"] if len(doubtful) > DOUBTS else []
     return Step(
         Matter.MUSCLE,
-        f"ask whether it can be that {some(doubtful, 2)}: check {ELECTRODE}, and which channel drives which muscle",
+        f"check {ELECTRODE}, and which channel drives which muscle, as hardly anybody's muscles do this",
+        (*doubtful[:DOUBTS], *more),
     )
 
 
@@ -270,20 +295,24 @@ def _cause(rows: Sequence[Fit]) -> str:
     return "a task that the others say nothing of, or else a muscle without EMG"
 
 
-def _other_foot(result: Identification) -> str:
-    """What to leave out of the moments of an unseen trial that is missed; "" where none of them is in doubt, or what is
-    in doubt is missed no more than the rest."""
+def _other_foot(result: Identification) -> Step | None:
+    """What to leave out of the moments of an unseen trial that is missed; None where none of them is in doubt, or what
+    is in doubt is missed no more than the rest."""
     missed = too_narrow(result.fits) or trial_predicted_worst(result.fits) or reliance(result.fits).rely is Rely.NO
     rows = [f for f in unseen(result.fits) if f.kind == "moment" and f.apart is not None]
     for f in sorted(rows, key=lambda f: -f.identified / max(f.spread, 1e-9)):
         share = max((x.share for x in result.other_foot if x.trial == f.trial), default=0.0)
         if missed and share >= DOUBTED and f.apart is not None and f.apart < CLEARLY * f.identified:
-            return (
-                f'leave out what may be the other foot\'s force (`other_foot = "masked"` in the subject file, unless '
-                f"the person walks so): {100 * share:.0f} % of {f.trial} are in doubt; without them the error is "
-                f"{size(f.apart, f.unit)}, with them {size(f.identified, f.unit)}"
+            return Step(
+                Matter.OTHER_FOOT,
+                'leave out what may be the other foot\'s force (`other_foot = "masked"` in the subject file, unless '
+                "the person walks so)",
+                (
+                    f"{100 * share:.0f} % of {f.trial} are in doubt",
+                    f"without them the error is {size(f.apart, f.unit)}, with them {size(f.identified, f.unit)}",
+                ),
             )
-    return ""
+    return None
 
 
 def _deviates(fits: Sequence[Fit], trial: str, joint: str) -> str:
@@ -314,7 +343,8 @@ def _to_believe(result: Identification, *, with_none: bool) -> Step | None:
     return Step(
         Matter.BOUND,
         f"ask whether {some([_valued(result, path) for path in paths])} can be believed, since only a bound holds "
-        f"{'it' if len(bound) == 1 else 'them'}: check {checks(paths)}",
+        f"{'it' if len(bound) == 1 else 'them'}",
+        tuple(f"check {x}" for x in _checks(paths)),
     )
 
 
@@ -348,9 +378,13 @@ def _is_none(e: Estimate) -> bool:
 
 def checks(paths: Iterable[str]) -> str:
     """What in the lab may have sent these parameters to their bounds."""
+    return "; ".join(_checks(paths))
+
+
+def _checks(paths: Iterable[str]) -> tuple[str, ...]:
     kinds = [path.split("/") for path in paths]
     each = [CHECKS.get(k[-1]) or CHECKS.get(k[0], ("scale and sign of what was measured",)) for k in kinds]
-    return "; ".join(dict.fromkeys(check for some_of_it in each for check in some_of_it))
+    return tuple(dict.fromkeys(check for some_of_it in each for check in some_of_it))
 
 
 def _to_record(result: Identification) -> tuple[Step, ...] | None:
@@ -370,26 +404,30 @@ def _to_record(result: Identification) -> tuple[Step, ...] | None:
             return (
                 Step(
                     Matter.FOLDS,
-                    "cross-validate again with `--cv-by trial`: parts of the same trials may be all it was asked for "
-                    "yet",
+                    "cross-validate again with `--cv-by trial`",
+                    ("parts of the same trials may be all it was asked for yet",),
                 ),
             )
-        return (Step(Matter.HOLD_OUT, hold_out(trials) + ("" if rows else f" ({WITHIN})")),)
+        head, _, why = hold_out(trials).partition(": ")
+        return (Step(Matter.HOLD_OUT, head, tuple(x for x in (why, "" if rows else WITHIN) if x)),)
     why = f"{count - sum(clear)} of {count} parameters are open"
     if few and samples:
         why = f"its {samples[0]} samples repeat themselves and count as {samples[1]}, fewer than its parameters: {why}"
-    apart = f", and, as these do not tell strength and EMG gain apart, {TELLS_APART}" if exchanges(result) else ""
-    apart += f", and {MVC}" if is_relative_to_itself(result) else ""
-    what = HOLDING if was_held(result.fits) else f"{many(times_as_many(result))} {MOVING}"
-    trial, role = ("", "") if held else (ONE_MORE, f"; {HELD_OUT}")
+    efforts = EFFORTS if was_held(result.fits) else f"{many(times_as_many(result))} {REPETITIONS}"
     record = Step(
         Matter.RECORD,
-        f"record more of the person ({why}): {what}{apart}{trial} "
-        f"(`msm.design_experiment` finds what tells most{role}); until then no open parameter is worth reporting by "
-        "itself",
+        f"record more of the person ({why})",
+        (
+            efforts,
+            SWINGS,
+            *([f"as these do not tell strength and EMG gain apart, {TELLS_APART}"] if exchanges(result) else []),
+            *([MVC] if is_relative_to_itself(result) else []),
+            *([] if held else [f"a whole trial more to hold out ({HELD_OUT})"]),
+            "`msm.design_experiment` finds what tells most; until then no open parameter is worth reporting by itself",
+        ),
     )
     fewer = fewer_unknowns(result)
-    return (record,) if fewer is None else (Step(Matter.RECORD, fewer.said), record)
+    return (record,) if fewer is None else (Step(Matter.RECORD, *fewer.said), record)
 
 
 def _asked(result: Identification) -> list[tuple[Estimate, Standing]]:

@@ -197,4 +197,4 @@ def test_what_is_far_off_outside_its_band_is_not_to_be_used():
 def test_where_in_the_cycle_it_is_off_is_said_with_the_band():
     off = replace(fit(), band=0.4, deviates="on average 12 N·m too low from 50 to 70 % of the cycle")
     said = verdict(result(off))[-1]
-    assert "holds 40 % of it (predicted on average 12 N·m too low from 50 to 70 % of the cycle): the model" in said
+    assert "holds 40 % of it (predicted on average 12 N·m too low from 50 to 70 % of the cycle); the model" in said

@@ -509,7 +509,7 @@ def test_whoever_cannot_record_more_frees_fewer_parameters():
     few = [step for step in steps(made) if step.matter is Matter.RECORD]
     assert few[0].said.startswith(
         "free fewer parameters, as these recordings say hardly anything of so many: hold (as in the generic "
-        "model) optimal fiber length of BRA, which leaves 2 of 3 unknowns"
+        "model) optimal fiber length of BRA; that leaves 2 of 3 unknowns"
     )
     assert '`free = ["emg/biceps/gain", "joint/elbow_flex/damping"]`' in few[0].said
     assert few[1].said.startswith("record more")

@@ -1,5 +1,6 @@
 """The report needs no network, shows what the result holds, and lets no name of a trial act as its code."""
 
+import html
 import json
 import re
 from dataclasses import replace
@@ -10,6 +11,7 @@ import pytest
 from browser import opened
 from results import PATHS, fit, result
 
+from mjx_msm.knowledge.next_step import first_steps
 from mjx_msm.knowledge.records import Direction, MuscleUse, Unseen
 from mjx_msm.knowledge.uncertainty import Knowledge
 from mjx_msm.knowledge.verdict import verdict
@@ -67,7 +69,8 @@ def test_a_browser_draws_it(page, browser, tmp_path):
     seen = opened(tmp_path / "report.html", tmp_path / "profile")
     assert seen.complaints == []
     assert seen.charts == 5  # as below
-    assert "Next: use the person" in seen.text
+    assert "What to do next" in seen.text
+    assert "Use the person" in seen.text
 
 
 def test_an_unseen_moment_has_its_band_and_says_what_it_holds():
@@ -122,7 +125,7 @@ def test_an_axis_shows_the_generic_model_or_says_that_it_goes_on():
 def test_it_shows_what_the_result_holds(page):
     text = re.sub(r"\s+", " ", Page(page).text)
     made = result(fit("identify"), fit(ridge=3.0))
-    for part in (*verdict(made), *PATHS, made.directions[0].text, "3 N·m", "ab" * 32):
+    for part in (*verdict(made)[:-1], *PATHS, made.directions[0].text, "3 N·m", "ab" * 32):
         assert part.replace("`", "") in text
     assert "<code>--starts 25</code>" in page, "names are set as code"
     assert "mjx-msm identify subject.toml --out FOLDER --muscle mujoco --starts 1 --seed 7 --no-cv" in text
@@ -171,9 +174,23 @@ def test_what_the_band_holds_of_the_unseen_is_said_first():
     assert text.index("In short") < text.index(said) < text.index("What was asked")
 
 
-def test_what_to_do_next_is_a_line_a_step():
-    page = report(result(fit("identify"), shares=(0.1, 0.1, 0.9), bounds=("", "", "upper")))
-    assert "<br> Then record more of the person" in page
+def test_what_to_do_next_is_a_list_of_what_to_do_and_why_below_it():
+    """And is told once: every step of the page is one of `first_steps`, with its details in lines of their own."""
+    made = result(fit("identify"), shares=(0.1, 0.1, 0.9), bounds=("", "", "upper"))
+    page = report(made)
+    listed = page[page.index("What to do next") : page.index("What was asked")]
+    lines = [
+        html.unescape(re.sub(r"<[^>]+>", "", x))
+        for x in re.findall(r"<b>(.*?)</b>|<li>([^\n]*)</li>", listed)
+        for x in x
+        if x
+    ]
+    steps = first_steps(made)
+    assert [x.lower() for x in lines] == [
+        x.replace("`", "").lower() for step in steps for x in (step.head, *step.details)
+    ]
+    assert len(steps) > 1
+    assert "Next: " not in page
 
 
 def test_who_stands_behind_a_row_and_what_only_its_range_holds():

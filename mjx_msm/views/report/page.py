@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mjx_msm.common.files import write_text
 from mjx_msm.knowledge.belonging import Belonging
 from mjx_msm.knowledge.judged_errors import size, too_narrow
+from mjx_msm.knowledge.next_step import first_steps
 from mjx_msm.knowledge.records import WITH_DISCREPANCY, Fit, Stage
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.standing import Standing, bounded, remark, width_text
@@ -82,7 +83,8 @@ def report(
         subject=result.subject or "subject",
         model=Path(result.source).name,
         of=of,
-        verdict=verdict(result, of),
+        verdict=verdict(result, of)[:-1],
+        steps=first_steps(result, alone=of is None),
         notes=[in_short(note) for note in result.notes],
         asked=[*asked(result), *([("angles", said)] if (said := angles(trials)) else [])],
         rows=[_row(result, i, ways) for i in range(len(result.estimates))],
@@ -119,7 +121,7 @@ def page(template: str, **values: Any) -> str:
         loader=PackageLoader("mjx_msm.views.report", "."), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"with_code": _with_code, "in_short": in_short}
+    environment.filters |= {"with_code": _with_code, "in_short": in_short, "capital": _capital}
     return environment.get_template(template).render(**values, plotly=get_plotlyjs())
 
 
@@ -128,6 +130,10 @@ def _with_code(text: str) -> str:
     from markupsafe import Markup, escape
 
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def save_report(
