@@ -52,7 +52,7 @@ FIRST = 3
 USE = "`gymnasium.make` and `mjx-msm verify` take each of their folders"
 OFTEN = 0.5
 """Part of the people in whom a parameter rests on a bound, from which it is no matter of one recording."""
-FEW = 0.1
+FEW = 0.25
 """Part of the people, below which what concerns them comes after what concerns more."""
 OTHERS = '`prior = "population.json"` in [identify]'
 AMONG = "population.json leaves nobody out, so that a person's own recording counts a little twice"
@@ -62,15 +62,15 @@ NAMED = 4
 OF_RECORDINGS = (Matter.OTHER_FOOT, Matter.MUSCLE, Matter.APART, Matter.RECORD, Matter.HOLD_OUT, Matter.FOLDS)
 """What is a matter of somebody's recordings, and not of what the others lead to expect."""
 WHY = {
-    Matter.TRIAL: "a trial that it had not seen of them, the model predicts worse than its best constant; a sign, a "
-    "channel at fault, or a task that nothing else says anything of",
+    Matter.TRIAL: "a trial that it had not seen of them, the model predicts worse than its best constant; a task "
+    "that nothing else says anything of, or a muscle without EMG",
     Matter.INTERRUPTED: "their identification was interrupted; run the study again, which goes on with it",
     Matter.EVALUATIONS: "the solver ran out of evaluations, and may still move; free fewer parameters, or begin from "
     "more places (`starts` in [identify]), and run the study again",
     Matter.UNSETTLED: "the solver came to no end that stays one; begin from more places (`starts` in [identify]), or "
     "free fewer parameters",
-    Matter.JOINT: "a joint of a trial that it had not seen, the model predicts worse than a constant; a sign, or a "
-    "muscle without EMG",
+    Matter.JOINT: "a joint of a trial that it had not seen, the model predicts worse than a constant; a task that "
+    "nothing else says anything of, or a muscle without EMG",
     Matter.REGRESSION: "what it had not seen, a regression predicts better than the model, which lacks something: a "
     "muscle without EMG, passive tissue, a right delay",
     Matter.BEATEN_JOINT: "a joint of what it had not seen, a regression predicts better than the model, which lacks "
@@ -93,6 +93,7 @@ LEFT = {
     Matter.JOINT: "a joint that a constant predicts better",
     Matter.EVALUATIONS: "a solver that ran out of evaluations",
     Matter.UNSETTLED: "a solver that did not settle",
+    Matter.STARTS: "a search from one place that may have missed them",
     Matter.FIT: "a poor fit",
     Matter.REGRESSION: "a regression that predicts better",
     Matter.BEATEN_JOINT: "a joint that a regression predicts better",
@@ -226,7 +227,7 @@ def _in_the_way(c: Cohort, advised: Mapping[str, tuple[Step, ...]]) -> Iterator[
     each = {name: {step.matter: step for step in found} for name, found in advised.items()}
     for matter in _order(c):
         concerned = {name: found[matter] for name, found in each.items() if matter in found}
-        if concerned and matter is not Matter.NOTHING:
+        if concerned and matter not in (Matter.NOTHING, Matter.STARTS):  # of starts a study speaks for everybody
             for step in _of(c, matter, concerned):
                 yield step, concerned
 

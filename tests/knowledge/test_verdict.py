@@ -9,7 +9,6 @@ import pytest
 from results import fit, result
 
 import mjx_msm as msm
-from mjx_msm.knowledge.fewer_unknowns import fewer_unknowns
 from mjx_msm.knowledge.goodness_of_fit import fit_tests, independent_samples
 from mjx_msm.knowledge.judged_errors import measure, pooled, too_narrow, trial_predicted_worst
 from mjx_msm.knowledge.muscle_checks import without_effect
@@ -88,6 +87,18 @@ def test_whose_error_is_whose():
 )
 def test_what_to_do_next(made, next_step):
     assert next_step in verdict(made)[-1]
+
+
+def test_what_one_start_found_and_looks_like_another_person_is_searched_for_again_first():
+    """Nothing of the lab is to be checked before that."""
+    poor = result(replace(fit("identify", 6.0), against=(REPEATS,)), fit())
+    pushed = result(fit(), bounds=("upper", "upper", "lower"))
+    away = tuple(replace(e, start=100.0) for e in pushed.estimates)
+    for made in (poor, replace(pushed, estimates=away)):
+        once, often = (steps(replace(made, stages=(replace(made.stages[0], starts=n),))) for n in (1, 25))
+        assert once[0].matter is Matter.STARTS
+        assert once[1:] == often
+    assert steps(result(fit(), bounds=("upper", "", "")))[0].matter is not Matter.STARTS
 
 
 def test_none_of_a_thing_is_no_bound_to_widen():
@@ -496,33 +507,6 @@ def test_a_fault_is_named_only_where_the_prediction_points_to_one():
     assert said(0.95).endswith("but in another size: a unit, or a zero")
     assert said(0.3).endswith("constant would: a task that the others say nothing of, or else a muscle without EMG")
     assert said(math.nan) == said(0.3)
-
-
-def test_whoever_cannot_record_more_frees_fewer_parameters():
-    """Of three parameters the recordings tell one: a fibre length stays at its generic value, but the gain of an EMG
-    has none; shapes become one."""
-    made = result(fit(), shares=(0.1, 0.1, 0.9))
-    gain, length, damping = made.unknowns
-    first = replace(made.estimates[0], path="emg/biceps/gain")
-    unknowns = replace(gain, members=(first.path,)), length, damping
-    made = replace(made, estimates=(first, *made.estimates[1:]), unknowns=unknowns)
-    few = [step for step in steps(made) if step.matter is Matter.RECORD]
-    assert few[0].said.startswith(
-        "free fewer parameters, as these recordings say hardly anything of so many: hold (as in the generic "
-        "model) optimal fiber length of BRA; that leaves 2 of 3 unknowns"
-    )
-    assert '`free = ["emg/biceps/gain", "joint/elbow_flex/damping"]`' in few[0].said
-    assert few[1].said.startswith("record more")
-    shape = [replace(made.estimates[0], path=f"emg/{c}/shape") for c in "ab"]
-    unknown = [replace(gain, members=(e.path,)) for e in shape]
-    shaped = replace(
-        made, estimates=(*shape, made.estimates[2]), unknowns=(*unknown, damping), z=made.z, channels=("a", "b")
-    )
-    fewer = fewer_unknowns(shaped)
-    assert fewer is not None
-    assert (fewer.held, fewer.tied, fewer.before, fewer.after) == ((), ("emg/*/shape",), 3, 2)
-    assert fewer.free == ("emg/*/shape", "joint/elbow_flex/damping")
-    assert fewer_unknowns(result(fit())) is None
 
 
 def test_channels_whose_muscles_cross_no_free_joint_are_not_counted():
