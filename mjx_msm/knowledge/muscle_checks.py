@@ -120,19 +120,28 @@ def doubtful_muscles(
     together: dict[tuple[tuple[str, float], ...], list[str]] = {}
     for muscle in each:
         together.setdefault(tuple(sorted(emg_map.get(muscle, {}).items())), []).append(muscle)
-    found = [d for muscle, own in each.items() for d in _of_one(muscle, own, bounds or {}, efforts=efforts)]
+    found = [d for own in together.values() for d in _full({m: each[m] for m in own}, efforts=efforts)]
+    found += [d for muscle, own in each.items() for d in _slack(muscle, own, bounds or {})]
     found += [d for mix, own in together.items() for d in _faint(dict(mix), {m: each[m] for m in own})]
     return tuple(sorted(found, key=lambda d: d.doubt.value))
 
 
-def _of_one(
-    muscle: str, trials: Sequence[MuscleUse], bounds: Mapping[str, str], *, efforts: bool
-) -> Iterator[Doubtful]:
-    worst, emg = max(trials, key=lambda u: u.full), max(u.envelope for u in trials)
+def _full(trials: Mapping[str, Sequence[MuscleUse]], *, efforts: bool) -> Iterator[Doubtful]:
+    """Of muscles that the same channels drive; those that are full for as long are told of together."""
+    by: dict[tuple[str, str], list[str]] = {}
+    for muscle, own in trials.items():
+        worst = max(own, key=lambda u: u.full)
+        if worst.full >= (SATURATED if efforts else OFTEN):
+            by.setdefault((f"{100 * worst.full:.0f} %", worst.trial), []).append(muscle)
+    for (part, trial), muscles in by.items():
+        said = f"{some(muscles)} {'is' if len(muscles) == 1 else 'are'} at full activation in {part} of {trial}"
+        yield Doubtful(tuple(muscles), Doubt.SATURATED if efforts else Doubt.FULL, said)
+
+
+def _slack(muscle: str, trials: Sequence[MuscleUse], bounds: Mapping[str, str]) -> Iterator[Doubtful]:
+    """Of one that pulls nothing although its EMG is large, or little although it is active."""
+    emg = max(u.envelope for u in trials)
     active, pull = max(u.activation for u in trials), max(u.pull for u in trials)
-    if worst.full >= (SATURATED if efforts else OFTEN):
-        said = f"{muscle} is at full activation in {100 * worst.full:.0f} % of {worst.trial}"
-        yield Doubtful((muscle,), Doubt.SATURATED if efforts else Doubt.FULL, said)
     if emg >= STRONG and pull < NOTHING:
         said = f"{muscle} pulls with less than {100 * NOTHING:.0f} % of its strength throughout, although its EMG"
         yield Doubtful((muscle,), Doubt.NOTHING, f"{said} reaches {100 * emg:.0f} % of its reference")

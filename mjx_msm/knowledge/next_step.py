@@ -13,12 +13,14 @@ from dataclasses import dataclass
 
 from mjx_msm.knowledge.goodness_of_fit import independent_samples
 from mjx_msm.knowledge.judged_errors import (
+    POOR_HELD,
     bands,
     fits_poorly,
     fitted,
     flattery,
     joints_predicted_worst,
     measure,
+    per_trial,
     pooled,
     rival,
     size,
@@ -235,7 +237,7 @@ def _in_the_way(result: Identification) -> Iterator[Step]:
     if fits_poorly(result.fits):
         yield Step(
             Matter.FIT,
-            "find out why it fits poorly",
+            f"find out why it fits poorly{_where_poorly(result.fits)}",
             (
                 "check the electrodes, the normalisation of the EMG, and scale, sign and clock of the moment, beside "
                 "the curves in the report",
@@ -292,6 +294,12 @@ def may_be_another(result: Identification) -> bool:
     pushed against bounds."""
     pushed = len(_pushed(result))
     return result.starts == 1 and (fits_poorly(result.fits) or pushed >= max(SEVERAL, OFTEN * len(result.estimates)))
+
+
+def _where_poorly(fits: Sequence[Fit]) -> str:
+    """In which of several contractions that were held; of what moved, all together are judged."""
+    each = per_trial(fits) if was_held(fits) else ()
+    return f" in {some([t.trial for t in each if t.part > POOR_HELD])}" if len(each) > 1 else ""
 
 
 def _muscle(result: Identification) -> Step | None:

@@ -102,6 +102,17 @@ def test_muscles_of_one_gain_are_told_of_together():
     assert doubtful_muscles(used(faint, {"muscle": "vasmed"}), MAP, efforts=False) == ()
 
 
+def test_muscles_of_one_channel_that_are_full_alike_are_told_of_together():
+    full = {"activation": 1.0, "full": 0.3}
+    alike = used(full, {**full, "muscle": "vasmed"})
+    assert doubtful_muscles(alike, MAP, efforts=False)[0].said == (
+        "vaslat and vasmed are at full activation in 30 % of walk"
+    )
+    assert len(doubtful_muscles(used(full, {**full, "muscle": "vasmed", "full": 0.4}), MAP, efforts=False)) == 2
+    apart = {"vaslat": {"vastus": 1.0}, "vasmed": {"medial": 1.0}}
+    assert len(doubtful_muscles(alike, apart, efforts=False)) == 2
+
+
 def test_what_people_do_is_not():
     assert doubtful_muscles(used({}), MAP, efforts=False) == ()
     quiet = {"activation": 0.02, "pull": 0.0, "envelope": 0.1}
