@@ -9,8 +9,9 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from mjx_msm.knowledge.belonging import Belonging, more_starts
 from mjx_msm.knowledge.goodness_of_fit import independent_samples
 from mjx_msm.knowledge.judged_errors import (
     POOR_HELD,
@@ -51,7 +52,7 @@ STARTS = 25
 SEVERAL, OFTEN = 3, 0.1
 """Parameters at a bound, and part of all, from which an estimate from one start may be of another basin: of twenty
 synthetic arms one was, with six of 22 at their bounds."""
-KEPT = "to free fewer would not help: what is open stays near the generic person, as its prior says"
+KEPT = "to free fewer parameters is no way out: what is open stays near the generic person, by its prior"
 """As measured on `examples/knee_walk`: with lengths held, 9 unknowns instead of 41, blocks of it are missed by 16.9 N·m
 instead of 8.8."""
 DOUBTED = 0.02
@@ -137,20 +138,22 @@ class Step:
         return f"{self.head}: {'; '.join(self.details)}" if self.details else self.head
 
 
-def first_steps(result: Identification, *, alone: bool = True) -> tuple[Step, ...]:
+def first_steps(result: Identification, of: Belonging | None = None) -> tuple[Step, ...]:
     """The first things that are in the way of relying on the result.
 
-    **Arguments:** `alone`: whether the person is identified alone, and not as one of a study.
+    **Arguments:** `of`: the study that the person is one of, whose file is to be changed then.
     """
     first, *others = steps(result)[:FIRST]
-    if first.matter is Matter.EVALUATIONS and not alone:
+    if of is not None and first.matter is Matter.EVALUATIONS:
         first = Step(first.matter, "free fewer parameters or begin from more places, as it ran out of evaluations")
+    if of is not None and first.matter is Matter.STARTS:
+        first = replace(first, head=f"search from more places than one: {more_starts(of, STARTS)}")
     return (first, *others)
 
 
-def next_step(result: Identification, *, alone: bool = True) -> str:
+def next_step(result: Identification, of: Belonging | None = None) -> str:
     """`first_steps` in a sentence each."""
-    first, *others = first_steps(result, alone=alone)
+    first, *others = first_steps(result, of)
     return f"Next: {first.said}." + "".join(f" Then {step.said}." for step in others)
 
 
@@ -450,8 +453,8 @@ def _to_record(result: Identification) -> Step | None:
             SWINGS,
             *([f"as these do not tell strength and EMG gain apart, {TELLS_APART}"] if exchanges(result) else []),
             *([MVC] if is_relative_to_itself(result) else []),
-            *([KEPT] if few else []),
             *([] if held else [f"a whole trial more to hold out ({HELD_OUT})"]),
+            *([KEPT] if few else []),
             "`msm.design_experiment` finds what tells most; until then no open parameter is worth reporting by itself",
         ),
     )

@@ -54,7 +54,7 @@ def verdict(result: Identification, of: Belonging | None = None) -> tuple[str, .
         _ended(result, of), _fits(result.fits), _predicts(result.fits), _held(result.fits, void), _known(result),
         _exchanged(result), _muscles(result), _apart(result.fits),
     )  # fmt: skip
-    return (*(s for s in said if s), next_step(result, alone=of is None))
+    return (*(s for s in said if s), next_step(result, of))
 
 
 def _ended(result: Identification, of: Belonging | None) -> str:
@@ -111,7 +111,7 @@ def _far(rows: Sequence[Fit], kind: str, *, rms: bool = False) -> str:
     **Arguments:** `rms`: whether to say what kind of average it is.
     """
     error, spread = pooled(rows, kind=kind), pooled(rows, "spread", kind=kind)
-    words = ["root mean square"] if rms else []
+    words = ["a typical error: root mean square"] if rms else []
     if spread > STILL.get(kind, 0.0) and not all(f.held for f in rows):
         words.append(f"{percent(error / spread)} of the spread")
     return size(error, unit_of(rows, kind)) + (f" ({', '.join(words)})" if words else "")
@@ -124,7 +124,9 @@ def _within(result: Identification, rows: Sequence[Fit]) -> str:
     trials, samples = list(dict.fromkeys(f.trial for f in rows)), independent_samples(result.fits)
     asked = len(result.estimates) - len(without_effect(result))
     few = samples is not None and samples[1] < asked
-    count = f": {samples[1]} independent samples for {asked} parameters" if few and samples else ""
+    count = ""
+    if few and samples:
+        count = f": {samples[1]} independent samples (that tell something of their own) for {asked} parameters"
     return f", between parts of {some(trials)} only{count}"
 
 
@@ -238,7 +240,7 @@ def _predicts(fits: Sequence[Fit]) -> str:
         end = f"{name} misses it by only {size(theirs, unit)}: for prediction alone it is the better"
         end += f"; {beaten}" if beaten else ""
     else:
-        named = f"{name} regression" if name.endswith("ridge") else name
+        named = f"{name} regression on the same signals" if name.endswith("ridge") else name
         end = f"the best prediction without muscles, {named}, misses it by {size(theirs, unit)}"
         if theirs > spread:  # then that is no rival, and the spread, which is a constant's error, is the one to beat
             better = "is the better prediction" if error < CLEARLY * spread else "is no better than a constant"
@@ -315,7 +317,7 @@ def _known(result: Identification) -> str:
     not_counted = [
         f"{what}: {some([result.names[path] + by[stands][path] for path in emg_first(by[stands])])}"
         for stands, what in (
-            (Standing.PARTLY, "known partly from the prior"),
+            (Standing.PARTLY, "known partly from the prior (what was expected of anybody)"),
             (Standing.ROUGH, "known only roughly"),
             (Standing.BOUND, "at a bound"),
             (Standing.FULL, "where the greatest EMG is full excitation, which holds a gain as a bound would"),

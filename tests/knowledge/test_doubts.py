@@ -192,8 +192,9 @@ def test_what_is_far_off_outside_its_band_is_not_to_be_used():
     assert (reliance(made.fits).rely, reliance(made.fits).astray) == (Rely.NO, ("run",))
     assert reliance(made.fits).words == "no: run far off and outside its band"
     assert verdict(made)[0].startswith(
-        "Do not use its prediction of the moment for run, nor for movements like it: off by 5.4 N·m (root mean square, "
-        "54 % of the spread), while the band of 95 % holds 34 %; of trials like those it was made from it is good to "
+        "Do not use its prediction of the moment for run, nor for movements like it: off by 5.4 N·m (a typical "
+        "error: root mean square, 54 % of the spread), while the band of 95 % holds 34 %; "
+        "of trials like those it was made from it is good to "
         "about 1 N·m (10 % of the spread); no interval"
     )
     beaten = replace(made, fits=(*made.fits[:2], replace(made.fits[2], beside={"kernel ridge": 0.6})))

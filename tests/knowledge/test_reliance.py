@@ -50,7 +50,8 @@ def test_an_error_near_the_noise_speaks_not_against_the_rest_but_is_not_relied_o
     assert (found.rely, found.joints, found.noise, found.words) == (Rely.PART, (), ("elbow",), "all but elbow")
     assert (
         "but not that of elbow, which a constant predicts better (of elbow there was hardly more than noise to "
-        "predict), as good to about 1.3 N·m (root mean square, 43 % of the spread)" in verdict(result(*fits))[0]
+        "predict), as good to about 1.3 N·m (a typical error: root mean square, 43 % of the spread)"
+        in verdict(result(*fits))[0]
     )
     assert reliance(two(1.3, 1.2, 1.3, 1.2)).rely is Rely.NOISE
     assert reliance(two(1.4, 1.5)).rely is Rely.YES

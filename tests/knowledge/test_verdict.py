@@ -9,6 +9,7 @@ import pytest
 from results import fit, result
 
 import mjx_msm as msm
+from mjx_msm.knowledge.belonging import Belonging
 from mjx_msm.knowledge.goodness_of_fit import fit_tests, independent_samples
 from mjx_msm.knowledge.judged_errors import measure, pooled, too_narrow, trial_predicted_worst
 from mjx_msm.knowledge.muscle_checks import without_effect
@@ -32,8 +33,8 @@ def test_a_good_result():
     said = verdict(result(fit("identify", 1.5), fit("held-out", 2.0, ridge=3.0, mean_cycle=2.5)))
     assert len(said) == 6
     assert said[0].startswith(
-        "Use its prediction of the moment as good to about 2 N·m (root mean square, 20 % of the spread); every "
-        "parameter is known by itself. The estimate converged"
+        "Use its prediction of the moment as good to about 2 N·m (a typical error: root mean square, 20 % of the "
+        "spread); every parameter is known by itself. The estimate converged"
     )
     assert "by 1.5 N·m" in said[1]
     assert "On held-out trials, it misses the moment by 2 N·m (spread 10 N·m)" in said[2]
@@ -48,8 +49,8 @@ def test_whose_error_is_whose():
     failed."""
     made = result(fit("cross-validated", 1.0), fit("held-out", 3.0, trial="run"))
     assert (
-        "about 3 N·m (root mean square, 30 % of the spread) of run, and 1 N·m (10 % of the spread) of trials like "
-        "those it was made from; every" in (verdict(made)[0])
+        "about 3 N·m (a typical error: root mean square, 30 % of the spread) of run, and 1 N·m (10 % of the "
+        "spread) of trials like those it was made from; every" in (verdict(made)[0])
     )
     assert "no interval of a parameter is to be used yet" in verdict(held(made, run=0.35))[0]
 
@@ -99,6 +100,10 @@ def test_what_one_start_found_and_looks_like_another_person_is_searched_for_agai
         assert once[0].matter is Matter.STARTS
         assert once[1:] == often
     assert steps(result(fit(), bounds=("upper", "", "")))[0].matter is not Matter.STARTS
+    assert "`--starts 25`" in verdict(poor)[-1]
+    of_study = verdict(poor, Belonging("walks", 6, "../../report.html"))[-1]
+    assert "`starts = 10` in [identify] of the subject file or template that the study names" in of_study
+    assert "--starts" not in of_study
 
 
 def test_none_of_a_thing_is_no_bound_to_widen():
@@ -116,7 +121,10 @@ def test_a_regression_that_is_better_is_said_to_be():
 
 def test_a_regression_that_is_worse_than_a_constant_gives_way_to_it():
     said = verdict(result(fit(ridge=12.0)))[1]
-    assert "ridge regression, misses it by 12 N·m, more than a constant does (10 N·m): beside the constant, the" in said
+    assert (
+        "ridge regression on the same signals, misses it by 12 N·m, more than a constant does (10 N·m): beside the "
+        "constant, the" in said
+    )
     assert said.endswith("model is the better prediction.")
     assert "no better than a constant" in verdict(result(fit(identified=9.9, ridge=12.0)))[1]
     assert "constant" not in verdict(result(fit(ridge=9.0)))[1]
@@ -421,7 +429,8 @@ def test_the_first_sentence_says_what_may_be_used():
 
     open_ = {"shares": (0.1, 0.1, 0.9)}
     assert first(fit(), **open_).endswith(
-        "(root mean square, 20 % of the spread); no single parameter but joint/elbow_flex/damping is known."
+        "(a typical error: root mean square, 20 % of the spread); no single parameter but "
+        "joint/elbow_flex/damping is known."
     )
     assert first(fit(), shares=(0.1,) * 3).endswith("; no single parameter is known.")
     assert first(fit("identify")).startswith("Use it for no prediction yet, as nothing tells how good one is; ")
@@ -431,7 +440,9 @@ def test_the_first_sentence_says_what_may_be_used():
     assert ", 20 % of the spread), for which a regression is the better; " in first(fit(ridge=1.0))
     assert ", 20 % of the spread), but not the band of 95 % about it; " in first(replace(fit(), band=0.4))
     folds = replace(fit("cross-validated"), within=True)
-    assert "2 N·m (root mean square, 20 % of the spread), between parts of reach only; " in first(folds)
+    assert "2 N·m (a typical error: root mean square, 20 % of the spread), between parts of reach only; " in first(
+        folds
+    )
 
 
 def test_a_joint_that_is_worse_than_a_constant_is_named_where_the_trial_is_not():

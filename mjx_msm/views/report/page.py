@@ -84,7 +84,7 @@ def report(
         model=Path(result.source).name,
         of=of,
         verdict=verdict(result, of)[:-1],
-        steps=first_steps(result, alone=of is None),
+        steps=first_steps(result, of),
         notes=[in_short(note) for note in result.notes],
         asked=[*asked(result), *([("angles", said)] if (said := angles(trials)) else [])],
         rows=[_row(result, i, ways) for i in range(len(result.estimates))],
