@@ -52,7 +52,7 @@ STARTS = 25
 SEVERAL, OFTEN = 3, 0.1
 """Parameters at a bound, and part of all, from which an estimate from one start may be of another basin: of twenty
 synthetic arms one was, with six of 22 at their bounds."""
-KEPT = "to free fewer parameters is no way out: what is open stays near the generic person, by its prior"
+KEPT = "to free fewer parameters need not help: what is open is kept near the generic person by its prior already"
 """As measured on `examples/knee_walk`: with lengths held, 9 unknowns instead of 41, blocks of it are missed by 16.9 N·m
 instead of 8.8."""
 DOUBTED = 0.02
