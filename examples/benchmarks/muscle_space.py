@@ -4,7 +4,7 @@
 
 The same two tasks for both: to bring the hand to a target and keep it there, and to strike a ball that is to stop at
 one. A policy is judged by a hundred episodes that it has not seen, nor its settings, in C MuJoCo: the hand within 3 cm
-at the end, the ball within 5 cm. A sample is a control period of an episode. Back-propagation takes one episode a step
+at the end, the ball within 5 cm. A sample is a control period of an episode. Back-propagation takes 4 episodes a step
 to reach (chosen, with its rate, on other episodes and another seed) and 8 to strike, PPO (of stable-baselines3) has the
 settings of `examples/05_train_robot.py`, four environments, normalised observations, muscles near rest at first, ten
 times as many samples at most, and is judged every 10 000. Needs the extras bench and rl.
@@ -49,7 +49,7 @@ class Task(NamedTuple):
 
 
 TASKS = (
-    Task("reach", ARM_REACH, {"targets": 1}, "reached", 75, 1, 400, 4e-3),
+    Task("reach", ARM_REACH, {"targets": 1}, "reached", 75, 4, 200, 1e-2),
     Task("strike", ARM_STRIKE, {}, "scored", 70, 8, 120, 3e-3),
 )
 
