@@ -31,12 +31,11 @@ UNDRAWN = (
     "than their average."
 )
 """Why an average of people who took turns with their population is none of the table's estimates."""
-LEANS = (
-    "Where people really are beyond such a bound, the average leans away from it: without the third who are, by half "
-    "of how people differ."
+SIDE = (
+    "So the average does not lean away from people who are beyond a bound. One that was reached far from where the "
+    "others are counts for little: a channel that clips, or what the model lacks, does that."
 )
-"""What leaving them out costs: the mean of a normal distribution without its upper third is 0.55 standard deviations
-lower. (Left in, at the bound, they would tell that artefacts are what people are like, as where a channel clips.)"""
+"""What comes of telling a population of a side only."""
 
 
 def population_words(c: Cohort) -> tuple[str, ...]:
@@ -57,7 +56,7 @@ def _learned(c: Cohort) -> str:
 
 
 def _unheard(c: Cohort) -> str:
-    """Whose parameters it is not told although they were identified, as a bound is all that is known of them there."""
+    """Of whose parameters it is told a side only, as a bound is all that is known of them there."""
     by: dict[str, list[str]] = {}
     for who, result in c.learned_from.items():
         for e, held in zip(result.estimates, stopped(result), strict=True):
@@ -74,8 +73,8 @@ def _unheard(c: Cohort) -> str:
     more = f"; and {len(which) - MOST_NAMED} parameters more" if len(which) > MOST_NAMED else ""
     there = " in the last turn, from which it is learned" if c.turns else ""
     return (
-        f"What rests on a bound{there}, or is held where the EMG is full, the population is not told, nor what can be "
-        f"exchanged for it: {'; '.join(which[:MOST_NAMED])}{more}. {LEANS}"
+        f"Of what rests on a bound{there}, or is held where the EMG is full, the population is told only on which side "
+        f"it is: as much as that at least, or at most: {'; '.join(which[:MOST_NAMED])}{more}. {SIDE}"
     )
 
 

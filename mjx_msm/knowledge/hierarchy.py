@@ -5,6 +5,8 @@ All of that is normal, so that z_i and W are integrated in closed form and Σ fo
 W integrated as in restricted maximum likelihood (Dempster et al. 1977, doi 10.1111/j.2517-6161.1977.tb01600.x; Laird
 and Ware 1982, doi 10.2307/2529876). Nobody has to determine a parameter for the cohort to tell something of it.
 
+Of what a bound stopped only a side is known, which enters as a normal factor of its own (`one_sided`).
+
 Parameters of a kind, the strengths of all muscles say, are alike: weights of a feature are w_k = a + d_k, a ~ N(0, A)
 of the kind and d_k ~ N(0, B) of its members, and their variances in Σ are drawn to each other. A and B follow from the
 people, so that kinds whose members have nothing in common are told apart (random effects of exchangeable parameters:
@@ -19,6 +21,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+
+from mjx_msm.knowledge.one_sided import Factors, OneSided
 
 PSEUDO_PEOPLE = 0.2
 """Weight of the usual priors' spread beside the people's, in people: what nobody determines stays as wide as it was."""
@@ -70,12 +74,13 @@ def hierarchy(
     pull: Float[np.ndarray, "person free"],
     traits: Float[np.ndarray, "person trait"],
     kinds: Sequence[Hashable] | None = None,
+    beyond: Sequence[OneSided] = (),
 ) -> Hierarchy:
     """The population of some people.
 
     **Arguments:** `precision`, `pull`: Λ and h of every person, in units of the usual priors' standard deviations
     about their means; zero where somebody's recordings say nothing. `traits`: standardised, 0 where one is not known.
-    `kinds`: of the parameters; None: each is of its own.
+    `kinds`: of the parameters; None: each is of its own. `beyond`: of every person, what is known on one side only.
     """
     people, size = pull.shape
     members = _members(range(size) if kinds is None else kinds)
@@ -88,8 +93,9 @@ def hierarchy(
     keep = people / (people + size)  # of covariances, which so few people tell only roughly
     kept = np.where(np.eye(size, dtype=bool), 1.0, keep)
     weights, covariance = np.zeros((count + 1, size)), np.zeros((count + 1, size, count + 1, size))
-    settled = False
+    settled, known, push, factors = False, precision, pull, Factors.of(list(beyond), size)
     for _ in range(ITERATIONS):
+        precision, pull = factors.beside(known, push)
         gain = np.linalg.inv(precision + np.linalg.inv(spread))  # covariance of e, with W known
         weights, covariance = _weights(precision, pull, x, gain, _before(common, own, members))
         about = x @ weights
@@ -105,7 +111,10 @@ def hierarchy(
                 if f:
                     common[f, k] = (SLOPE**2 + shared) / 2
                 own[f, k] = (usual[f] + apart) / len(at)
-        moved = np.max(np.abs(new - spread)) / np.max(np.abs(new))
+        within = np.eye(size) - through
+        doubt = gain + within @ loose @ np.swapaxes(within, 1, 2)
+        factors, nearer = factors.nearer(about + mean, doubt)
+        moved = max(np.max(np.abs(new - spread)) / np.max(np.abs(new)), nearer)
         spread = 0.5 * (new + new.T)
         settled = bool(moved < SETTLED)
         if settled:

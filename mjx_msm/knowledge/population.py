@@ -7,8 +7,8 @@
     mjx_msm.verify("KneeExo", subject="population.json", …)   # people that were never recorded
 
 Every person's recordings enter with what they alone say (`Identification.likelihood`), so that nobody's prior counts
-as something that was seen, and with what rests on a bound integrated out (`heard`): of a gain that clips they tell "as
-much as that at least", which no normal distribution says. Parameters are relative to what the usual priors expected of
+as something that was seen; of what rests on a bound, as a gain that clips, they tell "as much as that at least"
+(`heard`). Parameters are relative to what the usual priors expected of
 each person: those of a body that was scaled to its height are relative to that body.
 """
 
@@ -30,6 +30,7 @@ from mjx_msm.common.files import write_text
 from mjx_msm.common.json_files import list_of, plain_json, read_json, record_of
 from mjx_msm.knowledge.hierarchy import ITERATIONS, Hierarchy, hierarchy, standardised
 from mjx_msm.knowledge.moved import moved
+from mjx_msm.knowledge.one_sided import OneSided, censored
 from mjx_msm.knowledge.records import Outcome
 from mjx_msm.knowledge.result import Identification
 from mjx_msm.knowledge.result_file import fields_in_file
@@ -40,8 +41,6 @@ from mjx_msm.recordings.subject_file.person import TRAITS
 
 FEWEST = 4
 """People that make a population."""
-LEAST_TOLD = 1e-10
-"""Information along a direction, over the most along any, below which it is none."""
 OF_SIZE = ("height", "mass", "sex")
 """Traits by which a model is scaled."""
 SEXES = {"male": 0.5, "female": -0.5}
@@ -193,14 +192,17 @@ def learned(
     x = np.array([[(_coded(t.name, g.get(t.name)) - t.centre) / t.spread for t in chosen] for g in given])
     x = np.where(np.isfinite(x), x, 0.0).reshape(len(used), len(chosen))
     size = len(paths)
-    precision, pull = np.zeros((len(used), size, size)), np.zeros((len(used), size))
+    precision, pull, beyond = np.zeros((len(used), size, size)), np.zeros((len(used), size)), []
     for i, r in enumerate(used.values()):
         at = np.array([paths.index(e.path) for e in r.estimates])
-        own, push = heard(r)
-        about = push - own @ np.array([u.reference[0] for u in r.unknowns])
+        own, push, side = heard(r)
+        usual = np.array([u.reference[0] for u in r.unknowns])
         precision[i][np.ix_(at, at)] = np.outer(scale[at], scale[at]) * own
-        pull[i][at] = scale[at] * about
-    found = hierarchy(precision, pull, x, [_kind(path) for path in paths])
+        pull[i][at] = scale[at] * (push - own @ usual)
+        direction = np.zeros((len(side.offset), size))
+        direction[:, at] = side.direction * scale[at]
+        beyond.append(OneSided(direction, side.offset - side.direction @ usual))
+    found = hierarchy(precision, pull, x, [_kind(path) for path in paths], beyond)
     inverse = np.linalg.inv(found.spread)
     share = [1.0 - np.diag(np.linalg.inv(p + inverse)) / np.diag(found.spread) for p in precision]
     body = _nearest(list(used.values()), paths, scale, x, found)
@@ -277,26 +279,20 @@ def stopped(result: Identification) -> Bool[np.ndarray, "free"]:
     return np.array([stands in STOPPED for stands in result.standing])
 
 
-def heard(result: Identification) -> tuple[Float[np.ndarray, "free free"], Float[np.ndarray, "free"]]:
-    """What a person's recordings tell a population of z: precision and pull of their likelihood, integrated over what
-    rests on a bound, or is held where the EMG is full.
+def heard(result: Identification) -> tuple[Float[np.ndarray, "free free"], Float[np.ndarray, "free"], OneSided]:
+    """What a person's recordings tell a population of z: precision and pull of their likelihood, and, of what rests on
+    a bound, or is held where the EMG is full, that it is as much as that at least.
 
     There the solver stopped where the data still pulled. A normal distribution about that place would have a population
-    believe that people are where bounds were put, and whatever the recordings can exchange for it with them.
+    believe that people are where bounds were put, and whatever the recordings can exchange for it with them; to leave
+    them out, that nobody is there.
 
     **Raises:** `InputError` if the result does not say what its recordings alone tell.
     """
-    precision, pull = (x.copy() for x in _likelihood(result))
-    bound = stopped(result)
-    if bound.any():
-        free = ~bound
-        across = precision[np.ix_(free, bound)] @ np.linalg.pinv(
-            precision[np.ix_(bound, bound)], rcond=LEAST_TOLD, hermitian=True
-        )
-        precision[np.ix_(free, free)] -= across @ precision[np.ix_(bound, free)]
-        pull[free] -= across @ pull[bound]
-        precision[bound, :] = precision[:, bound] = pull[bound] = 0.0
-    return precision, pull
+    precision, pull = _likelihood(result)
+    ends = zip(result.estimates, stopped(result), strict=True)
+    outwards = np.array([0.0 if not held else -1.0 if e.bound == "lower" else 1.0 for e, held in ends])
+    return censored(precision, pull, np.array(result.z), outwards)
 
 
 def expectation_of(prior: Expectation | str | Path, traits: Mapping[str, float | str] | None = None) -> Expectation:

@@ -9,6 +9,7 @@ import pytest
 from made_cohort import FREE, made_cohort
 from made_result import made_result
 from scipy.optimize import minimize
+from scipy.special import ndtr
 
 from mjx_msm import Identification, InputError, identify, synthetic_trials
 from mjx_msm.common.file_kinds import HEAD
@@ -17,6 +18,7 @@ from mjx_msm.knowledge.cohort import Cohort, Member
 from mjx_msm.knowledge.cohort_details import cohort_details
 from mjx_msm.knowledge.cohort_verdict import cohort_verdict
 from mjx_msm.knowledge.hierarchy import PSEUDO_PEOPLE, SLOPE, Hierarchy, hierarchy
+from mjx_msm.knowledge.one_sided import FAULT, Factors, OneSided, censored
 from mjx_msm.knowledge.population import Population, _kind, errors_of, heard, in_z, learned, left_out, stopped
 from mjx_msm.knowledge.posterior import likelihood_of
 from mjx_msm.knowledge.records import Outcome
@@ -426,19 +428,31 @@ def test_shrunk_is_a_result_like_any_other(cohort, tmp_path):
     )
 
 
-def test_what_rests_on_a_bound_is_not_told_nor_what_can_be_exchanged_for_it(space):
-    """Of two strengths a recording tells the sum only, and a bound holds one: of neither it then tells anything, where
-    the bound alone had made both sure. What goes with neither it tells as before."""
+def test_of_what_rests_on_a_bound_only_a_side_is_told(space):
+    """Of one strength a recording tells by itself, of two others the sum. A bound that holds the first leaves its side;
+    one that holds either of the two leaves the sum, as before."""
     rows = np.zeros((2, space.size))
     rows[0, :2], rows[1, 2] = 10.0, 5.0
     rows /= space.prior_scale
     made = made_result(space, rows.T @ rows)
-    at = replace(made, estimates=(replace(made.estimates[0], bound="upper"), *made.estimates[1:]))
-    precision, pull = heard(at)
-    assert np.abs(precision[:2]).max() < 1e-8 * np.abs(heard(made)[0]).max()
-    np.testing.assert_allclose(pull[:2], 0.0, atol=1e-8 * np.abs(pull).max())
-    np.testing.assert_allclose(precision[2], heard(made)[0][2])
-    np.testing.assert_allclose(pull[2], heard(made)[1][2])
+
+    def at(k, bound):
+        each = [replace(e, bound=bound if i == k else "") for i, e in enumerate(made.estimates)]
+        return heard(replace(made, estimates=tuple(each)))
+
+    precision, pull, side = heard(made)
+    assert not len(side.offset)
+    for bound, sign in (("upper", 1.0), ("lower", -1.0)):
+        known, push, side = at(2, bound)
+        np.testing.assert_allclose(known[2], 0.0, atol=1e-8 * precision.max())
+        assert push[2] == pytest.approx(0.0, abs=1e-8 * np.abs(pull).max())
+        np.testing.assert_allclose(side.direction[0], sign * rows[1], atol=1e-8)
+        assert side.offset[0] == pytest.approx(side.direction[0] @ np.array(made.z))
+        np.testing.assert_allclose(known[:2, :2], precision[:2, :2])
+    known, push, side = at(0, "upper")
+    np.testing.assert_allclose(known, precision, atol=1e-8 * precision.max())
+    np.testing.assert_allclose(push, pull, atol=1e-8 * np.abs(pull).max())
+    assert not len(side.offset)
 
 
 def test_a_gain_that_is_full_is_told_no_more_than_one_at_a_bound(arm):
@@ -451,10 +465,69 @@ def test_a_gain_that_is_full_is_told_no_more_than_one_at_a_bound(arm):
     full, half = replace(made, peaks={"biceps": peak}), replace(made, peaks={"biceps": 0.5 * peak})
     assert stopped(full)[gain]
     assert heard(full)[0][gain, gain] == 0.0
+    assert heard(full)[2].direction[0, gain] == pytest.approx(20.0 / space.prior_scale[gain])
     other = 1 - gain
     assert heard(full)[0][other, other] == pytest.approx(heard(made)[0][other, other])
     assert not stopped(half).any()
     assert heard(half)[0][gain, gain] > 0.0
+
+
+def beyond_a_bound(rng, exchanged, people=60):
+    """People whose first parameter a bound stops in a third, of two that recordings can exchange for each other: what
+    they tell, what a bound is all that is known of them left out, and all as if it had not been there.
+
+    **Arguments:** `exchanged`: correlation of what they tell of the two.
+    """
+    told = 25.0 * np.array([[1.0, exchanged], [exchanged, 1.0]])
+    z = 0.3 + 0.4 * rng.normal(size=(people, 2))
+    pull = z @ told + rng.normal(size=(people, 2)) @ np.linalg.cholesky(told).T
+    best = np.linalg.solve(told, pull.T).T
+    bound = np.quantile(best[:, 0], 2 / 3)
+    precision, push, beyond = np.zeros((people, 2, 2)), np.zeros((people, 2)), []
+    for k, x in enumerate(best):
+        out = x[0] > bound
+        at = np.array([bound, (pull[k, 1] - told[1, 0] * bound) / told[1, 1]]) if out else x
+        heard = np.array([1e3, pull[k, 1]]) if out else pull[k]  # how hard it pulls is not known
+        precision[k], push[k], side = censored(told, heard, at, np.array([float(out), 0.0]))
+        beyond.append(side)
+    inside = best[:, 0] <= bound
+    none = np.where(inside[:, None, None], precision, 0.0), np.where(inside[:, None], push, 0.0)
+    return (precision, push, beyond), none, (np.broadcast_to(told, precision.shape), pull)
+
+
+@pytest.mark.parametrize("exchanged", [0.0, 0.9])
+def test_the_third_beyond_a_bound_do_not_pull_the_average_off(exchanged):
+    """Where they are left out it is by half of how people differ; told on which side they are, by a tenth, and people
+    differ as they do."""
+    rng, off = np.random.default_rng(5), []
+    for _ in range(12):
+        (precision, pull, beyond), none, every = beyond_a_bound(rng, exchanged)
+        traits = np.zeros((len(pull), 0))
+        found = [hierarchy(precision, pull, traits, None, beyond), *(hierarchy(*x, traits) for x in (none, every))]
+        assert found[0].settled
+        off.append([(h.weights[0, 0] - 0.3, np.sqrt(h.spread[0, 0]) - 0.4) for h in found])
+    with_side, left_out, unbounded = np.mean(off, axis=0) / 0.4
+    assert left_out[0] < -0.45
+    assert abs(with_side[0] - unbounded[0]) < 0.15
+    assert left_out[1] < -0.25
+    assert abs(with_side[1] - unbounded[1]) < 0.1
+
+
+def test_one_side_is_the_integral_it_stands_for():
+    """Of one person whose z the others lead to expect at 0.2 ± 0.5: mean and variance by quadrature."""
+    side = OneSided(np.array([[4.0]]), np.array([3.0]))
+    factors = Factors.of([side], 1)
+    z = np.linspace(-6, 6, 200_001)
+    weight = np.exp(-0.5 * ((z - 0.2) / 0.5) ** 2) * (FAULT + (1 - FAULT) * ndtr(4.0 * z - 3.0))
+    mean = np.sum(weight * z) / np.sum(weight)
+    variance = np.sum(weight * (z - mean) ** 2) / np.sum(weight)
+    for _ in range(60):
+        precision, pull = factors.beside(np.full((1, 1, 1), 4.0), np.full((1, 1), 0.8))
+        now = pull[:, 0] / precision[:, 0, 0]
+        factors, change = factors.nearer(now[:, None], 1.0 / precision)
+    assert change < 1e-6
+    assert now[0] == pytest.approx(mean, rel=1e-6)
+    assert 1.0 / precision[0, 0, 0] == pytest.approx(variance, rel=1e-6)
 
 
 def test_people_at_a_bound_do_not_put_a_population_there(space):
@@ -480,11 +553,10 @@ def test_people_at_a_bound_do_not_put_a_population_there(space):
     members = tuple(Member(n, n, r) for n, r in results.items())
     said = all_said(Cohort("some", members).with_population())
     path = space.paths[0]
-    held = (
-        "What rests on a bound, or is held where the EMG is full, the population is not told, nor what can be exchanged"
-    )
-    assert f"{held} for it: {path}" in said
-    assert "of p0, p3, p6 and p9. Where people really are beyond such a bound, the average leans away from it" in said
+    assert (
+        "Of what rests on a bound, or is held where the EMG is full, the population is told only on which side it is: "
+        f"as much as that at least, or at most: {path} of p0, p3, p6 and p9. So the average does not lean away"
+    ) in said
 
 
 def test_an_expectation_is_a_prior(space):
