@@ -26,6 +26,8 @@ class Belonging:
     are."""
     command: str = ""
     """What makes the study again."""
+    searched: bool = False
+    """Whether the study began once more, from where the others are, and found nothing that is much better."""
 
     @property
     def digest(self) -> str:

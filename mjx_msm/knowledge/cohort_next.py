@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import median
 
 from mjx_msm.knowledge.belonging import AGAIN, STARTS
@@ -15,7 +16,7 @@ from mjx_msm.knowledge.cohort import TABLE, Cohort
 from mjx_msm.knowledge.cohort_counts import counted
 from mjx_msm.knowledge.cohort_errors import errors_with_others, others_help, poorly_fitted
 from mjx_msm.knowledge.cohort_population import foretell
-from mjx_msm.knowledge.cohort_search import WORTH, better_found, spared
+from mjx_msm.knowledge.cohort_search import WORTH, better_found, searched_elsewhere, spared
 from mjx_msm.knowledge.cohort_truth import prior_of_others
 from mjx_msm.knowledge.judged_errors import (
     bands,
@@ -26,10 +27,11 @@ from mjx_msm.knowledge.judged_errors import (
     unseen,
     was_held,
 )
+from mjx_msm.knowledge.muscle_checks import MVC, is_relative_to_itself
 from mjx_msm.knowledge.next_step import (
-    HOLDING,
-    MOVING,
-    ONE_MORE,
+    EFFORTS,
+    REPETITIONS,
+    SWINGS,
     WITHIN,
     Matter,
     Step,
@@ -84,6 +86,7 @@ WHY = {
     Matter.NO_BAND: "whether the band of 95 % holds what was held out",
 }
 """What is to be looked at in a person's report."""
+ASKS_NOTHING = "it takes little and asks nothing of the lab: another person may fit these recordings better"
 LEFT = {
     Matter.INTERRUPTED: "an identification that was interrupted",
     Matter.NOT_FINITE: "an estimate that is not finite",
@@ -109,14 +112,34 @@ LEFT = {
 """What is in the way of people whom none of the first steps concerns."""
 
 
+@dataclass(frozen=True)
+class _Told:
+    """A step of a study."""
+
+    said: str
+    names: Collection[str]
+    """Of whom it is."""
+    matter: Matter | None
+    """None of those who could not be identified."""
+
+
 def advice(cohort: Cohort) -> Mapping[str, tuple[Step, ...]]:
     """By person, what is in the way, the first thing first: of those whom what all of them lead to expect helps, what
-    is left in the way with it. The sentences and the table of a study tell of these."""
+    is left in the way with it. The sentences and the table of a study tell of these, in the words of its files."""
     helped = cohort.seen if others_help(cohort) else {}
     return {
-        name: _left(steps(own), steps(helped[name])) if name in helped else steps(own)
-        for name, own in cohort.results.items()
+        name: _left(_alone(cohort, name), steps(helped[name])) if name in helped else _alone(cohort, name)
+        for name in cohort.results
     }
+
+
+def _alone(c: Cohort, name: str) -> tuple[Step, ...]:
+    """What is in somebody's way; not a search from one place, where a turn began elsewhere and found little."""
+    found = steps(c.results[name])
+    if searched_elsewhere(c, name):
+        found = tuple(step for step in found if step.matter is not Matter.STARTS) or found
+    head = f"search from more places than one (`starts = {STARTS}` in [identify])"
+    return tuple(replace(step, head=head) if step.matter is Matter.STARTS else step for step in found)
 
 
 def _left(alone: tuple[Step, ...], helped: tuple[Step, ...]) -> tuple[Step, ...]:
@@ -138,9 +161,11 @@ def steps_of_all(cohort: Cohort) -> tuple[str, ...]:
     """The first three things that are in the way of relying on the people, what to do about whom none of them concerns,
     and what to use them for where nothing is."""
     each, everybody = advice(cohort), [m.name for m in cohort.members]
-    said, told = list(_of_all(cohort)), _of_many_first(cohort, tuple(_in_the_way(cohort, each)))
-    named = {name for _, names in told[:FIRST] for name in names}
-    said += [step for step, _ in told[:FIRST]]
+    said, told = list(_of_all(cohort)), _first(_of_many_first(cohort, tuple(_in_the_way(cohort, each))))
+    said += [step.said for step in told]
+    matters = {step.matter for step in told}
+    named = {name for step in told if step.matter is None for name in step.names}
+    named |= {name for name, found in each.items() if found[0].matter in matters}
     others = [name for name in everybody if name not in named]
     free = [name for name in others if each[name][0].matter is Matter.NOTHING]
     if free:
@@ -148,22 +173,32 @@ def steps_of_all(cohort: Cohort) -> tuple[str, ...]:
         said.append(f"use{whose or ' the people'}, in whose way nothing is: {USE}")
     if len(others) > len(free):
         left = [name for name in others if name not in free]
-        matters = Counter(LEFT[each[name][0].matter] for name in left)
-        why = ", ".join(f"{what} ({n})" for what, n in matters.most_common())
+        counts = Counter(LEFT[each[name][0].matter] for name in left)
+        why = ", ".join(f"{what} ({n})" for what, n in counts.most_common())
         said.append(
             f"see “what first” in the table for {whom(left, len(everybody), NAMED)}, of whom comes first: {why}"
         )
-    last = _better(cohort) if better_found(cohort) else _started_once(cohort)
+    last = _better(cohort) if better_found(cohort) else "" if Matter.STARTS in matters else _started_once(cohort)
     if last and last not in said:
         said.append(last)
     return tuple(said)
 
 
-def _of_many_first(c: Cohort, told: Sequence[tuple[str, Collection[str]]]) -> tuple[tuple[str, Collection[str]], ...]:
-    """What concerns somebody here and there comes after what concerns many, but for those who could not be
-    identified."""
-    failed = {m.name for m in c.failed}
-    return tuple(sorted(told, key=lambda x: len(x[1]) < FEW * len(c.members) and not failed.intersection(x[1])))
+def _first(told: Sequence[_Told]) -> tuple[_Told, ...]:
+    """The first three for the lab, with a search among them that asks nothing of it."""
+    lab = [step for step in told if step.matter is not Matter.STARTS]
+    return tuple(step for step in told if step.matter is Matter.STARTS or step in lab[:FIRST])
+
+
+def _of_many_first(c: Cohort, told: Sequence[_Told]) -> tuple[_Told, ...]:
+    """What concerns somebody here and there comes after what concerns many, and of that what concerns most of them
+    first; but for those who could not be identified."""
+
+    def few(step: _Told) -> int:
+        count = len(step.names)
+        return 0 if step.matter is None or count >= FEW * len(c.members) else len(c.members) - count
+
+    return tuple(sorted(told, key=few))
 
 
 def _of_all(c: Cohort) -> Iterator[str]:
@@ -206,30 +241,32 @@ def _more_places() -> str:
     return f"`starts = {STARTS}` in [identify] of the subject file or template, {AGAIN}"
 
 
+def _search(c: Cohort, names: Sequence[str]) -> str:
+    return f"search for {whom(names, len(c.identified), NAMED)} from more places than one ({_more_places()})"
+
+
 def _started_once(c: Cohort) -> str:
     once = [name for name, r in c.results.items() if r.starts == 1]
-    if not once:
-        return ""
-    return (
-        f"search for {whom(once, len(c.identified), NAMED)} from more places than one ({_more_places()}): a "
-        "distant person might fit better"
-    )
+    return f"{_search(c, once)}: a distant person might fit better" if once else ""
 
 
-def _in_the_way(c: Cohort, advised: Mapping[str, tuple[Step, ...]]) -> Iterator[tuple[str, Collection[str]]]:
-    """Steps, the first first, each with the names of those whom it concerns."""
+def _in_the_way(c: Cohort, advised: Mapping[str, tuple[Step, ...]]) -> Iterator[_Told]:
+    """Steps, the first first."""
     if c.failed:
         first, names = c.failed[0], [m.name for m in c.failed]
-        yield (
+        yield _Told(
             f"put right what is wrong with {some(names, NAMED)}, first {first.name} ({first.fault}); then run it again",
             names,
+            None,
         )
     each = {name: {step.matter: step for step in found} for name, found in advised.items()}
     for matter in _order(c):
         concerned = {name: found[matter] for name, found in each.items() if matter in found}
-        if concerned and matter not in (Matter.NOTHING, Matter.STARTS):  # of starts a study speaks for everybody
+        if matter is Matter.STARTS:  # of whom a better estimate is known it is told what that gains
+            concerned = {name: step for name, step in concerned.items() if name not in better_found(c)}
+        if concerned and matter is not Matter.NOTHING:
             for step in _of(c, matter, concerned):
-                yield step, concerned
+                yield _Told(step, concerned, matter)
 
 
 def _order(c: Cohort) -> list[Matter]:
@@ -246,7 +283,9 @@ def _of(c: Cohort, matter: Matter, concerned: Mapping[str, Step]) -> Iterator[st
     """One matter, of all whom it concerns."""
     people, names = len(c.identified), list(concerned)
     who = whom(names, people, NAMED)
-    if matter is Matter.FIT:
+    if matter is Matter.STARTS:
+        yield f"{_search(c, names)}: {ASKS_NOTHING}"
+    elif matter is Matter.FIT:
         worst = [n for n in poorly_fitted(c) if n in concerned]
         worst += [n for n in names if n not in worst]
         yield (
@@ -324,16 +363,21 @@ def _to_record(c: Cohort, matter: Matter, names: Sequence[str]) -> str:
         trials = round(median(len({x.trial for x in fitted(f)}) for f in fits))
         return f"{hold_out(trials, who)}{until}"
     times = max(times_as_many(c.results[name]) for name in names)
-    what = HOLDING if all(was_held(f) for f in fits) else f"{many(times)} {MOVING}"
+    efforts = EFFORTS if all(was_held(f) for f in fits) else f"{many(times)} {REPETITIONS}"
     others = (
         f"; or identify them with what all of them lead to expect ({OTHERS}; {AMONG})"
         if foretell(c) and not others_help(c) and not prior_of_others(c)
         else ""
     )
-    more = ONE_MORE if flatters else ""
     together = any(exchanges(c.results[name]) for name in names)
-    apart = f", and, as these do not tell strength and EMG gain apart, {TELLS_APART}" if together else ""
-    return f"record more of {who}, whose recordings leave much open: {what}{apart}{more}{untold}{others}{until}"
+    what = [
+        efforts,
+        SWINGS,
+        *([f"as these do not tell strength and EMG gain apart, {TELLS_APART}"] if together else []),
+        *([MVC] if any(is_relative_to_itself(c.results[name]) for name in names) else []),
+        *(["a whole trial more to hold out"] if flatters else []),
+    ]
+    return f"record more of {who}, whose recordings leave much open: {'; '.join(what)}{untold}{others}{until}"
 
 
 def _untold(c: Cohort) -> str:

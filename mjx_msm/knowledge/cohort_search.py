@@ -32,6 +32,13 @@ def better_found(c: Cohort) -> dict[str, float]:
     return dict(sorted(out.items(), key=lambda x: -x[1]))
 
 
+def searched_elsewhere(c: Cohort, name: str) -> bool:
+    """Whether a turn began from where the others are and found nothing of somebody that is much better."""
+    if name not in c.seen or name not in c.results or math.isnan(_more(c.results[name], c.seen[name])):
+        return False
+    return name not in better_found(c) or max(spared(c, [name]), default=0.0) < WORTH
+
+
 def gains(c: Cohort, name: str) -> tuple[float, float, str]:
     """Error on what somebody was identified from, of their own estimate and of the last turn's, and its unit; NaN where
     that is not known."""

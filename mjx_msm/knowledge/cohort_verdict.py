@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from mjx_msm.knowledge.cohort import Cohort
+from mjx_msm.knowledge.cohort import TABLE, Cohort
 from mjx_msm.knowledge.cohort_counts import determined_in, relied_on, relied_on_but
 from mjx_msm.knowledge.cohort_errors import errors_with_others, flattery_of_all, relative_errors
 from mjx_msm.knowledge.cohort_next import next_of_all
 from mjx_msm.knowledge.cohort_population import strength_words
-from mjx_msm.knowledge.cohort_truth import too_seldom, truth_words
+from mjx_msm.knowledge.cohort_truth import prior_of_others, too_seldom, truth_words
 from mjx_msm.knowledge.judged_errors import too_narrow
 from mjx_msm.knowledge.reliance import Rely
 from mjx_msm.knowledge.wording import CLOSELY, FLATTERS, emg_first, percent, some, whom
@@ -37,7 +37,7 @@ def _who(c: Cohort) -> str:
         said += f"; {some([m.name for m in c.failed], 4)} could not be, each for the reason in the table"
     if open_:
         said += f"; {some(open_, 4)} did not converge"
-    seldom = too_seldom(c)
+    seldom = "" if prior_of_others(c) else too_seldom(c)
     return f"{_rely(c)}{seldom and f'{seldom} '}{said}.{_searched(c)}"
 
 
@@ -74,6 +74,12 @@ def _but(c: Cohort) -> str:
 
 
 def _parameters(c: Cohort) -> str:
+    if why := prior_of_others(c):
+        return (
+            f"Take parameters from the estimates with what all of them lead to expect (columns “with others” of "
+            f"{TABLE}), and not from those alone: the usual prior (what is expected of anybody before a recording) is "
+            f"not of these people, {why}."
+        )
     counts, people = determined_in(c), len(c.identified)
     always = [path for path, n in counts.items() if n == people]
     seldom = bool(too_seldom(c))
@@ -140,4 +146,6 @@ def _known(c: Cohort) -> str:
     said = f"Of {len(counts)} parameters the recordings determine {len(always) or 'none'} in everybody"
     said += f" ({some([c.called(p) for p in always], 4)})" if always else ""
     said += f" and {len(never)} in nobody ({some([c.called(p) for p in never], 4)})" if never else ""
+    part = sorted((p for p, n in counts.items() if 0 < n < people), key=lambda p: -counts[p])
+    said += f"; {some([f'{c.called(p)} in {counts[p]} of {people} people' for p in part], 4)}" if part else ""
     return f"{said} {CLOSELY}."

@@ -63,7 +63,6 @@ SPARED = 3
 """Trials of which one can be held out; of fewer, each may be all that tells of its muscles."""
 WITHIN = "cross-validation within trials is all there is till then, and flatters"
 HELD_OUT = '`role = "held-out"` in the subject file'
-ONE_MORE = ", and a whole trial more to hold out"
 ELECTRODE, SIZE = "electrode and normalisation of the EMG", "the size of the person"
 MOMENT, CLOCK = "scale, zero and clock of the moment", "whether EMG, motion and moment share a clock"
 CHECKS = {
@@ -75,9 +74,7 @@ REPETITIONS, SWINGS = (
     "repetitions (strides, reaches) at two speeds at least", "slow passive swings of the joint through its range",
 )  # fmt: skip
 EFFORTS = "contractions at three angles of the joint at least, each slowly from rest to the greatest effort and back"
-MOVING, HOLDING = f"{REPETITIONS}, {SWINGS}", f"{EFFORTS}, {SWINGS}"
 """What to record more of a person, by what was: a posture that is held tells nothing of lengths and speeds."""
-
 UNTOLD = ("stiffness", "damping", "delay", "shape")
 """Fields that contractions that were held hardly tell."""
 
@@ -143,7 +140,10 @@ def first_steps(result: Identification, of: Belonging | None = None) -> tuple[St
 
     **Arguments:** `of`: the study that the person is one of, whose file is to be changed then.
     """
-    first, *others = steps(result)[:FIRST]
+    found = steps(result)
+    if of is not None and of.searched:
+        found = tuple(step for step in found if step.matter is not Matter.STARTS) or found
+    first, *others = found[:FIRST]
     if of is not None and first.matter is Matter.EVALUATIONS:
         first = Step(first.matter, "free fewer parameters or begin from more places, as it ran out of evaluations")
     if of is not None and first.matter is Matter.STARTS:

@@ -172,6 +172,8 @@ def _from(result: Identification, of: Belonging | None) -> str:
     starts = result.starts
     if starts > 1:
         return f", nor one found from {starts} starts"
+    if of is not None and of.searched:
+        return " (one start, and one from where the others of the study are, which found none that fits much better)"
     return f" (one start: a distant one might; {more_starts(of, 25)})"
 
 
