@@ -99,7 +99,10 @@ def _usual_prior(c: Cohort, m: Member) -> str:
             f"person by {percent(others)}, alone by {percent(own)}). What follows leans on the usual prior."
         )
     if why := prior_of_others(c):
-        return f"The usual prior is not of these people: {why}. What follows leans on it."
+        return (
+            f"Take parameters from there and not from this page, which leans on the usual prior: that is not of these "
+            f"people, {why}."
+        )
     return ""
 
 

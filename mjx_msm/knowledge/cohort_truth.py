@@ -53,7 +53,7 @@ def too_seldom(c: Cohort) -> str:
     determined = [a for a in against_truth(c) if a.determined]
     if not determined or _share(determined) >= LOW:
         return ""
-    others = against_truth(c, c.seen)
+    others = () if prior_of_others(c) else against_truth(c, c.seen)
     more = f"; with what all of them lead to expect, intervals do in {_holding(others)}" if others else ""
     return (
         f"Take no interval at its word: those of determined parameters hold the truth, which is known, too seldom, in "

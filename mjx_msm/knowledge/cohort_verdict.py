@@ -74,11 +74,11 @@ def _but(c: Cohort) -> str:
 
 
 def _parameters(c: Cohort) -> str:
-    if why := prior_of_others(c):
+    if prior_of_others(c):
         return (
-            f"Take parameters from the estimates with what all of them lead to expect (columns “with others” of "
-            f"{TABLE}), and not from those alone: the usual prior (what is expected of anybody before a recording) is "
-            f"not of these people, {why}."
+            "Take parameters from the estimates with what all of them lead to expect (columns “with others” of "
+            f"{TABLE}), and no interval from those alone: the usual prior (what is expected of anybody before a "
+            "recording) is not of these people."
         )
     counts, people = determined_in(c), len(c.identified)
     always = [path for path, n in counts.items() if n == people]
@@ -147,5 +147,6 @@ def _known(c: Cohort) -> str:
     said += f" ({some([c.called(p) for p in always], 4)})" if always else ""
     said += f" and {len(never)} in nobody ({some([c.called(p) for p in never], 4)})" if never else ""
     part = sorted((p for p, n in counts.items() if 0 < n < people), key=lambda p: -counts[p])
-    said += f"; {some([f'{c.called(p)} in {counts[p]} of {people} people' for p in part], 4)}" if part else ""
+    if part:
+        said += f"; {some([f'{c.called(p)} in {counts[p]}' for p in part], 4)} of {people} people"
     return f"{said} {CLOSELY}."

@@ -551,7 +551,9 @@ def test_where_only_the_others_make_intervals_hold_their_estimates_come_first():
     off = replace(made, members=members, seen=dict.fromkeys(made.results, near), turns=1)
     assert steps_of_all(off)[0].startswith("take parameters from the estimates with what all of them lead to expect")
     assert "in 0 % (0 of 18), and with what these people lead to expect in 100 % (18 of 18)" in steps_of_all(off)[0]
-    assert "The usual prior is not of these people" in " ".join(belonging(off, members[0], "report.html").told)
+    assert "Take parameters from there and not from this page" in " ".join(
+        belonging(off, members[0], "report.html").told
+    )
     assert "Take parameters from the estimates with what all of them lead to expect" in cohort_verdict(off)[0]
     assert "Take no interval" not in cohort_verdict(off)[0]
     other = replace(off, seen=made.results)
