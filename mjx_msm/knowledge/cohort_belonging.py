@@ -17,6 +17,7 @@ from mjx_msm.knowledge.cohort_truth import prior_of_others, too_seldom
 from mjx_msm.knowledge.next_step import Matter, steps
 from mjx_msm.knowledge.records import Estimate
 from mjx_msm.knowledge.standing import HALF, beside_prior
+from mjx_msm.knowledge.strength_or_gain import exchanges
 from mjx_msm.knowledge.wording import number, percent
 
 MOST = 3
@@ -67,10 +68,13 @@ def _with_others(c: Cohort, m: Member) -> str:
     if own is None or other is None:
         return ""
     here = {e.path: (e, own.z[k], own.covariance[k][k]) for k, e in enumerate(own.estimates)}
+    open_ = {x.strength for r in (own, other) for x in exchanges(r)}  # which lean on what was expected of a gain
     known: list[tuple[float, Estimate]] = []
     for e, u, z in zip(other.estimates, other.unknowns, other.z, strict=True):
         mean, sd = u.reference  # not the others' expectation, beside which no recording tells much
-        if e.path in here and not e.bound and beside_prior(e, replace(u, prior_mean=mean, prior_scale=sd)) <= HALF:
+        if e.path not in here or e.path in open_ or e.bound:
+            continue
+        if beside_prior(e, replace(u, prior_mean=mean, prior_scale=sd)) <= HALF:
             known.append((abs(z - here[e.path][1]) / math.sqrt(here[e.path][2]), e))
     if not known:
         return ""

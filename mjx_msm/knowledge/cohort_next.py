@@ -175,9 +175,7 @@ def steps_of_all(cohort: Cohort) -> tuple[str, ...]:
         left = [name for name in others if name not in free]
         counts = Counter(LEFT[each[name][0].matter] for name in left)
         why = ", ".join(f"{what} ({n})" for what, n in counts.most_common())
-        said.append(
-            f"see “what first” in the table for {whom(left, len(everybody), NAMED)}, of whom comes first: {why}"
-        )
+        said.append(f"see “what first” in the table for {whom(left, len(everybody), NAMED)}: first comes {why}")
     last = _better(cohort) if better_found(cohort) else "" if Matter.STARTS in matters else _started_once(cohort)
     if last and last not in said:
         said.append(last)
@@ -232,8 +230,8 @@ def _better(c: Cohort) -> str:
         little = "" if most >= WORTH else ", which is little"
         gain = f". It spares {percent(most)} at most of the error on what {whose} identified from{little}"
     return (
-        f"identify {whom(names, len(c.identified), NAMED)} from more places ({_more_places()}): a turn found a better "
-        f"estimate of them by the measure of their own, so that theirs is not the best{gain}"
+        f"identify {whom(names, len(c.identified), NAMED)} from more places ({_more_places()}): begun once more, from "
+        f"where the others are, the search found a better estimate of them, so that theirs is not the best{gain}"
     )
 
 

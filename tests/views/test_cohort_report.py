@@ -306,8 +306,7 @@ def test_everybody_is_told_what_to_do_or_that_nothing_is_in_the_way():
         assert f"look at the reports of {name} (1 of 6 people)" in said
     assert "Then use lou and max (2 of 6 people), in whose way nothing is: `gymnasium.make`" in said
     assert said.endswith(
-        "Then see “what first” in the table for kim (1 of 6 people), of whom comes first: a band that holds too little "
-        "(1)."
+        "Then see “what first” in the table for kim (1 of 6 people): first comes a band that holds too little (1)."
     )
 
 
@@ -508,8 +507,7 @@ def test_who_is_first_asked_for_something_that_is_not_told_is_sent_to_the_table(
     assert first["narrow"] is Matter.BAND
     assert not any("look at the reports of narrow" in step for step in told)
     assert any(
-        "the table for narrow (1 of 15 people), of whom comes first: a band that holds too little (1)" in step
-        for step in told
+        "the table for narrow (1 of 15 people): first comes a band that holds too little (1)" in step for step in told
     )
 
 
@@ -571,13 +569,16 @@ def test_what_concerns_many_comes_before_what_concerns_one():
 
 
 def test_a_page_has_a_line_for_every_clause():
+    """What to do ends where why and how begin, and what is in brackets is no clause."""
     said = (
-        "record more of eve, whose recordings leave much open: three angles (slow; fast), and swings; until then rely"
+        "record more of eve (1: x), whose recordings leave much open: three angles (slow; fast), and swings; until then"
     )
-    assert clauses(f"{said} on nobody. It is little") == (
-        "Record more of eve, whose recordings leave much open", "Three angles (slow; fast), and swings",
-        "Until then rely on nobody", "It is little",
+    assert clauses(f"{said} rely: on nobody. It is little") == (
+        "Record more of eve (1: x), whose recordings leave much open", "Three angles (slow; fast), and swings",
+        "Until then rely: on nobody", "It is little",
     )  # fmt: skip
+    assert clauses("take theirs; it is not of them: in 89 %") == ("Take theirs", "It is not of them: in 89 %")
+    assert clauses("see the table") == ("See the table",)
 
 
 def test_angles_and_signs_are_those_of_the_recordings():

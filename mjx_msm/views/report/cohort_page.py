@@ -48,13 +48,14 @@ def cohort_report(cohort: Cohort, folder: Path | None = None) -> str:
 
     **Arguments:** `folder`: where the file will lie; names lead to those reports of people that are there.
     """
-    told = advice(cohort)
+    told, postures = advice(cohort), _postures(cohort, folder)
     return page(
         "cohort.html.j2",
         cohort=cohort,
         verdict=cohort_verdict(cohort)[:-1],
         steps=[clauses(step) for step in steps_of_all(cohort)],
-        asked=[*_asked(cohort), *_postures(cohort, folder)],
+        asked=[*_asked(cohort), *postures],
+        angles=dict(postures).get("angles", ""),
         traits=[(t, unit) for t, unit in UNITS.items() if any(t in m.traits for m in cohort.members)],
         details=cohort_details(cohort),
         rows=[_row(cohort, m, folder, told) for m in cohort.members],
@@ -97,8 +98,10 @@ def _asked(cohort: Cohort) -> list[tuple[str, str]]:
 
 def clauses(step: str) -> tuple[str, ...]:
     """What to do, and every clause of it that stands by itself: a page has a line for each."""
-    found = [x.strip() for x in re.split(r"(?:;|\.|(?<=much open):) (?![^()]*\))", step)]
-    return tuple(x[:1].upper() + x[1:] for x in found if x)
+    outside = r" (?![^()]*\))"  # brackets
+    head, *rest = re.split(rf"[:;.]{outside}", step, maxsplit=1)
+    found = [head, *(clause for more in rest for clause in re.split(rf"[;.]{outside}", more))]
+    return tuple(x[:1].upper() + x[1:] for x in (x.strip() for x in found) if x)
 
 
 def _postures(cohort: Cohort, folder: Path | None) -> list[tuple[str, str]]:
