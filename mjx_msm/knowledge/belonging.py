@@ -8,6 +8,8 @@ from dataclasses import dataclass
 STARTS = 10
 """Places to begin from that a study is advised."""
 AGAIN = "and run the study again"
+MORE_STARTS = f"`starts = {STARTS}` in [identify] of the subject file or template that the study names, {AGAIN}"
+"""How a study begins from more places."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,4 @@ def more_starts(of: Belonging | None, starts: int) -> str:
 
     **Arguments:** `starts`: that are advised of somebody who is identified alone.
     """
-    if of is None:
-        return f"`--starts {starts}`"
-    return f"`starts = {STARTS}` in [identify] of the subject file or template that the study names, {AGAIN}"
+    return f"`--starts {starts}`" if of is None else MORE_STARTS

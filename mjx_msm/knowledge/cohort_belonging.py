@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from statistics import median
 
-from mjx_msm.knowledge.belonging import AGAIN, STARTS, Belonging
+from mjx_msm.knowledge.belonging import MORE_STARTS, Belonging
 from mjx_msm.knowledge.cohort import TABLE, Cohort, Member
 from mjx_msm.knowledge.cohort_errors import errors_with_others, others_help
 from mjx_msm.knowledge.cohort_next import advice
@@ -118,8 +118,7 @@ def _better(c: Cohort, m: Member) -> str:
     little = ", which is little, and comes last" if searched_elsewhere(c, m.name) else ""
     return (
         f"A better estimate of this person is known, by the measure of this page's own: begun from where the others "
-        f"are, the search found one that {gained(c, m.name)}{little}. To have it on this page, put `starts = {STARTS}` "
-        f"in [identify] of the subject file or template that the study names, {AGAIN}."
+        f"are, the search found one that {gained(c, m.name)}{little}. To have it on this page, put {MORE_STARTS}."
     )
 
 

@@ -146,14 +146,9 @@ def _slack(muscle: str, trials: Sequence[MuscleUse], bounds: Mapping[str, str]) 
         said = f"{muscle} pulls with less than {100 * NOTHING:.0f} % of its strength throughout, although its EMG"
         yield Doubtful((muscle,), Doubt.NOTHING, f"{said} reaches {100 * emg:.0f} % of its reference")
     elif active > ACTIVE and pull <= SLACK:
-        slack = any(_is_of(path, muscle, "tendon_slack_length") for path in bounds)
-        why = ": its tendon slack length is at its bound" if slack else ""
+        why = ": its tendon slack length is at its bound" if f"muscle/{muscle}/tendon_slack_length" in bounds else ""
         said = f"{muscle} is up to {100 * active:.0f} % active yet pulls with {100 * pull:.0f} % of its strength"
         yield Doubtful((muscle,), Doubt.SLACK, f"{said} at most{why}")
-
-
-def _is_of(path: str, muscle: str, field: str) -> bool:
-    return path == f"muscle/{muscle}/{field}"
 
 
 def _faint(mix: Mapping[str, float], trials: Mapping[str, Sequence[MuscleUse]]) -> Iterator[Doubtful]:

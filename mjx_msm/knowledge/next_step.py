@@ -240,7 +240,7 @@ def _in_the_way(result: Identification) -> Iterator[Step]:
     if fits_poorly(result.fits):
         yield Step(
             Matter.FIT,
-            f"find out why it fits poorly{_where_poorly(result.fits)}",
+            f"find out why it fits poorly{where_poorly(result.fits)}",
             (
                 "check the electrodes, the normalisation of the EMG, and scale, sign and clock of the moment, beside "
                 "the curves in the report",
@@ -299,7 +299,7 @@ def may_be_another(result: Identification) -> bool:
     return result.starts == 1 and (fits_poorly(result.fits) or pushed >= max(SEVERAL, OFTEN * len(result.estimates)))
 
 
-def _where_poorly(fits: Sequence[Fit]) -> str:
+def where_poorly(fits: Sequence[Fit]) -> str:
     """In which of several contractions that were held; of what moved, all together are judged."""
     each = per_trial(fits) if was_held(fits) else ()
     return f" in {some([t.trial for t in each if t.part > POOR_HELD])}" if len(each) > 1 else ""

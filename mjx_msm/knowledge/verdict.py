@@ -28,7 +28,7 @@ from mjx_msm.knowledge.judged_errors import (
     worse_than_constant,
 )
 from mjx_msm.knowledge.muscle_checks import MVC, Doubt, is_relative_to_itself, muscle_doubts, without_effect
-from mjx_msm.knowledge.next_step import Matter, next_step, steps
+from mjx_msm.knowledge.next_step import STARTS, Matter, next_step, steps, where_poorly
 from mjx_msm.knowledge.pulled_apart import pulled_apart
 from mjx_msm.knowledge.records import Fit, Outcome
 from mjx_msm.knowledge.reliance import Reliance, Rely, reliance
@@ -174,7 +174,7 @@ def _from(result: Identification, of: Belonging | None) -> str:
         return f", nor one found from {starts} starts"
     if of is not None and of.searched:
         return " (one start, and one from where the others of the study are, which found none that fits much better)"
-    return f" (one start: a distant one might; {more_starts(of, 25)})"
+    return f" (one start: a distant one might; {more_starts(of, STARTS)})"
 
 
 def _fits(fits: Sequence[Fit]) -> str:
@@ -185,7 +185,7 @@ def _fits(fits: Sequence[Fit]) -> str:
     unit, poor, half = unit_of(rows, kind), "", f"more than {100 * POOR:.0f} % of the spread"
     if was_held(fits):
         part = (
-            f" That is a poor fit: more than {100 * POOR_HELD:.0f} % of what was held{_in(fits)}."
+            f" That is a poor fit: more than {100 * POOR_HELD:.0f} % of what was held{where_poorly(fits)}."
             if fits_poorly(fits)
             else ""
         )
@@ -217,12 +217,6 @@ def _fits(fits: Sequence[Fit]) -> str:
         f"mean square), the generic model by {size(pooled(rows, 'generic', kind=kind), unit)}, and a constant by its "
         f"spread, {size(pooled(rows, 'spread', kind=kind), unit)} ({SPREAD}).{poor}"
     )
-
-
-def _in(fits: Sequence[Fit]) -> str:
-    """In which of several contractions that were held."""
-    each = per_trial(fits)
-    return f" in {some([t.trial for t in each if t.part > POOR_HELD])}" if len(each) > 1 else ""
 
 
 def _predicts(fits: Sequence[Fit]) -> str:
